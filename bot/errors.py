@@ -1,0 +1,130 @@
+"""What can stop a person's wish before it costs anything: facts only. messages.py finds the words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generation.errors import RequestError, Told
+
+
+@dataclass(eq=False)
+class UserError(Told):
+    """Told in one sentence; no traceback, no charge."""
+
+
+PERSONAL = (UserError, RequestError)
+"""Everything that is the asker's to mend, whichever side of the house noticed."""
+
+
+@dataclass(eq=False)
+class QuotaSpent(UserError):
+    cost: int
+    left: int
+    limit: int
+    back_at: float  # when the window turns, as a Unix time
+
+
+@dataclass(eq=False)
+class QueueFull(UserError):
+    """`whose` is "person", "community" or "all"."""
+
+    whose: str
+    waiting: int
+    limit: int
+
+
+@dataclass(eq=False)
+class PromptRefused(UserError):
+    rule: str
+
+
+@dataclass(eq=False)
+class Blocked(UserError):
+    until: float | None
+    reason: str
+
+
+@dataclass(eq=False)
+class NotAllowed(UserError):
+    """An admin verb from somebody who is none."""
+
+    verb: str
+
+
+@dataclass(eq=False)
+class NoSuchJob(UserError):
+    job: int
+
+
+@dataclass(eq=False)
+class NotYours(UserError):
+    job: int
+
+
+@dataclass(eq=False)
+class TooLate(UserError):
+    """The job is past the point where this can be done."""
+
+    job: int
+    state: str
+
+
+@dataclass(eq=False)
+class ClipGone(UserError):
+    """The job is known but its file was cleaned away."""
+
+    job: int
+
+
+@dataclass(eq=False)
+class DiskLow(UserError):
+    free: int
+    floor: int
+
+
+@dataclass(eq=False)
+class Closing(UserError):
+    """The studio takes no new jobs: it is paused, draining or stopping."""
+
+    why: str
+
+
+@dataclass(eq=False)
+class StartError(Told):
+    """Matinee cannot start: told on the terminal, exit code not 0."""
+
+
+@dataclass(eq=False)
+class ConfigBroken(StartError):
+    """`place` says which file or variable, `problem` what is wrong, `near` what was likely meant."""
+
+    place: str
+    problem: str
+    near: str | None = None
+
+
+@dataclass(eq=False)
+class AlreadyRunning(StartError):
+    folder: str
+    pid: int | None
+
+
+@dataclass(eq=False)
+class DatabaseCorrupt(StartError):
+    path: str
+    detail: str
+
+
+@dataclass(eq=False)
+class DatabaseNewer(StartError):
+    """Written by a later Matinee than this one."""
+
+    path: str
+    found: int
+    known: int
+
+
+@dataclass(eq=False)
+class DataFolderUnusable(StartError):
+    folder: str
+    reason: str

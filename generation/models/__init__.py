@@ -1,0 +1,55 @@
+"""Picture models, one file a family: @model("name") on a class that can load and paint registers it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from generation.clip import Frames
+from generation.errors import ModelBroken
+from generation.models.preset import Preset
+from generation.progress import OnStep
+from generation.request import Request
+
+__all__ = ["Model", "Preset", "families", "load", "model"]
+
+
+class Model(Protocol):
+    """A loaded picture model. It lives in the engine's child and is called from one thread at a time."""
+
+    @classmethod
+    def load(cls, preset: Preset) -> Model:
+        """Bring the weights into memory; raises ModelMissing or ModelBroken."""
+
+    def paint(self, request: Request, on_step: OnStep) -> Frames:
+        """Paint; `on_step` is called after every step and may raise Cancelled."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+
+
+_FAMILIES: dict[str, type[Model]] = {}
+_HELPERS = {"preset"}
+M = TypeVar("M", bound=type[Model])
+
+
+def model(family: str) -> Callable[[M], M]:
+    def register(cls: M) -> M:
+        _FAMILIES[family] = cls
+        return cls
+
+    return register
+
+
+def families() -> tuple[str, ...]:
+    """Every family there is a file for, without importing any."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
+
+
+def load(preset: Preset) -> Model:
+    if preset.family not in families():
+        raise ModelBroken(preset.name, f"no family {preset.family!r}")
+    importlib.import_module(f"{__name__}.{preset.family}")
+    return _FAMILIES[preset.family].load(preset)

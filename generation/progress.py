@@ -1,0 +1,37 @@
+"""How far a render is, and the one way to stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """In the order a person sees them; LOADING is skipped when the model is resident."""
+
+    LOADING = "loading"
+    PAINTING = "painting"
+    SCORING = "scoring"
+    ENCODING = "encoding"
+    FITTING = "fitting"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    stage: Stage
+    done: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        return self.done / self.total if self.total else 0.0
+
+
+class Cancelled(Exception):
+    """Raised inside a render by its step callback once nobody wants the clip any more."""
+
+
+OnProgress = Callable[[Progress], None]
+OnStep = Callable[[int, int], None]
+"""Called with (done, total) after every step of paint or score; raises Cancelled to stop within that step."""

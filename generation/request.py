@@ -1,0 +1,264 @@
+"""What to make. A Wish is what a person typed; a Request is complete: the same one makes the same clip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
+
+PROMPT_LIMIT = 2000
+SEED_LIMIT = 2**32 - 1
+
+
+class Kind(StrEnum):
+    VIDEO = "video"
+    IMAGE = "image"  # one still, no music
+    ANIMATE = "animate"  # a picture is the first frame
+    EXTEND = "extend"  # go on from the last frames of a clip
+    SCORE = "score"  # keep a clip's picture, make only new music
+    BIGGER = "bigger"  # the same clip at a larger size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MusicWish:
+    """Music as asked for: what is None is chosen for the person."""
+
+    genre: str | None = None
+    mood: str | None = None
+    tempo: str | None = None  # a word ("slow") or beats a minute ("92")
+    instruments: tuple[str, ...] = ()
+    maker: str | None = None
+    seed: int | None = None
+    track: str | None = None  # path of the person's own music
+    melody: str | None = None  # path of a tune to follow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Music:
+    """Music as it will be made. genre "none" is silence and "native" a joint model's own sound."""
+
+    genre: str
+    maker: str
+    mood: str = ""
+    bpm: float = 90.0
+    instruments: tuple[str, ...] = ()
+    words: str = ""  # the prompt for a neural music model
+    seed: int = 0
+    track: str | None = None
+    melody: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A clip as asked for: what is None is chosen by the model's preset."""
+
+    prompt: str
+    kind: Kind = Kind.VIDEO
+    negative: str = ""
+    model: str | None = None
+    seconds: float | None = None
+    width: int | None = None
+    height: int | None = None
+    aspect: str | None = None
+    fps: float | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    style: str | None = None
+    camera: str | None = None
+    image: str | None = None  # path of an attached picture
+    source: str | None = None  # path of the clip to re-score, extend or enlarge
+    music: MusicWish = field(default_factory=MusicWish)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    prompt: str
+    kind: Kind
+    model: str
+    width: int
+    height: int
+    frames: int
+    fps: float
+    seed: int
+    steps: int
+    guidance: float
+    music: Music
+    negative: str = ""
+    style: str | None = None
+    camera: str | None = None
+    image: str | None = None
+    source: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.fps
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Request:
+        music = data["music"] | {"instruments": tuple(data["music"]["instruments"])}
+        return cls(**{**data, "kind": Kind(data["kind"]), "music": Music(**music)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a model can do; a preset fills it in."""
+
+    width: int
+    height: int
+    min_side: int = 128
+    max_side: int = 1280
+    max_pixels: int = 1280 * 768
+    side_multiple: int = 32
+    frame_step: int = 1
+    frame_offset: int = 0
+    seconds: float = 5.0
+    min_seconds: float = 0.5
+    max_seconds: float = 10.0
+    fps: float = 24.0
+    min_fps: float = 4.0
+    max_fps: float = 60.0
+    steps: int = 20
+    max_steps: int = 100
+    guidance: float = 3.0
+    max_guidance: float = 20.0
+    aspects: dict[str, tuple[int, int]] = field(default_factory=dict)
+    styles: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+    kinds: tuple[Kind, ...] = (Kind.VIDEO,)
+    negative: bool = True
+    native_audio: bool = False
+
+    def frames_for(self, seconds: float, fps: float) -> int:
+        """The nearest count on the model's grid (8k+1, 4k+1, ...), at least one step of it."""
+        wanted = round((seconds * fps - self.frame_offset) / self.frame_step)
+        most = math.floor(self.max_seconds * fps) // self.frame_step
+        least = 0 if self.frame_offset else 1
+        return max(least, min(wanted, most)) * self.frame_step + self.frame_offset
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Something that was rounded to what the model can do; the person is told."""
+
+    option: str
+    asked: str
+    given: str
+
+
+def check_range(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also refuses NaN
+        raise OutOfRange(option, value, low, high)
+
+
+def near(value: str, choices: tuple[str, ...]) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
+
+    found = get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UnknownChoice(option, value, near(value, choices), choices)
+
+
+def clean_prompt(prompt: str) -> str:
+    text = " ".join(prompt.split())
+    if not text:
+        raise PromptEmpty
+    if len(text) > PROMPT_LIMIT:
+        raise PromptTooLong(len(text), PROMPT_LIMIT)
+    return text
+
+
+def complete(
+    wish: Wish, *, model: str, limits: Limits, music: Music, seed: int
+) -> tuple[Request, tuple[Adjustment, ...]]:
+    """Fill in what was left open and round the rest to the model's grid; raises RequestError."""
+    if wish.kind not in limits.kinds and wish.kind is not Kind.SCORE:
+        raise NotOffered(wish.kind.value, model)
+    prompt = clean_prompt(wish.prompt)
+    if len(wish.negative) > PROMPT_LIMIT:
+        raise PromptTooLong(len(wish.negative), PROMPT_LIMIT)
+    fps = limits.fps if wish.fps is None else wish.fps
+    check_range("fps", fps, limits.min_fps, limits.max_fps)
+    seconds = limits.seconds if wish.seconds is None else wish.seconds
+    check_range("seconds", seconds, limits.min_seconds, limits.max_seconds)
+    steps = limits.steps if wish.steps is None else wish.steps
+    check_range("steps", steps, 1, limits.max_steps)
+    guidance = limits.guidance if wish.guidance is None else wish.guidance
+    check_range("guidance", guidance, 0, limits.max_guidance)
+    chosen_seed = seed if wish.seed is None else wish.seed
+    check_range("seed", chosen_seed, 0, SEED_LIMIT)
+    for option, value, choices in (
+        ("style", wish.style, limits.styles),
+        ("camera", wish.camera, limits.cameras),
+    ):
+        if value is not None:
+            if not choices:
+                raise NotOffered(option, model)
+            check_choice(option, value, choices)
+    width, height = _size(wish, limits)
+    frames = 1 if wish.kind is Kind.IMAGE else limits.frames_for(seconds, fps)
+    request = Request(
+        prompt=prompt,
+        kind=wish.kind,
+        model=model,
+        width=width,
+        height=height,
+        frames=frames,
+        fps=fps,
+        seed=int(chosen_seed),
+        steps=int(steps),
+        guidance=float(guidance),
+        music=music,
+        negative=wish.negative.strip(),
+        style=wish.style,
+        camera=wish.camera,
+        image=wish.image,
+        source=wish.source,
+    )
+    return request, tuple(_adjustments(wish, request))
+
+
+def _size(wish: Wish, limits: Limits) -> tuple[int, int]:
+    if wish.width is None or wish.height is None:
+        if wish.aspect is None:
+            return limits.width, limits.height
+        check_choice("aspect", wish.aspect, tuple(limits.aspects))
+        return limits.aspects[wish.aspect]
+    for side in (wish.width, wish.height):
+        check_range("size", side, limits.min_side, limits.max_side)
+    check_range("size", wish.width * wish.height, limits.min_side**2, limits.max_pixels)
+    multiple = limits.side_multiple
+    width, height = (max(multiple, side // multiple * multiple) for side in (wish.width, wish.height))
+    return width, height
+
+
+def _adjustments(wish: Wish, request: Request) -> list[Adjustment]:
+    told = []
+    if (
+        wish.width is not None
+        and wish.height is not None
+        and (wish.width, wish.height) != (request.width, request.height)
+    ):
+        told.append(Adjustment("size", f"{wish.width}x{wish.height}", f"{request.width}x{request.height}"))
+    if (
+        wish.seconds is not None
+        and request.kind is not Kind.IMAGE
+        and abs(wish.seconds - request.seconds) > 0.2
+    ):
+        told.append(Adjustment("seconds", f"{wish.seconds:g}", f"{request.seconds:.1f}"))
+    return told
+
+
+def unknown_fields(cls: type, data: dict[str, Any]) -> list[str]:
+    """Names in `data` that the dataclass does not have, for readers of files and wires."""
+    return sorted(set(data) - {f.name for f in fields(cls)})
