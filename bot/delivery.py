@@ -33,7 +33,7 @@ class Frontend(Protocol):
 
     name: str
     deduplicates: bool
-    """True if sending a parcel twice with one nonce shows it once, so that a doubtful send may be repeated."""
+    """True if one nonce sent twice shows once, so that a doubtful send may be repeated."""
 
     async def run(self) -> None:
         """Serve until cancelled."""
