@@ -1,1 +1,1 @@
-"""What is measured, each against its peer, in one run. `python -m benchmarks.NAME`; `make bench` runs them all."""
+"""What is measured, each against its peer, in one run: `python -m benchmarks.NAME`, or `make bench`."""

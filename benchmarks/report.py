@@ -1,4 +1,4 @@
-"""What every benchmark ends with: a table for people, then one line of JSON with every figure and its goals."""
+"""How every benchmark ends: a table for people, then one line of JSON with every figure and goal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ class Report:
         """Print the goals and the JSON line; the exit code is 1 if a goal is missed."""
         print()
         for goal in self.goals:
-            print(f"{'met   ' if goal['met'] else 'MISSED'} {goal['name']}: {goal['value']:g} (goal {goal['goal']})")
+            verdict = "met   " if goal["met"] else "MISSED"
+            print(f"{verdict} {goal['name']}: {goal['value']:g} (goal {goal['goal']})")
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
-        print(json.dumps({"question": self.question, "machine": machine, **self.figures, "goals": self.goals}))
+        facts = {"question": self.question, "machine": machine, **self.figures, "goals": self.goals}
+        print(json.dumps(facts))
         sys.exit(0 if all(goal["met"] for goal in self.goals) else 1)

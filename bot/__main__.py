@@ -1,0 +1,1 @@
+"""`python -m bot` and the `matinee` command."""

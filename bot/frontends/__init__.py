@@ -1,0 +1,1 @@
+"""The chats, the terminal and the page: one folder or file a platform."""

@@ -1,0 +1,1 @@
+"""May this person make this here? Prompt rules, channel rules, flood limits."""

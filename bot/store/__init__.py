@@ -1,0 +1,1 @@
+"""What outlives a restart: jobs, the ledger, people. SQLite, and nothing else knows that."""

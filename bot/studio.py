@@ -1,0 +1,1 @@
+"""What every frontend calls: submit, reroll, rescore, cancel, place, history, admin verbs."""

@@ -1,0 +1,1 @@
+"""The child process: orders in by JSON lines; progress, clips and errors out."""

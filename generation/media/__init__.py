@@ -1,0 +1,1 @@
+"""Everything ffmpeg and files: mux, fit, probe, mark."""
