@@ -1,1 +1,149 @@
-"""Every sentence a person reads, in every language."""
+"""Every sentence a person reads, in every language. Plain text: each frontend escapes it for its own markup.
+
+The sentences stand in bot/translations/<language>.toml; what a language lacks is said in English. What a person
+typed is made harmless (`quoted`) before it enters a sentence.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bot.job import Job, State
+from generation.errors import GenerationError, Told
+from generation.progress import Progress
+from generation.request import Adjustment, Music
+
+FOLDER = Path(__file__).parent / "translations"
+TYPED_BY_PEOPLE = {"value", "near", "name"}
+QUOTE_LENGTH = 60
+
+
+def quoted(text: str, length: int = QUOTE_LENGTH) -> str:
+    """Somebody's own words, made harmless: no control or bidi characters, one line, cut to length."""
+    kept = "".join(
+        " " if c.isspace() else c
+        for c in text
+        if unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs"} or c.isspace()
+    )
+    words = " ".join(kept.split())
+    return words if len(words) <= length else words[: length - 1].rstrip() + "…"
+
+
+def size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit != "MB" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def span(seconds: float) -> str:
+    """A length of time the way people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@cache
+def _catalogue(language: str) -> dict[str, str]:
+    return _read("en") | (_read(language) if language in languages() else {})
+
+
+def _read(language: str) -> dict[str, str]:
+    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def words(key: str, language: str = "en", /, **facts: object) -> str:
+    return _catalogue(language)[key].format(**facts)
+
+
+def explain(error: BaseException, language: str = "en") -> str:
+    """What happened, in a sentence; the nearest words along the error's ancestry."""
+    facts = _spoken(error.facts(), language) if isinstance(error, Told) else {}
+    catalogue = _catalogue(language)
+    for kind in type(error).__mro__:
+        if kind.__name__ in catalogue or f"{kind.__name__}.{facts.get('whose')}" in catalogue:
+            return words(_variant(kind.__name__, facts), language, **facts)
+    return words("Unexpected", language)
+
+
+def _variant(name: str, facts: dict[str, Any]) -> str:
+    """The fuller sentence where the facts for it are there."""
+    for fact in ("near", "pid", "choices"):
+        if facts.get(fact) and f"{name}.{fact}" in _catalogue("en"):
+            return f"{name}.{fact}"
+    return f"{name}.{facts['whose']}" if "whose" in facts else name
+
+
+def _spoken(facts: dict[str, Any], language: str) -> dict[str, Any]:
+    return {name: _fact(name, value, language) for name, value in facts.items()}
+
+
+def _fact(name: str, value: Any, language: str) -> Any:
+    if name == "back_at":
+        return datetime.fromtimestamp(value, UTC).strftime("at %H:%M UTC on %d %B")
+    if name in {"free", "floor"} or (name == "limit" and isinstance(value, int) and value > 100_000):
+        return size(value)
+    if name in TYPED_BY_PEOPLE and isinstance(value, str):
+        return f"“{quoted(value)}”" if value else value
+    if name == "state":
+        return words(f"state.{value}", language)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else value
+
+
+def queued(job: Job, *, place: int, eta: float | None = None, language: str = "en") -> str:
+    told = [words("queued.behind" if place else "queued.next", language, job=job.id, place=place)]
+    if eta is not None:
+        told.append(words("eta", language, eta=span(eta)))
+    return " ".join(told)
+
+
+def adjusted(adjustments: Iterable[Adjustment], language: str = "en") -> str:
+    return " ".join(
+        words("adjusted", language, option=a.option.capitalize(), asked=a.asked, given=a.given)
+        for a in adjustments
+    )
+
+
+def music_line(music: Music, language: str = "en") -> str:
+    """The music in a few words: "lofi, calm, 82 bpm"."""
+    if music.genre == "none":
+        return words("silence", language)
+    if music.genre == "native":
+        return words("own sound", language)
+    parts = (music.genre, music.mood, f"{music.bpm:g} bpm", *music.instruments)
+    return ", ".join(part for part in parts if part)
+
+
+def working(job: Job, progress: Progress, language: str = "en") -> str:
+    stage = words(f"stage.{progress.stage}", language)
+    return words("working", language, job=job.id, stage=stage, percent=round(100 * progress.share))
+
+
+def ready(job: Job, language: str = "en") -> str:
+    return words("ready", language, job=job.id, prompt=quoted(job.request.prompt, 200))
+
+
+def ended(job: Job, language: str = "en") -> str:
+    """How a job that has no clip to show ended."""
+    if job.state is State.CANCELLED:
+        return words("cancelled", language, job=job.id)
+    if job.state is State.UNCERTAIN:
+        return words("uncertain", language, job=job.id)
+    if job.clip is not None:
+        return words("undeliverable", language, job=job.id)
+    error = Told.from_json(job.error) if job.error else GenerationError()
+    return words("failed", language, job=job.id, why=explain(error, language))

@@ -1,0 +1,82 @@
+"""Logging for people (console) and machines (JSON), with every secret blotted out, also in tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+import structlog
+
+TOKEN_SHAPES = (
+    re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}"),  # Telegram
+    re.compile(r"\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}"),  # Discord
+    re.compile(r"\bhf_[A-Za-z0-9]{20,}"),  # Hugging Face
+)
+CHATTY = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")
+
+
+class Redactor:
+    """Turns secrets in a finished line into ***: those it was told of, and whatever looks like a token."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+
+    def __call__(self, line: str) -> str:
+        for secret in self._secrets:
+            line = line.replace(secret, "***")
+        for shape in TOKEN_SHAPES:
+            line = shape.sub("***", line)
+        return line
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def __init__(self, *, redact: Redactor, renderer: Any, shared: list[Any]) -> None:
+        remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        super().__init__(processors=[remove, renderer], foreign_pre_chain=shared)
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+
+def _without_prompts(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "prompt" in event:
+        event["prompt"] = f"<{len(str(event['prompt']))} characters>"
+    return event
+
+
+def start(*, level: str, style: str, prompts: bool, secrets: Iterable[str], stream: Any = None) -> None:
+    """Route structlog and the standard library's logging through one redacted handler."""
+    stream = stream or sys.stderr
+    people = style == "console" or (style == "auto" and stream.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([] if prompts else [_without_prompts]),
+        *([] if people else [structlog.processors.format_exc_info]),
+    ]
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        if people
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter(redact=Redactor(secrets), renderer=renderer, shared=shared))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
