@@ -1,7 +1,7 @@
 """Every sentence a person reads, in every language. Plain text: each frontend escapes it for its own markup.
 
-The sentences stand in bot/translations/<language>.toml; what a language lacks is said in English. What a person
-typed is made harmless (`quoted`) before it enters a sentence.
+The sentences stand in bot/translations/<language>.toml; what a language lacks is said in English.
+What a person typed is made harmless (`quoted`) before it enters a sentence.
 """
 
 from __future__ import annotations
@@ -26,13 +26,9 @@ QUOTE_LENGTH = 60
 
 def quoted(text: str, length: int = QUOTE_LENGTH) -> str:
     """Somebody's own words, made harmless: no control or bidi characters, one line, cut to length."""
-    kept = "".join(
-        " " if c.isspace() else c
-        for c in text
-        if unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs"} or c.isspace()
-    )
-    words = " ".join(kept.split())
-    return words if len(words) <= length else words[: length - 1].rstrip() + "…"
+    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs"})
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
 
 
 def size(count: float) -> str:
