@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from generation.clip import Score
 from generation.errors import ScoreFailed
@@ -19,8 +19,11 @@ class ScoreMaker(Protocol):
     """A loaded music maker. It lives in the engine's child and is called from one thread at a time."""
 
     @classmethod
-    def load(cls, options: dict[str, str]) -> ScoreMaker:
-        """Bring it into memory; raises ModelMissing or ModelBroken."""
+    def load(cls, options: dict[str, Any]) -> ScoreMaker:
+        """Bring it into memory; raises ModelMissing or ModelBroken.
+
+        `options` is plain data from the config: the maker's own table and, under "genres", the genre tables.
+        """
 
     def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
         """Exactly `samples` stereo samples at `rate`; `on_step` may raise Cancelled."""
@@ -30,7 +33,7 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {"genres"}
+_HELPERS = {"genres", "words"}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 
@@ -47,7 +50,7 @@ def makers() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
 
 
-def load(name: str, options: dict[str, str]) -> ScoreMaker:
+def load(name: str, options: dict[str, Any]) -> ScoreMaker:
     if name not in makers():
         raise ScoreFailed(name, "no such music maker")
     importlib.import_module(f"{__name__}.{name}")
