@@ -84,6 +84,15 @@ class AttachmentRefused(RequestError):
 
 
 @dataclass(eq=False)
+class PresetBroken(Told):
+    """A model's table is unusable: `place` is the key, `problem` goes on from it, `near` was likely meant."""
+
+    place: str
+    problem: str
+    near: str | None = None
+
+
+@dataclass(eq=False)
 class GenerationError(Told):
     """The work failed: told with the job's number, refunded, its traceback logged once."""
 

@@ -44,12 +44,14 @@ def model(family: str) -> Callable[[M], M]:
 
 
 def families() -> tuple[str, ...]:
-    """Every family there is a file for, without importing any."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _HELPERS))
+    """Every family there is a file for, without importing any, and those that plug-ins registered."""
+    files = {m.name for m in pkgutil.iter_modules(__path__)} - _HELPERS
+    return tuple(sorted(files | _FAMILIES.keys()))
 
 
 def load(preset: Preset) -> Model:
     if preset.family not in families():
         raise ModelBroken(preset.name, f"no family {preset.family!r}")
-    importlib.import_module(f"{__name__}.{preset.family}")
+    if preset.family not in _FAMILIES:
+        importlib.import_module(f"{__name__}.{preset.family}")
     return _FAMILIES[preset.family].load(preset)

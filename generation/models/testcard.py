@@ -1,0 +1,167 @@
+"""A test card with the prompt on it: needs no weights and no torch, any size, rate and length, by seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import TYPE_CHECKING
+
+from generation.clip import Frames
+from generation.models import model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import Image, ImageDraw
+
+    from generation.models.preset import Preset
+    from generation.progress import OnStep
+    from generation.request import Request
+
+BARS = ("#bfbdb6", "#bfb52e", "#2fb7bd", "#33b24f", "#b540ad", "#c0392f", "#2b4fc7")
+REVERSE = ("#2b4fc7", "#15161a", "#b540ad", "#15161a", "#2fb7bd", "#15161a", "#bfbdb6")
+ACCENTS = ("#ffb347", "#7ee0c3", "#ff7f8f", "#9ec5ff", "#ffe27a", "#d7b3ff")
+NIGHT = "#15161a"
+PAPER = "#f4f1ea"
+
+
+@model("testcard")
+class TestCard:
+    __test__ = False  # its name looks like a test class to pytest
+
+    @classmethod
+    def load(cls, preset: Preset) -> TestCard:  # noqa: ARG003  (every family loads from its preset)
+        return cls()
+
+    def paint(self, request: Request, on_step: OnStep) -> Frames:
+        import numpy as np  # noqa: PLC0415  (heavy)
+
+        card = Card(request)
+        pixels = np.empty((request.frames, request.height, request.width, 3), np.uint8)
+        for step in range(request.steps):
+            first, end = (request.frames * edge // request.steps for edge in (step, step + 1))
+            for number in range(first, end):
+                pixels[number] = np.asarray(card.frame(number))
+            on_step(step + 1, request.steps)
+        return Frames(pixels, request.fps)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class Card:
+    """One request's card: what stands still is drawn once, what moves is drawn a frame."""
+
+    def __init__(self, request: Request) -> None:
+        chance = random.Random(request.seed)  # noqa: S311  (a picture's seed, not a secret)
+        self.request = request
+        self.accent = chance.choice(ACCENTS)
+        self.phase = chance.random()
+        self.turn = chance.choice((-1, 1))
+        self.width, self.height = request.width, request.height
+        self.strip = round(self.height * 0.66), round(self.height * 0.73)
+        self.unit = max(8, min(self.width, self.height) // 16)
+        self.still = self._still()
+        self.dot = self._dot()
+
+    def frame(self, number: int) -> Image.Image:
+        image = self.still.copy()
+        self._sweep(image, number / max(1, self.request.frames))
+        self._slide(image, number / self.request.fps)
+        self._count(image, number)
+        return image
+
+    def _still(self) -> Image.Image:
+        from PIL import Image, ImageDraw  # noqa: PLC0415  (heavy)
+
+        image = Image.new("RGB", (self.width, self.height), NIGHT)
+        draw = ImageDraw.Draw(image)
+        top, bottom = self.strip
+        for row, (colours, y0, y1) in enumerate(((BARS, 0, top), (REVERSE, top, bottom))):
+            for column, colour in enumerate(colours):
+                x0, x1 = (round(self.width * edge / len(colours)) for edge in (column, column + 1))
+                draw.rectangle((x0, y0, x1 - 1, y1 - 1 + row), fill=colour)
+        self._words(draw)
+        return image
+
+    def _words(self, draw: ImageDraw.ImageDraw) -> None:
+        from PIL import ImageFont  # noqa: PLC0415  (heavy)
+
+        size = max(9, round(self.unit * 0.85))
+        font = ImageFont.load_default(size)
+        left, y = self.unit, self.strip[1] + self.unit * 0.7
+        widest = self.width - 2 * left - self._counter_width()
+        for line in _wrapped(self.request.prompt, lambda text: font.getlength(text) <= widest, 2):
+            draw.text((left, y), line, font=font, fill=PAPER)
+            y += size * 1.25
+        facts = f"matinee  {self.width}x{self.height}  {self.request.fps:g} fps  seed {self.request.seed}"
+        small = ImageFont.load_default(max(8, round(size * 0.6)))
+        if small.getlength(facts) <= widest:
+            draw.text((left, self.height - self.unit * 0.8), facts, font=small, fill="#8d8a83", anchor="lb")
+
+    def _counter_width(self) -> float:
+        from PIL import ImageFont  # noqa: PLC0415  (heavy)
+
+        return ImageFont.load_default(self.unit * 1.6).getlength("0000") + self.unit
+
+    def _dot(self) -> Image.Image:
+        from PIL import Image, ImageDraw  # noqa: PLC0415  (heavy)
+
+        side = max(6, self.strip[1] - self.strip[0])
+        mask = Image.new("L", (side * 4, side * 4), 0)
+        ImageDraw.Draw(mask).ellipse((side * 0.4, side * 0.4, side * 3.6, side * 3.6), fill=255)
+        return mask.resize((side, side))
+
+    def _sweep(self, image: Image.Image, share: float) -> None:
+        """A film leader's circle whose hand goes round once a clip."""
+        from PIL import Image, ImageDraw  # noqa: PLC0415  (heavy)
+
+        radius = round(min(self.width * 0.28, self.strip[0] * 0.38))
+        side = 2 * radius + 2 * self.unit // 4
+        middle, reach, pen = side, radius * 2, max(2, self.unit // 4)
+        mask = Image.new("L", (side * 2, side * 2), 0)
+        draw = ImageDraw.Draw(mask)
+        box = (middle - reach, middle - reach, middle + reach, middle + reach)
+        start = 360 * self.phase
+        swept = sorted((start, start + self.turn * 360 * share))
+        draw.pieslice(box, swept[0], swept[1], fill=90)
+        draw.ellipse(box, outline=255, width=pen)
+        inner = reach * 0.82
+        draw.ellipse((middle - inner, middle - inner, middle + inner, middle + inner), outline=150, width=pen)
+        angle = math.radians(start + self.turn * 360 * share)
+        tip = middle + reach * math.cos(angle), middle + reach * math.sin(angle)
+        draw.line((middle, middle, *tip), fill=255, width=pen)
+        corner = (self.width - side) // 2, (self.strip[0] - side) // 2
+        image.paste(NIGHT, corner, mask.resize((side, side)))
+
+    def _slide(self, image: Image.Image, seconds: float) -> None:
+        """A mark that swings along the strip, slow at the ends as a pendulum is."""
+        side = self.dot.width
+        swing = 0.5 - 0.5 * math.cos(math.tau * (seconds / 3 + self.phase))
+        image.paste(self.accent, (round((self.width - side) * swing), self.strip[0]), self.dot)
+
+    def _count(self, image: Image.Image, number: int) -> None:
+        from PIL import ImageDraw, ImageFont  # noqa: PLC0415  (heavy)
+
+        font = ImageFont.load_default(self.unit * 1.6)
+        at = self.width - self.unit, (self.strip[1] + self.height) / 2
+        ImageDraw.Draw(image).text(at, f"{number:04}", font=font, fill=self.accent, anchor="rm")
+
+
+def _wrapped(text: str, fits: Callable[[str], bool], most: int) -> list[str]:
+    """`text` in at most `most` lines that fit, ended by an ellipsis where it is cut."""
+    lines, words = [""], text.split()
+    while words:
+        longer = f"{lines[-1]} {words[0]}".strip()
+        if fits(longer) or not lines[-1]:
+            lines[-1] = longer
+            words.pop(0)
+        elif len(lines) < most:
+            lines.append("")
+        else:
+            break
+    cut = bool(words)
+    while lines[-1] and (cut or not fits(lines[-1])) and not fits(lines[-1] + "\u2026"):
+        lines[-1] = lines[-1][:-1]
+        cut = True
+    return [*lines[:-1], lines[-1].rstrip() + ("\u2026" if cut else "")]

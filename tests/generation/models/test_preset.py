@@ -1,0 +1,86 @@
+"""Presets: what an operator writes is read exactly, and a slip is named with its place."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.errors import PresetBroken
+from generation.models import families
+from generation.models.preset import Preset, read_presets
+from generation.request import Kind
+
+SHIPPED = Path(__file__).parents[3] / "config" / "models.toml"
+PLAIN = '[one]\nfamily = "testcard"\ntitle = "One"\nlimits = {width = 512, height = 320}\n'
+
+
+def read(text: str) -> dict[str, Preset]:
+    return read_presets(tomllib.loads(text))
+
+
+def slip(text: str) -> PresetBroken:
+    with pytest.raises(PresetBroken) as caught:
+        read(text)
+    return caught.value
+
+
+def test_every_shipped_preset_is_sound_and_its_family_exists() -> None:
+    presets = read_presets(tomllib.loads(SHIPPED.read_text()))
+    assert next(iter(presets)) == "testcard"
+    for preset in presets.values():
+        assert preset.family in families()
+        assert {"16:9", "9:16", "1:1"} <= set(preset.limits.aspects)
+        sizes = [*preset.limits.aspects.values(), (preset.limits.width, preset.limits.height)]
+        for width, height in sizes:
+            assert width % preset.limits.side_multiple == height % preset.limits.side_multiple == 0
+            assert width * height <= preset.limits.max_pixels
+            assert max(width, height) <= preset.limits.max_side
+
+
+def test_a_preset_survives_the_wire() -> None:
+    for preset in read_presets(tomllib.loads(SHIPPED.read_text())).values():
+        assert Preset.from_json(json.loads(json.dumps(preset.to_json()))) == preset
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    preset = read(PLAIN)["one"]
+    assert preset.limits.kinds == (Kind.VIDEO,)
+    assert preset.name == "one"
+
+
+def test_an_unknown_key_is_named_with_what_was_meant() -> None:
+    error = slip(PLAIN + 'licens = "MIT"\n')
+    assert (error.place, error.near) == ("one.licens", "licence")
+
+
+def test_an_unknown_limit_is_named_with_what_was_meant() -> None:
+    error = slip('[one]\nfamily="x"\ntitle="X"\n[one.limits]\nwidht = 512\nheight = 512\n')
+    assert (error.place, error.near) == ("one.limits.widht", "width")
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("cost = 'much'", "one.cost"),
+        ("gated = 1", "one.gated"),
+        ("limits = 3", "one.limits"),
+        ("limits = {width = true, height = 1}", "one.limits.width"),
+        ("limits = {width = 8, height = 8, kinds = ['vidoe']}", "one.limits.kinds"),
+        ("limits = {width = 8, height = 8, aspects = {'1:1' = [1]}}", "one.limits.aspects.1:1"),
+        ("limits = {width = 8}", "one.limits.height"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(line: str, place: str) -> None:
+    head = '[one]\nfamily="x"\ntitle="X"\n'
+    tail = "" if line.startswith("limits") else "limits = {width = 8, height = 8}\n"
+    assert slip(head + tail + line).place == place
+
+
+@pytest.mark.parametrize("data", [{"one": 3}, {"one": {}}])
+def test_what_is_no_preset_is_refused(data: dict[str, Any]) -> None:
+    with pytest.raises(PresetBroken):
+        read_presets(data)
