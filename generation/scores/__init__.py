@@ -33,7 +33,7 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {"genres", "words"}
+_HELPERS = {"genre", "genres", "words"}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 

@@ -1,0 +1,23 @@
+"""The shipped genres, read once."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.scores.genres import Genre, read_genres
+
+CONFIG = Path(__file__).parents[3] / "config"
+
+
+@pytest.fixture(scope="session")
+def genre_tables() -> dict[str, Any]:
+    return tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def genres(genre_tables: dict[str, Any]) -> dict[str, Genre]:
+    return read_genres(genre_tables)
