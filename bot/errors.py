@@ -90,6 +90,23 @@ class Closing(UserError):
 
 
 @dataclass(eq=False)
+class TooFast(UserError):
+    """More than `limit` asked for within `seconds`."""
+
+    limit: int
+    seconds: float
+    back_at: float
+
+
+@dataclass(eq=False)
+class StoreFailed(Told):
+    """The database could not be read or written: the disk, not the person."""
+
+    path: str
+    detail: str
+
+
+@dataclass(eq=False)
 class StartError(Told):
     """Matinee cannot start: told on the terminal, exit code not 0."""
 

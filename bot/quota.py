@@ -35,6 +35,17 @@ def _midnight(now: float, zone: str) -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Caps:
+    """How many jobs may wait or run at once, how many one person may ask for in a burst; None is no cap."""
+
+    person: int | None = None
+    community: int | None = None
+    all: int | None = None
+    burst: int | None = None
+    burst_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
     """`left` of the window's allowance and, apart from it, `granted` credits that no window takes away."""
 

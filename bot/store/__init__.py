@@ -1,1 +1,187 @@
-"""What outlives a restart: jobs, the ledger, people. SQLite, and nothing else knows that."""
+"""What Matinee remembers: jobs, credits and people, in one SQLite file. Every verb is one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bot.job import Draft, Job
+from bot.quota import Allowance, Balance, Caps
+from bot.store import delivery, ledger, looks, people, queue
+from bot.store.database import Access, Database
+from bot.store.delivery import Recovered
+from bot.store.ledger import Entry
+from bot.store.queue import Enqueued
+from bot.store.rows import Superseded
+from generation.clip import Clip
+from generation.errors import Told
+
+Clock = Callable[[], float]
+
+__all__ = ["Access", "Enqueued", "Entry", "Recovered", "Store", "Superseded"]
+
+
+class Store:
+    def __init__(self, database: Database, clock: Clock, steady: Clock) -> None:
+        self.database = database
+        self._clock = clock
+        self._steady = steady  # leases are measured on it: a wall clock may jump
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        access: Access = Access.OWNER,
+        *,
+        clock: Clock = time.time,
+        steady: Clock = time.monotonic,
+    ) -> Store:
+        """Raises a StartError: AlreadyRunning, DatabaseCorrupt, DatabaseNewer or DataFolderUnusable."""
+        return cls(await Database.open(folder, access), clock, steady)
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    # The queue
+
+    async def enqueue(
+        self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
+    ) -> Enqueued:
+        """Raises QuotaSpent, QueueFull or TooFast. `pool` is what the whole community shares, spent last."""
+        return await self.database.write(
+            partial(queue.enqueue, draft=draft, allowance=allowance, pool=pool, caps=caps, now=self._clock())
+        )
+
+    async def claim(self, *, lease: float, prefer_model: str | None = None) -> Job | None:
+        """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits."""
+        until = self._steady() + lease
+        return await self.database.write(
+            partial(queue.claim, until=until, prefer_model=prefer_model, now=self._clock())
+        )
+
+    async def renew(self, job: int, epoch: int, *, lease: float) -> bool:
+        """False when the job is no longer ours: cancelled, or given to another."""
+        until = self._steady() + lease
+        return await self.database.write(lambda c: queue.renew(c, job, epoch, until=until))
+
+    async def painted(self, job: int, epoch: int) -> Job:
+        """From here on a cancellation is not refunded. Raises Superseded, as all that name an epoch do."""
+        return await self.database.write(lambda c: queue.painted(c, job, epoch))
+
+    async def rendered(self, job: int, epoch: int, clip: Clip) -> Job:
+        return await self.database.write(lambda c: queue.rendered(c, job, epoch, clip, now=self._clock()))
+
+    async def failed(self, job: int, epoch: int, error: Told) -> Job:
+        return await self.database.write(lambda c: queue.failed(c, job, epoch, error, now=self._clock()))
+
+    async def requeue(self, job: int, epoch: int, *, guilty: bool) -> Job:
+        """Back to its fair place; `guilty` if the engine died of it."""
+        return await self.database.write(lambda c: queue.requeue(c, job, epoch, guilty=guilty))
+
+    async def hold(self, job: int, epoch: int, error: Told) -> Job:
+        """Set aside for a person to look at; the credits stay reserved."""
+        return await self.database.write(lambda c: queue.hold(c, job, epoch, error))
+
+    async def free_expired(self) -> list[int]:
+        """Requeue, without blame, what runs under a lease that ran out."""
+        return await self.database.write(lambda c: queue.free(c, steady=self._steady(), every=False))
+
+    async def cancel(self, job: int) -> Job:
+        """Raises NoSuchJob or TooLate."""
+        return await self.database.write(lambda c: queue.cancel(c, job, now=self._clock()))
+
+    # Delivery: each raises Superseded when the job is not where it should be
+
+    async def begin_delivery(self, job: int) -> Job:
+        return await self.database.write(lambda c: delivery.begin(c, job))
+
+    async def delivered(self, job: int, message: str) -> Job:
+        return await self.database.write(lambda c: delivery.delivered(c, job, message))
+
+    async def not_sent(self, job: int) -> Job:
+        """Certainly not sent: RENDERED again, to be tried later."""
+        return await self.database.write(lambda c: delivery.not_sent(c, job))
+
+    async def doubtful(self, job: int) -> Job:
+        """Perhaps sent: UNCERTAIN until a person asks for it again."""
+        return await self.database.write(lambda c: delivery.doubtful(c, job))
+
+    async def send_again(self, job: int) -> Job:
+        return await self.database.write(lambda c: delivery.send_again(c, job))
+
+    async def delivery_failed(self, job: int, error: Told) -> Job:
+        """It can never be sent there: FAILED and refunded, the clip kept."""
+        return await self.database.write(lambda c: delivery.failed(c, job, error, now=self._clock()))
+
+    async def undelivered(self) -> list[Job]:
+        """The RENDERED jobs, oldest first."""
+        return await self.database.read(delivery.undelivered)
+
+    async def recover(self, deduplicating: Collection[str]) -> Recovered:
+        """At a start, before any worker: nothing runs and nothing is being sent."""
+        return await self.database.write(lambda c: delivery.recover(c, deduplicating))
+
+    async def remember_status(self, job: int, message: str) -> None:
+        """The id of our own message that tells how far the job is."""
+        sql = "UPDATE job SET reply_to = json_set(reply_to, '$.status', ?) WHERE id = ?"
+        await self.database.write(lambda c: c.execute(sql, (message, job)).rowcount)
+
+    # Looking
+
+    async def job(self, number: int) -> Job:
+        """Raises NoSuchJob."""
+        return await self.database.read(lambda c: looks.job(c, number))
+
+    async def place(self, job: int) -> int | None:
+        """How many that wait will be served before it; None once it no longer waits."""
+        return await self.database.read(lambda c: looks.place(c, job))
+
+    async def waiting(self, limit: int = 25) -> list[Job]:
+        """Those being made, then those that wait, in the order they will be served."""
+        return await self.database.read(lambda c: looks.waiting(c, limit))
+
+    async def history(self, key: str, limit: int = 10) -> list[Job]:
+        return await self.database.read(lambda c: looks.history(c, key, limit))
+
+    # Credits; `key` is Requester.key, or "pool:" and a community's key
+
+    async def balance(self, key: str, allowance: Allowance) -> Balance:
+        def look(c: Any) -> Balance:
+            account = people.find(c, key)
+            purse = ledger.Purse(account.id if account else 0, allowance)  # no account has number 0
+            return ledger.balance(c, purse, self._clock())
+
+        return await self.database.read(look)
+
+    async def entries(self, key: str, limit: int = 10) -> list[Entry]:
+        def look(c: Any) -> list[Entry]:
+            account = people.find(c, key)
+            return ledger.entries(c, account.id, limit) if account else []
+
+        return await self.database.read(look)
+
+    async def grant(self, key: str, credits_: int, *, note: str = "") -> None:
+        def act(c: Any) -> None:
+            now = self._clock()
+            ledger.grant(c, people.account_of(c, key, now=now).id, credits_, note=note, now=now)
+
+        await self.database.write(act)
+
+    # People and facts
+
+    async def settings(self, key: str) -> dict[str, Any]:
+        return await self.database.read(lambda c: people.settings(c, key))
+
+    async def change_setting(self, key: str, name: str, value: Any) -> None:
+        """None forgets it."""
+        await self.database.write(lambda c: people.change_setting(c, key, name, value, now=self._clock()))
+
+    async def pause(self, *, paused: bool) -> None:
+        """While paused nothing is claimed; new jobs may still join the line."""
+        await self.database.write(lambda c: people.change_fact(c, "paused", paused))
+
+    async def paused(self) -> bool:
+        return bool(await self.database.read(lambda c: people.fact(c, "paused")))

@@ -1,0 +1,138 @@
+"""SQLite as Matinee uses it: one writer that commits in groups, one reader, no promise before it is safe."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from bot.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
+from bot.store.lock import InstanceLock
+from bot.store.migrate import Step, inspect, migrate, steps
+from bot.store.writer import GroupWriter, Work, in_thread
+from generation.errors import DiskFull
+
+T = TypeVar("T")
+FILE = "matinee.db"
+BUSY_SECONDS = 10.0
+
+
+class Access(Enum):
+    OWNER = "owner"  # the running instance: takes the folder's lock, brings the schema up to date
+    GUEST = "guest"  # reads and writes beside a running instance, or with none
+    READER = "reader"  # only looks
+
+
+class Database:
+    def __init__(self, path: Path, closing: AsyncExitStack) -> None:
+        self.path = path
+        self._closing = closing
+        self._reader: aiosqlite.Connection | None = None
+        self._writer: GroupWriter | None = None
+
+    @classmethod
+    async def open(
+        cls, folder: Path, access: Access = Access.OWNER, known: Sequence[Step] | None = None
+    ) -> Database:
+        """Raises a StartError that says what is wrong with the folder or the file."""
+        known = known or steps()
+        async with AsyncExitStack() as closing:
+            if access is Access.OWNER:
+                closing.callback(InstanceLock.take(folder).release)
+            database = cls(folder / FILE, closing)
+            await database._open(access, known)
+            database._closing = closing.pop_all()
+        return database
+
+    async def _open(self, access: Access, known: Sequence[Step]) -> None:
+        if access is not Access.OWNER and not self.path.exists():
+            raise DataFolderUnusable(str(self.path.parent), "there is no database in it yet")
+        if access is not Access.READER:
+            connection = await self._connect()
+            prepare = _prepare if access is Access.OWNER else _check
+            await self._at_start(connection, lambda c: prepare(c, self.path, known))
+            self._writer = GroupWriter(connection, self._explain)
+            self._closing.push_async_callback(self._writer.close)
+        self._reader = await self._connect(read_only=True)
+        if access is Access.READER:
+            await self._at_start(self._reader, lambda c: _check(c, self.path, known))
+
+    async def _connect(self, *, read_only: bool = False) -> aiosqlite.Connection:
+        uri = f"{self.path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
+        try:
+            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+        except sqlite3.Error as error:
+            raise DataFolderUnusable(str(self.path.parent), str(error)) from error
+        self._closing.push_async_callback(connection.close)
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    async def _at_start(self, connection: aiosqlite.Connection, work: Work[None]) -> None:
+        try:
+            await in_thread(connection, work)
+        except sqlite3.Error as error:
+            if _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+                raise DatabaseCorrupt(str(self.path), str(error)) from error
+            raise DataFolderUnusable(str(self.path.parent), str(error)) from error
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction shared with others but undone alone; returns after the commit."""
+        assert self._writer is not None, "opened for reading only"
+        return await self._writer.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on one consistent view of the data, beside any writing."""
+        assert self._reader is not None
+        try:
+            return await in_thread(self._reader, lambda connection: _view(connection, work))
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    async def close(self) -> None:
+        await self._closing.aclose()
+
+    def _explain(self, error: sqlite3.Error) -> Exception:
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            return error  # a mistake in this house, not in the world
+        if _code(error) == sqlite3.SQLITE_FULL:
+            return DiskFull(str(self.path.parent))
+        return StoreFailed(str(self.path), str(error))
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended codes' first byte is the plain one
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    _set_up(connection)
+    migrate(connection, path, known)
+
+
+def _check(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> None:
+    found = inspect(connection, path, known)
+    if found < known[-1].number:
+        raise DataFolderUnusable(
+            str(path.parent), f"its database has schema {found}: start Matinee once to bring it up to date"
+        )
+    _set_up(connection)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits at a power cut
+    connection.execute("PRAGMA cache_size = -32000")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _view(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

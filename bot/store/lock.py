@@ -1,0 +1,36 @@
+"""One Matinee a data folder: a lock that the kernel drops with the process, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import AlreadyRunning, DataFolderUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceLock:
+    descriptor: int
+
+    @classmethod
+    def take(cls, folder: Path) -> InstanceLock:
+        """Raises AlreadyRunning if another process, or another part of this one, holds it."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder / "matinee.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DataFolderUnusable(str(folder), error.strerror or str(error)) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 20)
+            os.close(descriptor)
+            raise AlreadyRunning(str(folder), int(holder) if holder.isdigit() else None) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        return cls(descriptor)
+
+    def release(self) -> None:
+        os.close(self.descriptor)  # the file stays: removing it would let two processes lock two files

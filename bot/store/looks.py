@@ -1,0 +1,48 @@
+"""Questions about jobs that change nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bot.job import Job, State
+from bot.store import people
+from bot.store.queue import row_of
+from bot.store.rows import job_from_row
+
+AHEAD = """
+SELECT count(*) FROM job
+WHERE state = 'queued' AND (tag, turn, id) < (SELECT tag, turn, id FROM job WHERE id = ?)
+"""
+
+WAITING = """
+SELECT * FROM (SELECT * FROM job WHERE state = 'running' ORDER BY started_at, id)
+UNION ALL
+SELECT * FROM (SELECT * FROM job WHERE state = 'queued' ORDER BY tag, turn, id LIMIT :limit)
+LIMIT :limit
+"""
+
+
+def job(c: sqlite3.Connection, number: int) -> Job:
+    return job_from_row(row_of(c, number))
+
+
+def place(c: sqlite3.Connection, number: int) -> int | None:
+    """How many that wait will be served before it; None once it is no longer waiting."""
+    if row_of(c, number)["state"] != State.QUEUED:
+        return None
+    ahead: int = c.execute(AHEAD, (number,)).fetchone()[0]
+    return ahead
+
+
+def waiting(c: sqlite3.Connection, limit: int) -> list[Job]:
+    """Those being made, then those that wait, in the order they will be served."""
+    return [job_from_row(row) for row in c.execute(WAITING, {"limit": limit})]
+
+
+def history(c: sqlite3.Connection, key: str, limit: int) -> list[Job]:
+    """The person's jobs on every linked platform, newest first."""
+    account = people.find(c, key)
+    if account is None:
+        return []
+    rows = c.execute("SELECT * FROM job WHERE account = ? ORDER BY id DESC LIMIT ?", (account.id, limit))
+    return [job_from_row(row) for row in rows]

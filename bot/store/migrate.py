@@ -1,0 +1,88 @@
+"""Bring a database file to the newest schema, a numbered file at a time, with a backup first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from bot.errors import DatabaseCorrupt, DatabaseNewer
+
+APPLICATION_ID = 0x4D544E45
+SMALL_FILE = 64 * 2**20  # a whole check of this much takes under a second
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    number: int
+    sql: str
+
+
+def steps() -> tuple[Step, ...]:
+    folder = files("bot.store").joinpath("schema")
+    scripts = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name
+    )
+    return tuple(Step(int(entry.name.split("_")[0]), entry.read_text("utf-8")) for entry in scripts)
+
+
+def inspect(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> int:
+    """The schema number of a sound database of ours; 0 for an empty one."""
+    try:
+        _check(connection, path)
+        found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise DatabaseCorrupt(str(path), str(error)) from error
+    if tables and owner != APPLICATION_ID:
+        raise DatabaseCorrupt(str(path), "this SQLite file was not written by Matinee")
+    newest = known[-1].number
+    if found > newest:
+        raise DatabaseNewer(str(path), found, newest)
+    return found
+
+
+def migrate(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> Path | None:
+    """Take every step the file lacks, each in its own transaction; returns the backup, if one was needed."""
+    found = inspect(connection, path, known)
+    missing = [step for step in known if step.number > found]
+    saved = _back_up(connection, path, found) if missing and found else None
+    for step in missing:
+        _take(connection, step)
+    return saved
+
+
+def _take(connection: sqlite3.Connection, step: Step) -> None:
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{step.sql}\n"
+            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {step.number};\nCOMMIT;"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _back_up(connection: sqlite3.Connection, path: Path, found: int) -> Path:
+    target = path.with_name(f"{path.name}.schema-{found}.backup")
+    with closing(sqlite3.connect(target)) as copy:
+        connection.backup(copy)
+    return target
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """A whole check of a small file; of a big one only the schema and both ends of every table."""
+    if path.stat().st_size <= SMALL_FILE:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        return
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    for (name,) in tables:
+        for order in ("ASC", "DESC"):
+            connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608  (names come from the schema itself)

@@ -1,0 +1,67 @@
+"""Who is known: accounts, names and personal settings."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from bot.store.rows import only
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose credits and whose turn: several people of one human may share it."""
+
+    id: int
+    finish: float
+
+
+FIND = """
+SELECT account.id, account.finish FROM person JOIN account ON account.id = person.account WHERE person.key = ?
+"""
+
+
+def find(c: sqlite3.Connection, key: str) -> Account | None:
+    row = only(c.execute(FIND, (key,)).fetchall())
+    return Account(row["id"], row["finish"]) if row else None
+
+
+def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> Account:
+    """The account of this person, who is made known if new."""
+    found = find(c, key)
+    if found:
+        return found
+    account = c.execute("INSERT INTO account DEFAULT VALUES").lastrowid
+    assert account is not None
+    c.execute(
+        "INSERT INTO person (key, account, name, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
+        (key, account, name, now, now),
+    )
+    return Account(account, 0.0)
+
+
+def settings(c: sqlite3.Connection, key: str) -> dict[str, Any]:
+    row = only(c.execute("SELECT settings FROM person WHERE key = ?", (key,)).fetchall())
+    found: dict[str, Any] = json.loads(row["settings"]) if row else {}
+    return found
+
+
+def change_setting(c: sqlite3.Connection, key: str, name: str, value: Any, *, now: float) -> None:
+    """None forgets it."""
+    account_of(c, key, now=now)
+    kept = {k: v for k, v in (settings(c, key) | {name: value}).items() if v is not None}
+    c.execute("UPDATE person SET settings = ? WHERE key = ?", (json.dumps(kept), key))
+
+
+def fact(c: sqlite3.Connection, name: str) -> Any:
+    row = only(c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchall())
+    return json.loads(row["value"]) if row else None
+
+
+def change_fact(c: sqlite3.Connection, name: str, value: Any) -> None:
+    c.execute(
+        "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+        (name, json.dumps(value)),
+    )

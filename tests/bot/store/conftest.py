@@ -1,0 +1,100 @@
+"""A real database in a folder of its own, and the small things that the tests put in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from bot.job import Draft, Job, ReplyTo, Requester
+from bot.quota import Allowance, Caps
+from bot.store import Store
+from generation.clip import Clip
+from generation.request import Kind, Music, Request
+
+NOON = 1_790_000_000.0 // 86_400 * 86_400 + 43_200
+CLIP = Clip(path=Path("17/clip.mp4"), width=256, height=256, fps=24, frames=24, seconds=1, size=9, audio=True)
+
+
+@dataclass
+class Clock:
+    """Time stands still until a test moves it."""
+
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def a_request(model: str = "testcard", prompt: str = "a fox in the snow") -> Request:
+    music = Music(genre="lofi", maker="band", instruments=("piano", "bass"))
+    return Request(
+        prompt=prompt,
+        kind=Kind.VIDEO,
+        model=model,
+        width=256,
+        height=256,
+        frames=24,
+        fps=24,
+        seed=7,
+        steps=4,
+        guidance=1,
+        music=music,
+    )
+
+
+def a_draft(
+    user: str = "42",
+    *,
+    cost: int = 1,
+    weight: float = 1.0,
+    update: str = "",
+    platform: str = "discord",
+    community: str = "",
+    model: str = "testcard",
+) -> Draft:
+    return Draft(
+        request=a_request(model),
+        requester=Requester(platform=platform, user=user, name="Ana", roles=("patron",), community=community),
+        reply_to=ReplyTo(platform=platform, chat="9", message="5", facts={"ephemeral": True}),
+        cost=cost,
+        weight=weight,
+        update=update,
+    )
+
+
+@dataclass
+class Desk:
+    """A store with generous rules, so that a test only says what it is about."""
+
+    store: Store
+    clock: Clock
+    steady: Clock
+    allowance: Allowance = field(default_factory=lambda: Allowance(credits=1000))
+    caps: Caps = field(default_factory=Caps)
+
+    async def ask(self, draft: Draft | None = None) -> Job:
+        done = await self.store.enqueue(draft or a_draft(), allowance=self.allowance, caps=self.caps)
+        return done.job
+
+    async def claim(self) -> Job:
+        job = await self.store.claim(lease=60)
+        assert job is not None
+        return job
+
+    async def render(self) -> Job:
+        job = await self.claim()
+        return await self.store.rendered(job.id, job.epoch, CLIP)
+
+    async def left(self, key: str = "discord:42") -> int:
+        return (await self.store.balance(key, self.allowance)).left
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    clock, steady = Clock(), Clock(1000.0)
+    store = await Store.open(tmp_path, clock=clock, steady=steady)
+    yield Desk(store, clock, steady)
+    await store.close()
