@@ -1,1 +1,38 @@
 """The child process: orders in by JSON lines; progress, clips and errors out."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from generation.engines.host import Host, Line, leave
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _let_the_parent_say(*_: object) -> None:
+    """The child ends by the parent's word or with the parent. Not SIG_IGN, which ffmpeg would inherit."""
+
+
+def main() -> None:
+    line = Line()
+    faulthandler.enable()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _let_the_parent_say)
+    if sys.platform.startswith("linux"):
+        with suppress(OSError, AttributeError):  # a stopped child wakes to see that its parent is gone
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+    with suppress(BrokenPipeError):
+        asyncio.run(Host(line).serve())
+    sys.stderr.flush()
+    leave()
+
+
+if __name__ == "__main__":
+    assert os.getsid(0) == os.getpid(), "the engine's child is started by the engine, in a session of its own"
+    main()

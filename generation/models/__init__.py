@@ -31,7 +31,7 @@ class Model(Protocol):
 
 
 _FAMILIES: dict[str, type[Model]] = {}
-_HELPERS = {"preset"}
+_HELPERS = {"preset", "resident"}
 M = TypeVar("M", bound=type[Model])
 
 

@@ -150,7 +150,7 @@ class Card:
 
 def _wrapped(text: str, fits: Callable[[str], bool], most: int) -> list[str]:
     """`text` in at most `most` lines that fit, ended by an ellipsis where it is cut."""
-    lines, words = [""], text.split()
+    lines, words = [""], [word[:80] for word in text.split()]
     while words:
         longer = f"{lines[-1]} {words[0]}".strip()
         if fits(longer) or not lines[-1]:

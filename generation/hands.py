@@ -1,0 +1,61 @@
+"""A hand does one piece of stepped work at a time, in its own thread, and can be stopped at any step."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from generation.progress import Cancelled, OnStep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+T = TypeVar("T")
+
+
+class Hand:
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """First come, first served."""
+        async with self._turn:
+            yield
+
+    async def do(self, work: Callable[[OnStep], T], on_step: OnStep) -> T:
+        """Run `work` in the thread. When cancelled, waits until it has stopped: within one step of it."""
+        loop = asyncio.get_running_loop()
+        stop = threading.Event()
+
+        def step(done: int, total: int) -> None:
+            if stop.is_set():
+                raise Cancelled
+            loop.call_soon_threadsafe(on_step, done, total)
+
+        running = loop.run_in_executor(self._thread, work, step)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stop.set()
+            while not running.done():
+                await _settled(running)
+            if not running.cancelled():
+                running.exception()  # looked at, so that nothing complains of it
+            raise
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+async def _settled(running: asyncio.Future[T]) -> None:
+    """A second cancellation does not make the thread free any sooner, so it is not heard here."""
+    try:
+        await asyncio.wait({running})
+    except asyncio.CancelledError:
+        return

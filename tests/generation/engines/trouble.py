@@ -1,0 +1,82 @@
+"""A plug-in family that behaves as its prompt says: how tests make an engine suffer."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from generation.clip import Frames
+from generation.models import model
+
+if TYPE_CHECKING:
+    from generation.models import Preset
+    from generation.progress import OnStep
+    from generation.request import Request
+
+TICK = 0.005
+
+
+@model("trouble")
+class Trouble:
+    """Steps by TICK; "VERB" or "VERB:ARGUMENT" as the prompt happens at the first step."""
+
+    @classmethod
+    def load(cls, preset: Preset) -> Trouble:
+        if loads := preset.options.get("loads"):
+            with Path(loads).open("a") as file:
+                file.write(f"{preset.name}\n")
+        return cls()
+
+    def paint(self, request: Request, on_step: OnStep) -> Frames:
+        verb, _, argument = request.prompt.partition(":")
+        for step in range(request.steps):
+            on_step(step, request.steps)
+            if verb == "gate":
+                hold(Path(argument), lambda: on_step(step, request.steps))  # noqa: B023  (called at once)
+            elif step == 0:
+                getattr(self, f"do_{verb}", lambda _: None)(argument)
+            time.sleep(TICK)
+        on_step(request.steps, request.steps)
+        pixels = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
+        pixels[:, :: 1 + request.seed % 7] = 200
+        return Frames(pixels, request.fps)
+
+    def close(self) -> None: ...
+
+    def do_raise(self, argument: str) -> None:
+        raise LookupError(argument)
+
+    def do_exit(self, argument: str) -> None:
+        os._exit(int(argument or 0))
+
+    def do_segfault(self, _: str) -> None:
+        ctypes.string_at(0)
+
+    def do_hang(self, _: str) -> None:
+        while True:
+            time.sleep(60)
+
+    def do_print(self, argument: str) -> None:
+        for _ in range(int(argument)):
+            print('{"done": ["x", {}]} rubbish')  # noqa: T201  (as a library would)
+            os.write(1, b"\x00\xff not ours\n")
+
+    def do_orphan(self, _: str) -> None:
+        """A process such as ffmpeg is, in a process group of its own."""
+        if os.fork() == 0:
+            os.setpgid(0, 0)
+            while True:
+                time.sleep(60)
+
+
+def hold(gate: Path, still_wanted: object) -> None:
+    """Wait, a step at a time, until the test makes the file."""
+    assert callable(still_wanted)
+    while not gate.exists():
+        still_wanted()
+        time.sleep(TICK)
