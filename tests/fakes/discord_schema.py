@@ -1,0 +1,74 @@
+"""Holds what went over the wire against Discord's own OpenAPI description, where that is at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from tests.fakes.discord_world import JSON
+
+VARIABLE = "MATINEE_DISCORD_OPENAPI"
+ROOT = "urn:discord"
+
+
+def description() -> Path | None:
+    path = os.environ.get(VARIABLE)
+    return Path(path) if path and Path(path).is_file() else None
+
+
+class Description:
+    def __init__(self, path: Path) -> None:
+        self._document = json.loads(path.read_text())
+        resource = Resource.from_contents(self._document, default_specification=DRAFT202012)
+        self._registry: Registry[Any] = Registry().with_resource(ROOT, resource)
+
+    @cached_property
+    def _paths(self) -> list[tuple[re.Pattern[str], str]]:
+        ordered = sorted(self._document["paths"], key=lambda path: path.count("{"))
+        return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in ordered]
+
+    def faults(self, entry: JSON) -> Iterator[str]:
+        """What is wrong with one request of the transcript, and with its answer."""
+        method, _, path = entry["request"].partition(" ")
+        short = path.removeprefix("/api/v10")
+        found = next((name for pattern, name in self._paths if pattern.fullmatch(short)), None)
+        if found is None:
+            yield f"no such path: {path}"
+            return
+        operation = self._document["paths"][found][method.lower()]
+        place = f"#/paths/{found.replace('~', '~0').replace('/', '~1')}/{method.lower()}"
+        if entry["body"] is not None and "requestBody" in operation:
+            schema = f"{place}/requestBody/content/application~1json/schema"
+            yield from self._mismatch(f"{method} {short}", schema, _allowed(entry["body"]))
+        status = str(entry["status"])
+        if status == "200" and "content" in operation["responses"].get(status, {}):
+            schema = f"{place}/responses/{status}/content/application~1json/schema"
+            yield from self._mismatch(f"answer to {method} {short}", schema, entry["answer"])
+
+    def _mismatch(self, name: str, pointer: str, value: Any) -> Iterator[str]:
+        quoted = pointer.replace("{", "%7B").replace("}", "%7D")
+        validator = Draft202012Validator({"$ref": f"{ROOT}{quoted}"}, registry=self._registry)
+        for error in validator.iter_errors(value):
+            deepest = min(error.context or [error], key=lambda e: -len(e.path))
+            yield f"{name}: {list(error.path)} {deepest.message[:200]} at {list(deepest.path)}"
+
+
+def _allowed(body: Any) -> Any:
+    """The real client sends two things that the description does not know: taken as the API takes them."""
+    if not isinstance(body, dict):
+        return body
+    inner = {"data": _allowed(body["data"])} if isinstance(body.get("data"), dict) else {}
+    if body.get("attachments"):
+        inner["attachments"] = [{**item, "id": str(item["id"])} for item in body["attachments"]]
+    return {
+        key: value for key, value in {**body, **inner}.items() if not (key == "content" and value is None)
+    }

@@ -1,0 +1,281 @@
+"""A loopback Discord: REST and gateway behind one TLS port, reached by the unpatched client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import trustme
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from tests.fakes.discord_gateway import RESUME_HOST, Gateway
+from tests.fakes.discord_rest import Call, Rest
+from tests.fakes.discord_rules import Refused
+from tests.fakes.discord_world import JSON, MIB, World
+
+HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com", "media.discordapp.net")
+TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)
+
+
+@dataclass
+class Fault:
+    """What goes wrong with the next `times` requests that fit."""
+
+    method: str
+    path: str  # a regular expression, searched for in the path
+    status: int = 500
+    code: int = 0
+    times: int = 1
+    commit: bool = False  # done all the same: only the answer is lost
+    drop: bool = False  # no answer at all: the connection closes
+    retry_after: float | None = None  # a 429 of Discord's own, to be waited out
+    hit: int = 0
+
+    def fits(self, call: Call) -> bool:
+        return self.hit < self.times and self.method == call.method and bool(re.search(self.path, call.path))
+
+
+@dataclass
+class Bucket:
+    limit: int
+    per: float
+    used: int = 0
+    since: float = 0.0
+
+    def take(self) -> bool:
+        moment = time.monotonic()
+        if moment - self.since >= self.per:
+            self.used, self.since = 0, moment
+        self.used += 1
+        return self.used <= self.limit
+
+    def headers(self, name: str) -> dict[str, str]:
+        after = max(0.0, self.since + self.per - time.monotonic())
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
+            "X-RateLimit-Reset": f"{time.time() + after:.3f}",
+            "X-RateLimit-Reset-After": f"{after:.3f}",
+            "X-RateLimit-Bucket": name,
+        }
+
+
+@dataclass
+class Loopback(AbstractResolver):
+    """Discord's names lead to the fake; every other name leads nowhere."""
+
+    port: int
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  (the ancestor names it)
+    ) -> list[ResolveResult]:
+        if host not in HOSTS or port != 443:
+            raise OSError(f"{host}:{port} is not on the loopback")
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=self.port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def connector(port: int, authority: str) -> aiohttp.TCPConnector:
+    """What makes the real client talk to the fake: a resolver and a certificate authority (as PEM)."""
+    context = ssl.create_default_context(cadata=authority)
+    return aiohttp.TCPConnector(resolver=Loopback(port), ssl=context, limit=0)
+
+
+@dataclass
+class DiscordServer:
+    world: World = field(default_factory=World)
+    token: str = TOKEN
+    faults: list[Fault] = field(default_factory=list)
+    limits: dict[str, tuple[int, float]] = field(
+        default_factory=lambda: {
+            "POST /channels/": (5, 5.0),
+            "PATCH /channels/": (5, 5.0),
+            "PATCH /webhooks/": (5, 2.0),
+            "POST /webhooks/": (5, 2.0),
+        }
+    )
+    limited: int = 0  # how often a client ran into a 429
+    statuses: Counter[int] = field(default_factory=Counter)
+    port: int = 0
+    authority: str = ""
+
+    def __post_init__(self) -> None:
+        self.rest = Rest(self.world)
+        self.gateway = Gateway(self.world, self.token)
+        self._buckets: dict[str, Bucket] = {}
+
+    def connector(self) -> aiohttp.TCPConnector:
+        return connector(self.port, self.authority)
+
+    def fail(self, method: str, path: str, **how: Any) -> Fault:
+        fault = Fault(method, path, **how)
+        self.faults.append(fault)
+        return fault
+
+    # one request
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.host not in HOSTS:
+            raise web.HTTPMisdirectedRequest
+        if request.host.startswith("gateway"):
+            return await self.gateway.serve(request)
+        if request.host != "discord.com":
+            return self._file(request)
+        call = await self._read(request)
+        status, body, headers = await self._outcome(request, call)
+        self.statuses[status] += 1
+        self._note(call, status, body)
+        if status == 0:
+            assert request.transport is not None
+            request.transport.abort()
+        return _answer(status or 500, body, headers)
+
+    def _file(self, request: web.Request) -> web.Response:
+        found = self.world.files.get(request.path)
+        if found is None:
+            return web.Response(status=404)
+        return web.Response(body=found.data, content_type=found.payload()["content_type"])
+
+    async def _read(self, request: web.Request) -> Call:
+        files: dict[str, tuple[str, bytes]] = {}
+        body: Any = None
+        if request.content_type == "multipart/form-data":
+            async for part in await request.multipart():
+                assert isinstance(part, aiohttp.BodyPartReader)
+                data = bytes(await part.read())
+                if part.name == "payload_json":
+                    body = json.loads(data)
+                else:
+                    files[str(part.name)] = (part.filename or "", data)
+        elif request.can_read_body:
+            if request.headers.get("Content-Type") != "application/json":
+                self.world.complaints.append(f"{request.path} with {request.headers.get('Content-Type')}")
+            body = json.loads(await request.read())
+        return Call(request.method, request.path, dict(request.query), body, files)
+
+    async def _outcome(self, request: web.Request, call: Call) -> tuple[int, Any, dict[str, str]]:
+        """Status 0 stands for a connection that closes without an answer."""
+        headers: dict[str, str] = {}
+        try:
+            handler = self.rest.find(call)
+            headers = self._limit(call)
+            self._authorised(request, call)
+            fault = next((fault for fault in self.faults if fault.fits(call)), None)
+            if fault is not None:
+                fault.hit += 1
+                if fault.commit:
+                    await handler(call)
+                return self._failure(fault, headers)
+            body = await handler(call)
+        except Refused as refused:
+            if refused.status == 429:
+                return _limited(headers, float(refused.message))
+            if refused.status == 400 and refused.code in {50035, 50006}:
+                self.world.complaints.append(f"{call.method} {call.path}: {refused.message}")
+            return refused.status, {"message": refused.message, "code": refused.code}, headers
+        return (200, body, headers) if body is not None else (204, None, headers)
+
+    def _failure(self, fault: Fault, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+        if fault.drop:
+            return 0, None, headers
+        if fault.retry_after is not None:
+            return _limited(headers, fault.retry_after)
+        if fault.status >= 500:
+            return fault.status, "<html>upstream error</html>", headers
+        return fault.status, {"message": "scripted", "code": fault.code}, headers
+
+    def _authorised(self, request: web.Request, call: Call) -> None:
+        given = request.headers.get("Authorization")
+        by_token = re.match(r"/api/v10/(webhooks/\d+/|interactions/)", call.path)
+        if not by_token and given != f"Bot {self.token}":
+            raise Refused(401, 0, "401: Unauthorized")
+
+    def _limit(self, call: Call) -> dict[str, str]:
+        path = call.path.removeprefix("/api/v10")
+        for prefix, (count, per) in self.limits.items():
+            method, _, start = prefix.partition(" ")
+            if call.method == method and path.startswith(start):
+                key = f"{prefix}{call.parts[0]}"
+                bucket = self._buckets.setdefault(key, Bucket(count, per))
+                if not bucket.take():
+                    self.limited += 1
+                    raise Refused(429, 0, f"{max(0.01, bucket.since + per - time.monotonic()):.3f}")
+                return bucket.headers(prefix)
+        return {}
+
+    def _note(self, call: Call, status: int, answer: Any) -> None:
+        self.world.transcript.append(
+            {
+                "at": time.time(),
+                "request": f"{call.method} {call.path}",
+                "body": call.body,
+                "files": {name: [filename, len(data)] for name, (filename, data) in call.files.items()},
+                "status": status,
+                "answer": answer,
+            }
+        )
+        self.world.touch()
+
+
+def _limited(headers: dict[str, str], retry_after: float) -> tuple[int, JSON, dict[str, str]]:
+    body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
+    return 429, body, {**headers, "Via": "1.1 google", "Retry-After": str(retry_after)}
+
+
+def _answer(status: int, body: Any, headers: dict[str, str]) -> web.Response:
+    """Content-Type is exactly application/json: the client compares it letter by letter."""
+    if isinstance(body, str):
+        return web.Response(status=status, text=body, content_type="text/html", headers=headers)
+    data = b"" if body is None else json.dumps(body).encode()
+    typed = headers if body is None else {**headers, "Content-Type": "application/json"}
+    return web.Response(status=status, body=data, headers=typed)
+
+
+@asynccontextmanager
+async def discord_server(**facts: Any) -> AsyncIterator[DiscordServer]:
+    server = DiscordServer(**facts)
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*HOSTS).configure_cert(context)
+    server.authority = authority.cert_pem.bytes().decode()
+    app = web.Application(client_max_size=64 * MIB)
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context, backlog=1024)
+        await site.start()
+        server.port = runner.addresses[0][1]
+        yield server
+    finally:
+        await server.gateway.shut()
+        await runner.cleanup()
+        await asyncio.sleep(0)
+
+
+def save_authority(server: DiscordServer, folder: Path) -> Path:
+    """The certificate authority as a file, for a bot that runs as a process of its own."""
+    path = folder / "authority.pem"
+    path.write_text(server.authority)
+    return path

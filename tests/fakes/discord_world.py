@@ -1,0 +1,342 @@
+"""What the loopback Discord knows: people, servers, channels, messages and files, as its API tells them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+EPOCH_MS = 1420070400000
+EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 6, 1 << 7, 1 << 15
+TEXT, DM, THREAD, FORUM = 0, 1, 11, 15
+ALL_PERMISSIONS = (1 << 52) - 1
+MIB = 1024 * 1024
+JSON = dict[str, Any]
+
+_counter = itertools.count(1)
+
+
+def snowflake(age: float = 0.0) -> str:
+    """A new id; `age` makes it look that many seconds old, as ids carry their time."""
+    moment = int((time.time() - age) * 1000) - EPOCH_MS
+    return str((moment << 22) | (next(_counter) & 0x3FFFFF))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass(eq=False)
+class User:
+    name: str
+    bot: bool = False
+    locale: str = "en-US"
+    id: str = field(default_factory=snowflake)
+    takes_dms: bool = True
+
+    def payload(self) -> JSON:
+        return {
+            "id": self.id,
+            "username": self.name.lower(),
+            "global_name": self.name,
+            "discriminator": "0",
+            "avatar": None,
+            "bot": self.bot,
+            "flags": 0,
+            "public_flags": 0,
+            "primary_guild": None,
+        }
+
+
+@dataclass(eq=False)
+class Channel:
+    name: str
+    kind: int = TEXT
+    guild: Guild | None = None
+    parent: Channel | None = None
+    recipient: User | None = None
+    nsfw: bool = False
+    id: str = field(default_factory=snowflake)
+    gone: bool = False
+    refuses: int | None = None  # the error code that every send gets: 50001, 50013, ...
+    permissions: int = ALL_PERMISSIONS
+
+    def payload(self) -> JSON:
+        shared = {"id": self.id, "type": self.kind, "flags": 0, "last_message_id": None}
+        if self.kind == DM:
+            return {**shared, "recipients": [self.recipient.payload()] if self.recipient else []}
+        assert self.guild is not None
+        named = {**shared, "name": self.name, "guild_id": self.guild.id, "rate_limit_per_user": 0}
+        if self.kind == THREAD:
+            assert self.parent is not None
+            return {**named, "parent_id": self.parent.id, **_thread_facts(self.guild.owner.id)}
+        places = {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": self.nsfw}
+        return {**named, **places, "topic": None, "available_tags": []}
+
+
+def _thread_facts(owner: str) -> JSON:
+    metadata = {
+        "archived": False,
+        "archive_timestamp": now(),
+        "auto_archive_duration": 1440,
+        "locked": False,
+        "create_timestamp": now(),
+    }
+    return {"owner_id": owner, "message_count": 0, "member_count": 2, "thread_metadata": metadata}
+
+
+@dataclass(eq=False)
+class Guild:
+    name: str
+    owner: User
+    bot: User
+    id: str = field(default_factory=snowflake)
+    channels: list[Channel] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)  # id -> name
+    bot_permissions: int = ALL_PERMISSIONS
+    has_bot: bool = True  # False where somebody brings the bot as a user install
+    upload_limit: int = 20 * MIB
+
+    def channel(self, name: str, kind: int = TEXT, **facts: Any) -> Channel:
+        channel = Channel(name, kind, self, **facts)
+        self.channels.append(channel)
+        return channel
+
+    def role(self, name: str) -> str:
+        number = snowflake()
+        self.roles[number] = name
+        return number
+
+    def payload(self) -> JSON:
+        """As GUILD_CREATE tells it."""
+        usual = [channel.payload() for channel in self.channels if channel.kind != THREAD]
+        return {
+            "id": self.id,
+            "name": self.name,
+            "owner_id": self.owner.id,
+            "icon": None,
+            "features": [],
+            "roles": [self._role(self.id, "@everyone", 0)]
+            + [self._role(number, name, 0) for number, name in self.roles.items()]
+            + [self._role(self.bot.id, "Matinee", self.bot_permissions)],
+            "members": [self.member(self.bot, (self.bot.id,))],
+            "channels": usual,
+            "threads": [channel.payload() for channel in self.channels if channel.kind == THREAD],
+            "emojis": [],
+            "stickers": [],
+            "member_count": 3,
+            "large": False,
+            "unavailable": False,
+            "joined_at": now(),
+            "preferred_locale": "en-US",
+            "premium_tier": 0,
+            "nsfw_level": 0,
+            "verification_level": 0,
+            "explicit_content_filter": 0,
+            "default_message_notifications": 0,
+            "mfa_level": 0,
+            "afk_timeout": 300,
+            "system_channel_flags": 0,
+            "voice_states": [],
+            "presences": [],
+            "stage_instances": [],
+            "guild_scheduled_events": [],
+        }
+
+    def _role(self, number: str, name: str, permissions: int) -> JSON:
+        return {
+            "id": number,
+            "name": name,
+            "color": 0,
+            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+            "hoist": False,
+            "position": 1 if number != self.id else 0,
+            "permissions": str(permissions),
+            "managed": False,
+            "mentionable": False,
+            "flags": 0,
+        }
+
+    def member(self, user: User, roles: tuple[str, ...] = ()) -> JSON:
+        return {
+            "user": user.payload(),
+            "roles": list(roles),
+            "joined_at": now(),
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+            "nick": None,
+            "avatar": None,
+            "pending": False,
+        }
+
+
+@dataclass(eq=False)
+class Attachment:
+    filename: str
+    data: bytes
+    channel: str
+    description: str | None = None
+    id: str = field(default_factory=snowflake)
+
+    @property
+    def path(self) -> str:
+        return f"/attachments/{self.channel}/{self.id}/{self.filename}"
+
+    def payload(self) -> JSON:
+        facts: JSON = {"description": self.description} if self.description else {}
+        return {
+            "id": self.id,
+            "filename": self.filename,
+            "size": len(self.data),
+            "url": f"https://cdn.discordapp.com{self.path}",
+            "proxy_url": f"https://media.discordapp.net{self.path}",
+            "content_type": _content_type(self.filename),
+            **facts,
+        }
+
+
+def _content_type(filename: str) -> str:
+    endings = {"mp4": "video/mp4", "png": "image/png", "jpg": "image/jpeg", "json": "application/json"}
+    return endings.get(filename.rpartition(".")[2], "application/octet-stream")
+
+
+@dataclass(eq=False)
+class Message:
+    channel: Channel
+    author: User
+    content: str = ""
+    components: list[JSON] = field(default_factory=list)
+    flags: int = 0
+    attachments: list[Attachment] = field(default_factory=list)
+    nonce: str | None = None
+    reference: str | None = None
+    reader: User | None = None  # the only one who sees it, when ephemeral
+    asked_by: JSON | None = None  # the interaction it answers
+    mentions: list[str] = field(default_factory=list)
+    id: str = field(default_factory=snowflake)
+    deleted: bool = False
+    edits: int = 0
+    sent_at: str = field(default_factory=now)
+    edited_at: str | None = None
+
+    @property
+    def ephemeral(self) -> bool:
+        return bool(self.flags & EPHEMERAL)
+
+    def payload(self) -> JSON:
+        facts: JSON = {"nonce": self.nonce} if self.nonce else {}
+        if self.reference:
+            facts["message_reference"] = {
+                "type": 0,
+                "message_id": self.reference,
+                "channel_id": self.channel.id,
+            }
+        if self.asked_by:
+            facts["interaction_metadata"] = self.asked_by
+        return {
+            "id": self.id,
+            "channel_id": self.channel.id,
+            "author": self.author.payload(),
+            "content": self.content,
+            "timestamp": self.sent_at,
+            "edited_timestamp": self.edited_at,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": [],
+            "mention_roles": [],
+            "attachments": [attachment.payload() for attachment in self.attachments],
+            "embeds": [],
+            "components": self.components,
+            "pinned": False,
+            "type": 20 if self.asked_by else 19 if self.reference else 0,
+            "flags": self.flags,
+            "application_id": self.author.id,
+            **facts,
+        }
+
+
+@dataclass(eq=False)
+class Interaction:
+    """What a person did, and what became of it. `source` is the message that a pressed button stood on."""
+
+    kind: int
+    user: User
+    channel: Channel
+    data: JSON
+    source: Message | None = None
+    age: float = 0.0
+    id: str = ""
+    token: str = field(default_factory=lambda: f"aW50ZXJhY3Rpb246{snowflake()}")
+    born: float = field(default_factory=time.monotonic)
+    payload: JSON = field(default_factory=dict)
+    acked: int | None = None
+    acked_after: float = 0.0
+    original: Message | None = None
+    followups: list[Message] = field(default_factory=list)
+    choices: list[JSON] | None = None
+    modal: JSON | None = None
+    dead: bool = False  # its token no longer works
+
+    def __post_init__(self) -> None:
+        self.id = self.id or snowflake(self.age)
+
+
+@dataclass
+class World:
+    """Everything there is, and a way to wait until it is otherwise."""
+
+    bot: User = field(default_factory=lambda: User("Matinee", bot=True))
+    users: dict[str, User] = field(default_factory=dict)
+    guilds: dict[str, Guild] = field(default_factory=dict)
+    dms: dict[str, Channel] = field(default_factory=dict)  # by user id
+    messages: dict[str, Message] = field(default_factory=dict)
+    interactions: dict[str, Interaction] = field(default_factory=dict)  # by token
+    commands: dict[str, JSON] = field(default_factory=dict)  # by "type:name"
+    files: dict[str, Attachment] = field(default_factory=dict)  # by path
+    presence: JSON | None = None
+    complaints: list[str] = field(default_factory=list)
+    transcript: list[JSON] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def user(self, name: str, **facts: Any) -> User:
+        user = User(name, **facts)
+        self.users[user.id] = user
+        return user
+
+    def guild(self, name: str = "Cinema", **facts: Any) -> Guild:
+        guild = Guild(name, owner=self.user("Owner"), bot=self.bot, **facts)
+        self.guilds[guild.id] = guild
+        return guild
+
+    def dm(self, user: User) -> Channel:
+        return self.dms.setdefault(user.id, Channel(f"@{user.name}", DM, recipient=user))
+
+    def channel(self, number: str) -> Channel | None:
+        known = [channel for guild in self.guilds.values() for channel in guild.channels]
+        known += self.dms.values()
+        return next((channel for channel in known if channel.id == number), None)
+
+    def post(self, message: Message) -> Message:
+        self.messages[message.id] = message
+        self.files.update({attachment.path: attachment for attachment in message.attachments})
+        self.touch()
+        return message
+
+    def visible(self, channel: Channel) -> list[Message]:
+        return [m for m in self.messages.values() if m.channel is channel and not m.deleted]
+
+    def touch(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def until(self, wanted: Callable[[], Any], *, within: float = 30.0) -> Any:
+        """Wait for `wanted()` to be truthy and return it; looked at anew after every change."""
+        async with asyncio.timeout(within):
+            while not (found := wanted()):
+                await self._changed.wait()
+            return found
