@@ -13,6 +13,7 @@ from generation.clip import Clip, Frames, Score
 from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
 from generation.finish import finish
 from generation.hands import Hand
+from generation.models.plan import Means
 from generation.models.preset import Preset
 from generation.models.resident import Residents
 from generation.progress import Cancelled, OnProgress, OnStep, Progress, Stage
@@ -60,11 +61,12 @@ class Kit:
         ffmpeg: str = "",
         options: Mapping[str, Mapping[str, Any]] | None = None,
         provenance: Mapping[str, Any] | None = None,
+        means: Means | None = None,
     ) -> None:
         self.ffmpeg = ffmpeg
         self.score_options = dict(options or {})
         self.provenance = dict(provenance or {})
-        self.models = Residents()
+        self.models = Residents(means)
         self.makers: dict[str, scores.ScoreMaker] = {}
         self.painter = Hand("painter")
         self.scorer = Hand("scorer")
@@ -107,7 +109,7 @@ async def _paint(order: Order, kit: Kit, on_progress: OnProgress, began: asyncio
 
     def work(on_step: OnStep) -> Frames:
         try:
-            return kit.models.get(order.preset).paint(order.request, on_step)
+            return kit.models.paint(order.preset, order.request, on_step)
         except (Told, Cancelled):
             raise
         except Exception as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from generation.engines import session, wire
 from generation.errors import PaintFailed, Told
+from generation.models.plan import Means
 from generation.render import Kit, Order, render
 
 if TYPE_CHECKING:
@@ -80,7 +81,12 @@ class Host:
         try:
             for plugin in setup.plugins:
                 importlib.import_module(plugin)
-            return Kit(ffmpeg=setup.ffmpeg, options=setup.scores, provenance=setup.provenance)
+            return Kit(
+                ffmpeg=setup.ffmpeg,
+                options=setup.scores,
+                provenance=setup.provenance,
+                means=Means.from_json(setup.memory),
+            )
         except Told as error:
             self._line.say("unfit", error.to_json())
             return None

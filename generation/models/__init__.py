@@ -9,18 +9,19 @@ from typing import Protocol, TypeVar
 
 from generation.clip import Frames
 from generation.errors import ModelBroken
+from generation.models.plan import Plan
 from generation.models.preset import Preset
 from generation.progress import OnStep
 from generation.request import Request
 
-__all__ = ["Model", "Preset", "families", "load", "model"]
+__all__ = ["Model", "Plan", "Preset", "families", "family", "load", "model"]
 
 
 class Model(Protocol):
     """A loaded picture model. It lives in the engine's child and is called from one thread at a time."""
 
     @classmethod
-    def load(cls, preset: Preset) -> Model:
+    def load(cls, preset: Preset, plan: Plan) -> Model:
         """Bring the weights into memory; raises ModelMissing or ModelBroken."""
 
     def paint(self, request: Request, on_step: OnStep) -> Frames:
@@ -31,13 +32,13 @@ class Model(Protocol):
 
 
 _FAMILIES: dict[str, type[Model]] = {}
-_HELPERS = {"preset", "resident"}
+_HELPERS = {"common", "plan", "preset", "resident"}
 M = TypeVar("M", bound=type[Model])
 
 
-def model(family: str) -> Callable[[M], M]:
+def model(name: str) -> Callable[[M], M]:
     def register(cls: M) -> M:
-        _FAMILIES[family] = cls
+        _FAMILIES[name] = cls
         return cls
 
     return register
@@ -49,9 +50,14 @@ def families() -> tuple[str, ...]:
     return tuple(sorted(files | _FAMILIES.keys()))
 
 
-def load(preset: Preset) -> Model:
+def family(preset: Preset) -> type[Model]:
+    """The preset's family; importing it costs little, no heavy library comes with it."""
     if preset.family not in families():
         raise ModelBroken(preset.name, f"no family {preset.family!r}")
     if preset.family not in _FAMILIES:
         importlib.import_module(f"{__name__}.{preset.family}")
-    return _FAMILIES[preset.family].load(preset)
+    return _FAMILIES[preset.family]
+
+
+def load(preset: Preset, plan: Plan | None = None) -> Model:
+    return family(preset).load(preset, plan or Plan())

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from generation.errors import PresetBroken
+from generation.models.plan import Keep
 from generation.request import Kind, Limits, near
 
 
@@ -20,6 +21,10 @@ class Preset:
     source: str = ""  # hub id or a local folder; empty when the family needs no weights
     revision: str | None = None
     options: dict[str, Any] = field(default_factory=dict)  # what only the family understands
+    prompt_suffix: str = ""  # words that this model wants at the end of every prompt
+    fast_steps: int | None = None  # what "fast" means here
+    memory: dict[str, float] = field(default_factory=dict)  # gigabytes a way of holding it needs, by tier
+    download: float = 0.0  # gigabytes to pull
     cost: float = 1.0  # credits for a clip of the default length
     licence: str = ""
     commercial_ok: bool = True
@@ -43,7 +48,15 @@ def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
         if not isinstance(table, Mapping):
             raise PresetBroken(name, "is not a table of one model")
         presets[name] = _read(Preset, {"limits": {}, **table, "name": name}, name)
+        _check_tiers(presets[name])
     return presets
+
+
+def _check_tiers(preset: Preset) -> None:
+    tiers = tuple(keep.value for keep in Keep)
+    for tier in preset.memory:
+        if tier not in tiers:
+            raise PresetBroken(f"{preset.name}.memory.{tier}", "is no way to hold a model", near(tier, tiers))
 
 
 def _read(cls: type, table: Mapping[str, Any], place: str) -> Any:

@@ -1,40 +1,110 @@
-"""Models that stay in memory between renders: the one used last goes last."""
+"""Models that stay in memory between renders while they fit: the one used longest ago goes first."""
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from generation import models
+from generation.errors import BadFrames, OutOfMemory
+from generation.models.plan import Card, Means, Plan, plans
 
 if TYPE_CHECKING:
+    from generation.clip import Frames
     from generation.models import Model, Preset
+    from generation.progress import OnStep
+    from generation.request import Request
+
+log = logging.getLogger(__name__)
+SAFE = "float32"
+
+
+@dataclass(slots=True)
+class Held:
+    preset: Preset
+    plan: Plan
+    model: Model
 
 
 class Residents:
-    def __init__(self, most: int = 1) -> None:
-        self._most = most
-        self._models: OrderedDict[str, tuple[Preset, Model]] = OrderedDict()
+    def __init__(self, means: Means | None = None) -> None:
+        self._means = means or Means()
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._card: Card | None = None
+        self.tired = False  # memory did not come back: only a new process helps
 
     def __contains__(self, preset: Preset) -> bool:
-        held = self._models.get(preset.name)
-        return held is not None and held[0] == preset
+        held = self._held.get(preset.name)
+        return held is not None and held.preset == preset
 
-    def get(self, preset: Preset) -> Model:
-        """The loaded model; others make room for it first. Raises what `models.load` raises."""
-        if preset not in self:
-            self._drop(preset.name)
-            while len(self._models) >= self._most:
-                self._drop(next(iter(self._models)))
-            self._models[preset.name] = preset, models.load(preset)
-        self._models.move_to_end(preset.name)
-        return self._models[preset.name][1]
+    def paint(self, preset: Preset, request: Request, on_step: OnStep) -> Frames:
+        """Paint with the resident model. Too little memory or a broken picture gets one other try."""
+        ways = self._ways(preset)
+        held = self._get(preset, ways)
+        try:
+            return held.model.paint(request, on_step)
+        except OutOfMemory:
+            poorer = [way for way in ways if way.gigabytes < held.plan.gigabytes]
+            if not poorer:
+                raise
+            second = poorer[0]
+        except BadFrames:
+            if held.plan.dtype == SAFE or not preset.source:
+                raise
+            second = replace(held.plan, dtype=SAFE)
+        log.warning("%s is tried again: %s", preset.name, second)
+        self._drop(preset.name)
+        try:
+            return self._load(preset, second).model.paint(request, on_step)
+        finally:
+            if second.dtype == SAFE:
+                self._drop(preset.name)  # the next picture deserves the fast way again
 
     def close(self) -> None:
-        for name in list(self._models):
+        for name in list(self._held):
             self._drop(name)
 
+    def _ways(self, preset: Preset) -> tuple[Plan, ...]:
+        if not preset.source:
+            return (Plan(),)
+        if self._card is None:
+            from generation.models.common.card import see  # noqa: PLC0415  (imports torch)
+
+            self._card = see(self._means.device)
+        ways = plans(preset, self._card, self._means)
+        if not ways:
+            raise OutOfMemory(preset.name)
+        return ways
+
+    def _get(self, preset: Preset, ways: tuple[Plan, ...]) -> Held:
+        if preset in self:
+            self._held.move_to_end(preset.name)
+            return self._held[preset.name]
+        self._drop(preset.name)
+        return self._load(preset, ways[0])
+
+    def _load(self, preset: Preset, plan: Plan) -> Held:
+        while self._held and not self._fits(plan):
+            self._drop(next(iter(self._held)))
+        log.info("%s is loaded: %s", preset.name, plan)
+        self._held[preset.name] = Held(preset, plan, models.load(preset, plan))
+        return self._held[preset.name]
+
+    def _fits(self, plan: Plan) -> bool:
+        if self._card is None or not self._card.total:
+            return False
+        return plan.gigabytes + sum(held.plan.gigabytes for held in self._held.values()) <= self._card.total
+
     def _drop(self, name: str) -> None:
-        held = self._models.pop(name, None)
-        if held is not None:
-            held[1].close()
+        held = self._held.pop(name, None)
+        if held is None:
+            return
+        held.model.close()
+        if held.preset.source:
+            from generation.models.common.card import gave_back  # noqa: PLC0415  (imports torch)
+
+            if not self._held and not gave_back(held.plan.device):
+                log.warning("%s did not give its memory back", name)
+                self.tired = True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from PIL import Image, ImageDraw
 
+    from generation.models.plan import Plan
     from generation.models.preset import Preset
     from generation.progress import OnStep
     from generation.request import Request
@@ -30,7 +31,7 @@ class TestCard:
     __test__ = False  # its name looks like a test class to pytest
 
     @classmethod
-    def load(cls, preset: Preset) -> TestCard:  # noqa: ARG003  (every family loads from its preset)
+    def load(cls, preset: Preset, plan: Plan) -> TestCard:  # noqa: ARG003  (every family is loaded so)
         return cls()
 
     def paint(self, request: Request, on_step: OnStep) -> Frames:

@@ -14,7 +14,7 @@ from generation.clip import Frames
 from generation.models import model
 
 if TYPE_CHECKING:
-    from generation.models import Preset
+    from generation.models import Plan, Preset
     from generation.progress import OnStep
     from generation.request import Request
 
@@ -26,7 +26,7 @@ class Trouble:
     """Steps by TICK; "VERB" or "VERB:ARGUMENT" as the prompt happens at the first step."""
 
     @classmethod
-    def load(cls, preset: Preset) -> Trouble:
+    def load(cls, preset: Preset, plan: Plan) -> Trouble:  # noqa: ARG003  (every family is loaded so)
         if loads := preset.options.get("loads"):
             with Path(loads).open("a") as file:
                 file.write(f"{preset.name}\n")

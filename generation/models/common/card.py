@@ -1,0 +1,41 @@
+"""The card as torch sees it, and whether its memory came back."""
+
+from __future__ import annotations
+
+import gc
+import os
+
+from generation.models.plan import Card
+
+LEFT = 0.5  # gigabytes that a library may keep for itself
+
+
+def see(device: str = "auto") -> Card:
+    import torch  # noqa: PLC0415  (heavy)
+
+    if device in {"auto", "cuda"} and torch.cuda.is_available():
+        facts = torch.cuda.get_device_properties(0)
+        return Card(
+            kind="cuda",
+            name=facts.name,
+            total=round(facts.total_memory / 1e9, 1),
+            bfloat16=torch.cuda.is_bf16_supported(including_emulation=False),
+        )
+    if device in {"auto", "mps"} and torch.backends.mps.is_available():
+        return Card(kind="mps", name="Apple GPU", total=round(_memory() * 0.7, 1), bfloat16=True)
+    return Card(total=round(_memory() * 0.7, 1))
+
+
+def _memory() -> float:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
+def gave_back(device: str) -> bool:
+    """Collect what is loose; False when more than a little is still allocated."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    gc.collect()
+    if device != "cuda":
+        return True
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_allocated() / 1e9 <= LEFT

@@ -1,0 +1,64 @@
+"""What a clip opens with: an attached picture, or the last frames of the clip that it goes on from."""
+
+from __future__ import annotations
+
+import warnings
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from generation.errors import AttachmentRefused
+from generation.request import Kind
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from generation.request import Request
+
+MOST_PIXELS = 16_000_000
+FORMATS = ("PNG", "JPEG", "WEBP")
+CARRIED = 9
+"""Frames that a continuation takes over: one latent and the one before it in every family that can."""
+
+
+def opening(request: Request, width: int, height: int, *, carried: int = CARRIED) -> list[Image.Image]:
+    """Pictures of exactly this size, none for a request that starts from words alone."""
+    from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
+
+    found: list[Image.Image] = []
+    if request.image is not None:
+        found = [read_picture(Path(request.image))]
+    elif request.kind is Kind.EXTEND and request.source is not None:
+        found = last_frames(Path(request.source), carried)
+    return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
+
+
+def read_picture(path: Path) -> Image.Image:
+    """The first frame of a person's file as plain RGB; a bomb is refused by its header."""
+    from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(path, formats=FORMATS) as picture:
+                if picture.width * picture.height <= MOST_PIXELS:
+                    return ImageOps.exif_transpose(picture).convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pass
+    except Exception as error:  # Pillow's readers raise nearly anything over a crafted file
+        raise AttachmentRefused(path.name, "not a picture") from error
+    raise AttachmentRefused(path.name, "too large")
+
+
+def last_frames(path: Path, count: int) -> list[Image.Image]:
+    import av  # noqa: PLC0415  (heavy)
+    from PIL import Image  # noqa: PLC0415  (heavy)
+
+    try:
+        with av.open(str(path), format="mp4") as clip:
+            return [
+                Image.fromarray(frame.to_ndarray(format="rgb24"))
+                for frame in deque(clip.decode(video=0), maxlen=count)
+            ]
+    except (av.FFmpegError, OSError, IndexError) as error:
+        raise AttachmentRefused(path.name, "not a clip") from error

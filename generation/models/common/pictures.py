@@ -1,0 +1,61 @@
+"""From a pipeline's floats to pixels: judged before and after the cast, and fitted to the size asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import BadFrames
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DARK = 1.5  # of 255: mean and spread below which a clip shows nothing
+
+
+def pixels(model: str, video: Any) -> NDArray[np.uint8]:
+    """(frames, 3, height, width) within 0..1 as uint8 (frames, height, width, 3); raises BadFrames."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    if not bool(torch.isfinite(video).all()):
+        raise BadFrames(model)
+    whole = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    judge(model, whole)
+    return whole  # type: ignore[no-any-return]  # torch is typed in name only here
+
+
+def judge(model: str, whole: NDArray[np.uint8]) -> None:
+    """Black throughout, or the very same frame throughout, is no clip."""
+    some = whole[:: max(1, len(whole) // 16)]
+    if some.mean() < DARK and some.std() < DARK:
+        raise BadFrames(model)
+    if len(whole) > 1 and all((frame == whole[0]).all() for frame in whole[1:]):
+        raise BadFrames(model)
+
+
+def fitted(whole: NDArray[np.uint8], frames: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Another size and count: enlarged to cover and cut to the middle, blended between neighbours in time."""
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    if whole.shape[:3] == (frames, height, width):
+        return whole
+    sized = np.stack([_covering(frame, width, height) for frame in whole])
+    if len(sized) == frames:
+        return sized
+    at = np.linspace(0, len(sized) - 1, frames)
+    before = np.floor(at).astype(int)
+    after = np.minimum(before + 1, len(sized) - 1)
+    share = (at - before)[:, None, None, None]
+    made = np.empty((frames, height, width, 3), np.uint8)
+    for number in range(frames):  # one at a time: floats of a whole clip are many
+        mix = sized[before[number]] * (1 - share[number]) + sized[after[number]] * share[number]
+        made[number] = np.round(mix).astype(np.uint8)
+    return made
+
+
+def _covering(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    import numpy as np  # noqa: PLC0415  (heavy)
+    from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
+
+    whole = ImageOps.fit(Image.fromarray(frame), (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(whole)

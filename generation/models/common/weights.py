@@ -1,0 +1,96 @@
+"""Finds a preset's weights on this machine, and refuses what cannot be loaded safely."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import ModelBroken, ModelMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from generation.models.preset import Preset
+
+INDEX = "model_index.json"
+UNSAFE = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+
+
+def find(preset: Preset, classes: Collection[str]) -> Path:
+    """The checked folder of a preset's pipeline; raises ModelMissing or ModelBroken."""
+    folder = locate(preset.name, preset.source, preset.revision)
+    check_pipeline(preset.name, folder, classes)
+    return folder
+
+
+def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
+    """It is of one of these classes, and every component has whole safetensors files.
+
+    A component that there are only pickles of is refused unread.
+    """
+    index = read_index(model, folder)
+    if index.get("_class_name") not in classes:
+        raise ModelBroken(model, f"is a {index.get('_class_name')}, not a {' or '.join(sorted(classes))}")
+    for name, value in index.items():
+        if not name.startswith("_") and isinstance(value, list) and value[:1] != [None]:
+            _check_part(model, folder, folder / name)
+
+
+def _check_part(model: str, folder: Path, part: Path) -> None:
+    if not part.is_dir():
+        raise ModelBroken(model, f"lacks its {part.name}")
+    safe = sorted(part.rglob("*.safetensors"))
+    if not safe and any(file.suffix in UNSAFE for file in part.rglob("*")):
+        raise ModelBroken(model, f"has its {part.name} only as pickled files, which can run code")
+    for file in safe:
+        check_file(model, file)
+    for file in _promised(part):
+        if not file.is_file():
+            raise ModelBroken(model, f"lacks {file.relative_to(folder)}")
+
+
+def locate(model: str, source: str, revision: str | None = None) -> Path:
+    """A local folder, or what was pulled from the hub before. Never asks the network."""
+    if Path(source).is_dir():
+        return Path(source)
+    if source.startswith((".", "/", "~")):
+        raise ModelMissing(model)
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  (heavy)
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415  (heavy)
+
+    try:
+        return Path(snapshot_download(source, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise ModelMissing(model) from error
+
+
+def read_index(model: str, folder: Path) -> dict[str, Any]:
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelBroken(model, f"has no {INDEX}") from error
+    except ValueError as error:
+        raise ModelBroken(model, f"has an {INDEX} that is no JSON") from error
+    if not isinstance(index, dict):
+        raise ModelBroken(model, f"has an {INDEX} that is no table")
+    return index
+
+
+def check_file(model: str, file: Path) -> None:
+    """The header is sound and the file as long as it says."""
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (heavy)
+
+    try:
+        with safe_open(file, framework="numpy"):
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelBroken(model, f"{file.name} is damaged: {error}") from error
+
+
+def _promised(part: Path) -> Iterator[Path]:
+    """The shards that an index of a sharded component names."""
+    for index in part.glob("*.safetensors.index.json"):
+        with suppress(ValueError, OSError, AttributeError):
+            yield from {part / name for name in json.loads(index.read_text())["weight_map"].values()}

@@ -1,0 +1,65 @@
+"""LTX-Video (0.9.x and its distilled kin), from words or from a picture; also small models of its kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from generation.models import model
+from generation.models.common.diffused import Diffused
+from generation.models.common.opening import opening
+
+if TYPE_CHECKING:
+    from generation.request import Request
+
+
+@model("ltx")
+class Ltx(Diffused):
+    pipelines: ClassVar = ("LTXPipeline", "LTXConditionPipeline")
+    own: ClassVar = frozenset(
+        {
+            "timesteps",
+            "decode_timestep",
+            "decode_noise_scale",
+            "native_width",
+            "native_height",
+            "native_frames",
+            "native_fps",
+            "max_sequence_length",
+        }
+    )
+
+    def call(self, request: Request) -> dict[str, Any]:
+        options = self.preset.options
+        asked = {
+            "prompt": self.prompt(request),
+            "negative_prompt": request.negative,
+            "width": options.get("native_width", request.width),
+            "height": options.get("native_height", request.height),
+            "num_frames": options.get("native_frames", request.frames),
+            "frame_rate": options.get("native_fps", request.fps),
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+        }
+        for name in ("timesteps", "decode_timestep", "decode_noise_scale", "max_sequence_length"):
+            if name in options:
+                asked[name] = options[name]
+        return asked | self._opening(request, asked["width"], asked["height"])
+
+    def _opening(self, request: Request, width: int, height: int) -> dict[str, Any]:
+        """The condition pipeline takes the frames that a clip opens with."""
+        first = opening(request, width, height)
+        if not first:
+            return {}
+        return {"image": first[0]} if len(first) == 1 else {"video": first}
+
+    def prepared(self, request: Request) -> Any:
+        """Conditioning is another pipeline class over the same weights."""
+        if request.image is None and request.source is None:
+            return self.pipe
+        from diffusers import LTXConditionPipeline  # noqa: PLC0415  (heavy)
+
+        if isinstance(self.pipe, LTXConditionPipeline):
+            return self.pipe
+        conditioned = LTXConditionPipeline(**self.pipe.components)
+        conditioned.encode_prompt = self.pipe.encode_prompt
+        return conditioned
