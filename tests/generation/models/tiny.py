@@ -16,8 +16,13 @@ LETTERS = " ,." + ascii_lowercase
 
 
 def seeded(make: Callable[..., Any], **config: Any) -> Any:
+    """Weights that start at nought, as gates do, get a value too: else nothing would pass them."""
     torch.manual_seed(0)
-    return make(**config)
+    made = make(**config)
+    for weight in made.parameters():
+        if not weight.any():
+            torch.nn.init.normal_(weight, std=0.1)
+    return made
 
 
 def t5_tokenizer() -> Any:

@@ -1,0 +1,59 @@
+"""Kandinsky 5 Lite, also distilled to few steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from generation.models import model
+from generation.models.common.diffused import Diffused, from_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from generation.models.plan import Plan
+    from generation.models.preset import Preset
+    from generation.request import Request
+
+
+@model("kandinsky5")
+class Kandinsky5(Diffused):
+    pipelines: ClassVar = ("Kandinsky5T2VPipeline",)
+    own: ClassVar = frozenset({"max_sequence_length"})
+
+    @classmethod
+    def build(cls, folder: Path, preset: Preset, plan: Plan) -> Any:
+        """Its processor reads pictures too, and needs torchvision for that; words need no such thing."""
+        from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
+
+        pipe = from_folder(cls.pipelines[0], folder, preset, plan, tokenizer=None)
+        pipe.tokenizer = Words(AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True))
+        return pipe
+
+    def call(self, request: Request) -> dict[str, Any]:
+        asked = {
+            "prompt": self.prompt(request),
+            "negative_prompt": request.negative or None,
+            "width": request.width,
+            "height": request.height,
+            "num_frames": request.frames,
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+        }
+        if "max_sequence_length" in self.preset.options:
+            asked["max_sequence_length"] = self.preset.options["max_sequence_length"]
+        return asked
+
+
+class Words:
+    """A tokenizer that is called as a processor is."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __call__(self, text: list[str], *, images: None, videos: None, **more: Any) -> Any:
+        assert images is None
+        assert videos is None
+        return self._tokenizer(text, **more)
+
+    def decode(self, tokens: Any) -> str:
+        return str(self._tokenizer.decode(tokens))

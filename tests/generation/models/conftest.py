@@ -1,0 +1,78 @@
+"""Each family's tiny pipeline, built once a run and loaded through the ordinary path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation import Kind, Music, Request
+from generation.models import Preset
+from generation.request import Limits
+
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: two threads over tiny tensors wait for each other
+MORE = {"ltx2", "sana", "kandinsky5", "hunyuan15"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "kandinsky5": {"max_sequence_length": 1000},
+    "ltx2": {"max_sequence_length": 16, "stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0},
+    "sana": {"max_sequence_length": 16, "instruction": []},
+}
+FRAMES = {"modelscope": 4, "animatediff": 4, "image": 1, "wan": 5, "sana": 5, "hunyuan15": 5, "kandinsky5": 5}
+
+
+def build(family: str, folder: Path) -> Preset:
+    """Weights in `folder` and the preset that names them."""
+    from tests.generation.models import tiny, tiny_more  # noqa: PLC0415  (torch, only for who asks)
+
+    options = dict(OPTIONS.get(family, {}))
+    if family == "animatediff":
+        for name in ("plain", "other"):
+            tiny.still(folder / name)
+        tiny.adapter(folder / "weights")
+        options["styles"] = {name: str(folder / name) for name in ("plain", "other")}
+    elif family == "image":
+        tiny.still(folder / "weights")
+    else:
+        getattr(tiny_more if family in MORE else tiny, family)(folder / "weights")
+    return Preset(
+        name=f"tiny-{family}",
+        family=family,
+        title="Tiny",
+        source=str(folder / "weights"),
+        options=options,
+        limits=Limits(width=32, height=32, kinds=(Kind.VIDEO, Kind.ANIMATE)),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Preset]:
+    built: dict[str, Preset] = {}
+
+    def get(family: str) -> Preset:
+        if family not in built:
+            built[family] = build(family, tmp_path_factory.mktemp(family))
+        return built[family]
+
+    return get
+
+
+def asked(family: str, **changes: Any) -> Request:
+    plain: dict[str, Any] = {
+        "prompt": "a fox in the snow",
+        "kind": Kind.VIDEO,
+        "model": f"tiny-{family}",
+        "width": 32,
+        "height": 32,
+        "frames": FRAMES.get(family, 9),
+        "fps": 8.0,
+        "seed": 3,
+        "steps": 2,
+        "guidance": 3.0,
+        "music": Music(genre="none", maker="band"),
+    }
+    return Request(**(plain | changes))
