@@ -33,7 +33,7 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {"genre", "genres", "words"}
+_HELPERS = {"genre", "genres", "theory", "words"}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 

@@ -13,9 +13,13 @@ from generation.scores.genres import Genre, read_genres
 CONFIG = Path(__file__).parents[3] / "config"
 
 
+def shipped_genres() -> dict[str, Any]:
+    return tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
+
+
 @pytest.fixture(scope="session")
 def genre_tables() -> dict[str, Any]:
-    return tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
+    return shipped_genres()
 
 
 @pytest.fixture(scope="session")
