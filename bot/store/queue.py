@@ -110,7 +110,11 @@ def _waiting(c: sqlite3.Connection, where: str, who: Sequence[Any], cap: int) ->
     return count
 
 
-HEAD = "SELECT id, tag, passed FROM job WHERE state = 'queued' ORDER BY tag, turn, id LIMIT 1"
+HEAD = """
+SELECT id, tag, passed FROM job
+WHERE state = 'queued' AND NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' AND value = 'true')
+ORDER BY tag, turn, id LIMIT 1
+"""
 
 PREFERRED = """
 SELECT id, tag, passed FROM job WHERE state = 'queued' AND model = ? AND tag = ? ORDER BY turn, id LIMIT 1
@@ -123,8 +127,6 @@ WHERE id = :job AND state = 'queued' RETURNING *
 
 
 def claim(c: sqlite3.Connection, *, until: float, prefer_model: str | None, now: float) -> Job | None:
-    if people.fact(c, "paused"):
-        return None
     head = only(c.execute(HEAD).fetchall())
     if head is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _shallow(value: object) -> object:
     raise TypeError(f"{type(value).__name__} cannot be stored")
 
 
-as_json = partial(json.dumps, default=_shallow)
+as_json = json.JSONEncoder(default=_shallow).encode
 """Ten times as quick as asdict(), which copies everything it meets: three of these are written a job."""
 
 

@@ -1,0 +1,171 @@
+"""How many jobs a second go through the store, against huey's SQLite queue, and is a long line slower?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+
+from huey import SqliteHuey
+
+from benchmarks.report import Report
+from bot.job import Draft, ReplyTo, Requester
+from bot.quota import Allowance, Caps
+from bot.store import Store, queue
+from bot.store.database import FILE
+from generation.clip import Clip
+from generation.request import Kind, Music, Request
+
+ROUNDS = 3
+PRODUCERS = 64
+OURS = 3200
+HUEYS = 150
+CLIP = Clip(path=Path("clip.mp4"), width=704, height=512, fps=24, frames=121, seconds=5, size=9, audio=True)
+
+
+def a_draft(user: int) -> Draft:
+    request = Request(
+        prompt="a fox runs through fresh snow at dawn",
+        kind=Kind.VIDEO,
+        model="ltx",
+        width=704,
+        height=512,
+        frames=121,
+        fps=24,
+        seed=7,
+        steps=8,
+        guidance=3,
+        music=Music(genre="lofi", maker="band"),
+    )
+    who = Requester(platform="discord", user=str(user))
+    return Draft(request=request, requester=who, reply_to=ReplyTo(platform="discord", chat="1"), cost=1)
+
+
+async def ours(folder: Path) -> float:
+    """Cycles of enqueue, claim and finish a second: quota, caps, fairness and ledger included."""
+    store = await Store.open(folder)
+    allowance, caps = Allowance(credits=10**9), Caps(person=5, all=500)
+
+    async def produce(user: int) -> None:
+        for _ in range(OURS // PRODUCERS):
+            await store.enqueue(a_draft(user), allowance=allowance, caps=caps)
+            job = await store.claim(lease=60)
+            assert job is not None
+            await store.rendered(job.id, job.epoch, CLIP)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(produce(user) for user in range(PRODUCERS)))
+    spent = time.perf_counter() - started
+    await store.close()
+    return OURS / spent
+
+
+def hueys(folder: Path, *, fsync: bool) -> float:
+    """The same cycle in huey: put, take, run a task that does nothing, store its result."""
+    peer = SqliteHuey("peer", filename=str(folder / "huey.db"), fsync=fsync, results=True)
+
+    @peer.task()  # type: ignore[untyped-decorator]  # huey ships no types
+    def make(request: dict[str, object]) -> object:
+        return request["seed"]
+
+    request = a_draft(0).request.to_json()
+    started = time.perf_counter()
+    for _ in range(HUEYS):
+        make(request)
+        peer.execute(peer.dequeue())
+    spent = time.perf_counter() - started
+    peer.storage.close()
+    return HUEYS / spent
+
+
+def fill(folder: Path, rows: int) -> None:
+    """Put so many waiting jobs of a thousand people in, past the verbs."""
+    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(job)") if row[1] != "id"]
+        values = [
+            "value" if name == "turn" else "(value / 1000)" if name == "tag" else name for name in columns
+        ]
+        connection.execute(
+            "WITH RECURSIVE many (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM many WHERE value < ?)"  # noqa: S608  (names of our own columns)
+            f" INSERT INTO job ({', '.join(columns)})"
+            f" SELECT {', '.join(values)} FROM many, (SELECT * FROM job WHERE id = 1)",
+            (rows,),
+        )
+
+
+async def claim_seconds(folder: Path, rows: int, claims: int = 400) -> float:
+    """The middle time of a claim with so many waiting, without its commit: that takes the disk's time."""
+
+    def timed(c: sqlite3.Connection) -> float:
+        started = time.perf_counter()
+        assert queue.claim(c, until=0, prefer_model=None, now=0) is not None
+        return time.perf_counter() - started
+
+    store = await Store.open(folder)
+    await store.enqueue(a_draft(0), allowance=Allowance(credits=9), caps=Caps())
+    await store.close()
+    fill(folder, rows)
+    store = await Store.open(folder)
+    times = [await store.database.write(timed) for _ in range(claims)]
+    await store.close()
+    return median(times)
+
+
+async def fsync_seconds(folder: Path) -> float:
+    """What this disk takes for one small fsync: the floor under every promise."""
+
+    def measure() -> float:
+        times = []
+        with (folder / "probe").open("wb") as file:
+            for _ in range(30):
+                file.write(b"x" * 4096)
+                file.flush()
+                started = time.perf_counter()
+                os.fsync(file.fileno())
+                times.append(time.perf_counter() - started)
+        return median(times)
+
+    return await asyncio.to_thread(measure)
+
+
+async def in_a_folder(measure: Callable[[Path], Awaitable[float]]) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        return await measure(Path(folder))
+
+
+async def measure_all() -> dict[str, float]:
+    async def synced(folder: Path) -> float:
+        return hueys(folder, fsync=True)
+
+    async def unsynced(folder: Path) -> float:
+        return hueys(folder, fsync=False)
+
+    ways = {"ours": ours, "huey, fsync": synced, "huey, no fsync": unsynced}
+    rounds = [{name: await in_a_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
+    found = {name: median(one[name] for one in rounds) for name in ways}
+    found["fsync ms"] = 1000 * await in_a_folder(fsync_seconds)
+    for rows in (1_000, 1_000_000):
+        found[f"claim ms, {rows} rows"] = 1000 * await in_a_folder(lambda f, n=rows: claim_seconds(f, n))  # type: ignore[misc]
+    return found
+
+
+def main() -> None:
+    logging.disable(logging.INFO)  # huey tells of every task
+    found = asyncio.run(measure_all())
+    report = Report("Is the queue quick, and as quick when it is long?", figures=found)
+    report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])
+    report.goal("cycles a second, ours / huey with fsync", found["ours"] / found["huey, fsync"], ">=", 5)
+    longest, short = found["claim ms, 1000000 rows"], found["claim ms, 1000 rows"]
+    report.goal("claim at 1,000,000 rows / at 1,000", longest / short, "<=", 2)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Whatever is done in whatever order: one end a job, one refund at most, and the sums agree."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bot.errors import QueueFull, QuotaSpent, TooLate
+from bot.job import FINAL, Job, State
+from bot.quota import Allowance, Caps
+from bot.store import delivery, ledger, looks, people, queue
+from bot.store.migrate import migrate, steps
+from bot.store.rows import Superseded
+from generation.errors import PaintFailed
+from tests.bot.store.conftest import CLIP, NOON, a_draft
+
+OWN, POOL = Allowance(credits=6), Allowance(credits=4)
+BROKEN = PaintFailed("testcard", "black frames")
+USERS = st.sampled_from(["a", "b", "c"])
+
+
+class StoreInAnyOrder(RuleBasedStateMachine):
+    """The verbs that the store runs in its transactions, on a real database, one after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.known: dict[int, Job] = {}
+        self.ended: dict[int, State] = {}
+        self.c = sqlite3.connect(":memory:", isolation_level=None)
+        self.c.row_factory = sqlite3.Row
+        with tempfile.NamedTemporaryFile() as nothing:
+            migrate(self.c, Path(nothing.name), steps())
+
+    def teardown(self) -> None:
+        self.c.close()
+
+    def note(self, job: Job | None) -> None:
+        if job:
+            self.known[job.id] = job
+
+    @rule(user=USERS, cost=st.integers(0, 4), weight=st.sampled_from([0.5, 1.0, 3.0]), shared=st.booleans())
+    def ask(self, user: str, cost: int, weight: float, shared: bool) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
+        draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
+        self.c.execute("SAVEPOINT one")
+        try:
+            done = queue.enqueue(
+                self.c, draft, allowance=OWN, pool=POOL, caps=Caps(person=4, all=8), now=self.now
+            )
+            self.note(done.job)
+        except (QuotaSpent, QueueFull):
+            self.c.execute("ROLLBACK TO one")
+        self.c.execute("RELEASE one")
+
+    @rule(model=st.sampled_from([None, "testcard"]))
+    def claim(self, model: str | None) -> None:
+        head = next((job for job in looks.waiting(self.c, 50) if job.state is State.QUEUED), None)
+        job = queue.claim(self.c, until=self.now, prefer_model=model, now=self.now)
+        assert (job and job.id) == (head and head.id)
+        self.note(job)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data(), verb=st.sampled_from(["painted", "rendered", "failed", "requeue", "hold"]))
+    def work(self, data: st.DataObject, verb: str) -> None:
+        job = self.known[data.draw(st.sampled_from(sorted(self.known)))]
+        epoch = data.draw(st.integers(max(0, job.epoch - 1), job.epoch))
+        with suppress(Superseded):
+            match verb:
+                case "painted":
+                    done = queue.painted(self.c, job.id, epoch)
+                case "rendered":
+                    done = queue.rendered(self.c, job.id, epoch, CLIP, now=self.now)
+                case "failed":
+                    done = queue.failed(self.c, job.id, epoch, BROKEN, now=self.now)
+                case "requeue":
+                    done = queue.requeue(self.c, job.id, epoch, guilty=True)
+                case _:
+                    done = queue.hold(self.c, job.id, epoch, BROKEN)
+            assert epoch == job.epoch, "a stale worker changed the job"
+            self.note(done)
+
+    @precondition(lambda self: self.known)
+    @rule(
+        data=st.data(), verb=st.sampled_from(["begin", "delivered", "not_sent", "doubtful", "again", "lost"])
+    )
+    def send(self, data: st.DataObject, verb: str) -> None:
+        number = data.draw(st.sampled_from(sorted(self.known)))
+        with suppress(Superseded):
+            match verb:
+                case "begin":
+                    done = delivery.begin(self.c, number)
+                case "delivered":
+                    done = delivery.delivered(self.c, number, "m")
+                case "not_sent":
+                    done = delivery.not_sent(self.c, number)
+                case "doubtful":
+                    done = delivery.doubtful(self.c, number)
+                case "again":
+                    done = delivery.send_again(self.c, number)
+                case _:
+                    done = delivery.failed(self.c, number, BROKEN, now=self.now)
+            self.note(done)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        with suppress(TooLate):
+            self.note(queue.cancel(self.c, data.draw(st.sampled_from(sorted(self.known))), now=self.now))
+
+    @rule()
+    def restart(self) -> None:
+        delivery.recover(self.c, {"discord"})
+
+    @rule(user=USERS, credits_=st.integers(1, 5))
+    def grant(self, user: str, credits_: int) -> None:
+        account = people.account_of(self.c, f"discord:{user}", now=self.now)
+        ledger.grant(self.c, account.id, credits_, note="", now=self.now)
+
+    @rule(hours=st.sampled_from([-30, -1, 1, 13, 30]))
+    def time_passes(self, hours: int) -> None:
+        self.now += hours * 3600.0
+
+    @invariant()
+    def a_job_ends_once(self) -> None:
+        rows = self.c.execute("SELECT id, state FROM job").fetchall()
+        states = {row["id"]: State(row["state"]) for row in rows}
+        for number, state in self.ended.items():
+            assert states[number] is state
+        firm = FINAL - {State.UNCERTAIN}  # a person may ask for an uncertain one again
+        self.ended = {number: state for number, state in states.items() if state in firm}
+
+    @invariant()
+    def balances_are_sums_and_never_below_zero(self) -> None:
+        purses = [(f"discord:{user}", OWN) for user in "abc"] + [("pool:discord:7", POOL)]
+        for key, allowance in purses:
+            account = people.find(self.c, key)
+            if account is None:
+                continue
+            found = ledger.balance(self.c, ledger.Purse(account.id, allowance), self.now)
+            entries = ledger.entries(self.c, account.id, 10_000)
+            granted = sum(entry.credits for entry in entries if entry.purse == "granted")
+            assert 0 <= granted == found.granted
+            assert 0 <= found.used <= allowance.credits
+
+    @invariant()
+    def every_end_is_paid_or_refunded(self) -> None:
+        for row in self.c.execute(
+            "SELECT job.state, job.cost, job.painted, coalesce(sum(credits), 0) AS paid"
+            " FROM job LEFT JOIN ledger ON ledger.job = job.id GROUP BY job.id"
+        ):
+            free = row["state"] == State.FAILED or (row["state"] == State.CANCELLED and not row["painted"])
+            assert row["paid"] == (0 if free else -row["cost"])
+
+    @invariant()
+    def places_are_the_order_of_the_line(self) -> None:
+        line = [job.id for job in looks.waiting(self.c, 50) if job.state is State.QUEUED]
+        assert [looks.place(self.c, number) for number in line] == list(range(len(line)))
+
+
+TestStoreInAnyOrder = StoreInAnyOrder.TestCase
+TestStoreInAnyOrder.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
