@@ -1,0 +1,100 @@
+"""How calls travel to the Bot API: aiohttp, with errors that say whether a call can have been acted on."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from telegram._utils.defaultvalue import DefaultValue
+from telegram.error import TimedOut
+from telegram.request import BaseRequest, RequestData
+
+if TYPE_CHECKING:
+    from telegram._utils.types import ODVInput
+
+NONE = BaseRequest.DEFAULT_NONE
+
+
+class NeverSent(TimedOut):
+    """No connection came about: the server knows nothing of the call."""
+
+
+class NeverAnswered(TimedOut):
+    """The call left, in part or whole, and no answer came: perhaps it was acted on."""
+
+
+class AiohttpRequest(BaseRequest):
+    """`media_seconds` is for calls that carry a file, which a server may take long to swallow."""
+
+    def __init__(
+        self,
+        *,
+        connections: int = 256,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 20.0,
+        media_seconds: float = 180.0,
+    ) -> None:
+        self._connections = connections
+        self._connect = connect_timeout
+        self._read = read_timeout
+        self._media = media_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def read_timeout(self) -> float:
+        return self._read
+
+    async def initialize(self) -> None:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=30)
+            headers = {"User-Agent": self.USER_AGENT}
+            self._session = aiohttp.ClientSession(
+                connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+            )
+
+    async def shutdown(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def do_request(  # noqa: PLR0913  (the library's shape)
+        self,
+        url: str,
+        method: str,
+        request_data: RequestData | None = None,
+        read_timeout: ODVInput[float] = NONE,
+        write_timeout: ODVInput[float] = NONE,
+        connect_timeout: ODVInput[float] = NONE,
+        pool_timeout: ODVInput[float] = NONE,  # noqa: ARG002  (aiohttp counts waiting for the pool as connecting)
+    ) -> tuple[int, bytes]:
+        if self._session is None:
+            raise RuntimeError("the transport is not initialised")
+        media = request_data is not None and request_data.contains_files
+        connect = _given(connect_timeout, self._connect)
+        read = _given(read_timeout, self._media if media else self._read)
+        write = _given(write_timeout, self._media if media else self._read)
+        timeout = aiohttp.ClientTimeout(total=connect + write + read, connect=connect, sock_read=read)
+        try:
+            async with self._session.request(
+                method, url, data=_body(request_data), timeout=timeout, allow_redirects=False
+            ) as response:
+                return response.status, await response.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NeverSent(f"no connection: {type(error).__name__}") from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise NeverAnswered(f"no answer: {type(error).__name__}") from error
+
+
+def _given(timeout: ODVInput[float], otherwise: float) -> float:
+    return otherwise if timeout is None or isinstance(timeout, DefaultValue) else timeout
+
+
+def _body(data: RequestData | None) -> aiohttp.FormData | None:
+    if data is None or (not data.parameters and not data.contains_files):
+        return None
+    form = aiohttp.FormData(data.json_parameters)
+    for name, (filename, content, kind) in data.multipart_data.items():
+        value: Any = io.BytesIO(content) if isinstance(content, bytes) else content
+        form.add_field(name, value, filename=filename, content_type=kind)
+    return form

@@ -1,0 +1,37 @@
+"""A loopback Bot API and the real client in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from telegram.ext import ExtBot
+
+from bot.frontends.telegram.transport import AiohttpRequest
+from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_server import TelegramServer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TelegramServer]:
+    async with TelegramServer() as server:
+        yield server
+
+
+@pytest.fixture
+def ada(server: TelegramServer) -> Someone:
+    return Someone(server, "Ada", username="ada")
+
+
+@pytest.fixture
+async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
+    """The real client over our transport, impatient enough for a test."""
+    bot: ExtBot[None] = ExtBot(
+        token=server.token,
+        base_url=f"{server.url}/bot",
+        base_file_url=f"{server.url}/file/bot",
+        request=AiohttpRequest(read_timeout=0.5),
+        get_updates_request=AiohttpRequest(read_timeout=0.5),
+    )
+    async with bot:
+        yield bot

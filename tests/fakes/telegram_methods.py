@@ -1,0 +1,345 @@
+"""The methods of the loopback Bot API: each a function of the world and one call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.telegram_rules import (
+    CAPTION_LIMIT,
+    FILE_LIMIT,
+    TEXT_LIMIT,
+    Refused,
+    bad,
+    check_keyboard,
+    check_text,
+    check_upload,
+)
+from tests.fakes.telegram_world import BOT, Chat, Message, World
+
+STRINGS = frozenset(
+    """
+    text caption parse_mode url callback_query_id inline_query_id file_id title description payload currency
+    name provider_token secret_token language_code action inline_message_id next_offset start_parameter video
+    photo animation audio document thumbnail telegram_payment_charge_id pre_checkout_query_id error_message
+    short_description
+    """.split()  # noqa: SIM905  (a list of thirty quoted words is no easier to read)
+)
+MEDIA = {"sendVideo": "video", "sendPhoto": "photo", "sendAnimation": "animation", "sendAudio": "audio"}
+MEDIA |= {"sendDocument": "document"}
+
+
+@dataclass
+class Call:
+    method: str
+    parameters: dict[str, Any]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        return self.parameters.get(name)
+
+    def need(self, name: str) -> Any:
+        if name not in self.parameters:
+            raise bad(f'parameter "{name}" is required')
+        return self.parameters[name]
+
+
+def decode(name: str, value: str) -> Any:
+    """A form field as the API reads it: JSON, but for the fields that are text."""
+    if name in STRINGS:
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+Method = Callable[[World, Call], Any]
+METHODS: dict[str, Method] = {}
+WRITES: set[str] = set()
+"""Methods that a chat's flood limit counts."""
+
+
+def method(*names: str, writes: bool = False) -> Callable[[Method], Method]:
+    def register(function: Method) -> Method:
+        METHODS.update(dict.fromkeys(names, function))
+        WRITES.update(names if writes else ())
+        return function
+
+    return register
+
+
+@method("getMe")
+def get_me(_world: World, _call: Call) -> Any:
+    return BOT
+
+
+@method("sendMessage", writes=True)
+def send_message(world: World, call: Call) -> Any:
+    text, entities = check_text(call.need("text"), call.get("parse_mode"), limit=TEXT_LIMIT)
+    return world.add(_new(world, call, text=text, entities=entities)).to_json()
+
+
+@method(*MEDIA, writes=True)
+def send_media(world: World, call: Call) -> Any:
+    kind = MEDIA[call.method]
+    text, entities = check_text(call.get("caption") or "", call.get("parse_mode"), limit=CAPTION_LIMIT)
+    content = call.files.get(kind) or _attached(call, call.get(kind))
+    thumbnail = call.files.get("thumbnail") or _attached(call, call.get("thumbnail"))
+    media = _media(world, kind, call.parameters, content, thumbnail)
+    message = _new(world, call, text=text, entities=entities)
+    message.media, message.spoiler = media, bool(call.get("has_spoiler"))
+    return world.add(message).to_json()
+
+
+@method("editMessageText", writes=True)
+def edit_text(world: World, call: Call) -> Any:
+    message = _target(world, call)
+    if message.media:
+        raise bad("there is no text in the message to edit")
+    return _rewrite(message, call, *check_text(call.need("text"), call.get("parse_mode"), limit=TEXT_LIMIT))
+
+
+@method("editMessageCaption", writes=True)
+def edit_caption(world: World, call: Call) -> Any:
+    message = _target(world, call)
+    text = check_text(call.get("caption") or "", call.get("parse_mode"), limit=CAPTION_LIMIT)
+    return _rewrite(message, call, *text)
+
+
+@method("editMessageReplyMarkup", writes=True)
+def edit_keyboard(world: World, call: Call) -> Any:
+    message = _target(world, call)
+    return _rewrite(message, call, message.text, message.entities)
+
+
+@method("editMessageMedia", writes=True)
+def edit_media(world: World, call: Call) -> Any:
+    message = _target(world, call)
+    given = call.need("media")
+    text, entities = check_text(given.get("caption") or "", given.get("parse_mode"), limit=CAPTION_LIMIT)
+    attached = {name: _attached(call, given.get(name)) for name in ("media", "thumbnail")}
+    content = _media(
+        world,
+        given["type"],
+        {given["type"]: given["media"], **given},
+        attached["media"],
+        attached["thumbnail"],
+    )
+    message.revisions.append(message.text)
+    message.media, message.spoiler = content, bool(given.get("has_spoiler"))
+    message.text, message.entities = text, entities
+    message.keyboard = check_keyboard(call.get("reply_markup"))
+    return message.to_json() | {"edit_date": message.date}
+
+
+@method("deleteMessage")
+def delete_message(world: World, call: Call) -> Any:
+    message = world.find(world.chat(call.need("chat_id")), call.need("message_id"))
+    if message is None:
+        raise bad("message to delete not found")
+    message.deleted = True
+    return True
+
+
+@method("sendChatAction")
+def chat_action(world: World, call: Call) -> Any:
+    world.chat(call.need("chat_id"))
+    if call.need("action") not in {
+        "typing",
+        "upload_video",
+        "upload_photo",
+        "record_video",
+        "upload_document",
+    }:
+        raise bad("wrong parameter action in request")
+    return True
+
+
+@method("setMyCommands", "deleteMyCommands")
+def set_commands(world: World, call: Call) -> Any:
+    key = (
+        json.dumps(call.get("scope") or {"type": "default"}, sort_keys=True),
+        call.get("language_code") or "",
+    )
+    commands = call.get("commands") or []
+    for command in commands:
+        _check_command(command)
+    if len(commands) > 100:
+        raise bad("too many bot commands")
+    world.commands[key] = commands
+    return True
+
+
+@method("setMyDescription", "setMyShortDescription")
+def set_description(_world: World, _call: Call) -> Any:
+    return True
+
+
+@method("getFile")
+def get_file(world: World, call: Call) -> Any:
+    name = call.need("file_id")
+    if name not in world.files:
+        raise bad("invalid file_id")
+    size = len(world.files[name])
+    if size > 20 * 2**20:
+        raise bad("file is too big")
+    return {"file_id": name, "file_unique_id": f"u{name}", "file_size": size, "file_path": f"files/{name}"}
+
+
+@method("getChatAdministrators")
+def administrators(world: World, call: Call) -> Any:
+    chat = world.chat(call.need("chat_id"))
+    if chat.type == "private":
+        raise bad("there are no administrators in the private chat")
+    return [_member(world, chat, person) for person in sorted(chat.admins)]
+
+
+@method("getChatMember")
+def member(world: World, call: Call) -> Any:
+    chat = world.chat(call.need("chat_id"))
+    if call.need("user_id") not in world.people:
+        raise bad("PARTICIPANT_ID_INVALID")
+    return _member(world, chat, call.need("user_id"))
+
+
+@method("sendInvoice", writes=True)
+def send_invoice(world: World, call: Call) -> Any:
+    prices = call.need("prices")
+    if call.need("currency") != "XTR" or call.get("provider_token") or len(prices) != 1:
+        raise bad("CURRENCY_INVALID")
+    message = _new(world, call, text="", entities=[])
+    described = {name: call.need(name) for name in ("title", "description", "currency")}
+    message.media = {
+        "invoice": {**described, "start_parameter": "", "total_amount": prices[0]["amount"]},
+    }
+    world.invoices[message.id] = call.need("payload")
+    return world.add(message).to_json()
+
+
+@method("refundStarPayment")
+def refund(world: World, call: Call) -> Any:
+    charge = call.need("telegram_payment_charge_id")
+    if world.charges.get(charge) != call.need("user_id"):
+        raise bad("CHARGE_NOT_FOUND")
+    if charge in world.refunded:
+        raise bad("CHARGE_ALREADY_REFUNDED")
+    world.refunded.add(charge)
+    return True
+
+
+@method("answerCallbackQuery", "answerPreCheckoutQuery", "answerInlineQuery")
+def answer(world: World, call: Call) -> Any:
+    """Each query may be answered once, and only while it is young."""
+    names = ("callback_query_id", "pre_checkout_query_id", "inline_query_id")
+    number = next(str(call.get(name)) for name in names if call.get(name))
+    if number not in world.queries or len(call.get("text") or "") > 200:
+        raise bad("query is too old and response timeout expired or query ID is invalid")
+    for result in call.get("results") or []:
+        if result.get("type") == "video" and result.get("video_file_id") not in world.files:
+            raise bad("wrong file identifier/HTTP URL specified")
+    world.queries.remove(number)
+    world.answers[number] = call.parameters
+    return True
+
+
+def _check_command(command: dict[str, str]) -> None:
+    name, words = command.get("command", ""), command.get("description", "")
+    if not (1 <= len(name) <= 32 and name.isascii() and name.replace("_", "a").isalnum() and name.islower()):
+        raise bad("BOT_COMMAND_INVALID")
+    if not 1 <= len(words) <= 256:
+        raise bad("BOT_COMMAND_DESCRIPTION_INVALID")
+
+
+def _member(world: World, chat: Chat, person: int) -> dict[str, Any]:
+    user = world.people[person].to_json()
+    if person not in chat.admins:
+        return {"status": "member", "user": user}
+    return {"status": "creator", "user": user, "is_anonymous": False}
+
+
+def _new(world: World, call: Call, *, text: str, entities: list[dict[str, Any]]) -> Message:
+    chat = world.chat(call.need("chat_id"))
+    thread = call.get("message_thread_id")
+    if thread is not None and thread not in chat.topics:
+        raise bad("message thread not found")
+    reply = call.get("reply_parameters") or {}
+    replied = world.find(chat, reply.get("message_id"))
+    if reply and replied is None and not reply.get("allow_sending_without_reply"):
+        raise bad("message to be replied not found")
+    return Message(
+        world.number(),
+        chat,
+        text=text,
+        entities=entities,
+        keyboard=check_keyboard(call.get("reply_markup")),
+        thread=thread,
+        reply_to=replied,
+    )
+
+
+def _target(world: World, call: Call) -> Message:
+    if call.get("inline_message_id"):
+        raise bad("MESSAGE_ID_INVALID")
+    message = world.find(world.chat(call.need("chat_id")), call.need("message_id"))
+    if message is None:
+        raise bad("message to edit not found")
+    if not message.from_bot:
+        raise bad("message can't be edited")
+    return message
+
+
+def _rewrite(message: Message, call: Call, text: str, entities: list[dict[str, Any]]) -> Any:
+    keyboard = check_keyboard(call.get("reply_markup"))
+    if message.same_as(text, entities, keyboard):
+        raise bad(
+            "message is not modified: specified new message content and reply markup are exactly the same as"
+            " a current content and reply markup of the message"
+        )
+    message.revisions.append(message.text)
+    message.text, message.entities, message.keyboard = text, entities, keyboard
+    return message.to_json() | {"edit_date": message.date}
+
+
+def _attached(call: Call, value: object) -> bytes | None:
+    if not isinstance(value, str) or not value.startswith("attach://"):
+        return None
+    if value.removeprefix("attach://") not in call.files:
+        raise bad("wrong file identifier/HTTP URL specified")
+    return call.files[value.removeprefix("attach://")]
+
+
+def _media(
+    world: World, kind: str, facts: dict[str, Any], content: bytes | None, thumbnail: bytes | None
+) -> dict[str, Any]:
+    if content is not None:
+        check_upload(kind, len(content), limit=world.file_limit)
+        stored = world.keep(content)
+    elif facts.get(kind) in world.files:
+        name = facts[kind]
+        stored = {"file_id": name, "file_unique_id": f"u{name}", "file_size": len(world.files[name])}
+    else:
+        raise bad("wrong file identifier/HTTP URL specified")
+    if kind == "photo":
+        return {"photo": [stored | {"width": 64, "height": 64}]}
+    if thumbnail is not None:
+        check_upload("thumbnail", len(thumbnail), limit=FILE_LIMIT)
+        stored["thumbnail"] = world.keep(thumbnail) | {"width": 64, "height": 64}
+    if kind != "document":
+        stored |= {name: int(facts.get(name) or 0) for name in ("width", "height", "duration")}
+    if kind == "audio":
+        stored = {name: value for name, value in stored.items() if name not in {"width", "height"}}
+    return {kind: stored | {"file_name": f"{kind}.bin", "mime_type": "video/mp4"}}
+
+
+def run(world: World, call: Call) -> Any:
+    """What the server does on a call; raises Refused."""
+    function = METHODS.get(call.method)
+    if function is None:
+        raise Refused(404, "Not Found")
+    chat = world.chats.get(call.get("chat_id") or 0)
+    if call.method in WRITES and chat is not None and not chat.blocked:
+        world.flood(chat).take()
+    return function(world, call)

@@ -1,0 +1,159 @@
+"""What the real Bot API refuses, in its own words: entities, keyboards, lengths, sizes, floods."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+TEXT_LIMIT = 4096
+CAPTION_LIMIT = 1024
+CALLBACK_LIMIT = 64
+PHOTO_LIMIT = 10 * 2**20
+FILE_LIMIT = 50 * 2**20
+THUMBNAIL_LIMIT = 200_000
+TAGS = {"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "span", "tg-spoiler", "a", "tg-emoji"}
+TAGS |= {"code", "pre", "blockquote"}
+KINDS = {"b": "bold", "strong": "bold", "i": "italic", "em": "italic", "u": "underline", "ins": "underline"}
+KINDS |= {
+    "s": "strikethrough",
+    "strike": "strikethrough",
+    "del": "strikethrough",
+    "code": "code",
+    "pre": "pre",
+}
+KINDS |= {"span": "spoiler", "tg-spoiler": "spoiler", "a": "text_link", "blockquote": "blockquote"}
+TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*)?)>")
+ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);")
+
+
+class Refused(Exception):
+    """An answer that is not ok."""
+
+    def __init__(self, code: int, description: str, **parameters: int) -> None:
+        super().__init__(description)
+        self.code = code
+        self.description = description
+        self.parameters = parameters
+
+
+def bad(description: str) -> Refused:
+    return Refused(400, f"Bad Request: {description}")
+
+
+def units(text: str) -> int:
+    """Telegram counts in UTF-16 code units."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def parse_html(source: str) -> tuple[str, list[dict[str, Any]]]:
+    """The text without its tags and the entities they made, or the refusal that the real server words."""
+    text, entities, open_tags, at = "", [], list[tuple[str, str, int]](), 0
+    while at < len(source):
+        if source[at] != "<":
+            end = source.find("<", at)
+            end = len(source) if end < 0 else end
+            text += ENTITY.sub(lambda found: html.unescape(found[0]), source[at:end])
+            at = end
+            continue
+        offset = len(source[:at].encode())
+        tag = TAG.match(source, at)
+        if tag is None:
+            raise bad(f"can't parse entities: Unclosed start tag at byte offset {offset}")
+        name = tag[2].lower()
+        if name not in TAGS:
+            raise bad(f'can\'t parse entities: Unsupported start tag "{name}" at byte offset {offset}')
+        if not tag[1]:
+            open_tags.append((name, tag[3], units(text)))
+        elif not open_tags:
+            raise bad(f"can't parse entities: Unexpected end tag at byte offset {offset}")
+        elif open_tags[-1][0] != name:
+            expected = f'expected "</{open_tags[-1][0]}>"'
+            raise bad(f"can't parse entities: Unmatched end tag at byte offset {offset}, {expected}")
+        else:
+            opened, attributes, start = open_tags.pop()
+            entities += _entity(opened, attributes, start, units(text) - start)
+        at = tag.end()
+    if open_tags:
+        raise bad(
+            f"can't parse entities: Can't find end tag corresponding to start tag \"{open_tags[-1][0]}\""
+        )
+    return text, entities
+
+
+def _entity(tag: str, attributes: str, start: int, length: int) -> list[dict[str, Any]]:
+    if length == 0 or tag not in KINDS:
+        return []
+    link = re.search(r'href="([^"]*)"', attributes)
+    extra = {"url": html.unescape(link[1])} if link and tag == "a" else {}
+    return [{"type": KINDS[tag], "offset": start, "length": length, **extra}]
+
+
+def check_text(source: str, mode: str | None, *, limit: int) -> tuple[str, list[dict[str, Any]]]:
+    if mode not in {None, "HTML"}:
+        raise bad("unsupported parse_mode")
+    text, entities = parse_html(source) if mode == "HTML" else (source, [])
+    text = text.strip()
+    if limit == TEXT_LIMIT and not text:
+        raise bad("message text is empty")
+    if units(text) > limit:
+        raise bad("message is too long" if limit == TEXT_LIMIT else "message caption is too long")
+    return text, entities
+
+
+def check_keyboard(markup: object) -> dict[str, Any] | None:
+    if not isinstance(markup, dict):
+        return None
+    for row in markup.get("inline_keyboard", []):
+        for button in row:
+            _check_button(button)
+    return markup
+
+
+def _check_button(button: dict[str, Any]) -> None:
+    if not button.get("text"):
+        raise bad('Can\'t parse inline keyboard button: Field "text" must be of type String')
+    if len(set(button) - {"text", "style", "icon_custom_emoji_id"}) != 1:
+        raise bad("Can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+    if not 1 <= len(button.get("callback_data", "x").encode()) <= CALLBACK_LIMIT:
+        raise bad("BUTTON_DATA_INVALID")
+
+
+def check_upload(kind: str, size: int, *, limit: int) -> None:
+    if size == 0:
+        raise bad("file must be non-empty")
+    if size > limit:
+        raise Refused(413, "Request Entity Too Large")
+    if kind == "photo" and size > PHOTO_LIMIT:
+        raise bad(
+            f"file of size {size} bytes is too big for a photo; the maximum size is {PHOTO_LIMIT} bytes"
+        )
+    if kind == "thumbnail" and size > THUMBNAIL_LIMIT:
+        raise bad("thumbnail is too big")
+
+
+@dataclass
+class Flood:
+    """One chat's patience: `burst` messages at once, then one every `every` seconds."""
+
+    burst: int
+    every: float
+    spent: float = 0.0
+    seen: float = field(default_factory=time.monotonic)
+    shut_until: float = 0.0
+
+    def take(self) -> None:
+        now = time.monotonic()
+        self.spent = max(0.0, self.spent - (now - self.seen) / self.every)
+        self.seen = now
+        if now < self.shut_until:
+            self.shut_until += 1  # knocking while shut makes it longer
+        elif self.spent + 1 > self.burst:
+            self.shut_until = now + max(1.0, self.every)
+        else:
+            self.spent += 1
+            return
+        wait = max(1, round(self.shut_until - now))
+        raise Refused(429, f"Too Many Requests: retry after {wait}", retry_after=wait)

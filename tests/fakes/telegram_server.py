@@ -1,0 +1,207 @@
+"""A loopback Bot API, as strict as the real one; reached by the real client through its base URL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+from aiohttp import web
+
+from tests.fakes.telegram_faults import Fault, Script, play
+from tests.fakes.telegram_methods import Call, decode, run
+from tests.fakes.telegram_rules import Refused
+from tests.fakes.telegram_spec import check_answer, check_call, check_update
+from tests.fakes.telegram_world import World
+
+T = TypeVar("T")
+TOKEN = "7000001:AAloopback-token-for-tests-only-00000"  # noqa: S105  (opens nothing but this fake)
+CONFLICT = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
+
+
+class TelegramServer:
+    """`async with TelegramServer() as server:` then `.base_url(server.url + "/bot")`."""
+
+    def __init__(self, *, token: str = TOKEN) -> None:
+        self.token = token
+        self.world = World()
+        self.script = Script()
+        self.calls: list[Call] = []
+        self.breaches: list[str] = []  # where a call or an answer differs from Telegram's own description
+        self.updates: list[dict[str, Any]] = []
+        self.webhook: dict[str, Any] = {}
+        self.url = ""
+        self.polls = 0
+        self.delivered_by_webhook = 0
+        self._moved = asyncio.Condition()
+        self._closing = asyncio.Event()
+        self._last_update = 1000
+        self._pushes: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=200 * 2**20)
+        app.router.add_route("*", "/bot{token}/{method}", self._serve)
+        app.router.add_get("/file/bot{token}/files/{name}", self._download)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._client = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        await self._notify()
+        for push in list(self._pushes):
+            push.cancel()
+        await asyncio.gather(*self._pushes, return_exceptions=True)
+        await self._client.close()
+        await self._runner.cleanup()
+        assert not self.breaches, "\n".join(self.breaches)
+
+    def fail(self, method: str, *faults: Fault) -> None:
+        """The next calls of `method` meet these instead of a plain answer."""
+        self.script.add(method, *faults)
+
+    def called(self, method: str) -> list[Call]:
+        return [call for call in self.calls if call.method == method]
+
+    async def until(self, look: Callable[[], T], *, within: float = 20.0) -> T:
+        """Wait, without polling, until `look` finds something."""
+        async with asyncio.timeout(within), self._moved:
+            while not (found := look()):
+                await self._moved.wait()
+        return found
+
+    async def push(self, **content: Any) -> int:
+        """Something happened that the bot should hear of."""
+        self._last_update += 1
+        update = {"update_id": self._last_update, **content}
+        self.breaches += check_update(update)
+        if self.webhook:
+            self._send_by_webhook(update)
+        else:
+            self.updates.append(update)
+            await self._notify()
+        return self._last_update
+
+    async def replay(self, update: dict[str, Any]) -> None:
+        """The same update once more, as after a lost confirmation."""
+        self.updates.append(update)
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["token"] != self.token:
+            return _answer(401, "Unauthorized")
+        call = await _read(request)
+        if call.method == "getUpdates":
+            return await self._get_updates(call)
+        self.calls.append(call)
+        self.breaches += check_call(call.method, call.parameters, set(call.files))
+        fault = self.script.next(call.method)
+        if fault is None:
+            return await self._do(call)
+        if fault.done:
+            await self._do(call)
+        await self._notify()
+        return await play(fault, request, self._closing)
+
+    async def _do(self, call: Call) -> web.Response:
+        try:
+            result = self._hooks(call) if "ebhook" in call.method else run(self.world, call)
+        except Refused as refusal:
+            return _answer(refusal.code, refusal.description, refusal.parameters)
+        finally:
+            await self._notify()
+        self.breaches += check_answer(call.method, result)
+        return web.json_response({"ok": True, "result": result})
+
+    async def _get_updates(self, call: Call) -> web.Response:
+        if self.webhook:
+            return _answer(
+                409, "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook"
+            )
+        self.polls += 1
+        mine = self.polls
+        await self._notify()
+        offset = call.get("offset") or 0
+        self.updates = [update for update in self.updates if update["update_id"] >= offset]
+        with suppress(TimeoutError):
+            await self.until(
+                lambda: self.updates or mine != self.polls or self._closing.is_set(),
+                within=call.get("timeout") or 0.001,
+            )
+        if mine != self.polls:
+            return _answer(409, CONFLICT)
+        wanted = call.get("allowed_updates")
+        fresh = [u for u in self.updates if not wanted or set(wanted) & set(u)][: call.get("limit") or 100]
+        return web.json_response({"ok": True, "result": fresh})
+
+    def _hooks(self, call: Call) -> Any:
+        if call.method == "getWebhookInfo":
+            url = self.webhook.get("url", "")
+            return {
+                "url": url,
+                "has_custom_certificate": False,
+                "pending_update_count": len(self.updates),
+            }
+        if call.get("drop_pending_updates"):
+            self.updates.clear()
+        self.webhook = call.parameters if call.method == "setWebhook" and call.get("url") else {}
+        waiting, self.updates = (self.updates, []) if self.webhook else ([], self.updates)
+        for update in waiting:
+            self._send_by_webhook(update)
+        return True
+
+    def _send_by_webhook(self, update: dict[str, Any]) -> None:
+        task = asyncio.create_task(self._insist(update))
+        self._pushes.add(task)
+        task.add_done_callback(self._pushes.discard)
+
+    async def _insist(self, update: dict[str, Any]) -> None:
+        """Telegram repeats an update until the webhook says 2xx."""
+        secret = self.webhook.get("secret_token", "")
+        headers = {"X-Telegram-Bot-Api-Secret-Token": secret} if secret else {}
+        while self.webhook:
+            with suppress(aiohttp.ClientError):
+                async with self._client.post(self.webhook["url"], json=update, headers=headers) as answer:
+                    if answer.ok:
+                        self.delivered_by_webhook += 1
+                        await self._notify()
+                        return
+            await asyncio.sleep(0.05)
+
+    async def _download(self, request: web.Request) -> web.Response:
+        content = self.world.files.get(request.match_info["name"])
+        if request.match_info["token"] != self.token or content is None:
+            return _answer(404, "Not Found")
+        return web.Response(body=content)
+
+
+def _answer(code: int, description: str, parameters: dict[str, int] | None = None) -> web.Response:
+    body = {"ok": False, "error_code": code, "description": description}
+    return web.json_response(body | ({"parameters": parameters} if parameters else {}), status=code)
+
+
+async def _read(request: web.Request) -> Call:
+    call = Call(request.match_info["method"], {k: decode(k, v) for k, v in request.query.items()})
+    if request.content_type == "application/json":
+        call.parameters |= json.loads(await request.read() or b"{}")
+        return call
+    for name, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            call.files[name] = value.file.read()
+        else:
+            call.parameters[name] = decode(name, str(value))
+    return call

@@ -1,0 +1,216 @@
+"""The people, chats, messages and files that the loopback Bot API knows."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.fakes.telegram_rules import FILE_LIMIT, Flood, Refused, bad
+
+BOT_ID = 7_000_001
+BOT = {
+    "id": BOT_ID,
+    "is_bot": True,
+    "first_name": "Matinee",
+    "username": "matinee_bot",
+    "can_join_groups": True,
+    "can_read_all_group_messages": False,
+    "supports_inline_queries": True,
+}
+
+
+@dataclass
+class Person:
+    id: int
+    first_name: str
+    language_code: str = "en"
+    username: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        name = {"username": self.username} if self.username else {}
+        return {
+            "id": self.id,
+            "is_bot": False,
+            "first_name": self.first_name,
+            "language_code": self.language_code,
+            **name,
+        }
+
+
+@dataclass
+class Chat:
+    id: int
+    type: str = "private"
+    title: str = ""
+    is_forum: bool = False
+    admins: set[int] = field(default_factory=set)
+    topics: set[int] = field(default_factory=set)
+    blocked: str = ""  # the server's words once the bot may not write here any more
+    migrated_to: int | None = None
+    flood: Flood | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        named = {"first_name": self.title} if self.type == "private" else {"title": self.title}
+        return {
+            "id": self.id,
+            "type": self.type,
+            **named,
+            **({"is_forum": True} if self.is_forum else {}),
+        }
+
+
+@dataclass
+class Message:
+    id: int
+    chat: Chat
+    sender: Person | None = None  # None is the bot itself
+    text: str = ""
+    entities: list[dict[str, Any]] = field(default_factory=list)
+    media: dict[str, Any] = field(
+        default_factory=dict
+    )  # {"video": {...}}, {"photo": [...]}, {"invoice": {...}}
+    keyboard: dict[str, Any] | None = None
+    thread: int | None = None
+    reply_to: Message | None = None
+    spoiler: bool = False
+    deleted: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+    revisions: list[str] = field(default_factory=list)
+    date: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def from_bot(self) -> bool:
+        return self.sender is None
+
+    @property
+    def kind(self) -> str:
+        return next(iter(self.media), "text")
+
+    @property
+    def file_id(self) -> str:
+        """Of its media; a photo's is that of the largest size."""
+        content = self.media[self.kind]
+        return str(content[-1]["file_id"] if isinstance(content, list) else content["file_id"])
+
+    @property
+    def buttons(self) -> list[dict[str, Any]]:
+        rows = self.keyboard["inline_keyboard"] if self.keyboard else []
+        return [button for row in rows for button in row]
+
+    def button(self, label: str) -> dict[str, Any]:
+        """The button whose words hold `label`."""
+        found = [button for button in self.buttons if label.lower() in button["text"].lower()]
+        assert found, f"no button {label!r} among {[button['text'] for button in self.buttons]}"
+        return found[0]
+
+    def same_as(self, text: str, entities: list[dict[str, Any]], keyboard: dict[str, Any] | None) -> bool:
+        return (self.text, self.entities, self.keyboard) == (text, entities, keyboard)
+
+    def to_json(self, *, deep: bool = True) -> dict[str, Any]:
+        said = {"caption" if self.media else "text": self.text} if self.text else {}
+        marks = {"caption_entities" if self.media else "entities": self.entities} if self.entities else {}
+        topic = {"message_thread_id": self.thread, "is_topic_message": True} if self.thread else {}
+        return {
+            "message_id": self.id,
+            "from": self.sender.to_json() if self.sender else _bot_user(),
+            "chat": self.chat.to_json(),
+            "date": self.date,
+            **said,
+            **marks,
+            **self.media,
+            **({"reply_markup": self.keyboard} if self.keyboard else {}),
+            **topic,
+            **({"has_media_spoiler": True} if self.spoiler else {}),
+            **({"reply_to_message": self.reply_to.to_json(deep=False)} if self.reply_to and deep else {}),
+            **self.extra,
+        }
+
+
+def _bot_user() -> dict[str, Any]:
+    return {key: BOT[key] for key in ("id", "is_bot", "first_name", "username")}
+
+
+@dataclass
+class World:
+    """Everything that is the case. One counter numbers it all."""
+
+    people: dict[int, Person] = field(default_factory=dict)
+    chats: dict[int, Chat] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    index: dict[tuple[int, int], Message] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    commands: dict[tuple[str, str], list[dict[str, str]]] = field(default_factory=dict)
+    queries: set[str] = field(
+        default_factory=set
+    )  # buttons pressed, inline queries and checkouts not yet answered
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    invoices: dict[int, str] = field(default_factory=dict)  # payload by message
+    charges: dict[str, int] = field(default_factory=dict)  # who paid, by Telegram's id of the payment
+    refunded: set[str] = field(default_factory=set)
+    file_limit: int = FILE_LIMIT
+    patience: tuple[int, float] = (10, 1.0)  # messages at once in a private chat, and seconds for one more
+    group_patience: tuple[int, float] = (20, 3.0)
+    last_id: int = 100
+
+    def number(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    def person(self, name: str, *, language: str = "en", username: str = "") -> Person:
+        person = Person(self.number(), name, language, username)
+        self.people[person.id] = person
+        self.chats[person.id] = Chat(person.id, title=name)
+        return person
+
+    def group(
+        self,
+        title: str,
+        *,
+        forum: bool = False,
+        admins: tuple[Person, ...] = (),
+        topics: tuple[int, ...] = (),
+    ) -> Chat:
+        number = -1_000_000_000_000 - self.number()
+        chat = Chat(number, "supergroup", title, forum, {person.id for person in admins}, set(topics))
+        self.chats[number] = chat
+        return chat
+
+    def keep(self, content: bytes) -> dict[str, Any]:
+        """Store a file and describe it as Telegram does."""
+        name = f"file{self.number()}"
+        self.files[name] = content
+        return {"file_id": name, "file_unique_id": f"u{name}", "file_size": len(content)}
+
+    def chat(self, chat_id: object) -> Chat:
+        """The chat the bot means, if it may write there at all."""
+        chat = self.chats.get(chat_id) if isinstance(chat_id, int) else None
+        if chat is None:
+            raise bad("chat not found")
+        if chat.migrated_to is not None:
+            raise Refused(
+                400,
+                "Bad Request: group chat was upgraded to a supergroup chat",
+                migrate_to_chat_id=chat.migrated_to,
+            )
+        if chat.blocked:
+            raise Refused(403, f"Forbidden: {chat.blocked}")
+        return chat
+
+    def flood(self, chat: Chat) -> Flood:
+        if chat.flood is None:
+            chat.flood = Flood(*(self.patience if chat.type == "private" else self.group_patience))
+        return chat.flood
+
+    def find(self, chat: Chat, message_id: object) -> Message | None:
+        found = self.index.get((chat.id, message_id)) if isinstance(message_id, int) else None
+        return None if found is None or found.deleted else found
+
+    def add(self, message: Message) -> Message:
+        self.messages.append(message)
+        self.index[message.chat.id, message.id] = message
+        return message
+
+    def said(self, chat: Chat | Person) -> list[Message]:
+        """What the bot has said in a chat, oldest first."""
+        return [m for m in self.messages if m.chat.id == chat.id and m.from_bot and not m.deleted]
