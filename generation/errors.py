@@ -105,6 +105,20 @@ class ModelMissing(GenerationError):
 
 
 @dataclass(eq=False)
+class ModelGated(GenerationError):
+    """The hub gives these weights only to an account that accepted their terms."""
+
+    model: str
+    source: str
+
+
+@dataclass(eq=False)
+class HubUnreachable(GenerationError):
+    model: str
+    reason: str
+
+
+@dataclass(eq=False)
 class ModelBroken(GenerationError):
     model: str
     reason: str

@@ -40,10 +40,16 @@ class Ltx(Diffused):
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
         }
-        for name in ("timesteps", "decode_timestep", "decode_noise_scale", "max_sequence_length"):
+        for name in ("decode_timestep", "decode_noise_scale", "max_sequence_length"):
             if name in options:
                 asked[name] = options[name]
+        if self._distilled(request):
+            asked["timesteps"] = options["timesteps"]
         return asked | self._opening(request, asked["width"], asked["height"])
+
+    def _distilled(self, request: Request) -> bool:
+        """Distilled weights know certain times best, if asked for exactly so many steps."""
+        return len(self.preset.options.get("timesteps", ())) == request.steps
 
     def _opening(self, request: Request, width: int, height: int) -> dict[str, Any]:
         """The condition pipeline takes the frames that a clip opens with."""
@@ -53,8 +59,8 @@ class Ltx(Diffused):
         return {"image": first[0]} if len(first) == 1 else {"video": first}
 
     def prepared(self, request: Request) -> Any:
-        """Conditioning is another pipeline class over the same weights."""
-        if request.image is None and request.source is None:
+        """Conditioning, and times of one's own, take another pipeline class over the same weights."""
+        if request.image is None and request.source is None and not self._distilled(request):
             return self.pipe
         from diffusers import LTXConditionPipeline  # noqa: PLC0415  (heavy)
 

@@ -36,7 +36,7 @@ class Means:
     device: str = "auto"
     dtype: str = "auto"
     gigabytes: float = 0.0
-    lossy: bool = False  # eight-bit weights, also where the model would fit without
+    lossy: bool = False  # eight-bit weights before offloading
     compile: bool = False
     cache_folder: str = ""
 
@@ -66,8 +66,8 @@ def plans(preset: Preset, card: Card, means: Means) -> tuple[Plan, ...]:
         return (Plan(dtype=dtype, gigabytes=preset.memory.get(Keep.RESIDENT, 0.0)),)
     room = min(card.total, means.gigabytes or card.total)
     tiers = [keep for keep in Keep if keep in preset.memory] or [Keep.RESIDENT]
-    if means.lossy and Keep.EIGHT_BIT in tiers:
-        tiers.remove(Keep.RESIDENT)
+    if not means.lossy and Keep.EIGHT_BIT in tiers:
+        tiers.remove(Keep.EIGHT_BIT)
     return tuple(
         Plan(
             device=card.kind,

@@ -52,6 +52,11 @@ def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
     return presets
 
 
+def allowed(preset: Preset, *, commercial: bool = False, territory: str = "") -> bool:
+    """Whether the licence lets an operator offer it there."""
+    return (preset.commercial_ok or not commercial) and territory not in preset.excluded_territories
+
+
 def _check_tiers(preset: Preset) -> None:
     tiers = tuple(keep.value for keep in Keep)
     for tier in preset.memory:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from generation.models.preset import Preset
 
+HOME = Path(__file__).parents[3]
+"""Where the packages lie: a shipped model is named from here."""
 INDEX = "model_index.json"
 UNSAFE = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
@@ -53,16 +55,19 @@ def _check_part(model: str, folder: Path, part: Path) -> None:
 
 def locate(model: str, source: str, revision: str | None = None) -> Path:
     """A local folder, or what was pulled from the hub before. Never asks the network."""
-    if Path(source).is_dir():
-        return Path(source)
+    for folder in (Path(source).expanduser(), HOME / source):
+        if folder.is_dir():
+            return folder
     if source.startswith((".", "/", "~")):
         raise ModelMissing(model)
     from huggingface_hub import snapshot_download  # noqa: PLC0415  (heavy)
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415  (heavy)
+    from huggingface_hub.errors import HFValidationError, IncompleteSnapshotError  # noqa: PLC0415  (heavy)
 
     try:
         return Path(snapshot_download(source, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+    except IncompleteSnapshotError as error:
+        return Path(error.snapshot_path)  # of a repository we want only some files
+    except (HFValidationError, OSError) as error:
         raise ModelMissing(model) from error
 
 

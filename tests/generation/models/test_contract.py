@@ -177,6 +177,17 @@ def test_a_style_changes_the_hand_and_can_be_taken_off(tiny_preset: Tiny) -> Non
     held.close()
 
 
+def test_distilled_weights_are_asked_at_their_own_times(tiny_preset: Tiny) -> None:
+    preset = tiny_preset("ltx")
+    distilled = load(replace(preset, options={**preset.options, "timesteps": [1000, 900, 0.03]}), Plan())
+    plain = load(preset, Plan())
+    for steps, same in ((3, False), (2, True)):
+        request = asked("ltx", steps=steps)
+        assert np.array_equal(paint(plain, request).pixels, paint(distilled, request).pixels) is same
+    plain.close()
+    distilled.close()
+
+
 def test_a_small_model_is_enlarged_to_what_was_asked_for(tiny_preset: Tiny) -> None:
     preset = tiny_preset("ltx")
     native = {"native_width": 32, "native_height": 32, "native_frames": 9, "native_fps": 4.0}

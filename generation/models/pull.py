@@ -1,0 +1,170 @@
+"""Brings a preset's weights from the hub: safetensors only, with progress, resumable, if there is room."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import DiskFull, GenerationError, HubUnreachable, ModelBroken, ModelGated, ModelMissing
+
+if TYPE_CHECKING:
+    from generation.models.preset import Preset
+
+OnBytes = Callable[[int, int], None]
+"""Called with (done, total) bytes."""
+PLAIN = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+RESERVE = 1_000_000_000
+"""Bytes that a pull leaves free."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    source: str
+    revision: str | None
+    name: str
+    size: int
+
+
+def sources(preset: Preset) -> tuple[str, ...]:
+    """Every repository or folder that the preset is made of."""
+    more = [preset.options.get(name, {}) for name in ("styles", "cameras")]
+    return tuple(dict.fromkeys([preset.source, *(source for table in more for source in table.values())]))
+
+
+def is_local(source: str) -> bool:
+    return not source or source.startswith((".", "/", "~")) or Path(source).is_dir()
+
+
+def pull(
+    preset: Preset, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
+) -> dict[str, str]:
+    """Fetch what is lacking; returns the commit of each repository. May be repeated after any failure."""
+    with _told(preset):
+        listed = [
+            _list(preset, source, token, endpoint) for source in sources(preset) if not is_local(source)
+        ]
+        files = [file for found, _ in listed for file in found]
+        lacking = [file for file in files if not _is_here(file)]
+        _check_space(lacking)
+        total = sum(file.size for file in files)
+        done = total - sum(file.size for file in lacking)
+        on_bytes(done, total)
+        for file in lacking:
+            _fetch(file, token, endpoint, _Counter(on_bytes, done, total))
+            done += file.size
+            on_bytes(done, total)
+    return dict(commit for _, commit in listed)
+
+
+def is_here(preset: Preset) -> bool:
+    """Whether the preset could be loaded now. Looks at the disk only."""
+    from generation.models.common.weights import locate  # noqa: PLC0415  (a helper of the loaders)
+
+    try:
+        return all(
+            locate(preset.name, source, preset.revision).is_dir() for source in sources(preset) if source
+        )
+    except ModelMissing:
+        return False
+
+
+def _list(
+    preset: Preset, source: str, token: str | None, endpoint: str | None
+) -> tuple[list[File], tuple[str, str]]:
+    from huggingface_hub import HfApi  # noqa: PLC0415  (heavy)
+
+    revision = preset.revision if source == preset.source else None
+    info = HfApi(endpoint=endpoint, token=token).model_info(source, revision=revision, files_metadata=True)
+    sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
+    names = _wanted(preset, source, sorted(sizes))
+    return [File(source, revision, name, sizes[name]) for name in names], (source, str(info.sha))
+
+
+def _wanted(preset: Preset, source: str, names: list[str]) -> list[str]:
+    """Of a pipeline its parts, not the other files beside them; of an adapter the files the preset names."""
+    named = preset.options.get("files")
+    if source == preset.source and named:
+        return [name for name in names if name in named.values()]
+    safe = [name for name in names if name.endswith(".safetensors")]
+    if "model_index.json" in names:
+        safe = [name for name in safe if "/" in name]
+    variant = preset.options.get("variant")
+    safe = [name for name in safe if _is_of_variant(name, safe, variant if source == preset.source else None)]
+    if not safe:
+        raise ModelBroken(preset.name, f"has no safetensors in {source}")
+    return safe + [name for name in names if any(fnmatch(name, plain) for plain in PLAIN)]
+
+
+def _is_of_variant(name: str, names: list[str], variant: str | None) -> bool:
+    """The named variant where a part has it, the plain file where it has not; never both."""
+    folder, stem = name.rpartition("/")[::2]
+    beside = [other.rpartition("/")[2] for other in names if other.rpartition("/")[0] == folder]
+    if variant and any(f".{variant}." in other for other in beside):
+        return f".{variant}." in stem
+    plain = [other for other in beside if other.count(".") == 1]
+    return stem in plain or not plain
+
+
+def _is_here(file: File) -> bool:
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (heavy)
+
+    return isinstance(try_to_load_from_cache(file.source, file.name, revision=file.revision), str)
+
+
+def _check_space(files: list[File]) -> None:
+    from huggingface_hub import constants  # noqa: PLC0415  (heavy)
+
+    folder = Path(constants.HF_HUB_CACHE)
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    needed = sum(file.size for file in files)
+    if needed and shutil.disk_usage(there).free < needed + RESERVE:
+        raise DiskFull(str(folder))
+
+
+def _fetch(file: File, token: str | None, endpoint: str | None, counter: _Counter) -> None:
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415  (heavy)
+    from tqdm import tqdm  # type: ignore[import-untyped]  # noqa: PLC0415  (heavy)
+
+    class Bar(tqdm):  # type: ignore[misc]  # what the hub's client calls for every piece
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **{**more, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            counter.add(int(n or 0))
+            return None
+
+    hf_hub_download(
+        file.source, file.name, revision=file.revision, token=token, endpoint=endpoint, tqdm_class=Bar
+    )
+
+
+class _Counter:
+    def __init__(self, on_bytes: OnBytes, done: int, total: int) -> None:
+        self._on_bytes, self._done, self._total = on_bytes, done, total
+
+    def add(self, count: int) -> None:
+        self._done += count
+        self._on_bytes(min(self._done, self._total), self._total)
+
+
+@contextmanager
+def _told(preset: Preset) -> Iterator[None]:
+    """The hub's errors as ours."""
+    import httpx2  # noqa: PLC0415  (what the hub's client speaks through)
+    from huggingface_hub import errors  # noqa: PLC0415  (heavy)
+
+    try:
+        yield
+    except GenerationError:
+        raise
+    except errors.GatedRepoError as error:
+        raise ModelGated(preset.name, preset.source) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+        raise ModelBroken(preset.name, f"is not on the hub as {preset.source}") from error
+    except (errors.OfflineModeIsEnabled, errors.HfHubHTTPError, httpx2.HTTPError, ConnectionError) as error:
+        raise HubUnreachable(preset.name, type(error).__name__) from error

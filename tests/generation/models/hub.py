@@ -1,0 +1,96 @@
+"""A hub on loopback: enough of it for the real client to list a repository and fetch its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0" * 39 + "7"
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.gated: set[str] = set()
+        self.served: list[str] = []
+        self.cut_after: int | None = None  # bytes of a file after which the line breaks, once
+        self.url = ""
+
+
+@contextmanager
+def running() -> Iterator[Hub]:
+    hub = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield hub
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def _answer(self, *, body: bool) -> None:
+        path = self.path.split("?")[0].strip("/").split("/")
+        repo = "/".join(path[2:4] if path[0] == "api" else path[:2])
+        if repo not in self.hub.files:
+            self._refuse(404, "RepoNotFound")
+        elif path[0] == "api":
+            self._send(json.dumps(self._info(repo)).encode(), {"Content-Type": "application/json"})
+        elif repo in self.hub.gated:
+            self._refuse(403, "GatedRepo")
+        else:
+            self._file(repo, "/".join(path[4:]), body=body)
+
+    def _info(self, repo: str) -> dict[str, object]:
+        siblings = [{"rfilename": name, "size": len(data)} for name, data in self.hub.files[repo].items()]
+        return {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "siblings": siblings}
+
+    def _file(self, repo: str, name: str, *, body: bool) -> None:
+        data = self.hub.files[repo][name]
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
+        tag = hashlib.sha256(data).hexdigest()
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{tag}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(data) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        if not body:
+            return
+        self.hub.served.append(f"{name}@{start}")
+        if self.hub.cut_after is not None and len(data) > self.hub.cut_after:
+            self.wfile.write(data[start : self.hub.cut_after])
+            self.hub.cut_after = None
+            self.close_connection = True
+            return
+        self.wfile.write(data[start:])
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, data: bytes, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)

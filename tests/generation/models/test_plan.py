@@ -1,0 +1,75 @@
+"""How a model is held follows from the card, the preset's tiers and what the operator allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.models import Preset
+from generation.models.plan import Card, Keep, Means, plans
+from generation.models.preset import allowed
+from generation.request import Limits
+
+TIERS = {"resident": 18.0, "eight_bit": 14.0, "offload": 10.0, "group": 6.0}
+PRESET = Preset(
+    name="one",
+    family="ltx",
+    title="One",
+    source="some/model",
+    limits=Limits(width=64, height=64),
+    memory=TIERS,
+)
+
+
+def card(total: float) -> Card:
+    return Card(kind="cuda", name="a card", total=total, bfloat16=True)
+
+
+def test_a_large_card_holds_it_whole() -> None:
+    best = plans(PRESET, card(80), Means())[0]
+    assert (best.keep, best.dtype, best.tiling) == (Keep.RESIDENT, "bfloat16", False)
+
+
+def test_a_small_card_holds_it_piece_by_piece() -> None:
+    only = plans(PRESET, card(8), Means())
+    assert [plan.keep for plan in only] == [Keep.GROUP]
+    assert only[0].tiling
+
+
+def test_a_card_too_small_has_no_way() -> None:
+    assert plans(PRESET, card(4), Means()) == ()
+
+
+def test_eight_bits_are_only_used_where_allowed() -> None:
+    assert Keep.EIGHT_BIT not in {plan.keep for plan in plans(PRESET, card(80), Means())}
+    assert plans(PRESET, card(16), Means(lossy=True))[0].keep is Keep.EIGHT_BIT
+
+
+def test_the_operator_can_bound_the_memory() -> None:
+    assert plans(PRESET, card(80), Means(gigabytes=12))[0].keep is Keep.OFFLOAD
+
+
+def test_an_old_card_has_no_bfloat16() -> None:
+    assert plans(PRESET, replace(card(80), bfloat16=False), Means())[0].dtype == "float16"
+
+
+def test_without_a_card_it_is_exact_and_on_the_processor() -> None:
+    assert [(plan.device, plan.dtype) for plan in plans(PRESET, Card(), Means())] == [("cpu", "float32")]
+
+
+@given(total=st.floats(1, 200), most=st.floats(0, 200), lossy=st.booleans())
+def test_every_way_fits_and_each_next_needs_less(total: float, most: float, *, lossy: bool) -> None:
+    ways = plans(PRESET, card(total), Means(gigabytes=most, lossy=lossy))
+    needs = [way.gigabytes for way in ways]
+    assert needs == sorted(needs, reverse=True)
+    assert all(need <= min(total, most or total) for need in needs)
+
+
+def test_a_licence_can_forbid() -> None:
+    strict = replace(PRESET, commercial_ok=False, excluded_territories=("EU",))
+    assert allowed(strict)
+    assert not allowed(strict, commercial=True)
+    assert not allowed(strict, territory="EU")
+    assert allowed(PRESET, commercial=True, territory="EU")
