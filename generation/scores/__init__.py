@@ -33,7 +33,7 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {"genre", "genres", "theory", "words"}
+_HELPERS = {"genre", "genres", "preset", "recording", "sound", "theory", "weights", "words"}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 
@@ -51,7 +51,9 @@ def makers() -> tuple[str, ...]:
 
 
 def load(name: str, options: dict[str, Any]) -> ScoreMaker:
-    if name not in makers():
+    """The maker of this name, or the one that its preset's options name."""
+    maker = str(options.get("maker", name))
+    if maker not in makers():
         raise ScoreFailed(name, "no such music maker")
-    importlib.import_module(f"{__name__}.{name}")
-    return _MAKERS[name].load(options)
+    importlib.import_module(f"{__name__}.{maker}")
+    return _MAKERS[maker].load(options)

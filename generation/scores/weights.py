@@ -1,0 +1,50 @@
+"""Finds a music maker's weights on this machine; never asks the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from generation.errors import ModelBroken, ModelMissing
+
+_PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
+
+
+def folder(options: dict[str, Any], default: str) -> Path:
+    """Where the source lies: a folder, or what was pulled from the hub before."""
+    name, source = str(options.get("name", default)), str(options.get("source", ""))
+    if Path(source).is_dir():
+        found = Path(source)
+    elif not source or source.startswith((".", "/", "~")):
+        raise ModelMissing(name)
+    else:
+        found = _pulled(name, source, options.get("revision") or None)
+    if not any(found.rglob("*.safetensors")):
+        pickled = any(file.suffix in _PICKLED for file in found.rglob("*"))
+        raise ModelBroken(
+            name, "has only pickled weights, which can run code" if pickled else "has no weights"
+        )
+    return found
+
+
+def _pulled(name: str, source: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  (heavy)
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415  (heavy)
+
+    try:
+        return Path(snapshot_download(source, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise ModelMissing(name) from error
+
+
+def device_and_type(options: dict[str, Any]) -> tuple[str, Any]:
+    """As the options say, else the graphics card in half precision if there is one."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    device = str(options.get("device", "auto"))
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = str(options.get("dtype", "auto"))
+    if dtype == "auto":
+        dtype = "float32" if device == "cpu" else "float16"
+    return device, getattr(torch, dtype)
