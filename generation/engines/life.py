@@ -65,7 +65,7 @@ class Life:
         self._stderr: deque[str] = deque(maxlen=60)
         self._heard = self._moved = time.monotonic()
         self._rubbish = 0
-        self._ended = False
+        self._ended = self._closing = False
         self._hearers: dict[str, Callable[[Any], None]] = {
             "hello": self._greet,
             "unfit": self._unfit,
@@ -129,6 +129,7 @@ class Life:
 
     async def close(self) -> None:
         """Every render in flight ends as cancelled or died; then nothing of the child is left."""
+        self._closing = True
         if self.alive:
             self._say("close", None)
             with suppress(TimeoutError):
@@ -263,7 +264,7 @@ class Life:
         if not self._hello.done():
             self._hello.set_exception(EngineDied(self._why(why), guilty=False))
             self._hello.exception()
-        log.log(logging.INFO if why == "was closed" else logging.WARNING, "engine %s", self._why(why))
+        log.log(logging.INFO if self._closing else logging.WARNING, "engine %s", self._why(why))
         self._gone.set()
 
     def _why(self, why: str) -> str:

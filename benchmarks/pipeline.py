@@ -1,0 +1,82 @@
+"""Does the GPU ever wait? N clips on a simulated GPU, overlapped with all the rest, against one by one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report import Report
+from generation import Kind, Music, Request
+from generation.engines import Order
+from generation.engines.child import ChildEngine, Setup
+from generation.models import Preset
+from generation.request import Limits
+
+
+def order(number: int, folder: Path, seconds: float) -> Order:
+    preset = Preset(
+        name="simulated",
+        family="waiting",
+        title="A simulated GPU",
+        limits=Limits(width=704, height=480),
+        options={"seconds": seconds},
+    )
+    request = Request(
+        prompt=f"clip {number}",
+        kind=Kind.VIDEO,
+        model="simulated",
+        width=704,
+        height=480,
+        frames=96,
+        fps=24.0,
+        seed=number,
+        steps=30,
+        guidance=1.0,
+        music=Music(genre="none", maker="band"),
+    )
+    return Order(label=str(number), request=request, preset=preset, folder=folder / str(number))
+
+
+async def run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
+    """Wall seconds for the jobs, the engine being warm, `slots` of them in its hands at a time."""
+    engine = ChildEngine(Setup(plugins=("benchmarks.waiting",)), slots=slots)
+    await engine.render(order(0, folder, 0.1), lambda _: None)
+    waiting = iter(range(1, jobs + 1))
+
+    async def slot() -> None:
+        for number in waiting:
+            await engine.render(order(number, folder, seconds), lambda _: None)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(slot() for _ in range(engine.slots)))
+    took = time.perf_counter() - start
+    await engine.close()
+    return took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of the simulated GPU, a clip")
+    chosen = parser.parse_args()
+    floor = chosen.jobs * chosen.seconds
+    report = Report("How much longer than the GPU's own time do N clips take?")
+    with tempfile.TemporaryDirectory() as folder:
+        ways = {
+            name: asyncio.run(run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
+            for name, slots in (("overlapped", 2), ("one by one", 1))
+        }
+    report.table(
+        ("way", "seconds", "of the GPU's own"),
+        [(name, f"{took:.1f}", f"{took / floor:.3f}") for name, took in ways.items()],
+    )
+    report.figures = {"jobs": chosen.jobs, "gpu_seconds": floor, **ways}
+    report.goal("overlapped / GPU's own time", ways["overlapped"] / floor, "<=", 1.15)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

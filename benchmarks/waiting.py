@@ -1,0 +1,40 @@
+"""A plug-in family that is a simulated GPU: it holds the painter for some seconds and shows a test card."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from generation.models import model
+from generation.models.testcard import TestCard
+
+if TYPE_CHECKING:
+    from generation.clip import Frames
+    from generation.models import Plan, Preset
+    from generation.progress import OnStep
+    from generation.request import Request
+
+
+@model("waiting")
+class Waiting:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._made: dict[tuple[int, int, int], Frames] = {}
+
+    @classmethod
+    def load(cls, preset: Preset, plan: Plan) -> Waiting:  # noqa: ARG003  (every family is loaded so)
+        return cls(float(preset.options["seconds"]))
+
+    def paint(self, request: Request, on_step: OnStep) -> Frames:
+        """The pictures are drawn once and count as the card's work, not as the processor's."""
+        until = time.monotonic() + self._seconds
+        size = (request.width, request.height, request.frames)
+        if size not in self._made:
+            self._made[size] = TestCard().paint(request, lambda *_: None)
+        for step in range(request.steps):
+            time.sleep(max(0.0, (until - time.monotonic()) / (request.steps - step)))
+            on_step(step + 1, request.steps)
+        return self._made[size]
+
+    def close(self) -> None:
+        self._made.clear()

@@ -1,0 +1,201 @@
+"""Converts a VideoCrafter2 checkpoint into a folder that the modelscope family loads.
+
+Its UNet is built as diffusers' UNet3DConditionModel is. What differs is folded away: a fixed frame rate
+goes into the time embedding's last bias, and 1-wide convolutions become the linears they equal. Its sampler's
+scale is a scheduler's (ScaledDDIM), asked for by a marker file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import ModelBroken
+
+if TYPE_CHECKING:
+    import torch
+
+    Weights = dict[str, torch.Tensor]
+
+NAME = "videocrafter2"
+MARKER = "matinee.json"
+FPS = 28
+UNET, VAE, WORDS = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
+RES = {
+    "in_layers.0": "norm1",
+    "in_layers.2": "conv1",
+    "emb_layers.1": "time_emb_proj",
+    "out_layers.0": "norm2",
+    "out_layers.3": "conv2",
+    "skip_connection": "conv_shortcut",
+}
+FULL: dict[str, Any] = {
+    "block_out_channels": (320, 640, 1280, 1280),
+    "cross_attention_dim": 1024,
+    "attention_head_dim": 64,
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "vae": {
+        "block_out_channels": (128, 256, 512, 512),
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "latent_channels": 4,
+        "layers_per_block": 2,
+        "sample_size": 512,
+    },
+    "words": {
+        "vocab_size": 49408,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_attention_heads": 16,
+        "num_hidden_layers": 23,
+        "projection_dim": 512,
+        "hidden_act": "gelu",
+        "pad_token_id": 0,
+    },
+}
+
+
+def convert(checkpoint: Path, folder: Path, *, tokenizer: Path, fps: float = FPS) -> None:
+    """`tokenizer` is that of any Stable Diffusion folder: the checkpoint has none."""
+    import diffusers  # noqa: PLC0415  (heavy)
+    import transformers  # noqa: PLC0415  (heavy)
+
+    state = _read(checkpoint)
+    unet = diffusers.UNet3DConditionModel(**FULL)
+    _fill(unet, unet_weights(_under(state, UNET), unet.config, fps))
+    vae = diffusers.AutoencoderKL(**PARTS["vae"])
+    words = transformers.CLIPTextModel(transformers.CLIPTextConfig(**PARTS["words"]))
+    from diffusers.loaders import single_file_utils as ldm  # noqa: PLC0415  (heavy)
+
+    _fill(vae, ldm.convert_ldm_vae_checkpoint(state, vae.config))
+    _fill(words, ldm.convert_open_clip_checkpoint(words, state, prefix=WORDS), strict=False)
+    save(
+        folder,
+        unet=unet,
+        vae=vae,
+        words=words,
+        tokenizer=transformers.CLIPTokenizer.from_pretrained(tokenizer),
+    )
+
+
+def save(folder: Path, *, unet: Any, vae: Any, words: Any, tokenizer: Any) -> None:
+    import diffusers  # noqa: PLC0415  (heavy)
+
+    scheduler = diffusers.DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+    diffusers.TextToVideoSDPipeline(
+        vae=vae, text_encoder=words, tokenizer=tokenizer, unet=unet, scheduler=scheduler
+    ).save_pretrained(folder)
+    (folder / MARKER).write_text(json.dumps({"scale": {"end": 0.7, "steps": 400}}), encoding="utf-8")
+
+
+def unet_weights(theirs: Weights, config: Any, fps: float) -> Weights:
+    """Their names and shapes as diffusers'."""
+    ours = {}
+    left = {key for key in theirs if not key.startswith("fps_embedding.")}
+    for prefix, name in names(config):
+        for key in [key for key in left if key.startswith(prefix + ".")]:
+            left.remove(key)
+            ours[f"{name}.{_within(key.removeprefix(prefix + '.'))}"] = theirs[key]
+    if left:
+        raise ModelBroken(NAME, f"has a part that is not VideoCrafter2's: {min(left)}")
+    for name in ("transformer_in.proj_in.weight", "transformer_in.proj_out.weight"):
+        if ours[name].ndim == 3:
+            ours[name] = ours[name].squeeze(-1)
+    bias = "time_embedding.linear_2.bias"
+    ours[bias] = ours[bias] + _rate(theirs, fps)
+    return ours
+
+
+def names(config: Any) -> Iterator[tuple[str, str]]:
+    """Prefixes of their modules beside ours, following how both are built; the first that fits counts."""
+    yield from (("time_embed.0", "time_embedding.linear_1"), ("time_embed.2", "time_embedding.linear_2"))
+    yield from (("input_blocks.0.0", "conv_in"), ("init_attn.0", "transformer_in"))
+    number, layers = 1, config.layers_per_block
+    for level, kind in enumerate(config.down_block_types):
+        for layer in range(layers):
+            yield from _layer(
+                f"input_blocks.{number}", f"down_blocks.{level}", layer, attention="Cross" in kind
+            )
+            number += 1
+        if level < len(config.down_block_types) - 1:
+            yield f"input_blocks.{number}.0.op", f"down_blocks.{level}.downsamplers.0.conv"
+            number += 1
+    yield from _layer("middle_block", "mid_block", 0, attention=True)
+    yield "middle_block.3.temopral_conv", "mid_block.temp_convs.1"
+    yield "middle_block.3", "mid_block.resnets.1"
+    number = 0
+    for level, kind in enumerate(config.up_block_types):
+        for layer in range(layers + 1):
+            yield from _layer(
+                f"output_blocks.{number}", f"up_blocks.{level}", layer, attention="Cross" in kind
+            )
+            number += 1
+        if level < len(config.up_block_types) - 1:
+            last = 3 if "Cross" in kind else 1
+            yield f"output_blocks.{number - 1}.{last}.conv", f"up_blocks.{level}.upsamplers.0.conv"
+    yield from (("out.0", "conv_norm_out"), ("out.2", "conv_out"))
+
+
+def _layer(theirs: str, ours: str, layer: int, *, attention: bool) -> Iterator[tuple[str, str]]:
+    yield f"{theirs}.0.temopral_conv", f"{ours}.temp_convs.{layer}"  # their spelling
+    yield f"{theirs}.0", f"{ours}.resnets.{layer}"
+    if attention:
+        yield f"{theirs}.1", f"{ours}.attentions.{layer}"
+        yield f"{theirs}.2", f"{ours}.temp_attentions.{layer}"
+
+
+def _within(rest: str) -> str:
+    for theirs, ours in RES.items():
+        if rest.startswith(theirs + "."):
+            return ours + rest.removeprefix(theirs)
+    return rest
+
+
+def _rate(theirs: Weights, fps: float) -> torch.Tensor:
+    """What the frame rate adds to every time embedding."""
+    import torch  # noqa: PLC0415  (heavy)
+    from diffusers.models.embeddings import get_timestep_embedding  # noqa: PLC0415  (heavy)
+
+    first, second = (
+        (theirs[f"fps_embedding.{at}.weight"], theirs[f"fps_embedding.{at}.bias"]) for at in (0, 2)
+    )
+    wave = get_timestep_embedding(
+        torch.tensor([float(fps)]), first[0].shape[1], flip_sin_to_cos=True, downscale_freq_shift=0
+    )
+    hidden = torch.nn.functional.silu(torch.nn.functional.linear(wave, *first))
+    return torch.nn.functional.linear(hidden, *second)[0]
+
+
+def _read(checkpoint: Path) -> Weights:
+    """Numbers only: nothing in the file is run."""
+    import pickle  # noqa: PLC0415  (for its error alone)
+
+    import torch  # noqa: PLC0415  (heavy)
+
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise ModelBroken(NAME, f"cannot be read: {error}"[:300]) from error
+    state = state.get("state_dict", state)
+    return {key: value.float() for key, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def _under(state: Weights, prefix: str) -> Weights:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _fill(part: Any, weights: Weights, *, strict: bool = True) -> None:
+    try:
+        part.load_state_dict(weights, strict=strict)
+    except RuntimeError as error:
+        raise ModelBroken(NAME, str(error)[:300]) from error
