@@ -73,6 +73,9 @@ class ChildEngine:
 
     async def _living(self) -> Life:
         async with self._starting:
+            if self._life is not None and self._life.tired:
+                await self._life.idle()
+                await self._life.close()
             if self._life is None or not self._life.alive:
                 await self._pause()
                 if self._closed:
@@ -85,6 +88,8 @@ class ChildEngine:
         """None at first nor after one death; then longer with each until a clip comes between."""
         if self._life is not None:
             await self._life.gone()
+            if self._life.tired:
+                return
             pauses = self.patience.pauses
             await asyncio.sleep(pauses[min(self._deaths, len(pauses) - 1)])
             self._deaths += 1

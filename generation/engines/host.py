@@ -122,6 +122,9 @@ class Host:
             self._fail(order, PaintFailed(order.preset.name, type(error).__name__), error)
         else:
             self._line.say("done", [order.label, clip.to_json()])
+        finally:
+            if kit.models.tired:
+                self._line.say("tired", None)
 
     def _fail(self, order: Order, told: Told, cause: BaseException) -> None:
         detail = "".join(traceback.format_exception(cause))

@@ -66,10 +66,14 @@ class Life:
         self._heard = self._moved = time.monotonic()
         self._rubbish = 0
         self._ended = self._closing = False
+        self.tired = False  # it wants to be replaced when it has nothing in its hands
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._hearers: dict[str, Callable[[Any], None]] = {
             "hello": self._greet,
             "unfit": self._unfit,
             "beat": lambda _: None,
+            "tired": self._tire,
             "progress": self._progress,
             "done": lambda facts: self._settle(facts[0], Clip.from_json(facts[1])),
             "failed": self._failed,
@@ -119,6 +123,7 @@ class Life:
         ticket = Ticket(order, on_progress, asyncio.get_running_loop().create_future())
         assert order.label not in self._tickets, "labels are unique while in flight"
         self._tickets[order.label] = ticket
+        self._idle.clear()
         self._say("order", order.to_json())
         try:
             return await asyncio.shield(ticket.result)
@@ -137,6 +142,10 @@ class Life:
                     await self._gone.wait()
         self._end("was closed", innocent=True)
         await self.gone()
+
+    async def idle(self) -> None:
+        """Until it has no order in its hands."""
+        await self._idle.wait()
 
     async def gone(self) -> None:
         await self._gone.wait()
@@ -248,6 +257,11 @@ class Life:
         ticket = self._tickets.pop(label, None)
         if ticket is not None:
             ticket.resolve(outcome)
+        if not self._tickets:
+            self._idle.set()
+
+    def _tire(self, _: Any) -> None:
+        self.tired = True
 
     def _end(self, why: str, *, stuck: Ticket | None = None, innocent: bool = False) -> None:
         """Kill the child and all that it started, and answer every order; the first reason stays."""
@@ -261,6 +275,7 @@ class Life:
             guilty = ticket.began is not None and stuck is None and not innocent
             ticket.resolve(EngineDied(self._why(why), guilty=guilty))
         self._tickets.clear()
+        self._idle.set()
         if not self._hello.done():
             self._hello.set_exception(EngineDied(self._why(why), guilty=False))
             self._hello.exception()

@@ -1,7 +1,9 @@
-"""A child that says hello and then only rubbish: run as the engine's command by a test."""
+"""Children that only pretend, run as the engine's command by a test: most talk rubbish after their hello."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import time
 
@@ -11,9 +13,24 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def answer() -> None:
+    """Every order is done at once, and tires it."""
+    for line in sys.stdin:
+        name, facts = next(iter(json.loads(line).items()))
+        if name == "close":
+            return
+        if name == "order":
+            say('{"tired":null}')
+            clip = {"path": "/clip", "size": os.getpid(), "audio": False}
+            clip |= dict.fromkeys(("width", "height", "fps", "frames", "seconds"), 1)
+            say(json.dumps({"done": [facts["label"], clip]}))
+
+
 def main(kind: str) -> None:
     say('{"hello":{"pid":1}}')
     say('{"beat":null}')
+    if kind == "tired":
+        answer()
     if kind == "endless":
         while True:
             sys.stdout.write("x" * 65536)

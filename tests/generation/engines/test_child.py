@@ -193,6 +193,13 @@ async def test_a_child_that_talks_rubbish_is_replaced(make: Make, order: Orderin
     assert engine.pid is None
 
 
+async def test_a_tired_child_is_replaced_between_orders(make: Make, order: Ordering) -> None:
+    """As when a model did not give its memory back."""
+    engine = make(command=(sys.executable, "-m", "tests.generation.engines.liar", "tired"))
+    pids = [(await engine.render(order(label=label), quiet)).size for label in "123"]
+    assert len(set(pids)) == 3
+
+
 async def test_a_command_that_cannot_start_is_told(make: Make, order: Ordering) -> None:
     for command in (("/nowhere/python",), (sys.executable, "-c", "raise SystemExit('no')")):
         engine = make(command=command)
