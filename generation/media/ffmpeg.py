@@ -1,0 +1,203 @@
+"""Find ffmpeg and run it: progress, deadline, cancel, and never a child left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from generation.errors import DiskFull, EncodeFailed, FfmpegMissing, FolderUnwritable, GenerationError
+
+OLDEST = (5, 1)
+_NEEDED = ("libx264", "aac")
+_GRACE = 0.5  # seconds between asking ffmpeg to stop and ending it
+_STALL = 60.0  # a healthy ffmpeg reports twice a second
+_TAIL = 60  # lines of stderr kept for the log
+
+OnFrame = Callable[[int], None]
+Chunks = Iterable[Any]  # of anything that has a buffer
+
+
+@dataclass(frozen=True, slots=True)
+class Ffmpeg:
+    """A program that can do all that Matinee asks; `origin` says whose: configured, system or carried."""
+
+    path: str
+    version: str
+    origin: str
+
+
+@cache
+def find(configured: str | None = None) -> Ffmpeg:
+    """The configured ffmpeg if one is; else the system's if it will do, else the carried one."""
+    if configured:
+        return _examine(configured, "configured")
+    tried: list[str] = []
+    for path, origin in (("ffmpeg", "system"), (_carried(), "carried")):
+        try:
+            return _examine(path, origin)
+        except FfmpegMissing as error:
+            tried += error.tried
+    raise FfmpegMissing(tuple(tried))
+
+
+def _carried() -> str:
+    import imageio_ffmpeg  # noqa: PLC0415  (only where it is used)
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError:
+        return "imageio-ffmpeg"
+
+
+def _examine(program: str, origin: str) -> Ffmpeg:
+    path = shutil.which(program)
+    if path is None:
+        raise FfmpegMissing((f"{program}: not found",))
+    try:
+        answer = subprocess.run(  # noqa: S603  (the operator's own program, no shell)
+            [path, "-nostdin", "-encoders"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise FfmpegMissing((f"{path}: does not run ({type(error).__name__})",)) from error
+    found = re.search(r"ffmpeg version (\S+)", answer.stderr)
+    version = found[1] if found else "unknown"
+    lacking = [name for name in _NEEDED if not re.search(rf"^\s*\S+\s+{name}\s", answer.stdout, re.MULTILINE)]
+    if lacking:
+        raise FfmpegMissing((f"{path}: has no {' and no '.join(lacking)}",))
+    if _number(version) < OLDEST:
+        raise FfmpegMissing((f"{path}: {version} is older than {OLDEST[0]}.{OLDEST[1]}",))
+    return Ffmpeg(path, version, origin)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """Builds from the development tree are numbered otherwise (N-119-gabc) and count as new."""
+    found = re.match(r"n?(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else OLDEST
+
+
+async def run(  # noqa: PLR0913  (all but the first three may be left out)
+    ffmpeg: Ffmpeg,
+    stream: Any,
+    *,
+    stage: str,
+    feed: Chunks | None = None,
+    on_frame: OnFrame | None = None,
+    deadline: float | None = None,
+    stall: float = _STALL,
+) -> str:
+    """Run what ffmpeg-python built, `feed` going into its stdin; returns the end of what it said on stderr.
+
+    Buffers are written from a thread, uncopied, so that the event loop never waits for a pipe. However this
+    ends, ffmpeg and its whole process group have ended too.
+    """
+    quiet = ("-y", "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1")
+    command = [ffmpeg.path, *quiet, *stream.compile(cmd=ffmpeg.path)[1:]]
+    inlet, outlet = os.pipe() if feed is not None else (subprocess.DEVNULL, None)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=inlet,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            limit=1 << 20,
+        )
+    except OSError as error:
+        if outlet is not None:
+            os.close(outlet)
+        raise FfmpegMissing((f"{ffmpeg.path}: does not run ({type(error).__name__})",)) from error
+    finally:
+        if outlet is not None:
+            os.close(inlet)
+    tail: deque[str] = deque(maxlen=_TAIL)
+    ears = [
+        asyncio.ensure_future(_listen(process, on_frame, stall)),
+        asyncio.ensure_future(_keep(process, tail)),
+    ]
+    pour = asyncio.ensure_future(_pour(outlet, feed))
+    try:
+        async with asyncio.timeout(deadline):
+            await asyncio.gather(*ears, asyncio.shield(pour))
+            code = await process.wait()
+    except TimeoutError as error:
+        raise EncodeFailed(stage, f"ffmpeg made no headway in time: {_join(tail)}") from error
+    finally:
+        await _end(process)
+        await asyncio.gather(*ears, pour, return_exceptions=True)
+    if code:
+        raise _failure(stage, code, tail, Path(command[-1]).parent)
+    return _join(tail)
+
+
+async def _pour(outlet: int | None, feed: Chunks | None) -> None:
+    if outlet is not None and feed is not None:
+        await asyncio.to_thread(_write_all, outlet, feed)
+
+
+def _write_all(outlet: int, feed: Chunks) -> None:
+    try:
+        for chunk in feed:
+            view = memoryview(chunk).cast("B")
+            while view:
+                view = view[os.write(outlet, view) :]
+    except BrokenPipeError:
+        pass  # ffmpeg has ended; its exit code and stderr say why
+    finally:
+        os.close(outlet)
+
+
+async def _listen(process: asyncio.subprocess.Process, on_frame: OnFrame | None, stall: float) -> None:
+    """Read the progress report; raises TimeoutError when none comes for `stall` seconds."""
+    assert process.stdout is not None
+    while line := await asyncio.wait_for(process.stdout.readline(), stall):
+        name, _, value = line.partition(b"=")
+        if on_frame is not None and name == b"frame" and value.strip().isdigit():
+            on_frame(int(value))
+
+
+async def _keep(process: asyncio.subprocess.Process, tail: deque[str]) -> None:
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        tail.append(line.decode(errors="replace").rstrip())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask the whole group to stop, then make it; also when this is itself cancelled meanwhile."""
+    if process.returncode is not None:
+        return
+    _signal(process, signal.SIGTERM)
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE)
+    finally:
+        _signal(process, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def _join(tail: Iterable[str]) -> str:
+    return "\n".join(tail)
+
+
+def _failure(stage: str, code: int, tail: Iterable[str], folder: Path) -> GenerationError:
+    said = _join(tail)
+    if "No space left on device" in said or "File too large" in said:
+        return DiskFull(str(folder))
+    if "Permission denied" in said or "Read-only file system" in said:
+        return FolderUnwritable(str(folder))
+    return EncodeFailed(stage, f"ffmpeg ended with {code}: {said}")

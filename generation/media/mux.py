@@ -1,0 +1,147 @@
+"""Frames and a score become one MP4: every frame in it, no temporary video, the score at -14 LUFS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ffmpeg as build
+
+from generation.clip import Clip, Frames, Score
+from generation.errors import EncodeFailed
+from generation.media import loudness
+from generation.media.ffmpeg import Ffmpeg, run
+from generation.media.files import finished
+from generation.media.probe import Facts, check, probe
+from generation.media.stills import poster
+from generation.progress import OnProgress, Progress, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+CRF = 18
+_BY_BACKLOG = ("medium", "fast", "veryfast", "superfast")
+_COLOUR: dict[str, Any] = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
+
+
+def preset_for(backlog: int) -> str:
+    """How hard x264 may try while `backlog` clips wait for it: encoding must never hold the painter up."""
+    return _BY_BACKLOG[min(max(0, backlog), len(_BY_BACKLOG) - 1)]
+
+
+async def mux(  # noqa: PLR0913  (all but the first three may be left out)
+    frames: Frames,
+    score: Score | None,
+    target: Path,
+    *,
+    ffmpeg: Ffmpeg,
+    on_progress: OnProgress | None = None,
+    preset: str = _BY_BACKLOG[0],
+    threads: int | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Clip:
+    """Write the clip, and its poster beside it."""
+    count, height, width, _ = frames.pixels.shape
+    if not count or min(height, width) < 2:
+        raise EncodeFailed("encode", f"nothing to encode: {count} frames of {width}x{height}")
+    options = {"preset": preset, "crf": CRF} | ({"threads": threads} if threads else {})
+
+    def on_frame(done: int) -> None:
+        if on_progress is not None:
+            on_progress(Progress(Stage.ENCODING, min(done, count), count))
+
+    picture = _picture(frames)
+    async with finished(target, "encode") as part, _sound(score, frames.seconds, part, ffmpeg) as sound:
+        out = output(picture, sound, part, video=options, tags=tags or {})
+        await run(ffmpeg, out, stage="encode", feed=_each(frames.pixels), on_frame=on_frame)
+        facts = await check(part, frames=count, fps=frames.fps, audio=sound is not None, ffmpeg=ffmpeg)
+    return await _clip(target, facts, frames.pixels)
+
+
+async def rescore(
+    clip: Clip, score: Score | None, target: Path, *, ffmpeg: Ffmpeg, tags: Mapping[str, str] | None = None
+) -> Clip:
+    """The same picture, bit for bit, with other music or none."""
+    picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")["v"]
+    async with finished(target, "encode") as part, _sound(score, clip.seconds, part, ffmpeg) as sound:
+        out = output(picture, sound, part, video={"vcodec": "copy"}, tags=tags or {})
+        await run(ffmpeg, out, stage="encode")
+        facts = await check(part, frames=clip.frames, fps=clip.fps, audio=sound is not None, ffmpeg=ffmpeg)
+    return as_clip(target, facts, poster=clip.poster)
+
+
+def output(picture: Any, sound: Any, part: Path, *, video: Mapping[str, Any], tags: Mapping[str, str]) -> Any:
+    """One MP4 that every chat plays at once: H.264 High yuv420p, bt709, its index at the front."""
+    streams = [picture] if sound is None else [picture, sound]
+    encode = {"vcodec": "libx264", "profile:v": "high", "pix_fmt": "yuv420p", "color_range": "tv"} | _COLOUR
+    return build.output(
+        *streams,
+        str(part),
+        f="mp4",
+        movflags="+faststart",
+        map_metadata=-1,
+        **{f"metadata:g:{at}": f"{name}={value}" for at, (name, value) in enumerate(tags.items())},
+        **(dict(video) if video.get("vcodec") == "copy" else encode | dict(video)),
+        **({} if sound is None else {"acodec": "copy"}),
+    )
+
+
+def _picture(frames: Frames) -> Any:
+    _, height, width, _ = frames.pixels.shape
+    rate = Fraction(frames.fps).limit_denominator(1001)
+    stream = build.input(
+        "pipe:0", f="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=str(rate)
+    )
+    if width % 2 or height % 2:
+        stream = stream.filter("crop", width // 2 * 2, height // 2 * 2, 0, 0)
+    stream = stream.filter("scale", out_color_matrix="bt709", out_range="tv", flags="bicubic+accurate_rnd")
+    return stream.filter("format", "yuv420p").filter("setparams", range="tv", **_COLOUR)
+
+
+def _each(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
+    for frame in pixels:
+        yield np.ascontiguousarray(frame, dtype=np.uint8)
+
+
+@asynccontextmanager
+async def _sound(score: Score | None, seconds: float, part: Path, ffmpeg: Ffmpeg) -> AsyncIterator[Any]:
+    """The score as an AAC input of exactly `seconds`; its file is gone afterwards."""
+    if score is None or not len(score.samples):
+        yield None
+        return
+    track = part.with_name(part.name + ".sound")
+    try:
+        await loudness.encode(loudness.exactly(score, seconds), track, ffmpeg=ffmpeg)
+        yield build.input(str(track), f="mp4", protocol_whitelist="file")["a"]
+    finally:
+        track.unlink(missing_ok=True)
+
+
+async def _clip(target: Path, facts: Facts, pixels: NDArray[np.uint8]) -> Clip:
+    picture = await asyncio.to_thread(poster, pixels, target.with_suffix(".jpg"))
+    return as_clip(target, facts, poster=picture)
+
+
+def as_clip(path: Path, facts: Facts | None = None, *, poster: Path | None = None) -> Clip:
+    """A file's facts as a Clip; read again where they are not given."""
+    facts = facts or probe(path)
+    return Clip(
+        path=path,
+        width=facts.width,
+        height=facts.height,
+        fps=facts.fps,
+        frames=facts.frames,
+        seconds=facts.frames / facts.fps,
+        size=path.stat().st_size,
+        audio=facts.audio,
+        poster=poster,
+    )

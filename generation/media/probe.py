@@ -1,0 +1,159 @@
+"""What a finished file holds, and whether all of it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import ffmpeg as build
+
+from generation.clip import Frames
+from generation.errors import EncodeFailed
+from generation.media.ffmpeg import Ffmpeg, run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.container import InputContainer
+    from numpy.typing import NDArray
+
+_STAGE = "check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Counted from the packets themselves, not read from a header's claims."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    seconds: float  # of the picture
+    size: int
+    video_bytes: int
+    video_codec: str
+    pixels: str  # yuv420p
+    profile: str
+    colours: tuple[
+        int, int, int, int
+    ]  # primaries, transfer, matrix, range; bt709 and limited is (1, 1, 1, 1)
+    audio_codec: str | None = None
+    audio_rate: int = 0
+    audio_bytes: int = 0
+    audio_seconds: float = 0.0
+    tags: dict[str, str]
+
+    @property
+    def audio(self) -> bool:
+        return self.audio_codec is not None
+
+
+def probe(path: Path) -> Facts:
+    """Read an MP4 of ours; raises EncodeFailed when it is none or cut short."""
+    _whole(path)
+    try:
+        with av.open(str(path), format="mp4") as container:
+            return _facts(container, path)
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise EncodeFailed(_STAGE, f"{path.name}: {error}") from error
+
+
+def _whole(path: Path) -> None:
+    """An MP4 is a row of boxes, each with its length; a cut file ends inside one or lacks its index."""
+    size, at, kinds = path.stat().st_size, 0, set()
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4]), head[4:8]
+            if length == 1:
+                length = int.from_bytes(head[8:16])
+            if len(head) < 8 or length < 8 or at + length > size:
+                raise EncodeFailed(_STAGE, f"{path.name}: cut short or damaged at byte {at} of {size}")
+            kinds.add(kind)
+            at += length
+    if not {b"ftyp", b"moov", b"mdat"} <= kinds:
+        raise EncodeFailed(_STAGE, f"{path.name}: not a whole MP4")
+
+
+def _facts(container: InputContainer, path: Path) -> Facts:
+    video = container.streams.video[0]
+    audio = container.streams.audio[0] if container.streams.audio else None
+    count, weight = {video.index: 0}, {video.index: 0}
+    for packet in container.demux():
+        if packet.size:
+            index = packet.stream.index
+            count[index] = count.get(index, 0) + 1
+            weight[index] = weight.get(index, 0) + packet.size
+    context = video.codec_context
+    rate = video.average_rate or Fraction(0)
+    return Facts(
+        width=video.width,
+        height=video.height,
+        fps=float(rate),
+        frames=count[video.index],
+        seconds=_length(video.duration, video.time_base),
+        size=path.stat().st_size,
+        video_bytes=weight[video.index],
+        video_codec=context.name,
+        pixels=context.pix_fmt or "",
+        profile=context.profile or "",
+        colours=(
+            int(context.color_primaries),
+            int(context.color_trc),
+            int(context.colorspace),
+            int(context.color_range),
+        ),
+        audio_codec=audio.codec_context.name if audio else None,
+        audio_rate=audio.codec_context.sample_rate if audio else 0,
+        audio_bytes=weight.get(audio.index, 0) if audio else 0,
+        audio_seconds=_length(audio.duration, audio.time_base) if audio else 0.0,
+        tags=dict(container.metadata),
+    )
+
+
+def _length(duration: int | None, base: Fraction | None) -> float:
+    return float((duration or 0) * (base or 0))
+
+
+async def check(path: Path, *, frames: int, fps: float, audio: bool, ffmpeg: Ffmpeg) -> Facts:
+    """The file's facts, once it is sure that every frame painted is in it and decodes; else EncodeFailed."""
+    facts = await asyncio.to_thread(probe, path)
+    wrong = _complaint(facts, frames=frames, fps=fps, audio=audio)
+    if wrong:
+        raise EncodeFailed(_STAGE, f"{path.name}: {wrong}")
+    stream = build.input(str(path), f="mp4", protocol_whitelist="file", xerror=None, err_detect="explode")
+    await run(ffmpeg, build.output(stream, "-", f="null"), stage=_STAGE)
+    return facts
+
+
+def _complaint(facts: Facts, *, frames: int, fps: float, audio: bool) -> str | None:
+    if facts.frames != frames:
+        return f"{facts.frames} frames of {frames}"
+    if facts.video_codec != "h264" or facts.pixels != "yuv420p":
+        return f"{facts.video_codec} in {facts.pixels}"
+    if facts.audio != audio or (audio and facts.audio_codec != "aac"):
+        return f"sound is {facts.audio_codec}"
+    off = abs(facts.seconds - frames / fps)
+    if audio:
+        off = max(off, abs(facts.seconds - facts.audio_seconds))
+    return f"picture {facts.seconds:.3f} s, sound {facts.audio_seconds:.3f} s" if off > 1 / fps else None
+
+
+def read_frames(path: Path, *, last: int | None = None) -> Frames:
+    """The pictures of a clip of ours, all or the last few, as a model takes them."""
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
+    _whole(path)
+    kept: deque[NDArray[np.uint8]] = deque(maxlen=last)
+    with av.open(str(path), format="mp4") as container:
+        video = container.streams.video[0]
+        video.thread_type = "AUTO"
+        for frame in container.decode(video):
+            kept.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+        fps = float(video.average_rate or 0)
+    return Frames(np.stack(kept), fps)

@@ -1,0 +1,50 @@
+"""Small clips, both ffmpegs, and a watch on what is left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generation.clip import Frames, Score
+from generation.errors import FfmpegMissing
+from generation.media import ffmpeg as ffmpegs
+from generation.media.ffmpeg import Ffmpeg
+
+
+@pytest.fixture
+def ffmpeg() -> Ffmpeg:
+    return ffmpegs.find()
+
+
+@pytest.fixture(params=["system", "carried"])
+def each_ffmpeg(request: pytest.FixtureRequest) -> Ffmpeg:
+    """The system's and the carried one, where both are there."""
+    import imageio_ffmpeg  # noqa: PLC0415  (only this fixture needs it)
+
+    try:
+        return ffmpegs.find("ffmpeg" if request.param == "system" else imageio_ffmpeg.get_ffmpeg_exe())
+    except FfmpegMissing:
+        pytest.skip(f"no {request.param} ffmpeg here")
+
+
+def moving(count: int = 12, width: int = 96, height: int = 64, fps: float = 12.0) -> Frames:
+    """A bright square that crosses a gradient: every frame differs from every other."""
+    y, x = np.mgrid[0:height, 0:width]
+    ground = np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], -1).astype(np.uint8)
+    pixels = np.repeat(ground[None], count, axis=0)
+    for index in range(count):
+        left = index * (width - 16) // max(1, count - 1)
+        pixels[index, 8:24, left : left + 16] = (250, 240, 30)
+    return Frames(pixels, fps)
+
+
+def noise(seconds: float, *, level: float = 0.1, rate: int = 32_000, channels: int = 2) -> Score:
+    draw = np.random.default_rng(7)
+    samples = draw.normal(0, level, (round(seconds * rate), channels)).clip(-1, 1)
+    return Score(samples.astype(np.float32), rate)
+
+
+def left_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
