@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models import model
-from generation.models.common.diffused import Diffused
+from generation.models.common.diffused import Diffused, torch_seed
+from generation.models.common.enlarging import enlarged
 from generation.models.common.opening import opening
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from generation.request import Request
@@ -25,6 +27,7 @@ class Ltx(Diffused):
             "native_frames",
             "native_fps",
             "max_sequence_length",
+            "upscaler",
         }
     )
 
@@ -45,6 +48,9 @@ class Ltx(Diffused):
                 asked[name] = options[name]
         if self._distilled(request):
             asked["timesteps"] = options["timesteps"]
+        if request.kind is Kind.BIGGER:
+            seed = torch_seed(request.seed)
+            return asked | enlarged(self.pipe, self.preset, self.plan, request, seed)
         return asked | self._opening(request, asked["width"], asked["height"])
 
     def _distilled(self, request: Request) -> bool:

@@ -32,8 +32,10 @@ class File:
 
 def sources(preset: Preset) -> tuple[str, ...]:
     """Every repository or folder that the preset is made of."""
-    more = [preset.options.get(name, {}) for name in ("styles", "cameras")]
-    return tuple(dict.fromkeys([preset.source, *(source for table in more for source in table.values())]))
+    tables = [preset.options.get(name, {}) for name in ("styles", "cameras")]
+    more = [source for table in tables for source in table.values()]
+    more += [preset.options["upscaler"]] if "upscaler" in preset.options else []
+    return tuple(dict.fromkeys([preset.source, *more]))
 
 
 def is_local(source: str) -> bool:

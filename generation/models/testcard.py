@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from generation.clip import Frames
 from generation.models import model
+from generation.models.common.opening import opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,13 +78,20 @@ class Card:
 
         image = Image.new("RGB", (self.width, self.height), NIGHT)
         draw = ImageDraw.Draw(image)
+        self._backdrop(image, draw)
+        self._words(draw)
+        return image
+
+    def _backdrop(self, image: Image.Image, draw: ImageDraw.ImageDraw) -> None:
+        """Bars; or what the clip is to open with, where there is such a thing."""
         top, bottom = self.strip
+        opened = opening(self.request, self.width, top, carried=1)
         for row, (colours, y0, y1) in enumerate(((BARS, 0, top), (REVERSE, top, bottom))):
             for column, colour in enumerate(colours):
                 x0, x1 = (round(self.width * edge / len(colours)) for edge in (column, column + 1))
                 draw.rectangle((x0, y0, x1 - 1, y1 - 1 + row), fill=colour)
-        self._words(draw)
-        return image
+        if opened:
+            image.paste(opened[-1], (0, 0))
 
     def _words(self, draw: ImageDraw.ImageDraw) -> None:
         from PIL import ImageFont  # noqa: PLC0415  (heavy)

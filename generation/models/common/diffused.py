@@ -78,7 +78,7 @@ class Diffused(ABC):
         import torch  # noqa: PLC0415  (heavy)
 
         pipe, asked = self.prepared(request), self.call(request)
-        seed = torch.Generator("cpu").manual_seed(request.seed)
+        seed = torch_seed(request.seed)
         try:
             with watched(pipe, on_step), torch.inference_mode():
                 output = pipe(
@@ -124,6 +124,13 @@ def from_folder(name: str, folder: Path, preset: Preset, plan: Plan, **parts: An
         variant=preset.options.get("variant"),
         **parts,
     )
+
+
+def torch_seed(seed: int) -> Any:
+    """On the processor, so that a seed means the same on every card."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    return torch.Generator("cpu").manual_seed(seed)
 
 
 def hush() -> None:

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.pipelines.ltx.modeling_latent_upsampler import LTXLatentUpsamplerModel
 from PIL import Image
 
 from generation import Cancelled, Kind, Request
@@ -22,6 +24,7 @@ from generation.clip import Frames
 from generation.errors import AttachmentRefused, ModelBroken, ModelMissing
 from generation.models import Plan, Preset, families, load
 from generation.models.common.diffused import Diffused
+from tests.generation.models import tiny
 from tests.generation.models.conftest import asked
 
 pytestmark = [
@@ -279,4 +282,46 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: Tiny, tmp_path: Path) 
     held = load(tiny_preset("ltx"), Plan())
     with pytest.raises(AttachmentRefused):
         paint(held, asked("ltx", kind=Kind.ANIMATE, image=str(file)))
+    held.close()
+
+
+def film(folder: Path, frames: int = 12) -> Path:
+    """A short clip as ours are: MP4, H.264."""
+    path = folder / "source.mp4"
+    with av.open(str(path), "w", format="mp4") as file:
+        stream = file.add_stream("libx264", rate=8)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for number in range(frames):
+            picture = np.full((64, 64, 3), 20 * number, np.uint8)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        file.mux(stream.encode())
+    return path
+
+
+def test_a_clip_goes_on_from_its_last_frames(tiny_preset: Tiny, tmp_path: Path) -> None:
+    held = load(tiny_preset("ltx"), Plan())
+    source = str(film(tmp_path))
+    plain = paint(held, asked("ltx", frames=17)).pixels
+    extended = paint(held, asked("ltx", frames=17, kind=Kind.EXTEND, source=source)).pixels
+    assert extended.shape == plain.shape
+    assert not np.array_equal(extended[0], plain[0])
+    (tmp_path / "no.mp4").write_text("#EXTM3U")
+    with pytest.raises(AttachmentRefused):
+        paint(held, asked("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
+    held.close()
+
+
+def test_a_clip_is_made_bigger_through_its_latents(tiny_preset: Tiny, tmp_path: Path) -> None:
+    tiny.seeded(
+        LTXLatentUpsamplerModel, in_channels=8, mid_channels=32, num_blocks_per_stage=1
+    ).save_pretrained(tmp_path / "upscaler")
+    preset = tiny_preset("ltx")
+    held = load(replace(preset, options={**preset.options, "upscaler": str(tmp_path / "upscaler")}), Plan())
+    source = str(film(tmp_path))
+    request = asked("ltx", kind=Kind.BIGGER, source=source, width=128, height=128, steps=5)
+    ticks: list[tuple[int, int]] = []
+    frames = held.paint(request, lambda done, total: ticks.append((done, total)))
+    assert frames.pixels.shape == (9, 128, 128, 3)
+    assert ticks == [(1, 2), (2, 2)]
     held.close()
