@@ -1,1 +1,22 @@
-"""`python -m bot` and the `matinee` command."""
+"""`python -m bot` and the `matinee` command: reads the line, the settings, and hands over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from bot.frontends.cli import parser
+
+DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser.build().parse_args(argv)
+    # Only now: --help and usage errors answer without loading the studio.
+    from bot.commands import run_command  # noqa: PLC0415
+
+    return run_command(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

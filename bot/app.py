@@ -1,1 +1,228 @@
 """The composition root: the only module that names every class; opens, runs, closes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+from generation.engines.child import ChildEngine, Patience, Setup
+from generation.media.fit import fit
+
+from bot.delivery import Delivery, Frontend
+from bot.errors import ConfigBroken, DataFolderUnusable, NothingToServe
+from bot.policy import Policy
+from bot.quota import Allowance, Balance, Caps
+from bot.settings import DiscordSettings, Settings, TelegramSettings
+from bot.store import FILE, Access, Store
+from bot.studio import House, Studio
+from bot.worker import Worker
+from generation.errors import PresetBroken
+from generation.media import ffmpeg
+from generation.models.preset import Preset, read_presets
+from generation.request import near
+from generation.scores.genre import Genre, GenreBroken, read_genres
+
+log = structlog.get_logger(__name__)
+
+DEDUPLICATING = frozenset({"cli", "discord"})
+"""Platforms where a send that a crash cut short may be repeated: one nonce, or one file name, shows once."""
+GRACE = 30.0
+"""Seconds that what is being made may take to finish when Matinee is asked to stop."""
+
+Frontends = Callable[[Studio], Mapping[str, Frontend]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The named things of the config, read and checked."""
+
+    presets: Mapping[str, Preset]
+    genres: Mapping[str, Genre]
+
+
+@dataclass(slots=True)
+class App:
+    studio: Studio
+    store: Store
+    worker: Worker
+    delivery: Delivery
+    frontends: Mapping[str, Frontend]
+
+    async def serve(self) -> None:
+        """Run everything until cancelled, or until every frontend has ended."""
+        async with asyncio.TaskGroup() as group:
+            background = [group.create_task(self.worker.run()), group.create_task(self.delivery.run())]
+            fronts = [group.create_task(f.run(), name=name) for name, f in self.frontends.items()]
+            await asyncio.wait(fronts)
+            for task in background:
+                task.cancel()
+
+    async def stop_kindly(self, why: str) -> None:
+        """Take nothing new and let what is being made finish, within the grace."""
+        self.studio.close_doors(why)
+        self.worker.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.worker.drained.wait(), GRACE)
+
+
+def read_tables(settings: Settings) -> Tables:
+    try:
+        presets = read_presets(settings.tables.get("models", {}))
+    except PresetBroken as error:
+        raise ConfigBroken(f"[models] {error.place}", error.problem, error.near) from None
+    if settings.studio.model not in presets:
+        wanted = settings.studio.model
+        raise ConfigBroken("[studio] model", f"there is no model {wanted}", near(wanted, tuple(presets)))
+    try:
+        genres = read_genres(settings.tables.get("genres", {}))
+    except GenreBroken as error:
+        raise ConfigBroken(f"[genres] {error.place}", error.problem, error.near) from None
+    return Tables(presets, genres)
+
+
+def house(settings: Settings) -> House:
+    quota = settings.quota
+    return House(
+        model=settings.studio.model,
+        maker=settings.studio.maker,
+        allowance=Allowance(
+            credits=quota.credits,
+            zone=quota.zone,
+            rolling=quota.rolling_hours * 3600 if quota.rolling_hours else None,
+        ),
+        caps=Caps(
+            person=settings.queue.per_person,
+            community=settings.queue.per_community,
+            all=settings.queue.in_all,
+        ),
+        data=settings.studio.data,
+        disk_floor=settings.studio.disk_floor_mb * 1_000_000,
+    )
+
+
+def prepare_data_folder(folder: Path) -> None:
+    """There, and writable; a full disk is told apart from a forbidden one."""
+    try:
+        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"?")
+        probe.unlink()
+    except OSError as error:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+        raise DataFolderUnusable(str(folder), reason) from None
+
+
+@asynccontextmanager
+async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]:
+    """Everything ready but not yet running; closes in the order that loses nothing."""
+    tables = read_tables(settings)
+    program = ffmpeg.find(settings.engine.ffmpeg or None)
+    data = settings.studio.data
+    prepare_data_folder(data)
+    store = await Store.open(data)
+    try:
+        await store.recover(DEDUPLICATING)
+        engine = _engine(settings)
+        studio = Studio(
+            store=store, house=house(settings), presets=tables.presets, genres=tables.genres, policy=Policy()
+        )
+        chats = frontends(studio)
+        delivery = Delivery(store=store, frontends=chats, fit=partial(fit, ffmpeg=program))
+        worker = Worker(
+            store=store,
+            engine=engine,
+            presets=tables.presets,
+            clips=(data / "clips").absolute(),
+            delivery=delivery,
+        )
+        studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        try:
+            await engine.open()
+            yield App(studio, store, worker, delivery, chats)
+        finally:
+            await engine.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def looking(settings: Settings) -> AsyncIterator[Store | None]:
+    """The store for reading, also beside a running instance; None where none was ever written."""
+    data = settings.studio.data
+    if not (data / FILE).is_file():
+        yield None
+        return
+    store = await Store.open(data, Access.READER)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _engine(settings: Settings) -> ChildEngine:
+    chosen = settings.engine
+    setup = Setup(
+        ffmpeg=chosen.ffmpeg,
+        scores={"band": {"genres": settings.tables.get("genres", {})}},
+        nice=chosen.nice,
+    )
+    patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)
+    return ChildEngine(setup, slots=chosen.slots, patience=patience)
+
+
+async def run(settings: Settings) -> None:
+    """Every chat that has what it needs, until a signal says stop."""
+    if all(left_out(settings).values()):
+        raise NothingToServe
+    async with opened(settings, lambda studio: _chats(settings, studio)) as studio_app:
+        serving = asyncio.create_task(studio_app.serve())
+        stopping = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        waiting = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not serving.done():
+            await studio_app.stop_kindly("Matinee is being restarted")
+            serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+def _chats(settings: Settings, studio: Studio) -> dict[str, Frontend]:
+    del settings, studio
+    return {}
+
+
+def untouched(allowance: Allowance) -> Balance:
+    """The balance of somebody who has never asked for anything."""
+    now = time.time()
+    return Balance(
+        limit=allowance.credits,
+        used=0,
+        granted=0,
+        back_at=allowance.back_at(now),
+        unlimited=allowance.unlimited,
+    )
+
+
+def left_out(settings: Settings) -> dict[str, str | None]:
+    """Each chat, and why it does not start; None for one that does."""
+    return {
+        "discord": _why_not(settings.discord, "DISCORD_TOKEN"),
+        "telegram": _why_not(settings.telegram, "TELEGRAM_TOKEN"),
+    }
+
+
+def _why_not(chat: DiscordSettings | TelegramSettings, variable: str) -> str | None:
+    if not chat.enabled:
+        return "switched off in the settings"
+    return None if chat.token else f"no {variable}"

@@ -107,6 +107,28 @@ class StoreFailed(Told):
 
 
 @dataclass(eq=False)
+class BadOption(UserError):
+    """An option that cannot be read; `example` is one that can."""
+
+    option: str
+    value: str
+    example: str
+
+
+@dataclass(eq=False)
+class OutputUnusable(UserError):
+    path: str
+    reason: str
+
+
+@dataclass(eq=False)
+class CannotDeliver(Told):
+    """The clip is made and kept, but its chat will never take it."""
+
+    platform: str
+
+
+@dataclass(eq=False)
 class StartError(Told):
     """Matinee cannot start: told on the terminal, exit code not 0."""
 
@@ -118,6 +140,11 @@ class ConfigBroken(StartError):
     place: str
     problem: str
     near: str | None = None
+
+
+@dataclass(eq=False)
+class NothingToServe(StartError):
+    """No chat has a token."""
 
 
 @dataclass(eq=False)

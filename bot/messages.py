@@ -139,7 +139,5 @@ def ended(job: Job, language: str = "en") -> str:
         return words("cancelled", language, job=job.id)
     if job.state is State.UNCERTAIN:
         return words("uncertain", language, job=job.id)
-    if job.clip is not None:
-        return words("undeliverable", language, job=job.id)
     error = Told.from_json(job.error) if job.error else GenerationError()
     return words("failed", language, job=job.id, why=explain(error, language))

@@ -1,1 +1,254 @@
 """What every frontend calls: submit, reroll, rescore, cancel, place, history, admin verbs."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
+from bot.job import Action, Draft, Job, ReplyTo, Requester
+from bot.policy import Policy
+from bot.quota import Allowance, Balance, Caps, price
+from bot.store import Entry, Store
+from generation.errors import UnknownChoice
+from generation.models.preset import Preset
+from generation.request import (
+    SEED_LIMIT,
+    Adjustment,
+    Kind,
+    Music,
+    MusicWish,
+    Request,
+    Wish,
+    clean_prompt,
+    complete,
+    near,
+)
+from generation.scores.genre import Genre
+from generation.scores.genres import choose
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What the operator decided, as plain values."""
+
+    model: str
+    maker: str
+    allowance: Allowance
+    caps: Caps
+    data: Path
+    disk_floor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """The answer to a submit: the job, how many are served before it, and what was chosen or rounded."""
+
+    job: Job
+    place: int | None
+    adjustments: tuple[Adjustment, ...] = ()
+    inferred: tuple[str, ...] = ()  # which music words were chosen from the prompt
+
+
+class Studio:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        house: House,
+        presets: Mapping[str, Preset],
+        genres: Mapping[str, Genre],
+        policy: Policy,
+    ) -> None:
+        self.house = house
+        self.presets = presets
+        self.genres = genres
+        self._store = store
+        self._policy = policy
+        self._closed: str | None = None
+        self.on_work: Callable[[], None] = _nobody
+        self.on_cancel: Callable[[int], None] = _nobody_cares
+        self.on_rendered: Callable[[], None] = _nobody
+
+    def close_doors(self, why: str) -> None:
+        """Take no new jobs from here on."""
+        self._closed = why
+
+    async def submit(
+        self,
+        wish: Wish,
+        requester: Requester,
+        reply_to: ReplyTo,
+        *,
+        update: str = "",
+        parent: int | None = None,
+    ) -> Ticket:
+        """A wish becomes a job, paid for and in the queue; raises one of bot.errors.PERSONAL."""
+        prompt = clean_prompt(wish.prompt)
+        self._policy.check(wish, requester)
+        preset = self.preset(wish.model)
+        music, inferred = self._music(wish.music, prompt, wish.seconds or preset.limits.seconds)
+        request, adjustments = complete(
+            wish, model=preset.name, limits=preset.limits, music=music, seed=secrets.randbelow(SEED_LIMIT + 1)
+        )
+        job = await self._enqueue(request, requester, reply_to, update=update, parent=parent)
+        return Ticket(
+            job=job, place=await self._store.place(job.id), adjustments=adjustments, inferred=inferred
+        )
+
+    async def reroll(
+        self, job_id: int, requester: Requester, reply_to: ReplyTo, *, update: str = ""
+    ) -> Ticket:
+        """The same request with another seed, for picture and music."""
+        job = await self.job(job_id)
+        seed = secrets.randbelow(SEED_LIMIT + 1)
+        request = replace(job.request, seed=seed, music=replace(job.request.music, seed=seed))
+        return await self._again(request, requester, reply_to, update=update, parent=job.id)
+
+    async def rescore(
+        self, job_id: int, music: MusicWish, requester: Requester, reply_to: ReplyTo, *, update: str = ""
+    ) -> Ticket:
+        """The same picture with new music; no picture model runs."""
+        job = await self.job(job_id)
+        if job.clip is None:
+            raise TooLate(job.id, job.state.value)
+        if not job.clip.path.is_file():
+            raise ClipGone(job.id)
+        chosen, _ = self._music(music, job.request.prompt, job.clip.seconds)
+        request = replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))
+        return await self._again(request, requester, reply_to, update=update, parent=job.id)
+
+    async def act(
+        self, action: Action, requester: Requester, reply_to: ReplyTo, *, update: str = ""
+    ) -> Ticket | Job:
+        """What a button does, whoever's chat it is on."""
+        match action.verb:
+            case "reroll":
+                return await self.reroll(action.job, requester, reply_to, update=update)
+            case "score":
+                wish = MusicWish(genre=action.choice or None)
+                return await self.rescore(action.job, wish, requester, reply_to, update=update)
+            case "cancel":
+                return await self.cancel(action.job, requester)
+            case "again":
+                return await self.send_again(action.job, requester)
+        raise UnknownChoice("button", action.verb, None)
+
+    async def cancel(self, job_id: int, requester: Requester) -> Job:
+        await self._own(job_id, requester)
+        job = await self._store.cancel(job_id)
+        self.on_cancel(job_id)
+        log.info("cancelled", job=job_id, by=requester.key)
+        return job
+
+    async def send_again(self, job_id: int, requester: Requester) -> Job:
+        """A person asks for a doubtful clip once more."""
+        await self._own(job_id, requester)
+        job = await self._store.send_again(job_id)
+        self.on_rendered()
+        return job
+
+    async def job(self, job_id: int) -> Job:
+        return await self._store.job(job_id)
+
+    async def place(self, job_id: int) -> int | None:
+        return await self._store.place(job_id)
+
+    async def waiting(self, limit: int = 25) -> list[Job]:
+        return await self._store.waiting(limit)
+
+    async def history(self, requester: Requester, limit: int = 10) -> list[Job]:
+        return await self._store.history(requester.key, limit)
+
+    async def balance(self, requester: Requester) -> Balance:
+        return await self._store.balance(requester.key, self.allowance(requester))
+
+    async def entries(self, requester: Requester, limit: int = 10) -> list[Entry]:
+        return await self._store.entries(requester.key, limit)
+
+    def allowance(self, requester: Requester) -> Allowance:
+        return replace(self.house.allowance, unlimited=self.house.allowance.unlimited or requester.admin)
+
+    def preset(self, name: str | None) -> Preset:
+        wanted = name or self.house.model
+        found = self.presets.get(wanted)
+        if found is None:
+            choices = tuple(sorted(self.presets))
+            raise UnknownChoice("model", wanted, near(wanted, choices), choices)
+        return found
+
+    def cost(self, request: Request) -> int:
+        preset = self.presets[request.model]
+        limits = preset.limits
+        base = preset.cost / 4 if request.kind in {Kind.SCORE, Kind.IMAGE} else preset.cost
+        return price(
+            base=base,
+            seconds=limits.seconds if request.kind is Kind.IMAGE else request.seconds,
+            default_seconds=limits.seconds,
+            pixels=request.width * request.height,
+            default_pixels=limits.width * limits.height,
+        )
+
+    def _music(self, wish: MusicWish, prompt: str, seconds: float) -> tuple[Music, tuple[str, ...]]:
+        return choose(
+            wish,
+            prompt,
+            seconds=seconds,
+            genres=self.genres,
+            maker=wish.maker or self.house.maker,
+            seed=secrets.randbelow(SEED_LIMIT + 1) if wish.seed is None else wish.seed,
+        )
+
+    async def _own(self, job_id: int, requester: Requester) -> Job:
+        job = await self.job(job_id)
+        if job.requester.key != requester.key and not requester.admin:
+            raise NotYours(job_id)
+        return job
+
+    async def _again(
+        self, request: Request, requester: Requester, reply_to: ReplyTo, *, update: str, parent: int
+    ) -> Ticket:
+        self._policy.check(Wish(prompt=request.prompt, negative=request.negative), requester)
+        self.preset(request.model)
+        job = await self._enqueue(request, requester, reply_to, update=update, parent=parent)
+        return Ticket(job=job, place=await self._store.place(job.id))
+
+    async def _enqueue(
+        self, request: Request, requester: Requester, reply_to: ReplyTo, *, update: str, parent: int | None
+    ) -> Job:
+        self._check_open()
+        draft = Draft(
+            request=request,
+            requester=requester,
+            reply_to=reply_to,
+            cost=self.cost(request),
+            update=update,
+            parent=parent,
+        )
+        made = await self._store.enqueue(draft, allowance=self.allowance(requester), caps=self.house.caps)
+        if not made.replay:
+            self.on_work()
+            log.info("queued", job=made.job.id, who=requester.key, model=request.model, prompt=request.prompt)
+        return made.job
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise Closing(self._closed)
+        free = shutil.disk_usage(self.house.data).free
+        if free < self.house.disk_floor:
+            raise DiskLow(free, self.house.disk_floor)
+
+
+def _nobody() -> None:
+    pass
+
+
+def _nobody_cares(_: int) -> None:
+    pass

@@ -1,1 +1,154 @@
 """Claim, render, settle: as many at a time as the engine has slots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from bot.bell import Bell
+from bot.delivery import Delivery
+from bot.job import Job
+from bot.store import Store, Superseded
+from generation.engines import Engine, Order
+from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
+from generation.models.preset import Preset
+from generation.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+LEASE = 60.0
+IDLE = 5.0
+"""Seconds between looks at the queue when nobody rings: leases of a dead worker run out unannounced."""
+DEATHS = 2
+"""A job that the engine died of so often is set aside; those that only stood by never are."""
+
+
+class Worker:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        presets: Mapping[str, Preset],
+        clips: Path,
+        delivery: Delivery,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._presets = presets
+        self._clips = clips
+        self._delivery = delivery
+        self.only: int | None = None
+        """Nothing but this job is claimed: a terminal makes its own clip, not the chats' ones."""
+        self.drained = asyncio.Event()
+        self._bell = Bell()
+        self._renders: dict[int, asyncio.Task[None]] = {}
+        self._draining = False
+
+    def ring(self) -> None:
+        """There may be work."""
+        self._bell.ring()
+
+    def stop(self, job_id: int) -> None:
+        """Nobody wants this one any more."""
+        if task := self._renders.get(job_id):
+            task.cancel()
+
+    def drain(self) -> None:
+        """Claim nothing more; `run` returns when what is being made is made."""
+        self._draining = True
+        self.ring()
+
+    async def run(self) -> None:
+        """Until drained. When cancelled, what is being made goes back to the queue, unblamed."""
+        try:
+            while not self._draining:
+                while len(self._renders) < self._engine.slots and not self._draining:
+                    job = await self._store.claim(lease=LEASE, this=self.only)
+                    if job is None:
+                        break
+                    self._begin(job)
+                await self._bell.wait(IDLE)
+                await self._store.free_expired()
+            await asyncio.gather(*self._renders.values(), return_exceptions=True)
+            self.drained.set()
+        finally:
+            for task in self._renders.values():
+                task.cancel()
+            await asyncio.gather(*self._renders.values(), return_exceptions=True)
+
+    def _begin(self, job: Job) -> None:
+        task = asyncio.create_task(self._one(job), name=f"job {job.id}")
+        self._renders[job.id] = task
+        task.add_done_callback(lambda _: self._finished(job.id))
+
+    def _finished(self, job_id: int) -> None:
+        del self._renders[job_id]
+        self.ring()
+
+    async def _one(self, job: Job) -> None:
+        with structlog.contextvars.bound_contextvars(job=job.id, epoch=job.epoch):
+            renewing = asyncio.create_task(self._renew(job, asyncio.current_task()))
+            try:
+                await self._render(job)
+            except Superseded:
+                log.warning("lease lost", job=job.id)
+            except asyncio.CancelledError:
+                await self._give_back(job)
+                raise
+            finally:
+                renewing.cancel()
+
+    async def _render(self, job: Job) -> None:
+        log.info("rendering", model=job.request.model, attempt=job.attempt)
+        try:
+            clip = await self._engine.render(self._order(job), lambda progress: self._progress(job, progress))
+        except (EngineDied, EngineStuck) as error:
+            await self._engine_failed(job, error)
+        except Told as error:
+            log.warning("failed", exc_info=error)
+            await self._failed(job, error)
+        except Exception:  # the edge of a job's task: one job's surprise must not end the worker
+            log.exception("failed unexpectedly")
+            await self._failed(job, GenerationError())
+        else:
+            await self._store.rendered(job.id, job.epoch, clip)
+            log.info("rendered", seconds=clip.seconds, bytes=clip.size)
+            self._delivery.ring()
+
+    def _order(self, job: Job) -> Order:
+        preset = self._presets.get(job.request.model)
+        if preset is None:  # the operator took it away while the job waited
+            raise ModelMissing(job.request.model)
+        folder = self._clips / str(job.id)
+        return Order(label=f"{job.id}.{job.epoch}", request=job.request, preset=preset, folder=folder)
+
+    def _progress(self, job: Job, progress: Progress) -> None:
+        self._delivery.progress(job, progress)
+
+    async def _engine_failed(self, job: Job, error: EngineDied | EngineStuck) -> None:
+        guilty = not isinstance(error, EngineDied) or error.guilty
+        log.warning("engine failed", guilty=guilty, attempt=job.attempt, reason=str(error))
+        if guilty and job.attempt + 1 >= DEATHS:
+            await self._failed(job, error)
+        else:
+            await self._store.requeue(job.id, job.epoch, guilty=guilty)
+
+    async def _failed(self, job: Job, error: Told) -> None:
+        self._delivery.ended(await self._store.failed(job.id, job.epoch, error))
+
+    async def _give_back(self, job: Job) -> None:
+        """At our own end it waits again; cancelled by its person, it is superseded and does not."""
+        with suppress(Superseded):
+            await self._store.requeue(job.id, job.epoch, guilty=False)
+
+    async def _renew(self, job: Job, render: asyncio.Task[None] | None) -> None:
+        while True:
+            await asyncio.sleep(LEASE / 3)
+            if not await self._store.renew(job.id, job.epoch, lease=LEASE) and render is not None:
+                render.cancel()
+                return

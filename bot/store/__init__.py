@@ -11,7 +11,7 @@ from typing import Any
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
 from bot.store import delivery, ledger, looks, people, queue
-from bot.store.database import Access, Database
+from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.ledger import Entry
 from bot.store.queue import Enqueued
@@ -21,7 +21,7 @@ from generation.errors import Told
 
 Clock = Callable[[], float]
 
-__all__ = ["Access", "Enqueued", "Entry", "Recovered", "Store", "Superseded"]
+__all__ = ["FILE", "Access", "Enqueued", "Entry", "Recovered", "Store", "Superseded"]
 
 
 class Store:
@@ -55,11 +55,16 @@ class Store:
             partial(queue.enqueue, draft=draft, allowance=allowance, pool=pool, caps=caps, now=self._clock())
         )
 
-    async def claim(self, *, lease: float, prefer_model: str | None = None) -> Job | None:
-        """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits."""
+    async def claim(
+        self, *, lease: float, prefer_model: str | None = None, this: int | None = None
+    ) -> Job | None:
+        """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits.
+
+        With `this` no other job than that is claimed, whose turn ever it is.
+        """
         until = self._steady() + lease
         return await self.database.write(
-            partial(queue.claim, until=until, prefer_model=prefer_model, now=self._clock())
+            partial(queue.claim, until=until, prefer_model=prefer_model, this=this, now=self._clock())
         )
 
     async def renew(self, job: int, epoch: int, *, lease: float) -> bool:

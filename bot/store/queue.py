@@ -33,7 +33,7 @@ VALUES ('queued', :account, :person, :community, :model, :request, :requester, :
 """
 
 
-def enqueue(  # noqa: PLR0913  (what a person may do comes in three parts)
+def enqueue(
     c: sqlite3.Connection,
     draft: Draft,
     *,
@@ -116,6 +116,8 @@ WHERE state = 'queued' AND NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' 
 ORDER BY tag, turn, id LIMIT 1
 """
 
+THIS = "SELECT id, tag, passed FROM job WHERE state = 'queued' AND id = :this"
+
 PREFERRED = """
 SELECT id, tag, passed FROM job WHERE state = 'queued' AND model = ? AND tag = ? ORDER BY turn, id LIMIT 1
 """
@@ -126,8 +128,10 @@ WHERE id = :job AND state = 'queued' RETURNING *
 """
 
 
-def claim(c: sqlite3.Connection, *, until: float, prefer_model: str | None, now: float) -> Job | None:
-    head = only(c.execute(HEAD).fetchall())
+def claim(
+    c: sqlite3.Connection, *, until: float, prefer_model: str | None, this: int | None = None, now: float
+) -> Job | None:
+    head = only(c.execute(HEAD if this is None else THIS, {"this": this}).fetchall())
     if head is None:
         return None
     chosen = _preferred(c, head, prefer_model) or head

@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-def choose(  # noqa: PLR0913  (each is a fact of the wish, and all but two go by name)
+def choose(
     wish: MusicWish,
     prompt: str,
     *,

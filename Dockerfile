@@ -1,0 +1,34 @@
+# The same constraints and the same entry point as the Makefile. CPU:
+#   docker build --build-arg TORCH_INDEX=<PyTorch's CPU wheel index> -t matinee .
+# NVIDIA (torch's ordinary wheel brings CUDA with it; run with --gpus all):
+#   docker build -t matinee .
+FROM python:3.11-slim-bookworm AS build
+ARG TORCH_INDEX=""
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+WORKDIR /src
+RUN python -m venv /opt/matinee
+COPY constraints.txt ./
+RUN /opt/matinee/bin/pip install --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+COPY pyproject.toml README.md LICENSE ./
+COPY bot bot
+COPY generation generation
+COPY config config
+RUN /opt/matinee/bin/pip install --constraint constraints.txt '.[metrics]'
+
+FROM python:3.11-slim-bookworm
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ffmpeg tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --create-home --uid 10001 matinee \
+    && install -d -o matinee /data /models
+COPY --from=build /opt/matinee /opt/matinee
+ENV PATH=/opt/matinee/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MATINEE_STUDIO_DATA=/data \
+    HF_HOME=/models
+USER matinee
+WORKDIR /home/matinee
+VOLUME ["/data", "/models"]
+HEALTHCHECK --interval=60s --timeout=20s --start-period=60s CMD ["matinee", "doctor"]
+ENTRYPOINT ["tini", "--", "matinee"]
+CMD ["run"]

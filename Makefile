@@ -1,0 +1,56 @@
+# Two commands matter: `make demo` and `make test`. Each builds .venv on first use and is quick afterwards.
+PYTHON ?= python3
+PROMPT ?= a fox in the snow
+# Another package index for torch alone, for example PyTorch's own CPU wheels: make demo TORCH_INDEX=https://...
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+export PROMPT
+export PIP_NO_INPUT := 1
+
+.PHONY: demo run test lint format bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed  ## one clip, here and now: make demo PROMPT="a red rocket"
+	@$(BIN)/matinee make "$$PROMPT" --sheet
+
+run: $(VENV)/installed  ## the studio, with every chat that has a token
+	@$(BIN)/matinee run
+
+test: $(VENV)/installed-dev  ## the whole suite, on all cores
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+lint: $(VENV)/installed-dev  ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/installed-dev
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev  ## every benchmark, ours beside its peer
+	@$(BIN)/python -m benchmarks
+
+clean:  ## everything that was built here; data/ and clips/ stay
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Matinee needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV); this takes a few minutes, once."
+	@$(PYTHON) -m venv $(VENV)
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,$(PIP) torch)
+	@touch $@
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/python
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/python
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/installed

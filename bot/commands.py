@@ -1,0 +1,213 @@
+"""What each verb of the command line does: settings, then the app, then an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bot import app, logs, messages
+from bot.errors import PERSONAL, StartError, TooLate
+from bot.frontends.cli import doctor, tables, wish
+from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
+from bot.job import Job, ReplyTo, Requester, State
+from bot.settings import Settings, load
+from bot.studio import Studio, Ticket
+from generation.errors import GenerationError, Told
+from generation.request import Wish
+
+DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
+
+
+def run_command(args: Namespace) -> int:
+    """The edge of the program: whatever stops it becomes one sentence and an exit code."""
+    try:
+        settings = load(file=args.config, flags=_flags(args))
+        secrets = [settings.discord.token.reveal(), settings.telegram.token.reveal()]
+        quiet = args.command != "run"
+        level = "error" if quiet and settings.log.level == "info" else settings.log.level
+        logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)
+        return asyncio.run(COMMANDS[args.command](settings, args))
+    except Told as error:
+        return _tell(error, as_json=getattr(args, "json", False))
+    except KeyboardInterrupt:
+        return CANCELLED
+
+
+def _flags(args: Namespace) -> dict[str, str]:
+    flags = dict(map(wish.pair, args.set))
+    return flags | ({"studio.data": args.data} if args.data else {})
+
+
+def _tell(error: Told, *, as_json: bool) -> int:
+    sentence = messages.explain(error)
+    print(sentence, file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": {**error.to_json(), "message": sentence}}, ensure_ascii=False))
+    if isinstance(error, PERSONAL):
+        return WRONG
+    # A GenerationError that comes this far was met at the start, not in a job.
+    return CANNOT_START if isinstance(error, StartError | GenerationError) else FAILED
+
+
+async def _make(settings: Settings, args: Namespace) -> int:
+    asked = wish.from_arguments(args)
+    limit = wish.byte_count(args.limit) if args.limit else 0
+    out = args.out or wish.free_name(Path("clips"), args.prompt)
+    target = Target(out, out.with_suffix(".png") if args.sheet else None)
+    target.check()
+    show = show_for(quiet=args.json or args.quiet)
+    terminal = Terminal(show)
+    try:
+        async with app.opened(settings, lambda _: {"cli": terminal}) as studio_app:
+            job, cancelled = await _one_clip(studio_app, terminal, asked, target.reply(limit), settings)
+    finally:
+        show.close()
+    return _outcome(job, target, cancelled=cancelled, as_json=args.json)
+
+
+async def _one_clip(
+    studio_app: app.App, terminal: Terminal, asked: Wish, reply_to: ReplyTo, settings: Settings
+) -> tuple[Job, bool]:
+    studio, me = studio_app.studio, _me(settings)
+    await _say_cut_short(studio, me, terminal.show)
+    ticket = await studio.submit(asked, me, reply_to)
+    _say_chosen(ticket, terminal.show)
+    terminal.job = studio_app.worker.only = ticket.job.id
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _cancel_soon, studio, ticket.job.id, me)
+    await studio_app.serve()
+    job = await studio.job(ticket.job.id)
+    return job, job.state is State.CANCELLED
+
+
+_cancelling: set[asyncio.Task[None]] = set()
+
+
+def _cancel_soon(studio: Studio, job: int, me: Requester) -> None:
+    """Ctrl-C: the second one, while the first is under way, changes nothing."""
+    if not _cancelling:
+        _cancelling.add(asyncio.create_task(_cancel(studio, job, me)))
+
+
+async def _cancel(studio: Studio, job: int, me: Requester) -> None:
+    with suppress(TooLate):  # painted already: let it arrive
+        await studio.cancel(job, me)
+
+
+async def _say_cut_short(studio: Studio, me: Requester, show: Show) -> None:
+    """Nobody waits any more for what a dead terminal asked for."""
+    for job in await studio.waiting(limit=1000):
+        if job.reply_to.platform == "cli":
+            await studio.cancel(job.id, me)
+            show.note(messages.words("cut short", job=job.id))
+
+
+def _say_chosen(ticket: Ticket, show: Show) -> None:
+    if ticket.adjustments:
+        show.note(messages.adjusted(ticket.adjustments))
+    if ticket.inferred:
+        show.note(messages.words("chosen", music=messages.music_line(ticket.job.request.music)))
+
+
+def _me(settings: Settings) -> Requester:
+    """Whoever sits at the machine is its operator."""
+    name = getpass.getuser()
+    return Requester(platform="cli", user=name, name=name, admin=True, language=settings.studio.language)
+
+
+def _outcome(job: Job, target: Target, *, cancelled: bool, as_json: bool) -> int:
+    arrived = job.state is State.DELIVERED
+    if as_json:
+        print(json.dumps(_facts(job, target, arrived=arrived), ensure_ascii=False))
+    elif arrived:
+        print(target.clip)
+        if target.sheet:
+            print(target.sheet)
+    if cancelled:
+        return CANCELLED
+    return DONE if arrived else FAILED
+
+
+def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {"job": job.id, "state": job.state, "request": job.request.to_json()}
+    if arrived:
+        facts["clip"] = str(target.clip)
+        facts["sheet"] = str(target.sheet) if target.sheet else None
+    else:
+        facts["error"] = (job.error or {}) | {"message": messages.ended(job)}
+    return facts
+
+
+async def _models(settings: Settings, args: Namespace) -> int:
+    tables.models(app.read_tables(settings).presets, settings.studio.model).show(as_json=args.json)
+    return DONE
+
+
+async def _genres(settings: Settings, args: Namespace) -> int:
+    tables.genres(app.read_tables(settings).genres).show(as_json=args.json)
+    return DONE
+
+
+async def _queue(settings: Settings, args: Namespace) -> int:
+    async with app.looking(settings) as store:
+        found = await store.waiting(limit=50) if store else []
+    tables.jobs(found, title="Queue", empty="Nothing waits.").show(as_json=args.json)
+    return DONE
+
+
+async def _quota(settings: Settings, args: Namespace) -> int:
+    me = _me(settings)
+    allowance = replace(app.house(settings).allowance, unlimited=me.admin)
+    async with app.looking(settings) as store:
+        balance = await store.balance(me.key, allowance) if store else app.untouched(allowance)
+        entries = await store.entries(me.key) if store else []
+    tables.quota(balance, entries).show(as_json=args.json)
+    return DONE
+
+
+async def _history(settings: Settings, args: Namespace) -> int:
+    async with app.looking(settings) as store:
+        found = await store.history(_me(settings).key, limit=20) if store else []
+    tables.jobs(found, title="My last clips", empty="No clip was made yet.").show(as_json=args.json)
+    return DONE
+
+
+async def _doctor(settings: Settings, args: Namespace) -> int:
+    presets = app.read_tables(settings).presets
+    findings = doctor.examine(
+        data=settings.studio.data,
+        floor=app.house(settings).disk_floor,
+        configured_ffmpeg=settings.engine.ffmpeg,
+        preset=presets[settings.studio.model],
+        chats=app.left_out(settings),
+    )
+    doctor.table(findings).show(as_json=args.json)
+    return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
+
+
+async def _run(settings: Settings, _: Namespace) -> int:
+    for chat, why in app.left_out(settings).items():
+        if why:
+            print(messages.words("left out", chat=chat, why=why), file=sys.stderr)
+    await app.run(settings)
+    return DONE
+
+
+COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] = {
+    "make": _make,
+    "models": _models,
+    "genres": _genres,
+    "queue": _queue,
+    "quota": _quota,
+    "history": _history,
+    "doctor": _doctor,
+    "run": _run,
+}

@@ -1,0 +1,102 @@
+"""Is everything here that Matinee needs? Looks, loads nothing heavy, changes nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from bot import messages
+from bot.frontends.cli.tables import Table
+from generation.errors import FfmpegMissing
+from generation.media import ffmpeg
+from generation.models.preset import Preset
+
+PACKAGES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "discord.py",
+    "python-telegram-bot",
+    "aiosqlite",
+    "av",
+    "ffmpeg-python",
+)
+
+
+class Verdict(StrEnum):
+    GOOD = "ok"
+    LEFT_OUT = "left out"
+    BAD = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    what: str
+    verdict: Verdict
+    detail: str
+
+
+def examine(
+    *, data: Path, floor: int, configured_ffmpeg: str, preset: Preset, chats: dict[str, str | None]
+) -> list[Finding]:
+    """`chats` says for each chat why it is left out, or None when it will start."""
+    return [
+        Finding(
+            "python", Verdict.GOOD, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+        ),
+        _ffmpeg(configured_ffmpeg),
+        *map(_package, PACKAGES),
+        _accelerator(),
+        _folder(data, floor),
+        Finding("model", Verdict.GOOD, f"{preset.name}: {preset.title}"),
+        *(
+            Finding(name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`")
+            for name, why in chats.items()
+        ),
+    ]
+
+
+def table(findings: list[Finding]) -> Table:
+    return Table(
+        "Doctor",
+        ("", "", ""),
+        tuple((f.what, f.verdict, f.detail) for f in findings),
+        "",
+        [{"what": f.what, "verdict": f.verdict, "detail": f.detail} for f in findings],
+    )
+
+
+def _ffmpeg(configured: str) -> Finding:
+    try:
+        found = ffmpeg.find(configured or None)
+    except FfmpegMissing as error:
+        return Finding("ffmpeg", Verdict.BAD, messages.explain(error))
+    return Finding("ffmpeg", Verdict.GOOD, f"{found.version}, {found.origin}: {found.path}")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, Verdict.GOOD, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, Verdict.BAD, f"pip install {name}")
+
+
+def _accelerator() -> Finding:
+    """By the driver's own files, since asking torch takes seconds."""
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*")) if platform.system() == "Linux" else []
+    detail = f"{len(cards)} NVIDIA" if cards else f"none seen; {os.cpu_count()} CPU cores will do the work"
+    return Finding("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
+
+
+def _folder(data: Path, floor: int) -> Finding:
+    nearest = next(folder for folder in (data, *data.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(nearest).free
+    if not os.access(nearest, os.W_OK):
+        return Finding("data folder", Verdict.BAD, f"{data}: Matinee may not write there")
+    verdict = Verdict.GOOD if free >= floor else Verdict.BAD
+    return Finding("data folder", verdict, f"{data}, {messages.size(free)} free")

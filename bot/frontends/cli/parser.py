@@ -1,0 +1,94 @@
+"""The command line's shape. Imports nothing heavy: `matinee --help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bot import __version__
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the clip could not be made or sent; nothing was charged
+  2    the request or an option is wrong
+  3    Matinee cannot start: settings, data folder, ffmpeg or database
+  130  cancelled with Ctrl-C; nothing was charged
+"""
+
+
+def build() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="matinee",
+        description="A film studio for a chat: type a prompt, get a clip with its own music.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"matinee {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    common = _common()
+    _make(commands.add_parser("make", parents=[common], help="make a clip here and now"))
+    _listing(commands, common, "models", "the picture models, and what each can do")
+    _listing(commands, common, "genres", "the genres the music comes in")
+    _listing(commands, common, "queue", "what is waiting and being made")
+    _listing(commands, common, "quota", "credits used and left, and the last entries")
+    _listing(commands, common, "history", "my last clips")
+    _listing(commands, common, "doctor", "is everything here that Matinee needs?")
+    commands.add_parser("run", parents=[common], help="start the studio and every chat that has a token")
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    group = common.add_argument_group("settings")
+    group.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: ./matinee.toml)")
+    group.add_argument("--data", metavar="FOLDER", help="data folder (default: ./data)")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting, e.g. --set engine.slots=3",
+    )
+    return common
+
+
+def _listing(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+    name: str,
+    text: str,
+) -> None:
+    parser = commands.add_parser(name, parents=[common], help=text, description=text.capitalize())
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _make(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Make one clip: picture, music, one MP4."
+    parser.add_argument("prompt", help="what to film")
+    picture = parser.add_argument_group("picture")
+    picture.add_argument("--model", help="a preset; see `matinee models`")
+    picture.add_argument("--seconds", type=float)
+    picture.add_argument("--size", metavar="WxH", help="in pixels, e.g. 704x512")
+    picture.add_argument("--aspect", help="16:9, 9:16 or 1:1 instead of a size")
+    picture.add_argument("--fps", type=float)
+    picture.add_argument("--seed", type=int, help="the same seed makes the same clip")
+    picture.add_argument("--steps", type=int)
+    picture.add_argument("--guidance", type=float)
+    picture.add_argument("--negative", default="", help="what must not be in it")
+    picture.add_argument("--style")
+    picture.add_argument("--camera")
+    music = parser.add_argument_group("music")
+    music.add_argument("--genre", help="see `matinee genres`; none for silence")
+    music.add_argument("--mood")
+    music.add_argument("--tempo", help="slow, fast ... or beats a minute")
+    music.add_argument("--instruments", default="", help="a list with commas")
+    music.add_argument("--no-music", action="store_true")
+    result = parser.add_argument_group("result")
+    result.add_argument("--out", type=Path, metavar="FILE", help="where the clip goes (default: ./clips/...)")
+    result.add_argument("--limit", metavar="SIZE", help="at most this many bytes, e.g. 8MB")
+    result.add_argument("--sheet", action="store_true", help="also a contact sheet, as PNG beside the clip")
+    result.add_argument(
+        "--json", action="store_true", help="for machines: one JSON object on standard output"
+    )
+    result.add_argument("--quiet", action="store_true", help="say nothing but the result")

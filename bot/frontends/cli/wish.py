@@ -1,0 +1,83 @@
+"""From words on a command line to a Wish; raises the errors that every frontend explains alike."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from pathlib import Path
+
+from bot.errors import BadOption
+from generation.request import MusicWish, Wish
+
+UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 1000,
+    "kb": 1000,
+    "kib": 1024,
+    "m": 10**6,
+    "mb": 10**6,
+    "mib": 2**20,
+    "g": 10**9,
+    "gb": 10**9,
+}
+
+
+def from_arguments(args: Namespace) -> Wish:
+    width, height = size(args.size) if args.size else (None, None)
+    return Wish(
+        prompt=args.prompt,
+        negative=args.negative,
+        model=args.model,
+        seconds=args.seconds,
+        width=width,
+        height=height,
+        aspect=args.aspect,
+        fps=args.fps,
+        seed=args.seed,
+        steps=args.steps,
+        guidance=args.guidance,
+        style=args.style,
+        camera=args.camera,
+        music=MusicWish(
+            genre="none" if args.no_music else args.genre,
+            mood=args.mood,
+            tempo=args.tempo,
+            instruments=tuple(filter(None, (word.strip() for word in args.instruments.split(",")))),
+        ),
+    )
+
+
+def size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", text.strip())
+    if not found:
+        raise BadOption("--size", text, "704x512")
+    return int(found[1]), int(found[2])
+
+
+def byte_count(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
+    if not found or found[2].lower() not in UNITS or float(found[1]) <= 0:
+        raise BadOption("--limit", text, "8MB")
+    return int(float(found[1]) * UNITS[found[2].lower()])
+
+
+def pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise BadOption("--set", text, "engine.slots=3")
+    return key.strip(), value.strip()
+
+
+def slug(prompt: str) -> str:
+    """A file name from a prompt: letters and digits of any script, never a path."""
+    return "-".join(re.findall(r"\w+", prompt.lower()))[:48].strip("-_") or "clip"
+
+
+def free_name(folder: Path, prompt: str) -> Path:
+    """A file that is not there yet, so that no clip ever replaces another."""
+    stem = slug(prompt)
+    number = 1
+    while (path := folder / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
+        number += 1
+    return path

@@ -1,0 +1,61 @@
+"""Logs read well for people and machines, and no secret reaches them, not even in a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from bot import logs
+
+TELEGRAM = "123456789:AAHabcdefghijklmnopqrstuvwxyz012345"
+OURS = "correct-horse-battery"
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield io.StringIO()
+    root.handlers, root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def start(stream: io.StringIO, style: str, *, prompts: bool = True) -> None:
+    logs.start(level="info", style=style, prompts=prompts, secrets=[OURS], stream=stream)
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_secrets_are_blotted_out_everywhere(stream: io.StringIO, style: str) -> None:
+    start(stream, style)
+    log = structlog.get_logger("here")
+    log.info("token is %s", OURS, url=f"https://chat.example/bot{TELEGRAM}/send")
+    logging.getLogger("library").warning("retrying %s with %s", TELEGRAM, OURS)
+    try:
+        int(f"{OURS} {TELEGRAM}")
+    except ValueError:
+        log.exception("failed")
+    written = stream.getvalue()
+    assert OURS not in written
+    assert TELEGRAM not in written
+    assert written.count("***") >= 5
+    assert "ValueError" in written
+
+
+def test_machines_get_one_object_a_line_with_the_job_in_it(stream: io.StringIO) -> None:
+    start(stream, "json")
+    with structlog.contextvars.bound_contextvars(job=17):
+        structlog.get_logger("here").info("rendered", seconds=5.0)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["job"], line["seconds"], line["level"]) == ("rendered", 17, 5.0, "info")
+
+
+def test_prompts_stay_out_when_the_operator_says_so(stream: io.StringIO) -> None:
+    start(stream, "json", prompts=False)
+    structlog.get_logger("here").info("queued", prompt="my secret wish")
+    assert "secret wish" not in stream.getvalue()
+    assert json.loads(stream.getvalue())["prompt"] == "<14 characters>"

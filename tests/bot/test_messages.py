@@ -1,0 +1,115 @@
+"""Every error has its sentence, in words, with its facts, and nothing a person typed can do harm in it."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+import bot.errors
+import generation.errors
+from bot import messages
+from bot.errors import AlreadyRunning, QueueFull, QuotaSpent
+from generation.errors import OutOfRange, Told, UnknownChoice
+
+FAMILIES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
+SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
+
+
+def kinds() -> list[type[Told]]:
+    modules = (bot.errors, generation.errors)
+    return [kind for kind in Told.kinds.values() if kind.__module__ in {m.__name__ for m in modules}]
+
+
+def sample(kind: type[Told]) -> Told:
+    hints = get_type_hints(kind)
+    values = {}
+    for field in fields(kind):  # type: ignore[arg-type]  # every Told is a dataclass
+        hint = hints[field.name]
+        values[field.name] = SAMPLES.get(hint, ("a", "b") if "tuple" in str(hint) else None)
+    if "whose" in values:
+        values["whose"] = "person"
+    if "state" in values:
+        values["state"] = "running"
+    return kind(**values)
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_sentence_of_its_own(kind: type[Told]) -> None:
+    said = messages.explain(sample(kind))
+    assert said[0].isupper() or said[0].isdigit() or said.startswith(("word", "“"))
+    assert "{" not in said
+    assert "None" not in said
+    if kind.__name__ not in FAMILIES:
+        parents = {
+            messages.explain(sample(parent))
+            for parent in kind.__mro__[1:]
+            if parent.__name__ in FAMILIES - {"Told"}
+        }
+        assert said not in parents
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_error_survives_the_wire(kind: type[Told]) -> None:
+    error = sample(kind)
+    back = Told.from_json(error.to_json())
+    assert type(back) is kind
+    assert back.facts() == error.facts()
+
+
+def test_an_unexpected_error_shows_nothing_of_itself() -> None:
+    said = messages.explain(ValueError("secret path"))
+    assert "secret" not in said
+    assert said == messages.words("Unexpected")
+
+
+def test_facts_choose_the_fuller_sentence() -> None:
+    assert "Did you mean “ltx”" in messages.explain(UnknownChoice("model", "lxt", "ltx", ("ltx", "wan")))
+    assert "ltx, wan" in messages.explain(UnknownChoice("model", "zzz", None, ("ltx", "wan")))
+    assert "process 42" in messages.explain(AlreadyRunning("data", 42))
+    assert messages.explain(QueueFull("person", 5, 5)) != messages.explain(QueueFull("all", 5, 5))
+
+
+def test_numbers_read_like_numbers() -> None:
+    assert (
+        messages.explain(OutOfRange("seconds", -1.0, 0.5, 10.0)) == "Here seconds can be 0.5 to 10, not -1."
+    )
+    assert "2 of 10 credits" in messages.explain(QuotaSpent(3, 2, 10, 1_790_000_000.0))
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(999, "999 bytes"), (1500, "2 kB"), (8_388_608, "8.4 MB"), (2.5e9, "2.5 GB")]
+)
+def test_sizes(count: float, said: str) -> None:
+    assert messages.size(count) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (45, "45 s"), (120, "2 min"), (7200, "2.0 h")])
+def test_spans(seconds: float, said: str) -> None:
+    assert messages.span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    "typed", ["a\u202eb", "a\u200bb", "a\x00b", "a\x1b[31mb", "\ud800a b", "a\n\n@everyone b" * 40]
+)
+def test_typed_words_are_made_harmless(typed: str) -> None:
+    quoted = messages.quoted(typed)
+    assert len(quoted) <= messages.QUOTE_LENGTH
+    assert quoted.isprintable()
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_every_language_says_the_same_things(language: str) -> None:
+    folder = Path(messages.__file__).parent / "translations"
+    english, theirs = (tomllib.loads((folder / f"{x}.toml").read_text("utf-8")) for x in ("en", language))
+    assert theirs.keys() <= english.keys()
+    for key, text in theirs.items():
+        assert placeholders(text) <= placeholders(english[key]), key
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
