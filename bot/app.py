@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import structlog
-from generation.engines.child import ChildEngine, Patience, Setup
-from generation.media.fit import fit
 
 from bot.delivery import Delivery, Frontend
 from bot.errors import ConfigBroken, DataFolderUnusable, NothingToServe
@@ -24,8 +22,10 @@ from bot.settings import DiscordSettings, Settings, TelegramSettings
 from bot.store import FILE, Access, Store
 from bot.studio import House, Studio
 from bot.worker import Worker
+from generation.engines.child import ChildEngine, Patience, Setup
 from generation.errors import PresetBroken
-from generation.media import ffmpeg
+from generation.media.ffmpeg import find
+from generation.media.fit import fit
 from generation.models.preset import Preset, read_presets
 from generation.request import near
 from generation.scores.genre import Genre, GenreBroken, read_genres
@@ -124,7 +124,7 @@ def prepare_data_folder(folder: Path) -> None:
 async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]:
     """Everything ready but not yet running; closes in the order that loses nothing."""
     tables = read_tables(settings)
-    program = ffmpeg.find(settings.engine.ffmpeg or None)
+    program = find(settings.engine.ffmpeg or None)
     data = settings.studio.data
     prepare_data_folder(data)
     store = await Store.open(data)

@@ -16,5 +16,7 @@ class Bell:
     async def wait(self, at_most: float) -> None:
         """Until it is rung, or so many seconds have gone: a lost ring delays, it never blocks."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._event.wait(), at_most)
+            # Not wait_for: until 3.12 that loses a cancellation which comes together with a ring.
+            async with asyncio.timeout(at_most):
+                await self._event.wait()
         self._event.clear()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from generation.clip import Clip, Frames, Score
 from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
 from generation.finish import finish
 from generation.hands import Hand
+from generation.media.ffmpeg import find
 from generation.models.plan import Means
 from generation.models.preset import Preset
 from generation.models.resident import Residents
@@ -63,7 +65,8 @@ class Kit:
         provenance: Mapping[str, Any] | None = None,
         means: Means | None = None,
     ) -> None:
-        self.ffmpeg = ffmpeg
+        self.ffmpeg = find(ffmpeg or None)
+        self.encoding = 0  # renders that are past the painter
         self.score_options = dict(options or {})
         self.provenance = dict(provenance or {})
         self.models = Residents(means)
@@ -75,6 +78,15 @@ class Kit:
         if name not in self.makers:
             self.makers[name] = scores.load(name, dict(self.score_options.get(name, {})))
         return self.makers[name]
+
+    @contextmanager
+    def encoder(self) -> Iterator[int]:
+        """How many others are being encoded already."""
+        self.encoding += 1
+        try:
+            yield self.encoding - 1
+        finally:
+            self.encoding -= 1
 
     def close(self) -> None:
         self.painter.close()
@@ -100,7 +112,16 @@ async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
         scoring.cancel()
         await asyncio.gather(painting, scoring, return_exceptions=True)
     sound = score or _own_sound(order.request, frames)
-    return await finish(frames, sound, order.folder / CLIP, on_progress=on_progress)
+    with kit.encoder() as backlog:
+        return await finish(
+            frames,
+            sound,
+            order.folder / CLIP,
+            title=order.request.prompt,
+            ffmpeg=kit.ffmpeg,
+            backlog=backlog,
+            on_progress=on_progress,
+        )
 
 
 async def _paint(order: Order, kit: Kit, on_progress: OnProgress, began: asyncio.Event) -> Frames:

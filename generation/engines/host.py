@@ -66,7 +66,7 @@ class Host:
         kit = self._kit(setup)
         if kit is None:
             return
-        self._line.say("hello", {"pid": os.getpid(), "ffmpeg": kit.ffmpeg})
+        self._line.say("hello", {"pid": os.getpid(), "ffmpeg": kit.ffmpeg.path})
         beats = asyncio.create_task(self._beat(setup.beat_every))
         while (message := await inbox.get())[0] != "close":
             self._heed(*message, kit)

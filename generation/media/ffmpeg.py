@@ -86,7 +86,7 @@ def _number(version: str) -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found else OLDEST
 
 
-async def run(  # noqa: PLR0913  (all but the first three may be left out)
+async def run(
     ffmpeg: Ffmpeg,
     stream: Any,
     *,

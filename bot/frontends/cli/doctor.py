@@ -13,7 +13,7 @@ from pathlib import Path
 from bot import messages
 from bot.frontends.cli.tables import Table
 from generation.errors import FfmpegMissing
-from generation.media import ffmpeg
+from generation.media.ffmpeg import find
 from generation.models.preset import Preset
 
 PACKAGES = (
@@ -73,7 +73,7 @@ def table(findings: list[Finding]) -> Table:
 
 def _ffmpeg(configured: str) -> Finding:
     try:
-        found = ffmpeg.find(configured or None)
+        found = find(configured or None)
     except FfmpegMissing as error:
         return Finding("ffmpeg", Verdict.BAD, messages.explain(error))
     return Finding("ffmpeg", Verdict.GOOD, f"{found.version}, {found.origin}: {found.path}")

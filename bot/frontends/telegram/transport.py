@@ -58,7 +58,7 @@ class AiohttpRequest(BaseRequest):
             await self._session.close()
             self._session = None
 
-    async def do_request(  # noqa: PLR0913  (the library's shape)
+    async def do_request(
         self,
         url: str,
         method: str,

@@ -45,9 +45,7 @@ def play(sheet: Sheet, mood: str, samples: int, rate: int, on_step: OnStep) -> S
     return _mastered(mix, sheet, samples, rate, on_step, total)
 
 
-def _mastered(  # noqa: PLR0913  (the last steps of one way)
-    mix: Sound, sheet: Sheet, samples: int, rate: int, on_step: OnStep, total: int
-) -> Sound:
+def _mastered(mix: Sound, sheet: Sheet, samples: int, rate: int, on_step: OnStep, total: int) -> Sound:
     glued = master.glued(mix, rate)
     if sheet.genre.drive:
         push = np.float32((1 + 2 * sheet.genre.drive) / max(1e-6, float(np.abs(glued).max())))
