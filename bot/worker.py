@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from bot.bell import Bell
-from bot.delivery import Delivery
 from bot.job import Job
 from bot.store import Store, Superseded
 from generation.engines import Engine, Order
@@ -27,6 +27,14 @@ DEATHS = 2
 """A job that the engine died of so often is set aside; those that only stood by never are."""
 
 
+class Courier(Protocol):
+    """Who tells the chats, and brings them what is made."""
+
+    def progress(self, job: Job, progress: Progress) -> None: ...
+    def ended(self, job: Job) -> None: ...
+    def ring(self) -> None: ...
+
+
 class Worker:
     def __init__(
         self,
@@ -35,7 +43,7 @@ class Worker:
         engine: Engine,
         presets: Mapping[str, Preset],
         clips: Path,
-        delivery: Delivery,
+        delivery: Courier,
     ) -> None:
         self._store = store
         self._engine = engine
