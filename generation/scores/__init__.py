@@ -33,19 +33,7 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {
-    "beats",
-    "diffused",
-    "ducking",
-    "genre",
-    "genres",
-    "preset",
-    "recording",
-    "sound",
-    "theory",
-    "weights",
-    "words",
-}
+_HELPERS = {"genre", "genres", "preset", "recording", "sound", "theory", "weights", "words"}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 

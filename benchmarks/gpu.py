@@ -1,0 +1,224 @@
+"""LTX-Video 2B at full size with random weights on the card at hand: ours against plain diffusers, one run.
+
+`--tiny` runs the same code with a tiny model on the processor, to see that it works; it judges no goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import Report
+from generation import Request
+from generation.models import Plan, Preset
+from generation.models.common.card import see
+from generation.request import Kind, Limits, Music
+
+PROMPT = "a fox in the snow, cinematic light, drifting flakes, slow camera"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    width: int
+    height: int
+    frames: int
+    steps: int
+    tiny: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    total: float  # prompt to the bytes of an MP4
+    denoise: float  # the steps alone
+
+
+def parts(*, tiny: bool) -> dict[str, Any]:
+    """The components of LTX-Video 2B in their published shapes, or tiny ones, with random weights."""
+    import diffusers  # noqa: PLC0415  (heavy)
+    import torch  # noqa: PLC0415  (heavy)
+    import transformers  # noqa: PLC0415  (heavy)
+
+    from tests.generation.models.tiny import ltx_parts, t5_tokenizer  # noqa: PLC0415  (torch)
+
+    if tiny:
+        return ltx_parts()
+    config = transformers.T5Config(
+        vocab_size=32128,
+        d_model=4096,
+        d_kv=64,
+        d_ff=10240,
+        num_layers=24,
+        num_heads=64,
+        feed_forward_proj="gated-gelu",
+    )
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        made = {
+            "transformer": diffusers.LTXVideoTransformer3DModel(),
+            "vae": diffusers.AutoencoderKLLTXVideo(),
+            "text_encoder": transformers.T5EncoderModel(config),
+        }
+    torch.set_default_dtype(torch.float32)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    return {
+        **{name: part.eval() for name, part in made.items()},
+        "scheduler": scheduler,
+        "tokenizer": t5_tokenizer(),
+    }
+
+
+def settle() -> float:
+    import torch  # noqa: PLC0415  (heavy)
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def plain(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result:
+    """As a model card says: the pipeline, then its pictures into PyAV's encoder with x264's own settings."""
+    import av  # noqa: PLC0415  (heavy)
+    import numpy as np  # noqa: PLC0415  (heavy)
+    import torch  # noqa: PLC0415  (heavy)
+    from diffusers import LTXPipeline  # noqa: PLC0415  (heavy)
+
+    pipe = LTXPipeline(**made)
+    pipe.set_progress_bar_config(disable=True)
+    times: list[float] = []
+
+    def note(_: Any, __: int, ___: Any, more: dict[str, Any]) -> dict[str, Any]:
+        times.append(settle())
+        return more
+
+    start = settle()
+    pictures = pipe(
+        prompt=f"{PROMPT} {seed}",
+        negative_prompt="",
+        width=sizes.width,
+        height=sizes.height,
+        num_frames=sizes.frames,
+        frame_rate=24,
+        num_inference_steps=sizes.steps,
+        guidance_scale=1.0,
+        generator=torch.Generator("cpu").manual_seed(seed),
+        callback_on_step_end=note,
+    ).frames[0]
+    with av.open(str(folder / "plain.mp4"), "w") as file:
+        stream = file.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = sizes.width, sizes.height, "yuv420p"
+        for picture in pictures:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture))))
+        file.mux(stream.encode())
+    return Result(settle() - start, _steps(times))
+
+
+def ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
+    from generation.media.ffmpeg import find  # noqa: PLC0415  (heavy)
+    from generation.media.mux import mux, preset_for  # noqa: PLC0415  (heavy)
+
+    request = Request(
+        prompt=f"{PROMPT} {seed}",
+        kind=Kind.VIDEO,
+        model="ltx",
+        width=sizes.width,
+        height=sizes.height,
+        frames=sizes.frames,
+        fps=24.0,
+        seed=seed,
+        steps=sizes.steps,
+        guidance=1.0,
+        music=Music(genre="none", maker="band"),
+    )
+    times: list[float] = []
+    start = settle()
+    frames = model.paint(request, lambda *_: times.append(settle()))
+    asyncio.run(mux(frames, None, folder / "ours.mp4", ffmpeg=find(), preset=preset_for(2)))
+    return Result(settle() - start, _steps(times))
+
+
+def _steps(times: list[float]) -> float:
+    """All steps from the intervals between them: the first has no beginning that can be heard."""
+    return (times[-1] - times[0]) / (len(times) - 1) * len(times)
+
+
+def flops(sizes: Sizes, transformer: Any) -> float:
+    """Of one forward: every weight twice a token, and attention's two products."""
+    tokens = ((sizes.frames - 1) // 8 + 1) * (sizes.height // 32) * (sizes.width // 32)
+    weights = sum(weight.numel() for weight in transformer.parameters())
+    config = transformer.config
+    inner = config.num_attention_heads * config.attention_head_dim
+    return float(2 * weights * tokens + 4 * config.num_layers * tokens**2 * inner)
+
+
+def matrix_rate() -> float:
+    """What the card really reaches in bfloat16 products, in operations a second."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    side, rounds = 8192, 20
+    left, right = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        left @ right
+    start = settle()
+    for _ in range(rounds):
+        left @ right
+    return 2 * side**3 * rounds / (settle() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if chosen.tiny else "8")
+    card = see()
+    report = Report("How fast is LTX-Video 2B, and how near to what the card can do?")
+    if card.kind != "cuda" and not chosen.tiny:
+        print("no CUDA card here: run with --tiny to try the script itself")
+        report.figures = {"card": card.name, "ran": False}
+        report.finish()
+    shape = (32, 32, 9) if chosen.tiny else (768, 512, 121)
+    compare(report, Sizes(*shape, steps=chosen.steps, tiny=chosen.tiny), chosen.rounds, card.name)
+
+
+def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
+    from diffusers import LTXPipeline  # noqa: PLC0415  (heavy)
+
+    from generation.models.common.placing import place  # noqa: PLC0415  (heavy)
+    from generation.models.ltx import Ltx  # noqa: PLC0415  (heavy)
+
+    made = parts(tiny=sizes.tiny)
+    limits = Limits(width=sizes.width, height=sizes.height)
+    preset = Preset(name="ltx", family="ltx", title="LTX", limits=limits)
+    plan = Plan() if sizes.tiny else Plan(device="cuda", dtype="bfloat16", compile=True)
+    results: dict[str, Result] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = [plain(made, sizes, folder, seed) for seed in range(rounds + 1)]
+        results["plain diffusers"] = min(runs[1:], key=lambda run: run.total)  # the first warms up
+        pipe = LTXPipeline(**made)
+        place(pipe, preset, plan)
+        model = Ltx(pipe, preset, plan)
+        runs = [ours(model, sizes, folder, seed) for seed in range(rounds + 1)]
+        results["ours"] = min(runs[1:], key=lambda run: run.total)
+    report.table(
+        ("way", "prompt to MP4 (s)", "denoise (s)"),
+        [(name, f"{run.total:.3f}", f"{run.denoise:.3f}") for name, run in results.items()],
+    )
+    report.figures = {"card": card, "sizes": vars(sizes)} | {name: vars(run) for name, run in results.items()}
+    if not sizes.tiny:
+        share = flops(sizes, made["transformer"]) * sizes.steps / results["ours"].denoise / matrix_rate()
+        speed = results["plain diffusers"].total / results["ours"].total
+        report.goal("plain diffusers / ours, prompt to MP4", speed, ">=", 2.5)
+        report.goal("denoise share of the card's matrix rate", share, ">=", 0.65)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
