@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.job import Job, State
+from bot.quota import Balance
 from generation.errors import GenerationError, Told
 from generation.progress import Progress
 from generation.request import Adjustment, Music
@@ -105,6 +106,14 @@ def queued(job: Job, *, place: int, eta: float | None = None, language: str = "e
     if eta is not None:
         told.append(words("eta", language, eta=span(eta)))
     return " ".join(told)
+
+
+def balance(balance: Balance, language: str = "en") -> str:
+    kind = "balance.unlimited" if balance.unlimited else "balance.granted" if balance.granted else "balance"
+    back_at = _fact("back_at", balance.back_at, language)
+    return words(
+        kind, language, left=balance.left, limit=balance.limit, granted=balance.granted, back_at=back_at
+    )
 
 
 def adjusted(adjustments: Iterable[Adjustment], language: str = "en") -> str:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -157,6 +158,22 @@ class Studio:
 
     async def job(self, job_id: int) -> Job:
         return await self._store.job(job_id)
+
+    async def remember_status(self, job_id: int, message: str) -> None:
+        """Which message of ours tells how the job is."""
+        await self._store.remember_status(job_id, message)
+
+    async def settings(self, key: str) -> dict[str, Any]:
+        """What a person or a community likes when nobody says; `key` is Requester.key or a community's."""
+        return await self._store.settings(key)
+
+    async def change_setting(self, key: str, name: str, value: Any) -> None:
+        """None forgets it."""
+        await self._store.change_setting(key, name, value)
+
+    async def move_chat(self, platform: str, old: str, new: str) -> None:
+        """A chat got another id: everything that waits goes to the new one."""
+        await self._store.move_chat(platform, old, new)
 
     async def place(self, job_id: int) -> int | None:
         return await self._store.place(job_id)

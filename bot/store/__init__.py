@@ -134,6 +134,10 @@ class Store:
         sql = "UPDATE job SET reply_to = json_set(reply_to, '$.status', ?) WHERE id = ?"
         await self.database.write(lambda c: c.execute(sql, (message, job)).rowcount)
 
+    async def move_chat(self, platform: str, old: str, new: str) -> None:
+        """A chat has another id now: all its replies and its settings follow in one transaction."""
+        await self.database.write(lambda c: people.move_chat(c, platform, old=old, new=new))
+
     # Looking
 
     async def job(self, number: int) -> Job:

@@ -65,3 +65,16 @@ def change_fact(c: sqlite3.Connection, name: str, value: Any) -> None:
         "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         (name, json.dumps(value)),
     )
+
+
+def move_chat(c: sqlite3.Connection, platform: str, *, old: str, new: str) -> None:
+    """Replies that still have to come go to the new chat, and the community keeps its settings."""
+    c.execute(
+        """
+        UPDATE job SET reply_to = json_set(reply_to, '$.chat', :new)
+        WHERE json_extract(reply_to, '$.platform') = :platform AND json_extract(reply_to, '$.chat') = :old
+        """,
+        {"platform": platform, "old": old, "new": new},
+    )
+    before, after = f"{platform}:{old}", f"{platform}:{new}"
+    c.execute("UPDATE OR IGNORE person SET key = ? WHERE key = ?", (after, before))
