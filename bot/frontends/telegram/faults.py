@@ -1,0 +1,64 @@
+"""What a failed call means for a clip: never sent, never to be sent, too large, or perhaps sent."""
+
+from __future__ import annotations
+
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    TelegramError,
+)
+from telegram.error import RetryAfter as Flooded
+
+from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.frontends.telegram.transport import NeverSent
+
+TOO_LARGE = ("request entity too large", "file is too big", "too big for", "file too large")
+PASSING = ("internal server error", "too many requests", "bad gateway", "service unavailable")
+
+
+class Flood(Unreachable):
+    """The chat wants `seconds` of silence."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the chat wants {seconds:g} s of silence")
+        self.seconds = seconds
+
+
+def send_error(error: TelegramError) -> SendError:
+    """As delivery understands it; the token, which addresses contain, stays out of its words."""
+    kind = type(error).__name__
+    if isinstance(error, Flooded):
+        return Flood(seconds(error))
+    if isinstance(error, NeverSent | ChatMigrated | Conflict):
+        return Unreachable(kind)
+    if any(words in error.message.lower() for words in TOO_LARGE):
+        return TooLarge()
+    if isinstance(error, Forbidden | BadRequest | InvalidToken):
+        return Rejected(error.message)
+    if isinstance(error, NetworkError) and _said_by_telegram(error):
+        return Unreachable(error.message)
+    return Doubtful(kind)
+
+
+def _said_by_telegram(error: NetworkError) -> bool:
+    """Its own "no", with the reason; a proxy's page or silence says nothing about what Telegram did."""
+    return error.__cause__ is None and any(words in error.message.lower() for words in PASSING)
+
+
+def seconds(error: Flooded) -> float:
+    wait = error.retry_after
+    return float(wait) if isinstance(wait, int) else wait.total_seconds()
+
+
+def unchanged(error: TelegramError) -> bool:
+    return isinstance(error, BadRequest) and "message is not modified" in error.message.lower()
+
+
+def gone(error: TelegramError) -> bool:
+    """The message to edit was deleted, or cannot be edited any more."""
+    lost = ("message to edit not found", "message can't be edited", "there is no text in the message")
+    return isinstance(error, BadRequest) and any(words in error.message.lower() for words in lost)

@@ -1,0 +1,33 @@
+"""A request written as the command that makes the same clip again."""
+
+from __future__ import annotations
+
+from generation.request import Kind, Request
+
+COMMANDS = {Kind.IMAGE: "/image", Kind.ANIMATE: "/animate"}
+
+
+def write(request: Request) -> str:
+    """What this prints, options.read understands: the same request comes back."""
+    parts = [COMMANDS.get(request.kind, "/video"), request.prompt]
+    if request.kind is not Kind.IMAGE:
+        parts += [_music(request), f"{request.seconds:.6g}s"]
+    parts += [f"{request.width}x{request.height}", f"{request.fps:g}fps"]
+    parts += [f"seed={request.seed}", f"steps={request.steps}", f"guidance={request.guidance:g}"]
+    parts += [f"model={request.model}"]
+    parts += [f"{name}={value}" for name in ("style", "camera") if (value := getattr(request, name))]
+    if request.negative:
+        parts.append(f'negative="{request.negative.replace(chr(34), chr(39))}"')
+    return " ".join(filter(None, parts))
+
+
+def _music(request: Request) -> str:
+    music = request.music
+    if music.genre == "none":
+        return "--no-music"
+    told = [f"genre={music.genre}", f"tempo={music.bpm:g}"]
+    if music.mood:
+        told.append(f"mood={music.mood}")
+    if music.instruments:
+        told.append(f'instruments="{",".join(music.instruments)}"')
+    return " ".join(told)

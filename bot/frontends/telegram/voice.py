@@ -1,0 +1,146 @@
+"""Everything Matinee says in Telegram passes here: in the chat's pace, and to where the chat moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+from telegram import Bot, InlineKeyboardMarkup, Message, ReplyParameters
+from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
+
+from bot.delivery import Unreachable
+from bot.frontends.telegram import faults
+from bot.frontends.telegram.pace import Pace
+from bot.job import Job, ReplyTo
+from generation.progress import Progress
+
+T = TypeVar("T")
+TEXT_LIMIT = 4096
+TRIES = 3
+"""How often a text is said again to a chat that asked for silence; each try waits as long as it asked."""
+LONGEST_SILENCE = 120.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Voice:
+    bot: Bot
+    pace: Pace = field(default_factory=Pace)
+    moved: dict[int, int] = field(default_factory=dict)  # chats that became another one
+    on_move: Callable[[int, int], Awaitable[None]] | None = None
+
+    async def reply(
+        self,
+        reply_to: ReplyTo,
+        text: str,
+        *,
+        keyboard: InlineKeyboardMarkup | None = None,
+        markup: bool = False,
+    ) -> int:
+        """A new message in answer to the person's; its id. Raises a SendError."""
+
+        async def send(chat: int) -> Message:
+            return await self.bot.send_message(
+                chat,
+                cut(text),
+                parse_mode="HTML" if markup else None,
+                reply_markup=keyboard,
+                message_thread_id=int(reply_to.thread) if reply_to.thread else None,
+                reply_parameters=answering(reply_to),
+            )
+
+        return (await self.patiently(int(reply_to.chat), send)).message_id
+
+    async def show(self, job: Job, text: str, keyboard: InlineKeyboardMarkup | None) -> bool:
+        """Rewrite a job's status message; False where there is none to rewrite any more."""
+        if not job.reply_to.status:
+            return False
+
+        async def edit(chat: int) -> object:
+            return await self.bot.edit_message_text(
+                cut(text), chat, int(job.reply_to.status), reply_markup=keyboard
+            )
+
+        try:
+            await self.patiently(int(job.reply_to.chat), edit)
+        except BadRequest as error:
+            return faults.unchanged(error)
+        return True
+
+    async def glance(
+        self, job: Job, text: str, progress: Progress, keyboard: InlineKeyboardMarkup | None
+    ) -> None:
+        """Progress: said if the chat has room for it, else left out."""
+        chat = self.home(int(job.reply_to.chat))
+        if not job.reply_to.status or not self.pace.spare(chat):
+            return
+        try:
+            await self.bot.edit_message_text(
+                f"{text}\n{bar(progress.share)}", chat, int(job.reply_to.status), reply_markup=keyboard
+            )
+        except RetryAfter as error:
+            self.pace.shut(chat, faults.seconds(error))
+        except TelegramError as error:
+            if not (faults.unchanged(error) or faults.gone(error)):
+                raise faults.send_error(error) from error
+
+    async def patiently(self, number: int, call: Callable[[int], Awaitable[T]]) -> T:
+        """Wait out a flood, follow a chat that moved. Raises BadRequest as it is, else a SendError."""
+        for _ in range(TRIES):
+            chat = self.home(number)
+            await self.pace.turn(chat)
+            try:
+                return await call(chat)
+            except RetryAfter as error:
+                self.pace.shut(chat, faults.seconds(error))
+                if faults.seconds(error) > LONGEST_SILENCE:
+                    raise faults.send_error(error) from error
+            except ChatMigrated as error:
+                await self.move(chat, error.new_chat_id)
+            except BadRequest:
+                raise
+            except TelegramError as error:
+                raise faults.send_error(error) from error
+        raise Unreachable("the chat goes on asking for silence")
+
+    def home(self, chat: int) -> int:
+        """Where a chat is now."""
+        return self.moved.get(chat, chat)
+
+    async def move(self, old: int, new: int) -> None:
+        log.info("chat moved", old=old, new=new)
+        self.moved[old] = new
+        if self.on_move is not None:
+            await self.on_move(old, new)
+
+    async def acting(self, reply_to: ReplyTo, action: str) -> None:
+        """Show "sending a video" over and over, as each lasts five seconds; until cancelled."""
+        thread = int(reply_to.thread) if reply_to.thread else None
+        while True:
+            try:
+                await self.bot.send_chat_action(
+                    self.home(int(reply_to.chat)), action, message_thread_id=thread
+                )
+            except TelegramError:
+                return
+            await asyncio.sleep(4.5)
+
+
+def answering(reply_to: ReplyTo) -> ReplyParameters | None:
+    """The answer still comes when what it answers was deleted."""
+    if not reply_to.message:
+        return None
+    return ReplyParameters(int(reply_to.message), allow_sending_without_reply=True)
+
+
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    return text if len(text.encode("utf-16-le")) // 2 <= limit else text[: limit // 2 - 1] + "…"
+
+
+def bar(share: float, width: int = 12) -> str:
+    full = round(width * min(1.0, max(0.0, share)))
+    return "▰" * full + "▱" * (width - full)

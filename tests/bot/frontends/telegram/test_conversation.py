@@ -1,0 +1,331 @@
+"""The whole way in Telegram: commands become clips, buttons go on working, mishaps are told honestly."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from io import BytesIO
+from pathlib import Path
+
+import aiohttp
+import pytest
+from PIL import Image
+
+from bot.frontends.telegram.doors import Webhook
+from bot.frontends.telegram.frontend import Options
+from bot.job import State
+from tests.fakes.telegram_faults import flood, html, reset
+from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_studio import Cinema, cinema
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def house(server: TelegramServer, tmp_path: Path) -> AsyncIterator[Cinema]:
+    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
+        yield house
+
+
+@pytest.mark.parametrize("door", ["polling", "webhook"])
+async def test_a_prompt_becomes_a_clip_by_either_door(
+    server: TelegramServer, ada: Someone, tmp_path: Path, door: str
+) -> None:
+    port = free_port()
+    hook = Webhook(address=f"http://127.0.0.1:{port}/telegram", secret="s" * 24, port=port)
+    options = Options(token=server.token, api=server.url, webhook=hook if door == "webhook" else None)
+    async with cinema(tmp_path, options) as house:
+        if door == "webhook":
+            await server.until(lambda: server.webhook)
+        house.engine.gate.clear()
+        await ada.writes("/video a fox in the snow #lofi 2s 9:16 seed=7")
+        status = await ada.hears("Clip #1")
+        assert status.button("cancel")["callback_data"] == "cancel:1"
+        house.engine.gate.set()
+        clip = await ada.receives("video")
+        assert clip is status, "the status message itself becomes the clip"
+        video = clip.media["video"]
+        assert server.world.files[clip.file_id] == b"job 1"
+        assert (video["width"], video["height"], video["duration"]) == (64, 128, 2)
+        assert server.world.files[video["thumbnail"]["file_id"]] == b"a small picture"
+        assert "a fox in the snow" in clip.text
+        (sent,) = server.called("editMessageMedia")
+        assert sent.parameters["media"]["supports_streaming"] is True
+        await house.telegram.until_delivered(1)
+        job = await house.studio.job(1)
+        assert (job.request.seed, job.request.music.genre) == (7, "lofi")
+        assert len(ada.heard()) == 1
+
+
+async def test_buttons_live_on_after_a_restart(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
+    options = Options(token=server.token, api=server.url)
+    async with cinema(tmp_path, options):
+        await ada.writes("/video a fox")
+        clip = await ada.receives("video")
+    async with cinema(tmp_path, options) as house:
+        query = await ada.presses(clip, "re-roll")
+        await ada.answer_to(query)
+        await ada.hears("Clip #2")
+        await server.until(lambda: len([m for m in ada.heard() if m.kind == "video"]) == 2)
+        again = await house.studio.job(2)
+        assert again.parent == 1
+        wall = await ada.presses(clip, "new music")
+        await ada.answer_to(wall)
+        genres = await ada.hears("Which music")
+        await ada.answer_to(await ada.presses(genres, "jazz"))
+        await ada.hears("Clip #3")
+        assert (await house.studio.job(3)).request.music.genre == "jazz"
+
+
+@pytest.mark.usefixtures("house")
+async def test_query_that_is_too_old_is_still_done(ada: Someone) -> None:
+    await ada.writes("/video a fox")
+    clip = await ada.receives("video")
+    await ada.presses(clip, "re-roll", old=True)
+    await ada.hears("Clip #2")
+
+
+async def test_a_tampered_button_does_nothing(ada: Someone, house: Cinema) -> None:
+    await ada.writes("/video a fox")
+    clip = await ada.receives("video")
+    for data in ("nonsense", "explode:1", "set:0:seconds=999", "cancel:99999"):
+        await ada.answer_to(await ada.sends_back(clip, data))
+    assert (await house.studio.job(1)).state is State.DELIVERED
+
+
+async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    house.engine.gate.clear()
+    await ada.writes("/video a fox")
+    status = await ada.hears("Clip #1")
+    eve = Someone(server, "Eve")
+    told = await ada.answer_to(await eve.presses(status, "cancel"))
+    assert "somebody else" in told["text"]
+    assert told["show_alert"] is True
+    await ada.presses(status, "cancel")
+    await ada.hears("cancelled")
+    assert (await house.studio.job(1)).state is State.CANCELLED
+    await ada.writes("/quota")
+    await ada.hears("1000 of 1000")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/video", "prompt is empty"),
+        ("/video fox #jaz", "Did you mean “jazz”"),
+        ("/video fox 9999s", "seconds can be"),
+        ("/video fox seed=lots", "example"),
+        ("/video fox model=gpt", "no model called"),
+        ("/vidoe fox", "Did you mean"),
+        ("/animate fox", "photo"),
+        ("/cancel 99", "no clip #99"),
+        ("/help", "#lofi"),
+        ("/start", "Hello Ada"),
+        ("/privacy", "clean"),
+        ("/models", "Tiny"),
+        ("/history", "no clips yet"),
+        ("/queue", "0 clips"),
+        ("/settings", "when you do not say"),
+    ],
+)
+@pytest.mark.usefixtures("house")
+async def test_every_command_answers(ada: Someone, text: str, words: str) -> None:
+    await ada.writes(text)
+    await ada.hears(words)
+    assert len(ada.heard()) == 1
+
+
+async def test_photo_is_brought_to_life(ada: Someone, house: Cinema) -> None:
+    picture = BytesIO()
+    Image.new("RGB", (40, 30), "orange").save(picture, "JPEG")
+    await ada.writes("/animate it wakes up", photo=picture.getvalue())
+    await ada.receives("video")
+    job = await house.studio.job(1)
+    assert job.request.image is not None
+    with Image.open(job.request.image) as kept:
+        assert (kept.format, kept.size) == ("PNG", (40, 30))
+    await ada.writes("/animate now", photo=b"not a picture at all")
+    await ada.hears("no readable")
+
+
+async def test_settings_fill_in_what_was_left_open(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    await ada.writes("/settings")
+    page = await ada.hears("when you do not say")
+    await ada.answer_to(await ada.presses(page, "9:16"))
+    await server.until(lambda: "✓ 9:16" in [button["text"] for button in page.buttons])
+    await ada.writes("/video a fox")
+    await ada.receives("video")
+    job = await house.studio.job(1)
+    assert (job.request.width, job.request.height) == (64, 128)
+
+
+async def test_recipe_makes_the_same_clip_again(server: TelegramServer, ada: Someone, house: Cinema) -> None:
+    await ada.writes('/video a fox in <b>snow</b> & ice #jazz seed=3 negative="blurry"')
+    clip = await ada.receives("video")
+    await ada.writes("/recipe", reply_to=clip)
+    recipe = await ada.hears("seed=3")
+    await ada.writes(recipe.text)
+    await server.until(lambda: len([m for m in ada.heard() if m.kind == "video"]) == 2)
+    first, second = (await house.studio.job(1)).request, (await house.studio.job(2)).request
+    assert (first.prompt, first.seed, first.negative, first.frames) == (
+        second.prompt,
+        second.seed,
+        second.negative,
+        second.frames,
+    )
+    assert first.music.genre == second.music.genre
+
+
+async def test_group_hears_only_commands_and_topics_are_kept(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    group = server.world.group("Film club", forum=True, topics=(7,))
+    await ada.writes("what a lovely video that was", chat=group, thread=7)
+    await ada.writes("/video@other_bot a fox", chat=group, thread=7)
+    await ada.writes("/weather", chat=group, thread=7)
+    await ada.writes("/video@matinee_bot a fox", chat=group, thread=7)
+    clip = await ada.receives("video", chat=group)
+    assert clip.thread == 7
+    assert [message.kind for message in ada.heard(group)] == ["video"]
+    assert (await house.studio.job(1)).requester.community == f"telegram:{group.id}"
+
+
+async def test_edited_command_is_not_a_second_one(ada: Someone, house: Cinema) -> None:
+    message = await ada.writes("/video a fox")
+    await ada.receives("video")
+    await ada.edits(message, "/video a wolf")
+    await ada.writes("/queue")
+    await ada.hears("0 clips")
+    assert [job.id for job in await house.store.history(f"telegram:{ada.id}")] == [1]
+
+
+@pytest.mark.usefixtures("house")
+async def test_update_told_twice_makes_one_clip(server: TelegramServer, ada: Someone) -> None:
+    message = await ada.writes("/video a fox")
+    await ada.receives("video")
+    await server.replay({"update_id": 2_000_000, "message": message.to_json()})
+    await ada.writes("/queue")
+    await ada.hears("0 clips")
+    assert len(ada.heard()) == 2
+
+
+async def test_clips_can_be_shared_anywhere(ada: Someone, house: Cinema) -> None:
+    await ada.writes("/video a fox")
+    clip = await ada.receives("video")
+    await house.telegram.until_delivered(1)
+    await ada.writes("/history")
+    await ada.hears("done")
+    (offered,) = await ada.looks_up("fox")
+    assert offered["video_file_id"] == clip.file_id
+    assert await ada.looks_up("wolf") == []
+
+
+async def test_failure_is_told_with_its_refund(ada: Someone, house: Cinema) -> None:
+    house.engine.broken = True
+    await ada.writes("/video a fox")
+    await ada.hears("credits are back")
+    await ada.writes("/quota")
+    await ada.hears("1000 of 1000")
+
+
+@pytest.mark.usefixtures("house")
+async def test_menu_is_set_for_everybody_and_for_groups(server: TelegramServer) -> None:
+    await server.until(lambda: any("all_group_chats" in scope for scope, _ in server.world.commands))
+    default = server.world.commands['{"type": "default"}', ""]
+    assert {"video", "privacy"} <= {command["command"] for command in default}
+
+
+# Deliveries that go wrong
+
+
+async def test_silence_after_the_upload_is_told_and_sent_again_only_when_asked(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    server.fail("editMessageMedia", reset(done=False))
+    await ada.writes("/video a fox")
+    doubtful = await ada.hears("never said that it arrived")
+    assert (await house.studio.job(1)).state is State.UNCERTAIN
+    assert len(server.called("editMessageMedia")) == 1
+    await ada.answer_to(await ada.presses(doubtful, "send again"))
+    await ada.receives("video")
+    await server.until(lambda: len(ada.heard()) == 1)
+
+
+@pytest.mark.usefixtures("house")
+async def test_refusals_that_pass_are_tried_again(server: TelegramServer, ada: Someone) -> None:
+    server.fail("editMessageMedia", flood(1))
+    await ada.writes("/video a fox")
+    await ada.receives("video")
+    assert {call.get("action") for call in server.called("sendChatAction")} == {"upload_video"}
+    assert len(ada.heard()) == 1
+
+
+async def test_too_large_is_made_smaller_even_when_a_proxy_says_so(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    server.fail("editMessageMedia", html(413))
+    house.engine.size = 1000
+    await ada.writes("/video a fox")
+    clip = await ada.receives("video")
+    assert len(server.world.files[clip.file_id]) == 804
+
+
+async def test_who_blocked_us_is_left_in_peace(server: TelegramServer, ada: Someone, house: Cinema) -> None:
+    house.engine.gate.clear()
+    await ada.writes("/video a fox")
+    await ada.hears("Clip #1")
+    ada.home.blocked = "bot was blocked by the user"
+    house.engine.gate.set()
+    await server.until(lambda: server.called("editMessageMedia"))
+    bob = Someone(server, "Bob")
+    await bob.writes("/video a wolf")
+    await bob.receives("video")
+    assert (await house.studio.job(1)).state is State.FAILED
+
+
+async def test_deleted_messages_do_not_stop_a_clip(ada: Someone, house: Cinema) -> None:
+    house.engine.gate.clear()
+    message = await ada.writes("/video a fox")
+    status = await ada.hears("Clip #1")
+    message.deleted = status.deleted = True
+    house.engine.gate.set()
+    clip = await ada.receives("video")
+    assert clip.reply_to is None
+
+
+async def test_chat_that_became_a_supergroup_gets_its_clip_there(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    old, new = server.world.group("club"), server.world.group("club")
+    house.engine.gate.clear()
+    await ada.writes("/video a fox", chat=old)
+    await ada.hears("Clip #1", chat=old)
+    old.migrated_to = new.id
+    house.engine.gate.set()
+    await ada.receives("video", chat=new)
+    assert (await house.studio.job(1)).reply_to.chat == str(new.id)
+
+
+async def test_wrong_secret_at_the_webhook_is_turned_away(server: TelegramServer, tmp_path: Path) -> None:
+    port = free_port()
+    hook = Webhook(address=f"http://127.0.0.1:{port}/telegram", secret="s" * 24, port=port)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            cinema(tmp_path, Options(token=server.token, api=server.url, webhook=hook))
+        )
+        await server.until(lambda: server.webhook)
+        client = await stack.enter_async_context(aiohttp.ClientSession())
+        for headers, status in (({}, 403), ({"X-Telegram-Bot-Api-Secret-Token": "s" * 24}, 400)):
+            async with client.post(hook.address, data=b"{", headers=headers) as answer:
+                assert answer.status == status
