@@ -25,11 +25,15 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Pictures in memory: uint8 RGB (frames, height, width, 3); `audio` is a joint model's own sound."""
+    """Pictures in memory: uint8 RGB (frames, height, width, 3); `audio` is a joint model's own sound.
+
+    The first `carried` of them are those that an extended clip goes on from.
+    """
 
     pixels: NDArray[np.uint8]
     fps: float
     audio: Score | None = None
+    carried: int = 0
 
     @property
     def seconds(self) -> float:

@@ -12,9 +12,12 @@ from typing import Any
 from generation import scores
 from generation.clip import Clip, Frames, Score
 from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
-from generation.finish import finish
+from generation.finish import finish, finish_again, finish_still
 from generation.hands import Hand
 from generation.media.ffmpeg import find
+from generation.media.mux import as_clip
+from generation.media.probe import read_frames
+from generation.models.common.pictures import fitted
 from generation.models.plan import Means
 from generation.models.preset import Preset
 from generation.models.resident import Residents
@@ -22,7 +25,7 @@ from generation.progress import Cancelled, OnProgress, OnStep, Progress, Stage
 from generation.request import Kind, Request
 
 SOUND_RATE = 48_000
-CLIP = "clip.mp4"
+CLIP, STILL = "clip.mp4", "clip.png"
 SILENT = "none"
 NATIVE = "native"
 
@@ -102,53 +105,95 @@ async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
         order.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FolderUnwritable(str(order.folder)) from error
-    began = asyncio.Event()
-    painting = asyncio.create_task(_paint(order, kit, on_progress, began))
-    scoring = asyncio.create_task(_score(order, kit, on_progress, began))
-    try:
-        frames, score = await asyncio.gather(painting, scoring)
-    finally:
-        painting.cancel()
-        scoring.cancel()
-        await asyncio.gather(painting, scoring, return_exceptions=True)
-    sound = score or _own_sound(order.request, frames)
+    request, target = order.request, order.folder / CLIP
+    if request.kind is Kind.SCORE:
+        return await _rescored(order, kit, on_progress, target)
+    frames, score = await _both(order, kit, on_progress)
+    if request.kind is Kind.IMAGE:
+        return await finish_still(frames, order.folder / STILL)
     with kit.encoder() as backlog:
         return await finish(
             frames,
-            sound,
-            order.folder / CLIP,
-            title=order.request.prompt,
+            score or _own_sound(request, frames),
+            target,
+            title=request.prompt,
             ffmpeg=kit.ffmpeg,
             backlog=backlog,
             on_progress=on_progress,
         )
 
 
-async def _paint(order: Order, kit: Kit, on_progress: OnProgress, began: asyncio.Event) -> Frames:
+async def _both(order: Order, kit: Kit, on_progress: OnProgress) -> tuple[Frames, Score | None]:
+    """Picture and music at once; the end of either is the end of both."""
+    length: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    painting = asyncio.create_task(_paint(order, kit, on_progress, length))
+    scoring = asyncio.create_task(_score(order.request, kit, on_progress, length))
+    try:
+        return await asyncio.gather(painting, scoring)
+    finally:
+        painting.cancel()
+        scoring.cancel()
+        await asyncio.gather(painting, scoring, return_exceptions=True)
+
+
+async def _rescored(order: Order, kit: Kit, on_progress: OnProgress, target: Path) -> Clip:
+    request = order.request
+    assert request.source is not None
+    source = Path(request.source)
+    facts = await asyncio.to_thread(as_clip, source)
+    length: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    length.set_result(facts.frames / facts.fps)
+    on_progress(Progress(Stage.SCORING, 0, 1))
+    score = await _score(request, kit, on_progress, length)
+    on_progress(Progress(Stage.ENCODING, 0, facts.frames))
+    return await finish_again(source, score, target, title=request.prompt, ffmpeg=kit.ffmpeg)
+
+
+async def _paint(order: Order, kit: Kit, on_progress: OnProgress, length: asyncio.Future[float]) -> Frames:
+    """`length` is told as soon as it is known: mostly before the first step."""
+    request = order.request
+
     def step(done: int, total: int) -> None:
         on_progress(Progress(Stage.PAINTING, done, total))
 
     def work(on_step: OnStep) -> Frames:
         try:
-            return kit.models.paint(order.preset, order.request, on_step)
+            return kit.models.paint(order.preset, request, on_step)
         except (Told, Cancelled):
             raise
         except Exception as error:
             raise PaintFailed(order.preset.name, _reason(error)) from error
 
     async with kit.painter.turn():
-        began.set()
+        if request.kind is not Kind.EXTEND:
+            length.set_result(request.seconds)
         stage = Stage.PAINTING if order.preset in kit.models else Stage.LOADING
-        on_progress(Progress(stage, 0, order.request.steps))
-        return await kit.painter.do(work, step)
+        on_progress(Progress(stage, 0, request.steps))
+        frames = await kit.painter.do(work, step)
+    if request.kind is Kind.EXTEND:
+        frames = await asyncio.to_thread(_joined, Path(request.source or ""), frames)
+        length.set_result(frames.seconds)
+    return frames
 
 
-async def _score(order: Order, kit: Kit, on_progress: OnProgress, began: asyncio.Event) -> Score | None:
-    """As long as the picture to the sample, from its facts alone, so that both are made at once."""
-    request, music = order.request, order.request.music
+def _joined(source: Path, frames: Frames) -> Frames:
+    """The clip it goes on from, and what is new of its continuation."""
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    before = read_frames(source)
+    count, height, width, _ = frames.pixels.shape
+    start = fitted(before.pixels, len(before.pixels), width, height)
+    assert count > frames.carried
+    return Frames(np.concatenate([start, frames.pixels[frames.carried :]]), before.fps)
+
+
+async def _score(
+    request: Request, kit: Kit, on_progress: OnProgress, length: asyncio.Future[float]
+) -> Score | None:
+    """As long as the picture to the sample; begun before the picture is there, where its length is known."""
+    music = request.music
     if music.genre in {SILENT, NATIVE} or request.kind is Kind.IMAGE:
         return None
-    samples = round(request.frames * SOUND_RATE / request.fps)
 
     def step(done: int, total: int) -> None:
         on_progress(Progress(Stage.SCORING, done, total))
@@ -161,7 +206,7 @@ async def _score(order: Order, kit: Kit, on_progress: OnProgress, began: asyncio
         except Exception as error:
             raise ScoreFailed(music.maker, _reason(error)) from error
 
-    await began.wait()
+    samples = round(await length * SOUND_RATE)
     async with kit.scorer.turn():
         return await kit.scorer.do(work, step)
 

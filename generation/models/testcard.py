@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from generation.clip import Frames
 from generation.models import model
 from generation.models.common.opening import opening
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ class TestCard:
             for number in range(first, end):
                 pixels[number] = np.asarray(card.frame(number))
             on_step(step + 1, request.steps)
-        return Frames(pixels, request.fps)
+        return Frames(pixels, request.fps, carried=1 if request.kind is Kind.EXTEND else 0)
 
     def close(self) -> None:
         """There is nothing to give back."""

@@ -13,6 +13,7 @@ from generation.models.common.pictures import fitted, pixels
 from generation.models.common.placing import place
 from generation.models.common.prompts import Remembering
 from generation.models.common.steps import watched
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ SHARED = frozenset({"attention", "step_cache", "step_cache_threshold", "call", "
 class Diffused(ABC):
     pipelines: ClassVar[tuple[str, ...]]
     """Classes of diffusers that a folder's index may name; the first is the one used."""
+    carried: ClassVar[int] = 1
+    """Frames that an extended clip opens with."""
     own: ClassVar[frozenset[str]] = frozenset()
     """Options that only this family takes."""
 
@@ -90,7 +93,8 @@ class Diffused(ABC):
                 raise OutOfMemory(self.preset.name) from error
             raise
         sized = fitted(made.pixels, request.frames, request.width, request.height)
-        return Frames(sized, request.fps, made.audio)
+        carried = self.carried if request.kind is Kind.EXTEND else 0
+        return Frames(sized, request.fps, made.audio, carried)
 
     def prepared(self, request: Request) -> Any:  # noqa: ARG002  (a family may choose by request)
         """The pipeline for this request."""
