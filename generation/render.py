@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +18,17 @@ from generation.media.mux import as_clip
 from generation.media.probe import read_frames
 from generation.models.common.pictures import fitted
 from generation.models.plan import Means
-from generation.models.preset import Preset
 from generation.models.resident import Residents
+from generation.order import Order
 from generation.progress import Cancelled, OnProgress, OnStep, Progress, Stage
 from generation.request import Kind, Request
+
+__all__ = ["Kit", "Order", "render"]
 
 SOUND_RATE = 48_000
 CLIP, STILL = "clip.mp4", "clip.png"
 SILENT = "none"
 NATIVE = "native"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One render as the engine is asked for it. Everything it writes goes into `folder`, by rename."""
-
-    label: str  # names the render in logs and on the wire, unique while in flight
-    request: Request
-    preset: Preset
-    folder: Path
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "label": self.label,
-            "request": self.request.to_json(),
-            "preset": self.preset.to_json(),
-            "folder": str(self.folder),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Order:
-        return cls(
-            label=data["label"],
-            request=Request.from_json(data["request"]),
-            preset=Preset.from_json(data["preset"]),
-            folder=Path(data["folder"]),
-        )
 
 
 class Kit:

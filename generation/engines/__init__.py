@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from generation.clip import Clip
+from generation.order import Order
 from generation.progress import OnProgress
-from generation.render import Order
 
 __all__ = ["Engine", "OnProgress", "Order"]
 

@@ -15,8 +15,8 @@ from generation.errors import EngineDied, GenerationError
 
 if TYPE_CHECKING:
     from generation.clip import Clip
+    from generation.order import Order
     from generation.progress import OnProgress
-    from generation.render import Order
 
 __all__ = ["ChildEngine", "Patience", "Setup"]
 

@@ -14,8 +14,8 @@ from typing import Any
 from generation.clip import Clip
 from generation.engines import session, wire
 from generation.errors import EngineDied, EngineStuck, Told
+from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
-from generation.render import Order
 
 log = logging.getLogger(__name__)
 
