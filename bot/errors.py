@@ -99,6 +99,42 @@ class TooFast(UserError):
 
 
 @dataclass(eq=False)
+class BadCode(UserError):
+    """A link code that is wrong, too old, used, or one's own."""
+
+
+@dataclass(eq=False)
+class NoSuchPerson(UserError):
+    name: str
+
+
+@dataclass(eq=False)
+class ChannelClosed(UserError):
+    """An admin keeps Matinee out of this chat."""
+
+
+@dataclass(eq=False)
+class ModelOff(UserError):
+    model: str
+
+
+@dataclass(eq=False)
+class UnknownVerb(UserError):
+    value: str
+    near: str | None
+    choices: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class BadArgument(UserError):
+    """An admin verb was given something it cannot use: `usage` shows how it is written."""
+
+    argument: str
+    value: str
+    usage: str
+
+
+@dataclass(eq=False)
 class StoreFailed(Told):
     """The database could not be read or written: the disk, not the person."""
 

@@ -89,16 +89,20 @@ def _spoken(facts: dict[str, Any], language: str) -> dict[str, Any]:
 
 def _fact(name: str, value: Any, language: str) -> Any:
     if name == "back_at":
-        return datetime.fromtimestamp(value, UTC).strftime("at %H:%M UTC on %d %B")
+        return f"at {moment(value)}"
     if name in {"free", "floor"} or (name == "limit" and isinstance(value, int) and value > 100_000):
         return size(value)
     if name in TYPED_BY_PEOPLE and isinstance(value, str):
         return f"“{quoted(value)}”" if value else value
-    if name == "state":
-        return words(f"state.{value}", language)
+    if name in {"state", "rule"}:
+        return words(f"{name}.{value}", language)
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else value
+
+
+def moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC on %d %B")
 
 
 def queued(job: Job, *, place: int, eta: float | None = None, language: str = "en") -> str:

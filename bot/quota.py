@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -43,6 +44,50 @@ class Caps:
     all: int | None = None
     burst: int | None = None
     burst_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """More for some: who has one of the roles, asks in one of the chats, or is on the list."""
+
+    name: str
+    credits: int | None = None  # None leaves what everybody has
+    unlimited: bool = False
+    weight: float = 1.0  # twice the weight is twice the turns
+    roles: frozenset[str] = frozenset()
+    chats: frozenset[str] = frozenset()  # "telegram:-100123"
+    people: frozenset[str] = frozenset()  # "discord:42"
+
+    def holds(self, key: str, roles: Iterable[str], chat: str) -> bool:
+        return key in self.people or chat in self.chats or not self.roles.isdisjoint(roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What everybody gets, and who gets more; of several tiers the first one named counts."""
+
+    base: Allowance
+    tiers: tuple[Tier, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)  # "discord:7" -> credits a window for the server
+    admins_unlimited: bool = True
+
+    def tier(self, key: str, *, roles: Iterable[str], chat: str, named: str | None) -> Tier:
+        """`named` is what an admin set for the person; it goes before all else."""
+        roles = tuple(roles)
+        for tier in self.tiers:
+            if tier.name == named:
+                return tier
+        return next((t for t in self.tiers if t.holds(key, roles, chat)), Tier(name="everyone"))
+
+    def allowance(self, tier: Tier, *, admin: bool = False, own: int | None = None) -> Allowance:
+        """`own` are the credits an admin set for the person alone."""
+        given = next((n for n in (own, tier.credits) if n is not None), self.base.credits)
+        free = self.base.unlimited or tier.unlimited or (admin and self.admins_unlimited)
+        return replace(self.base, credits=given, unlimited=free)
+
+    def pool(self, community: str) -> Allowance | None:
+        shared = self.pools.get(community)
+        return None if shared is None else replace(self.base, credits=shared, unlimited=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
-from bot.store import delivery, ledger, looks, people, queue
+from bot.store import delivery, house, ledger, looks, order, pace, people, privacy, queue
 from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
+from bot.store.house import Block, Rules, Standing
 from bot.store.ledger import Entry
+from bot.store.pace import Eta
+from bot.store.privacy import Swept
 from bot.store.queue import Enqueued
 from bot.store.rows import Superseded
 from generation.clip import Clip
 from generation.errors import Told
 
 Clock = Callable[[], float]
+T = TypeVar("T")
 
-__all__ = ["FILE", "Access", "Enqueued", "Entry", "Recovered", "Store", "Superseded"]
+__all__ = [
+    "FILE",
+    "Access",
+    "Block",
+    "Enqueued",
+    "Entry",
+    "Eta",
+    "Recovered",
+    "Rules",
+    "Standing",
+    "Store",
+    "Superseded",
+    "Swept",
+]
 
 
 class Store:
@@ -194,3 +212,72 @@ class Store:
 
     async def paused(self) -> bool:
         return bool(await self.database.read(lambda c: people.fact(c, "paused")))
+
+    # Standing and rules
+
+    async def standing(self, key: str) -> Standing:
+        """Blocked? Which tier, and which credits of their own?"""
+        return await self.look(lambda c, now: house.standing(c, key, now))
+
+    async def rules(self) -> Rules:
+        """What admins set while running."""
+        return await self.look(lambda c, _: house.rules(c))
+
+    async def strike(self, key: str, rule: str, *, wait: Callable[[int], float | None]) -> Block:
+        """A severe refusal: written down and answered with a time-out, `wait` seconds for so many of them."""
+
+        def act(c: sqlite3.Connection, now: float) -> Block:
+            seconds = wait(house.strike(c, key, rule, now))
+            until = None if seconds is None else now + seconds
+            house.block(c, key, until=until, reason="rules", now=now)
+            return Block(until=until, reason="rules")
+
+        return await self.act(act)
+
+    async def complain(self, kind: str, *, person: str, job: int | None, words: str = "") -> bool:
+        """A "report" of a clip or an "appeal" against a refusal; False if it was made before."""
+        return await self.act(
+            lambda c, now: house.complain(c, kind, person=person, job=job, words=words[:1000], now=now)
+        )
+
+    async def take_announcements(self) -> list[str]:
+        """What admins want said everywhere and was not yet; each is handed out once."""
+        return await self.act(house.take_announcements)
+
+    async def hold_clip(self, job: int, error: Told) -> Job:
+        """A RENDERED clip set aside for a person to look at before it is sent."""
+        return await self.act(lambda c, _: order.hold_clip(c, job, error))
+
+    async def eta(self, job: int, *, slots: int = 1) -> Eta | None:
+        """When it is likely done, as a range in seconds from now; None while nothing like it was measured."""
+        return await self.look(lambda c, now: pace.eta(c, job, slots=slots, now=now))
+
+    # Privacy
+
+    async def link_code(self, key: str) -> str:
+        return await self.act(lambda c, now: privacy.link_code(c, key, now))
+
+    async def link(self, key: str, code: str) -> str:
+        """One account for two platforms from now on; returns the other key. Raises BadCode."""
+        return await self.act(lambda c, now: privacy.link(c, key, code, now))
+
+    async def linked(self, key: str) -> list[str]:
+        return await self.look(lambda c, _: privacy.linked(c, key))
+
+    async def export(self, key: str) -> dict[str, Any]:
+        return await self.look(lambda c, _: privacy.export(c, key))
+
+    async def forget(self, key: str) -> Swept:
+        """Delete a person's data; the caller deletes the files."""
+        return await self.act(lambda c, now: privacy.forget(c, key, now))
+
+    async def sweep(self, *, before: float) -> Swept:
+        """Blank what finished before that time; the caller deletes the files."""
+        return await self.act(lambda c, now: privacy.sweep(c, before=before, now=now))
+
+    async def act(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        """Any composition of the rooms' functions, in one transaction."""
+        return await self.database.write(lambda c: work(c, self._clock()))
+
+    async def look(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
+        return await self.database.read(lambda c: work(c, self._clock()))

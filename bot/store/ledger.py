@@ -107,6 +107,23 @@ def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now:
     _add(c, account, "grant", "granted", credits_, at=now, note=note)
 
 
+def reset(c: sqlite3.Connection, purse: Purse, *, note: str, now: float) -> int:
+    """Forgive what this window took: as much as was used is put back into it."""
+    used = balance(c, purse, now).used
+    if used:
+        _add(c, purse.account, "grant", "window", used, at=now, note=note)
+    return used
+
+
+def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> None:
+    """What was granted to one account belongs to another from now on."""
+    free = Purse(source, Allowance(credits=0))
+    granted = balance(c, free, now).granted
+    if granted:
+        _add(c, source, "move", "granted", -granted, at=now)
+        _add(c, target, "move", "granted", granted, at=now)
+
+
 def entries(c: sqlite3.Connection, account: int, limit: int) -> list[Entry]:
     rows = c.execute(
         "SELECT at, kind, purse, credits, job, note FROM ledger WHERE account = ? ORDER BY id DESC LIMIT ?",

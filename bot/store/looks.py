@@ -6,8 +6,7 @@ import sqlite3
 
 from bot.job import Job, State
 from bot.store import people
-from bot.store.queue import row_of
-from bot.store.rows import job_from_row
+from bot.store.rows import job_from_row, row_of
 
 AHEAD = """
 SELECT count(*) FROM job

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import sqlite3
 from dataclasses import dataclass
@@ -33,13 +35,30 @@ def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -
     found = find(c, key)
     if found:
         return found
-    account = c.execute("INSERT INTO account DEFAULT VALUES").lastrowid
+    account = _returning(c, key) or c.execute("INSERT INTO account DEFAULT VALUES").lastrowid
     assert account is not None
     c.execute(
         "INSERT INTO person (key, account, name, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
         (key, account, name, now, now),
     )
-    return Account(account, 0.0)
+    made = find(c, key)
+    assert made is not None
+    return made
+
+
+def _returning(c: sqlite3.Connection, key: str) -> int | None:
+    """The account of somebody who was forgotten lately: what was spent is still spent."""
+    pepper = fact(c, "pepper")
+    if pepper is None:
+        return None
+    sql = "DELETE FROM forgotten WHERE token = ? RETURNING account"
+    row = only(c.execute(sql, (forgotten_token(pepper, key),)).fetchall())
+    return row["account"] if row else None
+
+
+def forgotten_token(pepper: str, key: str) -> str:
+    """Says whether a person is the one who was forgotten, and nothing else about them."""
+    return hmac.new(bytes.fromhex(pepper), key.encode(), hashlib.sha256).hexdigest()
 
 
 def settings(c: sqlite3.Connection, key: str) -> dict[str, Any]:

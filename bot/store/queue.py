@@ -8,15 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.errors import NoSuchJob, QueueFull, TooFast, TooLate
+from bot.errors import QueueFull, TooFast, TooLate
 from bot.job import Draft, Job, State
 from bot.quota import Allowance, Caps
-from bot.store import ledger, people
-from bot.store.rows import Superseded, as_json, draft_to_row, job_from_row, only
+from bot.store import ledger, pace, people
+from bot.store.rows import Superseded, as_json, draft_to_row, job_from_row, only, row_of
 from generation.clip import Clip
 from generation.errors import Told
 
 MOST_PASSES = 2
+AHEAD = 1e10
+"""Among equals, who has had less than a fair share goes before all who have a backlog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ INSERT = """
 INSERT INTO job (state, account, person, community, model, request, requester, reply_to, cost, weight,
                  tag, turn, created_at, parent, update_id)
 VALUES ('queued', :account, :person, :community, :model, :request, :requester, :reply_to, :cost, :weight,
-        :tag, :now, :now, :parent, :update_id)
+        :tag, (SELECT coalesce(max(id), 0) + 1 FROM job) - :ahead, :now, :parent, :update_id)
 """
 
 
@@ -49,7 +51,8 @@ def enqueue(
     _check_caps(c, account.id, values["community"], caps, now)
     virtual = c.execute("SELECT now FROM virtual_time").fetchone()[0]
     tag = max(virtual, account.finish)
-    row = c.execute(INSERT, values | {"account": account.id, "tag": tag, "now": now})
+    ahead = 0.0 if account.finish > virtual else AHEAD
+    row = c.execute(INSERT, values | {"account": account.id, "tag": tag, "ahead": ahead, "now": now})
     assert row.lastrowid is not None
     purses = [ledger.Purse(account.id, allowance)]
     if pool and values["community"]:
@@ -192,6 +195,7 @@ def painted(c: sqlite3.Connection, job: int, epoch: int) -> Job:
 def rendered(c: sqlite3.Connection, job: int, epoch: int, clip: Clip, *, now: float) -> Job:
     done = change(c, RENDERED, job=job, epoch=epoch, clip=as_json(clip), now=now)
     ledger.settle(c, job, now)
+    pace.measured(c, done, seconds=now - (done.started_at or now))
     return done
 
 
@@ -250,10 +254,3 @@ def change(c: sqlite3.Connection, sql: str, *, job: int, **values: Any) -> Job:
         found = only(c.execute("SELECT state FROM job WHERE id = ?", (job,)).fetchall())
         raise Superseded(job, State(found["state"]) if found else None)
     return job_from_row(row)
-
-
-def row_of(c: sqlite3.Connection, number: int) -> sqlite3.Row:
-    row = only(c.execute("SELECT * FROM job WHERE id = ?", (number,)).fetchall())
-    if row is None:
-        raise NoSuchJob(number)
-    return row

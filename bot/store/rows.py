@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bot.errors import NoSuchJob
 from bot.job import Draft, Job, ReplyTo, State, requester_from_json
 from generation.clip import Clip
 from generation.request import Request
@@ -81,3 +82,10 @@ as_json = json.JSONEncoder(default=_shallow).encode
 
 def only(rows: list[sqlite3.Row]) -> sqlite3.Row | None:
     return rows[0] if rows else None
+
+
+def row_of(c: sqlite3.Connection, number: int) -> sqlite3.Row:
+    row = only(c.execute("SELECT * FROM job WHERE id = ?", (number,)).fetchall())
+    if row is None:
+        raise NoSuchJob(number)
+    return row

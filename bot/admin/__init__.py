@@ -1,0 +1,94 @@
+"""The one door for admin verbs: the same words in any chat and terminal, each act with its audit row."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bot import messages
+from bot.admin.desk import Answer, Desk, Param, Verb
+from bot.admin.verbs import VERBS
+from bot.errors import BadArgument, NotAllowed, UnknownVerb
+from bot.job import Requester
+from bot.quota import Plan
+from bot.store import Store, house
+from generation.request import near
+
+__all__ = ["VERBS", "Admin", "Answer", "Verb"]
+
+
+class Admin:
+    """The one door for admin verbs, whatever chat or terminal they come from."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        plan: Plan,
+        models: Sequence[str],
+        on_cancel: Callable[[int], None] = lambda _: None,
+        on_work: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._models = tuple(models)
+        self._on_cancel = on_cancel
+        self._on_work = on_work
+
+    async def perform(self, line: str, admin: Requester) -> Answer:
+        """Do what the line says, in one transaction with its audit row; raises a UserError if it cannot."""
+        verb, given = parse(line)
+        if not admin.admin:
+            raise NotAllowed(verb.name)
+
+        def act(c: sqlite3.Connection, now: float) -> Answer:
+            desk = Desk(c, now, admin, self._plan, self._models)
+            values = _arguments(verb, given, desk)
+            answer = verb.act(desk, *values)
+            if not verb.looks:
+                names = [param.name for param in verb.params]
+                details = dict(zip(names, values, strict=False))
+                house.write_down(c, admin=admin.key, verb=verb.name, details=details, now=now)
+            return answer
+
+        answer = await (self._store.look(act) if verb.looks else self._store.act(act))
+        for job in answer.cancelled:
+            self._on_cancel(job)
+        self._on_work()
+        return answer
+
+
+def parse(line: str) -> tuple[Verb, list[str]]:
+    try:
+        given = shlex.split(line.removeprefix("/").removeprefix("admin "))
+    except ValueError:  # a quote without its pair
+        given = line.split()
+    for length in (2, 1):
+        verb = VERBS.get(" ".join(given[:length]).lower())
+        if verb:
+            return verb, given[length:]
+    asked = messages.quoted(" ".join(given[:2]))
+    raise UnknownVerb(asked, near(asked, tuple(VERBS)), tuple(VERBS))
+
+
+def _arguments(verb: Verb, given: Sequence[str], desk: Desk) -> list[Any]:
+    values: list[Any] = []
+    left = list(given)
+    for param in verb.params:
+        text = " ".join(left) if param.rest else left[0] if left else ""
+        left = [] if param.rest else left[1:]
+        if not text and param.optional:
+            break
+        values.append(_read(verb, param, text, desk))
+    if left:
+        raise BadArgument("more", messages.quoted(" ".join(left)), verb.usage)
+    return values
+
+
+def _read(verb: Verb, param: Param, text: str, desk: Desk) -> Any:
+    try:
+        return param.read(text, desk)
+    except (ValueError, KeyError, OverflowError):
+        raise BadArgument(param.name, messages.quoted(text), verb.usage) from None

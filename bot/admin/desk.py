@@ -1,0 +1,151 @@
+"""What an admin verb is made of: what it may touch, what it is given, what it answers."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot import messages
+from bot.errors import NoSuchPerson
+from bot.job import Requester
+from bot.quota import Plan
+from bot.store import people
+from generation.errors import UnknownChoice
+from generation.request import near
+
+MOST_CREDITS = 1_000_000
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+SPANS = {"today": 86_400.0, "week": 7 * 86_400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of it: `key` names the sentence, `lines` are sentences below it."""
+
+    key: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    lines: tuple[Answer, ...] = ()
+    cancelled: tuple[int, ...] = ()  # jobs whose engine must be told
+
+    def said(self, language: str = "en") -> str:
+        own = messages.words(f"admin.{self.key}", language, **self.facts)
+        return "\n".join([own, *(line.said(language) for line in self.lines)])
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything a verb may touch, within one transaction."""
+
+    c: sqlite3.Connection
+    now: float
+    admin: Requester
+    plan: Plan
+    models: tuple[str, ...]
+
+    def account(self, key: str) -> int:
+        found = people.find(self.c, key)
+        if found is None:
+            raise NoSuchPerson(key)
+        return found.id
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    name: str
+    read: Callable[[str, Desk], Any]
+    optional: bool = False
+    rest: bool = False  # takes all words that are left
+
+    @property
+    def shown(self) -> str:
+        return f"[{self.name}]" if self.optional else f"<{self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    name: str
+    act: Callable[..., Answer]
+    params: tuple[Param, ...] = ()
+    looks: bool = False  # changes nothing, so it leaves no audit row
+
+    @property
+    def usage(self) -> str:
+        return " ".join([self.name, *(param.shown for param in self.params)])
+
+
+def a_person(text: str, desk: Desk) -> str:
+    """A key like discord:42, a mention, or the bare id on the admin's own platform."""
+    bare = text.strip("<@!>")
+    key = bare if ":" in bare else f"{desk.admin.platform}:{bare}"
+    if not re.fullmatch(r"(pool:)?[a-z]+:[\w.\-]{1,64}", key):
+        raise ValueError
+    return key
+
+
+def a_count(text: str, _: Desk) -> int:
+    number = int(text)
+    if not 0 <= number <= MOST_CREDITS:
+        raise ValueError
+    return number
+
+
+def some_credits(text: str, desk: Desk) -> int:
+    return a_count(text, desk) or _refuse()
+
+
+def _refuse() -> int:
+    raise ValueError
+
+
+def a_job(text: str, _: Desk) -> int:
+    number = int(text.removeprefix("#"))
+    if not 0 < number < 2**53:
+        raise ValueError
+    return number
+
+
+def a_place(text: str, desk: Desk) -> int:
+    named = {"front": 0, "first": 0, "end": MOST_CREDITS, "last": MOST_CREDITS}
+    return named[text] if text in named else a_count(text, desk)
+
+
+def a_span(text: str, _: Desk) -> float | None:
+    """A length like 30m, 2h or 7d; forever is None."""
+    if text in {"forever", "0"}:
+        return None
+    seconds = int(text[:-1]) * UNITS[text[-1:]]
+    if not 0 < seconds <= 3650 * 86_400:
+        raise ValueError
+    return float(seconds)
+
+
+def a_model(text: str, desk: Desk) -> str:
+    if text not in desk.models:
+        raise UnknownChoice("model", text, near(text, desk.models), desk.models)
+    return text
+
+
+def a_tier(text: str, desk: Desk) -> str | None:
+    names = tuple(tier.name for tier in desk.plan.tiers)
+    if text in {"none", "everyone"}:
+        return None
+    if text not in names:
+        raise UnknownChoice("tier", text, near(text, names), names)
+    return text
+
+
+def a_channel(text: str, desk: Desk) -> str:
+    return a_person(text.strip("<#>"), desk)
+
+
+def a_day(text: str, _: Desk) -> str:
+    return text if text in SPANS else str(_refuse())
+
+
+def words(text: str, _: Desk) -> str:
+    if not text:
+        _refuse()
+    return messages.quoted(text, 500)

@@ -1,0 +1,133 @@
+"""A person's data: linked, shown whole, deleted, and cleaned away in time, while every sum stays true."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bot.errors import BadCode
+from bot.store import ledger, people
+from bot.store.rows import only
+
+CODE_SECONDS = 600.0
+CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another
+REMEMBER_SECONDS = 32 * 86_400.0
+FINISHED = "('delivered', 'uncertain', 'failed', 'cancelled')"
+NOBODY = "gone:0"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What no longer belongs to anybody: how many jobs, and the clip files to delete."""
+
+    jobs: int = 0
+    files: tuple[str, ...] = field(default_factory=tuple)
+
+
+def link_code(c: sqlite3.Connection, key: str, now: float) -> str:
+    """A code to be said on the other platform within ten minutes."""
+    people.account_of(c, key, now=now)
+    c.execute("DELETE FROM link_code WHERE person = ? OR until < ?", (key, now))
+    code = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
+    c.execute("INSERT INTO link_code (code, person, until) VALUES (?, ?, ?)", (code, key, now + CODE_SECONDS))
+    return code
+
+
+def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
+    """Join the account of whoever made the code, grants and all; returns that person's key."""
+    sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING person"
+    row = only(c.execute(sql, (code.strip().upper(), now, key)).fetchall())
+    if row is None:
+        raise BadCode
+    ours, theirs = people.account_of(c, key, now=now), people.account_of(c, row["person"], now=now)
+    if ours.id != theirs.id:
+        ledger.move_grants(c, ours.id, theirs.id, now)
+        c.execute("UPDATE person SET account = ? WHERE key = ?", (theirs.id, key))
+        c.execute("UPDATE job SET account = ? WHERE person = ?", (theirs.id, key))
+    return str(row["person"])
+
+
+def linked(c: sqlite3.Connection, key: str) -> list[str]:
+    sql = "SELECT key FROM person WHERE account = (SELECT account FROM person WHERE key = ?) ORDER BY key"
+    return [row["key"] for row in c.execute(sql, (key,))]
+
+
+def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
+    """All that is kept about this person, as data."""
+    person = only(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
+    columns = "id, state, request, requester, reply_to, cost, created_at, finished_at, clip, error, parent"
+    jobs = c.execute(f"SELECT {columns} FROM job WHERE person = ? ORDER BY id", (key,))  # noqa: S608  (names above)
+    found = people.find(c, key)
+    entries = ledger.entries(c, found.id, -1) if found else []
+    return {
+        "person": dict(person) if person else None,
+        "linked": linked(c, key),
+        "jobs": [_readable(row) for row in jobs],
+        "credits": [asdict(entry) for entry in entries],
+        "blocks": [dict(row) for row in c.execute("SELECT * FROM block WHERE person = ?", (key,))],
+        "reports": [dict(row) for row in c.execute("SELECT * FROM report WHERE person = ?", (key,))],
+    }
+
+
+def _readable(row: sqlite3.Row) -> dict[str, Any]:
+    facts = dict(row)
+    for name in ("request", "requester", "reply_to", "clip", "error"):
+        facts[name] = json.loads(facts[name]) if facts[name] else None
+    (facts["reply_to"] or {}).pop("token", None)
+    return facts
+
+
+def forget(c: sqlite3.Connection, key: str, now: float) -> Swept:
+    """Delete what is known of a person. The account stays, nameless; who comes back soon gets it again,
+    so that deleting one's data fills no purse. Jobs still in the works end as they would have.
+    """
+    account = people.find(c, key)
+    swept = _blank(c, f"person = ? AND state IN {FINISHED}", (key,))
+    c.execute("DELETE FROM report WHERE person = ?", (key,))
+    c.execute("DELETE FROM link_code WHERE person = ?", (key,))
+    if account:
+        c.execute(
+            "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
+            (_token(c, key), account.id, now + REMEMBER_SECONDS),
+        )
+        c.execute("DELETE FROM person WHERE key = ?", (key,))
+    return swept
+
+
+def _token(c: sqlite3.Connection, key: str) -> str:
+    pepper = people.fact(c, "pepper")
+    if pepper is None:
+        pepper = secrets.token_hex(32)
+        people.change_fact(c, "pepper", pepper)
+    return people.forgotten_token(pepper, key)
+
+
+def sweep(c: sqlite3.Connection, *, before: float, now: float) -> Swept:
+    """Retention: prompts and clips of finished jobs from before that time, and what has run out by itself."""
+    for table in ("link_code", "forgotten"):
+        c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (two names of ours)
+    c.execute("DELETE FROM strike WHERE at < ?", (before,))
+    return _blank(c, f"finished_at < ? AND person <> '{NOBODY}' AND state IN {FINISHED}", (before,))
+
+
+def _blank(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Swept:
+    """Empty the rows of all that says who or what; the counts and costs stay for the sums."""
+    rows = c.execute(f"SELECT id, clip FROM job WHERE {where}", values).fetchall()  # noqa: S608  (`where` is ours)
+    files = [
+        path
+        for row in rows
+        if row["clip"]
+        for name, path in json.loads(row["clip"]).items()
+        if name in {"path", "poster", "sheet"} and path
+    ]
+    c.executemany(
+        "UPDATE job SET person = ?, community = '', clip = NULL, message = '', update_id = NULL,"
+        " request = json_set(json_remove(request, '$.image', '$.source'), '$.prompt', '', '$.negative', ''),"
+        " requester = json_object('platform', 'gone', 'user', '0'),"
+        " reply_to = json_object('platform', 'gone', 'chat', '') WHERE id = ?",
+        [(NOBODY, row["id"]) for row in rows],
+    )
+    return Swept(len(rows), tuple(files))

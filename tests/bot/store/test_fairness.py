@@ -1,0 +1,93 @@
+"""A flood is the flooder's trouble, not everybody's."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.errors import QueueFull, QuotaSpent
+from bot.quota import Allowance, Caps
+from bot.store import queue
+from bot.store.migrate import migrate, steps
+from tests.bot.store.conftest import CLIP, a_draft
+
+CLIP_SECONDS = 60.0
+ENGINES = 1
+DAY = 86_400.0
+LOAD = 0.6  # a quiet day is no empty one: the engines are busy three fifths of the time
+CAPS = Caps(person=5, all=500)
+TEN_A_DAY = Allowance(credits=10)
+
+
+def arrivals() -> list[tuple[float, str]]:
+    """People who ask now and then, the same every day."""
+    dice = random.Random(11)
+    now, asked = 0.0, []
+    while (now := now + dice.expovariate(LOAD * ENGINES / CLIP_SECONDS)) < DAY:
+        asked.append((now, f"quiet{dice.randrange(300)}"))
+    return asked
+
+
+def floods(*, people: int, submits: int) -> list[tuple[float, str]]:
+    return [(DAY * n / submits, f"flood{person}") for n in range(submits) for person in range(people)]
+
+
+def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
+    """Serve a day on a virtual clock; how long the quiet people wait for their clip on average."""
+    busy: list[float] = []  # when each engine at work is free again
+    waits = []
+    for now, who in asked:
+        waits += _serve(c, busy, until=now)
+        c.execute("SAVEPOINT one")
+        try:
+            queue.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, now=now)
+        except (QueueFull, QuotaSpent):
+            assert who.startswith("flood")
+            c.execute("ROLLBACK TO one")
+        c.execute("RELEASE one")
+    waits += _serve(c, busy, until=float("inf"))
+    mine = [wait for who, wait in waits if who.startswith("quiet")]
+    assert len(mine) == sum(who.startswith("quiet") for _, who in asked)
+    return sum(mine) / len(mine)
+
+
+def _serve(c: sqlite3.Connection, busy: list[float], *, until: float) -> list[tuple[str, float]]:
+    served: list[tuple[str, float]] = []
+    while True:
+        free_at = busy[0] if len(busy) == ENGINES else 0.0
+        if free_at > until:
+            return served
+        head = c.execute("SELECT min(created_at) AS created_at FROM job WHERE state = 'queued'").fetchone()
+        if head["created_at"] is None:
+            return served
+        if len(busy) == ENGINES:
+            heapq.heappop(busy)
+        start = max(free_at, head["created_at"])
+        job = queue.claim(c, until=0, prefer_model=None, now=start)
+        assert job is not None
+        heapq.heappush(busy, start + CLIP_SECONDS)
+        queue.rendered(c, job.id, job.epoch, CLIP, now=start + CLIP_SECONDS)
+        served.append((job.requester.user, start + CLIP_SECONDS - job.created_at))
+
+
+@pytest.fixture
+def c(tmp_path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    (tmp_path / "empty").touch()
+    migrate(connection, tmp_path / "empty", steps())
+    return connection
+
+
+def test_ten_people_who_ask_a_thousand_times_each_hardly_touch_the_others_wait(c: sqlite3.Connection) -> None:
+    with closing(c):
+        calm = arrivals()
+        quiet_day = mean_wait(c, calm)
+        flooded = sorted([*calm, *floods(people=10, submits=1000)])
+        flood_day = mean_wait(c, [(DAY + now, who) for now, who in flooded])
+    assert quiet_day < flood_day <= 1.2 * quiet_day
