@@ -6,6 +6,7 @@ import asyncio
 import errno
 import signal
 import time
+import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from bot.delivery import Delivery, Frontend
 from bot.errors import ConfigBroken, DataFolderUnusable, NothingToServe
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps
-from bot.settings import DiscordSettings, Settings, TelegramSettings
+from bot.settings import DiscordSettings, Settings, TelegramSettings, config_folder
 from bot.store import FILE, Access, Store
 from bot.studio import House, Studio
 from bot.worker import Worker
@@ -88,6 +89,13 @@ def read_tables(settings: Settings) -> Tables:
     return Tables(presets, genres)
 
 
+def read_policy() -> Policy:
+    """The shipped rules; the one that protects the young holds whatever else is set."""
+    folder = config_folder() / "rules"
+    texts = {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in ("rules", "words")}
+    return Policy.read(rules=tomllib.loads(texts["rules"]), words=tomllib.loads(texts["words"]))
+
+
 def house(settings: Settings) -> House:
     quota = settings.quota
     return House(
@@ -132,7 +140,11 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
         await store.recover(DEDUPLICATING)
         engine = _engine(settings)
         studio = Studio(
-            store=store, house=house(settings), presets=tables.presets, genres=tables.genres, policy=Policy()
+            store=store,
+            house=house(settings),
+            presets=tables.presets,
+            genres=tables.genres,
+            policy=read_policy(),
         )
         chats = frontends(studio)
         delivery = Delivery(store=store, frontends=chats, fit=partial(fit, ffmpeg=program))

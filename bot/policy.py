@@ -90,9 +90,9 @@ def _age_pattern(years: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
 class Policy:
     """Every wish passes here before it costs anything; a refusal names its rule, and no words of it."""
 
-    def __init__(self, rules: Sequence[Rule], lexicon: Lexicon) -> None:
+    def __init__(self, rules: Sequence[Rule] = (), lexicon: Lexicon | None = None) -> None:
         self._rules = rules
-        self._lexicon = lexicon
+        self._lexicon = lexicon or Lexicon({})
 
     @classmethod
     def read(

@@ -117,7 +117,7 @@ def set_credits(c: sqlite3.Connection, key: str, credits_: int | None) -> None:
     c.execute("UPDATE person SET credits = ? WHERE key = ?", (credits_, key))
 
 
-def complain(  # noqa: PLR0913  (a row has columns)
+def complain(
     c: sqlite3.Connection, kind: str, *, person: str, job: int | None, words: str, now: float
 ) -> bool:
     """A report or an appeal for the admins; False if this person said so before."""
