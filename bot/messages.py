@@ -94,8 +94,8 @@ def _fact(name: str, value: Any, language: str) -> Any:
         return size(value)
     if name in TYPED_BY_PEOPLE and isinstance(value, str):
         return f"“{quoted(value)}”" if value else value
-    if name in {"state", "rule"}:
-        return words(f"{name}.{value}", language)
+    if name in {"state", "rule"}:  # an operator may have named a rule
+        return _catalogue(language).get(f"{name}.{value}", value)
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else value
