@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import re
 import signal
 import time
 import tomllib
@@ -137,7 +138,7 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
     prepare_data_folder(data)
     store = await Store.open(data)
     try:
-        await store.recover(DEDUPLICATING)
+        found = await store.recover(DEDUPLICATING)
         engine = _engine(settings)
         studio = Studio(
             store=store,
@@ -156,6 +157,8 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             delivery=delivery,
         )
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        for number in found.uncertain:
+            delivery.ended(await store.job(number))
         try:
             await engine.open()
             yield App(studio, store, worker, delivery, chats)
@@ -210,8 +213,37 @@ async def run(settings: Settings) -> None:
 
 
 def _chats(settings: Settings, studio: Studio) -> dict[str, Frontend]:
-    del settings, studio
-    return {}
+    chats: dict[str, Frontend] = {}
+    missing = left_out(settings)
+    if missing["telegram"] is None:
+        chats["telegram"] = _telegram(settings.telegram, studio)
+    return chats
+
+
+def _telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:
+    from bot.frontends.telegram.doors import Webhook  # noqa: PLC0415  (loaded only where it is served)
+    from bot.frontends.telegram.frontend import Options, Telegram  # noqa: PLC0415
+
+    hook = None
+    if chosen.webhook:
+        secret = chosen.webhook_secret.reveal()
+        if not re.fullmatch(r"[A-Za-z0-9_-]{24,256}", secret):
+            problem = "should be 24 to 256 letters, digits, _ or -; try: openssl rand -hex 24"
+            raise ConfigBroken("[telegram] webhook_secret", problem)
+        hook = Webhook(
+            address=chosen.webhook, secret=secret, host=chosen.webhook_host, port=chosen.webhook_port
+        )
+    numbers = [part.strip() for part in chosen.admins.split(",") if part.strip()]
+    if not all(number.isdecimal() for number in numbers):
+        raise ConfigBroken("[telegram] admins", "should be people's numbers, with commas between")
+    options = Options(
+        token=chosen.token.reveal(),
+        admins=frozenset(map(int, numbers)),
+        api=chosen.api,
+        local=chosen.local,
+        webhook=hook,
+    )
+    return Telegram(studio, options)
 
 
 def untouched(allowance: Allowance) -> Balance:

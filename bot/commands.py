@@ -32,6 +32,7 @@ def run_command(args: Namespace) -> int:
     try:
         settings = load(file=args.config, flags=_flags(args))
         secrets = [settings.discord.token.reveal(), settings.telegram.token.reveal()]
+        secrets.append(settings.telegram.webhook_secret.reveal())
         quiet = args.command != "run"
         level = "error" if quiet and settings.log.level == "info" else settings.log.level
         logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)

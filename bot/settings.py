@@ -88,6 +88,13 @@ class DiscordSettings:
 class TelegramSettings:
     enabled: bool
     token: Secret
+    admins: str
+    api: str
+    local: bool
+    webhook: str
+    webhook_secret: Secret
+    webhook_host: str
+    webhook_port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +23,14 @@ TOKEN = "7000001:AAloopback-token-for-tests-only-00000"  # noqa: S105  (opens no
 CONFLICT = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
 
 
+Witness = Callable[[Call, bool], Awaitable[None]]
+"""Sees every call, once as it comes in and once when it has been done but not yet answered."""
+
+
+async def _nobody(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+    """Looks away."""
+
+
 class TelegramServer:
     """`async with TelegramServer() as server:` then `.base_url(server.url + "/bot")`."""
 
@@ -36,7 +44,9 @@ class TelegramServer:
         self.webhook: dict[str, Any] = {}
         self.url = ""
         self.polls = 0
+        self.distance = 0.0  # seconds that every call takes, as over a real network
         self.delivered_by_webhook = 0
+        self.witness: Witness = _nobody
         self._moved = asyncio.Condition()
         self._closing = asyncio.Event()
         self._last_update = 1000
@@ -108,7 +118,10 @@ class TelegramServer:
         if call.method == "getUpdates":
             return await self._get_updates(call)
         self.calls.append(call)
+        if self.distance:
+            await asyncio.sleep(self.distance)
         self.breaches += check_call(call.method, call.parameters, set(call.files))
+        await self.witness(call, False)
         fault = self.script.next(call.method)
         if fault is None:
             return await self._do(call)
@@ -125,6 +138,7 @@ class TelegramServer:
         finally:
             await self._notify()
         self.breaches += check_answer(call.method, result)
+        await self.witness(call, True)
         return web.json_response({"ok": True, "result": result})
 
     async def _get_updates(self, call: Call) -> web.Response:

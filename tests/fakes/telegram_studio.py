@@ -146,9 +146,9 @@ async def cinema(
     studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
     tasks = [asyncio.create_task(part.run()) for part in (worker, delivery, telegram)]
     try:
-        await telegram.ready.wait()
         for job in recovered.uncertain:
             delivery.ended(await store.job(job))
+        await telegram.ready.wait()
         yield Cinema(studio, store, engine, telegram)
     finally:
         for task in tasks:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -33,7 +34,11 @@ class Webhook:
     secret: str
     host: str = "127.0.0.1"
     port: int = 8443
-    path: str = "/telegram"
+
+    @property
+    def path(self) -> str:
+        """As in the address: a proxy in front of us passes it on unchanged."""
+        return urlsplit(self.address).path or "/"
 
 
 async def poll(bot: Bot, handle: Handler) -> None:

@@ -28,6 +28,8 @@ from generation.progress import Progress
 MARGIN = 0.97
 LIMIT, LOCAL_LIMIT = int(50e6 * MARGIN), int(2000e6 * MARGIN)
 TELEGRAM = "https://api.telegram.org"
+CONNECTING = 60.0
+"""Seconds that the last word about a job waits for the connection, right after a start."""
 COMMAND = re.compile(r"/([a-zA-Z0-9_]{1,32})(?:@([a-zA-Z0-9_]+))?(?:\s+|$)")
 
 log = structlog.get_logger(__name__)
@@ -79,8 +81,12 @@ class Telegram:
             await self.bot.shutdown()
 
     async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        if not self.ready.is_set():
+        if progress is not None and not self.ready.is_set():
             return
+        try:
+            await asyncio.wait_for(self.ready.wait(), CONNECTING)
+        except TimeoutError:
+            raise Unreachable("not connected") from None
         job = self.desk.with_status(job)
         if progress is not None:
             await self.voice.glance(job, text, progress, for_status(job))

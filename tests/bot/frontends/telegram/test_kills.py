@@ -1,0 +1,96 @@
+"""Killed between any two steps, the studio shows every clip once, or marks the one it cannot know about."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.job import State
+from bot.store import Access, Store
+from tests.fakes.telegram_methods import Call
+from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_server import TelegramServer
+
+
+@asynccontextmanager
+async def studio(folder: Path, server: TelegramServer) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.fakes.telegram_child",
+        str(folder),
+        server.url,
+        server.token,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def kill_at_line(process: asyncio.subprocess.Process, line: str) -> None:
+    assert process.stdout is not None
+    async for said in process.stdout:
+        if said.decode().strip() == line:
+            process.kill()
+            break
+    await process.wait()
+
+
+async def kill_at_call(
+    process: asyncio.subprocess.Process, server: TelegramServer, methods: set[str], *, done: bool
+) -> None:
+    async def witness(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+        if call.method in methods and is_done is done and process.returncode is None:
+            process.kill()
+            await process.wait()
+
+    server.witness = witness
+    await process.wait()
+
+
+POINTS = ["queued", "rendering", "rendered", "delivered"]
+CALLS = {"answer": {"sendMessage"}, "clip": {"editMessageMedia", "sendVideo"}}
+
+
+@pytest.mark.parametrize("point", [*POINTS, "answer comes", "answer is there", "clip comes", "clip is there"])
+async def test_no_clip_twice_and_no_doubtful_one_unmarked(
+    server: TelegramServer, ada: Someone, tmp_path: Path, point: str
+) -> None:
+    async with studio(tmp_path, server) as first:
+        await ada.writes("/video a fox")
+        if point in POINTS:
+            await kill_at_line(first, point)
+        else:
+            what, _, how = point.partition(" ")
+            await kill_at_call(first, server, CALLS[what], done=how == "is there")
+    async with studio(tmp_path, server):
+        await server.until(lambda: settled(ada), within=60)
+        await ada.writes("/quota")
+        await ada.hears("of 1000")
+    store = await Store.open(tmp_path, Access.READER)
+    jobs = await store.history(f"telegram:{ada.id}")
+    await store.close()
+    clips = [server.world.files[message.file_id] for message in ada.heard() if message.kind == "video"]
+    assert len(jobs) == 1
+    assert len(clips) <= 1
+    if jobs[0].state is State.UNCERTAIN:
+        assert any(b["callback_data"] == "again:1" for message in ada.heard() for b in message.buttons)
+    else:
+        assert clips == [b"job 1"]
+
+
+def settled(ada: Someone) -> bool:
+    """A clip was shown, or a person is asked whether it was."""
+    told = ada.heard()
+    return any(m.kind == "video" or any("again" in b["callback_data"] for b in m.buttons) for m in told)
