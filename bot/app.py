@@ -28,7 +28,8 @@ from generation.engines.child import ChildEngine, Patience, Setup
 from generation.errors import PresetBroken
 from generation.media.ffmpeg import find
 from generation.media.fit import fit
-from generation.models.preset import Preset, read_presets
+from generation.models import check as check_preset
+from generation.models.preset import Preset, allowed, read_presets
 from generation.request import near
 from generation.scores.genre import Genre, GenreBroken, read_genres
 
@@ -78,8 +79,16 @@ class App:
 def read_tables(settings: Settings) -> Tables:
     try:
         presets = read_presets(settings.tables.get("models", {}))
+        for preset in presets.values():
+            check_preset(preset)
     except PresetBroken as error:
         raise ConfigBroken(f"[models] {error.place}", error.problem, error.near) from None
+    studio = settings.studio
+    presets = {
+        name: preset
+        for name, preset in presets.items()
+        if allowed(preset, commercial=studio.commercial, territory=studio.territory)
+    }
     if settings.studio.model not in presets:
         wanted = settings.studio.model
         raise ConfigBroken("[studio] model", f"there is no model {wanted}", near(wanted, tuple(presets)))
@@ -187,6 +196,13 @@ def _engine(settings: Settings) -> ChildEngine:
     setup = Setup(
         ffmpeg=chosen.ffmpeg,
         scores={"band": {"genres": settings.tables.get("genres", {})}},
+        memory={
+            "device": chosen.device,
+            "gigabytes": chosen.memory_gb,
+            "lossy": chosen.lossy,
+            "compile": chosen.compile,
+            "cache_folder": str(settings.studio.data.absolute() / "compiled"),
+        },
         nice=chosen.nice,
     )
     patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +16,14 @@ from typing import Any
 
 from bot import app, logs, messages
 from bot.errors import PERSONAL, StartError, TooLate
-from bot.frontends.cli import doctor, tables, wish
+from bot.frontends.cli import doctor, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
 from bot.settings import Settings, load
 from bot.studio import Studio, Ticket
-from generation.errors import GenerationError, Told
-from generation.request import Wish
+from generation.errors import GenerationError, Told, UnknownChoice
+from generation.models.preset import Preset
+from generation.request import Wish, near
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
@@ -148,7 +149,26 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
 
 
 async def _models(settings: Settings, args: Namespace) -> int:
-    tables.models(app.read_tables(settings).presets, settings.studio.model).show(as_json=args.json)
+    presets = app.read_tables(settings).presets
+    if args.action == "pull":
+        return await _pull(presets, args.name or settings.studio.model)
+    tables.models(presets, settings.studio.model).show(as_json=args.json)
+    return DONE
+
+
+async def _pull(presets: Mapping[str, Preset], name: str) -> int:
+    if name not in presets:
+        raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
+    show = show_for(quiet=False)
+    try:
+        await weights.bring(presets[name], show)
+    finally:
+        show.close()
+    return DONE
+
+
+async def _convert(_: Settings, args: Namespace) -> int:
+    await weights.convert(args.checkpoint, args.folder, args.tokenizer)
     return DONE
 
 
@@ -210,5 +230,6 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "quota": _quota,
     "history": _history,
     "doctor": _doctor,
+    "convert": _convert,
     "run": _run,
 }

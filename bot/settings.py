@@ -45,6 +45,8 @@ class StudioSettings:
     language: str
     disk_floor_mb: int
     keep_days: int
+    commercial: bool
+    territory: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,10 @@ class EngineSettings:
     stall_seconds: float
     total_seconds: float
     ffmpeg: str
+    device: str
+    memory_gb: float
+    lossy: bool
+    compile: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +121,11 @@ SECTIONS: dict[str, type] = {
     for name, hint in get_type_hints(Settings).items()
     if is_dataclass(hint) and isinstance(hint, type)
 }
-CHOICES = {"log.level": ("debug", "info", "warning", "error"), "log.format": ("auto", "console", "json")}
+CHOICES = {
+    "log.level": ("debug", "info", "warning", "error"),
+    "log.format": ("auto", "console", "json"),
+    "engine.device": ("auto", "cpu", "cuda", "mps"),
+}
 LEAST: dict[str, float] = {
     "engine.slots": 1,
     "engine.start_seconds": 1,

@@ -78,6 +78,9 @@ class Host:
 
     def _kit(self, setup: wire.Setup) -> Kit | None:
         os.nice(setup.nice)
+        means = Means.from_json(setup.memory)
+        if means.cache_folder:
+            os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", means.cache_folder)
         try:
             for plugin in setup.plugins:
                 importlib.import_module(plugin)
@@ -85,7 +88,7 @@ class Host:
                 ffmpeg=setup.ffmpeg,
                 options=setup.scores,
                 provenance=setup.provenance,
-                means=Means.from_json(setup.memory),
+                means=means,
             )
         except Told as error:
             self._line.say("unfit", error.to_json())

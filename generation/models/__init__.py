@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from generation.clip import Frames
-from generation.errors import ModelBroken
+from generation.errors import ModelBroken, PresetBroken
 from generation.models.plan import Plan
 from generation.models.preset import Preset
 from generation.progress import OnStep
-from generation.request import Request
+from generation.request import Request, near
 
-__all__ = ["Model", "Plan", "Preset", "families", "family", "load", "model"]
+__all__ = ["Model", "Plan", "Preset", "check", "families", "family", "load", "model"]
 
 
 class Model(Protocol):
@@ -57,6 +57,16 @@ def family(preset: Preset) -> type[Model]:
     if preset.family not in _FAMILIES:
         importlib.import_module(f"{__name__}.{preset.family}")
     return _FAMILIES[preset.family]
+
+
+def check(preset: Preset) -> None:
+    """The family exists and knows the preset's options; raises PresetBroken. Loads nothing heavy."""
+    if preset.family not in families():
+        raise PresetBroken(f"{preset.name}.family", f"is {preset.family!r}", near(preset.family, families()))
+    known = tuple(sorted(getattr(family(preset), "options", frozenset)()))
+    for option in preset.options:
+        if option not in known:
+            raise PresetBroken(f"{preset.name}.options.{option}", "is no option of it", near(option, known))
 
 
 def load(preset: Preset, plan: Plan | None = None) -> Model:

@@ -60,8 +60,10 @@ class Live(Show):
 
 def show_table(title: str, header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in header:
-        table.add_column(name)
+    for column, name in enumerate(header):
+        longest = max(len(row[column]) for row in rows)
+        # The first column is what one types: it is never cut.
+        table.add_column(name, overflow="fold", min_width=min(longest, 28) if column == 0 else None)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

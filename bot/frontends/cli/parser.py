@@ -28,12 +28,13 @@ def build() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     common = _common()
     _make(commands.add_parser("make", parents=[common], help="make a clip here and now"))
-    _listing(commands, common, "models", "the picture models, and what each can do")
+    _models(commands, common)
     _listing(commands, common, "genres", "the genres the music comes in")
     _listing(commands, common, "queue", "what is waiting and being made")
     _listing(commands, common, "quota", "credits used and left, and the last entries")
     _listing(commands, common, "history", "my last clips")
     _listing(commands, common, "doctor", "is everything here that Matinee needs?")
+    _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
     commands.add_parser("run", parents=[common], help="start the studio and every chat that has a token")
     return parser
 
@@ -53,14 +54,31 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
+def _models(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    text = "the picture models, and what each can do; `models pull NAME` brings one"
+    parser = _listing(commands, common, "models", text)
+    parser.add_argument("action", nargs="?", choices=("pull",), help="bring a model's weights from the hub")
+    parser.add_argument("name", nargs="?", help="the preset to bring (default: the one in the settings)")
+
+
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("videocrafter2",))
+    parser.add_argument("checkpoint", type=Path, help="the published .ckpt; nothing in it is run")
+    parser.add_argument("folder", type=Path, help="where the model goes")
+    parser.add_argument("--tokenizer", help="a folder or hub id that has one (default: sd15's, if pulled)")
+
+
 def _listing(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     common: argparse.ArgumentParser,
     name: str,
     text: str,
-) -> None:
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, parents=[common], help=text, description=text.capitalize())
     parser.add_argument("--json", action="store_true", help="for machines")
+    return parser
 
 
 def _make(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,8 @@ from bot.job import Job
 from bot.quota import Balance
 from bot.store import Entry
 from generation.models.preset import Preset
+from generation.models.pull import is_here
+from generation.request import Kind
 from generation.scores.genre import Genre
 
 
@@ -41,20 +43,23 @@ def models(presets: Mapping[str, Preset], default: str) -> Table:
         limits = preset.limits
         return (
             ("* " if preset.name == default else "  ") + preset.name,
-            preset.title,
             f"{limits.width}x{limits.height}",
-            f"{limits.seconds:g} s (to {limits.max_seconds:g})",
-            f"{limits.fps:g}",
+            "still" if limits.kinds == (Kind.IMAGE,) else f"{limits.seconds:g}-{limits.max_seconds:g} s",
             f"{preset.cost:g}",
+            f"{min(preset.memory.values()):g} GB" if preset.memory else "-",
+            "yes" if is_here(preset) else "no",
             preset.licence,
         )
 
     return Table(
         "Picture models (* is the default)",
-        ("name", "", "size", "length", "fps", "credits", "licence"),
+        ("name", "size", "length", "cost", "from", "here", "licence"),
         tuple(map(row, presets.values())),
         "There are no models.",
-        [preset.to_json() | {"default": preset.name == default} for preset in presets.values()],
+        [
+            preset.to_json() | {"default": preset.name == default, "here": is_here(preset)}
+            for preset in presets.values()
+        ],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generation.errors import PresetBroken
-from generation.models import families
+from generation.models import check
 from generation.models.preset import Preset, read_presets
 from generation.request import Kind
 
@@ -32,7 +32,7 @@ def test_every_shipped_preset_is_sound_and_its_family_exists() -> None:
     presets = read_presets(tomllib.loads(SHIPPED.read_text()))
     assert next(iter(presets)) == "testcard"
     for preset in presets.values():
-        assert preset.family in families()
+        check(preset)
         assert {"16:9", "9:16", "1:1"} <= set(preset.limits.aspects)
         sizes = [*preset.limits.aspects.values(), (preset.limits.width, preset.limits.height)]
         for width, height in sizes:
@@ -78,6 +78,23 @@ def test_a_wrong_value_is_named_with_its_place(line: str, place: str) -> None:
     head = '[one]\nfamily="x"\ntitle="X"\n'
     tail = "" if line.startswith("limits") else "limits = {width = 8, height = 8}\n"
     assert slip(head + tail + line).place == place
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "near"),
+    [
+        ({"family": "lxt"}, "one.family", "ltx"),
+        ({"family": "ltx", "options": {"upscalr": "x"}}, "one.options.upscalr", "upscaler"),
+        ({"family": "testcard", "options": {"speed": 1}}, "one.options.speed", None),
+    ],
+)
+def test_a_slip_in_a_family_or_its_options_is_named(
+    table: dict[str, Any], place: str, near: str | None
+) -> None:
+    whole = {"title": "One", "limits": {"width": 64, "height": 64}, **table}
+    with pytest.raises(PresetBroken) as caught:
+        check(read_presets({"one": whole})["one"])
+    assert (caught.value.place, caught.value.near) == (place, near)
 
 
 @pytest.mark.parametrize("data", [{"one": 3}, {"one": {}}])

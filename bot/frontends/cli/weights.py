@@ -1,0 +1,48 @@
+"""`matinee models pull` and `matinee convert`: how a model's weights come to this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from bot import messages
+from bot.frontends.cli.terminal import Show
+from generation.errors import ModelMissing
+from generation.models.common.weights import locate
+from generation.models.preset import Preset
+from generation.models.pull import pull
+from generation.progress import Progress, Stage
+
+MEGA = 1_000_000
+TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-video-ms-1.7b")
+"""Whose tokenizer a converted model takes, when none is named: the first that is here."""
+
+
+async def bring(preset: Preset, show: Show) -> None:
+    def on_bytes(done: int, total: int) -> None:
+        show.progress(Progress(Stage.LOADING, done // MEGA, total // MEGA))
+
+    commits = await asyncio.to_thread(pull, preset, on_bytes, token=os.environ.get("HF_TOKEN") or None)
+    for source, commit in commits.items():
+        show.note(messages.words("pulled", source=source, commit=commit))
+
+
+async def convert(checkpoint: Path, folder: Path, tokenizer: str | None) -> None:
+    from generation.models.common import videocrafter  # noqa: PLC0415  (only for this verb)
+
+    words = _tokenizer(tokenizer)
+    await asyncio.to_thread(videocrafter.convert, checkpoint, folder, tokenizer=words)
+    print(folder, file=sys.stdout)
+
+
+def _tokenizer(named: str | None) -> Path:
+    for source in (named,) if named else TOKENIZERS:
+        try:
+            folder = locate("sd15", source)
+        except ModelMissing:
+            continue
+        inner = folder / "tokenizer"
+        return inner if inner.is_dir() else folder
+    raise ModelMissing("sd15")
