@@ -13,7 +13,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's weights as they are used: projections that share an input are one matrix."""
+    """One layer's weights as they are used, inputs first: projections that share an input are one matrix."""
 
     norm: tuple[Tensor, Tensor]
     qkv: Tensor
@@ -45,7 +45,8 @@ class Decoder:
         self.codebooks, self.channels = config.num_codebooks, config.audio_channels
         self.vocabulary, self.pad = config.vocab_size, config.pad_token_id
         self.activation = inner.layers[0].activation_fn
-        self.layers = [_layer(layer) for layer in inner.layers]
+        self.halved = config.activation_function == "gelu" and causal.device.type == "cpu"
+        self.layers = [_layer(layer, math.sqrt(0.5) if self.halved else 1.0) for layer in inner.layers]
         self.embed = torch.cat([table.weight.detach() for table in inner.embed_tokens])
         rows = inner.embed_tokens[0].weight.shape[0]
         self.offsets = torch.arange(self.codebooks, device=self.embed.device) * rows
@@ -55,6 +56,12 @@ class Decoder:
 
     def begin(self, heard: Heard, columns: int) -> Run:
         return Run(self, heard, columns)
+
+    def activate(self, inner: Tensor) -> Tensor:
+        if self.halved:  # the weights around it hold the rest of GELU's sum; the library's own call costs ten
+            return torch.addcmul(inner, inner, torch.erf(inner))
+        activated: Tensor = self.activation(inner)
+        return activated
 
     def position(self, length: int) -> Tensor:
         if length > len(self.positions.weights):
@@ -71,8 +78,9 @@ class Run:
         rows, before = len(heard.states), heard.states.shape[1] if heard.before else 0
         length = before + columns
         like = decoder.embed
-        shape = (len(decoder.layers), rows, decoder.heads, length, decoder.width // decoder.heads)
-        self.keys, self.values = like.new_zeros(shape), like.new_zeros(shape)
+        shape = (2, rows * decoder.heads, length, decoder.width // decoder.heads)  # keys, then values
+        self.caches = [like.new_zeros(shape) for _ in decoder.layers]
+        self.rows = [cache.view(2, rows, decoder.heads, length, -1) for cache in self.caches]
         self.places = decoder.position(length)
         self.cross: list[tuple[Tensor, Tensor]] = []
         self.cross_mask: Tensor | None = None
@@ -84,11 +92,14 @@ class Run:
     def _listen(self, heard: Heard) -> None:
         for layer in self.decoder.layers:
             assert layer.cross_kv is not None
-            keys, values = functional.linear(heard.states, layer.cross_kv).chunk(2, dim=-1)
-            self.cross.append((self._split(keys).contiguous(), self._split(values).contiguous()))
+            both = torch.matmul(heard.states, layer.cross_kv).chunk(2, dim=-1)
+            keys, values = (self._split(one).flatten(0, 1) for one in both)
+            self.cross.append((keys, values))
         if heard.mask is not None and not heard.mask.all():
             empty = heard.mask.sum(dim=1, keepdim=True) == 0  # the unguided half hears zeros everywhere
-            self.cross_mask = (heard.mask.bool() | empty)[:, None, None, :]
+            silent = ~(heard.mask.bool() | empty)
+            additive = torch.zeros_like(silent, dtype=heard.states.dtype).masked_fill(silent, -torch.inf)
+            self.cross_mask = additive[:, None, :].repeat_interleave(self.decoder.heads, dim=0)
 
     def logits(self, columns: Tensor) -> Tensor:
         """(rows, codebooks, vocabulary) after the last of `columns` (rows, codebooks, new)."""
@@ -96,9 +107,32 @@ class Run:
         new = columns.shape[-1]
         ids = columns.transpose(1, 2) + decoder.offsets
         embedded = functional.embedding(ids, decoder.embed).sum(dim=2)
-        hidden = self._forward(embedded + self.places[self.at : self.at + new])
-        last = functional.layer_norm(hidden[:, -1], (decoder.width,), *decoder.norm)
+        placed = embedded + self.places[self.at : self.at + new]
+        hidden = self._step(placed[:, 0]) if new == 1 else self._forward(placed)[:, -1]
+        last = functional.layer_norm(hidden, (decoder.width,), *decoder.norm)
         return functional.linear(last, decoder.lm).view(-1, decoder.codebooks, decoder.vocabulary)
+
+    def _step(self, hidden: Tensor) -> Tensor:
+        """One column, (rows, width): the same sums as `_forward` in few calls, for calls are the cost."""
+        decoder, at = self.decoder, self.at
+        rows, heads, width = len(hidden), decoder.heads, (decoder.width,)
+        for number, layer in enumerate(decoder.layers):
+            new = torch.mm(functional.layer_norm(hidden, width, *layer.norm), layer.qkv)
+            split = new.view(rows, 3, heads, -1)
+            self.rows[number].select(3, at).copy_(split.narrow(1, 1, 2).transpose(0, 1))
+            query = split.select(1, 0).reshape(rows * heads, 1, -1)
+            mixed = attended(query, *self.caches[number].narrow(2, 0, at + 1).unbind(0))
+            hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.out)
+            if layer.cross_q is not None and layer.cross_norm is not None and layer.cross_out is not None:
+                quiet = functional.layer_norm(hidden, width, *layer.cross_norm)
+                query = torch.mm(quiet, layer.cross_q).view(rows * heads, 1, -1)
+                mixed = attended(query, *self.cross[number], self.cross_mask)
+                hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.cross_out)
+            quiet = functional.layer_norm(hidden, width, *layer.last_norm)
+            inner = decoder.activate(torch.mm(quiet, layer.up))
+            hidden = torch.addmm(hidden, inner, layer.down)
+        self.at += 1
+        return hidden
 
     def _forward(self, hidden: Tensor) -> Tensor:
         for number, layer in enumerate(self.decoder.layers):
@@ -106,18 +140,16 @@ class Run:
             if layer.cross_q is not None:
                 hidden = hidden + self._hear(number, layer, hidden)
             quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.last_norm)
-            hidden = hidden + functional.linear(
-                self.decoder.activation(functional.linear(quiet, layer.up)), layer.down
-            )
+            hidden = hidden + torch.matmul(self.decoder.activate(torch.matmul(quiet, layer.up)), layer.down)
         self.at += hidden.shape[1]
         return hidden
 
     def _attend(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
         quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.norm)
         rows, new, _ = hidden.shape
-        projected = functional.linear(quiet, layer.qkv).view(rows, new, 3, self.decoder.heads, -1)
+        projected = torch.matmul(quiet, layer.qkv).view(rows, new, 3, self.decoder.heads, -1)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind()
-        keys, values = self.keys[number], self.values[number]
+        keys, values = self.rows[number].unbind(0)
         until = self.at + new
         keys[:, :, self.at : until] = key
         values[:, :, self.at : until] = value
@@ -125,43 +157,53 @@ class Run:
         if new > 1:
             mask = torch.ones(new, until, dtype=torch.bool, device=hidden.device).tril(self.at)
         mixed = functional.scaled_dot_product_attention(
-            query, keys[:, :, :until], values[:, :, :until], attn_mask=mask
+            query, keys[:, :, :until], values[:, :, :until], attn_mask=mask, scale=1.0
         )
-        return functional.linear(mixed.transpose(1, 2).reshape(rows, new, -1), layer.out)
+        return torch.matmul(mixed.transpose(1, 2).reshape(rows, new, -1), layer.out)
 
     def _hear(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
         assert layer.cross_norm is not None
         assert layer.cross_q is not None
         assert layer.cross_out is not None
         quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.cross_norm)
-        query = self._split(functional.linear(quiet, layer.cross_q))
-        keys, values = self.cross[number]
-        mixed = functional.scaled_dot_product_attention(query, keys, values, attn_mask=self.cross_mask)
-        return functional.linear(mixed.transpose(1, 2).flatten(2), layer.cross_out)
+        query = self._split(torch.matmul(quiet, layer.cross_q))
+        mixed = attended(query.flatten(0, 1), *self.cross[number], self.cross_mask)
+        apart = mixed.view(query.shape)
+        return torch.matmul(apart.transpose(1, 2).flatten(2), layer.cross_out)
 
     def _split(self, states: Tensor) -> Tensor:
         return states.view(*states.shape[:2], self.decoder.heads, -1).transpose(1, 2)
+
+
+def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of (rows times heads, new, size), the query scaled; three plain calls beat the fused one."""
+    turned = keys.transpose(1, 2)
+    marks = torch.bmm(query, turned) if mask is None else torch.baddbmm(mask, query, turned)
+    return torch.bmm(marks.softmax(dim=-1), values)
 
 
 def _norm(layer: Any) -> tuple[Tensor, Tensor]:
     return layer.weight.detach(), layer.bias.detach()
 
 
-def _layer(layer: Any) -> Layer:
-    own = layer.self_attn
-    cross = getattr(layer, "encoder_attn", None)
+def _layer(layer: Any, share: float) -> Layer:
+    own, cross = layer.self_attn, getattr(layer, "encoder_attn", None)
     return Layer(
         norm=_norm(layer.self_attn_layer_norm),
-        qkv=torch.cat([own.q_proj.weight, own.k_proj.weight, own.v_proj.weight]).detach(),
-        out=own.out_proj.weight.detach(),
+        qkv=_turned(own.q_proj.weight * own.scaling, own.k_proj.weight, own.v_proj.weight),
+        out=_turned(own.out_proj.weight),
         cross_norm=_norm(layer.encoder_attn_layer_norm) if cross else None,
-        cross_q=cross.q_proj.weight.detach() if cross else None,
-        cross_kv=torch.cat([cross.k_proj.weight, cross.v_proj.weight]).detach() if cross else None,
-        cross_out=cross.out_proj.weight.detach() if cross else None,
+        cross_q=_turned(cross.q_proj.weight * cross.scaling) if cross else None,
+        cross_kv=_turned(cross.k_proj.weight, cross.v_proj.weight) if cross else None,
+        cross_out=_turned(cross.out_proj.weight) if cross else None,
         last_norm=_norm(layer.final_layer_norm),
-        up=layer.fc1.weight.detach(),
-        down=layer.fc2.weight.detach(),
+        up=_turned(layer.fc1.weight * share),
+        down=_turned(layer.fc2.weight * share),
     )
+
+
+def _turned(*weights: Tensor) -> Tensor:
+    return (torch.cat(weights) if len(weights) > 1 else weights[0]).detach().t()
 
 
 def drawn(logits: Tensor, chances: Tensor, top: int) -> Tensor:

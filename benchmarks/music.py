@@ -1,0 +1,155 @@
+"""What music costs: a decoding step beside transformers' own, jobs in a batch, a score beside a picture."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+import tomllib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.report import Report
+from generation.hands import Hand
+from generation.progress import OnStep
+from generation.request import Music, MusicWish
+from generation.scores import load
+from generation.scores.genres import choose, read_genres
+from generation.scores.musicgen import MusicGen
+from tests.generation.scores import tiny
+
+STEPS = 100
+JOBS = 8
+PICTURE = 4.0  # seconds the simulated card paints
+RATE = 48_000
+ROUNDS = 3
+
+
+def quiet(_done: int, _total: int) -> None:
+    pass
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def theirs(maker: MusicGen) -> float:
+    """Milliseconds a step of `generate`, its codec left out."""
+    maker.model.audio_encoder.decode = lambda codes, **_: type("Out", (), {"audio_values": codes})
+    text = maker.tokenizer(["warm lofi"], return_tensors="pt")
+
+    def generate() -> None:
+        with torch.inference_mode():
+            maker.model.generate(**text, do_sample=True, top_k=250, guidance_scale=3.0, max_new_tokens=STEPS)
+
+    generate()
+    return 1000 * min(seconds(generate) for _ in range(ROUNDS)) / STEPS
+
+
+def ours(maker: MusicGen, jobs: int) -> float:
+    """Milliseconds a step for so many jobs at once."""
+    music = [Music(genre="lofi", maker="m", words="warm lofi", seed=seed) for seed in range(jobs)]
+    frames = STEPS - 3
+    maker.codes(music, 8, quiet)
+    return 1000 * min(seconds(lambda: maker.codes(music, frames, quiet)) for _ in range(ROUNDS)) / STEPS
+
+
+async def beside(paint: Callable[[OnStep], Any], score: Callable[[OnStep], Any] | None) -> float:
+    """Wall seconds of a picture with its music, each in its own hand as in a render."""
+    painter, scorer = Hand("painter"), Hand("scorer")
+    began = time.perf_counter()
+    works = [painter.do(paint, quiet)] + ([scorer.do(score, quiet)] if score else [])
+    await asyncio.gather(*works)
+    painter.close()
+    scorer.close()
+    return time.perf_counter() - began
+
+
+def added(paint: Callable[[OnStep], Any], score: Callable[[OnStep], Any]) -> tuple[float, float]:
+    """Picture alone in seconds, and what music adds to it in per cent: the best of each, taken in turn."""
+    alone, both = [], []
+    for _ in range(ROUNDS):
+        alone.append(asyncio.run(beside(paint, None)))
+        both.append(asyncio.run(beside(paint, score)))
+    return min(alone), 100 * (min(both) / min(alone) - 1)
+
+
+def card(on_step: OnStep) -> None:
+    """A graphics card at work: the processor waits for each of its steps."""
+    for step in range(20):
+        time.sleep(PICTURE / 20)
+        on_step(step, 20)
+
+
+def processor(on_step: OnStep) -> None:
+    """A tiny picture model on one core."""
+    torch.manual_seed(0)
+    frames, filters = torch.randn(4, 16, 96, 96), torch.randn(16, 16, 3, 3) / 12
+    with torch.inference_mode():
+        for step in range(500):
+            frames = torch.tanh(torch.nn.functional.conv2d(frames, filters, padding=1))
+            on_step(step, 500)
+
+
+def band(length: float) -> Callable[[OnStep], Any]:
+    data = tomllib.loads((Path(__file__).parents[1] / "config" / "genres.toml").read_text(encoding="utf-8"))
+    maker = load("band", {"genres": data})
+    wish = MusicWish(genre="lofi")
+    music, _ = choose(wish, "x", seconds=length, genres=read_genres(data), maker="band", seed=1)
+    return lambda on_step: maker.score(music, round(length * RATE), RATE, on_step)
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    report = Report("What does music cost?")
+    with tempfile.TemporaryDirectory() as folder:
+        source = str(tiny.save_musicgen(Path(folder), layers=24))
+        maker = load("musicgen", {"source": source})
+        assert isinstance(maker, MusicGen)
+        one, many, peer = ours(maker, 1), ours(maker, JOBS), theirs(maker)
+    play = band(5.0)
+    play(quiet)
+    alone = statistics.median(seconds(lambda: play(quiet)) for _ in range(ROUNDS))
+    simulated, on_card = added(card, play)
+    real, on_processor = added(processor, play)
+    report.table(
+        ("decoding, 24 layers of width 16", "ms a step"),
+        (
+            ("transformers generate", f"{peer:.2f}"),
+            ("ours", f"{one:.2f}"),
+            (f"ours, {JOBS} jobs", f"{many:.2f}"),
+        ),
+    )
+    print()
+    report.table(
+        ("picture of 5 s with the band", "picture alone, s", "music adds, %"),
+        (
+            ("simulated card", f"{simulated:.2f}", f"{on_card:.1f}"),
+            ("tiny model on a core", f"{real:.2f}", f"{on_processor:.1f}"),
+        ),
+    )
+    report.figures |= {
+        "generate_ms": peer,
+        "ours_ms": one,
+        "ours_batched_ms": many,
+        "band_5s_seconds": alone,
+        "added_simulated_percent": on_card,
+        "added_real_percent": on_processor,
+    }
+    report.goal("generate / ours, a step", peer / one, ">=", 3)
+    report.goal(f"{JOBS} jobs batched / one by one, throughput", JOBS * one / many, ">=", 4)
+    report.goal("music beside a simulated picture adds, %", on_card, "<=", 5)
+    report.goal("music beside a tiny model's picture adds, %", on_processor, "<=", 5)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
