@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-APART = {"__main__", "report"}
+APART = {"__main__", "report", "waiting"}
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -97,10 +97,18 @@ IDLE = 2.0
 class Delivery:
     """Carries rendered clips to their chats, and word of how the others are doing."""
 
-    def __init__(self, *, store: Store, frontends: Mapping[str, Frontend], fit: Fit) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        frontends: Mapping[str, Frontend],
+        fit: Fit,
+        retry_after: Sequence[float] = RETRY_AFTER,
+    ) -> None:
         self._store = store
         self._frontends = frontends
         self._fit = fit
+        self._retry_after = retry_after
         self._bell = Bell()
         self._sends: dict[int, tuple[str, asyncio.Task[None]]] = {}
         self._pauses: dict[int, _Pause] = {}
@@ -208,7 +216,7 @@ class Delivery:
         else:
             await self._store.not_sent(job.id)
             tries = self._pauses[job.id].tries + 1 if job.id in self._pauses else 0
-            pause = RETRY_AFTER[min(tries, len(RETRY_AFTER) - 1)]
+            pause = self._retry_after[min(tries, len(self._retry_after) - 1)]
             self._pauses[job.id] = _Pause(tries, asyncio.get_running_loop().time() + pause)
 
     async def _parcel(self, job: Job, limit: int) -> Parcel:

@@ -15,7 +15,7 @@ from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
 from bot.job import Action, Draft, Job, ReplyTo, Requester
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, price
-from bot.store import Entry, Store
+from bot.store import Entry, Store, Superseded
 from generation.errors import UnknownChoice
 from generation.models.preset import Preset
 from generation.request import (
@@ -152,7 +152,10 @@ class Studio:
     async def send_again(self, job_id: int, requester: Requester) -> Job:
         """A person asks for a doubtful clip once more."""
         await self._own(job_id, requester)
-        job = await self._store.send_again(job_id)
+        try:
+            job = await self._store.send_again(job_id)
+        except Superseded as error:
+            raise TooLate(job_id, (await self.job(job_id)).state.value) from error
         self.on_rendered()
         return job
 

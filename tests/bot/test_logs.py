@@ -22,7 +22,6 @@ def stream() -> Iterator[io.StringIO]:
     handlers, level = root.handlers, root.level
     yield io.StringIO()
     root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def start(stream: io.StringIO, style: str, *, prompts: bool = True) -> None:

@@ -31,6 +31,10 @@ class Target:
         facts = {"sheet": str(self.sheet.absolute())} if self.sheet else {}
         return ReplyTo(platform="cli", chat=str(self.clip.absolute()), limit=limit, facts=facts)
 
+    @property
+    def part(self) -> Path:
+        return self.clip.with_name(f".{self.clip.name}.part")
+
     def check(self) -> None:
         folder = self.clip.parent
         try:
@@ -41,8 +45,11 @@ class Target:
             raise OutputUnusable(str(self.clip), "it is a folder")
         if self.clip.suffix.lower() != ".mp4":
             raise OutputUnusable(str(self.clip), "a clip is an MP4, so its name ends in .mp4")
-        if not os.access(folder, os.W_OK):
-            raise OutputUnusable(str(folder), "Matinee may not write there")
+        try:
+            self.part.touch()
+            self.part.unlink()
+        except OSError as error:
+            raise OutputUnusable(str(self.clip), error.strerror or "unknown reason") from None
 
 
 @dataclass

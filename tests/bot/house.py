@@ -1,0 +1,125 @@
+"""A whole house for tests: real studio, store, worker and delivery around the two fakes."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.delivery import Delivery
+from bot.job import Job, ReplyTo, Requester, State
+from bot.policy import Policy
+from bot.quota import Allowance, Caps
+from bot.settings import config_folder
+from bot.store import Store
+from bot.studio import House, Studio, Ticket
+from bot.worker import Worker
+from generation.clip import Clip
+from generation.models.preset import read_presets
+from generation.request import Wish
+from generation.scores.genre import read_genres
+from tests.fakes.engine import FakeEngine
+from tests.fakes.frontend import FakeFrontend
+
+CREDITS = 6
+POLICY = Policy.read(rules={"words": {"lists": ["operator"]}}, words={}, operator=["forbidden"])
+T = TypeVar("T")
+
+
+def table(name: str) -> dict[str, object]:
+    return tomllib.loads((config_folder() / f"{name}.toml").read_text("utf-8"))
+
+
+PRESETS = read_presets(table("models"))
+GENRES = read_genres(table("genres"))
+
+
+async def halved(clip: Clip, limit: int) -> Clip:
+    """Fits anything: what fitting really does is proven beside it."""
+    del limit
+    return clip
+
+
+@dataclass
+class Together:
+    studio: Studio
+    store: Store
+    engine: FakeEngine
+    chat: FakeFrontend
+    worker: Worker
+    delivery: Delivery
+
+    async def ask(
+        self, user: str = "ana", prompt: str = "a fox", *, update: str = "", limit: int = 0
+    ) -> Ticket:
+        reply_to = ReplyTo(platform="fake", chat="c", limit=limit)
+        return await self.studio.submit(
+            Wish(prompt=prompt, model="testcard"), who(user), reply_to, update=update
+        )
+
+    async def label(self, job: int) -> str:
+        """The name under which the engine has the job, once it has."""
+        return await until(
+            lambda: next((name for name in self.engine.waiting() if name.startswith(f"{job}.")), None)
+        )
+
+    async def reached(self, job: int, *states: State) -> Job:
+        async def look() -> Job | None:
+            found = await self.studio.job(job)
+            return found if found.state in states else None
+
+        return await eventually(look)
+
+
+def who(user: str, *, admin: bool = False) -> Requester:
+    return Requester(platform="fake", user=user, name=user, admin=admin)
+
+
+async def until(look: Callable[[], T | None], seconds: float = 20) -> T:
+    """What `look` yields as soon as it yields something."""
+
+    async def looking() -> T | None:
+        return look()
+
+    return await eventually(looking, seconds)
+
+
+async def eventually(look: Callable[[], Coroutine[Any, Any, T | None]], seconds: float = 20) -> T:
+    """The same for a look that takes a while."""
+    async with asyncio.timeout(seconds):
+        while not (found := await look()):  # noqa: ASYNC110  (it looks at a database, which rings no bell)
+            await asyncio.sleep(0.001)  # the condition decides, not the pause
+    return found
+
+
+@asynccontextmanager
+async def together(
+    folder: Path, *, deduplicates: bool = False, slots: int = 2, running: bool = True
+) -> AsyncIterator[Together]:
+    store = await Store.open(folder)
+    engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
+    house = House(
+        model="testcard",
+        maker="band",
+        allowance=Allowance(credits=CREDITS),
+        caps=Caps(person=4, all=20),
+        data=folder,
+        disk_floor=0,
+    )
+    studio = Studio(store=store, house=house, presets=PRESETS, genres=GENRES, policy=POLICY)
+    delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved, retry_after=(0.0,))
+    worker = Worker(store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery)
+    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+    await store.recover({"fake"} if deduplicates else set())
+    tasks = [asyncio.create_task(part.run()) for part in (worker, delivery)] if running else []
+    try:
+        yield Together(studio, store, engine, chat, worker, delivery)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await store.close()

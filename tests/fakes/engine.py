@@ -1,0 +1,60 @@
+"""An engine of the simplest kind: it keeps every order until the test says how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from generation.clip import Clip
+from generation.engines import OnProgress, Order
+from generation.progress import Progress, Stage
+
+
+@dataclass
+class FakeEngine:
+    slots: int = 2
+    orders: dict[str, tuple[Order, asyncio.Future[Clip]]] = field(default_factory=dict)
+    most: int = 0  # orders that were ever in flight at once
+
+    async def open(self) -> None:
+        """There is nothing to get ready."""
+
+    async def close(self) -> None:
+        assert not self.orders, "a worker takes its renders with it"
+
+    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
+        assert order.label not in self.orders, "one label in flight at a time"
+        end: asyncio.Future[Clip] = asyncio.get_running_loop().create_future()
+        self.orders[order.label] = (order, end)
+        self.most = max(self.most, len(self.orders))
+        on_progress(Progress(Stage.PAINTING, 0, order.request.steps))
+        try:
+            return await end
+        finally:
+            del self.orders[order.label]
+
+    def waiting(self) -> list[str]:
+        """The orders whose end is still open."""
+        return [label for label, (_, end) in self.orders.items() if not end.done()]
+
+    def finish(self, label: str) -> None:
+        order, end = self.orders[label]
+        order.folder.mkdir(parents=True, exist_ok=True)
+        path = order.folder / "clip.mp4"
+        path.write_bytes(b"a clip")
+        request = order.request
+        end.set_result(
+            Clip(
+                path=path,
+                width=request.width,
+                height=request.height,
+                fps=request.fps,
+                frames=request.frames,
+                seconds=request.seconds,
+                size=6,
+                audio=True,
+            )
+        )
+
+    def fail(self, label: str, error: Exception) -> None:
+        self.orders[label][1].set_exception(error)
