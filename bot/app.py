@@ -231,9 +231,17 @@ async def run(settings: Settings) -> None:
 def _chats(settings: Settings, studio: Studio) -> dict[str, Frontend]:
     chats: dict[str, Frontend] = {}
     missing = left_out(settings)
+    if missing["discord"] is None:
+        chats["discord"] = _discord(settings.discord, studio)
     if missing["telegram"] is None:
         chats["telegram"] = _telegram(settings.telegram, studio)
     return chats
+
+
+def _discord(chosen: DiscordSettings, studio: Studio) -> Frontend:
+    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (loaded only where it is served)
+
+    return DiscordFrontend(studio, chosen.token.reveal(), sharded=chosen.sharded)
 
 
 def _telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:

@@ -45,6 +45,13 @@ class Blocked(UserError):
 
 
 @dataclass(eq=False)
+class ElsewhereOnly(UserError):
+    """Matinee answers in other places of this community only."""
+
+    places: tuple[str, ...]
+
+
+@dataclass(eq=False)
 class NotAllowed(UserError):
     """An admin verb from somebody who is none."""
 

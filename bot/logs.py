@@ -13,6 +13,7 @@ import structlog
 TOKEN_SHAPES = (
     re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"),  # Telegram, in URLs right behind "bot"
     re.compile(r"\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}"),  # Discord
+    re.compile(r"\b(?:webhooks|interactions)/\d+/[\w-]{10,}"),  # Discord, of one interaction
     re.compile(r"\bhf_[A-Za-z0-9]{20,}"),  # Hugging Face
 )
 CHATTY = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")

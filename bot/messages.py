@@ -18,7 +18,7 @@ from bot.job import Job, State
 from bot.quota import Balance
 from generation.errors import GenerationError, Told
 from generation.progress import Progress
-from generation.request import Adjustment, Music
+from generation.request import Adjustment, Kind, Music
 
 FOLDER = Path(__file__).parent / "translations"
 TYPED_BY_PEOPLE = {"value", "near", "name"}
@@ -154,3 +154,47 @@ def ended(job: Job, language: str = "en") -> str:
         return words("uncertain", language, job=job.id)
     error = Told.from_json(job.error) if job.error else GenerationError()
     return words("failed", language, job=job.id, why=explain(error, language))
+
+
+def facts_line(job: Job, language: str = "en") -> str:
+    """What it is, on one line: length, size, model, music, seed."""
+    request = job.request
+    parts = [f"{request.width}x{request.height}", request.model]
+    if request.kind is not Kind.IMAGE:
+        parts = [f"{request.seconds:.1f} s", *parts, music_line(request.music, language)]
+    return " · ".join([*parts, words("seed", language, seed=request.seed)])
+
+
+def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
+    """One line of a list."""
+    told = f"#{job.id} · {words(f'state.{job.state}', language)}"
+    return f"{told} · {quoted(job.request.prompt)}" if prompt else told
+
+
+def recipe_line(job: Job) -> str:
+    """What to type to get the same clip again, as chats with slash commands take it."""
+    request, music = job.request, job.request.music
+    options: dict[str, object] = {
+        "prompt": quoted(request.prompt, 2000),
+        "model": request.model,
+        "seconds": f"{request.seconds:.2f}".rstrip("0").rstrip("."),
+        "style": request.style,
+        "camera": request.camera,
+        "negative": request.negative,
+        "genre": music.genre,
+        "mood": music.mood,
+        "tempo": f"{music.bpm:g}",
+        "instruments": ", ".join(music.instruments),
+        "seed": request.seed,
+    }
+    command = "image" if request.kind is Kind.IMAGE else "video"
+    return " ".join(
+        [f"/{command}", *(f"{name}: {value}" for name, value in options.items() if value or value == 0)]
+    )
+
+
+def entry_line(kind: str, credits_: int, job: int | None, language: str = "en") -> str:
+    """One row of the ledger, or nothing where a row moves no credits."""
+    key = f"entry.{kind}"
+    known = credits_ and key in _catalogue(language)
+    return words(key, language, job=job, credits=abs(credits_)) if known else ""

@@ -88,6 +88,7 @@ class LogSettings:
 class DiscordSettings:
     enabled: bool
     token: Secret
+    sharded: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

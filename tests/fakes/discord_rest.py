@@ -72,6 +72,10 @@ class Rest:
         self.world.complaints.append(f"no such path: {call.method} {call.path}")
         raise Refused(404, 0, "404: Not Found")
 
+    def forget_nonces(self) -> None:
+        """As Discord does after some minutes."""
+        self._nonces.clear()
+
     # who the bot is
 
     @route("GET", "/users/@me")
@@ -94,11 +98,8 @@ class Rest:
         known = self.world.commands
         kept = {f"{c.get('type', 1)}:{c['name']}": c for c in call.body}
         self.world.commands = {
-            key: {
-                "type": 1,
-                "description": "",
-                "default_member_permissions": None,
-                **{key: value for key, value in command.items() if value is not None},
+            key: _kept(command)
+            | {
                 "id": known.get(key, {}).get("id") or str(9000 + n),
                 **facts,
             }
@@ -169,6 +170,10 @@ class Rest:
         guild = interaction.channel.guild
         if guild is not None and not guild.has_bot and len(interaction.followups) >= 5:
             raise Refused(400, 40094, "Maximum number of follow-up messages reached")
+        first = interaction.original
+        if first is not None and first.flags & LOADING and not first.deleted:
+            self._fill(first, call.body, call, limit=interaction.payload["attachment_size_limit"])
+            return first.payload()  # as private or as public as was promised, whatever it says now
         private = (call.body.get("flags") or 0) & EPHEMERAL
         message = Message(
             interaction.channel,
@@ -309,7 +314,7 @@ class Rest:
         message.flags, message.attachments = flags, attachments
         if message.id in self.world.messages:
             message.edits, message.edited_at = message.edits + 1, now()
-        message.mentions = (body.get("allowed_mentions") or {}).get("users", [])
+        message.mentions = [str(user) for user in (body.get("allowed_mentions") or {}).get("users", [])]
         self.world.files.update({attachment.path: attachment for attachment in attachments})
         self.world.touch()
 
@@ -333,6 +338,18 @@ class Rest:
             else:
                 raise Refused(400, 50035, f"attachment {item['id']} was not sent")
         return chosen
+
+
+def _kept(command: JSON) -> JSON:
+    """A command as it is told back: permissions become text, what is null is left out."""
+    needed = command.get("default_member_permissions")
+    named = {key: value for key, value in command.items() if value is not None}
+    return {
+        "type": 1,
+        "description": "",
+        **named,
+        "default_member_permissions": None if needed is None else str(needed),
+    }
 
 
 def application(bot: User) -> JSON:

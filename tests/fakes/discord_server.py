@@ -41,9 +41,12 @@ class Fault:
     commit: bool = False  # done all the same: only the answer is lost
     drop: bool = False  # no answer at all: the connection closes
     retry_after: float | None = None  # a 429 of Discord's own, to be waited out
+    uploads: bool = False  # only requests that carry files
     hit: int = 0
 
     def fits(self, call: Call) -> bool:
+        if self.uploads and not call.files:
+            return False
         return self.hit < self.times and self.method == call.method and bool(re.search(self.path, call.path))
 
 

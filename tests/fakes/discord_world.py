@@ -334,6 +334,10 @@ class World:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    async def changed(self, *, within: float) -> None:
+        async with asyncio.timeout(within):
+            await self._changed.wait()
+
     async def until(self, wanted: Callable[[], Any], *, within: float = 30.0) -> Any:
         """Wait for `wanted()` to be truthy and return it; looked at anew after every change."""
         async with asyncio.timeout(within):

@@ -1,0 +1,79 @@
+"""The first three seconds, and what is said when something cannot be done: acknowledge, tell, refuse."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import discord
+import structlog
+
+from bot import messages
+from bot.errors import PERSONAL
+from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.cards import RED, Card
+from bot.frontends.discord.faults import ALREADY_ACKNOWLEDGED
+from generation.errors import Told
+
+log = structlog.get_logger(__name__)
+
+
+async def acknowledge(interaction: Interaction, *, private: bool, update: bool = False) -> bool:
+    """Before anything else is awaited. False when it came too late: then nothing may be charged."""
+    interaction.extras["private"] = private
+    try:
+        answer = await interaction.response.defer(ephemeral=private, thinking=not update)
+    except discord.HTTPException as error:
+        if error.code != ALREADY_ACKNOWLEDGED:
+            log.warning("too late to acknowledge", reason=f"{error.status} {error.code}")
+            return False
+        interaction.extras["status"] = await _status_of(interaction)
+        return True
+    if answer is not None and not update:
+        interaction.extras["status"] = answer.message_id
+    return True
+
+
+async def _status_of(interaction: Interaction) -> int | None:
+    """The same interaction again, or one whose acknowledgement was done though its answer was lost."""
+    with suppress(discord.HTTPException):
+        return (await interaction.original_response()).id
+    return None
+
+
+async def tell(interaction: Interaction, card: Card) -> None:
+    """The answer to a command or press that has been acknowledged with "thinking"."""
+    try:
+        await interaction.edit_original_response(view=card.layout())
+    except discord.HTTPException as error:
+        log.warning("answer not shown", reason=f"{error.status} {error.code}")
+
+
+async def whisper(interaction: Interaction, card: Card) -> None:
+    """For the asker's eyes only, whatever was promised to the channel."""
+    try:
+        if interaction.extras.get("private") and interaction.extras.get("status"):
+            await interaction.edit_original_response(view=card.layout())
+            return
+        if interaction.extras.get("status"):
+            await interaction.delete_original_response()
+        await interaction.followup.send(view=card.layout(), ephemeral=True)
+    except discord.HTTPException as error:
+        log.warning("refusal not shown", reason=f"{error.status} {error.code}")
+
+
+@asynccontextmanager
+async def honest(interaction: Interaction, language: str) -> AsyncIterator[None]:
+    """Whatever goes wrong inside becomes one sentence for the asker alone."""
+    try:
+        yield
+    except PERSONAL as error:
+        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))
+    except Told as error:
+        log.warning("could not be done", exc_info=error)
+        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))
+    except discord.HTTPException as error:
+        log.warning("Discord refused", status=error.status, code=error.code)
+    except Exception as error:  # the edge of an interaction: whatever it was, the person is told
+        log.exception("an interaction failed unexpectedly")
+        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))

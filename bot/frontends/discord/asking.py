@@ -1,0 +1,60 @@
+"""Who asks, from where, and how the answer gets back: an interaction as our own plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+
+from bot import messages
+from bot.frontends.discord.faults import MARGIN
+from bot.job import ReplyTo, Requester
+
+Interaction = discord.Interaction[Any]
+
+TOKEN_LIFE = 14.5 * 60
+"""Seconds that a token is trusted; Discord says fifteen minutes, and sometimes ends them early."""
+PLATFORM = "discord"
+
+
+def language_of(interaction: Interaction, chosen: str | None = None) -> str:
+    """The chosen one, else that of the person's client, as far as we speak it."""
+    known = messages.languages()
+    locale = chosen or str(interaction.locale)
+    return next((name for name in (locale, locale.partition("-")[0]) if name in known), "en")
+
+
+def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:
+    person = interaction.user
+    roles = person.roles if isinstance(person, discord.Member) else []
+    return Requester(
+        platform=PLATFORM,
+        user=str(person.id),
+        name=person.display_name,
+        roles=tuple(str(role.id) for role in roles),
+        community=str(interaction.guild_id or ""),
+        admin=person.id in operators,
+        language=language,
+    )
+
+
+def reply_to_of(interaction: Interaction, **facts: Any) -> ReplyTo:
+    return ReplyTo(
+        platform=PLATFORM,
+        chat=str(interaction.channel_id or ""),
+        status=str(interaction.extras.get("status") or ""),
+        token=interaction.token,
+        token_until=interaction.created_at.timestamp() + TOKEN_LIFE,
+        limit=int(interaction.filesize_limit * MARGIN),
+        private=bool(interaction.extras.get("private")),
+        facts={"app": str(interaction.application_id), **facts},
+    )
+
+
+def is_guest(interaction: Interaction) -> bool:
+    """Somebody brought Matinee along into a server that has not invited it: only the token leads back."""
+    return interaction.guild_id is not None and not interaction.is_guild_integration()
+
+
+def is_moderator(interaction: Interaction) -> bool:
+    return interaction.guild_id is not None and interaction.permissions.manage_messages

@@ -1,0 +1,32 @@
+"""Files that people attach: fetched within bounds, kept in the data folder, named by us."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
+
+from generation.errors import AttachmentRefused
+
+MOST = 10 * 1024 * 1024
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+SOUNDS = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
+
+
+async def fetch(attachment: discord.Attachment, folder: Path, endings: tuple[str, ...]) -> Path:
+    """Raises AttachmentRefused. Nothing is opened here: the makers of pictures and music do that, warily."""
+    ending = next((e for e in endings if attachment.filename.lower().endswith(e)), None)
+    if ending is None:
+        raise AttachmentRefused(attachment.filename, "wrong kind")
+    if attachment.size > MOST:
+        raise AttachmentRefused(attachment.filename, "too large")
+    data = await attachment.read()
+    path = folder / f"{attachment.id}{ending}"
+    await asyncio.to_thread(_write, path, data)
+    return path.absolute()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,87 @@
+"""Buttons and selects that carry their whole meaning in their custom id, so that they outlive any restart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import discord
+from discord import ui
+
+from bot.delivery import Button
+from bot.job import Action
+
+EMOJI = {
+    "reroll": "🎲",
+    "edit": "✏️",
+    "animate": "🎬",
+    "extend": "⏩",
+    "bigger": "🔍",
+    "recipe": "📜",
+    "delete": "🗑️",
+    "report": "🚩",
+    "cancel": "✖️",
+    "again": "📨",
+}
+WIDTH = 5
+OPTIONS = 25
+Row = ui.ActionRow[Any]
+
+
+class Press(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,18}(?::.*)?)"):
+    def __init__(self, action: Action, label: str) -> None:
+        self.action = action
+        super().__init__(
+            ui.Button(
+                label=label[:80],
+                custom_id=f"m:{action}",
+                emoji=EMOJI.get(action.verb),
+                style=discord.ButtonStyle.danger
+                if action.verb == "cancel"
+                else discord.ButtonStyle.secondary,
+            )
+        )
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Press:
+        del interaction
+        action = Action.parse(match["action"])
+        assert action is not None, "the template lets nothing else through"
+        return cls(action, getattr(item, "label", None) or action.verb)
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        await interaction.client.pressed(interaction, self.action)
+
+
+class Pick(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,18})"):
+    """A select: the chosen value becomes the action's choice."""
+
+    def __init__(self, action: Action, label: str, options: Sequence[discord.SelectOption]) -> None:
+        self.action = action
+        shown = list(options)[:OPTIONS]
+        super().__init__(ui.Select(custom_id=f"s:{action}", placeholder=label[:150], options=shown))
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
+    ) -> Pick:
+        del interaction
+        action = Action.parse(match["action"])
+        assert action is not None, "the template lets nothing else through"
+        assert isinstance(item, ui.Select)
+        return cls(action, item.placeholder or action.verb, item.options)
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        action = Action(self.action.verb, self.action.job, self.item.values[0])
+        await interaction.client.pressed(interaction, action)
+
+
+def rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:
+    """Buttons by five to a row; new music is a select of genres with a row of its own."""
+    selects = [Pick(b.action, b.label, genres) for b in buttons if b.action.verb == "score" and genres]
+    presses = [Press(b.action, b.label) for b in buttons if b.action.verb != "score" or not genres]
+    grouped: list[Row] = [Row(select) for select in selects]
+    return grouped + [Row(*presses[n : n + WIDTH]) for n in range(0, len(presses), WIDTH)]

@@ -1,0 +1,157 @@
+"""The Discord client: what it listens to, and which desk each thing goes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot.frontends.discord.answers import acknowledge, honest, log
+from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.board import Board
+from bot.frontends.discord.buttons import Pick, Press
+from bot.frontends.discord.desk import Desk
+from bot.frontends.discord.forms import edit_form, edited, form_action, form_answers
+from bot.frontends.discord.looking import add_looking
+from bot.frontends.discord.making import MENU, add_making
+from bot.frontends.discord.sender import Sender
+from bot.frontends.discord.server import NEEDED, add_server
+from bot.frontends.discord.translator import CommandWords
+from bot.job import Action
+from bot.studio import Studio
+
+__all__ = ["AutoShardedMatinee", "Matinee", "client_for"]
+
+IN_PUBLIC = frozenset({"video", "image", "animate", "music", MENU})
+"""Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
+UPDATES = frozenset({"cancel", "delete"})
+ALONE = frozenset({"recipe", "report"})
+
+
+class Tree(app_commands.CommandTree[Any]):
+    """Acknowledges every command before anything of ours is awaited."""
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        if interaction.type is discord.InteractionType.autocomplete:
+            return True
+        command = interaction.command
+        name = command.qualified_name if command else ""
+        wants_privacy = bool(getattr(interaction.namespace, "private", False))
+        return await acknowledge(interaction, private=name not in IN_PUBLIC or wants_privacy)
+
+    async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
+        """Whatever a command did not tell itself."""
+        cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
+        async with honest(interaction, "en"):
+            raise cause
+
+
+class Listening:
+    """What both kinds of client share."""
+
+    desk: Desk
+    tree: Tree
+
+    def prepare(self, studio: Studio) -> None:
+        assert isinstance(self, discord.Client)
+        self.tree = Tree(
+            self,
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=True
+            ),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
+        )
+        self.desk = Desk(studio, Sender(self), Board())
+        add_making(self.tree, self.desk)
+        add_looking(self.tree, self.desk)
+        add_server(self.tree, self.desk)
+
+    async def setup_hook(self) -> None:
+        assert isinstance(self, discord.Client)
+        self.add_dynamic_items(Press, Pick)
+        self.desk.operators = _operators(self.application)
+        await self.tree.set_translator(CommandWords())
+        await self.tree.sync()
+
+    async def pressed(self, interaction: Interaction, action: Action) -> None:
+        """A button or select, however old the message it stands on."""
+        if action.verb == "edit":
+            await self._open_form(interaction, action)
+            return
+        update = action.verb in UPDATES
+        source = interaction.message
+        private = action.verb in ALONE or (source is not None and source.flags.ephemeral)
+        if not await acknowledge(interaction, private=private, update=update):
+            return
+        verbs = {
+            "cancel": self.desk.cancel,
+            "recipe": self.desk.recipe,
+            "delete": self.desk.delete,
+            "report": self.desk.report,
+        }
+        if verb := verbs.get(action.verb):
+            await verb(interaction, action.job)
+        else:
+            await self.desk.pressed(interaction, action)
+
+    async def _open_form(self, interaction: Interaction, action: Action) -> None:
+        """A form cannot be acknowledged first; one look into the database comes before it."""
+        asker = await self.desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.desk.visible(action.job, asker, interaction)
+            await interaction.response.send_modal(edit_form(job, asker.language))
+
+    async def on_interaction(self, interaction: Interaction) -> None:
+        if interaction.type is not discord.InteractionType.modal_submit:
+            return
+        action = form_action(interaction)
+        source = interaction.message
+        private = source is not None and source.flags.ephemeral
+        if action is None or not await acknowledge(interaction, private=private):
+            return
+        asker = await self.desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.desk.visible(action.job, asker, interaction)
+            await self.desk.film(interaction, edited(job, form_answers(interaction)), parent=job.id)
+
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        self._look_around(guild)
+
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        self._look_around(guild)
+
+    def _look_around(self, guild: discord.Guild) -> None:
+        lacking = missing_permissions(guild)
+        if lacking:
+            log.warning("permissions are missing", server=guild.name, missing=lacking)
+
+
+class Matinee(Listening, discord.Client):
+    pass
+
+
+class AutoShardedMatinee(Listening, discord.AutoShardedClient):
+    pass
+
+
+def client_for(studio: Studio, *, sharded: bool, **options: Any) -> Matinee | AutoShardedMatinee:
+    intents = discord.Intents(guilds=True)
+    kind = AutoShardedMatinee if sharded else Matinee
+    client = kind(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
+    client.prepare(studio)
+    return client
+
+
+def missing_permissions(guild: discord.Guild) -> list[str]:
+    granted = guild.me.guild_permissions
+    return [name for name in NEEDED if not getattr(granted, name)]
+
+
+def _operators(application: discord.AppInfo | None) -> frozenset[int]:
+    """Whoever owns the bot, alone or as a team, runs the house."""
+    if application is None:
+        return frozenset()
+    if application.team is not None:
+        return frozenset(member.id for member in application.team.members)
+    return frozenset({application.owner.id})

@@ -1,0 +1,282 @@
+"""Where every wish comes by, typed, pressed or filled in: from an interaction to the studio and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import discord
+import structlog
+
+from bot import messages
+from bot.delivery import Button, SendError
+from bot.errors import ClipGone, ElsewhereOnly, NotYours, TooLate
+from bot.frontends.discord.answers import honest, tell, whisper
+from bot.frontends.discord.asking import (
+    PLATFORM,
+    Interaction,
+    is_guest,
+    is_moderator,
+    language_of,
+    reply_to_of,
+    requester_of,
+)
+from bot.frontends.discord.board import Board, Step
+from bot.frontends.discord.cards import GOLD, Card, tame
+from bot.frontends.discord.sender import Sender
+from bot.job import WAITING, Action, Job, ReplyTo, Requester
+from bot.studio import Studio, Ticket
+from generation.errors import UnknownChoice
+from generation.request import Kind, MusicWish, Wish, check_choice
+from generation.scores.genres import NATIVE, SILENT
+
+log = structlog.get_logger(__name__)
+
+MORE = {"animate": Kind.ANIMATE, "extend": Kind.EXTEND, "bigger": Kind.BIGGER}
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, with what they and their server have chosen."""
+
+    requester: Requester
+    own: Mapping[str, Any]
+    server: Mapping[str, Any]
+
+    @property
+    def language(self) -> str:
+        return self.requester.language
+
+    def preferred(self, name: str) -> Any:
+        return self.own.get(name) or self.server.get(name)
+
+
+class Desk:
+    def __init__(self, studio: Studio, sender: Sender, board: Board) -> None:
+        self.studio = studio
+        self.sender = sender
+        self.board = board
+        self.operators: frozenset[int] = frozenset()
+
+    @cached_property
+    def genre_options(self) -> list[discord.SelectOption]:
+        return [
+            discord.SelectOption(label=genre.title, value=name, emoji=genre.emoji or None)
+            for name, genre in self.studio.genres.items()
+        ][:25]
+
+    async def asker(self, interaction: Interaction) -> Asker:
+        key = f"{PLATFORM}:{interaction.user.id}"
+        own = await self.studio.settings(key)
+        server = await self.studio.settings(server_key(interaction.guild_id))
+        language = language_of(interaction, own.get("language") or server.get("language"))
+        requester = requester_of(interaction, operators=self.operators, language=language)
+        return Asker(requester, own, server)
+
+    # making
+
+    async def film(self, interaction: Interaction, wish: Wish, *, parent: int | None = None) -> None:
+        """A wish, from whichever command, button or form."""
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            self._check_place(interaction, asker)
+            chosen = _with_preferences(wish, asker)
+            ticket = await self.studio.submit(
+                chosen,
+                asker.requester,
+                self._reply_to(interaction, asker),
+                update=f"{PLATFORM}:{interaction.id}",
+                parent=parent,
+            )
+            await self.show_ticket(interaction, ticket)
+
+    async def pressed(self, interaction: Interaction, action: Action) -> None:
+        """A button or select that starts another job; it goes through quota and policy like a command."""
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            self._check_place(interaction, asker)
+            await self.visible(action.job, asker, interaction)
+            update, reply_to = f"{PLATFORM}:{interaction.id}", self._reply_to(interaction, asker)
+            if action.verb in MORE:
+                ticket = await self._more(action, asker, reply_to, update)
+            else:
+                done = await self.studio.act(action, asker.requester, reply_to, update=update)
+                assert isinstance(done, Ticket), f"{action.verb} starts a job"
+                ticket = done
+            await self.show_ticket(interaction, ticket)
+
+    async def rescore(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            self._check_place(interaction, asker)
+            job = await self.visible(job_number(clip), asker, interaction)
+            reply_to = self._reply_to(interaction, asker)
+            update = f"{PLATFORM}:{interaction.id}"
+            ticket = await self.studio.rescore(job.id, music, asker.requester, reply_to, update=update)
+            await self.show_ticket(interaction, ticket)
+
+    async def _more(self, action: Action, asker: Asker, reply_to: ReplyTo, update: str) -> Ticket:
+        """Another job that goes on from a finished one's file."""
+        job = await self.studio.job(action.job)
+        if job.clip is None:
+            raise TooLate(job.id, job.state.value)
+        if not job.clip.path.is_file():
+            raise ClipGone(job.id)
+        music = MusicWish(genre=job.request.music.genre)
+        base = Wish(prompt=job.request.prompt, model=job.request.model, negative=job.request.negative)
+        path, still = str(job.clip.path), action.verb == "animate"
+        wish = replace(
+            base,
+            kind=MORE[action.verb],
+            music=music,
+            image=path if still else None,
+            source=None if still else path,
+        )
+        return await self.studio.submit(wish, asker.requester, reply_to, update=update, parent=job.id)
+
+    async def show_ticket(self, interaction: Interaction, ticket: Ticket) -> None:
+        job = ticket.job
+        if job.state not in WAITING:
+            return  # a repetition of what is done already
+        language = job.requester.language
+        told = [messages.queued(job, place=ticket.place or 0, language=language)]
+        if is_guest(interaction):
+            told.append(messages.words("guest", language))
+        if job.request.kind is not Kind.IMAGE:
+            told.append(
+                messages.words("chosen", language, music=messages.music_line(job.request.music, language))
+            )
+        told.append(messages.adjusted(ticket.adjustments, language))
+        card = Card(
+            title=shown_prompt(job),
+            body=tame(told[0]),
+            facts="\n".join(filter(None, told[1:])),
+            buttons=(cancel_button(job),),
+            colour=GOLD,
+        )
+        try:
+            await self.board.show(job.id, Step.WAITING, lambda: self.sender.edit(job.reply_to, card))
+        except SendError as error:
+            log.warning("place not shown", job=job.id, reason=str(error))
+
+    # on what is there
+
+    async def visible(self, number: int, asker: Asker, interaction: Interaction) -> Job:
+        """The job, if this person may know of it: theirs, or made in the open of the same server."""
+        job = await self.studio.job(number)
+        mine = job.requester.key == asker.requester.key or asker.requester.admin
+        shared = job.requester.community == asker.requester.community != "" and not job.reply_to.private
+        if not (mine or shared or str(interaction.channel_id) == job.reply_to.chat):
+            raise NotYours(number)
+        if not mine and hidden(job) and interaction.type is not discord.InteractionType.component:
+            raise NotYours(number)
+        return job
+
+    async def cancel(self, interaction: Interaction, number: int) -> None:
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.studio.cancel(number, asker.requester)
+            text = messages.ended(job, asker.language)
+            await self.board.show(
+                job.id, Step.ENDED, lambda: self.sender.edit(job.reply_to, Card(body=tame(text)))
+            )
+            if interaction.extras.get("status"):
+                await tell(interaction, Card(body=tame(text)))
+
+    async def recipe(self, interaction: Interaction, number: int) -> None:
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.visible(number, asker, interaction)
+            if hidden(job) and job.requester.key != asker.requester.key:
+                raise NotYours(number)
+            await tell(interaction, recipe_card(job, asker.language))
+
+    async def delete(self, interaction: Interaction, number: int) -> None:
+        """The message with the clip goes; its owner and the place's moderators may do that."""
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.studio.job(number)
+            owner = job.requester.key == asker.requester.key
+            if not (owner or asker.requester.admin or is_moderator(interaction)):
+                raise NotYours(number)
+            await interaction.delete_original_response()
+            log.info("message deleted", job=number, by=asker.requester.key)
+            await whisper(interaction, Card(body=tame(messages.words("deleted", asker.language, job=number))))
+
+    async def report(self, interaction: Interaction, number: int) -> None:
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            job = await self.visible(number, asker, interaction)
+            link = interaction.message.jump_url if interaction.message else ""
+            log.warning(
+                "reported", job=number, by=asker.requester.key, author=job.requester.key, message=link
+            )
+            words = messages.words("reported.admins", asker.server.get("language") or "en", job=number)
+            to = asker.server.get("reports")
+            if to:
+                card = Card(title=words, body=f"{link}\n<@{job.requester.user}> · <@{asker.requester.user}>")
+                await self.sender.notify(int(to), card)
+            await tell(interaction, Card(body=tame(messages.words("reported", asker.language, job=number))))
+
+    def check_names(self, genre: str | None, model: str | None) -> None:
+        """A preference is held against the same lists as a wish; raises UnknownChoice."""
+        self.studio.preset(model)
+        if genre is not None:
+            check_choice("genre", genre, (*self.studio.genres, SILENT, NATIVE))
+
+    def _reply_to(self, interaction: Interaction, asker: Asker) -> ReplyTo:
+        facts: dict[str, Any] = {}
+        if asker.own.get("ping"):
+            facts["ping"] = True
+        if asker.server.get("prompts") == "asker":
+            facts["hidden"] = True
+        return reply_to_of(interaction, **facts)
+
+    def _check_place(self, interaction: Interaction, asker: Asker) -> None:
+        allowed = asker.server.get("channels") or []
+        here = {str(interaction.channel_id), str(getattr(interaction.channel, "parent_id", None))}
+        if allowed and not here & set(allowed) and not asker.requester.admin:
+            raise ElsewhereOnly(tuple(f"#{self.sender.channel_name(int(number))}" for number in allowed))
+
+
+def job_number(text: str) -> int:
+    """What was chosen, or typed instead: "17" or "#17 a fox"."""
+    digits = text.strip().removeprefix("#").split(" ", 1)[0]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+        raise UnknownChoice("clip", text, None)
+    return int(digits)
+
+
+def server_key(guild: int | None) -> str:
+    return f"server:{PLATFORM}:{guild or 0}"
+
+
+def hidden(job: Job) -> bool:
+    return bool(job.reply_to.facts.get("hidden"))
+
+
+def shown_prompt(job: Job) -> str:
+    return "" if hidden(job) else messages.quoted(job.request.prompt, 200)
+
+
+def cancel_button(job: Job) -> Button:
+    return Button(messages.words("button.cancel", job.requester.language), Action("cancel", job.id))
+
+
+def recipe_card(job: Job, language: str) -> Card:
+    again = messages.recipe_line(job)
+    return Card(
+        title=messages.words("recipe.title", language, job=job.id),
+        body=f"{tame(messages.quoted(job.request.prompt, 2000))}\n```\n{again.replace('`', chr(0x2CB))}\n```",
+        facts=messages.facts_line(job, language),
+    )
+
+
+def _with_preferences(wish: Wish, asker: Asker) -> Wish:
+    """What they left open is filled from their settings, then from the server's."""
+    music = wish.music
+    if music.genre is None and asker.preferred("genre"):
+        music = replace(music, genre=asker.preferred("genre"))
+    return replace(wish, model=wish.model or asker.preferred("model"), music=music)

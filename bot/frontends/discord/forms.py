@@ -1,0 +1,83 @@
+"""The form behind "Edit prompt". Its answer is read from the interaction, so a restart does not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from discord import TextStyle, ui
+
+from bot import messages
+from bot.frontends.discord.asking import Interaction
+from bot.job import Action, Job
+from generation.request import PROMPT_LIMIT, Kind, Music, MusicWish, Wish
+
+PREFIX = "e:"
+CHOSEN_BY_US = {"native": None, "own": None}
+
+
+def edit_form(job: Job, language: str) -> ui.Modal:
+    form = ui.Modal(
+        title=messages.words("form.edit", language, job=job.id)[:45],
+        custom_id=f"{PREFIX}{Action('edit', job.id)}",
+    )
+    for name, value, required in (
+        ("prompt", job.request.prompt, True),
+        ("negative", job.request.negative, False),
+    ):
+        field: ui.TextInput[Any] = ui.TextInput(
+            custom_id=name,
+            style=TextStyle.paragraph,
+            default=value or None,
+            required=required,
+            max_length=PROMPT_LIMIT,
+        )
+        form.add_item(ui.Label(text=messages.words(f"form.{name}", language)[:45], component=field))
+    form.stop()  # discord.py need not remember it
+    return form
+
+
+def form_action(interaction: Interaction) -> Action | None:
+    custom_id = interaction.custom_id or ""
+    return Action.parse(custom_id.removeprefix(PREFIX)) if custom_id.startswith(PREFIX) else None
+
+
+def form_answers(interaction: Interaction) -> dict[str, str]:
+    data: Any = interaction.data or {}
+    inner = [item.get("component", {}) for item in data.get("components", [])]
+    return {field["custom_id"]: field.get("value", "") for field in inner if "custom_id" in field}
+
+
+def edited(job: Job, answers: dict[str, str]) -> Wish:
+    """The same wish with other words; also the same seed, so that only the words change the picture."""
+    request = job.request
+    kept = Kind.VIDEO if request.kind in {Kind.SCORE, Kind.BIGGER, Kind.EXTEND} else request.kind
+    wish = Wish(
+        prompt=answers.get("prompt", request.prompt),
+        negative=answers.get("negative", request.negative),
+        kind=kept,
+        model=request.model,
+        seconds=None if kept is Kind.IMAGE else request.seconds,
+        width=request.width,
+        height=request.height,
+        fps=request.fps,
+        seed=request.seed,
+        steps=request.steps,
+        guidance=request.guidance,
+        style=request.style,
+        camera=request.camera,
+        image=request.image,
+    )
+    return replace(wish, music=_music(request.music))
+
+
+def _music(music: Music) -> MusicWish:
+    return MusicWish(
+        genre=CHOSEN_BY_US.get(music.genre, music.genre),
+        mood=music.mood or None,
+        tempo=f"{music.bpm:g}",
+        instruments=music.instruments,
+        seed=music.seed,
+        track=music.track,
+        melody=music.melody,
+    )

@@ -1,0 +1,160 @@
+"""Discord as the studio sees it: run, say how far, deliver the clip."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import discord
+import structlog
+
+from bot import messages
+from bot.delivery import Button, Parcel, SendError
+from bot.frontends.discord.board import Step
+from bot.frontends.discord.cards import GOLD, GREY, Card, bar, tame
+from bot.frontends.discord.client import client_for
+from bot.frontends.discord.desk import cancel_button, hidden, shown_prompt
+from bot.frontends.discord.sender import Sent, token_lives
+from bot.job import Action, Job
+from bot.studio import Studio
+from generation.progress import Progress
+from generation.request import Kind
+
+log = structlog.get_logger(__name__)
+
+EDIT_EVERY, SLOW_EDIT_EVERY = 1.2, 3.0
+"""Seconds between edits of one message: by its token, and through its channel, where all edits count."""
+PRESENCE_EVERY = 20.0
+LOGIN_AGAIN = (2.0, 5.0, 15.0, 60.0)
+PER_KIND = {"animate": Kind.ANIMATE, "extend": Kind.EXTEND, "bigger": Kind.BIGGER}
+
+
+class DiscordFrontend:
+    name = "discord"
+    deduplicates = True  # an edit twice is an edit; a channel keeps a nonce, and is looked through before
+
+    def __init__(self, studio: Studio, token: str, *, sharded: bool = False, **options: Any) -> None:
+        self._studio = studio
+        self._token = token
+        self.client = client_for(studio, sharded=sharded, **options)
+        self._desk = self.client.desk
+        self._elsewhere: dict[int, Sent] = {}
+
+    async def run(self) -> None:
+        """Serve until cancelled, through every loss of the network; ends if Discord refuses the token."""
+        async with self.client:
+            presence = asyncio.create_task(self._show_queue())
+            try:
+                await self._login()
+                await self.client.connect()
+            except discord.LoginFailure:
+                log.error("Discord refuses the token")  # noqa: TRY400  (a traceback would say no more)
+            except discord.ConnectionClosed as closed:
+                log.error("Discord closed the door", code=closed.code)  # noqa: TRY400  (as above)
+            finally:
+                presence.cancel()
+
+    async def _login(self) -> None:
+        tries = 0
+        while True:
+            try:
+                await self.client.login(self._token)
+            except (aiohttp.ClientError, OSError, TimeoutError, discord.DiscordServerError) as error:
+                pause = LOGIN_AGAIN[min(tries, len(LOGIN_AGAIN) - 1)]
+                log.warning("cannot reach Discord", reason=type(error).__name__, again_in=pause)
+                tries += 1
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _show_queue(self) -> None:
+        shown = ""
+        await self.client.wait_until_ready()
+        while True:
+            waiting = len(await self._studio.waiting(100))
+            text = messages.words("queue.length", count=waiting) if waiting else messages.words("idle")
+            if text != shown and not self.client.is_closed():
+                shown = text
+                await self.client.change_presence(activity=discord.CustomActivity(name=text))
+            await asyncio.sleep(PRESENCE_EVERY)
+
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
+        """Returns when the next edit may follow: until then only the latest word is kept."""
+        card = progress_card(job, text, progress) if progress else ended_card(job, text)
+        step = Step.WORKING if progress else Step.ENDED
+        shown = await self._desk.board.show(job.id, step, lambda: self._desk.sender.edit(job.reply_to, card))
+        if shown and progress:
+            await asyncio.sleep(EDIT_EVERY if token_lives(job.reply_to) else SLOW_EDIT_EVERY)
+
+    async def deliver(self, parcel: Parcel) -> str:
+        job = parcel.job
+        name = file_name(job, parcel.clip.path.suffix)
+        card = self.clip_card(parcel, name)
+        async with self._desk.board.closing(job.id):
+            sent = await self._desk.sender.deliver(parcel, card, name)
+        if sent.url:
+            self._elsewhere[job.id] = sent
+        return sent.message
+
+    async def delivered(self, job: Job) -> None:
+        """Where the clip is a message of its own, the status message points to it."""
+        sent = self._elsewhere.pop(job.id, None)
+        if sent is None or job.reply_to.private:
+            return
+        language = job.requester.language
+        here = f"/{job.reply_to.chat}/" in sent.url
+        text = messages.words("sent elsewhere" if here else "sent directly", language, job=job.id)
+        link = f"\n{sent.url}" if here else ""
+        try:
+            await self._desk.sender.edit(job.reply_to, Card(body=tame(text) + link))
+        except SendError as error:
+            log.info("status not tidied", job=job.id, reason=str(error))
+
+    def clip_card(self, parcel: Parcel, name: str) -> Card:
+        job, language = parcel.job, parcel.job.requester.language
+        return Card(
+            title=messages.words("ready", language, job=job.id, prompt="").rstrip(": ") + _prompt(job),
+            facts=messages.facts_line(job, language),
+            buttons=self._buttons(job, parcel.buttons),
+            genres=self._desk.genre_options,
+            media=name,
+            colour=GOLD,
+            mention=job.requester.user if job.reply_to.facts.get("ping") else None,
+        )
+
+    def _buttons(self, job: Job, common: tuple[Button, ...]) -> tuple[Button, ...]:
+        """What every chat has, then what this model can do with a finished clip, then the rest."""
+        preset = self._studio.presets.get(job.request.model)
+        kinds = preset.limits.kinds if preset else ()
+        more = [verb for verb, kind in PER_KIND.items() if kind in kinds]
+        still = job.request.kind is Kind.IMAGE
+        kept = tuple(button for button in common if not (still and button.action.verb == "score"))
+        have = {button.action.verb for button in kept}
+        verbs = [verb for verb in ("edit", *more, "recipe", "delete", "report") if verb not in have]
+        if not still:
+            verbs = [verb for verb in verbs if verb != "animate"]
+        label = messages.words
+        language = job.requester.language
+        return kept + tuple(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in verbs)
+
+
+def progress_card(job: Job, text: str, progress: Progress) -> Card:
+    return Card(
+        title=shown_prompt(job),
+        body=f"{bar(progress)}\n{tame(text)}",
+        buttons=(cancel_button(job),),
+        colour=GOLD,
+    )
+
+
+def ended_card(job: Job, text: str) -> Card:
+    return Card(title=shown_prompt(job), body=tame(text), colour=GREY)
+
+
+def file_name(job: Job, suffix: str) -> str:
+    return f"matinee-{job.id}{suffix}"
+
+
+def _prompt(job: Job) -> str:
+    return "" if hidden(job) else f": {messages.quoted(job.request.prompt, 200)}"

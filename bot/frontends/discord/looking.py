@@ -1,0 +1,192 @@
+"""Commands that show or change what is: the queue, one's clips, credits, settings, help, privacy."""
+
+# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+
+import io
+import json
+from typing import Any, Literal
+
+import discord
+from discord import app_commands
+
+from bot import messages
+from bot.frontends.discord.answers import honest, tell
+from bot.frontends.discord.cards import Card, tame
+from bot.frontends.discord.desk import Asker, Desk, hidden, job_number
+from bot.frontends.discord.offers import Offers
+from bot.frontends.discord.register import register
+from bot.job import Job
+
+Word = app_commands.Range[str, 1, 100]
+SHOWN = 15
+EXPORTED = 10_000
+
+
+def add_looking(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
+    offers = Offers(desk.studio)
+    looks = Looks(desk)
+    register(tree, "queue", looks.queue)
+    register(tree, "cancel", looks.cancel, clip=offers.stoppable)
+    register(tree, "history", looks.history)
+    register(tree, "quota", looks.quota)
+    register(tree, "settings", looks.settings, genre=offers.genre, model=offers.model)
+    register(tree, "models", looks.models)
+    register(tree, "recipe", looks.recipe, clip=offers.mine)
+    register(tree, "help", looks.help)
+    register(tree, "privacy", looks.privacy)
+
+
+class Looks:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._studio = desk.studio
+
+    async def queue(self, interaction: discord.Interaction[Any]) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            waiting = await self._studio.waiting(SHOWN)
+            lines = [tame(_queue_line(job, asker)) for job in waiting]
+            empty = tame(messages.words("queue.empty", asker.language))
+            title = messages.words("queue.title", asker.language)
+            await tell(interaction, Card(title=title, body="\n".join(lines) or empty))
+
+    async def cancel(self, interaction: discord.Interaction[Any], clip: Word) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            await self._desk.cancel(interaction, job_number(clip))
+
+    async def history(self, interaction: discord.Interaction[Any]) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            jobs = await self._studio.history(asker.requester, SHOWN)
+            lines = [_history_line(job, asker.language) for job in jobs]
+            empty = tame(messages.words("history.empty", asker.language))
+            title = messages.words("history.title", asker.language)
+            await tell(interaction, Card(title=title, body="\n".join(lines) or empty))
+
+    async def quota(self, interaction: discord.Interaction[Any]) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            balance = await self._studio.balance(asker.requester)
+            entries = await self._studio.entries(asker.requester, SHOWN)
+            told = [messages.entry_line(e.kind, e.credits, e.job, asker.language) for e in entries]
+            card = Card(
+                title=messages.words("quota.title", asker.language),
+                body=tame(messages.balance(balance, asker.language)),
+                facts="\n".join(filter(None, told)),
+            )
+            await tell(interaction, card)
+
+    async def settings(
+        self,
+        interaction: discord.Interaction[Any],
+        genre: Word | None = None,
+        model: Word | None = None,
+        language: Literal[messages.languages()] | None = None,  # type: ignore[valid-type]
+        ping: bool | None = None,  # noqa: FBT001  (an option is named by who types it)
+        forget: bool = False,  # noqa: FBT001, FBT002  (as above)
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            changes = {"genre": genre, "model": model, "language": language, "ping": ping}
+            self._desk.check_names(genre, model)
+            key = asker.requester.key
+            for name, value in changes.items():
+                if forget or value is not None:
+                    await self._studio.change_setting(key, name, value)
+            await tell(interaction, settings_card(await self._desk.asker(interaction)))
+
+    async def models(self, interaction: discord.Interaction[Any]) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            lines = [
+                messages.words(
+                    "models.line",
+                    asker.language,
+                    name=name,
+                    title=preset.title,
+                    seconds=f"{preset.limits.max_seconds:g}",
+                    cost=f"{preset.cost:g}",
+                )
+                for name, preset in self._studio.presets.items()
+            ]
+            chosen = asker.preferred("model") or self._studio.house.model
+            card = Card(
+                title=messages.words("models.title", asker.language),
+                body=tame("\n".join(lines)),
+                facts=messages.words("model.chosen", asker.language, name=chosen),
+            )
+            await tell(interaction, card)
+
+    async def recipe(self, interaction: discord.Interaction[Any], clip: Word) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            await self._desk.recipe(interaction, job_number(clip))
+
+    async def help(self, interaction: discord.Interaction[Any]) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            words = messages.words("help.discord", asker.language)
+            title = messages.words("help.title", asker.language)
+            await tell(interaction, Card(title=title, body=words))
+
+    async def privacy(
+        self,
+        interaction: discord.Interaction[Any],
+        do: Literal["read", "export", "delete"] | None = None,
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            card = Card(
+                title=messages.words("privacy.title", asker.language),
+                body=tame(messages.words("privacy", asker.language)),
+            )
+            if do != "export":
+                await tell(interaction, card)
+                return
+            data = await self._export(asker)
+            file = discord.File(io.BytesIO(data), "matinee-data.json")
+            told = tame(messages.words("privacy.export", asker.language))
+            await interaction.edit_original_response(content=told, attachments=[file])
+
+    async def _export(self, asker: Asker) -> bytes:
+        jobs = await self._studio.history(asker.requester, EXPORTED)
+        entries = await self._studio.entries(asker.requester, EXPORTED)
+        told = {
+            "you": asker.requester.key,
+            "settings": dict(asker.own),
+            "clips": [
+                {"clip": job.id, "state": job.state, "at": job.created_at, "request": job.request.to_json()}
+                for job in jobs
+            ],
+            "credits": [
+                {"at": entry.at, "kind": entry.kind, "credits": entry.credits, "clip": entry.job}
+                for entry in entries
+            ],
+        }
+        return json.dumps(told, ensure_ascii=False, indent=2).encode()
+
+
+def settings_card(asker: Asker) -> Card:
+    unset = messages.words("unset", asker.language)
+    lines = [
+        messages.words(f"setting.{name}", asker.language, value=asker.own.get(name, unset))
+        for name in ("genre", "model", "language", "ping")
+    ]
+    return Card(title=messages.words("settings.title", asker.language), body=tame("\n".join(lines)))
+
+
+def _queue_line(job: Job, asker: Asker) -> str:
+    """Others' words are shown only where everybody could see them anyway."""
+    mine = job.requester.key == asker.requester.key
+    near = job.requester.community == asker.requester.community != ""
+    open_ = mine or (near and not job.reply_to.private and not hidden(job))
+    return messages.job_line(job, asker.language, prompt=open_)
+
+
+def _history_line(job: Job, language: str) -> str:
+    line = tame(messages.job_line(job, language))
+    if not job.message or job.reply_to.private:
+        return line
+    place = job.requester.community or "@me"
+    return f"{line} [↗](https://discord.com/channels/{place}/{job.reply_to.chat}/{job.message})"

@@ -1,0 +1,102 @@
+"""What is offered while somebody types: genres, styles, models, and their own clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from discord import app_commands
+
+from bot import messages
+from bot.frontends.discord.asking import PLATFORM, Interaction
+from bot.job import WAITING, Job, Requester
+from bot.studio import Studio
+from generation.scores.genres import NATIVE, SILENT, TEMPOS, instrument_names
+
+Choices = list[app_commands.Choice[str]]
+MOST = 25
+HISTORY = 50
+
+
+class Offers:
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """What any model can do; the studio holds a wish to its own model's limits."""
+        limits = [preset.limits for preset in self._studio.presets.values()]
+        return min(each.min_seconds for each in limits), max(each.max_seconds for each in limits)
+
+    @property
+    def aspects(self) -> tuple[str, ...]:
+        named = (name for preset in self._studio.presets.values() for name in preset.limits.aspects)
+        return tuple(dict.fromkeys(named))[:MOST] or ("1:1",)
+
+    async def genre(self, _: Interaction, typed: str) -> Choices:
+        known = {genre.title: name for name, genre in self._studio.genres.items()}
+        special = {
+            messages.words("silence").capitalize(): SILENT,
+            messages.words("own sound").capitalize(): NATIVE,
+        }
+        return _matching(known | special, typed)
+
+    async def model(self, _: Interaction, typed: str) -> Choices:
+        return _matching({f"{name}: {p.title}": name for name, p in self._studio.presets.items()}, typed)
+
+    async def style(self, interaction: Interaction, typed: str) -> Choices:
+        return _matching(_same(self._of_model(interaction, "styles")), typed)
+
+    async def camera(self, interaction: Interaction, typed: str) -> Choices:
+        return _matching(_same(self._of_model(interaction, "cameras")), typed)
+
+    async def tempo(self, _: Interaction, typed: str) -> Choices:
+        """The words, or any number of beats a minute."""
+        number = typed.strip().lower().removesuffix("bpm").strip()
+        own = {f"{number} bpm": number} if number.isdecimal() else {}
+        return _matching(own, "") or _matching(_same(TEMPOS), typed)
+
+    async def instruments(self, _: Interaction, typed: str) -> Choices:
+        """The last one of a list is being typed; the ones before it stay."""
+        before, _comma, last = typed.rpartition(",")
+        kept = f"{before.strip()}, " if before.strip() else ""
+        found = _matching(_same(instrument_names()), last.strip())
+        texts = [f"{kept}{choice.value}" for choice in found]
+        return [app_commands.Choice(name=text[-100:], value=text) for text in texts if len(text) <= 100]
+
+    async def finished(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_asker(interaction), HISTORY)
+        return _matching(_listed(job for job in jobs if job.clip is not None), typed)
+
+    async def mine(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_asker(interaction), HISTORY)
+        return _matching(_listed(jobs), typed)
+
+    async def stoppable(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_asker(interaction), HISTORY)
+        return _matching(_listed(job for job in jobs if job.state in WAITING), typed)
+
+    def _of_model(self, interaction: Interaction, what: str) -> tuple[str, ...]:
+        """Of the model they have named, else of all."""
+        named = self._studio.presets.get(str(getattr(interaction.namespace, "model", "")))
+        presets = [named] if named else self._studio.presets.values()
+        return tuple(dict.fromkeys(word for preset in presets for word in getattr(preset.limits, what)))
+
+
+def _asker(interaction: Interaction) -> Requester:
+    return Requester(platform=PLATFORM, user=str(interaction.user.id))
+
+
+def _listed(jobs: Iterable[Job]) -> dict[str, str]:
+    return {f"#{job.id} {messages.quoted(job.request.prompt, 80)}": str(job.id) for job in jobs}
+
+
+def _same(words: Iterable[str]) -> dict[str, str]:
+    return {word: word for word in words}
+
+
+def _matching(known: dict[str, str], typed: str) -> Choices:
+    """Those that begin with it, then those that contain it."""
+    wanted = typed.strip().lower()
+    begin = [name for name in known if name.lower().startswith(wanted)]
+    contain = [name for name in known if wanted in name.lower() and name not in begin]
+    return [app_commands.Choice(name=name[:100], value=known[name]) for name in (begin + contain)[:MOST]]

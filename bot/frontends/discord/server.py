@@ -1,0 +1,128 @@
+"""/server: what the people who run a server decide about Matinee there."""
+
+# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+
+from typing import Any, Literal
+
+import discord
+from discord import app_commands
+
+from bot import messages
+from bot.frontends.discord.answers import honest, tell
+from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.cards import Card
+from bot.frontends.discord.desk import Asker, Desk, server_key
+from bot.frontends.discord.offers import Offers
+from bot.frontends.discord.register import register
+from bot.frontends.discord.translator import described
+
+Word = app_commands.Range[str, 1, 100]
+
+
+class _Places(app_commands.Transformer):
+    """Channels where people write, forums and threads among them."""
+
+    @property
+    def type(self) -> discord.AppCommandOptionType:
+        return discord.AppCommandOptionType.channel
+
+    @property
+    def channel_types(self) -> list[discord.ChannelType]:
+        kinds = discord.ChannelType
+        return [kinds.text, kinds.news, kinds.forum, kinds.public_thread, kinds.private_thread]
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> Any:
+        del interaction
+        return value
+
+
+Place = app_commands.Transform[Any, _Places]
+SHOWN = ("channels", "reports", "model", "genre", "language", "prompts")
+NEEDED = (
+    "view_channel",
+    "send_messages",
+    "send_messages_in_threads",
+    "attach_files",
+    "embed_links",
+    "read_message_history",
+)
+
+
+def add_server(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
+    offers = Offers(desk.studio)
+    group = app_commands.Group(
+        name="server",
+        description=described("server")[0],
+        default_permissions=discord.Permissions(manage_guild=True),
+        allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
+        allowed_installs=app_commands.AppInstallationType(guild=True, user=False),
+    )
+    verbs = ServerVerbs(desk)
+    register(group, "show", verbs.show)
+    register(group, "channel", verbs.channel)
+    register(group, "defaults", verbs.defaults, model=offers.model, genre=offers.genre)
+    register(group, "prompts", verbs.prompts)
+    register(group, "reports", verbs.reports)
+    tree.add_command(group)
+
+
+class ServerVerbs:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._studio = desk.studio
+
+    async def show(self, interaction: discord.Interaction[Any]) -> None:
+        await self._change(interaction)
+
+    async def channel(
+        self,
+        interaction: discord.Interaction[Any],
+        place: Place,
+        answer: bool = True,  # noqa: FBT001, FBT002  (an option is named by who types it)
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        chosen = [number for number in asker.server.get("channels") or [] if number != str(place.id)]
+        await self._change(interaction, channels=[*chosen, str(place.id)] if answer else chosen)
+
+    async def defaults(
+        self,
+        interaction: discord.Interaction[Any],
+        model: Word | None = None,
+        genre: Word | None = None,
+        language: Literal[messages.languages()] | None = None,  # type: ignore[valid-type]
+        forget: bool = False,  # noqa: FBT001, FBT002  (as above)
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            self._desk.check_names(genre, model)
+            changes = {"model": model, "genre": genre, "language": language}
+            await self._change(interaction, **{k: v for k, v in changes.items() if forget or v})
+
+    async def prompts(self, interaction: discord.Interaction[Any], who: Literal["everyone", "asker"]) -> None:
+        await self._change(interaction, prompts=who)
+
+    async def reports(self, interaction: discord.Interaction[Any], place: Place) -> None:
+        await self._change(interaction, reports=str(place.id))
+
+    async def _change(self, interaction: Interaction, **changes: Any) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            for name, value in changes.items():
+                await self._studio.change_setting(server_key(interaction.guild_id), name, value)
+            await tell(interaction, _card(await self._desk.asker(interaction), interaction))
+
+
+def _card(asker: Asker, interaction: Interaction) -> Card:
+    unset = messages.words("unset", asker.language)
+    values = {name: asker.server.get(name) or unset for name in SHOWN}
+    for name in ("channels", "reports"):
+        chosen = asker.server.get(name) or []
+        numbers = [chosen] if isinstance(chosen, str) else chosen
+        values[name] = ", ".join(f"<#{number}>" for number in numbers) or unset
+    lines = [messages.words(f"server.{name}", asker.language, value=values[name]) for name in SHOWN]
+    granted = interaction.app_permissions
+    lacking = [name.replace("_", " ") for name in NEEDED if not getattr(granted, name)]
+    missing = (
+        messages.words("permissions.missing", asker.language, names=", ".join(lacking)) if lacking else ""
+    )
+    return Card(title=messages.words("server.title", asker.language), body="\n".join(lines), facts=missing)

@@ -1,0 +1,63 @@
+"""The words of commands and options in every language: commands/<language>.toml, by command and option."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import discord
+from discord import app_commands
+from discord.app_commands import TranslationContextLocation as Where
+
+FOLDER = Path(__file__).parent / "commands"
+LANGUAGES = {
+    "de": "de",
+    "es-ES": "es",
+    "es-419": "es",
+    "fr": "fr",
+    "ja": "ja",
+    "pt-BR": "pt",
+}
+
+
+@cache
+def table(language: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
+
+
+def described(command: str) -> tuple[str, dict[str, str]]:
+    """A command in English, which is also what Discord gets as the default: about it, and its options."""
+    found = dict(table("en")[command.replace(" ", ".")])
+    return str(found.pop("about")), found
+
+
+class CommandWords(app_commands.Translator):
+    async def translate(
+        self, string: app_commands.locale_str, locale: discord.Locale, context: Any
+    ) -> str | None:
+        language = LANGUAGES.get(str(locale))
+        if language is None:
+            return None
+        return _look_up(table(language), str(string), context)
+
+
+def _look_up(words: dict[str, Any], text: str, context: Any) -> str | None:
+    place, data = context.location, context.data
+    if place in {Where.command_name, Where.group_name}:
+        return _entry(words, data.qualified_name, "name")
+    if place in {Where.command_description, Where.group_description}:
+        return _entry(words, data.qualified_name, "about")
+    if place is Where.parameter_description:
+        return _entry(words, data.command.qualified_name, data.name)
+    if place is Where.parameter_name:
+        return _entry(words, "options", data.name)
+    if place is Where.choice_name:
+        return _entry(words, "choices", text)
+    return None
+
+
+def _entry(words: dict[str, Any], command: str, key: str) -> str | None:
+    found = words.get(command.replace(" ", "."), {}).get(key)
+    return str(found) if found else None

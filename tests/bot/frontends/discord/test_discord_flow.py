@@ -1,0 +1,255 @@
+"""From a command to its clip, as it looks in the chat."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from bot.errors import NoSuchJob
+from bot.job import State
+from tests.fakes.discord_house import HouseOfDiscord, clip_bytes
+from tests.fakes.discord_people import Person, labels, person, text_of
+from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_world import THREAD, Channel, Message
+
+
+def with_clip(server: DiscordServer, job: int) -> list[Message]:
+    """The messages that show this clip, wherever they are."""
+    shown = [m for m in server.world.messages.values() if not m.deleted]
+    return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
+
+
+async def clip_of(server: DiscordServer, job: int) -> Message:
+    messages: list[Message] = await server.world.until(lambda: with_clip(server, job))
+    return messages[0]
+
+
+async def settled(server: DiscordServer, matinee: HouseOfDiscord, job: int) -> State:
+    """How the job ended; looked at after each change of the chat, and once a moment besides."""
+    while True:
+        with suppress(NoSuchJob):
+            state = (await matinee.studio.job(job)).state
+            if state.final:
+                return state
+        with suppress(TimeoutError):
+            await server.world.changed(within=0.5)
+
+
+async def test_video_becomes_a_clip_in_its_own_answer(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    reply = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=2.0)
+    message = await clip_of(server, 1)
+    job = await matinee.studio.job(1)
+    assert reply.interaction.acked == 5
+    assert message is reply.interaction.original
+    assert message.attachments[0].data == clip_bytes(job.request, 4096)
+    assert "a fox in the snow" in text_of(message)
+    assert "lofi" in text_of(message)
+    assert {"Re-roll", "New music", "Edit prompt", "Recipe", "Delete", "Report"} <= set(labels(message))
+    assert message.mentions == []
+
+
+async def test_the_answer_tells_place_and_progress_before_it_becomes_the_clip(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    matinee.engine.gate.clear()
+    first = await ana.types("/video", prompt="one")
+    working = await first.says("Painting 25 %", "▰")
+    second = await ana.types("/video", prompt="two")
+    waiting = await second.says("Clip #2 is next", "Music:")
+    assert labels(working) == labels(waiting) == ["Cancel"]
+    matinee.engine.gate.set()
+    assert await clip_of(server, 1) is working
+    assert await clip_of(server, 2) is waiting
+
+
+async def test_a_private_clip_is_seen_by_its_asker_alone(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="my secret", private=True)
+    message = await clip_of(server, 1)
+    assert message.ephemeral
+    assert message.reader is ana.user
+    assert (await matinee.studio.job(1)).reply_to.private
+
+
+async def test_a_dead_token_sends_the_clip_to_the_channel_as_a_reply(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    matinee.engine.gate.clear()
+    reply = await ana.types("/video", prompt="slow and beautiful")
+    status = await reply.says("Painting")
+    reply.interaction.dead = True
+    matinee.engine.gate.set()
+    message = await clip_of(server, 1)
+    assert message is not status
+    assert message.reference == status.id
+    assert message.nonce == "matinee-1"
+    await server.world.until(lambda: "is ready below" in text_of(status))
+    assert f"/{message.id}" in text_of(status)
+
+
+async def test_an_old_token_is_not_even_tried(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    reply = await ana.types("/video", prompt="asked long ago", age=15 * 60)
+    message = await clip_of(server, 1)
+    assert message is not reply.interaction.original
+    edits = [
+        e["request"] for e in server.world.transcript if "PATCH /api/v10/webhooks" in e.get("request", "")
+    ]
+    assert edits == []
+    assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_a_send_without_an_answer_is_repeated_and_shows_once(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    server.fail("POST", "/messages$", status=503, commit=True)
+    await ana.types("/video", prompt="twice or once", age=15 * 60)
+    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert len(with_clip(server, 1)) == 1
+
+
+async def test_a_clip_sent_long_ago_is_found_again_without_its_nonce(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    lost = server.fail("POST", "/messages$", drop=True, commit=True)
+    await ana.types("/video", prompt="once", age=15 * 60)
+    await server.world.until(lambda: lost.hit)
+    server.rest.forget_nonces()
+    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert len(with_clip(server, 1)) == 1
+
+
+@pytest.mark.parametrize("refusal", [50001, 50013])
+async def test_a_closed_channel_sends_the_clip_directly(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel, refusal: int
+) -> None:
+    channel.refuses = refusal
+    await ana.types("/video", prompt="to me then", age=15 * 60)
+    message = await clip_of(server, 1)
+    assert message.channel.recipient is ana.user
+    assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_with_no_way_left_the_credits_come_back(
+    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+) -> None:
+    shy = person(server, "Shy", channel, takes_dms=False)
+    channel.refuses = 50013
+    reply = await shy.types("/video", prompt="nowhere", age=15 * 60)
+    await reply.acknowledged()
+    await server.world.until(lambda: server.world.dms)
+    assert await settled(server, matinee, 1) is State.FAILED
+    job = await matinee.studio.job(1)
+    balance = await matinee.studio.balance(job.requester)
+    assert balance.left == balance.limit
+    assert with_clip(server, 1) == []
+
+
+async def test_a_clip_that_is_refused_for_its_size_is_sent_smaller(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    server.fail("PATCH", "/webhooks/", status=413, code=40005, uploads=True)
+    matinee.engine.size = 40_000
+    await ana.types("/video", prompt="large")
+    message = await clip_of(server, 1)
+    assert len(message.attachments[0].data) == 32_000
+
+
+async def test_the_upload_limit_of_the_moment_is_kept_with_the_job(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    ana.upload_limit = 10_000
+    matinee.engine.size = 40_000
+    await ana.types("/video", prompt="large")
+    message = await clip_of(server, 1)
+    assert len(message.attachments[0].data) == 9_700
+    assert server.statuses[413] == 0
+
+
+async def test_a_refused_prompt_is_told_to_its_asker_alone_and_costs_nothing(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    reply = await ana.types("/video", prompt="something forbidden")
+    message = await reply.says("I cannot film that")
+    assert message.ephemeral
+    assert [m for m in server.world.visible(channel) if not m.ephemeral] == []
+    assert await matinee.studio.waiting() == []
+
+
+async def test_an_acknowledgement_that_came_too_late_makes_no_job(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    late = server.fail("POST", "/callback$", status=404, code=10062)
+    await ana.types("/video", prompt="too late")
+    await server.world.until(lambda: late.hit)
+    reply = await ana.types("/history")
+    await reply.says("You have no clips yet")
+    assert await matinee.studio.waiting() == []
+
+
+async def test_the_same_interaction_twice_is_one_job(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    reply = await ana.types("/video", prompt="echo")
+    await ana.again(reply)
+    await clip_of(server, 1)
+    await server.world.until(lambda: server.statuses[400])
+    listed = await (await ana.types("/history")).says("#1")
+    assert "#2" not in text_of(listed)
+    assert len(with_clip(server, 1)) == 1
+    assert matinee.engine.rendered == ["1.1"]
+
+
+async def test_an_acknowledgement_whose_answer_was_lost_still_counts(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    server.fail("POST", "/callback$", status=502, commit=True)
+    reply = await ana.types("/video", prompt="lost answer")
+    assert await clip_of(server, 1) is reply.interaction.original
+    assert matinee.engine.rendered == ["1.1"]
+
+
+async def test_a_thread_gets_its_clip_in_the_thread(
+    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    thread = channel.guild.channel("premiere", THREAD, parent=channel)
+    await person(server, "Ben", thread).types("/video", prompt="in the thread", age=15 * 60)
+    assert (await clip_of(server, 1)).channel is thread
+    assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_a_direct_message_works_like_a_server(server: DiscordServer, matinee: HouseOfDiscord) -> None:
+    user = server.world.user("Cleo")
+    alone = Person(server, user, server.world.dm(user))
+    await alone.types("/video", prompt="just for us", age=15 * 60)
+    assert (await clip_of(server, 1)).channel is alone.channel
+    assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
+    server: DiscordServer, matinee: HouseOfDiscord
+) -> None:
+    elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
+    matinee.engine.gate.clear()
+    reply = await person(server, "Dan", elsewhere).types("/video", prompt="brought along")
+    await reply.says("I am a guest here")
+    matinee.engine.gate.set()
+    assert await clip_of(server, 1) is reply.interaction.original
+
+
+async def test_only_who_asked_for_it_is_mentioned(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await (await ana.types("/settings", ping=True)).says("Ping me", "True")
+    await ana.types("/video", prompt="call me, not @everyone or <@1>", age=15 * 60)
+    message = await clip_of(server, 1)
+    assert message.mentions == [ana.user.id]
+    assert ana.mention in text_of(message)
+    assert "@everyone" not in text_of(message)
+    assert await settled(server, matinee, 1) is State.DELIVERED

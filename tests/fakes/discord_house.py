@@ -1,0 +1,188 @@
+"""A whole Matinee behind the loopback Discord: all of it real but the engine.
+
+Run as a program it is a bot process of its own, to be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import sys
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.delivery import Delivery
+from bot.policy import Lexicon, Policy, Rule
+from bot.quota import Allowance, Caps
+from bot.store import Store
+from bot.studio import House, Studio
+from bot.worker import Worker
+from generation.clip import Clip
+from generation.models.preset import Preset, read_presets
+from generation.progress import OnProgress, Progress, Stage
+from generation.render import Order
+from generation.request import Kind, Request
+from generation.scores.genre import read_genres
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from bot.frontends.discord.frontend import DiscordFrontend
+
+CONFIG = Path(__file__).parents[2] / "config"
+STEPS = 4
+
+
+def clip_bytes(request: Request, size: int) -> bytes:
+    """Every request has a clip of its own, and the same one at any time."""
+    seed = hashlib.sha256(f"{request.prompt} {request.seed} {request.music}".encode()).digest()
+    return (seed * (size // len(seed) + 1))[:size]
+
+
+@dataclass
+class QuickEngine:
+    """Writes bytes that stand for a clip; `gate` holds it back after the first step."""
+
+    size: int = 4096
+    slots: int = 1
+    pause: float = 0.0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    rendered: list[str] = field(default_factory=list)
+    fails: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def open(self) -> None:
+        """Always ready."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
+        for step in range(1, STEPS + 1):
+            on_progress(Progress(Stage.PAINTING, step, STEPS))
+            await asyncio.sleep(self.pause)
+            await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        request = order.request
+        still = request.kind is Kind.IMAGE
+        path = order.folder / ("clip.png" if still else "clip.mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(clip_bytes(request, self.size))
+        self.rendered.append(order.label)
+        return Clip(
+            path=path,
+            width=request.width,
+            height=request.height,
+            fps=request.fps,
+            frames=request.frames,
+            seconds=request.seconds,
+            size=self.size,
+            audio=not still,
+        )
+
+
+async def cut(clip: Clip, limit: int) -> Clip:
+    """Stands for a clip made smaller."""
+    path = clip.path.with_stem(f"clip-{limit}")
+    data = clip.path.read_bytes()[:limit]
+    path.write_bytes(data)
+    return replace(clip, path=path, size=len(data))
+
+
+def presets() -> dict[str, Preset]:
+    """Ours, and one that can do everything."""
+    known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
+    plain = known["testcard"]
+    able = replace(plain.limits, kinds=tuple(Kind), styles=("Realistic", "Anime"), cameras=("zoom-in",))
+    return {"testcard": plain, "able": replace(plain, name="able", title="Can do everything", limits=able)}
+
+
+@dataclass
+class HouseOfDiscord:
+    studio: Studio
+    store: Store
+    engine: QuickEngine
+    delivery: Delivery
+    worker: Worker
+    frontend: DiscordFrontend
+
+    async def serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.worker.run())
+            group.create_task(self.delivery.run())
+            group.create_task(self.frontend.run())
+
+
+@asynccontextmanager
+async def house(
+    data: Path,
+    connector: aiohttp.BaseConnector,
+    token: str,
+    *,
+    engine: QuickEngine | None = None,
+    credits_: int = 1000,
+    **options: Any,
+) -> AsyncIterator[HouseOfDiscord]:
+    """Everything, running."""
+    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (after the choice of zlib or zstd)
+
+    known = presets()
+    store = await Store.open(data)
+    await store.recover(frozenset({"discord"}))
+    studio = Studio(
+        store=store,
+        house=House(
+            model="testcard",
+            maker="band",
+            allowance=Allowance(credits=credits_),
+            caps=Caps(person=100, community=200, all=2000),
+            data=data,
+            disk_floor=0,
+        ),
+        presets=known,
+        genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
+        policy=Policy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
+    )
+    quick = engine or QuickEngine()
+    frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
+    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut)
+    worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
+    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+    running = HouseOfDiscord(studio, store, quick, delivery, worker, frontend)
+    serving = asyncio.create_task(running.serve())
+    try:
+        yield running
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+        await store.close()
+
+
+async def _main(arguments: argparse.Namespace, authority: str) -> None:
+    from tests.fakes.discord_server import connector  # noqa: PLC0415  (it needs the certificate's path first)
+
+    link = connector(arguments.port, authority)
+    engine = QuickEngine(pause=arguments.pause)
+    async with house(Path(arguments.data), link, arguments.token, engine=engine):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    reader = argparse.ArgumentParser()
+    for name in ("port", "authority", "token", "data"):
+        reader.add_argument(name, type=int if name == "port" else str)
+    reader.add_argument("--pause", type=float, default=0.02)
+    reader.add_argument("--zlib", action="store_true", help="as where zstandard is not installed")
+    given = reader.parse_args()
+    if given.zlib:
+        sys.modules["zstandard"] = None  # type: ignore[assignment]  # an import of it fails, as if it were absent
+    asyncio.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))
