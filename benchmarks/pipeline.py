@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 from benchmarks.report import Report
@@ -14,6 +15,8 @@ from generation.engines import Order
 from generation.engines.child import ChildEngine, Setup
 from generation.models import Preset
 from generation.request import Limits
+
+CONFIG = Path(__file__).parents[1] / "config"
 
 
 def order(number: int, folder: Path, seconds: float) -> Order:
@@ -35,14 +38,16 @@ def order(number: int, folder: Path, seconds: float) -> Order:
         seed=number,
         steps=30,
         guidance=1.0,
-        music=Music(genre="none", maker="band"),
+        music=Music(genre="lofi", maker="band", bpm=80, seed=number),
     )
     return Order(label=str(number), request=request, preset=preset, folder=folder / str(number))
 
 
 async def run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
     """Wall seconds for the jobs, the engine being warm, `slots` of them in its hands at a time."""
-    engine = ChildEngine(Setup(plugins=("benchmarks.waiting",)), slots=slots)
+    genres = tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
+    setup = Setup(plugins=("benchmarks.waiting",), scores={"band": {"genres": genres}})
+    engine = ChildEngine(setup, slots=slots)
     await engine.render(order(0, folder, 0.1), lambda _: None)
     waiting = iter(range(1, jobs + 1))
 

@@ -10,7 +10,7 @@ import time
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from generation.errors import PresetBroken
 from generation.media.ffmpeg import find
 from generation.media.fit import fit
 from generation.models import check as check_preset
+from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
 from generation.request import near
 from generation.scores.genre import Genre, GenreBroken, read_genres
@@ -191,18 +192,24 @@ async def looking(settings: Settings) -> AsyncIterator[Store | None]:
         await store.close()
 
 
+def means(settings: Settings) -> Means:
+    """What the models may use of this machine."""
+    chosen = settings.engine
+    return Means(
+        device=chosen.device,
+        gigabytes=chosen.memory_gb,
+        lossy=chosen.lossy,
+        compile=chosen.compile,
+        cache_folder=str(settings.studio.data.absolute() / "compiled"),
+    )
+
+
 def _engine(settings: Settings) -> ChildEngine:
     chosen = settings.engine
     setup = Setup(
         ffmpeg=chosen.ffmpeg,
         scores={"band": {"genres": settings.tables.get("genres", {})}},
-        memory={
-            "device": chosen.device,
-            "gigabytes": chosen.memory_gb,
-            "lossy": chosen.lossy,
-            "compile": chosen.compile,
-            "cache_folder": str(settings.studio.data.absolute() / "compiled"),
-        },
+        memory=asdict(means(settings)),
         nice=chosen.nice,
     )
     patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)

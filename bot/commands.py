@@ -208,6 +208,7 @@ async def _doctor(settings: Settings, args: Namespace) -> int:
         floor=app.house(settings).disk_floor,
         configured_ffmpeg=settings.engine.ffmpeg,
         preset=presets[settings.studio.model],
+        means=app.means(settings),
         chats=app.left_out(settings),
     )
     doctor.table(findings).show(as_json=args.json)

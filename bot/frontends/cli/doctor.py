@@ -12,9 +12,12 @@ from pathlib import Path
 
 from bot import messages
 from bot.frontends.cli.tables import Table
-from generation.errors import FfmpegMissing
+from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media.ffmpeg import find
+from generation.models.common.card import guess
+from generation.models.plan import Means, plans
 from generation.models.preset import Preset
+from generation.models.pull import is_here
 
 PACKAGES = (
     "torch",
@@ -42,7 +45,13 @@ class Finding:
 
 
 def examine(
-    *, data: Path, floor: int, configured_ffmpeg: str, preset: Preset, chats: dict[str, str | None]
+    *,
+    data: Path,
+    floor: int,
+    configured_ffmpeg: str,
+    preset: Preset,
+    means: Means,
+    chats: dict[str, str | None],
 ) -> list[Finding]:
     """`chats` says for each chat why it is left out, or None when it will start."""
     return [
@@ -53,7 +62,7 @@ def examine(
         *map(_package, PACKAGES),
         _accelerator(),
         _folder(data, floor),
-        Finding("model", Verdict.GOOD, f"{preset.name}: {preset.title}"),
+        _model(preset, means),
         *(
             Finding(name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`")
             for name, why in chats.items()
@@ -91,6 +100,18 @@ def _accelerator() -> Finding:
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*")) if platform.system() == "Linux" else []
     detail = f"{len(cards)} NVIDIA" if cards else f"none seen; {os.cpu_count()} CPU cores will do the work"
     return Finding("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
+
+
+def _model(preset: Preset, means: Means) -> Finding:
+    """Whether it is here, and how it would be held."""
+    if not is_here(preset):
+        return Finding("model", Verdict.BAD, messages.explain(ModelMissing(preset.name)))
+    if not preset.source:
+        return Finding("model", Verdict.GOOD, f"{preset.name}: {preset.title}")
+    ways = plans(preset, guess(means.device), means)
+    if not ways:
+        return Finding("model", Verdict.BAD, messages.explain(OutOfMemory(preset.name)))
+    return Finding("model", Verdict.GOOD, f"{preset.name}: {ways[0]}")
 
 
 def _folder(data: Path, floor: int) -> Finding:

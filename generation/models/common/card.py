@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+import subprocess
+from contextlib import suppress
 
 from generation.models.plan import Card
 
@@ -23,6 +26,19 @@ def see(device: str = "auto") -> Card:
         )
     if device in {"auto", "mps"} and torch.backends.mps.is_available():
         return Card(kind="mps", name="Apple GPU", total=round(_memory() * 0.7, 1), bfloat16=True)
+    return Card(total=round(_memory() * 0.7, 1))
+
+
+def guess(device: str = "auto") -> Card:
+    """The same without torch, from the driver's own tool: quick, for who only wants to know."""
+    tool = shutil.which("nvidia-smi") if device in {"auto", "cuda"} else None
+    if tool is not None:
+        query = [tool, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+        with suppress(OSError, subprocess.SubprocessError, ValueError):
+            answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  (no shell)
+            name, mebibytes, capability = answer.stdout.splitlines()[0].rsplit(", ", 2)
+            total = round(int(mebibytes) * 1.048576e-3, 1)
+            return Card(kind="cuda", name=name, total=total, bfloat16=float(capability) >= 8)
     return Card(total=round(_memory() * 0.7, 1))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.models import Preset
+from generation.models.common.card import guess
 from generation.models.plan import Card, Keep, Means, plans
 from generation.models.preset import allowed
 from generation.request import Limits
@@ -73,3 +76,29 @@ def test_a_licence_can_forbid() -> None:
     assert not allowed(strict, commercial=True)
     assert not allowed(strict, territory="EU")
     assert allowed(PRESET, commercial=True, territory="EU")
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("NVIDIA H200, 143771, 9.0", Card(kind="cuda", name="NVIDIA H200", total=150.8, bfloat16=True)),
+        ("Tesla T4, 15360, 7.5", Card(kind="cuda", name="Tesla T4", total=16.1, bfloat16=False)),
+    ],
+)
+def test_a_card_is_known_from_the_drivers_own_tool(
+    answer: str, found: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert guess() == found
+    assert guess("cpu").kind == "cpu"
+
+
+def test_a_driver_that_does_not_answer_is_no_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'no devices were found'\nexit 6\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert guess().kind == "cpu"
