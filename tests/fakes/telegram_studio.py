@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot.admin import Admin
 from bot.delivery import Delivery
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.job import Job
 from bot.policy import Policy
-from bot.quota import Allowance, Caps
+from bot.quota import Allowance, Caps, Plan
 from bot.settings import config_folder
 from bot.store import Store
 from bot.studio import House, Studio
@@ -139,6 +140,8 @@ async def cinema(
     )
     studio = Studio(store=store, house=house, presets=presets(), genres=genres(), policy=Policy())
     telegram = Watched(studio, options)
+    admin = Admin(store=store, plan=Plan(base=house.allowance), models=tuple(studio.presets))
+    telegram.desk.perform = admin.perform
     delivery = Delivery(store=store, frontends={"telegram": telegram}, fit=fit)
     worker = Worker(
         store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery

@@ -12,14 +12,16 @@ import structlog
 from telegram.error import TelegramError
 
 from bot import messages
-from bot.errors import PERSONAL, NoSuchJob
+from bot.admin import VERBS, Answer
+from bot.errors import PERSONAL, NoSuchJob, NotAllowed
 from bot.frontends.telegram import options, pictures, taste
 from bot.frontends.telegram.keyboards import for_status, genre_wall
+from bot.frontends.telegram.menu import EVERYBODY
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.recipe import write
 from bot.frontends.telegram.voice import Voice
-from bot.job import Job, State
+from bot.job import Job, Requester, State
 from bot.studio import Studio, Ticket
 from generation.errors import AttachmentRefused, PromptEmpty, UnknownChoice
 from generation.request import Kind, Wish, near
@@ -39,6 +41,7 @@ class Asked:
     message: Message
 
 
+Perform = Callable[[str, Requester], Awaitable[Answer]]
 Command = Callable[[Asked], Awaitable[None]]
 
 
@@ -48,6 +51,7 @@ class Desk:
         self.voice = voice
         self.limit = limit
         self.statuses: dict[int, str] = {}  # of jobs that were claimed before their status message was known
+        self.perform: Perform | None = None
         self.commands: dict[str, Command] = {
             "video": self.video,
             "image": self.image,
@@ -63,6 +67,7 @@ class Desk:
             "help": self.help,
             "start": self.start,
             "privacy": self.privacy,
+            "admin": self.admin,
         }
 
     async def serve(self, name: str, asked: Asked) -> None:
@@ -70,7 +75,7 @@ class Desk:
         command = self.commands.get(name)
         try:
             if command is None:
-                raise UnknownChoice("command", f"/{name}", near(name, tuple(self.commands)))
+                raise UnknownChoice("command", f"/{name}", near(name, EVERYBODY))
             await command(asked)
         except PERSONAL as error:
             await self.tell(asked.place, messages.explain(error, asked.place.language))
@@ -165,6 +170,17 @@ class Desk:
 
     async def privacy(self, asked: Asked) -> None:
         await self.tell(asked.place, messages.words("privacy", asked.place.language))
+
+    async def admin(self, asked: Asked) -> None:
+        """Admin verbs in the words of every chat and terminal: /admin quota grant 42 5"""
+        requester = asked.place.requester
+        if self.perform is None or not requester.admin:
+            raise NotAllowed("admin")
+        if not asked.words:
+            await self.tell(asked.place, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
+            return
+        answer = await self.perform(asked.words, requester)
+        await self.tell(asked.place, answer.said(asked.place.language))
 
     async def announce(self, ticket: Ticket, language: str) -> None:
         """Say where the job stands, once: a command that Telegram repeats is not answered again."""

@@ -69,7 +69,7 @@ class Telegram:
     async def run(self) -> None:
         try:
             await self._open()
-            await menu.publish(self.bot, admins=self.options.admins, admin_commands=())
+            await menu.publish(self.bot, admins=self.options.admins, admin_commands=("admin",))
             if self.options.webhook:
                 await listen(self.bot, self.options.webhook, self.handle)
             else:

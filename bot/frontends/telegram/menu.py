@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
+from functools import cache
+from pathlib import Path
+
 import structlog
 from telegram import (
     Bot,
@@ -20,25 +24,35 @@ EVERYBODY = (
 )  # fmt: skip
 GROUPS = tuple(name for name in EVERYBODY if name != "start")
 
+SCOPES = ((BotCommandScopeDefault(), EVERYBODY), (BotCommandScopeAllGroupChats(), GROUPS))
+
 log = structlog.get_logger(__name__)
 
 
+FOLDER = Path(__file__).parent
+
+
+@cache
+def translations() -> dict[str, dict[str, str]]:
+    return tomllib.loads((FOLDER / "menu.toml").read_text(encoding="utf-8"))
+
+
 def commands(names: tuple[str, ...], language: str) -> list[BotCommand]:
-    return [BotCommand(name, messages.words(f"command.{name}", language)) for name in names]
+    told = translations().get(language, {})
+    return [BotCommand(name, told.get(name) or messages.words(f"command.{name}")) for name in names]
 
 
 async def publish(bot: Bot, *, admins: frozenset[int], admin_commands: tuple[str, ...]) -> None:
     """Never a reason not to start: a menu that cannot be set is set at the next start."""
     try:
-        for language in messages.languages():
+        for language in ("en", *translations()):
             code = None if language == "en" else language
-            await bot.set_my_commands(
-                commands(EVERYBODY, language), BotCommandScopeDefault(), language_code=code
-            )
-            await bot.set_my_commands(
-                commands(GROUPS, language), BotCommandScopeAllGroupChats(), language_code=code
-            )
-        for admin in admins if admin_commands else ():
-            await bot.set_my_commands(commands(EVERYBODY + admin_commands, "en"), BotCommandScopeChat(admin))
+            for scope, names in SCOPES:
+                await bot.set_my_commands(commands(names, language), scope, language_code=code)
     except TelegramError as error:
         log.warning("command menu not set", reason=type(error).__name__)
+    for admin in admins:
+        try:
+            await bot.set_my_commands(commands(EVERYBODY + admin_commands, "en"), BotCommandScopeChat(admin))
+        except TelegramError as error:  # somebody who never wrote to the bot has no chat with it
+            log.info("admin menu not set", admin=admin, reason=type(error).__name__)

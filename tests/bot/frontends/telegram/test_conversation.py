@@ -14,6 +14,7 @@ from PIL import Image
 
 from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
+from bot.frontends.telegram.menu import EVERYBODY, translations
 from bot.job import State
 from tests.fakes.telegram_faults import flood, html, reset
 from tests.fakes.telegram_people import Someone
@@ -244,6 +245,34 @@ async def test_menu_is_set_for_everybody_and_for_groups(server: TelegramServer) 
     await server.until(lambda: any("all_group_chats" in scope for scope, _ in server.world.commands))
     default = server.world.commands['{"type": "default"}', ""]
     assert {"video", "privacy"} <= {command["command"] for command in default}
+
+
+def test_menu_speaks_every_language_in_full() -> None:
+    assert {"de", "es", "fr", "ja", "pt"} <= set(translations())
+    for told in translations().values():
+        assert set(told) == set(EVERYBODY)
+        assert all(0 < len(words) <= 256 for words in told.values())
+
+
+async def test_admin_verbs_are_for_admins(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
+    eve = Someone(server, "Eve")
+    options = Options(token=server.token, api=server.url, admins=frozenset({ada.id}))
+    async with cinema(tmp_path, options) as house:
+        await eve.writes("/quota")
+        await eve.hears("of 1000")
+        await eve.writes(f"/admin quota grant {eve.id} 500")
+        await eve.hears("only an admin")
+        await ada.writes("/admin")
+        await ada.hears("/admin queue pause")
+        await eve.writes("/video a fox")
+        await eve.receives("video")
+        await ada.writes(f"/admin quota grant telegram:{eve.id} 500")
+        await ada.hears("500")
+        await ada.writes("/admin qeue list")
+        await ada.hears("queue list")
+        await house.telegram.until_delivered(1)
+        await eve.writes("/quota")
+        await eve.hears("granted")
 
 
 # Deliveries that go wrong

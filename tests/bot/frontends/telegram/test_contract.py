@@ -1,0 +1,55 @@
+"""Telegram holds the conversation that every chat holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.frontends.telegram.frontend import Options
+from tests.bot.frontends.script import converse
+from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_studio import Cinema, cinema
+
+
+class Guest:
+    def __init__(self, someone: Someone, house: Cinema) -> None:
+        self._someone = someone
+        self._house = house
+
+    async def asks_for_a_clip(self, prompt: str, **options: str) -> None:
+        await self._someone.writes(" ".join(["/video", prompt, *(f"{k}={v}" for k, v in options.items())]))
+
+    async def says(self, command: str) -> None:
+        await self._someone.writes(f"/{command}")
+
+    async def hears(self, words: str) -> str:
+        return (await self._someone.hears(words)).text
+
+    async def sees_clip(self, number: int) -> str:
+        await self._house.telegram.until_delivered(number)
+        return (await self._someone.hears(f"Clip #{number}:")).text
+
+    async def presses(self, label: str) -> None:
+        def holder() -> bool:
+            return any(label.lower() in b["text"].lower() for m in self._someone.heard() for b in m.buttons)
+
+        await self._someone.server.until(holder)
+        message = next(
+            m
+            for m in reversed(self._someone.heard())
+            if any(label.lower() in button["text"].lower() for button in m.buttons)
+        )
+        await self._someone.answer_to(await self._someone.presses(message, label))
+
+    def hold(self, *, engine: bool) -> None:
+        if engine:
+            self._house.engine.gate.clear()
+        else:
+            self._house.engine.gate.set()
+
+
+async def test_conversation_reads_as_on_every_chat(
+    server: TelegramServer, ada: Someone, tmp_path: Path
+) -> None:
+    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
+        await converse(Guest(ada, house))
