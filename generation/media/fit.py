@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
+import asyncio
+import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import ffmpeg as build
 
@@ -15,124 +17,206 @@ from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished
-from generation.media.mux import as_clip, output
-from generation.media.probe import Facts, check, probe
+from generation.media.mux import CRF, output
+from generation.media.probe import Facts, as_clip, check, probe
 from generation.progress import OnProgress, Progress, Stage
 
-MARGIN = 0.985
-"""Of the limit: servers refuse files that are only just below it."""
-SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
-BITS_A_PIXEL = 0.035
-"""Below this a smaller picture looks better than a starved one."""
-LEAST_BITS_A_PIXEL = 0.012
-LEAST_BITS = 24_000
-"""A second: below this x264 keeps no budget, whatever the size."""
-SMALLEST_SIDE = 64
-TRIES = 3
-AUDIO_SHARE = 0.25
-AUDIO_RATES = (128_000, 96_000, 64_000, 48_000)
+Seal = Callable[[Path], None]
+"""Marks a finished file where it lies; the last thing that is done to it."""
+
+ROOM = 0.985  # of the limit: servers refuse files that are only just below it
+_MOST = 0.995
+_ENOUGH = 0.955  # of the limit: a try that uses more is not bettered
+_TRIES = 3  # the first and two corrections
+_SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
+_STARVED = 34.0  # a rate factor above which a smaller picture looks better
+_AMPLE = 24.0  # a rate factor below which nobody sees a difference
+_WORST = 46.0  # a rate factor above which nothing is worth watching
+_AREA = 0.75  # bytes go with the pixels to this power at equal quality
+_SOUND_SHARE = 0.2
+_SOUND_RATES = (96_000, 64_000)
+_LEAST_FRAME = 40  # bytes a frame, below which x264 refuses to start
+_SEAL = 3_500  # bytes a mark takes
+_LEAST_SIDE = 64
+_turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class _Rung:
+    """One step of the ladder; `audio` is a bit rate, or None where the sound stays as it is."""
+
     width: int
     height: int
-    video: int  # bits a second
-    audio: int | None  # bits a second, None to keep the sound as it is
+    audio: int | None
+    video_bytes: int
 
 
-async def fit(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, on_progress: OnProgress | None = None) -> Clip:
-    """The clip itself if it is small enough, else a smaller one beside it; raises CannotFit."""
-    budget = int(limit * MARGIN)
-    if clip.size <= budget:
+async def fit(
+    clip: Clip, limit: int, *, ffmpeg: Ffmpeg, on_progress: OnProgress | None = None, seal: Seal | None = None
+) -> Clip:
+    """The clip itself if it is small enough, else a smaller one beside it, kept for the next asker.
+
+    Raises CannotFit below what is worth watching, EncodeFailed when the clip itself is damaged.
+    """
+    if clip.size <= limit * ROOM:
         return clip
-    target = clip.path.with_name(f"{clip.path.stem}-{limit}.mp4")
-    if target.is_file() and target.stat().st_size <= limit:
-        return _beside(as_clip(target), clip)
-    facts = probe(clip.path)
-    plan = _plan(facts, clip, limit, budget)
-    with tempfile.TemporaryDirectory(prefix="fit-", dir=clip.path.parent) as scratch:
-        made = await _tries(clip, plan, budget, Path(scratch), ffmpeg, on_progress)
+    target = clip.path.with_name(f"{clip.path.stem}.fit-{limit}.mp4")
+    async with _turns.setdefault(str(target), asyncio.Lock()):
+        facts = await asyncio.to_thread(_kept, clip, target, limit)
+        if facts is None:
+            facts = await _Fitting(clip, limit, ffmpeg, on_progress, seal).into(target)
+    return replace(as_clip(target, facts, poster=clip.poster), sheet=clip.sheet)
+
+
+def _kept(clip: Clip, target: Path, limit: int) -> Facts | None:
+    """What an earlier fit left, unless the clip was made again since."""
+    try:
+        known, master = target.stat(), clip.path.stat()
+        return probe(target) if known.st_size <= limit and known.st_mtime_ns >= master.st_mtime_ns else None
+    except (OSError, EncodeFailed):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    clip: Clip
+    limit: int
+    ffmpeg: Ffmpeg
+    on_progress: OnProgress | None
+    seal: Seal | None
+
+    async def into(self, target: Path) -> Facts:
+        try:
+            facts = await asyncio.to_thread(probe, self.clip.path)
+        except FileNotFoundError as error:
+            raise EncodeFailed("fit", f"{self.clip.path.name} is gone") from error
+        if facts.frames != self.clip.frames:
+            raise EncodeFailed("fit", f"{facts.frames} frames of {self.clip.frames}")
+        rungs = ladder(facts, int(self.limit * ROOM) - (_SEAL if self.seal else 0))
+        if not rungs:
+            raise CannotFit(self.limit, floor(facts))
         async with finished(target, "fit") as part:
-            shutil.move(made, part)
-    return _beside(as_clip(target), clip)
+            for rung in rungs:
+                if (size := await self._climb(rung, facts, part)) is not None:
+                    return replace(await asyncio.to_thread(probe, part), size=size)
+        raise CannotFit(self.limit, floor(facts))
+
+    async def _climb(self, rung: _Rung, facts: Facts, part: Path) -> int | None:
+        """The size of the best file of this rung, left in `part`; None if none came under the limit."""
+        best = part.with_name(part.name + ".best")
+        aim, most, size = rung.video_bytes, int(self.limit * _MOST), None
+        try:
+            with tempfile.TemporaryDirectory(prefix=".fit-", dir=part.parent) as scratch:
+                log = str(Path(scratch) / "x264")
+                await self._first_pass(rung, aim, log)
+                for _ in range(_TRIES):
+                    made = await self._second_pass(rung, aim, log, facts, part)
+                    if made.size <= most and (size is None or made.size > size):
+                        await asyncio.to_thread(part.replace, best)
+                        size = made.size
+                    if size is not None and size >= self.limit * _ENOUGH:
+                        break
+                    wanted = rung.video_bytes / max(1, made.video_bytes)
+                    aim = int(aim * wanted * (0.985 if wanted < 1 else 1.0))
+                    if aim < _LEAST_FRAME * facts.frames / 2:
+                        break
+            if size is not None:
+                await asyncio.to_thread(best.replace, part)
+        finally:
+            best.unlink(missing_ok=True)
+        return size
+
+    async def _first_pass(self, rung: _Rung, aim: int, log: str) -> None:
+        stream = build.output(
+            self._picture(self._source(), rung), "-", f="null", vcodec="libx264", pix_fmt="yuv420p",
+            **self._rate(aim, 1, log),
+        )  # fmt: skip
+        await run(self.ffmpeg, stream, stage="fit", on_frame=self._tell)
+
+    async def _second_pass(self, rung: _Rung, aim: int, log: str, master: Facts, part: Path) -> Facts:
+        source = self._source()
+        stream = output(
+            self._picture(source, rung),
+            source["a"] if master.audio else None,
+            part,
+            video=self._rate(aim, 2, log),
+            audio={"acodec": "aac", "audio_bitrate": rung.audio} if rung.audio else None,
+            tags={name: text for name, text in master.tags.items() if name == "comment"},
+        )
+        frames = self.clip.frames
+        await run(self.ffmpeg, stream, stage="fit", on_frame=lambda done: self._tell(frames + done))
+        facts = await check(part, frames=frames, fps=self.clip.fps, audio=master.audio, ffmpeg=self.ffmpeg)
+        return replace(facts, size=await asyncio.to_thread(self._sealed, part))
+
+    def _sealed(self, part: Path) -> int:
+        if self.seal is not None:
+            self.seal(part)
+        return part.stat().st_size
+
+    def _source(self) -> Any:
+        return build.input(str(self.clip.path), f="mp4", protocol_whitelist="file")
+
+    def _picture(self, source: Any, rung: _Rung) -> Any:
+        if (rung.width, rung.height) == (self.clip.width, self.clip.height):
+            return source["v"]
+        return source["v"].filter("scale", rung.width, rung.height, flags="lanczos")
+
+    def _rate(self, aim: int, number: int, log: str) -> dict[str, Any]:
+        rate = int(aim * 8 / self.clip.seconds)
+        return {"video_bitrate": rate, "pass": number, "passlogfile": log, "preset": "medium"}
+
+    def _tell(self, done: int) -> None:
+        if self.on_progress is not None:
+            total = 2 * self.clip.frames
+            self.on_progress(Progress(Stage.FITTING, min(done, total), total))
 
 
-def _beside(smaller: Clip, clip: Clip) -> Clip:
-    return replace(smaller, poster=clip.poster, sheet=clip.sheet)
+def ladder(facts: Facts, budget: int) -> list[_Rung]:
+    """What to try, best first: the size at which this very picture is not starved, then smaller ones."""
+    sound, audio_bytes = _sound(facts, budget)
+    video_bytes = budget - audio_bytes - facts.overhead
+    sizes = _sizes(facts)
+    worth = [size for size in sizes if _factor(facts, size[0], video_bytes) <= _STARVED]
+    last = sizes[-1:] if _factor(facts, sizes[-1][0], video_bytes) <= _WORST else []
+    return [
+        _Rung(max(2, round(facts.width * scale / 2) * 2), height, sound, video_bytes)
+        for scale, height in worth or last
+    ]
 
 
-def _plan(facts: Facts, clip: Clip, limit: int, budget: int) -> Plan:
-    """The largest picture that is not starved of bits; sound gives way first."""
-    audio, audio_bytes = _sound(facts, clip, budget)
-    overhead = max(2000, facts.size - facts.video_bytes - facts.audio_bytes)
-    video = int((budget - audio_bytes - overhead) * 8 / clip.seconds)
-    sizes = list(_sizes(clip))
-    for width, height in sizes:
-        if video >= BITS_A_PIXEL * width * height * clip.fps:
-            return Plan(width, height, video, audio)
-    width, height = sizes[-1]
-    least = max(LEAST_BITS, LEAST_BITS_A_PIXEL * width * height * clip.fps)
-    if video < least:
-        raise CannotFit(limit, int((least * clip.seconds / 8 + audio_bytes + overhead) / MARGIN) + 1)
-    return Plan(width, height, video, audio)
+def _sizes(facts: Facts) -> list[tuple[float, int]]:
+    sizes = [(scale, max(2, round(facts.height * scale / 2) * 2)) for scale in _SCALES]
+    small = [size for size in sizes if min(size[1], facts.width * size[0]) >= _LEAST_SIDE]
+    return small or sizes[:1]
 
 
-def _sound(facts: Facts, clip: Clip, budget: int) -> tuple[int | None, int]:
-    """Kept where it is a small part; else the best rate that is one."""
-    if not facts.audio:
-        return None, 0
-    if facts.audio_bytes <= AUDIO_SHARE * budget:
-        return None, facts.audio_bytes
-    for rate in AUDIO_RATES:
-        if rate * clip.seconds / 8 <= AUDIO_SHARE * budget:
-            return rate, int(rate * clip.seconds / 8)
-    return AUDIO_RATES[-1], int(AUDIO_RATES[-1] * clip.seconds / 8)
+def _factor(facts: Facts, scale: float, video_bytes: int) -> float:
+    """The x264 rate factor at which the clip would take so many bytes: +6 halves them."""
+    if video_bytes < _LEAST_FRAME * facts.frames:
+        return math.inf
+    return CRF + 6 * math.log2(facts.video_bytes * scale ** (2 * _AREA) / video_bytes)
 
 
-def _sizes(clip: Clip) -> Iterator[tuple[int, int]]:
-    for scale in SCALES:
-        width, height = (max(2, round(side * scale / 2) * 2) for side in (clip.width, clip.height))
-        if scale == 1.0 or min(width, height) >= SMALLEST_SIDE:
-            yield width, height
+def _sound(facts: Facts, budget: int) -> tuple[int | None, int]:
+    """The sound stays as it is where the picture can bear it; else the best rate that leaves room."""
+    costs: list[tuple[int | None, int]] = [(None, facts.audio_bytes)]
+    if facts.audio:
+        now = facts.audio_bytes * 8 / facts.audio_seconds
+        costs += [(rate, _cost(rate, facts)) for rate in _SOUND_RATES if rate < now]
+    for rate, cost in costs:
+        if cost <= _SOUND_SHARE * budget or _factor(facts, 1.0, budget - cost - facts.overhead) <= _AMPLE:
+            return rate, cost
+    return costs[-1]
 
 
-async def _tries(
-    clip: Clip, plan: Plan, budget: int, scratch: Path, ffmpeg: Ffmpeg, on_progress: OnProgress | None
-) -> Path:
-    """Encode and weigh; what is too heavy is tried again at the measured ratio."""
-    made = scratch / "fitted.mp4"
-    for _ in range(TRIES):
-        await _two_passes(clip, plan, made, ffmpeg, on_progress)
-        weight = made.stat().st_size
-        if weight <= budget:
-            return made
-        plan = replace(plan, video=max(LEAST_BITS // 2, int(plan.video * budget / weight * 0.97)))
-    raise CannotFit(budget, weight)
+def _cost(rate: int, facts: Facts) -> int:
+    return int(rate * facts.audio_seconds / 8) + 400
 
 
-async def _two_passes(
-    clip: Clip, plan: Plan, made: Path, ffmpeg: Ffmpeg, on_progress: OnProgress | None
-) -> None:
-    log = str(made.with_suffix(".log"))
-
-    def on_frame(done: int) -> None:
-        if on_progress is not None:
-            on_progress(Progress(Stage.FITTING, min(done, clip.frames), clip.frames))
-
-    for number in (1, 2):
-        source = build.input(str(clip.path), f="mp4", protocol_whitelist="file")
-        picture = source["v"].filter("scale", plan.width, plan.height, flags="lanczos")
-        video = {"video_bitrate": plan.video, "pass": number, "passlogfile": log, "preset": "medium"}
-        if number == 1:
-            stream: Any = build.output(picture, "-", f="null", vcodec="libx264", pix_fmt="yuv420p", **video)
-            await run(ffmpeg, stream, stage="fit")
-        else:
-            sound = source["a"] if clip.audio else None
-            stream = output(picture, sound, made, video=video, tags=probe(clip.path).tags)
-            if plan.audio is not None:
-                stream.node.kwargs |= {"acodec": "aac", "audio_bitrate": plan.audio, "ar": 48000}
-            await run(ffmpeg, stream, stage="fit", on_frame=on_frame)
-    facts = await check(made, frames=clip.frames, fps=clip.fps, audio=clip.audio, ffmpeg=ffmpeg)
-    if (facts.width, facts.height) != (plan.width, plan.height):
-        raise EncodeFailed("fit", f"{facts.width}x{facts.height} instead of {plan.width}x{plan.height}")
+def floor(facts: Facts) -> int:
+    """About the smallest limit that this clip can be brought under."""
+    scale = _sizes(facts)[-1][0]
+    video = facts.video_bytes * math.pow(scale, 2 * _AREA) * math.pow(2, (CRF - _WORST) / 6)
+    video = max(video, _LEAST_FRAME * facts.frames)
+    sound = min(facts.audio_bytes, _cost(_SOUND_RATES[-1], facts))
+    return math.ceil((video + sound + facts.overhead + _SEAL) / ROOM * 1.02)

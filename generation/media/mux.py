@@ -16,7 +16,7 @@ from generation.errors import EncodeFailed
 from generation.media import loudness
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished
-from generation.media.probe import Facts, check, probe
+from generation.media.probe import Facts, as_clip, check
 from generation.media.stills import poster
 from generation.progress import OnProgress, Progress, Stage
 
@@ -77,7 +77,15 @@ async def rescore(
     return as_clip(target, facts, poster=clip.poster)
 
 
-def output(picture: Any, sound: Any, part: Path, *, video: Mapping[str, Any], tags: Mapping[str, str]) -> Any:
+def output(
+    picture: Any,
+    sound: Any,
+    part: Path,
+    *,
+    video: Mapping[str, Any],
+    tags: Mapping[str, str],
+    audio: Mapping[str, Any] | None = None,
+) -> Any:
     """One MP4 that every chat plays at once: H.264 High yuv420p, bt709, its index at the front."""
     streams = [picture] if sound is None else [picture, sound]
     encode = {"vcodec": "libx264", "profile:v": "high", "pix_fmt": "yuv420p", "color_range": "tv"} | _COLOUR
@@ -89,7 +97,7 @@ def output(picture: Any, sound: Any, part: Path, *, video: Mapping[str, Any], ta
         map_metadata=-1,
         **{f"metadata:g:{at}": f"{name}={value}" for at, (name, value) in enumerate(tags.items())},
         **(dict(video) if video.get("vcodec") == "copy" else encode | dict(video)),
-        **({} if sound is None else {"acodec": "copy"}),
+        **({} if sound is None else {"acodec": "copy"} | dict(audio or {})),
     )
 
 
@@ -129,19 +137,3 @@ async def _sound(score: Score | None, seconds: float, part: Path, ffmpeg: Ffmpeg
 async def _clip(target: Path, facts: Facts, pixels: NDArray[np.uint8]) -> Clip:
     picture = await asyncio.to_thread(poster, pixels, target.with_suffix(".jpg"))
     return as_clip(target, facts, poster=picture)
-
-
-def as_clip(path: Path, facts: Facts | None = None, *, poster: Path | None = None) -> Clip:
-    """A file's facts as a Clip; read again where they are not given."""
-    facts = facts or probe(path)
-    return Clip(
-        path=path,
-        width=facts.width,
-        height=facts.height,
-        fps=facts.fps,
-        frames=facts.frames,
-        seconds=facts.frames / facts.fps,
-        size=path.stat().st_size,
-        audio=facts.audio,
-        poster=poster,
-    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import av
 import ffmpeg as build
 
-from generation.clip import Frames
+from generation.clip import Clip, Frames
 from generation.errors import EncodeFailed
 from generation.media.ffmpeg import Ffmpeg, run
 
@@ -34,6 +34,7 @@ class Facts:
     frames: int
     seconds: float  # of the picture
     size: int
+    overhead: int  # the container's index
     video_bytes: int
     video_codec: str
     pixels: str  # yuv420p
@@ -54,17 +55,19 @@ class Facts:
 
 def probe(path: Path) -> Facts:
     """Read an MP4 of ours; raises EncodeFailed when it is none or cut short."""
-    _whole(path)
+    weights = _boxes(path)
+    overhead = sum(weight for kind, weight in weights.items() if kind not in {b"mdat", b"uuid"})
     try:
         with av.open(str(path), format="mp4") as container:
-            return _facts(container, path)
+            return _facts(container, path, overhead)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise EncodeFailed(_STAGE, f"{path.name}: {error}") from error
 
 
-def _whole(path: Path) -> None:
-    """An MP4 is a row of boxes, each with its length; a cut file ends inside one or lacks its index."""
-    size, at, kinds = path.stat().st_size, 0, set()
+def _boxes(path: Path) -> dict[bytes, int]:
+    """How many bytes each kind of box takes; a file that was cut ends inside one, or lacks its index."""
+    size, at = path.stat().st_size, 0
+    weights: dict[bytes, int] = {}
     with path.open("rb") as file:
         while at < size:
             file.seek(at)
@@ -74,13 +77,14 @@ def _whole(path: Path) -> None:
                 length = int.from_bytes(head[8:16])
             if len(head) < 8 or length < 8 or at + length > size:
                 raise EncodeFailed(_STAGE, f"{path.name}: cut short or damaged at byte {at} of {size}")
-            kinds.add(kind)
+            weights[kind] = weights.get(kind, 0) + length
             at += length
-    if not {b"ftyp", b"moov", b"mdat"} <= kinds:
+    if not {b"ftyp", b"moov", b"mdat"} <= weights.keys():
         raise EncodeFailed(_STAGE, f"{path.name}: not a whole MP4")
+    return weights
 
 
-def _facts(container: InputContainer, path: Path) -> Facts:
+def _facts(container: InputContainer, path: Path, overhead: int) -> Facts:
     video = container.streams.video[0]
     audio = container.streams.audio[0] if container.streams.audio else None
     count, weight = {video.index: 0}, {video.index: 0}
@@ -98,6 +102,7 @@ def _facts(container: InputContainer, path: Path) -> Facts:
         frames=count[video.index],
         seconds=_length(video.duration, video.time_base),
         size=path.stat().st_size,
+        overhead=overhead,
         video_bytes=weight[video.index],
         video_codec=context.name,
         pixels=context.pix_fmt or "",
@@ -148,7 +153,7 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
     """The pictures of a clip of ours, all or the last few, as a model takes them."""
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
-    _whole(path)
+    _boxes(path)
     kept: deque[NDArray[np.uint8]] = deque(maxlen=last)
     with av.open(str(path), format="mp4") as container:
         video = container.streams.video[0]
@@ -157,3 +162,19 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
             kept.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
         fps = float(video.average_rate or 0)
     return Frames(np.stack(kept), fps)
+
+
+def as_clip(path: Path, facts: Facts | None = None, *, poster: Path | None = None) -> Clip:
+    """A file's facts as a Clip; read again where they are not given."""
+    facts = facts or probe(path)
+    return Clip(
+        path=path,
+        width=facts.width,
+        height=facts.height,
+        fps=facts.fps,
+        frames=facts.frames,
+        seconds=facts.frames / facts.fps,
+        size=path.stat().st_size,
+        audio=facts.audio,
+        poster=poster,
+    )

@@ -1,0 +1,126 @@
+"""With what a studio signs its clips: the operator's certificate, or one it makes itself on first start."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from generation.errors import EncodeFailed
+from generation.media.files import told
+
+_YEARS = 10
+_CHAIN, _KEY = "chain.pem", "key.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`chain` is the signing certificate and those above it, as PEM; `root` is the last of them."""
+
+    chain: str
+    key: str = field(repr=False)
+    algorithm: str = "es256"
+    own: bool = True
+
+    @property
+    def root(self) -> str:
+        mark = "-----BEGIN CERTIFICATE-----"
+        return mark + self.chain.rsplit(mark, 1)[1]
+
+
+def given(chain: Path, key: Path, *, algorithm: str = "es256") -> Identity:
+    """The operator's own certificate."""
+    try:
+        return Identity(chain.read_text(), key.read_text(), algorithm, own=False)
+    except OSError as error:
+        raise EncodeFailed("mark", f"certificate: {error}") from error
+
+
+def own(folder: Path) -> Identity:
+    """The self-made identity of this data folder, made if it is not there, once for all processes."""
+    home = folder / "identity"
+    try:
+        if not (home / _KEY).exists():
+            _settle_in(home)
+        return Identity((home / _CHAIN).read_text(), (home / _KEY).read_text())
+    except OSError as error:
+        raise told(error, folder, "mark") from error
+
+
+def _settle_in(home: Path) -> None:
+    made = Path(tempfile.mkdtemp(prefix=".identity-", dir=home.parent))
+    try:
+        chain, key = _make()
+        (made / _CHAIN).write_bytes(chain)
+        descriptor = os.open(made / _KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+        made.rename(home)
+    except FileExistsError:
+        pass  # another process was quicker; its identity is the one
+    except OSError:
+        if not (home / _KEY).exists():
+            raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _make() -> tuple[bytes, bytes]:
+    """A root that signs one certificate and is forgotten, so that nothing else can be signed in its name."""
+    from cryptography import x509  # noqa: PLC0415  (only on first start)
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  (as above)
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415  (as above)
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415  (as above)
+
+    root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    today = dt.datetime.now(dt.UTC)
+
+    def named(common: str) -> x509.Name:
+        return x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "A Matinee studio"),
+                x509.NameAttribute(NameOID.COMMON_NAME, common),
+            ]
+        )
+
+    def certificate(
+        subject: str, public: ec.EllipticCurvePublicKey, *, root: bool
+    ) -> x509.CertificateBuilder:
+        usage = x509.KeyUsage(
+            digital_signature=not root,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=root,
+            crl_sign=root,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
+        return (
+            x509.CertificateBuilder()
+            .subject_name(named(subject))
+            .issuer_name(named("Matinee root"))
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(today - dt.timedelta(days=1))
+            .not_valid_after(today + dt.timedelta(days=365 * _YEARS))
+            .add_extension(x509.BasicConstraints(ca=root, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .add_extension(issuer, critical=False)
+        )
+
+    leaf = certificate("Matinee clips", key.public_key(), root=False).add_extension(
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+    )
+    root = certificate("Matinee root", root_key.public_key(), root=True)
+    chain = [signed.sign(root_key, hashes.SHA256()) for signed in (leaf, root)]
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain), secret

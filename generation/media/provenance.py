@@ -1,0 +1,194 @@
+"""A clip says that a machine made it: signed, in plain words in its tags, its recipe only if asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import ffmpeg as build
+
+from generation.clip import Clip
+from generation.errors import EncodeFailed
+from generation.media.ffmpeg import Ffmpeg, run
+from generation.media.files import finished, settle, told
+from generation.media.identity import Identity
+from generation.media.probe import as_clip, probe
+from generation.request import PROMPT_LIMIT, Request
+
+MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_RECIPE_TAG = "synopsis"
+_RECIPE_BYTES = 64_000
+_PATHS = ("image", "source")  # of the machine that made it, nobody else's business
+_OPENING = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
+_FORMATS = {".png": "image/png", ".jpg": "image/jpeg"}
+
+
+class Mark(StrEnum):
+    HOLDS = "holds"  # signed, and not a bit has changed since
+    BROKEN = "broken"  # signed, but changed afterwards
+    ABSENT = "absent"  # never signed, or the mark was stripped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    mark: Mark
+    ours: bool = False  # signed with the identity it was verified against
+    made_by_ai: bool = False
+    model: str | None = None
+    software: str | None = None
+    detail: str = ""
+
+
+def words(model: str) -> dict[str, str]:
+    """Container tags for people and programs that know no C2PA."""
+    return {"comment": f"AI-generated: picture and sound were made by machine ({model}, Matinee)."}
+
+
+def mark(path: Path, *, identity: Identity, model: str) -> None:
+    """Sign the file where it lies: made by AI, with this model; never for whom or from what words.
+
+    The last step of every route, since copying streams into another container drops it.
+    """
+    import c2pa  # noqa: PLC0415  (a native library, loaded where it is used)
+
+    part = path.with_name(path.name + ".signed.part")
+    info = c2pa.C2paSignerInfo(identity.algorithm, identity.chain.encode(), identity.key.encode(), None)
+    try:
+        with (
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(_manifest(model)) as builder,
+            path.open("rb") as source,
+            part.open("w+b") as target,
+        ):
+            builder.sign(signer, _format(path), source, target)
+        settle(part, path)
+    except OSError as error:
+        raise told(error, path.parent, "mark") from error
+    except c2pa.C2paError as error:
+        raise EncodeFailed("mark", str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _format(path: Path) -> str:
+    return _FORMATS.get(path.suffix, "video/mp4")
+
+
+def _manifest(model: str) -> str:
+    try:
+        release = version("matinee")
+    except PackageNotFoundError:  # run from a checkout
+        release = "0"
+    created = {
+        "action": "c2pa.created",
+        "digitalSourceType": MADE_BY_AI,
+        "softwareAgent": {"name": model},
+    }
+    return json.dumps(
+        {
+            "claim_generator_info": [{"name": "Matinee", "version": release}],
+            "title": "AI-generated clip",
+            "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}],
+        }
+    )
+
+
+def verify(path: Path, *, identity: Identity | None = None) -> Verdict:
+    """Whether the mark holds; `ours` needs the identity to compare with. OSError if unreadable."""
+    import c2pa  # noqa: PLC0415  (a native library, loaded where it is used)
+
+    trust = {"trust": {"trust_anchors": identity.root}} if identity and identity.root else {}
+    try:
+        with (
+            path.open("rb") as file,
+            c2pa.Settings.from_dict({"verify": {"remote_manifest_fetch": False}, **trust}) as settings,
+            c2pa.Context(settings) as context,
+            c2pa.Reader(_format(path), file, context=context) as reader,
+        ):
+            verdict = _verdict(json.loads(reader.json()))
+    except c2pa.C2paError.ManifestNotFound:
+        return Verdict(mark=Mark.ABSENT)
+    except c2pa.C2paError as error:
+        return Verdict(mark=Mark.BROKEN, detail=str(error))
+    if path.suffix == ".mp4" and verdict.mark is Mark.HOLDS and not _opens_as_ours(path):
+        return replace(verdict, mark=Mark.BROKEN, detail="file type changed")
+    return verdict
+
+
+def _opens_as_ours(path: Path) -> bool:
+    """C2PA leaves the first box of an MP4 out of its hash."""
+    with path.open("rb") as file:
+        return file.read(len(_OPENING)) == _OPENING
+
+
+def _verdict(said: Mapping[str, Any]) -> Verdict:
+    manifest = said["manifests"].get(said.get("active_manifest"), {})
+    generator = (manifest.get("claim_generator_info") or [{}])[0]
+    actions = [
+        action
+        for assertion in manifest.get("assertions", ())
+        if assertion["label"].startswith("c2pa.actions")
+        for action in assertion["data"]["actions"]
+    ]
+    created: dict[str, Any] = next((action for action in actions if action["action"] == "c2pa.created"), {})
+    agent = created.get("softwareAgent")
+    state = said.get("validation_state", "Invalid")
+    return Verdict(
+        mark=Mark.HOLDS if state in {"Valid", "Trusted"} else Mark.BROKEN,
+        ours=state == "Trusted",
+        made_by_ai=created.get("digitalSourceType") == MADE_BY_AI,
+        model=agent.get("name") if isinstance(agent, dict) else agent,
+        software=" ".join(str(generator[key]) for key in ("name", "version") if key in generator) or None,
+        detail=", ".join(status["code"] for status in said.get("validation_status", ())),
+    )
+
+
+async def with_recipe(
+    clip: Clip, request: Request, target: Path, *, ffmpeg: Ffmpeg, identity: Identity | None = None
+) -> Clip:
+    """A copy of the clip that also tells how to make it again, for its author's own download."""
+    picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")
+    tags = {"metadata:g:0": f"{_RECIPE_TAG}={json.dumps(recipe(request), ensure_ascii=False)}"}
+    async with finished(target, "recipe") as part:
+        out = build.output(picture, str(part), f="mp4", codec="copy", movflags="+faststart", map=0, **tags)
+        await run(ffmpeg, out, stage="recipe")
+        if identity is not None:
+            mark(part, identity=identity, model=request.model)
+    return replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
+
+
+def recipe(request: Request) -> dict[str, Any]:
+    """What goes into a file: all that makes the clip, no path of this machine."""
+    data = request.to_json()
+    music = data["music"] | {"track": None, "melody": None}
+    return data | dict.fromkeys(_PATHS) | {"music": music}
+
+
+def read_recipe(path: Path) -> Request | None:
+    """The request a file says it was made from; None if it says nothing, or nothing that makes sense.
+
+    Whoever sent the file wrote it: check it against a model's limits as if it had been typed.
+    """
+    try:
+        text = probe(path).tags.get(_RECIPE_TAG, "")
+        request = Request.from_json(json.loads(text[:_RECIPE_BYTES]))
+    except (EncodeFailed, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return request if _makes_sense(request) else None
+
+
+def _makes_sense(request: Request) -> bool:
+    numbers = (request.width, request.height, request.frames, request.seed, request.steps)
+    texts = (request.prompt, request.model, request.negative, request.music.genre, request.music.maker)
+    rates = (request.fps, request.guidance)
+    return (
+        all(type(number) is int for number in numbers)
+        and all(type(rate) in {int, float} for rate in rates)
+        and all(type(text) is str and len(text) <= PROMPT_LIMIT for text in texts)
+        and not any((request.image, request.source, request.music.track, request.music.melody))
+    )

@@ -1,0 +1,161 @@
+"""Every file says that a machine made it, provably; its recipe is in it only when asked for."""
+
+from __future__ import annotations
+
+import random
+import stat
+from pathlib import Path
+
+import pytest
+
+from generation.clip import Clip
+from generation.errors import EncodeFailed
+from generation.media import provenance
+from generation.media.ffmpeg import Ffmpeg
+from generation.media.fit import fit
+from generation.media.identity import Identity, given, own
+from generation.media.mux import mux, rescore
+from generation.media.probe import as_clip, check, probe, read_frames
+from generation.media.provenance import Mark, mark, read_recipe, verify, with_recipe, words
+from generation.request import Kind, Music, Request
+from tests.generation.media.conftest import moving, noise
+
+REQUEST = Request(
+    prompt="a fox in the snow; it's -20° «здесь»",
+    kind=Kind.ANIMATE,
+    model="ltx",
+    width=96,
+    height=64,
+    frames=12,
+    fps=12.0,
+    seed=7,
+    steps=8,
+    guidance=1.0,
+    music=Music(genre="lofi", maker="band", instruments=("piano", "bass"), seed=3, track="/secret/song.mp3"),
+    image="/secret/face.png",
+)
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Identity:
+    return own(tmp_path)
+
+
+@pytest.fixture
+async def clip(ffmpeg: Ffmpeg, identity: Identity, tmp_path: Path) -> Clip:
+    made = await mux(moving(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg, tags=words("ltx"))
+    mark(made.path, identity=identity, model="ltx")
+    return as_clip(made.path, poster=made.poster)
+
+
+async def test_a_marked_clip_says_what_made_it_and_plays(
+    clip: Clip, identity: Identity, ffmpeg: Ffmpeg
+) -> None:
+    verdict = verify(clip.path, identity=identity)
+    assert (verdict.mark, verdict.ours, verdict.made_by_ai, verdict.model) == (Mark.HOLDS, True, True, "ltx")
+    assert verdict.software is not None
+    assert verdict.software.startswith("Matinee")
+    assert "AI-generated" in probe(clip.path).tags["comment"]
+    await check(clip.path, frames=12, fps=12.0, audio=True, ffmpeg=ffmpeg)
+    data = clip.path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+async def test_another_studios_mark_holds_but_is_not_ours(clip: Clip, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    verdict = verify(clip.path, identity=own(tmp_path / "other"))
+    assert (verdict.mark, verdict.ours) == (Mark.HOLDS, False)
+
+
+async def test_a_flipped_bit_breaks_the_mark(clip: Clip, tmp_path: Path) -> None:
+    data, draw = clip.path.read_bytes(), random.Random(11)
+    picture = data.index(b"mdat")
+    offsets = [10, data.index(b"moov") + 40, data.index(b"AI-generated")]
+    for at in offsets + [draw.randrange(picture + 4, len(data)) for _ in range(20)]:
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << draw.randrange(8)
+        copy = tmp_path / "flipped.mp4"
+        copy.write_bytes(flipped)
+        assert verify(copy).mark is Mark.BROKEN, at
+
+
+async def test_every_route_ends_in_a_mark_that_holds(
+    clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    def seal(path: Path) -> None:
+        mark(path, identity=identity, model="ltx")
+
+    scored = await rescore(clip, noise(1.0, level=0.02), tmp_path / "scored.mp4", ffmpeg=ffmpeg)
+    seal(scored.path)
+    longer = moving(20)
+    extended = await mux(longer, noise(1.6), tmp_path / "extended.mp4", ffmpeg=ffmpeg)
+    seal(extended.path)
+    fitted = await fit(clip, clip.size * 9 // 10, ffmpeg=ffmpeg, seal=seal)
+    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
+    poster = clip.poster
+    assert poster is not None
+    seal(poster)
+    for path in (clip.path, scored.path, extended.path, fitted.path, told.path, poster):
+        assert verify(path, identity=identity).ours, path.name
+    assert fitted.path != clip.path
+
+
+async def test_a_copy_without_its_mark_is_told_from_a_marked_one(
+    clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    stripped = await rescore(clip, None, tmp_path / "stripped.mp4", ffmpeg=ffmpeg)
+    assert verify(stripped.path).mark is Mark.ABSENT
+
+
+def test_what_is_no_clip_has_no_mark_that_holds(tmp_path: Path) -> None:
+    for name, data in (("a.mp4", b""), ("b.mp4", b"#EXTM3U\n/etc/passwd"), ("c.mp4", bytes(5000))):
+        (tmp_path / name).write_bytes(data)
+        assert verify(tmp_path / name).mark is not Mark.HOLDS
+        assert read_recipe(tmp_path / name) is None
+
+
+async def test_nothing_of_the_person_is_in_a_file_unasked(clip: Clip) -> None:
+    data = clip.path.read_bytes()
+    assert b"fox" not in data
+    assert read_recipe(clip.path) is None
+
+
+async def test_the_recipe_comes_back_as_the_request_without_anybodys_paths(
+    clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
+    back = read_recipe(told.path)
+    assert back is not None
+    assert back.to_json() == provenance.recipe(REQUEST)
+    assert (back.prompt, back.seed, back.music.instruments) == (REQUEST.prompt, 7, ("piano", "bass"))
+    assert b"secret" not in told.path.read_bytes()
+    assert (read_frames(told.path).pixels == read_frames(clip.path).pixels).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": "7"}, {"image": "/etc/passwd"}, {"kind": "virus"}, {"fps": None}, {"prompt": "x" * 9999}],
+)
+async def test_a_recipe_that_makes_no_sense_is_none(
+    change: dict[str, object], clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    import json  # noqa: PLC0415  (only here)
+
+    text = json.dumps(provenance.recipe(REQUEST) | change)
+    forged = await rescore(clip, None, tmp_path / "forged.mp4", ffmpeg=ffmpeg, tags={"synopsis": text})
+    assert read_recipe(forged.path) is None
+
+
+def test_the_key_is_for_its_owner_only_and_stays(tmp_path: Path) -> None:
+    first = own(tmp_path)
+    assert stat.S_IMODE((tmp_path / "identity" / "key.pem").stat().st_mode) == 0o600
+    assert own(tmp_path) == first
+    assert "PRIVATE" not in repr(first)
+
+
+def test_an_operators_certificate_is_used(tmp_path: Path) -> None:
+    own(tmp_path)
+    mine = given(tmp_path / "identity" / "chain.pem", tmp_path / "identity" / "key.pem")
+    assert not mine.own
+    with pytest.raises(EncodeFailed):
+        given(tmp_path / "gone.pem", tmp_path / "gone.key")
