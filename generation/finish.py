@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from generation.clip import Clip
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import finished
-from generation.media.mux import as_clip, mux, preset_for, rescore
-from generation.media.probe import read_frames
+from generation.media.mux import mux, preset_for, rescore
+from generation.media.probe import as_clip, read_frames
 from generation.media.stills import poster, sheet
 from generation.progress import OnProgress
 

@@ -14,8 +14,7 @@ from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
 from generation.finish import finish, finish_again, finish_still
 from generation.hands import Hand
 from generation.media.ffmpeg import find
-from generation.media.mux import as_clip
-from generation.media.probe import read_frames
+from generation.media.probe import as_clip, read_frames
 from generation.models.common.pictures import fitted
 from generation.models.plan import Means
 from generation.models.resident import Residents
