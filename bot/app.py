@@ -273,6 +273,7 @@ def _telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:
         api=chosen.api,
         local=chosen.local,
         webhook=hook,
+        stars=chosen.stars,
     )
     return Telegram(studio, options)
 

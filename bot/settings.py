@@ -102,6 +102,7 @@ class TelegramSettings:
     webhook_secret: Secret
     webhook_host: str
     webhook_port: int
+    stars: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

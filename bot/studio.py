@@ -162,6 +162,10 @@ class Studio:
     async def job(self, job_id: int) -> Job:
         return await self._store.job(job_id)
 
+    async def buy(self, requester: Requester, credits_: int, *, payment: str) -> bool:
+        """Credits that were paid for; False if this payment was booked before."""
+        return await self._store.buy(requester.key, credits_, payment=payment)
+
     async def remember_status(self, job_id: int, message: str) -> None:
         """Which message of ours tells how the job is."""
         await self._store.remember_status(job_id, message)

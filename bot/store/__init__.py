@@ -197,6 +197,16 @@ class Store:
 
         await self.database.write(act)
 
+    async def buy(self, key: str, credits_: int, *, payment: str) -> bool:
+        """Credits that were paid for; False if this payment was booked before."""
+
+        def act(c: Any) -> bool:
+            now = self._clock()
+            account = people.account_of(c, key, now=now).id
+            return ledger.buy(c, account, credits_, payment=payment, now=now)
+
+        return await self.database.write(act)
+
     # People and facts
 
     async def settings(self, key: str) -> dict[str, Any]:

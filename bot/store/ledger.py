@@ -107,6 +107,15 @@ def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now:
     _add(c, account, "grant", "granted", credits_, at=now, note=note)
 
 
+def buy(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now: float) -> bool:
+    """Credits that were paid for; False if this payment was booked before."""
+    note = f"payment:{payment}"
+    if c.execute("SELECT 1 FROM ledger WHERE kind = 'grant' AND note = ?", (note,)).fetchone():
+        return False
+    grant(c, account, credits_, note=note, now=now)
+    return True
+
+
 def reset(c: sqlite3.Connection, purse: Purse, *, note: str, now: float) -> int:
     """Forgive what this window took: as much as was used is put back into it."""
     used = balance(c, purse, now).used

@@ -20,10 +20,11 @@ from bot.frontends.telegram.menu import EVERYBODY
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.recipe import write
+from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.voice import Voice
 from bot.job import Job, Requester, State
 from bot.studio import Studio, Ticket
-from generation.errors import AttachmentRefused, PromptEmpty, UnknownChoice
+from generation.errors import AttachmentRefused, NotOffered, PromptEmpty, UnknownChoice
 from generation.request import Kind, Wish, near
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Desk:
         self.limit = limit
         self.statuses: dict[int, str] = {}  # of jobs that were claimed before their status message was known
         self.perform: Perform | None = None
+        self.till: Till | None = None
         self.commands: dict[str, Command] = {
             "video": self.video,
             "image": self.image,
@@ -68,6 +70,7 @@ class Desk:
             "start": self.start,
             "privacy": self.privacy,
             "admin": self.admin,
+            "buy": self.buy,
         }
 
     async def serve(self, name: str, asked: Asked) -> None:
@@ -181,6 +184,14 @@ class Desk:
             return
         answer = await self.perform(asked.words, requester)
         await self.tell(asked.place, answer.said(asked.place.language))
+
+    async def buy(self, asked: Asked) -> None:
+        if self.till is None:
+            raise NotOffered("/buy", "Matinee")
+        text = messages.words("buy", asked.place.language)
+        await self.voice.reply(
+            asked.place.reply_to(self.limit), text, keyboard=self.till.packs(asked.place.language)
+        )
 
     async def announce(self, ticket: Ticket, language: str) -> None:
         """Say where the job stands, once: a command that Telegram repeats is not answered again."""

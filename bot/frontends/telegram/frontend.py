@@ -19,6 +19,7 @@ from bot.frontends.telegram.keyboards import for_status
 from bot.frontends.telegram.parcels import Carrier
 from bot.frontends.telegram.places import place_of
 from bot.frontends.telegram.presses import Pressed, Presses
+from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
 from bot.job import Job
@@ -44,6 +45,7 @@ class Options:
     api: str = ""
     local: bool = False
     webhook: Webhook | None = None
+    stars: int = 0  # the price of a credit; 0 sells none
 
     @property
     def limit(self) -> int:
@@ -61,6 +63,8 @@ class Telegram:
         self.bot = _client(options)
         self.voice = Voice(self.bot, on_move=self._moved)
         self.desk = Desk(studio=studio, voice=self.voice, limit=options.limit)
+        if options.stars:
+            self.desk.till = Till(studio, self.voice, options.stars)
         self._presses = Presses(self.desk)
         self._carrier = Carrier(self.voice, local=options.local)
         self._studio = studio
@@ -113,6 +117,8 @@ class Telegram:
             await self._pressed(update)
         elif update.inline_query is not None:
             await sharing.offer(update.inline_query, bot=self.bot, studio=self._studio)
+        elif update.pre_checkout_query is not None and self.desk.till is not None:
+            await self.desk.till.check(update.pre_checkout_query)
         elif update.message is not None:
             await self._written(update.message)
 
@@ -140,6 +146,10 @@ class Telegram:
             await self.voice.move(message.chat.id, message.migrate_to_chat_id)
             return
         if message.from_user is None or message.from_user.is_bot:
+            return
+        if message.successful_payment is not None and self.desk.till is not None:
+            place = place_of(message, message.from_user, admins=self.options.admins)
+            await self.desk.till.book(message, place)
             return
         text = message.text or message.caption or ""
         found = COMMAND.match(text)

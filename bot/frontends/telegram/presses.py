@@ -85,6 +85,10 @@ class Presses:
                 return ""
             case "set":
                 return await self._set(action, pressed)
+            case "buy":
+                if self._desk.till is not None:
+                    await self._desk.till.invoice(pressed.place, action.choice)
+                return ""
             case "go":
                 await self._go(action, pressed)
                 return ""

@@ -16,10 +16,12 @@ from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.menu import EVERYBODY, translations
 from bot.job import State
+from bot.store import Access, Entry, Store
 from tests.fakes.telegram_faults import flood, html, reset
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_world import Message
 
 
 def free_port() -> int:
@@ -273,6 +275,56 @@ async def test_admin_verbs_are_for_admins(server: TelegramServer, ada: Someone, 
         await house.telegram.until_delivered(1)
         await eve.writes("/quota")
         await eve.hears("granted")
+
+
+async def test_stars_buy_credits_once(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
+    options = Options(token=server.token, api=server.url, stars=2)
+    async with cinema(tmp_path, options) as house:
+        await ada.writes("/buy")
+        offer = await ada.hears("How many credits")
+        await ada.answer_to(await ada.presses(offer, "50 credits for 100"))
+        invoice = await ada.receives("invoice")
+        charge = await ada.pays(invoice)
+        await ada.hears("50 credits are yours")
+        paid = next(m for m in server.world.messages if m.kind == "successful_payment")
+        await server.replay({"update_id": 3_000_000, "message": paid.to_json()})
+        await ada.writes("/quota")
+        await ada.hears("50 of them granted")
+        house.engine.broken = True
+        await ada.writes("/video a fox")
+        await ada.hears("credits are back")
+    entries = [entry.note for entry in await noted(tmp_path, ada)]
+    assert entries.count(f"payment:telegram:{charge}") == 1
+
+
+async def test_payment_that_cannot_be_booked_goes_back(
+    server: TelegramServer, ada: Someone, tmp_path: Path
+) -> None:
+    async with cinema(tmp_path, Options(token=server.token, api=server.url, stars=2)):
+        await ada.writes("/buy")
+        await ada.answer_to(await ada.presses(await ada.hears("How many credits"), "50 credits"))
+        invoice = await ada.receives("invoice")
+        server.world.charges["stray"] = ada.id
+        stray = server.world.add(Message(server.world.number(), ada.home, ada.person))
+        terms = {"currency": "XTR", "total_amount": 1, "invoice_payload": server.world.invoices[invoice.id]}
+        numbers = {"telegram_payment_charge_id": "stray", "provider_payment_charge_id": ""}
+        stray.media = {"successful_payment": terms | numbers}
+        await server.push(message=stray.to_json())
+        await server.until(lambda: "stray" in server.world.refunded)
+
+
+async def test_nothing_is_sold_where_no_price_is_set(ada: Someone, house: Cinema) -> None:
+    await ada.writes("/buy")
+    await ada.hears("has no /buy")
+    assert house.telegram.desk.till is None
+
+
+async def noted(folder: Path, someone: Someone) -> list[Entry]:
+    store = await Store.open(folder, Access.READER)
+    try:
+        return await store.entries(f"telegram:{someone.id}", limit=100)
+    finally:
+        await store.close()
 
 
 # Deliveries that go wrong
