@@ -13,16 +13,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from bot.admin import Admin
 from bot.delivery import Delivery, Frontend
-from bot.errors import ConfigBroken, DataFolderUnusable, NothingToServe
+from bot.errors import AlreadyRunning, ConfigBroken, DataFolderUnusable, NothingToServe
 from bot.policy import Policy
-from bot.quota import Allowance, Balance, Caps
+from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import DiscordSettings, Settings, TelegramSettings, config_folder
 from bot.store import FILE, Access, Store
 from bot.studio import House, Studio
+from bot.sweep import Sweeper
 from bot.worker import Worker
 from generation.engines.child import ChildEngine, Patience, Setup
 from generation.errors import PresetBroken
@@ -31,7 +34,7 @@ from generation.media.fit import fit
 from generation.models import check as check_preset
 from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
-from generation.request import near
+from generation.request import near, unknown_fields
 from generation.scores.genre import Genre, GenreBroken, read_genres
 
 log = structlog.get_logger(__name__)
@@ -59,11 +62,14 @@ class App:
     worker: Worker
     delivery: Delivery
     frontends: Mapping[str, Frontend]
+    sweeper: Sweeper
+    admin: Admin
 
     async def serve(self) -> None:
         """Run everything until cancelled, or until every frontend has ended."""
         async with asyncio.TaskGroup() as group:
-            background = [group.create_task(self.worker.run()), group.create_task(self.delivery.run())]
+            rooms = (self.worker.run(), self.delivery.run(), self.sweeper.run())
+            background = [group.create_task(room) for room in rooms]
             fronts = [group.create_task(f.run(), name=name) for name, f in self.frontends.items()]
             await asyncio.wait(fronts)
             for task in background:
@@ -100,11 +106,16 @@ def read_tables(settings: Settings) -> Tables:
     return Tables(presets, genres)
 
 
-def read_policy() -> Policy:
+def read_policy(settings: Settings) -> Policy:
     """The shipped rules; the one that protects the young holds whatever else is set."""
+    rules = settings.rules
+    off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
+    own = [word.strip() for word in rules.words.split(",") if word.strip()]
     folder = config_folder() / "rules"
     texts = {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in ("rules", "words")}
-    return Policy.read(rules=tomllib.loads(texts["rules"]), words=tomllib.loads(texts["words"]))
+    return Policy.read(
+        rules=tomllib.loads(texts["rules"]), words=tomllib.loads(texts["words"]), operator=own, off=off
+    )
 
 
 def house(settings: Settings) -> House:
@@ -121,10 +132,35 @@ def house(settings: Settings) -> House:
             person=settings.queue.per_person,
             community=settings.queue.per_community,
             all=settings.queue.in_all,
+            burst=settings.queue.burst or None,
+            burst_seconds=settings.queue.burst_seconds,
         ),
         data=settings.studio.data,
         disk_floor=settings.studio.disk_floor_mb * 1_000_000,
+        tiers=_tiers(settings.tables.get("tiers", {})),
+        pools=_pools(settings.tables.get("pools", {})),
+        admins_unlimited=quota.admins_unlimited,
+        slots=settings.engine.slots,
     )
+
+
+def _tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
+    """[tiers.patron] of matinee.toml, in the order they stand there."""
+    tiers = []
+    for name, table in tables.items():
+        for key in unknown_fields(Tier, table):
+            raise ConfigBroken(f"[tiers.{name}] {key}", "unknown key", near(key, tuple(Tier.__slots__)))
+        sets = {key: frozenset(map(str, table[key])) for key in ("roles", "chats", "people") if key in table}
+        tiers.append(Tier(**{**table, **sets, "name": name}))
+    return tuple(tiers)
+
+
+def _pools(tables: Mapping[str, Any]) -> dict[str, int]:
+    """[pools] "discord:7" = 200"""
+    for key, credits_ in tables.items():
+        if type(credits_) is not int or credits_ < 0:
+            raise ConfigBroken(f"[pools] {key}", "should be a whole number of credits")
+    return dict(tables)
 
 
 def prepare_data_folder(folder: Path) -> None:
@@ -155,7 +191,7 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             house=house(settings),
             presets=tables.presets,
             genres=tables.genres,
-            policy=read_policy(),
+            policy=read_policy(settings),
         )
         chats = frontends(studio)
         delivery = Delivery(store=store, frontends=chats, fit=partial(fit, ffmpeg=program))
@@ -166,14 +202,37 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             clips=(data / "clips").absolute(),
             delivery=delivery,
         )
+        sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
+        admin = Admin(
+            store=store,
+            plan=studio.house.plan,
+            models=tuple(tables.presets),
+            on_cancel=worker.stop,
+            on_work=worker.ring,
+        )
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
         for number in found.uncertain:
             delivery.ended(await store.job(number))
         try:
             await engine.open()
-            yield App(studio, store, worker, delivery, chats)
+            yield App(studio, store, worker, delivery, chats, sweeper, admin)
         finally:
             await engine.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def administering(settings: Settings) -> AsyncIterator[Admin]:
+    """The admin verbs for the terminal, also beside a running instance, which sees each act at once."""
+    data = settings.studio.data
+    prepare_data_folder(data)
+    try:
+        store = await Store.open(data)
+    except AlreadyRunning:
+        store = await Store.open(data, Access.GUEST)
+    try:
+        yield Admin(store=store, plan=house(settings).plan, models=tuple(read_tables(settings).presets))
     finally:
         await store.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import shlex
 import signal
 import sys
 from argparse import Namespace
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import app, logs, messages
+from bot.admin import VERBS
 from bot.errors import PERSONAL, StartError, TooLate
 from bot.frontends.cli import doctor, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
@@ -186,7 +188,8 @@ async def _queue(settings: Settings, args: Namespace) -> int:
 
 async def _quota(settings: Settings, args: Namespace) -> int:
     me = _me(settings)
-    allowance = replace(app.house(settings).allowance, unlimited=me.admin)
+    house = app.house(settings)
+    allowance = replace(house.allowance, unlimited=house.allowance.unlimited or house.admins_unlimited)
     async with app.looking(settings) as store:
         balance = await store.balance(me.key, allowance) if store else app.untouched(allowance)
         entries = await store.entries(me.key) if store else []
@@ -215,6 +218,16 @@ async def _doctor(settings: Settings, args: Namespace) -> int:
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
 
 
+async def _admin(settings: Settings, args: Namespace) -> int:
+    if not args.line:
+        print("\n".join(verb.usage for verb in VERBS.values()))
+        return DONE
+    async with app.administering(settings) as admin:
+        answer = await admin.perform(shlex.join(args.line), _me(settings))
+    print(answer.said(settings.studio.language))
+    return DONE
+
+
 async def _run(settings: Settings, _: Namespace) -> int:
     for chat, why in app.left_out(settings).items():
         if why:
@@ -231,6 +244,7 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "quota": _quota,
     "history": _history,
     "doctor": _doctor,
+    "admin": _admin,
     "convert": _convert,
     "run": _run,
 }

@@ -77,7 +77,7 @@ def explain(error: BaseException, language: str = "en") -> str:
 
 def _variant(name: str, facts: dict[str, Any]) -> str:
     """The fuller sentence where the facts for it are there."""
-    for fact in ("near", "pid", "choices"):
+    for fact in ("near", "pid", "choices", "until"):
         if facts.get(fact) and f"{name}.{fact}" in _catalogue("en"):
             return f"{name}.{fact}"
     return f"{name}.{facts['whose']}" if "whose" in facts else name
@@ -88,8 +88,8 @@ def _spoken(facts: dict[str, Any], language: str) -> dict[str, Any]:
 
 
 def _fact(name: str, value: Any, language: str) -> Any:
-    if name == "back_at":
-        return f"at {moment(value)}"
+    if name in {"back_at", "until"} and value is not None:
+        return f"at {moment(value)}" if name == "back_at" else moment(value)
     if name in {"free", "floor"} or (name == "limit" and isinstance(value, int) and value > 100_000):
         return size(value)
     if name in TYPED_BY_PEOPLE and isinstance(value, str):
@@ -105,10 +105,10 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC on %d %B")
 
 
-def queued(job: Job, *, place: int, eta: float | None = None, language: str = "en") -> str:
+def queued(job: Job, *, place: int, eta: tuple[float, float] | None = None, language: str = "en") -> str:
     told = [words("queued.behind" if place else "queued.next", language, job=job.id, place=place)]
     if eta is not None:
-        told.append(words("eta", language, eta=span(eta)))
+        told.append(words("eta", language, low=span(eta[0]), high=span(eta[1])))
     return " ".join(told)
 
 

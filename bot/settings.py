@@ -15,7 +15,7 @@ from bot.errors import ConfigBroken
 
 OWN_FILE = "matinee.toml"
 CUSTOMARY = {"DISCORD_TOKEN": "discord.token", "TELEGRAM_TOKEN": "telegram.token"}
-APART = {"models", "genres", "music"}
+APART = {"models", "genres", "music", "tiers", "pools"}
 """Tables of named things: config/<name>.toml holds ours, an operator's file adds and overrides."""
 
 
@@ -68,6 +68,7 @@ class QuotaSettings:
     credits: int
     zone: str
     rolling_hours: float
+    admins_unlimited: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,15 @@ class QueueSettings:
     per_person: int
     per_community: int
     in_all: int
+    burst: int
+    burst_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesSettings:
+    adult: bool
+    people: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +121,7 @@ class Settings:
     engine: EngineSettings
     quota: QuotaSettings
     queue: QueueSettings
+    rules: RulesSettings
     log: LogSettings
     discord: DiscordSettings
     telegram: TelegramSettings

@@ -5,17 +5,19 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
+from bot.gate import Gate, Terms
 from bot.job import Action, Draft, Job, ReplyTo, Requester
 from bot.policy import Policy
-from bot.quota import Allowance, Balance, Caps, price
-from bot.store import Entry, Store, Superseded
+from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
+from bot.store import Entry, Eta, Store, Superseded, Swept
+from bot.sweep import Sweeper
 from generation.errors import UnknownChoice
 from generation.models.preset import Preset
 from generation.request import (
@@ -46,6 +48,16 @@ class House:
     caps: Caps
     data: Path
     disk_floor: int
+    tiers: tuple[Tier, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
+    admins_unlimited: bool = True
+    slots: int = 1
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(
+            base=self.allowance, tiers=self.tiers, pools=self.pools, admins_unlimited=self.admins_unlimited
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +68,7 @@ class Ticket:
     place: int | None
     adjustments: tuple[Adjustment, ...] = ()
     inferred: tuple[str, ...] = ()  # which music words were chosen from the prompt
+    eta: Eta | None = None  # None until something like it was measured
 
 
 class Studio:
@@ -72,7 +85,8 @@ class Studio:
         self.presets = presets
         self.genres = genres
         self._store = store
-        self._policy = policy
+        self._gate = Gate(store=store, policy=policy, plan=house.plan)
+        self._sweeper = Sweeper(store=store, clips=house.data / "clips", keep_days=0)
         self._closed: str | None = None
         self.on_work: Callable[[], None] = _nobody
         self.on_cancel: Callable[[int], None] = _nobody_cares
@@ -93,16 +107,14 @@ class Studio:
     ) -> Ticket:
         """A wish becomes a job, paid for and in the queue; raises one of bot.errors.PERSONAL."""
         prompt = clean_prompt(wish.prompt)
-        self._policy.check(wish, requester)
-        preset = self.preset(wish.model)
+        terms = await self._gate.admit(wish, requester, reply_to)
+        preset = self.preset(wish.model or terms.rules.default_model)
         music, inferred = self._music(wish.music, prompt, wish.seconds or preset.limits.seconds)
         request, adjustments = complete(
             wish, model=preset.name, limits=preset.limits, music=music, seed=secrets.randbelow(SEED_LIMIT + 1)
         )
-        job = await self._enqueue(request, requester, reply_to, update=update, parent=parent)
-        return Ticket(
-            job=job, place=await self._store.place(job.id), adjustments=adjustments, inferred=inferred
-        )
+        draft = self._draft(request, requester, reply_to, update=update, parent=parent)
+        return replace(await self._enqueue(draft, terms), adjustments=adjustments, inferred=inferred)
 
     async def reroll(
         self, job_id: int, requester: Requester, reply_to: ReplyTo, *, update: str = ""
@@ -192,13 +204,40 @@ class Studio:
         return await self._store.history(requester.key, limit)
 
     async def balance(self, requester: Requester) -> Balance:
-        return await self._store.balance(requester.key, self.allowance(requester))
+        terms = await self._gate.terms(requester)
+        return await self._store.balance(requester.key, terms.allowance)
 
     async def entries(self, requester: Requester, limit: int = 10) -> list[Entry]:
         return await self._store.entries(requester.key, limit)
 
-    def allowance(self, requester: Requester) -> Allowance:
-        return replace(self.house.allowance, unlimited=self.house.allowance.unlimited or requester.admin)
+    async def eta(self, job_id: int) -> Eta | None:
+        """When it is likely done, as a range of seconds from now."""
+        return await self._store.eta(job_id, slots=self.house.slots)
+
+    async def report(self, job_id: int, requester: Requester, words: str = "") -> bool:
+        """Something is wrong with this clip: the admins see it under `review list`."""
+        await self.job(job_id)
+        return await self._store.complain("report", person=requester.key, job=job_id, words=words)
+
+    async def appeal(self, requester: Requester, words: str) -> bool:
+        """A refusal that seems wrong, for an admin to look at."""
+        return await self._store.complain("appeal", person=requester.key, job=None, words=words)
+
+    async def link_code(self, requester: Requester) -> str:
+        """A code to be said on the other platform within ten minutes."""
+        return await self._store.link_code(requester.key)
+
+    async def link(self, requester: Requester, code: str) -> str:
+        """One account for both platforms from now on; returns the other key. Raises BadCode."""
+        return await self._store.link(requester.key, code)
+
+    async def export(self, requester: Requester) -> dict[str, Any]:
+        """All that is kept about a person, as data for a file."""
+        return await self._store.export(requester.key)
+
+    async def forget(self, requester: Requester) -> Swept:
+        """Delete a person's prompts, clips and settings. Nothing is refilled by it."""
+        return await self._sweeper.forget(requester.key)
 
     def preset(self, name: str | None) -> Preset:
         wanted = name or self.house.model
@@ -239,16 +278,17 @@ class Studio:
     async def _again(
         self, request: Request, requester: Requester, reply_to: ReplyTo, *, update: str, parent: int
     ) -> Ticket:
-        self._policy.check(Wish(prompt=request.prompt, negative=request.negative), requester)
+        terms = await self._gate.admit(
+            Wish(prompt=request.prompt, negative=request.negative), requester, reply_to
+        )
         self.preset(request.model)
-        job = await self._enqueue(request, requester, reply_to, update=update, parent=parent)
-        return Ticket(job=job, place=await self._store.place(job.id))
+        draft = self._draft(request, requester, reply_to, update=update, parent=parent)
+        return await self._enqueue(draft, terms)
 
-    async def _enqueue(
+    def _draft(
         self, request: Request, requester: Requester, reply_to: ReplyTo, *, update: str, parent: int | None
-    ) -> Job:
-        self._check_open()
-        draft = Draft(
+    ) -> Draft:
+        return Draft(
             request=request,
             requester=requester,
             reply_to=reply_to,
@@ -256,11 +296,22 @@ class Studio:
             update=update,
             parent=parent,
         )
-        made = await self._store.enqueue(draft, allowance=self.allowance(requester), caps=self.house.caps)
+
+    async def _enqueue(self, draft: Draft, terms: Terms) -> Ticket:
+        self._check_open()
+        terms.check_model(draft.request.model)
+        made = await self._store.enqueue(
+            replace(draft, weight=terms.weight),
+            allowance=terms.allowance,
+            pool=terms.pool,
+            caps=self.house.caps,
+        )
+        job = made.job
         if not made.replay:
             self.on_work()
-            log.info("queued", job=made.job.id, who=requester.key, model=request.model, prompt=request.prompt)
-        return made.job
+            who, request = draft.requester.key, draft.request
+            log.info("queued", job=job.id, who=who, model=request.model, prompt=request.prompt)
+        return Ticket(job=job, place=await self._store.place(job.id), eta=await self.eta(job.id))
 
     def _check_open(self) -> None:
         if self._closed is not None:

@@ -25,6 +25,7 @@ from generation.errors import Told
 
 Clock = Callable[[], float]
 T = TypeVar("T")
+STRUCK = "a rule that protects people was broken"
 
 __all__ = [
     "FILE",
@@ -239,8 +240,8 @@ class Store:
         def act(c: sqlite3.Connection, now: float) -> Block:
             seconds = wait(house.strike(c, key, rule, now))
             until = None if seconds is None else now + seconds
-            house.block(c, key, until=until, reason="rules", now=now)
-            return Block(until=until, reason="rules")
+            house.block(c, key, until=until, reason=STRUCK, now=now)
+            return Block(until=until, reason=STRUCK)
 
         return await self.act(act)
 

@@ -35,6 +35,10 @@ def build() -> argparse.ArgumentParser:
     _listing(commands, common, "history", "my last clips")
     _listing(commands, common, "doctor", "is everything here that Matinee needs?")
     _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
+    admin = commands.add_parser("admin", parents=[common], help="what an operator may do; see docs/admin.md")
+    admin.add_argument(
+        "line", nargs="*", metavar="VERB", help="e.g. quota grant discord:42 10; none lists all"
+    )
     commands.add_parser("run", parents=[common], help="start the studio and every chat that has a token")
     return parser
 

@@ -1,0 +1,85 @@
+"""The door: who may ask for what here, and on which terms."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+import structlog
+
+from bot.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
+from bot.job import ReplyTo, Requester
+from bot.policy import Policy, timeout
+from bot.quota import Allowance, Plan
+from bot.store import Rules, Standing, Store, house
+from generation.request import Wish
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a person who was let in may spend, and how their turns weigh."""
+
+    allowance: Allowance
+    pool: Allowance | None
+    weight: float
+    rules: Rules
+
+    def check_model(self, name: str) -> None:
+        if name in self.rules.disabled_models:
+            raise ModelOff(name)
+
+
+class Gate:
+    def __init__(self, *, store: Store, policy: Policy, plan: Plan) -> None:
+        self.plan = plan
+        self._store = store
+        self._policy = policy
+
+    async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> Terms:
+        """Raises Closing, Blocked, ChannelClosed or PromptRefused; a severe refusal brings a time-out."""
+        rules, standing = await self._known(requester.key)
+        _check_place(rules, standing, requester, reply_to)
+        try:
+            self._policy.check(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
+        except PromptRefused as refusal:
+            if self._policy.severe(refusal.rule):
+                block = await self._store.strike(requester.key, refusal.rule, wait=timeout)
+                log.warning("severe refusal", who=requester.key, rule=refusal.rule, until=block.until)
+            raise
+        return self._terms(rules, standing, requester, reply_to.chat)
+
+    async def terms(self, requester: Requester, chat: str = "") -> Terms:
+        rules, standing = await self._known(requester.key)
+        return self._terms(rules, standing, requester, chat)
+
+    async def _known(self, key: str) -> tuple[Rules, Standing]:
+        def look(c: sqlite3.Connection, now: float) -> tuple[Rules, Standing]:
+            return house.rules(c), house.standing(c, key, now)
+
+        return await self._store.look(look)
+
+    def _terms(self, rules: Rules, standing: Standing, requester: Requester, chat: str) -> Terms:
+        tier = self.plan.tier(
+            requester.key, roles=requester.roles, chat=f"{requester.platform}:{chat}", named=standing.tier
+        )
+        return Terms(
+            allowance=self.plan.allowance(tier, admin=requester.admin, own=standing.credits),
+            pool=self.plan.pool(f"{requester.platform}:{requester.community}"),
+            weight=tier.weight,
+            rules=rules,
+        )
+
+
+def _check_place(rules: Rules, standing: Standing, requester: Requester, reply_to: ReplyTo) -> None:
+    if standing.block:  # also for admins: only another admin lifts it
+        raise Blocked(standing.block.until, standing.block.reason)
+    if requester.admin:
+        return
+    if rules.closed:
+        raise Closing(rules.closed)
+    channel = f"{reply_to.platform}:{reply_to.chat}"
+    closed = channel in rules.denied_channels if reply_to.private else not rules.serves(channel)
+    if closed:
+        raise ChannelClosed

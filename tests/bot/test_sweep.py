@@ -1,0 +1,51 @@
+"""What is cleaned away is gone from the disk, and nothing else is."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from bot.quota import Allowance, Caps
+from bot.store import Store
+from bot.sweep import Sweeper
+from tests.bot.store.conftest import CLIP, Clock, a_draft
+
+DAY = 86_400.0
+
+
+async def a_finished_clip(store: Store, path: Path) -> None:
+    await asyncio.to_thread(_write, path)
+    done = await store.enqueue(a_draft(), allowance=Allowance(credits=10), caps=Caps())
+    job = await store.claim(lease=60)
+    assert job is not None
+    assert job.id == done.job.id
+    await store.rendered(job.id, job.epoch, replace(CLIP, path=path))
+    await store.begin_delivery(job.id)
+    await store.delivered(job.id, "m")
+
+
+def _write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"clip")
+
+
+async def test_clips_go_after_their_days_and_with_their_person(tmp_path: Path) -> None:
+    clock = Clock()
+    clips = tmp_path / "clips"
+    store = await Store.open(tmp_path, clock=clock)
+    sweeper = Sweeper(store=store, clips=clips, keep_days=30, clock=clock)
+    old, new, foreign = (
+        clips / "1" / "clip.mp4",
+        clips / "2" / "clip.mp4",
+        tmp_path / "elsewhere" / "clip.mp4",
+    )
+    await a_finished_clip(store, old)
+    clock.now += 31 * DAY
+    await a_finished_clip(store, new)
+    await a_finished_clip(store, foreign)
+    assert (await sweeper.sweep()).jobs == 1
+    assert [path.exists() for path in (old, old.parent, new)] == [False, False, True]
+    await sweeper.forget("discord:42")
+    await store.close()
+    assert [path.exists() for path in (new, foreign)] == [False, True]
