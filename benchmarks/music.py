@@ -58,7 +58,7 @@ def ours(maker: MusicGen, jobs: int) -> Callable[[], Any]:
 
 
 def milliseconds_a_step(*works: Callable[[], Any]) -> list[float]:
-    """Of one thread's own time, the best of each, taken in turn: what else the machine does weighs on none."""
+    """Of the thread's own time, the best of each, taken in turn, so that other work weighs on none."""
     best = [float("inf")] * len(works)
     for _ in range(ROUNDS + 1):
         for place, work in enumerate(works):
@@ -100,9 +100,9 @@ def processor(on_step: OnStep) -> None:
     torch.manual_seed(0)
     frames, filters = torch.randn(4, 16, 96, 96), torch.randn(16, 16, 3, 3) / 12
     with torch.inference_mode():
-        for step in range(2000):
+        for step in range(1200):
             frames = torch.tanh(torch.nn.functional.conv2d(frames, filters, padding=1))
-            on_step(step, 2000)
+            on_step(step, 1200)
 
 
 def band(length: float) -> Callable[[OnStep], Any]:

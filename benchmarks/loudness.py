@@ -1,0 +1,59 @@
+"""Is every finished clip as loud as the next, and none too loud? Ten genres, four lengths."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.report import Report
+from generation.clip import Frames
+from generation.media.ffmpeg import find
+from generation.media.loudness import Loudness, measure
+from generation.media.mux import mux
+from generation.request import MusicWish
+from generation.scores import load
+from generation.scores.genres import choose, read_genres
+
+GENRES = (
+    "lofi", "pop", "rock", "jazz", "classical", "ambient", "electronic", "chiptune", "metal", "synthwave",
+)  # fmt: skip
+LENGTHS = (1.0, 3.0, 5.0, 10.0)
+RATE, FPS = 48_000, 12
+
+
+async def finished(folder: Path) -> dict[tuple[str, float], Loudness]:
+    data = tomllib.loads((Path(__file__).parents[1] / "config" / "genres.toml").read_text(encoding="utf-8"))
+    genres, band, ffmpeg = read_genres(data), load("band", {"genres": data}), find()
+    heard = {}
+    for name in GENRES:
+        for seconds in LENGTHS:
+            wish = MusicWish(genre=name)
+            music, _ = choose(wish, "a bowl", seconds=seconds, genres=genres, maker="band", seed=5)
+            score = band.score(music, round(seconds * RATE), RATE, lambda _done, _total: None)
+            frames = Frames(np.full((round(seconds * FPS), 32, 32, 3), 90, np.uint8), FPS)
+            clip = await mux(frames, score, folder / f"{name}-{seconds:g}.mp4", ffmpeg=ffmpeg)
+            heard[name, seconds] = await measure(clip.path, ffmpeg=ffmpeg)
+    return heard
+
+
+def main() -> None:
+    report = Report("Is every finished clip at -14 LUFS and under -1 dBTP?")
+    with tempfile.TemporaryDirectory() as folder:
+        heard = asyncio.run(finished(Path(folder)))
+    rows = [
+        (name, *(f"{heard[name, s].lufs:.1f} / {heard[name, s].peak:.1f}" for s in LENGTHS))
+        for name in GENRES
+    ]
+    report.table(("LUFS / dBTP", *(f"{seconds:g} s" for seconds in LENGTHS)), rows)
+    report.figures["clips"] = len(heard)
+    report.goal("furthest from -14 LUFS, LU", max(abs(one.lufs + 14) for one in heard.values()), "<=", 1)
+    report.goal("highest true peak, dBTP", max(one.peak for one in heard.values()), "<=", -1)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
