@@ -269,6 +269,7 @@ def _engine(settings: Settings) -> ChildEngine:
         ffmpeg=chosen.ffmpeg,
         scores={"band": {"genres": settings.tables.get("genres", {})}},
         memory=asdict(means(settings)),
+        provenance={"folder": str(settings.studio.data.absolute())},
         nice=chosen.nice,
     )
     patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.clip import Clip
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import finished
+from generation.media.fit import fit
+from generation.media.identity import Identity
 from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import as_clip, read_frames
+from generation.media.provenance import Mark, mark, verify, words
 from generation.media.stills import poster, sheet
 from generation.progress import OnProgress
 
@@ -21,7 +24,25 @@ if TYPE_CHECKING:
 
     from generation.clip import Frames, Score
 
-MADE_BY = {"comment": "Made by a machine: picture and sound are AI-generated (Matinee)"}
+
+MARK_BYTES = 6_000
+"""At most what a signature adds to a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who a finished file says that it is from."""
+
+    model: str
+    ffmpeg: Ffmpeg
+    identity: Identity | None = None
+
+    async def sign(self, clip: Clip) -> Clip:
+        """Last of all: whatever copies or rewrites the file afterwards drops the mark."""
+        if self.identity is None:
+            return clip
+        await asyncio.to_thread(mark, clip.path, identity=self.identity, model=self.model)
+        return replace(clip, size=(await asyncio.to_thread(clip.path.stat)).st_size)
 
 
 async def finish(  # every fact of the file comes in here, by name
@@ -30,7 +51,7 @@ async def finish(  # every fact of the file comes in here, by name
     target: Path,
     *,
     title: str,
-    ffmpeg: Ffmpeg,
+    maker: Maker,
     backlog: int,
     on_progress: OnProgress,
 ) -> Clip:
@@ -39,23 +60,23 @@ async def finish(  # every fact of the file comes in here, by name
         frames,
         score,
         target,
-        ffmpeg=ffmpeg,
+        ffmpeg=maker.ffmpeg,
         on_progress=on_progress,
         preset=preset_for(backlog),
-        tags=MADE_BY,
+        tags=words(maker.model),
     )
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return replace(clip, sheet=overview)
+    return await maker.sign(replace(clip, sheet=overview))
 
 
-async def finish_still(frames: Frames, target: Path) -> Clip:
+async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
     """A picture is a PNG, whole in every pixel."""
     async with finished(target, "still") as part:
         await asyncio.to_thread(_write_still, frames.pixels[0], part)
     _, height, width, _ = frames.pixels.shape
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     size = (await asyncio.to_thread(target.stat)).st_size
-    return Clip(
+    clip = Clip(
         path=target,
         width=width,
         height=height,
@@ -66,17 +87,27 @@ async def finish_still(frames: Frames, target: Path) -> Clip:
         audio=False,
         poster=thumbnail,
     )
+    return await maker.sign(clip)
 
 
 async def finish_again(
-    source: Path, score: Score | None, target: Path, *, title: str, ffmpeg: Ffmpeg
+    source: Path, score: Score | None, target: Path, *, title: str, maker: Maker
 ) -> Clip:
     """An old clip's picture, bit for bit, with other music, and stills of its own."""
-    clip = await rescore(as_clip(source), score, target, ffmpeg=ffmpeg, tags=MADE_BY)
+    clip = await rescore(as_clip(source), score, target, ffmpeg=maker.ffmpeg, tags=words(maker.model))
     frames = await asyncio.to_thread(read_frames, source)
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return replace(clip, poster=thumbnail, sheet=overview)
+    return await maker.sign(replace(clip, poster=thumbnail, sheet=overview))
+
+
+async def finish_smaller(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
+    """The clip within so many bytes, signed as the whole one is."""
+    made = await fit(clip, limit - MARK_BYTES, ffmpeg=ffmpeg)
+    if made.path == clip.path or (await asyncio.to_thread(verify, made.path)).mark is not Mark.ABSENT:
+        return made
+    model = (await asyncio.to_thread(verify, clip.path)).model or "Matinee"
+    return await Maker(model, ffmpeg, identity).sign(made)
 
 
 def _write_still(pixels: NDArray[np.uint8], part: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from generation import scores
 from generation.clip import Clip, Frames, Score
 from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
-from generation.finish import finish, finish_again, finish_still
+from generation.finish import Maker, finish, finish_again, finish_still
 from generation.hands import Hand
+from generation.media import identity
 from generation.media.ffmpeg import find
+from generation.media.identity import Identity
 from generation.media.probe import as_clip, read_frames
 from generation.models.common.pictures import fitted
 from generation.models.plan import Means
@@ -44,7 +46,7 @@ class Kit:
         self.ffmpeg = find(ffmpeg or None)
         self.encoding = 0  # renders that are past the painter
         self.score_options = dict(options or {})
-        self.provenance = dict(provenance or {})
+        self.identity = _identity(dict(provenance or {}))
         self.models = Residents(means)
         self.makers: dict[str, scores.ScoreMaker] = {}
         self.painter = Hand("painter")
@@ -54,6 +56,9 @@ class Kit:
         if name not in self.makers:
             self.makers[name] = scores.load(name, dict(self.score_options.get(name, {})))
         return self.makers[name]
+
+    def signer(self, order: Order) -> Maker:
+        return Maker(order.preset.title.partition(":")[0], self.ffmpeg, self.identity)
 
     @contextmanager
     def encoder(self) -> Iterator[int]:
@@ -72,6 +77,13 @@ class Kit:
             maker.close()
 
 
+def _identity(provenance: dict[str, str]) -> Identity | None:
+    """The operator's certificate, else the one of this data folder; none where neither is named."""
+    if "chain" in provenance:
+        return identity.given(Path(provenance["chain"]), Path(provenance["key"]))
+    return identity.own(Path(provenance["folder"])) if "folder" in provenance else None
+
+
 async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
     """Everything from an order to its clip. When it fails or is cancelled nothing half-made is left."""
     try:
@@ -81,16 +93,17 @@ async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
     request, target = order.request, order.folder / CLIP
     if request.kind is Kind.SCORE:
         return await _rescored(order, kit, on_progress, target)
+    maker = kit.signer(order)
     frames, score = await _both(order, kit, on_progress)
     if request.kind is Kind.IMAGE:
-        return await finish_still(frames, order.folder / STILL)
+        return await finish_still(frames, order.folder / STILL, maker=maker)
     with kit.encoder() as backlog:
         return await finish(
             frames,
             score or _own_sound(request, frames),
             target,
             title=request.prompt,
-            ffmpeg=kit.ffmpeg,
+            maker=maker,
             backlog=backlog,
             on_progress=on_progress,
         )
@@ -119,7 +132,7 @@ async def _rescored(order: Order, kit: Kit, on_progress: OnProgress, target: Pat
     on_progress(Progress(Stage.SCORING, 0, 1))
     score = await _score(request, kit, on_progress, length)
     on_progress(Progress(Stage.ENCODING, 0, facts.frames))
-    return await finish_again(source, score, target, title=request.prompt, ffmpeg=kit.ffmpeg)
+    return await finish_again(source, score, target, title=request.prompt, maker=kit.signer(order))
 
 
 async def _paint(order: Order, kit: Kit, on_progress: OnProgress, length: asyncio.Future[float]) -> Frames:
