@@ -29,8 +29,9 @@ from bot.sweep import Sweeper
 from bot.worker import Worker
 from generation.engines.child import ChildEngine, Patience, Setup
 from generation.errors import PresetBroken
+from generation.finish import finish_smaller
+from generation.media import identity
 from generation.media.ffmpeg import find
-from generation.media.fit import fit
 from generation.models import check as check_preset
 from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
@@ -194,7 +195,11 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             policy=read_policy(settings),
         )
         chats = frontends(studio)
-        delivery = Delivery(store=store, frontends=chats, fit=partial(fit, ffmpeg=program))
+        delivery = Delivery(
+            store=store,
+            frontends=chats,
+            fit=partial(finish_smaller, ffmpeg=program, identity=identity.own(data)),
+        )
         worker = Worker(
             store=store,
             engine=engine,

@@ -90,9 +90,7 @@ async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
     return await maker.sign(clip)
 
 
-async def finish_again(
-    source: Path, score: Score | None, target: Path, *, title: str, maker: Maker
-) -> Clip:
+async def finish_again(source: Path, score: Score | None, target: Path, *, title: str, maker: Maker) -> Clip:
     """An old clip's picture, bit for bit, with other music, and stills of its own."""
     clip = await rescore(as_clip(source), score, target, ffmpeg=maker.ffmpeg, tags=words(maker.model))
     frames = await asyncio.to_thread(read_frames, source)

@@ -15,7 +15,9 @@ from PIL import Image
 
 from generation import Clip, Kind, Music, Progress, Request, Stage
 from generation.errors import AttachmentRefused, EncodeFailed, FolderUnwritable, ScoreFailed
+from generation.finish import finish_smaller
 from generation.media.probe import probe, read_frames
+from generation.media.provenance import Mark, verify
 from generation.models.preset import read_presets
 from generation.render import Kit, Order, render
 
@@ -163,3 +165,22 @@ async def test_the_same_request_makes_the_same_clip(kit: Kit, tmp_path: Path) ->
     first, second = await made("1"), await made("2")
     assert np.array_equal(read_frames(first.path).pixels, read_frames(second.path).pixels)
     assert np.array_equal(sound(first.path), sound(second.path))
+
+
+async def test_clips_and_stills_are_signed_and_stay_signed_when_made_smaller(tmp_path: Path) -> None:
+    kit = Kit(provenance={"folder": str(tmp_path)})
+    assert kit.identity is not None
+    for name, more in (("clip", {}), ("still", {"kind": Kind.IMAGE, "frames": 1})):
+        clip = await render(order(tmp_path / name, **more), kit, quiet)
+        said = verify(clip.path, identity=kit.identity)
+        assert (said.mark, said.ours, said.made_by_ai, said.model) == (Mark.HOLDS, True, True, "Test card")
+        assert clip.size == clip.path.stat().st_size
+    clip = await render(order(tmp_path / "long", frames=96, width=704, height=480), kit, quiet)
+    limit = clip.size // 2
+    small = await finish_smaller(clip, limit, ffmpeg=kit.ffmpeg, identity=kit.identity)
+    assert small.path != clip.path
+    assert small.size == small.path.stat().st_size <= limit
+    assert verify(small.path, identity=kit.identity).mark is Mark.HOLDS
+    again = await finish_smaller(clip, limit, ffmpeg=kit.ffmpeg, identity=kit.identity)
+    assert again == small
+    kit.close()
