@@ -64,7 +64,6 @@ class App:
     delivery: Delivery
     frontends: Mapping[str, Frontend]
     sweeper: Sweeper
-    admin: Admin
 
     async def serve(self) -> None:
         """Run everything until cancelled, or until every frontend has ended."""
@@ -208,19 +207,12 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             delivery=delivery,
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
-        admin = Admin(
-            store=store,
-            plan=studio.house.plan,
-            models=tuple(tables.presets),
-            on_cancel=worker.stop,
-            on_work=worker.ring,
-        )
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
         for number in found.uncertain:
             delivery.ended(await store.job(number))
         try:
             await engine.open()
-            yield App(studio, store, worker, delivery, chats, sweeper, admin)
+            yield App(studio, store, worker, delivery, chats, sweeper)
         finally:
             await engine.close()
     finally:

@@ -222,7 +222,8 @@ class Delivery:
     async def _parcel(self, job: Job, limit: int) -> Parcel:
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit else job.clip
-        text = messages.ready(job, job.requester.language)
+        notice = await self._store.announcement()
+        text = "\n".join(filter(None, (messages.ready(job, job.requester.language), notice)))
         return Parcel(job=job, clip=clip, text=text, buttons=buttons(job), nonce=f"matinee-{job.id}")
 
 

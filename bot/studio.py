@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from bot.admin import Admin
 from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
 from bot.gate import Gate, Terms
 from bot.job import Action, Draft, Job, ReplyTo, Requester
@@ -91,6 +92,17 @@ class Studio:
         self.on_work: Callable[[], None] = _nobody
         self.on_cancel: Callable[[int], None] = _nobody_cares
         self.on_rendered: Callable[[], None] = _nobody
+        self.admin = Admin(
+            store=store,
+            plan=house.plan,
+            models=tuple(presets),
+            on_cancel=lambda job: self.on_cancel(job),  # noqa: PLW0108  (app sets the real one later)
+            on_change=self._changed,
+        )
+
+    def _changed(self) -> None:
+        self.on_work()
+        self.on_rendered()
 
     def close_doors(self, why: str) -> None:
         """Take no new jobs from here on."""

@@ -29,13 +29,13 @@ class Admin:
         plan: Plan,
         models: Sequence[str],
         on_cancel: Callable[[int], None] = lambda _: None,
-        on_work: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._plan = plan
         self._models = tuple(models)
         self._on_cancel = on_cancel
-        self._on_work = on_work
+        self._on_change = on_change
 
     async def perform(self, line: str, admin: Requester) -> Answer:
         """Do what the line says, in one transaction with its audit row; raises a UserError if it cannot."""
@@ -56,7 +56,8 @@ class Admin:
         answer = await (self._store.look(act) if verb.looks else self._store.act(act))
         for job in answer.cancelled:
             self._on_cancel(job)
-        self._on_work()
+        if not verb.looks:
+            self._on_change()
         return answer
 
 

@@ -165,8 +165,13 @@ def show_stats(desk: Desk, day: str = "today") -> Answer:
 
 
 def announce(desk: Desk, text: str) -> Answer:
-    house.announce(desk.c, text, desk.now)
+    house.announce(desk.c, text, now=desk.now, until=desk.now + SPANS["today"])
     return Answer("announce")
+
+
+def announce_stop(desk: Desk) -> Answer:
+    house.announce(desk.c, "", now=desk.now, until=desk.now)
+    return Answer("announce.stop")
 
 
 def show_audit(desk: Desk) -> Answer:
@@ -247,6 +252,7 @@ VERBS: dict[str, Verb] = {
         Verb("review reject", review_reject, (JOB,)),
         Verb("stats", show_stats, (Param("day", a_day, optional=True),), looks=True),
         Verb("announce", announce, (Param("text", words, rest=True),)),
+        Verb("announce stop", announce_stop),
         Verb("audit", show_audit, looks=True),
     )
 }

@@ -251,9 +251,9 @@ class Store:
             lambda c, now: house.complain(c, kind, person=person, job=job, words=words[:1000], now=now)
         )
 
-    async def take_announcements(self) -> list[str]:
-        """What admins want said everywhere and was not yet; each is handed out once."""
-        return await self.act(house.take_announcements)
+    async def announcement(self) -> str:
+        """What admins want said everywhere today, or nothing."""
+        return await self.look(house.announcement)
 
     async def hold_clip(self, job: int, error: Told) -> Job:
         """A RENDERED clip set aside for a person to look at before it is sent."""

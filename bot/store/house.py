@@ -129,14 +129,16 @@ def complaints(c: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     return [dict(row) for row in c.execute("SELECT * FROM report ORDER BY id DESC LIMIT ?", (limit,))]
 
 
-def announce(c: sqlite3.Connection, words: str, now: float) -> None:
-    c.execute("INSERT INTO announcement (at, words) VALUES (?, ?)", (now, words))
+def announce(c: sqlite3.Connection, words: str, *, now: float, until: float) -> None:
+    """One announcement at a time: the next one takes its place."""
+    c.execute("UPDATE announcement SET until = ? WHERE until > ?", (now, now))
+    c.execute("INSERT INTO announcement (at, words, until) VALUES (?, ?, ?)", (now, words, until))
 
 
-def take_announcements(c: sqlite3.Connection, now: float) -> list[str]:
-    """Those not sent yet, marked as sent: one that a crash swallows is better than one said twice."""
-    sql = "UPDATE announcement SET sent_at = ? WHERE sent_at IS NULL RETURNING id, words"
-    return [row["words"] for row in sorted(c.execute(sql, (now,)).fetchall(), key=lambda row: row["id"])]
+def announcement(c: sqlite3.Connection, now: float) -> str:
+    sql = "SELECT words FROM announcement WHERE at <= ? AND until > ? ORDER BY id DESC LIMIT 1"
+    row = only(c.execute(sql, (now, now)).fetchall())
+    return row["words"] if row else ""
 
 
 def write_down(

@@ -49,8 +49,9 @@ EXAMPLES = {
 
 
 class Office:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
+        self.clock = clock
         self.stopped: list[int] = []
         self.admin = Admin(store=store, plan=PLAN, models=("ltx", "wan"), on_cancel=self.stopped.append)
 
@@ -76,8 +77,9 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    store = await Store.open(tmp_path, clock=Clock())
-    yield Office(store)
+    clock = Clock()
+    store = await Store.open(tmp_path, clock=clock)
+    yield Office(store, clock)
     await store.close()
 
 
@@ -246,15 +248,21 @@ async def test_a_released_clip_is_sent_and_not_painted_again(office: Office) -> 
     assert [found.id for found in await office.store.undelivered()] == [job.id]
 
 
-async def test_announcements_are_handed_out_once(office: Office) -> None:
+async def test_an_announcement_stands_for_a_day_or_until_the_next(office: Office) -> None:
     await office.do("announce We move house tonight.")
-    assert await office.store.take_announcements() == ["We move house tonight."]
-    assert await office.store.take_announcements() == []
+    assert await office.store.announcement() == "We move house tonight."
+    await office.do("announce We moved.")
+    assert await office.store.announcement() == "We moved."
+    office.clock.now += 86_400
+    assert await office.store.announcement() == ""
+    await office.do("announce Hello")
+    await office.do("announce stop")
+    assert await office.store.announcement() == ""
 
 
 async def test_an_announcement_carries_no_control_characters(office: Office) -> None:
     await office.do("announce over \u202ehere\x07 now")
-    assert await office.store.take_announcements() == ["over here now"]
+    assert await office.store.announcement() == "over here now"
 
 
 @pytest.mark.parametrize("sql", ["DELETE FROM audit", "UPDATE audit SET admin = 'nobody'"])

@@ -52,7 +52,7 @@ class Desk:
         self.voice = voice
         self.limit = limit
         self.statuses: dict[int, str] = {}  # of jobs that were claimed before their status message was known
-        self.perform: Perform | None = None
+        self.perform: Perform | None = studio.admin.perform
         self.till: Till | None = None
         self.commands: dict[str, Command] = {
             "video": self.video,

@@ -31,7 +31,7 @@ CREATE TABLE announcement (
     id      INTEGER PRIMARY KEY,
     at      REAL NOT NULL,
     words   TEXT NOT NULL,
-    sent_at REAL
+    until   REAL NOT NULL
 ) STRICT;
 
 CREATE TABLE pace (
