@@ -10,11 +10,11 @@ from typing import Protocol
 import zstandard
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from tests.fakes.discord_reach import RESUME_HOST
 from tests.fakes.discord_world import JSON, Guild, World, snowflake
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, RESUME, RECONNECT = 0, 1, 2, 3, 6, 7
 INVALID_SESSION, HELLO, ACK = 9, 10, 11
-RESUME_HOST = "gateway-us-east1-b.discord.gg"
 
 
 class Stream(Protocol):

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.delivery import Delivery
+from bot.errors import NoSuchJob
+from bot.job import State
 from bot.policy import Lexicon, Policy, Rule
 from bot.quota import Allowance, Caps
 from bot.store import Store
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from bot.frontends.discord.frontend import DiscordFrontend
+    from tests.fakes.discord_server import DiscordServer
+    from tests.fakes.discord_world import Message
 
 CONFIG = Path(__file__).parents[2] / "config"
 STEPS = 4
@@ -101,6 +105,7 @@ def presets() -> dict[str, Preset]:
     """Ours, and one that can do everything."""
     known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
     plain = known["testcard"]
+    plain = replace(plain, limits=replace(plain.limits, kinds=(Kind.VIDEO, Kind.IMAGE)))
     able = replace(plain.limits, kinds=tuple(Kind), styles=("Realistic", "Anime"), cameras=("zoom-in",))
     return {"testcard": plain, "able": replace(plain, name="able", title="Can do everything", limits=able)}
 
@@ -167,8 +172,30 @@ async def house(
         await store.close()
 
 
+def with_clip(server: DiscordServer, job: int) -> list[Message]:
+    """The messages that show this clip, wherever they are."""
+    shown = [m for m in server.world.messages.values() if not m.deleted]
+    return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
+
+
+async def clip_of(server: DiscordServer, job: int) -> Message:
+    messages: list[Message] = await server.world.until(lambda: with_clip(server, job))
+    return messages[0]
+
+
+async def settled(server: DiscordServer, matinee: HouseOfDiscord, job: int) -> State:
+    """How the job ended; looked at after each change of the chat, and once a moment besides."""
+    while True:
+        with suppress(NoSuchJob):
+            state = (await matinee.studio.job(job)).state
+            if state.final:
+                return state
+        with suppress(TimeoutError):
+            await server.world.changed(within=0.5)
+
+
 async def _main(arguments: argparse.Namespace, authority: str) -> None:
-    from tests.fakes.discord_server import connector  # noqa: PLC0415  (it needs the certificate's path first)
+    from tests.fakes.discord_reach import connector  # noqa: PLC0415  (only a process of its own needs it)
 
     link = connector(arguments.port, authority)
     engine = QuickEngine(pause=arguments.pause)

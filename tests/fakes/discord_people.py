@@ -206,7 +206,7 @@ class Person:
         for kind, step in reversed(list(zip(_kinds(command, path), path, strict=True))):
             filled = [{"name": step, "type": kind, "options": filled}]
         data = {"id": command["id"], "name": name, "type": 1, "options": filled}
-        return data | ({"resolved": {"attachments": resolved}} if resolved else {})
+        return data | ({"resolved": resolved} if resolved else {})
 
     def _may(self, command: JSON) -> None:
         """The client hides what a person may not use here."""
@@ -225,9 +225,13 @@ class Person:
             assert not missing, f"the client would not send this without {missing}"
         filled: list[JSON] = []
         resolved: JSON = {}
+        channels: JSON = {}
         for name, value in options.items():
             option = known[name]
             entry: JSON = {"name": name, "type": option["type"], "value": value}
+            if isinstance(value, Channel):
+                entry["value"] = value.id
+                channels[value.id] = value.payload() | {"permissions": "0"}
             if isinstance(value, Attachment):
                 entry["value"] = value.id
                 self.server.world.files[value.path] = value
@@ -237,7 +241,8 @@ class Person:
             else:
                 _fits(option, value)
             filled.append(entry)
-        return filled, resolved
+        kinds = {"attachments": resolved, "channels": channels}
+        return filled, {kind: found for kind, found in kinds.items() if found}
 
 
 def person(server: DiscordServer, name: str, channel: Channel, **facts: Any) -> Person:

@@ -374,14 +374,23 @@ def application(bot: User) -> JSON:
 
 def _metadata(interaction: Interaction) -> JSON:
     owners = interaction.payload["authorizing_integration_owners"]
-    named = {"name": interaction.data.get("name", ""), "command_type": 1} if interaction.kind == 2 else {}
-    return {
+    shared = {
         "id": interaction.id,
-        "type": interaction.kind,
         "user": interaction.user.payload(),
         "authorizing_integration_owners": owners,
-        **named,
     }
+    if interaction.kind == 2:
+        return {**shared, "type": 2, "name": interaction.data.get("name", ""), "command_type": 1}
+    pressed = {
+        **shared,
+        "type": 3,
+        "interacted_message_id": interaction.source.id if interaction.source else "1",
+    }
+    return (
+        pressed
+        if interaction.kind == 3
+        else {**shared, "type": 5, "triggering_interaction_metadata": pressed}
+    )
 
 
 def _callback_answer(interaction: Interaction, kind: int) -> JSON:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import ssl
 import time
 from collections import Counter
@@ -18,14 +17,13 @@ from typing import Any
 import aiohttp
 import trustme
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tests.fakes.discord_gateway import RESUME_HOST, Gateway
+from tests.fakes.discord_gateway import Gateway
+from tests.fakes.discord_reach import HOSTS, connector
 from tests.fakes.discord_rest import Call, Rest
 from tests.fakes.discord_rules import Refused
 from tests.fakes.discord_world import JSON, MIB, World
 
-HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com", "media.discordapp.net")
 TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)
 
 
@@ -73,36 +71,6 @@ class Bucket:
             "X-RateLimit-Reset-After": f"{after:.3f}",
             "X-RateLimit-Bucket": name,
         }
-
-
-@dataclass
-class Loopback(AbstractResolver):
-    """Discord's names lead to the fake; every other name leads nowhere."""
-
-    port: int
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  (the ancestor names it)
-    ) -> list[ResolveResult]:
-        if host not in HOSTS or port != 443:
-            raise OSError(f"{host}:{port} is not on the loopback")
-        return [
-            ResolveResult(
-                hostname=host, host="127.0.0.1", port=self.port, family=socket.AF_INET, proto=0, flags=0
-            )
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held open."""
-
-
-def connector(port: int, authority: str) -> aiohttp.TCPConnector:
-    """What makes the real client talk to the fake: a resolver and a certificate authority (as PEM)."""
-    context = ssl.create_default_context(cadata=authority)
-    return aiohttp.TCPConnector(resolver=Loopback(port), ssl=context, limit=0)
 
 
 @dataclass

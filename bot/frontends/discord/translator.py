@@ -37,24 +37,21 @@ class CommandWords(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: Any
     ) -> str | None:
+        del string  # its place says more than its words
         language = LANGUAGES.get(str(locale))
         if language is None:
             return None
-        return _look_up(table(language), str(string), context)
+        return _look_up(table(language), context)
 
 
-def _look_up(words: dict[str, Any], text: str, context: Any) -> str | None:
+def _look_up(words: dict[str, Any], context: Any) -> str | None:
     place, data = context.location, context.data
     if place in {Where.command_name, Where.group_name}:
         return _entry(words, data.qualified_name, "name")
     if place in {Where.command_description, Where.group_description}:
         return _entry(words, data.qualified_name, "about")
     if place is Where.parameter_description:
-        return _entry(words, data.command.qualified_name, data.name)
-    if place is Where.parameter_name:
         return _entry(words, "options", data.name)
-    if place is Where.choice_name:
-        return _entry(words, "choices", text)
     return None
 
 

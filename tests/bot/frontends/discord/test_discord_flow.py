@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 
-from bot.errors import NoSuchJob
 from bot.job import State
-from tests.fakes.discord_house import HouseOfDiscord, clip_bytes
+from tests.fakes.discord_house import HouseOfDiscord, clip_bytes, clip_of, settled, with_clip
 from tests.fakes.discord_people import Person, labels, person, text_of
 from tests.fakes.discord_server import DiscordServer
-from tests.fakes.discord_world import THREAD, Channel, Message
-
-
-def with_clip(server: DiscordServer, job: int) -> list[Message]:
-    """The messages that show this clip, wherever they are."""
-    shown = [m for m in server.world.messages.values() if not m.deleted]
-    return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
-
-
-async def clip_of(server: DiscordServer, job: int) -> Message:
-    messages: list[Message] = await server.world.until(lambda: with_clip(server, job))
-    return messages[0]
-
-
-async def settled(server: DiscordServer, matinee: HouseOfDiscord, job: int) -> State:
-    """How the job ended; looked at after each change of the chat, and once a moment besides."""
-    while True:
-        with suppress(NoSuchJob):
-            state = (await matinee.studio.job(job)).state
-            if state.final:
-                return state
-        with suppress(TimeoutError):
-            await server.world.changed(within=0.5)
+from tests.fakes.discord_world import THREAD, Channel
 
 
 async def test_video_becomes_a_clip_in_its_own_answer(

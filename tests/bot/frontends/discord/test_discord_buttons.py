@@ -1,0 +1,166 @@
+"""Buttons, selects and forms under a clip."""
+
+from __future__ import annotations
+
+import pytest
+
+from generation.request import Kind
+from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
+from tests.fakes.discord_people import Person, labels, person, text_of
+from tests.fakes.discord_rules import walk
+from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_world import Channel, Message
+
+MANAGE_MESSAGES, MANAGE_GUILD = 1 << 13, 1 << 5
+
+
+@pytest.fixture
+async def clip(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> Message:
+    """Ana's first clip, made by the model that can do everything."""
+    await ana.types("/video", prompt="a fox in the snow", genre="lofi", model="able", seconds=2.0)
+    message = await clip_of(server, 1)
+    await settled(server, matinee, 1)
+    return message
+
+
+async def test_reroll_is_the_same_wish_with_another_seed(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+) -> None:
+    reply = await ana.clicks(clip, "Re-roll")
+    assert await clip_of(server, 2) is reply.interaction.original
+    first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
+    assert (first.prompt, first.frames) == (second.prompt, second.frames)
+    assert first.seed != second.seed
+
+
+async def test_new_music_is_chosen_from_the_genres(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+) -> None:
+    await ana.picks(clip, "New music", "jazz")
+    message = await clip_of(server, 2)
+    job = await matinee.studio.job(2)
+    assert (job.request.kind, job.request.music.genre, job.parent) == (Kind.SCORE, "jazz", 1)
+    assert "jazz" in text_of(message)
+
+
+async def test_edit_prompt_opens_a_form_that_holds_the_words(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+) -> None:
+    opened = await ana.clicks(clip, "Edit prompt")
+    form = await opened.modal()
+    fields = {c["custom_id"]: c.get("value") for c in walk(form["components"]) if c.get("type") == 4}
+    assert fields["prompt"] == "a fox in the snow"
+    await ana.fills(opened, prompt="a fox in the rain")
+    message = await clip_of(server, 2)
+    assert "a fox in the rain" in text_of(message)
+    first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
+    assert (second.seed, second.music.genre) == (first.seed, "lofi")
+
+
+@pytest.mark.parametrize(
+    ("button", "kind"), [("Animate", Kind.ANIMATE), ("Extend", Kind.EXTEND), ("Bigger", Kind.BIGGER)]
+)
+async def test_a_clip_goes_on(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message, button: str, kind: Kind
+) -> None:
+    if kind is Kind.ANIMATE:
+        await ana.types("/image", prompt="a still fox", model="able")
+        await settled(server, matinee, 2)
+        clip = next(m for m in server.world.messages.values() if "a still fox" in text_of(m))
+    before = await matinee.studio.job(2 if kind is Kind.ANIMATE else 1)
+    await ana.clicks(clip, button)
+    number = before.id + 1
+    await clip_of(server, number)
+    job = await matinee.studio.job(number)
+    assert (job.request.kind, job.parent) == (kind, before.id)
+    assert before.clip is not None
+    assert str(before.clip.path) in {job.request.image, job.request.source}
+
+
+async def test_what_a_model_cannot_do_has_no_button(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="plain", model="testcard")
+    shown = labels(await clip_of(server, 1))
+    assert matinee.studio.presets["testcard"].limits.kinds == (Kind.VIDEO, Kind.IMAGE)
+    assert not {"Animate", "Extend", "Bigger"} & set(shown)
+
+
+async def test_recipe_is_told_to_who_asks_alone(ana: Person, clip: Message) -> None:
+    reply = await ana.clicks(clip, "Recipe")
+    message = await reply.says("/video prompt: a fox in the snow", "genre: lofi", "seed:")
+    assert message.ephemeral
+
+
+async def test_a_queued_clip_can_be_cancelled_by_its_button(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    matinee.engine.gate.clear()
+    await (await ana.types("/video", prompt="in front")).says("Painting")
+    waiting = await (await ana.types("/video", prompt="not this one")).says("Clip #2 is next")
+    await ana.clicks(waiting, "Cancel")
+    await server.world.until(lambda: "cancelled" in text_of(waiting))
+    assert labels(waiting) == []
+    matinee.engine.gate.set()
+    await clip_of(server, 1)
+    assert await settled(server, matinee, 2) == "cancelled"
+
+
+async def test_only_the_owner_cancels(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    matinee.engine.gate.clear()
+    working = await (await ana.types("/video", prompt="mine")).says("Painting")
+    reply = await person(server, "Eve", channel).clicks(working, "Cancel")
+    assert (await reply.says("somebody else's")).ephemeral
+    matinee.engine.gate.set()
+    await clip_of(server, 1)
+
+
+@pytest.mark.parametrize("who", ["owner", "moderator"])
+async def test_owner_and_moderators_delete_the_message(
+    server: DiscordServer, ana: Person, channel: Channel, clip: Message, who: str
+) -> None:
+    one = ana if who == "owner" else person(server, "Mo", channel, permissions=MANAGE_MESSAGES)
+    reply = await one.clicks(clip, "Delete")
+    assert (await reply.says("is deleted")).ephemeral
+    assert clip.deleted
+
+
+async def test_a_stranger_does_not_delete(server: DiscordServer, channel: Channel, clip: Message) -> None:
+    reply = await person(server, "Eve", channel).clicks(clip, "Delete")
+    assert (await reply.says("somebody else's")).ephemeral
+    assert not clip.deleted
+
+
+async def test_a_report_reaches_the_place_the_admins_named(
+    server: DiscordServer, channel: Channel, clip: Message
+) -> None:
+    assert channel.guild is not None
+    office = channel.guild.channel("office")
+    boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
+    await (await boss.types("/server reports", place=office)).says(f"<#{office.id}>")
+    reply = await person(server, "Eve", channel).clicks(clip, "Report")
+    assert (await reply.says("Thank you")).ephemeral
+    told: Message = (await server.world.until(lambda: server.world.visible(office)))[0]
+    assert "Clip #1 was reported" in text_of(told)
+    assert clip.id in text_of(told)
+
+
+async def test_a_button_goes_through_the_rules_like_a_command(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+) -> None:
+    opened = await ana.clicks(clip, "Edit prompt")
+    reply = await ana.fills(opened, prompt="something forbidden")
+    assert (await reply.says("cannot film that")).ephemeral
+    assert await matinee.studio.waiting() == []
+    assert server.world.complaints == []
+
+
+async def test_old_buttons_work_after_a_token_is_long_dead(
+    server: DiscordServer, ana: Person, clip: Message
+) -> None:
+    for interaction in server.world.interactions.values():
+        interaction.dead = True
+    await ana.clicks(clip, "Re-roll")
+    assert "a fox in the snow" in text_of(await clip_of(server, 2))

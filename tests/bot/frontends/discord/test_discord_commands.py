@@ -1,0 +1,245 @@
+"""Every other command, what is offered while typing, and what a server decides."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.frontends.discord.translator import LANGUAGES, table
+from generation.request import Kind
+from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
+from tests.fakes.discord_people import Person, person, text_of
+from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_world import Channel, Message
+
+MANAGE_GUILD = 1 << 5
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+@pytest.fixture
+def boss(server: DiscordServer, channel: Channel) -> Person:
+    return person(server, "Boss", channel, permissions=MANAGE_GUILD)
+
+
+async def test_every_command_and_option_is_described_and_translated(
+    server: DiscordServer, matinee: HouseOfDiscord
+) -> None:
+    assert matinee.frontend.client.tree.translator is not None
+    assert set(server.world.commands) == {
+        *(f"1:{name}" for name in ("video", "image", "animate", "music", "queue", "cancel", "history")),
+        *(f"1:{name}" for name in ("quota", "settings", "models", "recipe", "help", "privacy", "server")),
+        "3:Animate this",
+    }
+    video = server.world.commands["1:video"]
+    assert set(video["description_localizations"]) == set(LANGUAGES)
+    assert all(set(option["description_localizations"]) == set(LANGUAGES) for option in video["options"])
+    assert "…" not in json.dumps(server.world.commands)
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES.values())))
+def test_every_language_has_every_word(language: str) -> None:
+    english, other = table("en"), table(language)
+    options = {option for words in english.values() for option in words} - {"about"}
+    assert set(english) - set(other) == set()
+    assert all({"name", "about"} <= set(other[command]) for command in english)
+    assert options - set(other["options"]) == set()
+
+
+async def test_queue_shows_who_waits_but_not_the_words_of_other_places(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    far = server.world.guild("Far").channel("away")
+    await server.gateway.dispatch("GUILD_CREATE", _guild(far), far.guild)
+    matinee.engine.gate.clear()
+    await (await ana.types("/video", prompt="near and open")).says("Painting")
+    await (await person(server, "Far", far).types("/video", prompt="far and hidden")).says("Clip #2")
+    message = await (await ana.types("/queue")).says("#1", "near and open", "#2")
+    assert "far and hidden" not in text_of(message)
+    assert message.ephemeral
+    matinee.engine.gate.set()
+    await clip_of(server, 2)
+
+
+def _guild(channel: Channel) -> dict[str, object]:
+    assert channel.guild is not None
+    return channel.guild.payload()
+
+
+async def test_cancel_by_command_offers_what_can_be_stopped(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    matinee.engine.gate.clear()
+    working = await (await ana.types("/video", prompt="a long one")).says("Painting")
+    offered = await ana.completes("/cancel", focused="clip", clip="long")
+    assert [(c["name"], c["value"]) for c in offered] == [("#1 a long one", "1")]
+    await (await ana.types("/cancel", clip="1")).says("cancelled")
+    await server.world.until(lambda: "cancelled" in text_of(working))
+    matinee.engine.gate.set()
+    assert await settled(server, matinee, 1) == "cancelled"
+
+
+async def test_history_links_to_the_clips(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="remember me")
+    sent = await clip_of(server, 1)
+    await settled(server, matinee, 1)
+    await (await ana.types("/history")).says("#1", "done", "remember me", f"/{sent.id})")
+
+
+async def test_quota_tells_what_is_left(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> None:
+    await ana.types("/video", prompt="one credit", seconds=4.0)
+    await clip_of(server, 1)
+    await settled(server, matinee, 1)
+    assert (await (await ana.types("/quota")).says("999", "1000", "clip #1")).ephemeral
+
+
+async def test_settings_are_taken_where_nothing_is_said(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await (await ana.types("/settings", genre="jazz", model="able")).says("jazz", "able")
+    await ana.types("/video", prompt="as I like it")
+    await clip_of(server, 1)
+    job = await matinee.studio.job(1)
+    assert (job.request.music.genre, job.request.model) == ("jazz", "able")
+    await (await ana.types("/settings", forget=True)).says("not set")
+    wrong = await ana.types("/settings", genre="jaz")
+    await wrong.says("Did you mean", "jazz")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("/models", "testcard"),
+        ("/help", "/video prompt:"),
+        ("/privacy", "prompts and clips"),
+        ("/history", "no clips yet"),
+        ("/queue", "Nobody is waiting"),
+    ],
+)
+async def test_lookups_answer_the_asker_alone(
+    matinee: HouseOfDiscord, ana: Person, command: str, words: str
+) -> None:
+    assert matinee.frontend.name == "discord"
+    assert (await (await ana.types(command)).says(words)).ephemeral
+
+
+async def test_privacy_hands_out_all_that_is_kept(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="what I once said")
+    await settled(server, matinee, 1)
+    message = await (await ana.types("/privacy", do="export")).says("All that I keep")
+    told = json.loads(message.attachments[0].data)
+    assert told["clips"][0]["request"]["prompt"] == "what I once said"
+    assert message.ephemeral
+
+
+async def test_recipe_of_a_private_clip_is_its_owners(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    await ana.types("/video", prompt="mine alone", private=True)
+    await settled(server, matinee, 1)
+    await (await ana.types("/recipe", clip="1")).says("mine alone")
+    elsewhere = server.world.guild("Other").channel("chat")
+    refused = await person(server, "Eve", elsewhere).types("/recipe", clip="#1")
+    await refused.says("somebody else's")
+    assert channel.guild is not None
+
+
+async def test_music_scores_a_chosen_clip_again(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="needs a tune")
+    await settled(server, matinee, 1)
+    offered = await ana.completes("/music", focused="clip", clip="tune")
+    await ana.types(
+        "/music", clip=offered[0]["value"], genre="ambient", mood="calm", tempo="70", instruments="piano"
+    )
+    await clip_of(server, 2)
+    music = (await matinee.studio.job(2)).request.music
+    assert (music.genre, music.mood, music.bpm, music.instruments) == ("ambient", "calm", 70.0, ("piano",))
+
+
+async def test_animate_takes_an_attached_picture(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    picture = ana.attach("photo.PNG", PNG)
+    await ana.types("/animate", image=picture, prompt="it moves", model="able")
+    await clip_of(server, 1)
+    request = (await matinee.studio.job(1)).request
+    assert request.kind is Kind.ANIMATE
+    assert request.image is not None
+    assert request.image.endswith(".png")
+
+
+async def test_animate_this_takes_the_picture_of_a_message(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    await (await ana.types("/settings", model="able")).says("able")
+    photo = ana.attach("cat.jpg", PNG)
+    server.world.files[photo.path] = photo
+    post = server.world.post(Message(channel, ana.user, "my cat", attachments=[photo]))
+    await ana.uses_menu("Animate this", post)
+    assert "my cat" in text_of(await clip_of(server, 1))
+    assert (await matinee.studio.job(1)).request.kind is Kind.ANIMATE
+
+
+@pytest.mark.parametrize(("filename", "data"), [("song.exe", PNG), ("huge.png", bytes(11 * 1024 * 1024))])
+async def test_an_attachment_that_cannot_be_used_is_told(
+    matinee: HouseOfDiscord, ana: Person, filename: str, data: bytes
+) -> None:
+    reply = await ana.types("/animate", image=ana.attach(filename, data), prompt="no")
+    await reply.says(filename, "cannot be used")
+    assert await matinee.studio.waiting() == []
+
+
+async def test_what_is_offered_while_typing(matinee: HouseOfDiscord, ana: Person) -> None:
+    assert matinee.frontend.name == "discord"
+    for option, typed, expected in (
+        ("genre", "ja", "jazz"),
+        ("style", "ani", "Anime"),
+        ("camera", "zoom", "zoom-in"),
+        ("model", "able", "able"),
+        ("tempo", "92", "92"),
+        ("instruments", "piano, flu", "piano, flute"),
+    ):
+        offered = await ana.completes("/video", focused=option, prompt="x", **{option: typed})
+        assert expected in [choice["value"] for choice in offered], option
+        assert len(offered) <= 25
+
+
+async def test_a_server_decides_where_matinee_answers(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    stage = channel.guild.channel("stage")
+    await server.gateway.dispatch("CHANNEL_CREATE", stage.payload(), channel.guild)
+    await (await boss.types("/server channel", place=stage)).says(f"<#{stage.id}>")
+    refused = await ana.types("/video", prompt="not here")
+    assert (await refused.says("I answer here only in", "stage")).ephemeral
+    await Person(server, ana.user, stage).types("/video", prompt="but here")
+    assert (await clip_of(server, 1)).channel is stage
+    assert matinee.engine.rendered == ["1.1"]
+
+
+async def test_a_server_has_defaults_and_may_hide_prompts(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person
+) -> None:
+    await (await boss.types("/server defaults", genre="rock", model="able")).says("rock", "able")
+    await (await boss.types("/server prompts", who="asker")).says("asker")
+    await ana.types("/video", prompt="a secret idea")
+    message = await clip_of(server, 1)
+    job = await matinee.studio.job(1)
+    assert (job.request.music.genre, job.request.model) == ("rock", "able")
+    assert "a secret idea" not in text_of(message)
+    eve = person(server, "Eve", ana.channel)
+    await (await eve.clicks(message, "Recipe")).says("somebody else's")
+    await (await ana.clicks(message, "Recipe")).says("a secret idea")
+
+
+async def test_the_presence_shows_the_queue(server: DiscordServer, matinee: HouseOfDiscord) -> None:
+    assert matinee.frontend.name == "discord"
+    shown = await server.world.until(lambda: server.world.presence)
+    assert shown["activities"][0]["state"] == "the projector is free"

@@ -1,0 +1,43 @@
+"""How the real client is led to the loopback Discord: by its resolver and its certificate authority."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+RESUME_HOST = "gateway-us-east1-b.discord.gg"
+HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com", "media.discordapp.net")
+
+
+@dataclass
+class Loopback(AbstractResolver):
+    """Discord's names lead to the fake; every other name leads nowhere."""
+
+    port: int
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  (the ancestor names it)
+    ) -> list[ResolveResult]:
+        if host not in HOSTS or port != 443:
+            raise OSError(f"{host}:{port} is not on the loopback")
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=self.port, family=socket.AF_INET, proto=0, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+
+def connector(port: int, authority: str) -> aiohttp.TCPConnector:
+    """What makes the real client talk to the fake: a resolver and a certificate authority (as PEM)."""
+    context = ssl.create_default_context(cadata=authority)
+    return aiohttp.TCPConnector(resolver=Loopback(port), ssl=context, limit=0)
