@@ -33,7 +33,19 @@ class ScoreMaker(Protocol):
 
 
 _MAKERS: dict[str, type[ScoreMaker]] = {}
-_HELPERS = {"genre", "genres", "preset", "recording", "sound", "theory", "weights", "words"}
+_HELPERS = {
+    "beats",
+    "diffused",
+    "ducking",
+    "genre",
+    "genres",
+    "preset",
+    "recording",
+    "sound",
+    "theory",
+    "weights",
+    "words",
+}
 S = TypeVar("S", bound=type[ScoreMaker])
 
 

@@ -39,15 +39,15 @@ def read(path: Path, *, longest: float = LONGEST) -> Score:
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise AttachmentRefused(name, "unreadable") from error
+        raise AttachmentRefused(name, "not readable") from error
     if size > MOST_BYTES:
-        raise AttachmentRefused(name, "too_large")
+        raise AttachmentRefused(name, "too large")
     kind = _kind(head)
     if kind is None:
-        raise AttachmentRefused(name, "not_audio")
+        raise AttachmentRefused(name, "not a sound file")
     pieces = _decoded(path, kind, longest)
     if not pieces:
-        raise AttachmentRefused(name, "no_sound")
+        raise AttachmentRefused(name, "without sound")
     sound = np.concatenate(pieces, axis=1).T[: math.floor(longest * RATE)]
     return Score(np.ascontiguousarray(np.nan_to_num(sound), dtype=np.float32), RATE)
 
@@ -73,17 +73,17 @@ def _decoded(path: Path, kind: str, longest: float) -> list[Any]:
         with av.open(str(path), format=kind, options=options) as container:
             return _pieces(container, path.name, longest)
     except (av.FFmpegError, ValueError) as error:
-        raise AttachmentRefused(path.name, "broken") from error
+        raise AttachmentRefused(path.name, "damaged") from error
 
 
 def _pieces(container: Any, name: str, longest: float) -> list[Any]:
     import av  # noqa: PLC0415  (heavy)
 
     if not container.streams.audio:
-        raise AttachmentRefused(name, "no_sound")
+        raise AttachmentRefused(name, "without sound")
     stream = container.streams.audio[0]
     if stream.codec_context.name not in CODECS:
-        raise AttachmentRefused(name, "not_audio")
+        raise AttachmentRefused(name, "not a sound file")
     to_ours = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
     pieces, count = [], 0
     for frame in _frames(container, stream):

@@ -71,3 +71,20 @@ def finished(sound: Sound, rate: int, samples: int, wanted: int, *, out: float =
     if peak > 0:
         shaped *= np.float32(min(0.89 / peak, 8.0))
     return Score(np.ascontiguousarray(shaped, dtype=np.float32), wanted)
+
+
+def looped(sound: Sound, samples: int, overlap: int) -> Sound:
+    """As often as needed, each time faded into the next over `overlap` samples."""
+    if len(sound) >= samples:
+        return sound
+    overlap = max(1, min(overlap, len(sound) // 2))
+    rise = np.sqrt(np.linspace(0, 1, overlap, dtype=np.float32))[:, None]
+    stride = len(sound) - overlap
+    result = np.zeros((samples + len(sound), sound.shape[1]), np.float32)
+    for start in range(0, samples, max(1, stride)):
+        part = sound.copy()
+        if start:
+            part[:overlap] *= rise
+        part[-overlap:] *= rise[::-1]
+        result[start : start + len(part)] += part
+    return result[:samples]

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 import transformers
+from diffusers.pipelines.ace_step.modeling_ace_step import AceStepConditionEncoder
+from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 
 LETTERS = " ,.-0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def tokenizer() -> Any:
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -1.0)]
-    return transformers.T5Tokenizer(vocab=pieces + [(letter, -2.0) for letter in LETTERS], extra_ids=0)
+    return transformers.T5Tokenizer(
+        vocab=pieces + [(letter, -2.0) for letter in LETTERS], extra_ids=0, model_max_length=128
+    )
 
 
 def _configs(*, stereo: bool, layers: int) -> dict[str, Any]:
@@ -79,4 +84,91 @@ def _saved(model: Any, folder: Path) -> Path:
     model.generation_config.bos_token_id = 64
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def oobleck() -> Any:
+    torch.manual_seed(0)
+    return diffusers.AutoencoderOobleck(
+        encoder_hidden_size=4,
+        downsampling_ratios=[4, 8, 60],
+        channel_multiples=[1, 2, 2],
+        decoder_channels=4,
+        decoder_input_channels=8,
+        audio_channels=2,
+        sampling_rate=48_000,
+    )
+
+
+def save_acestep(folder: Path) -> Path:
+    torch.manual_seed(0)
+    text = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=64, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    )
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "intermediate_size": 32}
+    transformer = diffusers.AceStepTransformer1DModel(
+        hidden_size=16,
+        num_hidden_layers=2,
+        in_channels=24,
+        audio_acoustic_hidden_dim=8,
+        sliding_window=16,
+        is_turbo=True,
+        **heads,
+    )
+    conditions = AceStepConditionEncoder(
+        hidden_size=16,
+        text_hidden_dim=16,
+        timbre_hidden_dim=8,
+        num_lyric_encoder_hidden_layers=1,
+        num_timbre_encoder_hidden_layers=1,
+        sliding_window=16,
+        **heads,
+    )
+    pipe = diffusers.AceStepPipeline(
+        vae=oobleck(),
+        text_encoder=text,
+        tokenizer=tokenizer(),
+        transformer=transformer,
+        condition_encoder=conditions,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def save_stableaudio(folder: Path) -> Path:
+    torch.manual_seed(0)
+    text = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=64, d_model=8, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    )
+    transformer = diffusers.StableAudioDiTModel(
+        sample_size=250,
+        in_channels=8,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        num_key_value_attention_heads=2,
+        out_channels=8,
+        cross_attention_dim=8,
+        time_proj_dim=8,
+        global_states_input_dim=16,
+        cross_attention_input_dim=8,
+    )
+    pipe = diffusers.StableAudioPipeline(
+        vae=oobleck(),
+        text_encoder=text,
+        projection_model=StableAudioProjectionModel(
+            text_encoder_dim=8, conditioning_dim=8, min_value=0, max_value=32
+        ),
+        tokenizer=tokenizer(),
+        transformer=transformer,
+        scheduler=diffusers.EDMDPMSolverMultistepScheduler(
+            sigma_min=0.3,
+            sigma_max=500,
+            sigma_data=1.0,
+            prediction_type="v_prediction",
+            sigma_schedule="exponential",
+        ),
+    )
+    pipe.save_pretrained(folder)
     return folder

@@ -1,0 +1,185 @@
+"""People's own music is the score: read with care, cut on its beat, exact in length."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from generation.clip import Score
+from generation.errors import AttachmentRefused, ScoreFailed
+from generation.request import Music
+from generation.scores import load
+from generation.scores.beats import beats
+from generation.scores.ducking import mixed
+from generation.scores.recording import read
+from generation.scores.sound import looped, resampled
+
+RATE = 48_000
+Sound = NDArray[np.float32]
+
+
+def quiet(_done: int, _total: int) -> None:
+    pass
+
+
+def clicks(seconds: float, bpm: float, *, silence: float = 0.0) -> Sound:
+    """A tick on every beat over a soft tone, after some silence."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    since = np.mod(times - silence, 60 / bpm)
+    sound = (
+        np.sin(2 * np.pi * 220 * times) * 0.05
+        + np.sin(2 * np.pi * 1500 * times) * np.exp(-since / 0.01) * 0.6
+    )
+    sound[times < silence] = 0
+    return np.repeat(sound[:, None], 2, axis=1).astype(np.float32)
+
+
+def write(path: Path, sound: Sound, codec: str = "pcm_s16le", kind: str = "wav") -> Path:
+    with av.open(str(path), "w", format=kind) as file:
+        stream = file.add_stream(codec, rate=RATE)
+        assert isinstance(stream, av.AudioStream)
+        stream.layout = "stereo"
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound.T), format="fltp", layout="stereo")
+        frame.rate, frame.time_base = RATE, Fraction(1, RATE)
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind", "name"),
+    [
+        ("pcm_s16le", "wav", "a.wav"),
+        ("flac", "flac", "a.flac"),
+        ("libmp3lame", "mp3", "a.mp3"),
+        ("aac", "mp4", "a.m4a"),
+        ("libopus", "ogg", "a.ogg"),
+    ],
+)
+def test_every_usual_kind_of_file_is_read_whatever_it_is_called(
+    tmp_path: Path, codec: str, kind: str, name: str
+) -> None:
+    path = write(tmp_path / name, clicks(3, 120), codec, kind).rename(tmp_path / "song.txt")
+    heard = read(path)
+    assert heard.rate == RATE
+    assert abs(heard.seconds - 3) < 0.1
+    assert 0.3 < np.abs(heard.samples).max() <= 1.1
+
+
+def test_a_long_recording_is_cut_and_not_read_whole(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.wav", clicks(5, 120)), longest=2.0).samples.shape == (2 * RATE, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"#EXTM3U\n#EXTINF:5,\n/etc/passwd\n", "not a sound file"),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", "not a sound file"),
+        (b"", "not a sound file"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "not a sound file"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "damaged"),
+        (b"ID3" + b"\xff" * 500, "damaged"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 300, "damaged"),
+        (b"OggS" + b"\0" * 400, "damaged"),
+    ],
+)
+def test_what_is_no_music_is_refused_in_words(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    with pytest.raises(AttachmentRefused) as told:
+        read(path)
+    assert told.value.name == "song.mp3"
+    assert told.value.reason in {reason, "without sound"}
+
+
+def test_a_missing_and_a_huge_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AttachmentRefused) as told:
+        read(tmp_path / "gone.wav")
+    assert told.value.reason == "not readable"
+    huge = tmp_path / "huge.wav"
+    with huge.open("wb") as file:
+        file.truncate(60_000_001)
+    with pytest.raises(AttachmentRefused) as told:
+        read(huge)
+    assert told.value.reason == "too large"
+
+
+@pytest.mark.parametrize("bpm", [80, 96, 120, 140])
+def test_the_beat_is_found(bpm: float) -> None:
+    found = beats(clicks(20, bpm), RATE)
+    spacing = float(np.median(np.diff(found))) * bpm / 60
+    assert min(abs(spacing - times) for times in (0.5, 1, 2)) < 0.02
+    late = np.mod(found + 0.03, 60 / bpm) - 0.03
+    assert np.median(np.abs(late)) < 0.03
+
+
+def test_a_song_starts_on_its_first_beat_and_fills_the_picture(tmp_path: Path) -> None:
+    song = write(tmp_path / "song.wav", clicks(20, 120, silence=2.2))
+    made = load("track", {}).score(Music(genre="own", maker="track", track=str(song)), 240_001, RATE, quiet)
+    assert made.samples.shape == (240_001, 2)
+    first = int(np.abs(made.samples).max(axis=1).argmax()) / RATE
+    assert min(first % 0.5, 0.5 - first % 0.5) < 0.03
+    assert np.abs(made.samples[: RATE // 5]).max() > 0.2
+    assert np.abs(made.samples[-1]).max() < 1e-3
+
+
+def test_a_short_song_comes_round_on_the_beat(tmp_path: Path) -> None:
+    song = write(tmp_path / "song.wav", clicks(4.2, 120))
+    made = load("track", {}).score(Music(genre="own", maker="track", track=str(song)), 12 * RATE, RATE, quiet)
+    assert made.samples.shape == (12 * RATE, 2)
+    loud = np.abs(made.samples).max(axis=1)
+    ticks = [at / RATE for at in np.flatnonzero(loud > 0.6 * loud.max())]
+    gaps = [b - a for a, b in pairwise(ticks) if b - a > 0.2]
+    assert gaps
+    assert all(abs(gap - 0.5) < 0.06 for gap in gaps)
+
+
+def test_the_library_has_a_folder_a_genre(tmp_path: Path) -> None:
+    (tmp_path / "jazz").mkdir()
+    write(tmp_path / "jazz" / "one.wav", clicks(3, 100))
+    maker = load("track", {"library": str(tmp_path)})
+    assert maker.score(Music(genre="jazz", maker="track"), RATE, RATE, quiet).samples.any()
+    with pytest.raises(ScoreFailed, match="metal"):
+        maker.score(Music(genre="metal", maker="track"), RATE, RATE, quiet)
+    with pytest.raises(ScoreFailed, match="library"):
+        load("track", {}).score(Music(genre="jazz", maker="track"), RATE, RATE, quiet)
+
+
+def test_music_steps_back_while_the_picture_speaks() -> None:
+    times = np.arange(6 * RATE) / RATE
+    voice = np.where((times > 2) & (times < 4), 0.3 * np.sin(2 * np.pi * 300 * times), 0)
+    tune = 0.5 * np.sin(2 * np.pi * 2000 * times)
+    own, music = (Score(np.repeat(x[:, None], 2, axis=1).astype(np.float32), RATE) for x in (voice, tune))
+    both = mixed(own, music)
+    assert both.samples.shape == music.samples.shape
+    assert np.abs(both.samples).max() <= 0.9
+
+    def tune_at(second: float) -> float:
+        part = both.samples[round(second * RATE) : round((second + 0.5) * RATE), 0]
+        return float(np.abs(np.fft.rfft(part))[1000])
+
+    assert 20 * np.log10(tune_at(1.0) / tune_at(3.0)) > 7
+    assert tune_at(5.4) > 0.8 * tune_at(1.0)
+    silent = Score(np.zeros_like(own.samples), RATE)
+    assert np.array_equal(mixed(silent, music).samples, music.samples)
+
+
+def test_another_rate_keeps_pitch_and_length() -> None:
+    tone = np.sin(2 * np.pi * 1000 * np.arange(32_000) / 32_000).astype(np.float32)[:, None]
+    again = resampled(tone, 32_000, 48_000)
+    assert again.shape == (48_000, 1)
+    expected = np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)
+    assert np.abs(again[2000:-2000, 0] - expected[2000:-2000]).max() < 1e-3
+
+
+def test_a_loop_has_no_hole_at_its_seam() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.1, (RATE, 2)).astype(np.float32)
+    longer = looped(noise, 3 * RATE, RATE // 50)
+    power = (longer**2).mean(axis=1).reshape(-1, 480).mean(axis=1)
+    assert power[1:].min() > 0.4 * power.mean()
