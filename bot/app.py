@@ -37,6 +37,7 @@ from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
 from generation.request import near, unknown_fields
 from generation.scores.genre import Genre, GenreBroken, read_genres
+from generation.scores.preset import Maker, MakerBroken, offered, read_makers
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,7 @@ class Tables:
 
     presets: Mapping[str, Preset]
     genres: Mapping[str, Genre]
+    makers: Mapping[str, Maker]
 
 
 @dataclass(slots=True)
@@ -103,7 +105,22 @@ def read_tables(settings: Settings) -> Tables:
         genres = read_genres(settings.tables.get("genres", {}))
     except GenreBroken as error:
         raise ConfigBroken(f"[genres] {error.place}", error.problem, error.near) from None
-    return Tables(presets, genres)
+    return Tables(presets, genres, _makers(settings))
+
+
+def _makers(settings: Settings) -> dict[str, Maker]:
+    """The music makers that this operator may use."""
+    try:
+        makers = read_makers(settings.tables.get("music", {}))
+    except MakerBroken as error:
+        raise ConfigBroken(f"[music] {error.place}", error.problem, error.near) from None
+    chosen, allowed_ones = settings.studio.maker, offered(makers, commercial=settings.studio.commercial)
+    if chosen not in allowed_ones:
+        problem = (
+            f"{chosen} may not be used commercially" if chosen in makers else f"there is no maker {chosen}"
+        )
+        raise ConfigBroken("[studio] maker", problem, near(chosen, allowed_ones))
+    return {name: makers[name] for name in allowed_ones}
 
 
 def read_policy(settings: Settings) -> Policy:
@@ -185,12 +202,13 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
     store = await Store.open(data)
     try:
         found = await store.recover(DEDUPLICATING)
-        engine = _engine(settings)
+        engine = _engine(settings, tables)
         studio = Studio(
             store=store,
             house=house(settings),
             presets=tables.presets,
             genres=tables.genres,
+            makers=tuple(tables.makers),
             policy=read_policy(settings),
         )
         chats = frontends(studio)
@@ -260,11 +278,13 @@ def means(settings: Settings) -> Means:
     )
 
 
-def _engine(settings: Settings) -> ChildEngine:
+def _engine(settings: Settings, tables: Tables) -> ChildEngine:
     chosen = settings.engine
     setup = Setup(
         ffmpeg=chosen.ffmpeg,
-        scores={"band": {"genres": settings.tables.get("genres", {})}},
+        scores={
+            name: one.for_child(settings.tables.get("genres", {})) for name, one in tables.makers.items()
+        },
         memory=asdict(means(settings)),
         provenance={"folder": str(settings.studio.data.absolute())},
         nice=chosen.nice,

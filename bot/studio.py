@@ -81,10 +81,12 @@ class Studio:
         presets: Mapping[str, Preset],
         genres: Mapping[str, Genre],
         policy: Policy,
+        makers: tuple[str, ...] = (),
     ) -> None:
         self.house = house
         self.presets = presets
         self.genres = genres
+        self.makers = makers
         self._store = store
         self._gate = Gate(store=store, policy=policy, plan=house.plan)
         self._sweeper = Sweeper(store=store, clips=house.data / "clips", keep_days=0)
@@ -277,7 +279,8 @@ class Studio:
             prompt,
             seconds=seconds,
             genres=self.genres,
-            maker=wish.maker or self.house.maker,
+            maker=self.house.maker,
+            makers=self.makers,
             seed=secrets.randbelow(SEED_LIMIT + 1) if wish.seed is None else wish.seed,
         )
 

@@ -100,7 +100,7 @@ async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
     with kit.encoder() as backlog:
         return await finish(
             frames,
-            score or _own_sound(request, frames),
+            await _sound(request, frames, score),
             target,
             title=request.prompt,
             maker=maker,
@@ -197,8 +197,15 @@ async def _score(
         return await kit.scorer.do(work, step)
 
 
-def _own_sound(request: Request, frames: Frames) -> Score | None:
-    return frames.audio if request.music.genre == NATIVE else None
+async def _sound(request: Request, frames: Frames, score: Score | None) -> Score | None:
+    """Music beside a joint model's own sound steps back while that has something to say."""
+    if score is None:
+        return frames.audio if request.music.genre == NATIVE else None
+    if frames.audio is None:
+        return score
+    from generation.scores.ducking import mixed  # noqa: PLC0415  (heavy)
+
+    return await asyncio.to_thread(mixed, frames.audio, score)
 
 
 def _reason(error: Exception) -> str:

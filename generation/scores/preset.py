@@ -28,7 +28,6 @@ class Maker:
     revision: str = ""
     licence: str = ""
     commercial_ok: bool = True
-    max_seconds: float = 600.0
     options: dict[str, Any] = field(default_factory=dict)  # what only the file understands
 
     def for_child(self, genres: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,5 +61,5 @@ def _read(name: str, table: Any) -> Maker:
     return Maker(name=name, **table)
 
 
-_TYPES: dict[str, Any] = {"str": str, "bool": bool, "float": (int, float), "dict[str, Any]": Mapping}
-_WORDS = {"str": "text", "bool": "true or false", "float": "a number", "dict[str, Any]": "a table"}
+_TYPES: dict[str, Any] = {"str": str, "bool": bool, "dict[str, Any]": Mapping}
+_WORDS = {"str": "text", "bool": "true or false", "dict[str, Any]": "a table"}
