@@ -78,6 +78,7 @@ class Host:
 
     def _kit(self, setup: wire.Setup) -> Kit | None:
         os.nice(setup.nice)
+        os.environ["HF_HUB_OFFLINE"] = "1"  # weights are brought by `matinee models pull`, never by a render
         means = Means.from_json(setup.memory)
         if means.cache_folder:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", means.cache_folder)

@@ -27,6 +27,7 @@ class Patience:
     start: float = 120.0  # for the child's hello
     beats: int = 3  # heartbeats that may be missing
     stall: float = 300.0  # without any progress of a render
+    load: float = 1800.0  # the same while weights come from the disk
     total: float = 3600.0  # for one render, from its first progress
     cancel: float = 10.0  # for a cancelled render to stop by itself, before the child is ended
     close: float = 5.0  # for the child to leave by itself
@@ -43,6 +44,7 @@ class Ticket:
     result: asyncio.Future[Clip]
     touched: float = field(default_factory=time.monotonic)
     began: float | None = None
+    loading: bool = False
 
     def resolve(self, outcome: Clip | BaseException) -> None:
         if self.result.done():
@@ -223,9 +225,13 @@ class Life:
                 self._end("is stuck", stuck=stuck)
 
     def _is_stuck(self, ticket: Ticket, now: float) -> bool:
+        stall = self._patience.load if self._loading() else self._patience.stall
         if ticket.began is None:  # it waits its turn, but not behind nobody
-            return now - max(ticket.touched, self._moved) > self._patience.stall
-        return now - ticket.touched > self._patience.stall or now - ticket.began > self._patience.total
+            return now - max(ticket.touched, self._moved) > stall
+        return now - ticket.touched > stall or now - ticket.began > self._patience.total
+
+    def _loading(self) -> bool:
+        return any(ticket.loading for ticket in self._tickets.values())
 
     def _progress(self, facts: Any) -> None:
         label, stage, done, total = facts
@@ -234,6 +240,7 @@ class Life:
         if ticket is not None:
             self._moved = ticket.touched = time.monotonic()
             ticket.began = ticket.began or ticket.touched
+            ticket.loading = progress.stage is Stage.LOADING
             asyncio.get_running_loop().call_soon(
                 ticket.on_progress, progress
             )  # its errors are not the child's

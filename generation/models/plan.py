@@ -63,7 +63,9 @@ def plans(preset: Preset, card: Card, means: Means) -> tuple[Plan, ...]:
     """Every way that fits, the fastest first; empty when none does."""
     dtype = _dtype(card, means)
     if card.kind == "cpu":
-        return (Plan(dtype=dtype, gigabytes=preset.memory.get(Keep.RESIDENT, 0.0)),)
+        whole = preset.memory.get(Keep.RESIDENT, 0.0) * (2 if dtype == "float32" else 1)
+        fits = not card.total or whole <= (means.gigabytes or card.total)
+        return (Plan(dtype=dtype, gigabytes=whole),) if fits else ()
     room = min(card.total, means.gigabytes or card.total)
     tiers = [keep for keep in Keep if keep in preset.memory] or [Keep.RESIDENT]
     if not means.lossy and Keep.EIGHT_BIT in tiers:

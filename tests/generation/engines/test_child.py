@@ -306,3 +306,9 @@ async def test_killing_the_child_at_random_loses_no_order(make: Make, order: Ord
     assert killed == left
     assert len({clip.path for clip in clips}) == 14
     assert all(clip.path.stat().st_size == clip.size for clip in clips)
+
+
+async def test_loading_weights_may_take_longer_than_a_step(make: Make, order: Ordering) -> None:
+    engine = make(beat=0.5, patience=Patience(stall=4.0, load=60.0))
+    clip = await engine.render(order(options={"slow": 6.0}), quiet)
+    assert clip.frames == 4

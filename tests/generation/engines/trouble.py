@@ -30,6 +30,7 @@ class Trouble:
         if loads := preset.options.get("loads"):
             with Path(loads).open("a") as file:
                 file.write(f"{preset.name}\n")
+        time.sleep(preset.options.get("slow", 0))
         return cls()
 
     def paint(self, request: Request, on_step: OnStep) -> Frames:

@@ -62,6 +62,11 @@ def test_without_a_card_it_is_exact_and_on_the_processor() -> None:
     assert [(plan.device, plan.dtype) for plan in plans(PRESET, Card(), Means())] == [("cpu", "float32")]
 
 
+def test_a_model_larger_than_the_machine_is_not_tried() -> None:
+    assert plans(PRESET, Card(total=35), Means()) == ()
+    assert plans(PRESET, Card(total=37), Means())[0].gigabytes == 36
+
+
 @given(total=st.floats(1, 200), most=st.floats(0, 200), lossy=st.booleans())
 def test_every_way_fits_and_each_next_needs_less(total: float, most: float, *, lossy: bool) -> None:
     ways = plans(PRESET, card(total), Means(gigabytes=most, lossy=lossy))
