@@ -69,6 +69,8 @@ def slots_for(
     """The chords up to the last one, and that last one. A short piece changes chords twice a bar."""
     lines = list(genre.progressions[in_key.mode])
     rng.shuffle(lines)
+    if beats <= 4 * meter:  # a short piece has no time to find its key: it starts at home if it can
+        lines.sort(key=lambda line: chord(line.split()[0], in_key).root != in_key.tonic)
     before_last, final = (chord(numeral, in_key) for numeral in genre.ending[in_key.mode].split())
     length = meter / 2 if meter % 2 == 0 and beats <= 2 * meter else float(meter)
     count = math.ceil(beats / length)
