@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,14 @@ import ffmpeg as build
 
 from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
+from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished
+from generation.media.fit_still import fit_still
+from generation.media.identity import Identity
 from generation.media.mux import CRF, output
 from generation.media.probe import Facts, as_clip, check, probe
 from generation.progress import OnProgress, Progress, Stage
-
-Seal = Callable[[Path], None]
-"""Marks a finished file where it lies; the last thing that is done to it."""
 
 ROOM = 0.985  # of the limit: servers refuse files that are only just below it
 _MOST = 0.995
@@ -52,19 +51,27 @@ class _Rung:
 
 
 async def fit(
-    clip: Clip, limit: int, *, ffmpeg: Ffmpeg, on_progress: OnProgress | None = None, seal: Seal | None = None
+    clip: Clip,
+    limit: int,
+    *,
+    ffmpeg: Ffmpeg,
+    on_progress: OnProgress | None = None,
+    identity: Identity | None = None,
 ) -> Clip:
     """The clip itself if it is small enough, else a smaller one beside it, kept for the next asker.
 
-    Raises CannotFit below what is worth watching, EncodeFailed when the clip itself is damaged.
+    With an identity the smaller one is marked as the clip is. Raises CannotFit below what is worth watching,
+    EncodeFailed when the clip itself is damaged.
     """
     if clip.size <= limit * ROOM:
         return clip
+    if clip.path.suffix != ".mp4":
+        return await asyncio.to_thread(fit_still, clip, limit, identity)
     target = clip.path.with_name(f"{clip.path.stem}.fit-{limit}.mp4")
     async with _turns.setdefault(str(target), asyncio.Lock()):
         facts = await asyncio.to_thread(_kept, clip, target, limit)
         if facts is None:
-            facts = await _Fitting(clip, limit, ffmpeg, on_progress, seal).into(target)
+            facts = await _Fitting(clip, limit, ffmpeg, on_progress, identity).into(target)
     return replace(as_clip(target, facts, poster=clip.poster), sheet=clip.sheet)
 
 
@@ -83,7 +90,7 @@ class _Fitting:
     limit: int
     ffmpeg: Ffmpeg
     on_progress: OnProgress | None
-    seal: Seal | None
+    identity: Identity | None
 
     async def into(self, target: Path) -> Facts:
         try:
@@ -92,7 +99,7 @@ class _Fitting:
             raise EncodeFailed("fit", f"{self.clip.path.name} is gone") from error
         if facts.frames != self.clip.frames:
             raise EncodeFailed("fit", f"{facts.frames} frames of {self.clip.frames}")
-        rungs = ladder(facts, int(self.limit * ROOM) - (_SEAL if self.seal else 0))
+        rungs = ladder(facts, int(self.limit * ROOM) - (_SEAL if self.identity else 0))
         if not rungs:
             raise CannotFit(self.limit, floor(facts))
         async with finished(target, "fit") as part:
@@ -149,8 +156,9 @@ class _Fitting:
         return replace(facts, size=await asyncio.to_thread(self._sealed, part))
 
     def _sealed(self, part: Path) -> int:
-        if self.seal is not None:
-            self.seal(part)
+        if self.identity is not None:
+            made_with = provenance.verify(self.clip.path).model
+            provenance.mark(part, identity=self.identity, model=made_with or "unknown")
         return part.stat().st_size
 
     def _source(self) -> Any:

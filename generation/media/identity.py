@@ -22,32 +22,36 @@ class Identity:
 
     chain: str
     key: str = field(repr=False)
-    algorithm: str = "es256"
-    own: bool = True
+    algorithm: str
 
     @property
     def root(self) -> str:
         mark = "-----BEGIN CERTIFICATE-----"
-        return mark + self.chain.rsplit(mark, 1)[1]
-
-
-def given(chain: Path, key: Path, *, algorithm: str = "es256") -> Identity:
-    """The operator's own certificate."""
-    try:
-        return Identity(chain.read_text(), key.read_text(), algorithm, own=False)
-    except OSError as error:
-        raise EncodeFailed("mark", f"certificate: {error}") from error
+        return mark + self.chain.rpartition(mark)[2]
 
 
 def own(folder: Path) -> Identity:
-    """The self-made identity of this data folder, made if it is not there, once for all processes."""
+    """What lies in the data folder's `identity`: the operator's, or made now, once for all processes."""
     home = folder / "identity"
     try:
         if not (home / _KEY).exists():
             _settle_in(home)
-        return Identity((home / _CHAIN).read_text(), (home / _KEY).read_text())
+        chain, key = (home / _CHAIN).read_text(), (home / _KEY).read_text()
+        return Identity(chain, key, _algorithm(key))
     except OSError as error:
         raise told(error, folder, "mark") from error
+    except (ValueError, KeyError) as error:
+        raise EncodeFailed("mark", f"{home}: {error}") from error
+
+
+def _algorithm(key: str) -> str:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  (only on start)
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415  (as above)
+
+    private = serialization.load_pem_private_key(key.encode(), password=None)
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        return {256: "es256", 384: "es384", 521: "es512"}[private.curve.key_size]
+    return "ed25519" if isinstance(private, ed25519.Ed25519PrivateKey) else "ps256"
 
 
 def _settle_in(home: Path) -> None:

@@ -24,6 +24,7 @@ MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicM
 _RECIPE_TAG = "synopsis"
 _RECIPE_BYTES = 64_000
 _PATHS = ("image", "source")  # of the machine that made it, nobody else's business
+_BARE = {"builder": {"thumbnail": {"enabled": False}}}
 _OPENING = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
 _FORMATS = {".png": "image/png", ".jpg": "image/jpeg"}
 
@@ -61,7 +62,9 @@ def mark(path: Path, *, identity: Identity, model: str) -> None:
     try:
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(_manifest(model)) as builder,
+            c2pa.Settings.from_dict(_BARE) as settings,
+            c2pa.Context(settings) as context,
+            c2pa.Builder(_manifest(model), context) as builder,
             path.open("rb") as source,
             part.open("w+b") as target,
         ):
@@ -76,7 +79,13 @@ def mark(path: Path, *, identity: Identity, model: str) -> None:
 
 
 def _format(path: Path) -> str:
-    return _FORMATS.get(path.suffix, "video/mp4")
+    return _FORMATS.get(Path(path.name.removesuffix(".part")).suffix, "video/mp4")
+
+
+def sealed(clip: Clip, *, identity: Identity, model: str) -> Clip:
+    """The clip once its file is marked, which made it a little larger."""
+    mark(clip.path, identity=identity, model=model)
+    return replace(clip, size=clip.path.stat().st_size)
 
 
 def _manifest(model: str) -> str:

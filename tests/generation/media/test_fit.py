@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from generation.clip import Clip, Frames
 from generation.errors import CannotFit, EncodeFailed
@@ -38,8 +38,7 @@ async def test_it_is_under_the_limit_uses_it_and_keeps_every_frame(
     share: float, clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     limit = int(clip.size * share)
-    seal = partial(provenance.mark, identity=own(tmp_path), model="testcard")
-    fitted = await fit(clip, limit, ffmpeg=ffmpeg, seal=seal)
+    fitted = await fit(clip, limit, ffmpeg=ffmpeg, identity=own(tmp_path))
     assert 0.95 * limit <= fitted.size <= limit
     assert fitted.path.stat().st_size == fitted.size
     assert (fitted.frames, fitted.fps, fitted.audio) == (clip.frames, clip.fps, True)
@@ -107,3 +106,25 @@ async def test_cancelled_it_leaves_only_the_clip(clip: Clip, ffmpeg: Ffmpeg, tmp
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_in(tmp_path) == before
+
+
+async def test_a_picture_becomes_a_jpeg_that_fits_and_is_marked(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    grain = np.random.default_rng(2).integers(0, 256, (400, 300, 3), np.uint8)
+    Image.fromarray(grain).save(tmp_path / "clip.png")
+    size = (tmp_path / "clip.png").stat().st_size
+    picture = Clip(
+        path=tmp_path / "clip.png",
+        width=300,
+        height=400,
+        fps=1.0,
+        frames=1,
+        seconds=1.0,
+        size=size,
+        audio=False,
+    )
+    picture = provenance.sealed(picture, identity=own(tmp_path), model="sd")
+    fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=own(tmp_path))
+    assert fitted.path.stat().st_size == fitted.size <= size // 3
+    assert provenance.verify(fitted.path).model == "sd"
+    with pytest.raises(CannotFit):
+        await fit(picture, 900, ffmpeg=ffmpeg)

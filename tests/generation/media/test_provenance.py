@@ -13,7 +13,7 @@ from generation.errors import EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import Identity, given, own
+from generation.media.identity import Identity, own
 from generation.media.mux import mux, rescore
 from generation.media.probe import as_clip, check, probe, read_frames
 from generation.media.provenance import Mark, mark, read_recipe, verify, with_recipe, words
@@ -90,7 +90,7 @@ async def test_every_route_ends_in_a_mark_that_holds(
     longer = moving(20)
     extended = await mux(longer, noise(1.6), tmp_path / "extended.mp4", ffmpeg=ffmpeg)
     seal(extended.path)
-    fitted = await fit(clip, clip.size * 9 // 10, ffmpeg=ffmpeg, seal=seal)
+    fitted = await fit(clip, clip.size * 9 // 10, ffmpeg=ffmpeg, identity=identity)
     told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
     poster = clip.poster
     assert poster is not None
@@ -153,9 +153,9 @@ def test_the_key_is_for_its_owner_only_and_stays(tmp_path: Path) -> None:
     assert "PRIVATE" not in repr(first)
 
 
-def test_an_operators_certificate_is_used(tmp_path: Path) -> None:
+def test_a_broken_certificate_is_told(tmp_path: Path) -> None:
     own(tmp_path)
-    mine = given(tmp_path / "identity" / "chain.pem", tmp_path / "identity" / "key.pem")
-    assert not mine.own
-    with pytest.raises(EncodeFailed):
-        given(tmp_path / "gone.pem", tmp_path / "gone.key")
+    (tmp_path / "identity" / "key.pem").write_text("not a key")
+    with pytest.raises(EncodeFailed) as caught:
+        own(tmp_path)
+    assert "identity" in caught.value.detail

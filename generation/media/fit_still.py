@@ -1,0 +1,58 @@
+"""A still picture under a chat's upload limit, as a JPEG."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from generation.clip import Clip
+from generation.errors import CannotFit, EncodeFailed
+from generation.media import provenance
+from generation.media.files import settle, told
+from generation.media.identity import Identity
+
+_QUALITIES = (95, 90, 80, 70)
+_SCALES = (1.0, 0.75, 0.5, 0.25)
+_SEAL = 6_000
+
+
+def fit_still(clip: Clip, limit: int, identity: Identity | None) -> Clip:
+    """The best JPEG of the picture that is small enough, marked as the picture is."""
+    target = clip.path.with_name(f"{clip.path.stem}.fit-{limit}.jpg")
+    room, data = limit - (_SEAL if identity else 0), b""
+    try:
+        with Image.open(clip.path, formats=("PNG", "JPEG")) as opened:
+            picture = opened.convert("RGB")
+        for scale in _SCALES:
+            for quality in _QUALITIES:
+                size, data = _jpeg(picture, scale, quality)
+                if len(data) <= room:
+                    return _kept(clip, target, data, size, identity)
+    except OSError as error:
+        if error.errno is None:  # Pillow's own, for a damaged picture
+            raise EncodeFailed("fit", str(error)) from error
+        raise told(error, target.parent, "fit") from error
+    raise CannotFit(limit, len(data) + limit - room)
+
+
+def _jpeg(picture: Image.Image, scale: float, quality: int) -> tuple[tuple[int, int], bytes]:
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    data = io.BytesIO()
+    picture.resize(size, Image.Resampling.LANCZOS).save(data, "JPEG", quality=quality, optimize=True)
+    return size, data.getvalue()
+
+
+def _kept(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity: Identity | None) -> Clip:
+    part = target.with_name(target.name + ".part")
+    try:
+        part.write_bytes(data)
+        if identity is not None:
+            made_with = provenance.verify(clip.path).model or "unknown"
+            provenance.mark(part, identity=identity, model=made_with)
+        settle(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return replace(clip, path=target, width=size[0], height=size[1], size=target.stat().st_size)
