@@ -14,7 +14,7 @@ from generation.media.fit import fit
 from generation.media.identity import Identity
 from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import as_clip, read_frames
-from generation.media.provenance import Mark, mark, verify, words
+from generation.media.provenance import mark, words
 from generation.media.stills import poster, sheet
 from generation.progress import OnProgress
 
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from generation.clip import Frames, Score
-
-
-MARK_BYTES = 6_000
-"""At most what a signature adds to a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +97,7 @@ async def finish_again(source: Path, score: Score | None, target: Path, *, title
 
 async def finish_smaller(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
     """The clip within so many bytes, signed as the whole one is."""
-    made = await fit(clip, limit - MARK_BYTES, ffmpeg=ffmpeg)
-    if made.path == clip.path or (await asyncio.to_thread(verify, made.path)).mark is not Mark.ABSENT:
-        return made
-    model = (await asyncio.to_thread(verify, clip.path)).model or "Matinee"
-    return await Maker(model, ffmpeg, identity).sign(made)
+    return await fit(clip, limit, ffmpeg=ffmpeg, identity=identity)
 
 
 def _write_still(pixels: NDArray[np.uint8], part: Path) -> None:

@@ -30,18 +30,24 @@ class Identity:
         return mark + self.chain.rpartition(mark)[2]
 
 
+def given(chain: Path, key: Path) -> Identity:
+    """The operator's own certificate."""
+    try:
+        secret = key.read_text()
+        return Identity(chain.read_text(), secret, _algorithm(secret))
+    except (OSError, ValueError, KeyError) as error:
+        raise EncodeFailed("mark", f"certificate: {error}") from error
+
+
 def own(folder: Path) -> Identity:
-    """What lies in the data folder's `identity`: the operator's, or made now, once for all processes."""
+    """What lies in the data folder's `identity`, made now if nothing does, once for all processes."""
     home = folder / "identity"
     try:
         if not (home / _KEY).exists():
             _settle_in(home)
-        chain, key = (home / _CHAIN).read_text(), (home / _KEY).read_text()
-        return Identity(chain, key, _algorithm(key))
     except OSError as error:
         raise told(error, folder, "mark") from error
-    except (ValueError, KeyError) as error:
-        raise EncodeFailed("mark", f"{home}: {error}") from error
+    return given(home / _CHAIN, home / _KEY)
 
 
 def _algorithm(key: str) -> str:

@@ -82,12 +82,6 @@ def _format(path: Path) -> str:
     return _FORMATS.get(Path(path.name.removesuffix(".part")).suffix, "video/mp4")
 
 
-def sealed(clip: Clip, *, identity: Identity, model: str) -> Clip:
-    """The clip once its file is marked, which made it a little larger."""
-    mark(clip.path, identity=identity, model=model)
-    return replace(clip, size=clip.path.stat().st_size)
-
-
 def _manifest(model: str) -> str:
     try:
         release = version("matinee")

@@ -122,7 +122,7 @@ async def test_a_picture_becomes_a_jpeg_that_fits_and_is_marked(tmp_path: Path, 
         size=size,
         audio=False,
     )
-    picture = provenance.sealed(picture, identity=own(tmp_path), model="sd")
+    provenance.mark(picture.path, identity=own(tmp_path), model="sd")
     fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=own(tmp_path))
     assert fitted.path.stat().st_size == fitted.size <= size // 3
     assert provenance.verify(fitted.path).model == "sd"

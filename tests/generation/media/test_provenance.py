@@ -158,4 +158,4 @@ def test_a_broken_certificate_is_told(tmp_path: Path) -> None:
     (tmp_path / "identity" / "key.pem").write_text("not a key")
     with pytest.raises(EncodeFailed) as caught:
         own(tmp_path)
-    assert "identity" in caught.value.detail
+    assert "certificate" in caught.value.detail
