@@ -8,18 +8,19 @@ import re
 import signal
 import time
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot.admin import Admin
+from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.errors import AlreadyRunning, ConfigBroken, DataFolderUnusable, NothingToServe
+from bot.job import Requester
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import DiscordSettings, Settings, TelegramSettings, config_folder
@@ -45,6 +46,15 @@ DEDUPLICATING = frozenset({"cli", "discord"})
 """Platforms where a send that a crash cut short may be repeated: one nonce, or one file name, shows once."""
 GRACE = 30.0
 """Seconds that what is being made may take to finish when Matinee is asked to stop."""
+
+
+@runtime_checkable
+class Administered(Protocol):
+    """A chat whose admins have their verbs there too."""
+
+    def administer(self, perform: Callable[[str, Requester], Awaitable[Answer]]) -> None:
+        """Do what admins say by this."""
+
 
 Frontends = Callable[[Studio], Mapping[str, Frontend]]
 
@@ -226,6 +236,9 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        for chat in chats.values():
+            if isinstance(chat, Administered):
+                chat.administer(admin.perform)
         for number in found.uncertain:
             delivery.ended(await store.job(number))
         try:

@@ -64,6 +64,20 @@ class NoSuchJob(UserError):
 
 
 @dataclass(eq=False)
+class NoClipMeant(UserError):
+    """A command about a clip, and nothing says which."""
+
+    command: str
+
+
+@dataclass(eq=False)
+class PictureMissing(UserError):
+    """A command about a picture came without one."""
+
+    command: str
+
+
+@dataclass(eq=False)
 class NotYours(UserError):
     job: int
 

@@ -141,7 +141,7 @@ async def cinema(
     studio = Studio(store=store, house=house, presets=presets(), genres=genres(), policy=Policy())
     telegram = Watched(studio, options)
     admin = Admin(store=store, plan=Plan(base=house.allowance), models=tuple(studio.presets))
-    telegram.desk.perform = admin.perform
+    telegram.administer(admin.perform)
     delivery = Delivery(store=store, frontends={"telegram": telegram}, fit=fit)
     worker = Worker(
         store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery

@@ -13,7 +13,7 @@ from telegram.error import TelegramError
 
 from bot import messages
 from bot.admin import VERBS, Answer
-from bot.errors import PERSONAL, NoSuchJob, NotAllowed
+from bot.errors import PERSONAL, NoClipMeant, NotAllowed, PictureMissing
 from bot.frontends.telegram import options, pictures, taste
 from bot.frontends.telegram.keyboards import for_status, genre_wall
 from bot.frontends.telegram.menu import EVERYBODY
@@ -24,7 +24,7 @@ from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.voice import Voice
 from bot.job import Job, Requester, State
 from bot.studio import Studio, Ticket
-from generation.errors import AttachmentRefused, NotOffered, PromptEmpty, UnknownChoice
+from generation.errors import NotOffered, PromptEmpty, UnknownChoice
 from generation.request import Kind, Wish, near
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Asked:
     place: Place
     words: str
     message: Message
+    name: str = ""
 
 
 Perform = Callable[[str, Requester], Awaitable[Answer]]
@@ -78,8 +79,9 @@ class Desk:
         command = self.commands.get(name)
         try:
             if command is None:
-                raise UnknownChoice("command", f"/{name}", near(name, EVERYBODY))
-            await command(asked)
+                meant = near(name, EVERYBODY)
+                raise UnknownChoice("command", f"/{name}", meant and f"/{meant}")
+            await command(replace(asked, name=name))
         except PERSONAL as error:
             await self.tell(asked.place, messages.explain(error, asked.place.language))
 
@@ -116,7 +118,8 @@ class Desk:
         waiting = await self.studio.waiting()
         mine = [job for job in waiting if job.requester.key == asked.place.requester.key]
         language = asked.place.language
-        lines = [messages.words("queue.all", language, count=len(waiting))]
+        key = "queue.all" if waiting else "queue.empty"
+        lines = [messages.words(key, language, count=len(waiting))]
         lines += [_line(job, language) for job in mine]
         await self.tell(asked.place, "\n".join(lines))
 
@@ -243,7 +246,7 @@ class Desk:
         """The photo of the message itself, or of the one it answers."""
         holder = asked.message if asked.message.photo else asked.message.reply_to_message
         if holder is None or not holder.photo:
-            raise AttachmentRefused("/animate", messages.words("animate.how", asked.place.language))
+            raise PictureMissing("/animate")
         file = await self.voice.bot.get_file(holder.photo[-1].file_id)
         content = bytes(await file.download_as_bytearray())
         target = self.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
@@ -263,7 +266,7 @@ class Desk:
                 return asked.words, job
         fitting = [job for job in history if not waiting or not job.state.final]
         if not fitting:
-            raise NoSuchJob(0)
+            raise NoClipMeant(f"/{asked.name}")
         return asked.words, fitting[0]
 
     async def _settings_key(self, asked: Asked) -> str:

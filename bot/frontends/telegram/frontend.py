@@ -13,7 +13,7 @@ from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.delivery import Parcel, Unreachable
 from bot.frontends.telegram import menu, sharing
-from bot.frontends.telegram.desk import Asked, Desk
+from bot.frontends.telegram.desk import Asked, Desk, Perform
 from bot.frontends.telegram.doors import PAUSES, Webhook, listen, poll
 from bot.frontends.telegram.keyboards import for_status
 from bot.frontends.telegram.parcels import Carrier
@@ -69,6 +69,10 @@ class Telegram:
         self._carrier = Carrier(self.voice, local=options.local)
         self._studio = studio
         self.ready = asyncio.Event()
+
+    def administer(self, perform: Perform) -> None:
+        """Let /admin do what admins say."""
+        self.desk.perform = perform
 
     async def run(self) -> None:
         try:

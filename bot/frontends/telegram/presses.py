@@ -93,7 +93,7 @@ class Presses:
                 await self._go(action, pressed)
                 return ""
             case "recipe":
-                asked = Asked(pressed.place, str(action.job), pressed.message)
+                asked = Asked(pressed.place, str(action.job), pressed.message, "recipe")
                 await self._desk.recipe(asked)
                 return ""
         done = await self._desk.studio.act(

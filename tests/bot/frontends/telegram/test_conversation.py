@@ -128,15 +128,17 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
         ("/video fox 9999s", "seconds can be"),
         ("/video fox seed=lots", "example"),
         ("/video fox model=gpt", "no model called"),
-        ("/vidoe fox", "Did you mean"),
-        ("/animate fox", "photo"),
+        ("/vidoe fox", "Did you mean “/video”"),
+        ("/animate fox", "Send a photo"),
+        ("/cancel", "Reply to one with /cancel"),
+        ("/recipe", "/recipe 17"),
         ("/cancel 99", "no clip #99"),
         ("/help", "#lofi"),
         ("/start", "Hello Ada"),
         ("/privacy", "clean"),
         ("/models", "Tiny"),
         ("/history", "no clips yet"),
-        ("/queue", "0 clips"),
+        ("/queue", "Nobody is waiting"),
         ("/settings", "when you do not say"),
     ],
 )
@@ -209,7 +211,7 @@ async def test_edited_command_is_not_a_second_one(ada: Someone, house: Cinema) -
     await ada.receives("video")
     await ada.edits(message, "/video a wolf")
     await ada.writes("/queue")
-    await ada.hears("0 clips")
+    await ada.hears("Nobody is waiting")
     assert [job.id for job in await house.store.history(f"telegram:{ada.id}")] == [1]
 
 
@@ -219,7 +221,7 @@ async def test_update_told_twice_makes_one_clip(server: TelegramServer, ada: Som
     await ada.receives("video")
     await server.replay({"update_id": 2_000_000, "message": message.to_json()})
     await ada.writes("/queue")
-    await ada.hears("0 clips")
+    await ada.hears("Nobody is waiting")
     assert len(ada.heard()) == 2
 
 
