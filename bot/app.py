@@ -236,6 +236,13 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        admin = Admin(
+            store=store,
+            plan=studio.house.plan,
+            models=tuple(tables.presets),
+            on_cancel=worker.stop,
+            on_change=worker.ring,
+        )
         for chat in chats.values():
             if isinstance(chat, Administered):
                 chat.administer(admin.perform)
