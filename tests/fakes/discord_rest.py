@@ -25,7 +25,6 @@ from tests.fakes.discord_world import (
     now,
 )
 
-ACK_WITHIN = 3.0
 NONCE_KEPT = 180.0
 WHOLE_REQUEST = 25 * MIB
 MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9
@@ -60,6 +59,7 @@ def route(method: str, pattern: str) -> Callable[[Any], Any]:
 @dataclass
 class Rest:
     world: World
+    ack_within: float = 3.0
     _nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def find(self, call: Call) -> Handler:
@@ -116,7 +116,7 @@ class Rest:
         if interaction is None or interaction.id != call.parts[0]:
             raise Refused(404, 10062, "Unknown interaction")
         elapsed = time.monotonic() - interaction.born
-        if elapsed > ACK_WITHIN:
+        if elapsed > self.ack_within:
             raise Refused(404, 10062, "Unknown interaction")
         if interaction.acked is not None:
             raise Refused(400, 40060, "Interaction has already been acknowledged.")

@@ -88,11 +88,12 @@ class DiscordServer:
     )
     limited: int = 0  # how often a client ran into a 429
     statuses: Counter[int] = field(default_factory=Counter)
+    ack_within: float = 3.0
     port: int = 0
     authority: str = ""
 
     def __post_init__(self) -> None:
-        self.rest = Rest(self.world)
+        self.rest = Rest(self.world, self.ack_within)
         self.gateway = Gateway(self.world, self.token)
         self._buckets: dict[str, Bucket] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -18,11 +19,38 @@ from generation.errors import Told
 log = structlog.get_logger(__name__)
 
 
+class Rush:
+    """While acknowledgements are on their way all other work waits: they alone have a deadline."""
+
+    LONGEST = 2.0
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._over = asyncio.Event()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        self._under_way += 1
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._over.set()
+
+    async def over(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), self.LONGEST)
+
+
 async def acknowledge(interaction: Interaction, *, private: bool, update: bool = False) -> bool:
     """Before anything else is awaited. False when it came too late: then nothing may be charged."""
     interaction.extras["private"] = private
     try:
-        answer = await interaction.response.defer(ephemeral=private, thinking=not update)
+        rush: Rush = interaction.client.rush
+        async with rush.one():
+            answer = await interaction.response.defer(ephemeral=private, thinking=not update)
     except discord.HTTPException as error:
         if error.code != ALREADY_ACKNOWLEDGED:
             log.warning("too late to acknowledge", reason=f"{error.status} {error.code}")
@@ -31,6 +59,7 @@ async def acknowledge(interaction: Interaction, *, private: bool, update: bool =
         return True
     if answer is not None and not update:
         interaction.extras["status"] = answer.message_id
+    await rush.over()
     return True
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import aiohttp
 import discord
 from discord import app_commands
 
-from bot.frontends.discord.answers import acknowledge, honest, log
+from bot.frontends.discord import CONNECTIONS
+from bot.frontends.discord.answers import Rush, acknowledge, honest, log
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.board import Board
 from bot.frontends.discord.buttons import Pick, Press
@@ -52,6 +54,7 @@ class Listening:
 
     desk: Desk
     tree: Tree
+    rush: Rush
 
     def prepare(self, studio: Studio) -> None:
         assert isinstance(self, discord.Client)
@@ -62,6 +65,7 @@ class Listening:
             ),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
         )
+        self.rush = Rush()
         self.desk = Desk(studio, Sender(self), Board())
         add_making(self.tree, self.desk)
         add_looking(self.tree, self.desk)
@@ -137,6 +141,7 @@ class AutoShardedMatinee(Listening, discord.AutoShardedClient):
 
 def client_for(studio: Studio, *, sharded: bool, **options: Any) -> Matinee | AutoShardedMatinee:
     intents = discord.Intents(guilds=True)
+    options.setdefault("connector", aiohttp.TCPConnector(limit=CONNECTIONS))
     kind = AutoShardedMatinee if sharded else Matinee
     client = kind(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
     client.prepare(studio)
