@@ -21,7 +21,6 @@ EMOJI = {
     "recipe": "📜",
     "delete": "🗑️",
     "report": "🚩",
-    "cancel": "✖️",
     "again": "📨",
 }
 WIDTH = 5
