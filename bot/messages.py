@@ -133,6 +133,8 @@ def music_line(music: Music, language: str = "en") -> str:
         return words("silence", language)
     if music.genre == "native":
         return words("own sound", language)
+    if music.genre == "own":
+        return words("own music", language)
     parts = (music.genre, music.mood, f"{music.bpm:g} bpm", *music.instruments)
     return ", ".join(part for part in parts if part)
 

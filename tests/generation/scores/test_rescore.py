@@ -1,0 +1,42 @@
+"""New music for an old clip: the picture's packets stay what they were, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import av
+import numpy as np
+
+from generation.clip import Frames
+from generation.media.ffmpeg import find
+from generation.media.mux import mux, rescore
+from generation.request import MusicWish
+from generation.scores.band import Band
+from generation.scores.genres import Genre, choose
+
+
+def packets(path: Path, kind: str) -> list[str]:
+    with av.open(str(path), format="mp4") as file:
+        stream = next(one for one in file.streams if one.type == kind)
+        return [hashlib.sha256(bytes(packet)).hexdigest() for packet in file.demux(stream) if packet.size]
+
+
+async def test_the_video_packets_are_equal_and_the_music_is_not(
+    genres: dict[str, Genre], tmp_path: Path
+) -> None:
+    ffmpeg, band = find(), Band(genres)
+
+    def played(genre: str) -> Frames:
+        wish = MusicWish(genre=genre)
+        music, _ = choose(wish, "x", seconds=1.0, genres=genres, maker="band", seed=1)
+        score = band.score(music, 48_000, 48_000, lambda _done, _total: None)
+        pixels = np.random.default_rng(1).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)
+        return Frames(pixels, 24.0, score)
+
+    first, second = played("lofi"), played("metal")
+    clip = await mux(first, first.audio, tmp_path / "first.mp4", ffmpeg=ffmpeg, preset="superfast")
+    again = await rescore(clip, second.audio, tmp_path / "again.mp4", ffmpeg=ffmpeg)
+    assert len(packets(clip.path, "video")) == 24
+    assert packets(clip.path, "video") == packets(again.path, "video")
+    assert packets(clip.path, "audio") != packets(again.path, "audio")
