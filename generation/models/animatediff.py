@@ -79,6 +79,9 @@ class AnimateDiff(Diffused):
         if file == self._file:
             return
         folder = self.locate(self.preset)
+        if self._cameras:  # they are woven into the layers that are about to change
+            self.pipe.unload_lora_weights()
+            self._cameras.clear()
         self.pipe.unet.load_motion_modules(_adapter(folder, self.preset, self.plan, file))
         self.pipe.unet.to(self.pipe.device)
         self._file = file
@@ -121,7 +124,8 @@ def _adapter(folder: Path, preset: Preset, plan: Plan, file: str | None) -> Any:
     if file is None:
         return MotionAdapter.from_pretrained(folder, dtype=dtype, use_safetensors=True)
     weights.check_file(preset.name, folder / file)
-    adapter = MotionAdapter().to(dtype=dtype)
+    shape = MotionAdapter.load_config(folder) if (folder / "config.json").is_file() else {}
+    adapter = MotionAdapter.from_config(shape).to(dtype=dtype)
     adapter.load_state_dict(load_file(folder / file))
     return adapter
 

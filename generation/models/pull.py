@@ -91,7 +91,7 @@ def _wanted(preset: Preset, source: str, names: list[str]) -> list[str]:
     """Of a pipeline its parts, not the other files beside them; of an adapter the files the preset names."""
     named = preset.options.get("files")
     if source == preset.source and named:
-        return [name for name in names if name in named.values()]
+        return [name for name in names if name in {*named.values(), "config.json"}]
     safe = [name for name in names if name.endswith(".safetensors")]
     if "model_index.json" in names:
         safe = [name for name in safe if "/" in name]

@@ -15,9 +15,11 @@ import av
 import numpy as np
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.pipelines.ltx.modeling_latent_upsampler import LTXLatentUpsamplerModel
+from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from generation import Cancelled, Kind, Request
 from generation.clip import Frames
@@ -177,6 +179,60 @@ def test_a_style_changes_the_hand_and_can_be_taken_off(tiny_preset: Tiny) -> Non
     )
     assert not np.array_equal(plain, styled)
     assert np.array_equal(plain, again)
+    held.close()
+
+
+def camera(preset: Preset, folder: Path) -> str:
+    """A motion LoRA for the preset's layers."""
+    maker = load(preset, Plan())
+    assert isinstance(maker, Diffused)
+    torch.manual_seed(0)
+    maker.pipe.unet.add_adapter(
+        LoraConfig(r=2, lora_alpha=8, init_lora_weights=False, target_modules=r".*motion_modules.*to_[qv]")
+    )
+    layers = get_peft_model_state_dict(maker.pipe.unet)
+    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    maker.close()
+    return str(folder)
+
+
+def test_a_camera_move_is_put_on_and_taken_off(tiny_preset: Tiny, tmp_path: Path) -> None:
+    preset = tiny_preset("animatediff")
+    cameras = {"zoom-in": camera(preset, tmp_path)}
+    held = load(replace(preset, options={**preset.options, "cameras": cameras}), Plan())
+    still, moved, again, moved_again = (
+        paint(held, asked("animatediff", camera=camera)).pixels
+        for camera in (None, "zoom-in", None, "zoom-in")
+    )
+    assert not np.array_equal(still, moved)
+    assert np.array_equal(still, again)
+    assert np.array_equal(moved, moved_again)
+    held.close()
+
+
+def test_each_number_of_steps_has_its_own_adapter(tiny_preset: Tiny, tmp_path: Path) -> None:
+    preset = tiny_preset("animatediff")
+    shutil.copytree(preset.source, tmp_path / "steps")
+    file = tmp_path / "steps" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    save_file(
+        {name: weight + 0.3 for name, weight in weights.items()}, tmp_path / "steps" / "two.safetensors"
+    )
+    files = {"2": "two.safetensors", "4": file.name}
+    cameras = {"zoom-in": camera(preset, tmp_path / "camera")}
+    options = {**preset.options, "files": files, "cameras": cameras}
+    held = load(replace(preset, source=str(tmp_path / "steps"), options=options), Plan())
+    ticks: list[tuple[int, int]] = []
+    held.paint(asked("animatediff", steps=1), lambda done, total: ticks.append((done, total)))
+    assert ticks[-1] == (2, 2)
+    two, four, two_again = (paint(held, asked("animatediff", steps=steps)).pixels for steps in (2, 4, 2))
+    assert not np.array_equal(two, four)
+    assert np.array_equal(two, two_again)
+    moved = paint(held, asked("animatediff", steps=2, camera="zoom-in")).pixels
+    assert not np.array_equal(two, moved)
+    assert np.array_equal(four, paint(held, asked("animatediff", steps=4)).pixels)
+    moved_again = paint(held, asked("animatediff", steps=2, camera="zoom-in")).pixels
+    assert np.array_equal(moved, moved_again)
     held.close()
 
 

@@ -138,4 +138,4 @@ def test_styles_and_cameras_are_part_of_a_preset() -> None:
 def test_of_an_adapter_only_the_named_files_come(hub: Hub) -> None:
     hub.files["some/model"] = {"four.safetensors": b"4", "eight.safetensors": b"8", "config.json": b"{}"}
     fetch(hub, replace(PRESET, options={"files": {"4": "four.safetensors"}}))
-    assert names(hub) == {"four.safetensors"}
+    assert names(hub) == {"four.safetensors", "config.json"}
