@@ -120,6 +120,13 @@ def balance(balance: Balance, language: str = "en") -> str:
     )
 
 
+def linked(*, code: str, other: str, language: str = "en") -> str:
+    """What came of /settings link: a code to say elsewhere, or whose account it is now."""
+    if code:
+        return words("link.code", language, code=code)
+    return words("link.done", language, other=quoted(other))
+
+
 def adjusted(adjustments: Iterable[Adjustment], language: str = "en") -> str:
     return " ".join(
         words("adjusted", language, option=a.option.capitalize(), asked=a.asked, given=a.given)

@@ -17,7 +17,7 @@ from bot.gate import Gate, Terms
 from bot.job import Action, Draft, Job, ReplyTo, Requester
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
-from bot.store import Entry, Eta, Store, Superseded, Swept
+from bot.store import Entry, Eta, Linked, Store, Superseded, Swept
 from bot.sweep import Sweeper
 from generation.errors import UnknownChoice
 from generation.models.preset import Preset
@@ -237,13 +237,11 @@ class Studio:
         """A refusal that seems wrong, for an admin to look at."""
         return await self._store.complain("appeal", person=requester.key, job=None, words=words)
 
-    async def link_code(self, requester: Requester) -> str:
-        """A code to be said on the other platform within ten minutes."""
-        return await self._store.link_code(requester.key)
-
-    async def link(self, requester: Requester, code: str) -> str:
-        """One account for both platforms from now on; returns the other key. Raises BadCode."""
-        return await self._store.link(requester.key, code)
+    async def link_up(self, requester: Requester, said: str) -> Linked:
+        """The word new makes a code to be said on the other platform, where it joins the two; or BadCode."""
+        if said.strip().lower() in {"", "new"}:
+            return Linked(code=await self._store.link_code(requester.key))
+        return Linked(other=await self._store.link(requester.key, said))
 
     async def export(self, requester: Requester) -> dict[str, Any]:
         """All that is kept about a person, as data for a file."""

@@ -17,7 +17,7 @@ from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
 from bot.store.ledger import Entry
 from bot.store.pace import Eta
-from bot.store.privacy import Swept
+from bot.store.privacy import Linked, Swept
 from bot.store.queue import Enqueued
 from bot.store.rows import Superseded
 from generation.clip import Clip
@@ -34,6 +34,7 @@ __all__ = [
     "Enqueued",
     "Entry",
     "Eta",
+    "Linked",
     "Recovered",
     "Rules",
     "Standing",

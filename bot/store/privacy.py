@@ -20,6 +20,14 @@ NOBODY = "gone:0"
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """Either a code to be said on the other platform, or whose account it is from now on."""
+
+    code: str = ""
+    other: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What no longer belongs to anybody: how many jobs, and the clip files to delete."""
 

@@ -17,6 +17,7 @@ from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.forms import edit_form, edited, form_action, form_answers
 from bot.frontends.discord.looking import add_looking
 from bot.frontends.discord.making import MENU, add_making
+from bot.frontends.discord.ruling import add_ruling
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
 from bot.frontends.discord.translator import CommandWords
@@ -70,6 +71,7 @@ class Listening:
         add_making(self.tree, self.desk)
         add_looking(self.tree, self.desk)
         add_server(self.tree, self.desk)
+        add_ruling(self.tree, self.desk)
 
     async def setup_hook(self) -> None:
         assert isinstance(self, discord.Client)

@@ -210,6 +210,7 @@ class Desk:
         async with honest(interaction, asker.language):
             job = await self.visible(number, asker, interaction)
             link = interaction.message.jump_url if interaction.message else ""
+            await self.studio.report(number, asker.requester, link)
             log.warning(
                 "reported", job=number, by=asker.requester.key, author=job.requester.key, message=link
             )
@@ -232,6 +233,8 @@ class Desk:
             facts["ping"] = True
         if asker.server.get("prompts") == "asker":
             facts["hidden"] = True
+        if getattr(interaction.channel, "nsfw", False):
+            facts["adult"] = True
         return reply_to_of(interaction, **facts)
 
     def _check_place(self, interaction: Interaction, asker: Asker) -> None:

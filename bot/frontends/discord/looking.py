@@ -19,7 +19,6 @@ from bot.job import Job
 
 Word = app_commands.Range[str, 1, 100]
 SHOWN = 15
-EXPORTED = 10_000
 
 
 def add_looking(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
@@ -85,9 +84,15 @@ class Looks:
         language: Literal[messages.languages()] | None = None,  # type: ignore[valid-type]
         ping: bool | None = None,  # noqa: FBT001  (an option is named by who types it)
         forget: bool = False,  # noqa: FBT001, FBT002  (as above)
+        link: Word | None = None,
     ) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
+            if link is not None:
+                done = await self._studio.link_up(asker.requester, link)
+                told = messages.linked(code=done.code, other=done.other, language=asker.language)
+                await tell(interaction, Card(body=tame(told)))
+                return
             changes = {"genre": genre, "model": model, "language": language, "ping": ping}
             self._desk.check_names(genre, model)
             key = asker.requester.key
@@ -137,6 +142,11 @@ class Looks:
     ) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
+            if do == "delete":
+                gone = await self._studio.forget(asker.requester)
+                told = tame(messages.words("privacy.deleted", asker.language, count=gone.jobs))
+                await tell(interaction, Card(body=told))
+                return
             card = Card(
                 title=messages.words("privacy.title", asker.language),
                 body=tame(messages.words("privacy", asker.language)),
@@ -144,27 +154,11 @@ class Looks:
             if do != "export":
                 await tell(interaction, card)
                 return
-            data = await self._export(asker)
-            file = discord.File(io.BytesIO(data), "matinee-data.json")
+            data = await self._studio.export(asker.requester)
+            text = json.dumps(data, ensure_ascii=False, indent=2)
+            file = discord.File(io.BytesIO(text.encode()), "matinee-data.json")
             told = tame(messages.words("privacy.export", asker.language))
             await interaction.edit_original_response(content=told, attachments=[file])
-
-    async def _export(self, asker: Asker) -> bytes:
-        jobs = await self._studio.history(asker.requester, EXPORTED)
-        entries = await self._studio.entries(asker.requester, EXPORTED)
-        told = {
-            "you": asker.requester.key,
-            "settings": dict(asker.own),
-            "clips": [
-                {"clip": job.id, "state": job.state, "at": job.created_at, "request": job.request.to_json()}
-                for job in jobs
-            ],
-            "credits": [
-                {"at": entry.at, "kind": entry.kind, "credits": entry.credits, "clip": entry.job}
-                for entry in entries
-            ],
-        }
-        return json.dumps(told, ensure_ascii=False, indent=2).encode()
 
 
 def settings_card(asker: Asker) -> Card:

@@ -142,6 +142,11 @@ class Desk:
         await self.tell(asked.place, messages.balance(balance, asked.place.language))
 
     async def settings(self, asked: Asked) -> None:
+        if asked.words.split()[:1] == ["link"]:
+            done = await self.studio.link_up(asked.place.requester, asked.words.removeprefix("link"))
+            language = asked.place.language
+            await self.tell(asked.place, messages.linked(code=done.code, other=done.other, language=language))
+            return
         key = await self._settings_key(asked)
         chosen = await self.studio.settings(key)
         text, keyboard = taste.page(chosen, asked.place.language)
@@ -175,6 +180,11 @@ class Desk:
         await self.voice.reply(asked.place.reply_to(self.limit), text, keyboard=taste.first_steps(language))
 
     async def privacy(self, asked: Asked) -> None:
+        if asked.words.strip().lower() == "delete":
+            gone = await self.studio.forget(asked.place.requester)
+            told = messages.words("privacy.deleted", asked.place.language, count=gone.jobs)
+            await self.tell(asked.place, told)
+            return
         await self.tell(asked.place, messages.words("privacy", asked.place.language))
 
     async def admin(self, asked: Asked) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import discord
 import pytest
 
 from bot.job import State
@@ -228,3 +229,30 @@ async def test_only_who_asked_for_it_is_mentioned(
     assert ana.mention in text_of(message)
     assert "@everyone" not in text_of(message)
     assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_operators_rule_by_the_words_of_every_chat(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="a fox in the snow")
+    await clip_of(server, 1)
+    ana.permissions = discord.Permissions(manage_guild=True).value
+    grant = f"quota grant {ana.user.id} 5"
+    await (await ana.types("/admin", line=grant)).says("Only an admin")
+    matinee.frontend.client.desk.operators = frozenset({int(ana.user.id)})
+    await (await ana.types("/admin", line=grant)).says("was granted 5 credits")
+    await (await ana.types("/admin", line="audit")).says("quota grant")
+
+
+async def test_ones_data_goes_when_asked(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> None:
+    await ana.types("/video", prompt="a fox in the snow")
+    await clip_of(server, 1)
+    await settled(server, matinee, 1)
+    await (await ana.types("/privacy", do="delete")).says("1 clips")
+    assert (await matinee.studio.job(1)).request.prompt == ""
+
+
+async def test_a_code_joins_two_platforms(matinee: HouseOfDiscord, ana: Person) -> None:
+    code = await matinee.store.link_code("telegram:5")
+    await (await ana.types("/settings", link=code)).says("share credits")
+    await (await ana.types("/settings", link="NONSENSE")).says("That code is wrong")

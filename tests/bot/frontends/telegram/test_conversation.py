@@ -412,3 +412,22 @@ async def test_wrong_secret_at_the_webhook_is_turned_away(server: TelegramServer
         for headers, status in (({}, 403), ({"X-Telegram-Bot-Api-Secret-Token": "s" * 24}, 400)):
             async with client.post(hook.address, data=b"{", headers=headers) as answer:
                 assert answer.status == status
+
+
+async def test_ones_data_goes_when_asked(ada: Someone, house: Cinema) -> None:
+    await ada.writes("/video a fox")
+    await ada.receives("video")
+    await house.telegram.until_delivered(1)
+    await ada.writes("/privacy delete")
+    await ada.hears("1 clips and their prompts are gone")
+    assert (await house.studio.job(1)).request.prompt == ""
+
+
+async def test_a_code_joins_two_platforms(ada: Someone, house: Cinema) -> None:
+    code = await house.store.link_code("discord:42")
+    await ada.writes(f"/settings link {code}")
+    await ada.hears("share credits and history with discord:42")
+    await ada.writes("/settings link NONSENSE")
+    await ada.hears("That code is wrong")
+    await ada.writes("/settings link")
+    await ada.hears("Say this on the other platform")
