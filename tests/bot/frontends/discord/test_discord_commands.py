@@ -29,6 +29,7 @@ async def test_every_command_and_option_is_described_and_translated(
     assert set(server.world.commands) == {
         *(f"1:{name}" for name in ("video", "image", "animate", "music", "queue", "cancel", "history")),
         *(f"1:{name}" for name in ("quota", "settings", "models", "recipe", "help", "privacy", "server")),
+        "1:admin",
         "3:Animate this",
     }
     video = server.world.commands["1:video"]
@@ -132,7 +133,7 @@ async def test_privacy_hands_out_all_that_is_kept(
     await settled(server, matinee, 1)
     message = await (await ana.types("/privacy", do="export")).says("All that I keep")
     told = json.loads(message.attachments[0].data)
-    assert told["clips"][0]["request"]["prompt"] == "what I once said"
+    assert told["jobs"][0]["request"]["prompt"] == "what I once said"
     assert message.ephemeral
 
 
