@@ -100,6 +100,7 @@ async def test_a_tampered_button_does_nothing(ada: Someone, house: Cinema) -> No
     clip = await ada.receives("video")
     for data in ("nonsense", "explode:1", "set:0:seconds=999", "cancel:99999"):
         await ada.answer_to(await ada.sends_back(clip, data))
+    await house.telegram.until_delivered(1)
     assert (await house.studio.job(1)).state is State.DELIVERED
 
 
