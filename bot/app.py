@@ -236,6 +236,7 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        studio.on_ended = delivery.ended
         admin = Admin(
             store=store,
             plan=studio.house.plan,

@@ -94,6 +94,7 @@ class Studio:
         self.on_work: Callable[[], None] = _nobody
         self.on_cancel: Callable[[int], None] = _nobody_cares
         self.on_rendered: Callable[[], None] = _nobody
+        self.on_ended: Callable[[Job], None] = _nobody_told
         self.admin = Admin(
             store=store,
             plan=house.plan,
@@ -172,6 +173,7 @@ class Studio:
         await self._own(job_id, requester)
         job = await self._store.cancel(job_id)
         self.on_cancel(job_id)
+        self.on_ended(job)
         log.info("cancelled", job=job_id, by=requester.key)
         return job
 
@@ -339,4 +341,8 @@ def _nobody() -> None:
 
 
 def _nobody_cares(_: int) -> None:
+    pass
+
+
+def _nobody_told(_: Job) -> None:
     pass

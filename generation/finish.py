@@ -16,7 +16,7 @@ from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import as_clip, read_frames
 from generation.media.provenance import mark, words
 from generation.media.stills import poster, sheet
-from generation.progress import OnProgress
+from generation.progress import OnProgress, Progress, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +52,7 @@ async def finish(  # every fact of the file comes in here, by name
     on_progress: OnProgress,
 ) -> Clip:
     """`backlog` is how many renders wait for the encoder: the more, the less it tries for a small file."""
+    on_progress(Progress(Stage.ENCODING, 0, len(frames.pixels)))
     clip = await mux(
         frames,
         score,

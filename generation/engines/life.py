@@ -45,6 +45,7 @@ class Ticket:
     touched: float = field(default_factory=time.monotonic)
     began: float | None = None
     loading: bool = False
+    encoding: bool = False  # by an ffmpeg of its own, so a dead child is hardly its doing
 
     def resolve(self, outcome: Clip | BaseException) -> None:
         if self.result.done():
@@ -241,6 +242,7 @@ class Life:
             self._moved = ticket.touched = time.monotonic()
             ticket.began = ticket.began or ticket.touched
             ticket.loading = progress.stage is Stage.LOADING
+            ticket.encoding = progress.stage in {Stage.ENCODING, Stage.FITTING}
             asyncio.get_running_loop().call_soon(
                 ticket.on_progress, progress
             )  # its errors are not the child's
@@ -279,7 +281,8 @@ class Life:
         if stuck is not None:
             stuck.resolve(EngineStuck(self._patience.stall))
         for ticket in self._tickets.values():
-            guilty = ticket.began is not None and stuck is None and not innocent
+            at_work = ticket.began is not None and not ticket.encoding
+            guilty = at_work and stuck is None and not innocent
             ticket.resolve(EngineDied(self._why(why), guilty=guilty))
         self._tickets.clear()
         self._idle.set()

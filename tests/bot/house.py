@@ -46,7 +46,7 @@ async def halved(clip: Clip, limit: int) -> Clip:
 
 @dataclass
 class Together:
-    studio: Studio
+    studio: Watched
     store: Store
     engine: FakeEngine
     chat: FakeFrontend
@@ -68,11 +68,7 @@ class Together:
         )
 
     async def reached(self, job: int, *states: State) -> Job:
-        async def look() -> Job | None:
-            found = await self.studio.job(job)
-            return found if found.state in states else None
-
-        return await eventually(look)
+        return await self.studio.reached(job, *states)
 
 
 def who(user: str, *, admin: bool = False) -> Requester:
@@ -96,30 +92,56 @@ async def eventually(look: Callable[[], Coroutine[Any, Any, T | None]], seconds:
     return found
 
 
+class Watched(Studio):
+    """A studio whose jobs can be waited for."""
+
+    async def reached(self, job: int, *states: State, seconds: float = 20) -> Job:
+        async def look() -> Job | None:
+            found = await self.job(job)
+            return found if found.state in states else None
+
+        return await eventually(look, seconds)
+
+
 @asynccontextmanager
-async def together(
-    folder: Path, *, deduplicates: bool = False, slots: int = 2, running: bool = True
-) -> AsyncIterator[Together]:
-    store = await Store.open(folder)
-    engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
+async def house_of(folder: Path, *, credits_: int = CREDITS) -> AsyncIterator[tuple[Store, Watched]]:
+    """The real store and studio."""
     house = House(
         model="testcard",
         maker="band",
-        allowance=Allowance(credits=CREDITS),
-        caps=Caps(person=4, all=20),
+        allowance=Allowance(credits=credits_),
+        caps=Caps(person=max(4, credits_), all=max(20, credits_)),
         data=folder,
         disk_floor=0,
     )
-    studio = Studio(store=store, house=house, presets=PRESETS, genres=GENRES, policy=POLICY)
-    delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved, retry_after=(0.0,))
-    worker = Worker(store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery)
-    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-    await store.recover({"fake"} if deduplicates else set())
-    tasks = [asyncio.create_task(part.run()) for part in (worker, delivery)] if running else []
+    store = await Store.open(folder)
     try:
-        yield Together(studio, store, engine, chat, worker, delivery)
+        yield store, Watched(store=store, house=house, presets=PRESETS, genres=GENRES, policy=POLICY)
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await store.close()
+
+
+@asynccontextmanager
+async def together(folder: Path, *, deduplicates: bool = False, slots: int = 2) -> AsyncIterator[Together]:
+    engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
+    async with house_of(folder) as (store, studio):
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved, retry_after=(0.0,))
+        worker = Worker(
+            store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery
+        )
+        studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+        studio.on_ended = delivery.ended
+        await store.recover({"fake"} if deduplicates else set())
+        async with running(worker.run(), delivery.run()):
+            yield Together(studio, store, engine, chat, worker, delivery)

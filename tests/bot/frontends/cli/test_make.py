@@ -1,0 +1,190 @@
+"""`matinee make` as a person runs it: a process, its words, its exit code, its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.media.probe import probe
+
+ROOT = Path(__file__).parents[4]
+SMALL = ("--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
+
+
+def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"} | variables
+    return subprocess.Popen(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "bot", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
+    process = start(folder, *words, **variables)
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out, err
+
+
+def states(folder: Path) -> dict[int, str]:
+    with sqlite3.connect(folder / "data" / "matinee.db") as database:
+        return dict(database.execute("SELECT id, state FROM job"))
+
+
+def spent(folder: Path) -> int:
+    with sqlite3.connect(folder / "data" / "matinee.db") as database:
+        total: int = database.execute("SELECT coalesce(sum(credits), 0) FROM ledger").fetchone()[0]
+    return -total
+
+
+def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) -> None:
+    code, out, err = matinee(
+        tmp_path, "make", "a fox in the snow", "--genre", "lofi", "--sheet", "--json", *SMALL
+    )
+    assert (code, err) == (0, "")
+    facts: dict[str, Any] = json.loads(out)
+    clip = probe(tmp_path / facts["clip"])
+    assert (clip.video_codec, clip.pixels, clip.audio_codec) == ("h264", "yuv420p", "aac")
+    assert clip.frames == facts["request"]["frames"] == 24
+    data = (tmp_path / facts["clip"]).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert (tmp_path / facts["sheet"]).read_bytes().startswith(b"\x89PNG")
+    assert facts["request"]["music"]["genre"] == "lofi"
+    assert states(tmp_path) == {1: "delivered"}
+
+
+def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
+    for name in ("clips/a-fox.mp4", "clips/a-fox-2.mp4"):
+        code, out, _ = matinee(tmp_path, "make", "A fox!", "--no-music", "--quiet", *SMALL)
+        assert (code, out.strip()) == (0, name)
+        assert not probe(tmp_path / name).audio
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["make", ""], 2, "the prompt is empty"),
+        (["make", "x" * 5000], 2, "5000 characters"),
+        (["make", "fox", "--seconds", "-1"], 2, "seconds can be"),
+        (["make", "fox", "--size", "7x7"], 2, "size can be"),
+        (["make", "fox", "--size", "big"], 2, "An example"),
+        (["make", "fox", "--model", "testcart"], 2, "Did you mean “testcard”"),
+        (["make", "fox", "--genre", "lofy"], 2, "Did you mean “lofi”"),
+        (["make", "fox", "--limit", "much"], 2, "An example"),
+        (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be written"),
+        (["make", "fox", "--out", "clip.avi"], 2, "ends in .mp4"),
+        (["make", "fox", "--data", "/dev/null/data"], 3, "cannot be used"),
+        (["make", "fox", "--set", "engine.slotz=3"], 3, "Did you mean “slots”"),
+        (["make", "fox", "--set", "engine.ffmpeg=/bin/false"], 3, "No usable ffmpeg"),
+        (["make", "fox", "--config", "absent.toml"], 3, "absent.toml"),
+        (["queue", "--set", "studio.model=testcart"], 0, "Nothing waits"),
+        (["models", "--set", "studio.model=testcart"], 3, "there is no model testcart"),
+        (["run"], 3, "nothing to serve"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_an_exit_code(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    got, out, err = matinee(tmp_path, *words)
+    assert got == code
+    assert said in out + err
+    assert "Traceback" not in out + err
+
+
+def test_errors_are_objects_for_machines(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "make", "fox", "--model", "testcart", "--json")
+    error = json.loads(out)["error"]
+    assert code == 2
+    assert (error["kind"], error["facts"]["near"]) == ("UnknownChoice", "testcard")
+
+
+def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--fps", "60", "--no-music"
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("painting"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "is cancelled" in err
+    assert out == ""
+    assert states(tmp_path) == {1: "cancelled"}
+    assert spent(tmp_path) == 0
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_second_instance_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+    first = start(tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music")
+    assert first.stderr is not None
+    first.stderr.readline()
+    code, _, err = matinee(tmp_path, "make", "another", *SMALL)
+    assert code == 3
+    assert f"process {first.pid}" in err
+    assert matinee(tmp_path, "queue")[0] == 0  # looking is always allowed
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+
+
+def test_a_corrupt_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "matinee.db"
+    file.parent.mkdir()
+    file.write_bytes(b"this is no database at all" * 400)
+    before = file.read_bytes()
+    code, _, err = matinee(tmp_path, "make", "a fox", *SMALL)
+    assert code == 3
+    assert "damaged" in err
+    assert "Traceback" not in err
+    assert file.read_bytes() == before
+
+
+def test_what_a_dead_terminal_left_waiting_is_cancelled_and_told(tmp_path: Path) -> None:
+    first = start(tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music")
+    assert first.stderr is not None
+    for line in first.stderr:
+        if line.startswith("painting"):
+            break
+    first.kill()
+    first.communicate(timeout=30)
+    code, _, err = matinee(tmp_path, "make", "another", "--no-music", *SMALL)
+    assert code == 0
+    assert "#1, was cut short" in err
+    assert states(tmp_path) == {1: "cancelled", 2: "delivered"}
+    assert spent(tmp_path) == 1
+
+
+def test_help_and_imports_are_light(tmp_path: Path) -> None:
+    heavy = "{'torch','diffusers','transformers','discord','telegram','numpy','rich','av','PIL','aiosqlite'}"
+    for code in ("import bot", "import bot.__main__", "from bot.frontends.cli import parser; parser.build()"):
+        done = subprocess.run(  # noqa: S603  (our own code)
+            [sys.executable, "-c", f"import sys; {code}; print(*({heavy} & set(sys.modules)))"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("listing", ["models", "genres", "queue", "quota", "history", "doctor"])
+def test_every_listing_speaks_to_people_and_machines(tmp_path: Path, listing: str) -> None:
+    code, out, err = matinee(tmp_path, listing)
+    assert (code, err) == (0, "")
+    assert out.strip()
+    code, out, _ = matinee(tmp_path, listing, "--json")
+    assert code == 0
+    json.loads(out)
