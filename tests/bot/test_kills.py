@@ -36,7 +36,7 @@ class Assassin(FakeFrontend):
         await super().say(job, text, progress=progress)
         if progress is None or progress.stage is not Stage.PAINTING or len(self.struck) >= KILLS:
             return
-        if self.engine.pid is not None and job.id not in self.struck and self.draw.random() < 0.4:
+        if self.engine.pid is not None and job.id not in self.struck and self.draw.random() < 0.2:
             self.struck.add(job.id)
             os.kill(self.engine.pid, signal.SIGKILL)
 
@@ -51,9 +51,7 @@ async def test_no_job_is_lost_when_the_child_is_killed_at_random(tmp_path: Path,
             store=store, engine=engine, presets=PRESETS, clips=tmp_path / "clips", delivery=delivery
         )
         studio.on_work, studio.on_cancel = worker.ring, worker.stop
-        wish = Wish(
-            prompt="a fox", width=128, height=128, seconds=0.5, steps=3, music=MusicWish(genre="none")
-        )
+        wish = Wish(prompt="a fox", width=256, height=256, seconds=2, steps=24, music=MusicWish(genre="none"))
         jobs = [
             (
                 await studio.submit(
