@@ -27,6 +27,9 @@ class Guest(Protocol):
     async def presses(self, label: str) -> None:
         """A button of the newest message that has one so named."""
 
+    async def rescores(self, genre: str) -> None:
+        """New music for the newest clip, by whatever the platform offers beside it."""
+
     def hold(self, *, engine: bool) -> None:
         """Let the engine wait, or go on."""
 
@@ -43,8 +46,7 @@ async def converse(guest: Guest) -> None:
     await guest.presses(messages.words("button.reroll"))
     assert PROMPT in await guest.sees_clip(2)
 
-    await guest.presses(messages.words("button.score"))
-    await guest.presses("Jazz")
+    await guest.rescores("jazz")
     assert PROMPT in await guest.sees_clip(3)
 
     guest.hold(engine=True)
@@ -56,8 +58,8 @@ async def converse(guest: Guest) -> None:
 
     await guest.asks_for_a_clip(PROMPT, genre="jaz")
     await guest.hears("Did you mean “jazz”?")
-    await guest.asks_for_a_clip(PROMPT, seconds="9999")
-    await guest.hears("Here seconds can be")
+    await guest.asks_for_a_clip(PROMPT, model="gpt")
+    await guest.hears("no model called “gpt”")
     await guest.says("history")
     await guest.hears(PROMPT)
     await guest.says("quota")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot import messages
 from bot.frontends.telegram.frontend import Options
 from tests.bot.frontends.script import converse
 from tests.fakes.telegram_people import Someone
@@ -40,6 +41,10 @@ class Guest:
             if any(label.lower() in button["text"].lower() for button in m.buttons)
         )
         await self._someone.answer_to(await self._someone.presses(message, label))
+
+    async def rescores(self, genre: str) -> None:
+        await self.presses(messages.words("button.score"))
+        await self.presses(genre)
 
     def hold(self, *, engine: bool) -> None:
         if engine:

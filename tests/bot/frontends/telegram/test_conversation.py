@@ -98,6 +98,7 @@ async def test_query_that_is_too_old_is_still_done(ada: Someone) -> None:
 async def test_a_tampered_button_does_nothing(ada: Someone, house: Cinema) -> None:
     await ada.writes("/video a fox")
     clip = await ada.receives("video")
+    await house.telegram.until_delivered(1)
     for data in ("nonsense", "explode:1", "set:0:seconds=999", "cancel:99999"):
         await ada.answer_to(await ada.sends_back(clip, data))
     await house.telegram.until_delivered(1)
