@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generation.clip import Score
+from generation.scores.levels import levelled
 
 Sound = NDArray[np.float32]
 FADE_IN = 0.02
-TARGET = -14.0
-"""dB, near which a maker hands its score over; the mux levels it by measure."""
 
 
 def resampled(sound: Sound, rate: int, wanted: int) -> Sound:
@@ -64,13 +63,11 @@ def faded(sound: Sound, rate: int, out: float) -> Sound:
 
 
 def finished(sound: Sound, rate: int, samples: int, wanted: int, *, out: float = 1.5) -> Score:
-    """A maker's raw sound as a Score: two ears, the wanted rate and length, faded, no peak over 1."""
+    """A maker's raw sound as a Score: two ears, the wanted rate and length, faded, at -14 LUFS."""
     heard = fitted(resampled(two_ears(np.nan_to_num(sound)), rate, wanted), samples)
     shaped = faded(heard, wanted, out)
-    peak = float(np.abs(shaped).max(initial=0.0))
-    if peak > 0:
-        shaped *= np.float32(min(0.89 / peak, 8.0))
-    return Score(np.ascontiguousarray(shaped, dtype=np.float32), wanted)
+    level = levelled(np.ascontiguousarray(shaped.T), wanted)
+    return Score(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
 
 
 def looped(sound: Sound, samples: int, overlap: int) -> Sound:
