@@ -7,14 +7,15 @@ TORCH_INDEX ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-export PROMPT
+# As it was typed: make would read a dollar sign in it as a variable of its own.
+export DEMO_PROMPT := $(value PROMPT)
 export PIP_NO_INPUT := 1
 
 .PHONY: demo run test lint format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed  ## one clip, here and now: make demo PROMPT="a red rocket"
-	@$(BIN)/matinee make "$$PROMPT" --sheet
+	@$(BIN)/matinee make "$$DEMO_PROMPT" --sheet
 
 run: $(VENV)/installed  ## the studio, with every chat that has a token
 	@$(BIN)/matinee run

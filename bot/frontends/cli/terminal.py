@@ -121,14 +121,14 @@ class Lines(Show):
     """For a log or a pipe: one line a stage."""
 
     def __init__(self) -> None:
-        self._stage = ""
+        self._stages: set[str] = set()
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
     def progress(self, progress: Progress) -> None:
-        if progress.stage != self._stage:
-            self._stage = progress.stage
+        if progress.stage not in self._stages:
+            self._stages.add(progress.stage)
             self.note(f"{progress.stage} ...")
 
 
