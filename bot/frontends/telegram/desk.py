@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -180,12 +181,17 @@ class Desk:
         await self.voice.reply(asked.place.reply_to(self.limit), text, keyboard=taste.first_steps(language))
 
     async def privacy(self, asked: Asked) -> None:
-        if asked.words.strip().lower() == "delete":
-            gone = await self.studio.forget(asked.place.requester)
-            told = messages.words("privacy.deleted", asked.place.language, count=gone.jobs)
-            await self.tell(asked.place, told)
-            return
-        await self.tell(asked.place, messages.words("privacy", asked.place.language))
+        """What is kept; with "delete" it is gone, with "export" it comes as a file, in private only."""
+        place, do = asked.place, asked.words.strip().lower()
+        if do == "delete":
+            gone = await self.studio.forget(place.requester)
+            await self.tell(place, messages.words("privacy.deleted", place.language, count=gone.jobs))
+        elif do == "export" and place.private:
+            data = await self.studio.export(place.requester)
+            file = json.dumps(data, ensure_ascii=False, indent=2).encode()
+            await self.voice.hand(place.reply_to(self.limit), file, "matinee-data.json")
+        else:
+            await self.tell(place, messages.words("privacy", place.language))
 
     async def admin(self, asked: Asked) -> None:
         """Admin verbs in the words of every chat and terminal: /admin quota grant 42 5"""

@@ -55,6 +55,16 @@ class Voice:
 
         return (await self.patiently(int(reply_to.chat), send)).message_id
 
+    async def hand(self, reply_to: ReplyTo, content: bytes, name: str) -> None:
+        """A file in answer to the person's message. Raises a SendError."""
+
+        async def send(chat: int) -> Message:
+            return await self.bot.send_document(
+                chat, content, filename=name, reply_parameters=answering(reply_to)
+            )
+
+        await self.patiently(int(reply_to.chat), send)
+
     async def show(self, job: Job, text: str, keyboard: InlineKeyboardMarkup | None) -> bool:
         """Rewrite a job's status message; False where there is none to rewrite any more."""
         if not job.reply_to.status:

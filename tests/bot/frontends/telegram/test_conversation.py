@@ -253,6 +253,21 @@ async def test_menu_is_set_for_everybody_and_for_groups(server: TelegramServer) 
     assert {"video", "privacy"} <= {command["command"] for command in default}
 
 
+async def test_what_is_kept_is_handed_over_and_deleted(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
+    await ada.writes("/video a secret fox")
+    await house.telegram.until_delivered(1)
+    await ada.writes("/privacy export")
+    file = await ada.receives("document")
+    assert "a secret fox" in server.world.files[file.file_id].decode()
+    await ada.writes("/privacy delete")
+    await ada.hears("1 clips and their prompts are gone")
+    await ada.writes("/privacy export")
+    await server.until(lambda: len([m for m in ada.heard() if m.kind == "document"]) == 2)
+    assert "a secret fox" not in server.world.files[ada.heard()[-1].file_id].decode()
+
+
 def test_menu_speaks_every_language_in_full() -> None:
     assert {"de", "es", "fr", "ja", "pt"} <= set(translations())
     for told in translations().values():
