@@ -11,6 +11,7 @@ from bot.store import looks
 from generation.request import Request
 
 REMEMBERED = 60
+TIDY_EVERY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ def work_of(request: Request) -> float:
 
 def measured(c: sqlite3.Connection, job: Job, *, seconds: float) -> None:
     values = (job.request.model, job.request.kind.value)
-    c.execute(
+    added = c.execute(
         "INSERT INTO pace (model, kind, work, seconds) VALUES (?, ?, ?, ?)",
         (*values, work_of(job.request), seconds),
     )
+    if added.lastrowid is None or added.lastrowid % TIDY_EVERY:
+        return
     c.execute(
         "DELETE FROM pace WHERE model = ? AND kind = ? AND id <="
         " (SELECT id FROM pace WHERE model = ? AND kind = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
@@ -58,7 +61,8 @@ def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | 
 
 def _span(c: sqlite3.Connection, request: Request) -> Eta | None:
     rows = c.execute(
-        "SELECT work, seconds FROM pace WHERE model = ? AND kind = ?", (request.model, request.kind.value)
+        "SELECT work, seconds FROM pace WHERE model = ? AND kind = ? ORDER BY id DESC LIMIT ?",
+        (request.model, request.kind.value, REMEMBERED),
     ).fetchall()
     if not rows:
         return None

@@ -141,7 +141,8 @@ class Desk:
         if job.state not in WAITING:
             return  # a repetition of what is done already
         language = job.requester.language
-        told = [messages.queued(job, place=ticket.place or 0, language=language)]
+        eta = (ticket.eta.low, ticket.eta.high) if ticket.eta else None
+        told = [messages.queued(job, place=ticket.place or 0, eta=eta, language=language)]
         if is_guest(interaction):
             told.append(messages.words("guest", language))
         if job.request.kind is not Kind.IMAGE:

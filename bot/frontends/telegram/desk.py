@@ -306,7 +306,8 @@ class Desk:
 
 def _told(ticket: Ticket, language: str) -> str:
     job = ticket.job
-    told = [messages.queued(job, place=ticket.place or 0, language=language)]
+    eta = (ticket.eta.low, ticket.eta.high) if ticket.eta else None
+    told = [messages.queued(job, place=ticket.place or 0, eta=eta, language=language)]
     if ticket.adjustments:
         told.append(messages.adjusted(ticket.adjustments, language))
     if job.request.kind is not Kind.IMAGE:
