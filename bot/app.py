@@ -237,16 +237,9 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
         studio.on_ended = delivery.ended
-        admin = Admin(
-            store=store,
-            plan=studio.house.plan,
-            models=tuple(tables.presets),
-            on_cancel=worker.stop,
-            on_change=worker.ring,
-        )
         for chat in chats.values():
             if isinstance(chat, Administered):
-                chat.administer(admin.perform)
+                chat.administer(studio.admin.perform)
         for number in found.uncertain:
             delivery.ended(await store.job(number))
         try:

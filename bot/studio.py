@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
@@ -95,13 +96,24 @@ class Studio:
         self.on_cancel: Callable[[int], None] = _nobody_cares
         self.on_rendered: Callable[[], None] = _nobody
         self.on_ended: Callable[[Job], None] = _nobody_told
+        self._telling: set[asyncio.Task[None]] = set()
         self.admin = Admin(
             store=store,
             plan=house.plan,
             models=tuple(presets),
-            on_cancel=lambda job: self.on_cancel(job),  # noqa: PLW0108  (app sets the real one later)
+            on_cancel=self._cancelled_by_admin,
             on_change=self._changed,
         )
+
+    def _cancelled_by_admin(self, job_id: int) -> None:
+        """Its person is told, whoever ended it."""
+        self.on_cancel(job_id)
+        task = asyncio.create_task(self._tell_ended(job_id))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell_ended(self, job_id: int) -> None:
+        self.on_ended(await self.job(job_id))
 
     def _changed(self) -> None:
         self.on_work()

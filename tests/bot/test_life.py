@@ -99,6 +99,14 @@ async def test_nobody_cancels_what_is_somebody_elses_but_an_admin_does(house: To
     assert (await house.studio.cancel(job, who("bob", admin=True))).state is State.CANCELLED
 
 
+async def test_whoever_an_admin_cancels_is_told(house: Together) -> None:
+    job = (await house.ask()).job.id
+    await house.label(job)
+    await house.studio.admin.perform(f"queue cancel {job}", who("boss", admin=True))
+    told = await until(lambda: next((said for said in house.chat.said if said[1] is State.CANCELLED), None))
+    assert told[0] == job
+
+
 async def test_what_cannot_be_costs_nothing_and_makes_no_job(house: Together) -> None:
     for prompt, error in (("  ", PromptEmpty), ("a forbidden thing", PromptRefused)):
         with pytest.raises(error):
