@@ -37,7 +37,7 @@ class Press(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,
                 custom_id=f"m:{action}",
                 emoji=EMOJI.get(action.verb),
                 style=discord.ButtonStyle.danger
-                if action.verb == "cancel"
+                if action.verb in {"cancel", "forget"}
                 else discord.ButtonStyle.secondary,
             )
         )

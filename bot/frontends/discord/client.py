@@ -29,7 +29,7 @@ __all__ = ["AutoShardedMatinee", "Matinee", "client_for"]
 IN_PUBLIC = frozenset({"video", "image", "animate", "music", MENU})
 """Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
 UPDATES = frozenset({"cancel", "delete"})
-ALONE = frozenset({"recipe", "report"})
+ALONE = frozenset({"recipe", "report", "forget"})
 
 
 class Tree(app_commands.CommandTree[Any]):
@@ -95,6 +95,7 @@ class Listening:
             "recipe": self.desk.recipe,
             "delete": self.desk.delete,
             "report": self.desk.report,
+            "forget": self.desk.forget,
         }
         if verb := verbs.get(action.verb):
             await verb(interaction, action.job)

@@ -222,6 +222,15 @@ class Desk:
                 await self.sender.notify(int(to), card)
             await tell(interaction, Card(body=tame(messages.words("reported", asker.language, job=number))))
 
+    async def forget(self, interaction: Interaction, number: int) -> None:
+        """Asked for by /privacy, and confirmed by its button."""
+        del number  # a button names a job; this one means all of them
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            swept = await self.studio.forget(asker.requester)
+            told = messages.words("privacy.deleted", asker.language, count=swept.jobs)
+            await tell(interaction, Card(body=tame(told)))
+
     def check_names(self, genre: str | None, model: str | None) -> None:
         """A preference is held against the same lists as a wish; raises UnknownChoice."""
         self.studio.preset(model)

@@ -10,12 +10,13 @@ import discord
 from discord import app_commands
 
 from bot import messages
+from bot.delivery import Button
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.cards import Card, tame
 from bot.frontends.discord.desk import Asker, Desk, hidden, job_number
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import register
-from bot.job import Job
+from bot.job import Action, Job
 
 Word = app_commands.Range[str, 1, 100]
 SHOWN = 15
@@ -142,23 +143,20 @@ class Looks:
     ) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
-            if do == "delete":
-                gone = await self._studio.forget(asker.requester)
-                told = tame(messages.words("privacy.deleted", asker.language, count=gone.jobs))
-                await tell(interaction, Card(body=told))
+            if do == "export":
+                data = json.dumps(await self._studio.export(asker.requester), ensure_ascii=False, indent=2)
+                file = discord.File(io.BytesIO(data.encode()), "matinee-data.json")
+                told = tame(messages.words("privacy.export", asker.language))
+                await interaction.edit_original_response(content=told, attachments=[file])
                 return
+            key = "privacy.sure" if do == "delete" else "privacy"
+            sure = Button(messages.words("button.forget", asker.language), Action("forget", 0))
             card = Card(
                 title=messages.words("privacy.title", asker.language),
-                body=tame(messages.words("privacy", asker.language)),
+                body=tame(messages.words(key, asker.language)),
+                buttons=(sure,) if do == "delete" else (),
             )
-            if do != "export":
-                await tell(interaction, card)
-                return
-            data = await self._studio.export(asker.requester)
-            text = json.dumps(data, ensure_ascii=False, indent=2)
-            file = discord.File(io.BytesIO(text.encode()), "matinee-data.json")
-            told = tame(messages.words("privacy.export", asker.language))
-            await interaction.edit_original_response(content=told, attachments=[file])
+            await tell(interaction, card)
 
 
 def settings_card(asker: Asker) -> Card:
