@@ -112,6 +112,7 @@ class _Fitting:
         """The size of the best file of this rung, left in `part`; None if none came under the limit."""
         best = part.with_name(part.name + ".best")
         aim, most, size = rung.video_bytes, int(self.limit * _MOST), None
+        weighed: list[tuple[int, int]] = []
         try:
             with tempfile.TemporaryDirectory(prefix=".fit-", dir=part.parent) as scratch:
                 log = str(Path(scratch) / "x264")
@@ -123,8 +124,8 @@ class _Fitting:
                         size = made.size
                     if size is not None and size >= self.limit * _ENOUGH:
                         break
-                    wanted = rung.video_bytes / max(1, made.video_bytes)
-                    aim = int(aim * wanted * (0.985 if wanted < 1 else 1.0))
+                    weighed.append((aim, made.video_bytes))
+                    aim = _corrected(weighed, rung.video_bytes)
                     if aim < _LEAST_FRAME * facts.frames / 2:
                         break
             if size is not None:
@@ -177,6 +178,17 @@ class _Fitting:
         if self.on_progress is not None:
             total = 2 * self.clip.frames
             self.on_progress(Progress(Stage.FITTING, min(done, total), total))
+
+
+def _corrected(weighed: list[tuple[int, int]], wanted: int) -> int:
+    """What to ask for next: bytes answer to what is asked by some power; two tries show which."""
+    aim, got = weighed[-1]
+    power = 1.0
+    if len(weighed) > 1 and weighed[-2][0] != aim and weighed[-2][1] != got:
+        power = math.log(got / weighed[-2][1]) / math.log(aim / weighed[-2][0])
+    share = wanted / max(1, got)
+    careful = 0.99 if share < 1 else 1.0
+    return int(aim * careful * math.pow(share, 1 / min(3.0, max(0.5, power))))
 
 
 def ladder(facts: Facts, budget: int) -> list[_Rung]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CRF = 18
+CRF = 20
 _BY_BACKLOG = ("medium", "fast", "veryfast", "superfast")
 _COLOUR: dict[str, Any] = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 

@@ -1,0 +1,293 @@
+"""Frames to a chat: is our encode cheaper than the peers' at their quality, and does it always fit?"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import resource
+import subprocess
+import tempfile
+import venv
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ffmpeg as build
+import numpy as np
+
+from benchmarks.report import Report
+from generation.clip import Clip, Frames, Score
+from generation.errors import CannotFit
+from generation.media.ffmpeg import Ffmpeg, find, run
+from generation.media.fit import ROOM, fit, floor
+from generation.media.mux import mux
+from generation.media.probe import probe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PEER = ("moviepy>=2,<3", "numpy", "imageio", "imageio-ffmpeg")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matinee-benchmarks"
+COUNT, WIDTH, HEIGHT, FPS = 121, 768, 512, 24.0
+PRESET = "superfast"  # what a busy studio takes
+_PEER_CODE = """
+import sys, wave, numpy as np
+way, pixels, sound, out, fps = sys.argv[1:6]
+frames, fps = np.load(pixels, mmap_mode="r"), float(fps)
+from moviepy import AudioFileClip, ImageSequenceClip, VideoFileClip
+if way == "moviepy":
+    clip = ImageSequenceClip([np.asarray(f) for f in frames], fps=fps)
+else:
+    import imageio
+    with imageio.get_writer(out + ".silent.mp4", fps=fps, quality=5.0, macro_block_size=16) as writer:
+        for f in frames:
+            writer.append_data(np.asarray(f))
+    clip = VideoFileClip(out + ".silent.mp4")
+music = AudioFileClip(sound)
+clip = clip.with_audio(music.subclipped(0, min(music.duration, clip.duration)))
+clip.write_videofile(out, codec="libx264", audio_codec="aac", logger=None)
+"""
+
+
+def animation(count: int, width: int, height: int, seed: int = 1) -> NDArray[np.uint8]:
+    """Flat shapes with hard edges that move over a gradient."""
+    draw = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    ground = np.stack([60 + 120 * y / height, 90 + 60 * x / width, 200 - 90 * y / height], -1)
+    discs = [
+        (
+            draw.uniform(0, 1, 2),
+            draw.uniform(-0.4, 0.4, 2),
+            draw.uniform(0.04, 0.14),
+            draw.integers(0, 256, 3),
+        )
+        for _ in range(14)
+    ]
+    frames = np.empty((count, height, width, 3), np.uint8)
+    for index in range(count):
+        frame = ground + 12 * np.sin((x + 3 * index) / 23)[..., None]
+        for at, speed, size, colour in discs:
+            centre = (at + speed * index / FPS) % 1.0
+            frame[(x - centre[0] * width) ** 2 + (y - centre[1] * height) ** 2 < (size * height) ** 2] = (
+                colour
+            )
+        frames[index] = frame.clip(0, 255)
+    return frames
+
+
+def grain(count: int, width: int, height: int, seed: int = 2) -> NDArray[np.uint8]:
+    """The same under film grain: nothing is harder to keep."""
+    draw = np.random.default_rng(seed)
+    frames = animation(count, width, height, seed)
+    for frame in frames:
+        frame[:] = (frame + draw.normal(0, 7, (height, width, 1))).clip(0, 255)
+    return frames
+
+
+def music(seconds: float, rate: int = 32_000) -> Score:
+    t = np.arange(round(seconds * rate)) / rate
+    chord = sum(np.sin(2 * np.pi * f * t) for f in (220, 277.2, 329.6)) * np.exp(-(t % 0.5) * 3) * 0.2
+    return Score(np.repeat(np.asarray(chord, np.float32)[:, None], 2, 1), rate)
+
+
+@contextmanager
+def cpu(spent: dict[str, float], name: str) -> Iterator[None]:
+    """CPU seconds of this process and of every child that ended meanwhile."""
+
+    def now() -> float:
+        both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+    before = now()
+    yield
+    spent[name] = now() - before
+
+
+async def quality(ffmpeg: Ffmpeg, path: Path, pixels: NDArray[np.uint8]) -> float:
+    """Mean VMAF of a file against what was painted, or SSIM x 100 where ffmpeg has no libvmaf."""
+    _, height, width, _ = pixels.shape
+    painted = build.input("pipe:0", f="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=FPS)
+    painted = painted.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", "yuv420p")
+    seen = (
+        build.input(str(path))["v"]
+        .filter("scale", width, height, flags="bicubic")
+        .filter("format", "yuv420p")
+    )
+    seen, painted = (
+        seen.filter("settb", "1/24").filter("setpts", "N"),
+        painted.filter("settb", "1/24").filter("setpts", "N"),
+    )
+    name = "libvmaf" if await has_vmaf(ffmpeg) else "ssim"
+    options = {"n_threads": os.cpu_count() or 1, "shortest": 1} if name == "libvmaf" else {}
+    judged = build.filter([seen, painted], name, **options)
+    said = await run(ffmpeg, build.output(judged, "-", f="null"), stage="judge", feed=list(pixels))
+    found = re.search(r"VMAF score: ([\d.]+)", said) or re.search(r"All:([\d.]+)", said)
+    assert found, said
+    return float(found[1]) * (1 if name == "libvmaf" else 100)
+
+
+async def has_vmaf(ffmpeg: Ffmpeg) -> bool:
+    process = await asyncio.create_subprocess_exec(
+        ffmpeg.path, "-hide_banner", "-filters", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    return b"libvmaf" in (await process.communicate())[0]
+
+
+def peer_python() -> Path:
+    """A Python of its own for the peers, whose pins would break ours; made once."""
+    home = CACHE / "encode-peer"
+    python = home / "bin" / "python"
+    if not (home / "ready").exists():
+        venv.create(home, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True)  # noqa: S603  (our own list)
+        (home / "ready").touch()
+    return python
+
+
+def by_peer(way: str, pixels: NDArray[np.uint8], score: Score, out: Path) -> None:
+    np.save(out.with_suffix(".npy"), pixels)
+    with wave.open(str(out.with_suffix(".wav")), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(score.rate)
+        file.writeframes((score.samples * 32_767).astype("<i2").tobytes())
+    arguments = [way, *map(str, (out.with_suffix(".npy"), out.with_suffix(".wav"), out, FPS))]
+    subprocess.run([peer_python(), "-c", _PEER_CODE, *arguments], check=True)  # noqa: S603  (our own code)
+
+
+def frames_in(path: Path) -> int:
+    import av  # noqa: PLC0415  (after the peers, which are timed)
+
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+async def against_peers(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, folder: Path) -> dict[str, Clip]:
+    clips, rows = {}, []
+    for name, paint in (("animation", animation), ("grain", grain)):
+        pixels, score = paint(COUNT, WIDTH, HEIGHT), music(COUNT / FPS)
+        spent: dict[str, float] = {}
+        files = {way: folder / f"{name}-{way}.mp4" for way in ("ours", "moviepy", "export")}
+        with cpu(spent, "ours"):
+            clips[name] = await mux(Frames(pixels, FPS), score, files["ours"], ffmpeg=ffmpeg, preset=PRESET)
+        for way in ("moviepy", "export"):
+            with cpu(spent, way):
+                by_peer(way, pixels, score, files[way])
+        facts = {
+            way: {
+                "cpu_s": round(spent[way], 2),
+                "quality": round(await quality(judge, path, pixels), 2),
+                "frames": frames_in(path),
+                "bytes": path.stat().st_size,
+            }
+            for way, path in files.items()
+        }
+        report.figures[name] = facts
+        rows += [(name, way, *fact.values()) for way, fact in facts.items()]
+        report.goal(f"{name}: frames lost", COUNT - float(facts["ours"]["frames"]), "==", 0)
+        report.goal(
+            f"{name}: CPU of export_to_video + moviepy over ours", spent["export"] / spent["ours"], ">=", 4
+        )
+        better = float(facts["ours"]["quality"]) - float(facts["export"]["quality"])
+        report.goal(f"{name}: quality above export_to_video + moviepy", better, ">=", 0)
+    report.table(("clip", "way", "CPU s", "VMAF", "frames", "bytes"), rows)
+    return clips
+
+
+async def against_one_pass(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, clip: Clip, folder: Path) -> None:
+    """At one tight limit: ours against one pass at the same average rate, as export tools do it."""
+    pixels = animation(COUNT, WIDTH, HEIGHT)
+    limit = clip.size // 4
+    ours = await fit(clip, limit, ffmpeg=ffmpeg)
+    rate = int((limit - probe(ours.path).audio_bytes) * 8 * ROOM / clip.seconds)
+    peer = folder / "one-pass.mp4"
+    source = build.input(str(clip.path), f="mp4")
+    out = build.output(
+        *(source["v"], build.input(str(ours.path), f="mp4")["a"], str(peer)),
+        f="mp4",
+        vcodec="libx264",
+        acodec="copy",
+        preset="medium",
+        video_bitrate=rate,
+        maxrate=rate,
+        bufsize=rate,
+    )
+    await run(ffmpeg, out, stage="one-pass")
+    scores = {
+        "two-pass": await quality(judge, ours.path, pixels),
+        "one-pass": await quality(judge, peer, pixels),
+    }
+    sizes = {"two-pass": ours.size / limit, "one-pass": peer.stat().st_size / limit}
+    report.figures["tight_limit"] = {"limit": limit, "quality": scores, "used": sizes}
+    print()
+    report.table(
+        ("at a quarter", "VMAF", "of the limit"), [(n, f"{scores[n]:.1f}", f"{sizes[n]:.3f}") for n in scores]
+    )
+    report.goal("VMAF over one pass, animation", scores["two-pass"] - scores["one-pass"], ">=", 5)
+
+
+async def sweep(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> None:
+    """Many clips, four limits each: none over, and where the limit binds it is used."""
+    over, used, refused, unfit = 0, [], 0, 0
+    for number in range(clips):
+        paint = grain if number % 2 else animation
+        width, height, count = (
+            (256, 144, 24),
+            (160, 160, 36),
+            (144, 256, 17),
+            (320, 192, 25),
+            (97, 130, 49),
+        )[number % 5]
+        score = None if number % 7 == 3 else music(count / FPS)
+        frames = Frames(paint(count, width, height, number), FPS)
+        clip = await mux(frames, score, folder / f"{number}.mp4", ffmpeg=ffmpeg, preset="superfast")
+        least = floor(probe(clip.path))
+        for share in (1.2, 0.8, 0.5, 0.3):
+            limit = int(clip.size * share)
+            try:
+                fitted = await fit(clip, limit, ffmpeg=ffmpeg)
+            except CannotFit:
+                refused += 1
+                unfit += limit > least
+                continue
+            over += fitted.path.stat().st_size > limit
+            if fitted is not clip:
+                used.append(fitted.size / limit)
+    report.figures["sweep"] = {
+        "clips": clips,
+        "fitted": len(used),
+        "refused": refused,
+        "least_used": min(used),
+        "mean_used": float(np.mean(used)),
+    }
+    print(f"\n{clips} clips x 4 limits: {len(used)} made smaller, {refused} refused, {over} over the limit")
+    report.goal("files over their limit", over, "==", 0)
+    report.goal("refused although above the floor", unfit, "==", 0)
+    report.goal(
+        "share of binding limits that are used to 95 %", float(np.mean(np.array(used) >= 0.95)), ">=", 1
+    )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=50)
+    chosen = parser.parse_args()
+    report = Report("Is the encode cheap, whole and always small enough?")
+    ffmpeg = find()
+    import imageio_ffmpeg  # noqa: PLC0415  (the judge: it carries libvmaf)
+
+    judge = find(imageio_ffmpeg.get_ffmpeg_exe())
+    peer_python()
+    with tempfile.TemporaryDirectory() as scratch:
+        clips = await against_peers(report, ffmpeg, judge, Path(scratch))
+        await against_one_pass(report, ffmpeg, judge, clips["animation"], Path(scratch))
+        await sweep(report, ffmpeg, Path(scratch), chosen.clips)
+    report.finish()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
