@@ -26,7 +26,7 @@ from generation.progress import OnProgress, Progress, Stage
 ROOM = 0.985  # of the limit: servers refuse files that are only just below it
 _MOST = 0.995
 _ENOUGH = 0.955  # of the limit: a try that uses more is not bettered
-_TRIES = 3  # the first and two corrections
+_TRIES = 6  # mostly one or two are made; very short clips answer a bit rate unevenly
 _SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
 _STARVED = 34.0  # a rate factor above which a smaller picture looks better
 _AMPLE = 24.0  # a rate factor below which nobody sees a difference
@@ -181,14 +181,14 @@ class _Fitting:
 
 
 def _corrected(weighed: list[tuple[int, int]], wanted: int) -> int:
-    """What to ask for next: bytes answer to what is asked by some power; two tries show which."""
+    """What to ask for next: between the nearest tries on both sides, else in proportion."""
+    under = max((each for each in weighed if each[1] <= wanted), default=None)
+    over = min((each for each in weighed if each[1] > wanted), default=None)
+    if under and over and under[0] < over[0]:
+        way = math.log(wanted / under[1]) / math.log(over[1] / under[1])
+        return int(under[0] * math.pow(over[0] / under[0], min(0.8, max(0.2, way))))
     aim, got = weighed[-1]
-    power = 1.0
-    if len(weighed) > 1 and weighed[-2][0] != aim and weighed[-2][1] != got:
-        power = math.log(got / weighed[-2][1]) / math.log(aim / weighed[-2][0])
-    share = wanted / max(1, got)
-    careful = 0.99 if share < 1 else 1.0
-    return int(aim * careful * math.pow(share, 1 / min(3.0, max(0.5, power))))
+    return int(aim * wanted / max(1, got) * (0.985 if got > wanted else 1.0))
 
 
 def ladder(facts: Facts, budget: int) -> list[_Rung]:
