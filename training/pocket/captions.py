@@ -1,0 +1,136 @@
+"""What people say about a play: many words for one thing, in many orders; and the words that pocket knows."""
+
+from collections.abc import Iterator
+from random import Random
+
+from training.pocket.theatre import Play
+
+PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
+    "colour": {
+        "red": ("red", "crimson", "scarlet"),
+        "orange": ("orange", "tangerine"),
+        "yellow": ("yellow", "golden", "gold", "lemon"),
+        "green": ("green", "emerald"),
+        "blue": ("blue", "azure", "navy"),
+        "purple": ("purple", "violet", "lilac"),
+        "pink": ("pink", "magenta"),
+        "cyan": ("cyan", "turquoise", "aqua", "teal"),
+    },
+    "actor": {
+        "ball": ("ball", "sphere", "beachball"),
+        "star": ("star", "starfish"),
+        "heart": ("heart", "valentine"),
+        "rocket": ("rocket", "spaceship", "rocketship"),
+        "boat": ("boat", "ship", "sailboat", "yacht"),
+        "bird": ("bird", "gull", "seagull", "eagle"),
+        "cat": ("cat", "kitten", "kitty"),
+        "car": ("car", "automobile", "taxi"),
+    },
+    "place": {
+        "sky": ("in the sky", "among the clouds", "in the clouds", "in the air"),
+        "sea": ("over the sea", "at sea", "on the ocean", "by the water", "over the waves"),
+        "meadow": ("in a meadow", "on the grass", "in a field", "over the hills"),
+        "desert": ("in the desert", "over the dunes", "over sand dunes", "in the sahara"),
+        "snow": ("in the snow", "over the snow", "in winter", "over a snowy forest", "among the firs"),
+        "city": ("in the city", "over the city", "above the town", "in front of skyscrapers", "over the rooftops"),
+        "space": ("in space", "in outer space", "near a planet", "in the cosmos", "among the planets"),
+    },
+    "time": {
+        "day": ("by day", "in daylight", "on a sunny day", "in the sunshine", "at noon", "in the morning"),
+        "night": ("at night", "under the stars", "in the moonlight", "in the dark", "at midnight", "by moonlight"),
+    },
+    "motion": {
+        "left": ("moving left", "going to the left", "flying left", "drifting left", "heading left"),
+        "right": ("moving right", "going to the right", "flying right", "drifting right", "heading right"),
+        "rise": ("rising", "going up", "flying up", "taking off", "climbing", "rises", "lifting off", "soaring"),
+        "fall": ("falling", "dropping", "going down", "sinking", "descending", "falls", "coming down"),
+        "bounce": ("bouncing", "hopping", "jumping", "jumping up and down", "bounces", "leaping"),
+        "spin": ("spinning", "rotating", "turning", "turning around", "twirling", "spins"),
+        "grow": ("growing", "getting bigger", "coming closer", "approaching", "getting larger", "grows"),
+        "circle": ("circling", "flying in circles", "going round and round", "going in circles", "looping"),
+    },
+}
+TEMPLATES = (
+    "a {c} {s} {m} {w}",
+    "a {c} {s} {m} {w}",
+    "{c} {s} {m} {w}",
+    "{w}, a {c} {s} {m}",
+    "a {c} {s} is {m} {w}",
+    "a {s} {m} {w}, {c}",
+    "a {m} {c} {s} {w}",
+    "the {c} {s} {w} is {m}",
+    "{w}: {c} {s}, {m}",
+    "a {c} {s} {w}, {m}",
+    "a video of a {c} {s} {m} {w}",
+)
+HELD_TEMPLATES = (
+    "{w} there is a {c} {s} {m}",
+    "the {s} is {c} and it is {m} {w}",
+    "{m} {w}, a {c} {s}",
+    "a {s} {w} {m}, and the {s} is {c}",
+)
+FILLERS = (
+    *("big", "little", "small", "happy", "shiny", "beautiful", "cute", "lonely", "slowly", "quickly", "gently"),
+    *("an", "and", "of", "with", "it", "its", "there", "very", "one", "some", "this", "my", "while", "like"),
+)
+_UNKNOWN = "qwxyz"
+
+
+def caption(play: Play, random: Random) -> str:
+    """A training caption. Sky and day may go unsaid; now and then colour or motion does, or a stray word comes in."""
+    text = _fill(random.choice(TEMPLATES), play, random, forget=0.04)
+    if random.random() < 0.12:
+        words = text.split()
+        stray = _UNKNOWN if random.random() < 0.4 else random.choice(FILLERS)
+        words.insert(random.randrange(len(words) + 1), stray)
+        text = " ".join(words)
+    return text
+
+
+def held_caption(play: Play, random: Random) -> str:
+    """The same play in a word order that training never uses, with everything said."""
+    return _fill(random.choice(HELD_TEMPLATES), play, random, forget=0.0)
+
+
+def _fill(template: str, play: Play, random: Random, forget: float) -> str:
+    def say(kind: str, value: str) -> str:
+        return random.choice(PHRASES[kind][value])
+
+    colour = "" if random.random() < forget else say("colour", play.colour)
+    motion = "" if random.random() < forget else say("motion", play.motion)
+    text = template.format(c=colour, s=say("actor", play.actor), m=motion, w=_whereabouts(play, random))
+    return " ".join(text.split()).strip(" ,:")
+
+
+def _whereabouts(play: Play, random: Random) -> str:
+    said = []
+    if play.place != "sky" or random.random() < 0.7:
+        said.append(random.choice(PHRASES["place"][play.place]))
+    if play.place != "space" and (play.time == "night" or random.random() < 0.4):
+        said.append(random.choice(PHRASES["time"][play.time]))
+    random.shuffle(said)
+    return " ".join(said)
+
+
+def meanings() -> dict[str, list[tuple[str, str]]]:
+    """Every word of the phrases, with the (kind, value) pairs it takes part in."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for kind, value, phrase in _phrases():
+        for word in phrase.split():
+            pairs = found.setdefault(word, [])
+            if (kind, value) not in pairs:
+                pairs.append((kind, value))
+    return found
+
+
+def words() -> list[str]:
+    """All words pocket has ever read, in a fixed order."""
+    plain = {word for t in (*TEMPLATES, *HELD_TEMPLATES) for word in t.replace(",", " ").replace(":", " ").split()}
+    return sorted({*meanings(), *FILLERS, *(w for w in plain if "{" not in w)})
+
+
+def _phrases() -> Iterator[tuple[str, str, str]]:
+    for kind, values in PHRASES.items():
+        for value, phrases in values.items():
+            for phrase in phrases:
+                yield kind, value, phrase

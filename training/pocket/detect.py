@@ -1,0 +1,151 @@
+"""What is to be seen in a clip, read by rule: no learned judge, so that the scores mean the same for every model."""
+
+from functools import cache
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from training.pocket.actors import ACTORS, COLOURS
+from training.pocket.backdrops import SCENES, SIZE, backdrop
+from training.pocket.theatre import FRAMES, MOTIONS, Clip, Play, perform, track
+
+Mask = NDArray[np.bool_]
+Array = NDArray[np.floating]
+
+_PALETTE = np.array(list(COLOURS.values()), np.float32)
+_NAMES = tuple(COLOURS)
+_NEAR = 75  # Distance in RGB under which a pixel has an actor's colour.
+_FEW = 24  # Pixels under which a frame shows no actor.
+_GRID = 20
+_OFF_TRACK = 0.12  # Root mean square distance from every known path over which a motion is none of them.
+_TURNED = 0.09
+
+
+def watch(clip: Clip) -> Play:
+    """The play that this clip most resembles; an attribute that cannot be made out is an empty string."""
+    distance = np.linalg.norm(clip[..., None, :].astype(np.float32) - _PALETTE, axis=-1)
+    nearest, close = distance.argmin(-1), distance.min(-1) < _NEAR - 15
+    colour = int(np.bincount(nearest[close], minlength=len(_NAMES)).argmax())
+    mask = _actor(distance[..., colour] < _NEAR)
+    place, time = _scene(clip, mask)
+    return Play(_NAMES[colour], _actor_name(mask), place, time, _motion(clip, mask))
+
+
+def _actor(mask: Mask) -> Mask:
+    """The largest patch of each frame, with its holes filled; other specks of the colour are not the actor."""
+    kept = np.zeros_like(mask)
+    for frame, flat in enumerate(mask):
+        labels, count = ndimage.label(ndimage.binary_dilation(flat, iterations=3))
+        if count:
+            sizes = np.bincount(labels[flat], minlength=count + 1)
+            kept[frame] = ndimage.binary_fill_holes(flat & (labels == sizes[1:].argmax() + 1))
+    return kept
+
+
+def _scene(clip: Clip, mask: Mask) -> tuple[str, str]:
+    around = np.stack([ndimage.binary_dilation(m, iterations=3) for m in mask])
+    seen = np.ma.masked_array(clip.astype(np.float32), np.repeat(around[..., None], 3, -1))
+    still = np.ma.median(seen, axis=0)
+    found = [(float(np.abs(still - known).mean()), scene) for scene, known in _backdrops()]
+    return min(found)[1]
+
+
+@cache
+def _backdrops() -> list[tuple[tuple[str, str], Array]]:
+    random = Random(5)
+    return [
+        (scene, ndimage.uniform_filter(np.asarray(backdrop(*scene, random), np.float32), (3, 3, 0)))
+        for scene in SCENES
+        for _ in range(6)
+    ]
+
+
+def _silhouette(mask: Mask) -> Array | None:
+    rows, columns = np.nonzero(mask)
+    if len(rows) < _FEW:
+        return None
+    half = max(np.ptp(rows), np.ptp(columns)) / 2 + 1
+    middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
+    box = (middle[1] - half, middle[0] - half, middle[1] + half, middle[0] + half)
+    image = Image.fromarray(mask.astype(np.uint8) * 255)
+    return np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BILINEAR, box=_inside(box)), np.float32) / 255
+
+
+def _inside(box: tuple[float, ...]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(min(SIZE, max(0, k))) for k in box)
+    return left, top, right, bottom
+
+
+def _actor_name(mask: Mask) -> str:
+    known, names = _silhouettes()
+    votes = dict.fromkeys(ACTORS, 0.0)
+    for flat in mask[1::2]:
+        outline = _silhouette(flat)
+        if outline is None:
+            continue
+        distance = np.abs(known - outline.ravel()).mean(1)
+        for i in np.argsort(distance)[:5]:
+            votes[names[i]] += 1 / (0.02 + distance[i])
+    best = max(votes, key=lambda name: votes[name])
+    return best if votes[best] else ""
+
+
+@cache
+def _silhouettes() -> tuple[Array, list[str]]:
+    random, outlines, names = Random(3), [], []
+    for actor in ACTORS:
+        for motion in (*MOTIONS, "spin", "spin", "spin"):
+            play = Play(random.choice(_NAMES), actor, *random.choice(SCENES), motion)
+            clip = perform(play, random).astype(np.float32)
+            mask = _actor(np.linalg.norm(clip - COLOURS[play.colour], axis=-1) < _NEAR)
+            for flat in mask[::2]:
+                if (outline := _silhouette(flat)) is not None:
+                    outlines.append(outline.ravel())
+                    names.append(actor)
+    return np.stack(outlines), names
+
+
+def _motion(clip: Clip, mask: Mask) -> str:
+    area = mask.sum((1, 2))
+    seen = area >= _FEW / 2
+    if seen.sum() < FRAMES // 2:
+        return ""
+    centres = np.array([ndimage.center_of_mass(m) if s else (0, 0) for m, s in zip(mask, seen, strict=True)]) / SIZE
+    path = np.stack([centres[:, 1], centres[:, 0], np.log(np.maximum(area, 1)) / 4], axis=1)[seen]
+    found = {name: _apart(path, known[seen]) for name, known in _paths().items()}
+    best = min(found, key=lambda name: found[name])
+    if found[best] > _OFF_TRACK:
+        return ""
+    return best if best != "spin" or _turns(clip, centres, seen) else ""
+
+
+def _apart(path: Array, known: Array) -> float:
+    gap = (path - path.mean(0)) - (known - known.mean(0))
+    return float(np.sqrt(np.square(gap).sum(1).mean()))
+
+
+@cache
+def _paths() -> dict[str, Array]:
+    """Middle of the stage, in the coordinates of `_motion`: x, y and half the logarithm of the radius."""
+    found = {}
+    for motion in MOTIONS:
+        mean = np.mean([track(motion, Random(k)) for k in range(9)], axis=0)
+        found[motion] = np.stack([mean[:, 0], mean[:, 1], np.log(mean[:, 2]) / 2], axis=1)
+    return found
+
+
+def _turns(clip: Clip, centres: Array, seen: Mask) -> bool:
+    """Does what stays in its place change its looks? A turning actor does; one that only stands there does not."""
+    crops = [_crop(frame, centre) for frame, centre, s in zip(clip, centres, seen, strict=True) if s]
+    middle = len(crops) // 2
+    changes = [np.abs(crops[k] - crops[k + middle]).mean() for k in range(len(crops) - middle)]
+    return float(np.mean(changes)) / 255 > _TURNED
+
+
+def _crop(frame: NDArray[np.uint8], centre: Array, half: int = 12) -> Array:
+    top, left = (int(round(float(k) * SIZE)) for k in centre)
+    padded = np.pad(frame.astype(np.float32), ((half, half), (half, half), (0, 0)), mode="edge")
+    return padded[top : top + 2 * half, left : left + 2 * half]

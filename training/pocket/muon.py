@@ -1,0 +1,38 @@
+"""Muon: momentum whose matrices are made near-orthogonal before each step; few steps go further with it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Muon:
+    def __init__(self, matrices: Sequence[nn.Parameter], *, rate: float, momentum: float = 0.95) -> None:
+        self._matrices, self._rate, self._momentum = list(matrices), rate, momentum
+        self.momenta = [torch.zeros_like(p) for p in matrices]
+
+    def zero_grad(self) -> None:
+        for parameter in self._matrices:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, pace: float) -> None:
+        for shape in sorted({tuple(p.shape) for p in self._matrices}):
+            alike = [(p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape]
+            for parameter, momentum in alike:
+                momentum.mul_(self._momentum).add_(parameter.grad)
+            leaps = _orthogonal(torch.stack([p.grad + self._momentum * m for p, m in alike]))
+            stride = self._rate * pace * max(1.0, shape[0] / shape[1]) ** 0.5
+            for (parameter, _), leap in zip(alike, leaps, strict=True):
+                parameter.mul_(1 - 0.01 * self._rate * pace).sub_(stride * leap)
+
+
+def _orthogonal(stack: Tensor, rounds: int = 4) -> Tensor:
+    """Newton-Schulz iteration towards the nearest orthogonal matrices, all at once."""
+    tall = stack.shape[-2] > stack.shape[-1]
+    x = stack.mT if tall else stack
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(rounds):
+        square = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+    return x.mT if tall else x

@@ -1,0 +1,67 @@
+"""What every training run here shares: seeded draws that depend on the step alone, checkpoints, a loss log."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def draws(seed: int, step: int, worker: int = 0) -> tuple[Random, torch.Generator]:
+    """Fresh generators for one step, so that a resumed run draws what the unbroken one would have drawn."""
+    key = (seed * 1_000_003 + step) * 64 + worker
+    return Random(key), torch.Generator().manual_seed(key)
+
+
+def pace(step: int, total: int, *, warmup: int, cooldown: int) -> float:
+    """Learning-rate factor: up, level, and down to nothing over the last `cooldown` steps."""
+    return min(1.0, (step + 1) / warmup, max(0.0, (total - step) / max(1, cooldown)))
+
+
+class Average:
+    """Exponential moving average of parameters, shorter at the start."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter], *, longest: float) -> None:
+        self._live, self._longest = list(parameters), longest
+        self.values = [p.detach().clone() for p in parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        keep = min(self._longest, 1 - 10 / (step + 20))
+        torch._foreach_lerp_(self.values, [p.detach() for p in self._live], 1 - keep)  # noqa: SLF001
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        for live, kept in zip(self._live, self.values, strict=True):
+            held = live.detach().clone()
+            live.copy_(kept)
+            kept.copy_(held)
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+
+
+def log(path: Path, **row: float) -> None:
+    with path.open("a") as lines:
+        lines.write(json.dumps({k: round(v, 5) for k, v in row.items()}) + "\n")
+    print(" ".join(f"{k} {v:.5g}" for k, v in row.items()), flush=True)
+
+
+def psnr(found: Tensor, true: Tensor) -> float:
+    """Mean over clips, in decibels, of tensors in [-1, 1]."""
+    error = ((found.clamp(-1, 1) - true) / 2).square().flatten(1).mean(1)
+    return float((-10 * error.log10()).mean())

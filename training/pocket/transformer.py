@@ -1,0 +1,194 @@
+"""The diffusion transformer and its T5, trained together on cached latents by flow matching.
+
+    python -m training.pocket.transformer --work DIR --steps 20000
+"""
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from diffusers import LTXPipeline, LTXVideoTransformer3DModel
+from torch import Tensor, nn
+
+from training.pocket import captions, latents, principal, runs, text
+from training.pocket.muon import Muon
+from training.pocket.theatre import FPS
+
+HEADS, HEAD, LAYERS = 5, 32, 5
+ROPE = (principal.TIME / FPS, principal.SPACE, principal.SPACE)
+_PADS = (24, 24, 24, 24, 24, 24, 64, 128)  # T5 sees its padding, so it meets several lengths while it learns.
+_EMPTY = 0.12  # Share of captions left empty, for guidance.
+_RATE, _MUON_RATE = 2e-3, 0.015
+
+
+def build() -> LTXVideoTransformer3DModel:
+    model = LTXVideoTransformer3DModel(
+        in_channels=principal.CHANNELS,
+        out_channels=principal.CHANNELS,
+        patch_size=1,
+        patch_size_t=1,
+        num_attention_heads=HEADS,
+        attention_head_dim=HEAD,
+        cross_attention_dim=HEADS * HEAD,
+        num_layers=LAYERS,
+        caption_channels=text.WIDTH,
+    )
+    nn.init.zeros_(model.proj_out.weight)
+    nn.init.zeros_(model.proj_out.bias)
+    return model
+
+
+def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Per channel, the mean, and a divisor between whitening (which makes details as loud as the scene) and none."""
+    root = sample.std((0, 2, 3, 4)).sqrt()
+    mean = sample.mean((0, 2, 3, 4))
+    normal = (sample - mean.view(1, -1, 1, 1, 1)) / root.view(1, -1, 1, 1, 1)
+    return mean, root * normal.square().mean().sqrt()
+
+
+def sigmas(count: int, noise: torch.Generator) -> Tensor:
+    """Logit-normal, leaning to the noisy side, where the caption decides; stratified over the batch."""
+    strata = (torch.randperm(count, generator=noise) + torch.rand(count, generator=noise)) / count
+    normal = math.sqrt(2) * torch.erfinv((2 * strata - 1).clamp(-0.9999, 0.9999))
+    return torch.sigmoid(0.4 + 1.2 * normal)
+
+
+class Trainer:
+    def __init__(self, work: Path, *, clips: int, worker: int = 0) -> None:
+        torch.manual_seed(0)
+        self.where, self.worker, self.step = runs.device(), worker, 0
+        raw, self.plays = latents.read(work, clips)
+        self.mean, self.deviation = scale(raw[:4000].float())
+        view = (1, -1, 1, 1, 1)
+        normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
+        self.frames, self.height, self.width = normal.shape[2:]
+        self.data = LTXPipeline._pack_latents(normal, 1, 1)  # noqa: SLF001
+        self.tokenizer = text.tokenizer()
+        self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.where)
+        self.model = build().to(self.where)
+        matrices = [p for n, p in self.model.transformer_blocks.named_parameters() if p.ndim == 2 and "table" not in n]
+        chosen = {id(p) for p in matrices}
+        self.parameters = list(dict.fromkeys([*self.model.parameters(), *self.encoder.parameters()]))
+        rest = [p for p in self.parameters if id(p) not in chosen]
+        self.muon = Muon(matrices, rate=_MUON_RATE)
+        self.adam = torch.optim.AdamW(rest, lr=_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        self.average = runs.Average(self.parameters, longest=0.998)
+
+    def loss(self, size: int) -> Tensor:
+        random, noise = runs.draws(0, self.step, self.worker)
+        pick = [random.randrange(len(self.data)) for _ in range(size)]
+        said = ["" if random.random() < _EMPTY else captions.caption(self.plays[i], random) for i in pick]
+        pad = runs.draws(5, self.step)[0].choice(_PADS)
+        read = self.tokenizer(said, padding="max_length", max_length=pad, truncation=True, return_tensors="pt")
+        sigma = sigmas(size, noise)
+        clean = self.data[pick]
+        dust = torch.randn(clean.shape, generator=noise)
+        level = sigma.view(-1, 1, 1)
+        noisy = (1 - level) * clean + level * dust
+        found = self.model(
+            hidden_states=noisy.to(self.where),
+            encoder_hidden_states=self.encoder(read.input_ids.to(self.where))[0],  # As the pipeline does: no mask here.
+            timestep=(sigma * 1000).to(self.where),
+            encoder_attention_mask=read.attention_mask.bool().to(self.where),
+            num_frames=self.frames,
+            height=self.height,
+            width=self.width,
+            rope_interpolation_scale=ROPE,
+            return_dict=False,
+        )[0]
+        return F.mse_loss(found, (dust - clean).to(self.where))
+
+    def advance(self, size: int, pace: float, gather: Callable[[list[nn.Parameter]], None]) -> float:
+        loss = self.loss(size)
+        self.adam.zero_grad(set_to_none=True)
+        self.muon.zero_grad()
+        loss.backward()
+        gather(self.parameters)
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for group in self.adam.param_groups:
+            group["lr"] = _RATE * pace
+        self.adam.step()
+        self.muon.step(pace)
+        self.average.update(self.step)
+        self.step += 1
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "encoder": self.encoder.state_dict(),
+            "average": self.average.values,
+            "adam": self.adam.state_dict(),
+            "muon": self.muon.momenta,
+            "mean": self.mean,
+            "deviation": self.deviation,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.encoder.load_state_dict(state["encoder"])
+        self.average.values = [v.to(self.where) for v in state["average"]]
+        self.adam.load_state_dict(state["adam"])
+        self.muon.momenta = [m.to(self.where) for m in state["muon"]]
+
+
+def _gather(parameters: list[nn.Parameter]) -> None:
+    """Average the gradients over the workers, if there are several."""
+    if not torch.distributed.is_initialized():
+        return
+    grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    flat = torch.cat([g.flatten() for g in grads])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def run(worker: int, options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    if options.workers > 1:
+        store = torch.distributed.FileStore(str(options.work / f"rendezvous-{os.getppid()}"), options.workers)
+        torch.distributed.init_process_group("gloo", store=store, rank=worker, world_size=options.workers)
+    trainer, state_file = Trainer(options.work, clips=options.clips, worker=worker), options.work / "transformer.pt"
+    if state := runs.load(state_file):
+        trainer.restore(state)
+    total, since, saved = 0.0, time.monotonic(), time.monotonic()
+    while trainer.step < options.steps:
+        pace = runs.pace(trainer.step, options.steps, warmup=60, cooldown=options.cooldown)
+        total += trainer.advance(options.size, pace, _gather)
+        if worker == 0 and trainer.step % 50 == 0:
+            seconds = (time.monotonic() - since) / 50
+            row = {"step": trainer.step, "loss": total / 50, "s": seconds, "clips": options.size * options.workers}
+            runs.log(options.work / "transformer.jsonl", **row)
+            total, since = 0.0, time.monotonic()
+        if worker == 0 and (time.monotonic() - saved > 180 or trainer.step == options.steps):
+            runs.save(state_file, trainer.state())
+            saved = time.monotonic()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--cooldown", type=int, default=2_000)
+    parser.add_argument("--clips", type=int, default=24_000)
+    parser.add_argument("--size", type=int, default=32, help="clips a step, for each worker")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    options = parser.parse_args()
+    if options.workers > 1:
+        torch.multiprocessing.spawn(run, args=(options,), nprocs=options.workers)
+    else:
+        run(0, options)
+
+
+if __name__ == "__main__":
+    main()
