@@ -87,6 +87,11 @@ def caption(play: Play, random: Random) -> str:
     return text
 
 
+def full_caption(play: Play, random: Random) -> str:
+    """A caption in a wording of training's, with everything said."""
+    return _fill(random.choice(TEMPLATES), play, random, forget=0.0)
+
+
 def held_caption(play: Play, random: Random) -> str:
     """The same play in a word order that training never uses, with everything said."""
     return _fill(random.choice(HELD_TEMPLATES), play, random, forget=0.0)

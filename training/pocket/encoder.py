@@ -1,0 +1,61 @@
+"""LTX's encoder taught to say what the principal components say, for whoever wants to encode a clip with the VAE.
+
+    python -m training.pocket.encoder --work DIR --steps 1500
+"""
+
+import argparse
+from pathlib import Path
+from random import Random
+
+import torch
+from torch import nn
+
+from training.pocket import principal, runs, vae
+
+STATE = "encoder.pt"
+
+
+def train(work: Path, *, steps: int, size: int, rate: float) -> None:
+    torch.manual_seed(0)
+    basis, where = principal.load_basis(work / "basis.pt"), runs.device()
+    encoder = vae.build().encoder.to(where)
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    spread = basis.encode(vae.batch(Random(9), 24)).std((0, 2, 3, 4)).sqrt().view(1, -1, 1, 1, 1)
+    step, total = 0, 0.0
+    if state := runs.load(work / STATE):
+        encoder.load_state_dict(state["encoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    while step < steps:
+        clips = vae.batch(runs.draws(7, step)[0], size)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * runs.pace(step, steps, warmup=50, cooldown=steps // 2)
+        found = encoder(vae.pixels(clips).to(where))
+        miss = (found[:, : principal.CHANNELS] - basis.encode(clips).to(where)) / spread.to(where)
+        certain = (found[:, principal.CHANNELS] + 8).square().mean()  # One log-variance for all: next to none.
+        error = miss.square().mean() + 0.01 * certain
+        optimizer.zero_grad(set_to_none=True)
+        error.backward()
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
+        step, total = step + 1, total + float(error.detach())
+        if step % 100 == 0 or step == steps:
+            runs.log(work / "encoder.jsonl", step=step, loss=total / 100)
+            total = 0.0
+            state = {"encoder": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+            runs.save(work / STATE, state)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--size", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    train(options.work, steps=options.steps, size=options.size, rate=options.rate)
+
+
+if __name__ == "__main__":
+    main()

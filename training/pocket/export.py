@@ -1,0 +1,66 @@
+"""The trained parts as one folder that an unmodified LTXPipeline loads: safetensors in half precision.
+
+    python -m training.pocket.export --work DIR --to FOLDER
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline
+from torch import nn
+
+from training.pocket import encoder, runs, text, transformer, vae
+
+
+def assemble(work: Path) -> LTXPipeline:
+    state = _need(work / "transformer.pt")
+    tokenizer = text.tokenizer()
+    reader = text.encoder(tokenizer.get_vocab())
+    model = transformer.build()
+    _fill([*model.parameters(), *reader.parameters()], state["average"])
+    return LTXPipeline(
+        transformer=model,
+        vae=_vae(work, state),
+        text_encoder=reader,
+        tokenizer=tokenizer,
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+    )
+
+
+def _vae(work: Path, state: dict[str, Any]) -> AutoencoderKLLTXVideo:
+    model = vae.build()
+    _fill(list(model.decoder.parameters()), _need(work / "vae.pt")["average"])
+    if fitted := runs.load(work / encoder.STATE):
+        model.encoder.load_state_dict(fitted["encoder"])
+    model.latents_mean.copy_(state["mean"])
+    model.latents_std.copy_(state["deviation"])
+    return model
+
+
+@torch.no_grad()
+def _fill(parameters: list[nn.Parameter], values: list[torch.Tensor]) -> None:
+    for parameter, value in zip(dict.fromkeys(parameters), values, strict=True):
+        parameter.copy_(value)
+
+
+def _need(path: Path) -> dict[str, Any]:
+    state = runs.load(path)
+    if state is None:
+        raise FileNotFoundError(path)
+    return state
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--to", type=Path, required=True)
+    options = parser.parse_args()
+    assemble(options.work).to(dtype=torch.float16).save_pretrained(options.to)
+    size = sum(f.stat().st_size for f in options.to.rglob("*") if f.is_file())
+    print(f"{size / 1e6:.2f} MB in {options.to}")
+
+
+if __name__ == "__main__":
+    main()
