@@ -1,4 +1,4 @@
-"""Who can be on stage: flat, mirror-symmetric figures of unit radius (y points down), as coloured polygons."""
+"""Who can be on stage: flat, symmetric figures of unit radius (y points down), as coloured polygons."""
 
 import math
 

@@ -28,7 +28,16 @@ _PALETTE: dict[tuple[str, str], tuple[Rgb, Rgb, Rgb, Rgb]] = {
 }
 PLACES = ("sky", "sea", "meadow", "desert", "snow", "city", "space")
 SCENES = tuple(_PALETTE)  # Space knows no day.
-_STARS = ((0.08, 0.2), (0.2, 0.07), (0.33, 0.24), (0.47, 0.1), (0.62, 0.28), (0.9, 0.34), (0.14, 0.4), (0.96, 0.1))
+_STARS = (
+    (0.08, 0.2),
+    (0.2, 0.07),
+    (0.33, 0.24),
+    (0.47, 0.1),
+    (0.62, 0.28),
+    (0.9, 0.34),
+    (0.14, 0.4),
+    (0.96, 0.1),
+)
 _MOON: Rgb = (228, 230, 216)
 _TOWERS = ((0.0, 0.42), (0.17, 0.56), (0.34, 0.36), (0.5, 0.5), (0.68, 0.6), (0.84, 0.44))
 
@@ -92,7 +101,9 @@ def _city(canvas: _Canvas, wall: Rgb, window: Rgb, random: Random) -> None:
 def _space(canvas: _Canvas, planet: Rgb, ring: Rgb, random: Random) -> None:
     x, y = 0.78 + random.uniform(-0.03, 0.03), 0.22 + random.uniform(-0.03, 0.03)
     canvas.disc(x, y, 0.14, planet)
-    canvas.shape([(x - 0.22, y + 0.04), (x - 0.22, y + 0.08), (x + 0.22, y - 0.04), (x + 0.22, y - 0.08)], ring)
+    canvas.shape(
+        [(x - 0.22, y + 0.04), (x - 0.22, y + 0.08), (x + 0.22, y - 0.04), (x + 0.22, y - 0.08)], ring
+    )
 
 
 _PAINT = {

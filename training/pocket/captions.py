@@ -32,17 +32,39 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "meadow": ("in a meadow", "on the grass", "in a field", "over the hills"),
         "desert": ("in the desert", "over the dunes", "over sand dunes", "in the sahara"),
         "snow": ("in the snow", "over the snow", "in winter", "over a snowy forest", "among the firs"),
-        "city": ("in the city", "over the city", "above the town", "in front of skyscrapers", "over the rooftops"),
+        "city": (
+            "in the city",
+            "over the city",
+            "above the town",
+            "in front of skyscrapers",
+            "over the rooftops",
+        ),
         "space": ("in space", "in outer space", "near a planet", "in the cosmos", "among the planets"),
     },
     "time": {
         "day": ("by day", "in daylight", "on a sunny day", "in the sunshine", "at noon", "in the morning"),
-        "night": ("at night", "under the stars", "in the moonlight", "in the dark", "at midnight", "by moonlight"),
+        "night": (
+            "at night",
+            "under the stars",
+            "in the moonlight",
+            "in the dark",
+            "at midnight",
+            "by moonlight",
+        ),
     },
     "motion": {
         "left": ("moving left", "going to the left", "flying left", "drifting left", "heading left"),
         "right": ("moving right", "going to the right", "flying right", "drifting right", "heading right"),
-        "rise": ("rising", "going up", "flying up", "taking off", "climbing", "rises", "lifting off", "soaring"),
+        "rise": (
+            "rising",
+            "going up",
+            "flying up",
+            "taking off",
+            "climbing",
+            "rises",
+            "lifting off",
+            "soaring",
+        ),
         "fall": ("falling", "dropping", "going down", "sinking", "descending", "falls", "coming down"),
         "bounce": ("bouncing", "hopping", "jumping", "jumping up and down", "bounces", "leaping"),
         "spin": ("spinning", "rotating", "turning", "turning around", "twirling", "spins"),
@@ -70,14 +92,26 @@ HELD_TEMPLATES = (
     "a {s} {w} {m}, and the {s} is {c}",
 )
 FILLERS = (
-    *("big", "little", "small", "happy", "shiny", "beautiful", "cute", "lonely", "slowly", "quickly", "gently"),
+    *(
+        "big",
+        "little",
+        "small",
+        "happy",
+        "shiny",
+        "beautiful",
+        "cute",
+        "lonely",
+        "slowly",
+        "quickly",
+        "gently",
+    ),
     *("an", "and", "of", "with", "it", "its", "there", "very", "one", "some", "this", "my", "while", "like"),
 )
 _UNKNOWN = "qwxyz"
 
 
 def caption(play: Play, random: Random) -> str:
-    """A training caption. Sky and day may go unsaid; now and then colour or motion does, or a stray word comes in."""
+    """For training: sky and day may go unsaid, now and then colour or motion too, and stray words come in."""
     text = _fill(random.choice(TEMPLATES), play, random, forget=0.04)
     if random.random() < 0.12:
         words = text.split()
@@ -130,7 +164,9 @@ def meanings() -> dict[str, list[tuple[str, str]]]:
 
 def words() -> list[str]:
     """All words pocket has ever read, in a fixed order."""
-    plain = {word for t in (*TEMPLATES, *HELD_TEMPLATES) for word in t.replace(",", " ").replace(":", " ").split()}
+    plain = {
+        word for t in (*TEMPLATES, *HELD_TEMPLATES) for word in t.replace(",", " ").replace(":", " ").split()
+    }
     return sorted({*meanings(), *FILLERS, *(w for w in plain if "{" not in w)})
 
 

@@ -1,4 +1,4 @@
-"""What is to be seen in a clip, read by rule: no learned judge, so that the scores mean the same for every model."""
+"""What is to be seen in a clip, read by rule and not by a learned judge, so that scores stay comparable."""
 
 from functools import cache
 from random import Random
@@ -45,7 +45,7 @@ def _cover(pixels: Array, colour: Array, behind: Array) -> Mask:
 
 
 def _actor(mask: Mask) -> Mask:
-    """The largest patch of each frame, with its holes filled; other specks of the colour are not the actor."""
+    """The largest patch of each frame, holes filled; other specks of the colour are not the actor."""
     kept = np.zeros_like(mask)
     for frame, flat in enumerate(mask):
         labels, count = ndimage.label(ndimage.binary_dilation(flat, iterations=4))
@@ -56,7 +56,7 @@ def _actor(mask: Mask) -> Mask:
 
 
 def _scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
-    """The nearest setting, and the picture behind the actor: what the clip shows of it, else what is painted there."""
+    """The nearest setting, and the picture behind the actor: as the clip shows it, or as it is painted."""
     around = np.stack([ndimage.binary_dilation(m, iterations=3) for m in mask])
     seen = np.ma.masked_array(pixels, np.repeat(around[..., None], 3, -1))
     still = np.ma.median(seen, axis=0)
@@ -82,7 +82,10 @@ def _silhouette(mask: Mask) -> Array | None:
     middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
     box = (middle[1] - half, middle[0] - half, middle[1] + half, middle[0] + half)
     image = Image.fromarray(mask.astype(np.uint8) * 255)
-    return np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BILINEAR, box=_inside(box)), np.float32) / 255
+    return (
+        np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BILINEAR, box=_inside(box)), np.float32)
+        / 255
+    )
 
 
 def _inside(box: tuple[float, ...]) -> tuple[float, float, float, float]:
@@ -111,7 +114,9 @@ def _silhouettes() -> tuple[Array, list[str]]:
         for motion in (*MOTIONS, "spin", "spin", "spin"):
             play = Play("red", actor, "snow", "night", motion)
             pixels = perform(play, random).astype(np.float32)
-            mask = _actor(_cover(pixels, _PALETTE[0], np.asarray(backdrop("snow", "night", Random(0)), np.float32)))
+            mask = _actor(
+                _cover(pixels, _PALETTE[0], np.asarray(backdrop("snow", "night", Random(0)), np.float32))
+            )
             for flat in mask[::2]:
                 if (outline := _silhouette(flat)) is not None:
                     outlines.append(outline.ravel())
@@ -124,7 +129,9 @@ def _motion(clip: Clip, mask: Mask) -> str:
     seen = area >= _FEW / 2
     if seen.sum() < FRAMES // 2:
         return ""
-    centres = np.array([ndimage.center_of_mass(m) if s else (0, 0) for m, s in zip(mask, seen, strict=True)]) / SIZE
+    centres = (
+        np.array([ndimage.center_of_mass(m) if s else (0, 0) for m, s in zip(mask, seen, strict=True)]) / SIZE
+    )
     path = np.stack([centres[:, 1], centres[:, 0], np.log(np.maximum(area, 1)) / 4], axis=1)[seen]
     found = {name: _apart(path, known[seen]) for name, known in _paths().items()}
     best = min(found, key=lambda name: found[name])
@@ -149,7 +156,7 @@ def _paths() -> dict[str, Array]:
 
 
 def _turns(clip: Clip, centres: Array, seen: Mask) -> bool:
-    """Does what stays in its place change its looks? A turning actor does; one that only stands there does not."""
+    """Does what stays in its place change its looks? A turning actor does; one that stands there does not."""
     crops = [_crop(frame, centre) for frame, centre, s in zip(clip, centres, seen, strict=True) if s]
     middle = len(crops) // 2
     changes = [np.abs(crops[k] - crops[k + middle]).mean() for k in range(len(crops) - middle)]
@@ -157,6 +164,6 @@ def _turns(clip: Clip, centres: Array, seen: Mask) -> bool:
 
 
 def _crop(frame: NDArray[np.uint8], centre: Array, half: int = 12) -> Array:
-    top, left = (int(round(float(k) * SIZE)) for k in centre)
+    top, left = (round(float(k) * SIZE) for k in centre)
     padded = np.pad(frame.astype(np.float32), ((half, half), (half, half), (0, 0)), mode="edge")
     return padded[top : top + 2 * half, left : left + 2 * half]

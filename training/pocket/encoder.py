@@ -1,6 +1,6 @@
-"""LTX's encoder taught to say what the principal components say, for whoever wants to encode a clip with the VAE.
+"""LTX's encoder, taught to say what the principal components say, for whoever encodes a clip.
 
-    python -m training.pocket.encoder --work DIR --steps 1500
+python -m training.pocket.encoder --work DIR --steps 1500
 """
 
 import argparse
@@ -19,7 +19,9 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
     torch.manual_seed(0)
     basis, where = principal.load_basis(work / "basis.pt"), runs.device()
     encoder = vae.build().encoder.to(where)
-    optimizer = torch.optim.AdamW(encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(
+        encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+    )
     spread = basis.encode(vae.batch(Random(9), 24)).std((0, 2, 3, 4)).sqrt().view(1, -1, 1, 1, 1)
     step, total = 0, 0.0
     if state := runs.load(work / STATE):
@@ -32,7 +34,9 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
             group["lr"] = rate * runs.pace(step, steps, warmup=50, cooldown=steps // 2)
         found = encoder(vae.pixels(clips).to(where))
         miss = (found[:, : principal.CHANNELS] - basis.encode(clips).to(where)) / spread.to(where)
-        certain = (found[:, principal.CHANNELS] + 8).square().mean()  # One log-variance for all: next to none.
+        certain = (
+            (found[:, principal.CHANNELS] + 8).square().mean()
+        )  # One log-variance for all: next to none.
         error = miss.square().mean() + 0.01 * certain
         optimizer.zero_grad(set_to_none=True)
         error.backward()

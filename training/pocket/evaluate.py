@@ -1,6 +1,6 @@
 """How often the picture is what the caption asked for, on combinations and wordings that training never saw.
 
-    python -m training.pocket.evaluate --pipeline FOLDER --count 200 --to scores.json --sheet sheet.png
+python -m training.pocket.evaluate --pipeline FOLDER --count 200 --to scores.json --sheet sheet.png
 """
 
 import argparse
@@ -49,7 +49,7 @@ def paint(pipe: LTXPipeline, said: list[str], *, seed: int, steps: int, guidance
 
 
 def questions(count: int) -> dict[str, Asked]:
-    """Held-out plays in known templates, held-out plays in held-out templates, and captions written by hand."""
+    """Held-out plays in known templates, the same in held-out templates, and captions written by hand."""
     random, held = Random(4), plays()[1]
     return {
         "combinations": [(captions.full_caption(p, random), p) for p in held[:count]],
@@ -70,7 +70,9 @@ def score(asked: Asked, clips: list[Clip]) -> dict[str, float]:
     return {name: round(100 * float(np.mean(hits)), 1) for name, hits in right.items()}
 
 
-def evaluate(pipe: LTXPipeline, count: int, *, steps: int, guidance: float) -> tuple[dict[str, Any], list[Any]]:
+def evaluate(
+    pipe: LTXPipeline, count: int, *, steps: int, guidance: float
+) -> tuple[dict[str, Any], list[Any]]:
     scores: dict[str, Any] = {}
     shown: list[Any] = []
     for name, asked in questions(count).items():
@@ -95,7 +97,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    scores, shown = evaluate(load(options.pipeline), options.count, steps=options.steps, guidance=options.guidance)
+    scores, shown = evaluate(
+        load(options.pipeline), options.count, steps=options.steps, guidance=options.guidance
+    )
     if options.sheet:
         sheet.contact(shown[:24]).save(options.sheet)
     if options.to:

@@ -1,9 +1,10 @@
 """The trained parts as one folder that an unmodified LTXPipeline loads: safetensors in half precision.
 
-    python -m training.pocket.export --work DIR --to FOLDER
+python -m training.pocket.export --work DIR --to FOLDER
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline
 from torch import nn
 
-from training.pocket import encoder, runs, text, transformer, vae
+from training.pocket import captions, encoder, runs, text, transformer, vae
 
 
 def assemble(work: Path) -> LTXPipeline:
@@ -52,12 +53,27 @@ def _need(path: Path) -> dict[str, Any]:
     return state
 
 
+def vocabulary() -> dict[str, Any]:
+    said = {
+        w
+        for values in captions.PHRASES.values()
+        for phrases in values.values()
+        for p in phrases
+        for w in p.split()
+    }
+    kinds = {
+        kind: {value: list(p) for value, p in values.items()} for kind, values in captions.PHRASES.items()
+    }
+    return {"kinds": kinds, "other": [word for word in captions.words() if word not in said]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
     assemble(options.work).to(dtype=torch.float16).save_pretrained(options.to)
+    (options.to / "vocabulary.json").write_text(json.dumps(vocabulary(), indent=2) + "\n")
     size = sum(f.stat().st_size for f in options.to.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {options.to}")
 

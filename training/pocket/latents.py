@@ -1,6 +1,6 @@
 """Many clips, performed and encoded once, so that the transformer trains on latents alone.
 
-    python -m training.pocket.latents --work DIR --clips 24000
+python -m training.pocket.latents --work DIR --clips 24000
 """
 
 import argparse

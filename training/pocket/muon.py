@@ -18,7 +18,9 @@ class Muon:
     @torch.no_grad()
     def step(self, pace: float) -> None:
         for shape in sorted({tuple(p.shape) for p in self._matrices}):
-            alike = [(p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape]
+            alike = [
+                (p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape
+            ]
             for parameter, momentum in alike:
                 momentum.mul_(self._momentum).add_(parameter.grad)
             leaps = _orthogonal(torch.stack([p.grad + self._momentum * m for p, m in alike]))

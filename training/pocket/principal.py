@@ -1,4 +1,4 @@
-"""The latent space is solved, not trained: principal components of 4-frame, 16x16-pixel blocks of theatre clips.
+"""The latent space is solved, not trained: principal components of blocks of 4 frames of 16x16 pixels.
 
 A latent frame k stands for clip frames 4k-3 to 4k (the first frame is repeated before the start), as LTX's
 causal VAE has it; so a clip of 17 frames of 64x64 pixels becomes 5x4x4 latent pixels.

@@ -1,4 +1,4 @@
-"""What every training run here shares: seeded draws that depend on the step alone, checkpoints, a loss log."""
+"""What every training run here shares: draws that depend on seed and step alone, checkpoints, a loss log."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Average:
     @torch.no_grad()
     def update(self, step: int) -> None:
         keep = min(self._longest, 1 - 10 / (step + 20))
-        torch._foreach_lerp_(self.values, [p.detach() for p in self._live], 1 - keep)  # noqa: SLF001
+        torch._foreach_lerp_(self.values, [p.detach() for p in self._live], 1 - keep)
 
     @torch.no_grad()
     def swap(self) -> None:

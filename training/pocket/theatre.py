@@ -1,4 +1,4 @@
-"""The procedural theatre: a Play names what is to be seen, `perform` draws it. Same play and seed, same pixels."""
+"""The procedural theatre: a Play names what is to be seen, `perform` draws it, the same for the same seed."""
 
 import math
 from dataclasses import dataclass

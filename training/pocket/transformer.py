@@ -1,25 +1,25 @@
 """The diffusion transformer and its T5, trained together on cached latents by flow matching.
 
-    python -m training.pocket.transformer --work DIR --steps 20000
+python -m training.pocket.transformer --work DIR --steps 20000
 """
 
 import argparse
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed
-import torch.nn.functional as F
 from diffusers import LTXPipeline, LTXVideoTransformer3DModel
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.pocket import captions, latents, principal, runs, text
 from training.pocket.muon import Muon
-from training.pocket.theatre import FPS
+from training.pocket.theatre import FPS, Play
 
 HEADS, HEAD, LAYERS = 5, 32, 5
 ROPE = (principal.TIME / FPS, principal.SPACE, principal.SPACE)
@@ -46,7 +46,7 @@ def build() -> LTXVideoTransformer3DModel:
 
 
 def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel, the mean, and a divisor between whitening (which makes details as loud as the scene) and none."""
+    """Per channel, the mean, and a divisor halfway to whitening, which makes details as loud as the scene."""
     root = sample.std((0, 2, 3, 4)).sqrt()
     mean = sample.mean((0, 2, 3, 4))
     normal = (sample - mean.view(1, -1, 1, 1, 1)) / root.view(1, -1, 1, 1, 1)
@@ -61,10 +61,9 @@ def sigmas(count: int, noise: torch.Generator) -> Tensor:
 
 
 class Trainer:
-    def __init__(self, work: Path, *, clips: int, worker: int = 0) -> None:
+    def __init__(self, raw: Tensor, plays: Sequence[Play], *, worker: int = 0) -> None:
         torch.manual_seed(0)
-        self.where, self.worker, self.step = runs.device(), worker, 0
-        raw, self.plays = latents.read(work, clips)
+        self.where, self.worker, self.step, self.plays = runs.device(), worker, 0, plays
         self.mean, self.deviation = scale(raw[:4000].float())
         view = (1, -1, 1, 1, 1)
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
@@ -73,7 +72,9 @@ class Trainer:
         self.tokenizer = text.tokenizer()
         self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.where)
         self.model = build().to(self.where)
-        matrices = [p for n, p in self.model.transformer_blocks.named_parameters() if p.ndim == 2 and "table" not in n]
+        matrices = [
+            p for n, p in self.model.transformer_blocks.named_parameters() if p.ndim == 2 and "table" not in n
+        ]
         chosen = {id(p) for p in matrices}
         self.parameters = list(dict.fromkeys([*self.model.parameters(), *self.encoder.parameters()]))
         rest = [p for p in self.parameters if id(p) not in chosen]
@@ -86,7 +87,9 @@ class Trainer:
         pick = [random.randrange(len(self.data)) for _ in range(size)]
         said = ["" if random.random() < _EMPTY else captions.caption(self.plays[i], random) for i in pick]
         pad = runs.draws(5, self.step)[0].choice(_PADS)
-        read = self.tokenizer(said, padding="max_length", max_length=pad, truncation=True, return_tensors="pt")
+        read = self.tokenizer(
+            said, padding="max_length", max_length=pad, truncation=True, return_tensors="pt"
+        )
         sigma = sigmas(size, noise)
         clean = self.data[pick]
         dust = torch.randn(clean.shape, generator=noise)
@@ -94,7 +97,9 @@ class Trainer:
         noisy = (1 - level) * clean + level * dust
         found = self.model(
             hidden_states=noisy.to(self.where),
-            encoder_hidden_states=self.encoder(read.input_ids.to(self.where))[0],  # As the pipeline does: no mask here.
+            encoder_hidden_states=self.encoder(read.input_ids.to(self.where))[
+                0
+            ],  # As the pipeline does: no mask here.
             timestep=(sigma * 1000).to(self.where),
             encoder_attention_mask=read.attention_mask.bool().to(self.where),
             num_frames=self.frames,
@@ -103,14 +108,17 @@ class Trainer:
             rope_interpolation_scale=ROPE,
             return_dict=False,
         )[0]
-        return F.mse_loss(found, (dust - clean).to(self.where))
+        return functional.mse_loss(found, (dust - clean).to(self.where))
 
-    def advance(self, size: int, pace: float, gather: Callable[[list[nn.Parameter]], None]) -> float:
+    def advance(
+        self, size: int, pace: float, gather: Callable[[list[nn.Parameter]], None] | None = None
+    ) -> float:
         loss = self.loss(size)
         self.adam.zero_grad(set_to_none=True)
         self.muon.zero_grad()
         loss.backward()
-        gather(self.parameters)
+        if gather:
+            gather(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for group in self.adam.param_groups:
             group["lr"] = _RATE * pace
@@ -142,9 +150,7 @@ class Trainer:
 
 
 def _gather(parameters: list[nn.Parameter]) -> None:
-    """Average the gradients over the workers, if there are several."""
-    if not torch.distributed.is_initialized():
-        return
+    """Average the gradients over the workers."""
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([g.flatten() for g in grads])
     torch.distributed.all_reduce(flat)
@@ -158,16 +164,22 @@ def run(worker: int, options: argparse.Namespace) -> None:
     if options.workers > 1:
         store = torch.distributed.FileStore(str(options.work / f"rendezvous-{os.getppid()}"), options.workers)
         torch.distributed.init_process_group("gloo", store=store, rank=worker, world_size=options.workers)
-    trainer, state_file = Trainer(options.work, clips=options.clips, worker=worker), options.work / "transformer.pt"
+    raw, plays = latents.read(options.work, options.clips)
+    trainer, state_file = Trainer(raw, plays, worker=worker), options.work / "transformer.pt"
     if state := runs.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
     while trainer.step < options.steps:
         pace = runs.pace(trainer.step, options.steps, warmup=60, cooldown=options.cooldown)
-        total += trainer.advance(options.size, pace, _gather)
+        total += trainer.advance(options.size, pace, _gather if options.workers > 1 else None)
         if worker == 0 and trainer.step % 50 == 0:
             seconds = (time.monotonic() - since) / 50
-            row = {"step": trainer.step, "loss": total / 50, "s": seconds, "clips": options.size * options.workers}
+            row = {
+                "step": trainer.step,
+                "loss": total / 50,
+                "s": seconds,
+                "clips": options.size * options.workers,
+            }
             runs.log(options.work / "transformer.jsonl", **row)
             total, since = 0.0, time.monotonic()
         if worker == 0 and (time.monotonic() - saved > 180 or trainer.step == options.steps):

@@ -1,0 +1,43 @@
+"""The shipped weights, held to what they could do on the day they were shipped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.pocket import evaluate
+from training.pocket.theatre import FRAMES
+
+SHIPPED = Path(__file__).parents[2] / "generation" / "pocket"
+LARGEST = 12_000_000
+
+pytestmark = pytest.mark.skipif(not SHIPPED.exists(), reason="no weights have been exported yet")
+
+
+def test_the_folder_is_small_enough_to_live_in_the_repository() -> None:
+    assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < LARGEST
+
+
+def test_weights_are_safetensors_only() -> None:
+    assert {f.suffix for f in SHIPPED.rglob("*") if f.is_file()} == {".json", ".safetensors"}
+
+
+def test_scores_say_how_they_were_measured() -> None:
+    facts = json.loads((SHIPPED / "scores.json").read_text())
+    assert facts["command"].startswith("python -m training.pocket.evaluate")
+    assert all(row["n"] >= 40 for row in facts["scores"].values())
+
+
+def test_a_fixed_sample_still_scores_what_it_scored() -> None:
+    torch.set_num_threads(1)
+    pipe = evaluate.load(SHIPPED)
+    asked = evaluate.handwritten()[:16]
+    said = [text for text, _ in asked]
+    clips = evaluate.paint(pipe, said, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
+    assert clips[0].shape == (FRAMES, 64, 64, 3)
+    scores = evaluate.score(asked, clips)
+    assert scores["colour"] >= 93
+    assert scores["setting"] >= 93
+    assert scores["motion"] >= 87
+    assert scores["shape"] >= 75

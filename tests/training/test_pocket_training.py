@@ -1,0 +1,84 @@
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+
+from training.pocket import captions, principal, runs, text, transformer, vae
+from training.pocket.principal import Basis
+from training.pocket.theatre import perform, plays
+
+
+@pytest.fixture(scope="module")
+def basis() -> Basis:
+    """Orthonormal but not solved for: solving takes longer than these tests may."""
+    torch.set_num_threads(1)
+    noise = torch.randn(3072, principal.CHANNELS, generator=torch.Generator().manual_seed(0))
+    return Basis(torch.zeros(3072), torch.linalg.qr(noise)[0])
+
+
+def _trainer(basis: Basis) -> transformer.Trainer:
+    train = plays()[0][:8]
+    clips = np.stack([perform(play, Random(i)) for i, play in enumerate(train)])
+    return transformer.Trainer(basis.encode(torch.from_numpy(clips)), train)
+
+
+def _same(first: list[torch.nn.Parameter], second: list[torch.nn.Parameter]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_resumed_transformer_is_the_unbroken_one(basis: Basis, tmp_path: Path) -> None:
+    unbroken, broken, resumed = (_trainer(basis) for _ in range(3))
+    losses = [unbroken.advance(2, 1.0) for _ in range(4)]
+    for _ in range(2):
+        broken.advance(2, 1.0)
+    runs.save(tmp_path / "state.pt", broken.state())
+    state = runs.load(tmp_path / "state.pt")
+    assert state is not None
+    resumed.restore(state)
+    assert [resumed.advance(2, 1.0) for _ in range(2)] == losses[2:]
+    assert _same(resumed.parameters, unbroken.parameters)
+    assert not _same(resumed.parameters, broken.parameters)
+
+
+def test_a_resumed_vae_is_the_unbroken_one(basis: Basis, tmp_path: Path) -> None:
+    unbroken, broken, resumed = (vae.Trainer(basis, rate=1e-3, sample=4, held=2) for _ in range(3))
+    losses = [unbroken.advance(1, 1.0) for _ in range(2)]
+    broken.advance(1, 1.0)
+    runs.save(tmp_path / "state.pt", broken.state())
+    state = runs.load(tmp_path / "state.pt")
+    assert state is not None
+    resumed.restore(state)
+    assert resumed.advance(1, 1.0) == losses[1]
+    assert _same(resumed.parameters, unbroken.parameters)
+
+
+def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
+    clip = torch.from_numpy(perform(plays()[0][0], Random(1)))[None]
+    changed = clip.clone()
+    changed[:, 5:9] = 0
+    gap = (basis.encode(clip) - basis.encode(changed)).abs().amax((0, 1, 3, 4))
+    assert [bool(g > 0) for g in gap] == [False, False, True, False, False]
+
+
+def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
+    tokenizer = text.tokenizer()
+    plain, loud = (
+        tokenizer("a red rocket rising")["input_ids"],
+        tokenizer("A RÉD rocket, rising!")["input_ids"],
+    )
+    assert plain == loud
+    assert tokenizer("")["input_ids"] == [tokenizer.eos_token_id]
+    assert tokenizer.unk_token_id in tokenizer("a red zeppelin")["input_ids"]
+    known = {word for word in captions.words() if tokenizer.unk_token_id not in tokenizer(word)["input_ids"]}
+    assert known == set(captions.words())
+
+
+def test_synonyms_begin_with_one_meaning() -> None:
+    torch.manual_seed(0)
+    vocabulary = text.tokenizer().get_vocab()
+    weight = text.encoder(vocabulary).shared.weight
+    red, crimson, blue = (weight[vocabulary[word]] for word in ("red", "crimson", "blue"))
+    assert torch.cosine_similarity(red, crimson, dim=0) > 0.9
+    assert torch.cosine_similarity(red, blue, dim=0) < 0.5
