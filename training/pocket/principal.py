@@ -54,6 +54,14 @@ def components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return mean, vectors.flip(1)[:, :count].contiguous(), values.flip(0)[:count].clamp(min=0).sqrt()
 
 
+def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Per channel, the mean, and a divisor halfway to whitening, which makes details as loud as the scene."""
+    root = sample.std((0, 2, 3, 4)).sqrt()
+    mean = sample.mean((0, 2, 3, 4))
+    normal = (sample - mean.view(1, -1, 1, 1, 1)) / root.view(1, -1, 1, 1, 1)
+    return mean, root * normal.square().mean().sqrt()
+
+
 def sample_clips(count: int, seed: int) -> Tensor:
     random, train = Random(seed), plays()[0]
     return torch.from_numpy(np.stack([perform(random.choice(train), random) for _ in range(count)]))

@@ -45,14 +45,6 @@ def build() -> LTXVideoTransformer3DModel:
     return model
 
 
-def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel, the mean, and a divisor halfway to whitening, which makes details as loud as the scene."""
-    root = sample.std((0, 2, 3, 4)).sqrt()
-    mean = sample.mean((0, 2, 3, 4))
-    normal = (sample - mean.view(1, -1, 1, 1, 1)) / root.view(1, -1, 1, 1, 1)
-    return mean, root * normal.square().mean().sqrt()
-
-
 def sigmas(count: int, noise: torch.Generator) -> Tensor:
     """Logit-normal, leaning to the noisy side, where the caption decides; stratified over the batch."""
     strata = (torch.randperm(count, generator=noise) + torch.rand(count, generator=noise)) / count
@@ -64,7 +56,7 @@ class Trainer:
     def __init__(self, raw: Tensor, plays: Sequence[Play], *, worker: int = 0) -> None:
         torch.manual_seed(0)
         self.where, self.worker, self.step, self.plays = runs.device(), worker, 0, plays
-        self.mean, self.deviation = scale(raw[:4000].float())
+        self.mean, self.deviation = principal.scale(raw[:4000].float())
         view = (1, -1, 1, 1, 1)
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
         self.frames, self.height, self.width = normal.shape[2:]

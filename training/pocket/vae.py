@@ -19,7 +19,7 @@ from training.pocket.inverse import FINE, WIDE, invert
 from training.pocket.principal import CHANNELS, Basis
 from training.pocket.theatre import perform, plays
 
-_NOISE = 0.05  # Jitter on latents while training, so that a sampler's small errors are forgiven.
+_NOISE = 0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
 
 
 def build() -> AutoencoderKLLTXVideo:
@@ -75,13 +75,14 @@ class Trainer:
         )
         self.average = runs.Average(self.parameters, longest=0.998)
         self.held = batch(Random(9), held)
-        self.spread = basis.encode(self.held).std((0, 2, 3, 4)).view(1, -1, 1, 1, 1)
+        self.unit = principal.scale(basis.encode(self.held))[1].view(1, -1, 1, 1, 1)
 
     def advance(self, size: int, pace: float) -> float:
         random, noise = runs.draws(1, self.step)
         clips = batch(random, size)
         latents = self.basis.encode(clips)
-        latents = latents + _NOISE * self.spread * torch.randn(latents.shape, generator=noise)
+        level = _NOISE * torch.rand((size, 1, 1, 1, 1), generator=noise)
+        latents = latents + level * self.unit * torch.randn(latents.shape, generator=noise)
         error = loss(self.decoder(latents.to(self.where)), pixels(clips).to(self.where))
         self.optimizer.zero_grad(set_to_none=True)
         error.backward()
