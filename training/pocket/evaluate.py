@@ -5,7 +5,6 @@ python -m training.pocket.evaluate --pipeline FOLDER --count 200 --to scores.jso
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,12 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import LTXPipeline
+from PIL import Image
 
 from training.pocket import captions, detect, sheet
 from training.pocket.handwritten import handwritten
 from training.pocket.theatre import FPS, FRAMES, Clip, Play, plays
 
-SIZE, STEPS, GUIDANCE, WORDS = 64, 8, 3.0, 64
+SIZE, STEPS, GUIDANCE, WORDS = 64, 8, 4.0, 64
+
+_COMMAND = (
+    "python -m training.pocket.evaluate --pipeline generation/pocket --count {} --steps {} --guidance {}"
+)
 
 Asked = Sequence[tuple[str, Play]]
 
@@ -101,11 +105,11 @@ def main() -> None:
         load(options.pipeline), options.count, steps=options.steps, guidance=options.guidance
     )
     if options.sheet:
-        sheet.contact(shown[:24]).save(options.sheet)
+        sheet.contact(shown[:24]).quantize(96, dither=Image.Dither.NONE).save(options.sheet, optimize=True)
     if options.to:
         facts = {
             "date": datetime.now(UTC).date().isoformat(),
-            "command": "python -m training.pocket.evaluate " + " ".join(sys.argv[1:]),
+            "command": _COMMAND.format(options.count, options.steps, options.guidance),
             "steps": options.steps,
             "guidance": options.guidance,
             "scores": scores,
