@@ -31,7 +31,7 @@ Asked = Sequence[tuple[str, Play]]
 
 
 def load(folder: Path) -> LTXPipeline:
-    pipe = LTXPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipe = LTXPipeline.from_pretrained(folder, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
