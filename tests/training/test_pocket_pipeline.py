@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from training.pocket import evaluate
+from training.pocket.handwritten import handwritten
 from training.pocket.theatre import FRAMES
 
 SHIPPED = Path(__file__).parents[2] / "generation" / "pocket"
@@ -38,7 +39,7 @@ def test_scores_say_how_they_were_measured() -> None:
 def test_a_fixed_sample_still_scores_what_it_scored() -> None:
     torch.set_num_threads(1)
     pipe = evaluate.load(SHIPPED)
-    asked = evaluate.handwritten()[:12]
+    asked = handwritten()[:12]
     said = [text for text, _ in asked]
     clips = evaluate.paint(pipe, said, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
     assert clips[0].shape == (FRAMES, 64, 64, 3)

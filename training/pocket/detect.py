@@ -59,7 +59,7 @@ def _scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
     """The nearest setting, and the picture behind the actor: as the clip shows it, or as it is painted."""
     around = np.stack([ndimage.binary_dilation(m, iterations=3) for m in mask])
     seen = np.ma.masked_array(pixels, np.repeat(around[..., None], 3, -1))
-    still = np.ma.median(seen, axis=0)
+    still = np.ma.median(seen, axis=0)  # type: ignore[no-untyped-call]  # numpy.ma is half typed
     scene, known = min(_backdrops(), key=lambda pair: float(np.abs(still - pair[1]).mean()))
     return scene, still.filled(0) * ~still.mask + known * still.mask
 

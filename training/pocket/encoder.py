@@ -39,7 +39,7 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
         )  # One log-variance for all: next to none.
         error = miss.square().mean() + 0.01 * certain
         optimizer.zero_grad(set_to_none=True)
-        error.backward()
+        torch.autograd.backward(error)
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         step, total = step + 1, total + float(error.detach())

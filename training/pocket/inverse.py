@@ -4,6 +4,8 @@ Each upsampler cuts a block into 2x2x2 smaller ones, so its weights are the proj
 to the next; the last norm and SiLU are passed almost linearly by an offset that all channels share.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ _SILU_SLOPE = 0.9277  # of silu at 1
 
 
 @torch.no_grad()
-def invert(decoder: nn.Module, basis: Basis, clips: Tensor) -> None:
+def invert(decoder: Any, basis: Basis, clips: Tensor) -> None:
     """Set the decoder's weights so that it begins as the linear inverse of the basis."""
     block = basis.vectors.reshape(2, 2, 2, 8, 2, 8, 3, CHANNELS)
     mean = basis.mean.reshape(2, 2, 2, 8, 2, 8, 3)
@@ -49,12 +51,14 @@ def invert(decoder: nn.Module, basis: Basis, clips: Tensor) -> None:
 def _level_basis() -> Tensor:
     """Orthonormal directions with zero sum: a common offset in the channels passes the last norm unfelt."""
     seed = torch.cat([torch.ones(FINE, 1), torch.eye(FINE)[:, 1:]], dim=1)
-    return torch.linalg.qr(seed)[0][:, 1:]
+    level: Tensor = torch.linalg.qr(seed)[0][:, 1:]
+    return level
 
 
 def _centre(conv: nn.Conv3d, weight: Tensor, bias: Tensor) -> None:
     conv.weight.zero_()
     conv.weight[:, :, 1, 1, 1] = weight
+    assert conv.bias is not None
     conv.bias.copy_(bias)
 
 

@@ -21,9 +21,11 @@ class Muon:
             alike = [
                 (p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape
             ]
-            for parameter, momentum in alike:
-                momentum.mul_(self._momentum).add_(parameter.grad)
-            leaps = _orthogonal(torch.stack([p.grad + self._momentum * m for p, m in alike]))
+            slopes = [p.grad if p.grad is not None else torch.zeros_like(p) for p, _ in alike]
+            for slope, (_, momentum) in zip(slopes, alike, strict=True):
+                momentum.mul_(self._momentum).add_(slope)
+            ahead = [slope + self._momentum * m for slope, (_, m) in zip(slopes, alike, strict=True)]
+            leaps = _orthogonal(torch.stack(ahead))
             stride = self._rate * pace * max(1.0, shape[0] / shape[1]) ** 0.5
             for (parameter, _), leap in zip(alike, leaps, strict=True):
                 parameter.mul_(1 - 0.01 * self._rate * pace).sub_(stride * leap)
@@ -32,7 +34,7 @@ class Muon:
 def _orthogonal(stack: Tensor, rounds: int = 4) -> Tensor:
     """Newton-Schulz iteration towards the nearest orthogonal matrices, all at once."""
     tall = stack.shape[-2] > stack.shape[-1]
-    x = stack.mT if tall else stack
+    x: Tensor = stack.mT if tall else stack
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(rounds):
         square = x @ x.mT

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.pocket.theatre import SIZE, perform, plays
+from training.pocket.backdrops import SIZE
+from training.pocket.theatre import perform, plays
 
 CHANNELS = 96
 SPACE, TIME = 16, 4

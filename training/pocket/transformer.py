@@ -15,6 +15,7 @@ import torch
 import torch.distributed
 from diffusers import LTXPipeline, LTXVideoTransformer3DModel
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
 from training.pocket import captions, latents, principal, runs, text
@@ -108,7 +109,7 @@ class Trainer:
         loss = self.loss(size)
         self.adam.zero_grad(set_to_none=True)
         self.muon.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         if gather:
             gather(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -147,15 +148,17 @@ def _gather(parameters: list[nn.Parameter]) -> None:
     flat = torch.cat([g.flatten() for g in grads])
     torch.distributed.all_reduce(flat)
     flat /= torch.distributed.get_world_size()
-    for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+    for parameter, part in zip(
+        parameters, torch.split_with_sizes(flat, [p.numel() for p in parameters]), strict=True
+    ):
         parameter.grad = part.view_as(parameter)
 
 
 def run(worker: int, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if options.workers > 1:
-        store = torch.distributed.FileStore(str(options.work / f"rendezvous-{os.getppid()}"), options.workers)
-        torch.distributed.init_process_group("gloo", store=store, rank=worker, world_size=options.workers)
+        meeting = (options.work / f"rendezvous-{os.getppid()}").resolve().as_uri()
+        torch.distributed.init_process_group("gloo", meeting, rank=worker, world_size=options.workers)
     raw, plays = latents.read(options.work, options.clips)
     trainer, state_file = Trainer(raw, plays, worker=worker), options.work / "transformer.pt"
     if state := runs.load(state_file):
@@ -189,7 +192,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     options = parser.parse_args()
     if options.workers > 1:
-        torch.multiprocessing.spawn(run, args=(options,), nprocs=options.workers)
+        spawn(run, args=(options,), nprocs=options.workers)  # type: ignore[no-untyped-call]  # torch has no types here
     else:
         run(0, options)
 

@@ -85,7 +85,7 @@ class Trainer:
         latents = latents + level * self.unit * torch.randn(latents.shape, generator=noise)
         error = loss(self.decoder(latents.to(self.where)), pixels(clips).to(self.where))
         self.optimizer.zero_grad(set_to_none=True)
-        error.backward()
+        torch.autograd.backward(error)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * pace
