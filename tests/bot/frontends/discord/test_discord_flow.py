@@ -248,7 +248,8 @@ async def test_ones_data_goes_when_asked(server: DiscordServer, matinee: HouseOf
     await ana.types("/video", prompt="a fox in the snow")
     await clip_of(server, 1)
     await settled(server, matinee, 1)
-    await (await ana.types("/privacy", do="delete")).says("1 clips")
+    asked = await (await ana.types("/privacy", do="delete")).says("cannot be undone")
+    await (await ana.clicks(asked, "Delete everything")).says("1 clips")
     assert (await matinee.studio.job(1)).request.prompt == ""
 
 
