@@ -17,13 +17,15 @@ from typing import Any
 
 from bot import app, logs, messages
 from bot.admin import VERBS
-from bot.errors import PERSONAL, StartError, TooLate
+from bot.errors import PERSONAL, OutputUnusable, StartError, TooLate
 from bot.frontends.cli import doctor, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
 from bot.settings import Settings, load
 from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
+from generation.media.identity import own
+from generation.media.provenance import Mark, verify
 from generation.models.preset import Preset
 from generation.request import Wish, near
 
@@ -236,6 +238,16 @@ async def _run(settings: Settings, _: Namespace) -> int:
     return DONE
 
 
+async def _verify(settings: Settings, args: Namespace) -> int:
+    if not args.file.is_file():
+        raise OutputUnusable(str(args.file), "there is no such file")
+    verdict = await asyncio.to_thread(verify, args.file, identity=own(settings.studio.data))
+    holds = verdict.mark is Mark.HOLDS
+    key = f"mark.{verdict.mark}{'.ours' if holds and verdict.ours else ''}"
+    print(messages.words(key, file=args.file, model=verdict.model or "?"))
+    return DONE if holds else FAILED
+
+
 COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] = {
     "make": _make,
     "models": _models,
@@ -246,5 +258,6 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "doctor": _doctor,
     "admin": _admin,
     "convert": _convert,
+    "verify": _verify,
     "run": _run,
 }

@@ -34,6 +34,8 @@ def build() -> argparse.ArgumentParser:
     _listing(commands, common, "quota", "credits used and left, and the last entries")
     _listing(commands, common, "history", "my last clips")
     _listing(commands, common, "doctor", "is everything here that Matinee needs?")
+    verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
+    verify.add_argument("file", type=Path)
     _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
     admin = commands.add_parser("admin", parents=[common], help="what an operator may do; see docs/admin.md")
     admin.add_argument(

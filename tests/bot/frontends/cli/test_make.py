@@ -62,6 +62,11 @@ def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) 
     assert (tmp_path / facts["sheet"]).read_bytes().startswith(b"\x89PNG")
     assert facts["request"]["music"]["genre"] == "lofi"
     assert states(tmp_path) == {1: "delivered"}
+    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    assert (code, "made by AI (Test card), signed by this Matinee" in out) == (0, True)
+    (tmp_path / facts["clip"]).write_bytes(data[:-9] + b"changed!!")
+    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    assert (code, "changed afterwards" in out) == (1, True)
 
 
 def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
         (["make", "fox", "--model", "testcart"], 2, "Did you mean “testcard”"),
         (["make", "fox", "--genre", "lofy"], 2, "Did you mean “lofi”"),
         (["make", "fox", "--limit", "much"], 2, "An example"),
-        (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be written"),
+        (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be used"),
         (["make", "fox", "--out", "clip.avi"], 2, "ends in .mp4"),
         (["make", "fox", "--data", "/dev/null/data"], 3, "cannot be used"),
         (["make", "fox", "--set", "engine.slotz=3"], 3, "Did you mean “slots”"),
