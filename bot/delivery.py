@@ -249,13 +249,16 @@ class _Notices:
     ) -> None:
         self.latest: tuple[Job, str, Progress | None] | None = (job, text, progress)
         self._frontend = frontend
+        self._done = done
         self.task = asyncio.create_task(self._say())
-        self.task.add_done_callback(lambda _: done())
 
     async def _say(self) -> None:
-        while self.latest is not None:
-            (job, text, progress), self.latest = self.latest, None
-            try:
-                await self._frontend.say(job, text, progress=progress)
-            except SendError as error:
-                log.debug("status not shown", job=job.id, reason=str(error))
+        try:
+            while self.latest is not None:
+                (job, text, progress), self.latest = self.latest, None
+                try:
+                    await self._frontend.say(job, text, progress=progress)
+                except SendError as error:
+                    log.debug("status not shown", job=job.id, reason=str(error))
+        finally:
+            self._done()  # at once, with no gap in which a last word could be left with nobody to say it

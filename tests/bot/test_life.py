@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.delivery import Doubtful, Rejected, TooLarge, Unreachable
+from bot.delivery import Delivery, Doubtful, Rejected, TooLarge, Unreachable
 from bot.errors import NotYours, PromptRefused, QuotaSpent, TooLate
-from bot.job import Action, State
+from bot.job import Action, Job, ReplyTo, State
 from bot.quota import Allowance
 from bot.studio import Ticket
 from generation.errors import EngineDied, PaintFailed, PromptEmpty, UnknownChoice
-from tests.bot.house import CREDITS, Together, together, until, who
+from generation.progress import Progress, Stage
+from generation.request import Wish
+from tests.bot.house import CREDITS, Together, halved, house_of, together, until, who
+from tests.fakes.frontend import FakeFrontend
 
 ALLOWANCE = Allowance(credits=CREDITS)
 
@@ -220,3 +224,30 @@ async def test_reroll_and_new_music_are_jobs_of_their_own(house: Together) -> No
     assert isinstance(scored, Ticket)
     assert scored.job.request.music.genre == "jazz"
     assert scored.job.request.source == str(job.clip.path if job.clip else None)
+
+
+class Slow(FakeFrontend):
+    """Says each thing only when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
+        await super().say(job, text, progress=progress)
+        await self.may.wait()
+
+
+async def test_a_last_word_is_said_even_while_the_word_before_it_is_just_leaving(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as (store, studio):
+        chat = Slow()
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved)
+        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        job = (await studio.submit(wish, who("ana"), reply_to)).job
+        delivery.progress(job, Progress(Stage.PAINTING, 1, 2))
+        await until(lambda: chat.said or None)
+        chat.may.set()
+        await asyncio.sleep(0)  # one turn: the word has left, its task is about to be tidied up
+        delivery.ended(replace(job, state=State.CANCELLED))
+        await delivery.settle()
+        assert [state for _, state, _ in chat.said] == [State.QUEUED, State.CANCELLED]
