@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib
 import re
 import signal
 import time
@@ -95,7 +96,20 @@ class App:
             await asyncio.wait_for(self.worker.drained.wait(), GRACE)
 
 
+def plugins(settings: Settings) -> tuple[str, ...]:
+    """The operator's own modules, imported, so that what they register can be named in presets."""
+    names = tuple(filter(None, (name.strip() for name in settings.engine.plugins.split(","))))
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # theirs may raise anything
+            problem = f"{name} cannot be imported ({type(error).__name__}: {error})"
+            raise ConfigBroken("[engine] plugins", problem) from error
+    return names
+
+
 def read_tables(settings: Settings) -> Tables:
+    plugins(settings)
     try:
         presets = read_presets(settings.tables.get("models", {}))
         for preset in presets.values():
@@ -233,6 +247,7 @@ async def opened(settings: Settings, frontends: Frontends) -> AsyncIterator[App]
             presets=tables.presets,
             clips=(data / "clips").absolute(),
             delivery=delivery,
+            affinity=settings.queue.affinity,
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
@@ -301,6 +316,7 @@ def _engine(settings: Settings, tables: Tables) -> ChildEngine:
         },
         memory=asdict(means(settings)),
         provenance={"folder": str(settings.studio.data.absolute())},
+        plugins=plugins(settings),
         nice=chosen.nice,
     )
     patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)

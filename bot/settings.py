@@ -61,6 +61,7 @@ class EngineSettings:
     memory_gb: float
     lossy: bool
     compile: bool
+    plugins: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ class QueueSettings:
     in_all: int
     burst: int
     burst_seconds: float
+    affinity: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from generation.engines import Engine, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
 from generation.models.preset import Preset
 from generation.progress import Progress
+from generation.request import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Worker:
         presets: Mapping[str, Preset],
         clips: Path,
         delivery: Courier,
+        affinity: int = 0,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -56,6 +58,9 @@ class Worker:
         self._bell = Bell()
         self._renders: dict[int, asyncio.Task[None]] = {}
         self._draining = False
+        self._affinity = affinity
+        self._loaded: str | None = None
+        """The model that painted last: its next job may go before a few older ones of others."""
 
     def ring(self) -> None:
         """There may be work."""
@@ -76,7 +81,7 @@ class Worker:
         try:
             while not self._draining:
                 while len(self._renders) < self._engine.slots and not self._draining:
-                    job = await self._store.claim(lease=LEASE, this=self.only)
+                    job = await self._claim()
                     if job is None:
                         break
                     self._begin(job)
@@ -89,7 +94,15 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
 
+    async def _claim(self) -> Job | None:
+        prefer = self._loaded if self._affinity else None
+        return await self._store.claim(
+            lease=LEASE, this=self.only, prefer_model=prefer, passing=self._affinity
+        )
+
     def _begin(self, job: Job) -> None:
+        if job.request.kind is not Kind.SCORE:  # new music needs no picture model
+            self._loaded = job.request.model
         task = asyncio.create_task(self._one(job), name=f"job {job.id}")
         self._renders[job.id] = task
         task.add_done_callback(lambda _: self._finished(job.id))

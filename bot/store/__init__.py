@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
-from bot.store import delivery, house, ledger, looks, order, pace, people, privacy, queue
+from bot.store import affinity, delivery, house, ledger, looks, order, pace, people, privacy, queue
 from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
@@ -76,16 +76,27 @@ class Store:
         )
 
     async def claim(
-        self, *, lease: float, prefer_model: str | None = None, this: int | None = None
+        self,
+        *,
+        lease: float,
+        prefer_model: str | None = None,
+        passing: int = queue.MOST_PASSES,
+        this: int | None = None,
     ) -> Job | None:
         """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits.
 
-        With `this` no other job than that is claimed, whose turn ever it is.
+        With `this` no other job than that is claimed, whose turn ever it is. With `prefer_model` a job of
+        that model may go before up to `passing` older ones.
         """
-        until = self._steady() + lease
-        return await self.database.write(
-            partial(queue.claim, until=until, prefer_model=prefer_model, this=this, now=self._clock())
-        )
+        until, now = self._steady() + lease, self._clock()
+
+        def act(c: sqlite3.Connection) -> Job | None:
+            chosen = this
+            if this is None and prefer_model is not None:
+                chosen = affinity.go_first(c, prefer_model, passing)
+            return queue.claim(c, until=until, prefer_model=None, this=chosen, now=now)
+
+        return await self.database.write(act)
 
     async def renew(self, job: int, epoch: int, *, lease: float) -> bool:
         """False when the job is no longer ours: cancelled, or given to another."""

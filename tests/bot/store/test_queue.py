@@ -135,6 +135,31 @@ async def test_a_loaded_model_is_preferred_only_among_equals_and_never_starves_a
     assert order == [others[0].id, others[1].id, head.id, others[2].id, others[3].id]
 
 
+async def test_the_loaded_models_jobs_of_one_person_are_gathered_too(desk: Desk) -> None:
+    jobs = [await desk.ask(a_draft("one", model=model)) for model in ("ltx", "wan", "ltx", "wan", "ltx")]
+    order, loaded = [], None
+    for _ in jobs:
+        job = await desk.store.claim(lease=60, prefer_model=loaded)
+        assert job is not None
+        order.append(jobs.index(replace(job, state=State.QUEUED, epoch=0, started_at=None)))
+        loaded = job.request.model
+    assert order == [0, 2, 4, 1, 3]
+
+
+async def test_a_preferred_job_passes_no_more_older_ones_than_allowed(desk: Desk) -> None:
+    jobs = [await desk.ask(a_draft(f"p{n}", model="ltx" if n == 4 else "wan")) for n in range(5)]
+    for passing, first in ((0, 0), (2, 1), (2, 4)):
+        job = await desk.store.claim(lease=60, prefer_model="ltx", passing=passing)
+        assert job is not None
+        assert job.id == jobs[first].id
+
+
+async def test_a_paused_line_prefers_nobody(desk: Desk) -> None:
+    await desk.ask(a_draft(model="ltx"))
+    await desk.store.pause(paused=True)
+    assert await desk.store.claim(lease=60, prefer_model="ltx") is None
+
+
 async def test_a_stale_worker_changes_nothing(desk: Desk) -> None:
     await desk.ask()
     stale = await desk.claim()
