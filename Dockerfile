@@ -29,6 +29,6 @@ ENV PATH=/opt/matinee/bin:$PATH \
 USER matinee
 WORKDIR /home/matinee
 VOLUME ["/data", "/models"]
-HEALTHCHECK --interval=60s --timeout=20s --start-period=60s CMD ["matinee", "doctor"]
+HEALTHCHECK --interval=30s --timeout=20s --start-period=120s --retries=2 CMD ["matinee", "health"]
 ENTRYPOINT ["tini", "--", "matinee"]
 CMD ["run"]

@@ -8,21 +8,26 @@ import json
 import shlex
 import signal
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bot import app, logs, messages
+import structlog
+
+from bot import app, chats, logs, messages, reading
 from bot.admin import VERBS
-from bot.errors import PERSONAL, OutputUnusable, StartError, TooLate
+from bot.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.frontends.cli import doctor, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
 from bot.settings import Settings, load
 from bot.studio import Studio, Ticket
+from bot.upkeep import health
+from bot.upkeep.pulse import Pulse
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, verify
@@ -46,6 +51,17 @@ def run_command(args: Namespace) -> int:
         return _tell(error, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
         return CANCELLED
+    except ExceptionGroup as group:  # of what `run` keeps alive, something died
+        structlog.get_logger(__name__).critical("died", exc_info=group)
+        return _tell(_told_in(group), as_json=False) or FAILED
+
+
+def _told_in(group: BaseExceptionGroup[BaseException]) -> Told:
+    """What a person can be told of it."""
+    told: BaseException | None = group.subgroup(Told)
+    while isinstance(told, BaseExceptionGroup):
+        told = told.exceptions[0]
+    return told if isinstance(told, Told) else Died()
 
 
 def _flags(args: Namespace) -> dict[str, str]:
@@ -73,7 +89,7 @@ async def _make(settings: Settings, args: Namespace) -> int:
     show = show_for(quiet=args.json or args.quiet)
     terminal = Terminal(show)
     try:
-        async with app.opened(settings, lambda _: {"cli": terminal}) as studio_app:
+        async with app.opened(settings, {"cli": lambda _: terminal}) as studio_app:
             job, cancelled = await _one_clip(studio_app, terminal, asked, target.reply(limit), settings)
     finally:
         show.close()
@@ -153,7 +169,7 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
 
 
 async def _models(settings: Settings, args: Namespace) -> int:
-    presets = app.read_tables(settings).presets
+    presets = reading.read_tables(settings).presets
     if args.action == "pull":
         return await _pull(presets, args.name or settings.studio.model)
     tables.models(presets, settings.studio.model).show(as_json=args.json)
@@ -177,7 +193,7 @@ async def _convert(_: Settings, args: Namespace) -> int:
 
 
 async def _genres(settings: Settings, args: Namespace) -> int:
-    tables.genres(app.read_tables(settings).genres).show(as_json=args.json)
+    tables.genres(reading.read_tables(settings).genres).show(as_json=args.json)
     return DONE
 
 
@@ -190,10 +206,10 @@ async def _queue(settings: Settings, args: Namespace) -> int:
 
 async def _quota(settings: Settings, args: Namespace) -> int:
     me = _me(settings)
-    house = app.house(settings)
+    house = reading.house(settings)
     allowance = replace(house.allowance, unlimited=house.allowance.unlimited or house.admins_unlimited)
     async with app.looking(settings) as store:
-        balance = await store.balance(me.key, allowance) if store else app.untouched(allowance)
+        balance = await store.balance(me.key, allowance) if store else reading.untouched(allowance)
         entries = await store.entries(me.key) if store else []
     tables.quota(balance, entries).show(as_json=args.json)
     return DONE
@@ -207,17 +223,33 @@ async def _history(settings: Settings, args: Namespace) -> int:
 
 
 async def _doctor(settings: Settings, args: Namespace) -> int:
-    presets = app.read_tables(settings).presets
+    presets = reading.read_tables(settings).presets
     findings = doctor.examine(
         data=settings.studio.data,
-        floor=app.house(settings).disk_floor,
+        floor=reading.house(settings).disk_floor,
         configured_ffmpeg=settings.engine.ffmpeg,
         preset=presets[settings.studio.model],
-        means=app.means(settings),
-        chats=app.left_out(settings),
+        means=reading.means(settings),
+        chats=chats.left_out(settings),
     )
     doctor.table(findings).show(as_json=args.json)
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
+
+
+async def _health(settings: Settings, args: Namespace) -> int:
+    folder = settings.studio.data
+    pulse = Pulse.read(folder)
+    ailments = health.judge(pulse, steady=time.monotonic())
+    said = [
+        messages.ailing(one.part, one.life, since=one.since, why=one.why or str(folder)) for one in ailments
+    ]
+    if args.json:
+        facts = [{**asdict(one), "message": text} for one, text in zip(ailments, said, strict=True)]
+        whole = {"healthy": not ailments, "ailments": facts, "pulse": asdict(pulse) if pulse else None}
+        print(json.dumps(whole, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(said) or messages.words("health.well", parts=", ".join(pulse.parts if pulse else ())))
+    return FAILED if ailments else DONE
 
 
 async def _admin(settings: Settings, args: Namespace) -> int:
@@ -231,7 +263,7 @@ async def _admin(settings: Settings, args: Namespace) -> int:
 
 
 async def _run(settings: Settings, _: Namespace) -> int:
-    for chat, why in app.left_out(settings).items():
+    for chat, why in chats.left_out(settings).items():
         if why:
             print(messages.words("left out", chat=chat, why=why), file=sys.stderr)
     await app.run(settings)
@@ -256,6 +288,7 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "quota": _quota,
     "history": _history,
     "doctor": _doctor,
+    "health": _health,
     "admin": _admin,
     "convert": _convert,
     "verify": _verify,

@@ -114,6 +114,11 @@ class Delivery:
         self._pauses: dict[int, _Pause] = {}
         self._notices: dict[int, _Notices] = {}
 
+    @property
+    def looked_at(self) -> float | None:
+        """When it last had nothing to do, on the loop's clock; None before that."""
+        return self._bell.waited_at
+
     def ring(self) -> None:
         """There may be something to send."""
         self._bell.ring()

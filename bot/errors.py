@@ -186,6 +186,11 @@ class CannotDeliver(Told):
 
 
 @dataclass(eq=False)
+class Died(Told):
+    """Matinee came to an end that nobody foresaw."""
+
+
+@dataclass(eq=False)
 class StartError(Told):
     """Matinee cannot start: told on the terminal, exit code not 0."""
 
@@ -202,6 +207,13 @@ class ConfigBroken(StartError):
 @dataclass(eq=False)
 class NothingToServe(StartError):
     """No chat has a token."""
+
+
+@dataclass(eq=False)
+class ChatsLost(StartError):
+    """Every chat has ended by itself: refused its token, as a rule."""
+
+    chats: tuple[str, ...]
 
 
 @dataclass(eq=False)

@@ -165,6 +165,12 @@ def ended(job: Job, language: str = "en") -> str:
     return words("failed", language, job=job.id, why=explain(error, language))
 
 
+def ailing(part: str, life: str, *, since: float | None, why: str, language: str = "en") -> str:
+    """What is wrong with a part of a running Matinee, and since when."""
+    key = f"health.{'matinee' if part == 'matinee' else 'part'}.{life}"
+    return words(key, language, part=part.capitalize(), since=since and moment(since), why=why)
+
+
 def facts_line(job: Job, language: str = "en") -> str:
     """What it is, on one line: length, size, model, music, seed."""
     request = job.request

@@ -62,6 +62,11 @@ class Worker:
         self._loaded: str | None = None
         """The model that painted last: its next job may go before a few older ones of others."""
 
+    @property
+    def looked_at(self) -> float | None:
+        """When it last had nothing to do, on the loop's clock; None before that."""
+        return self._bell.waited_at
+
     def ring(self) -> None:
         """There may be work."""
         self._bell.ring()

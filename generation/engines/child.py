@@ -42,6 +42,7 @@ class ChildEngine:
         self._life: Life | None = None
         self._starting = asyncio.Lock()
         self._deaths = 0  # since the last finished clip
+        self.starts = 0
         self._closed = False
 
     @property
@@ -51,6 +52,11 @@ class ChildEngine:
     @property
     def pid(self) -> int | None:
         return self._life.pid if self._life and self._life.alive else None
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since the child's last sign of life; None while there is no child at work."""
+        return self._life.silent_for if self._life else None
 
     async def open(self) -> None:
         await self._living()
@@ -97,6 +103,7 @@ class ChildEngine:
     async def _begin(self) -> None:
         self._life = Life(self._command, self.setup, self.patience)
         await self._life.begin()
+        self.starts += 1
         log.info("engine started as process %s", self._life.pid)
 
 

@@ -91,6 +91,11 @@ class Life:
     def alive(self) -> bool:
         return self._process is not None and not self._ended
 
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since its last sign of life; None before its hello and after its end."""
+        return time.monotonic() - self._heard if self.alive and self._hello.done() else None
+
     async def begin(self) -> None:
         """Start the child and wait for its hello; raises GenerationError, the child being gone then."""
         pipe = asyncio.subprocess.PIPE

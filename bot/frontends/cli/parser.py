@@ -34,6 +34,7 @@ def build() -> argparse.ArgumentParser:
     _listing(commands, common, "quota", "credits used and left, and the last entries")
     _listing(commands, common, "history", "my last clips")
     _listing(commands, common, "doctor", "is everything here that Matinee needs?")
+    _listing(commands, common, "health", "is the running Matinee well? exit code 0 if it is")
     verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
     verify.add_argument("file", type=Path)
     _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))

@@ -55,6 +55,14 @@ class DiscordFrontend:
             finally:
                 presence.cancel()
 
+    def reached(self) -> bool:
+        """Whether the gateway is open just now; discord.py itself closes one that fell silent."""
+        if isinstance(self.client, discord.AutoShardedClient):
+            shards = self.client.shards
+            return bool(shards) and not any(shard.is_closed() for shard in shards.values())
+        socket: Any = self.client.ws  # None until it first connects, whatever its type says
+        return not self.client.is_closed() and socket is not None and socket.open
+
     async def _login(self) -> None:
         tries = 0
         while True:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,9 +42,25 @@ class Webhook:
         return urlsplit(self.address).path or "/"
 
 
-async def poll(bot: Bot, handle: Handler) -> None:
+@dataclass(slots=True)
+class Line:
+    """When Telegram last answered."""
+
+    heard_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def holds(self) -> bool:
+        return time.monotonic() - self.heard_at < 2 * LONG_POLL
+
+    def heard(self) -> None:
+        self.heard_at = time.monotonic()
+
+
+async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
     """An update is confirmed once it was handled, so a crash loses none."""
+    line = line or Line()
     await bot.delete_webhook()
+    line.heard()
     offset, tries, tasks = 0, 0, set[asyncio.Task[None]]()
     try:
         while True:
@@ -58,6 +75,7 @@ async def poll(bot: Bot, handle: Handler) -> None:
                 tries += 1
                 continue
             tries = 0
+            line.heard()
             batch = {asyncio.create_task(_safely(handle, update)) for update in updates}
             tasks = {task for task in tasks if not task.done()} | batch
             if batch:

@@ -14,7 +14,7 @@ from telegram.error import BadRequest, InvalidToken, TelegramError
 from bot.delivery import Parcel, Unreachable
 from bot.frontends.telegram import menu, sharing
 from bot.frontends.telegram.desk import Asked, Desk, Perform
-from bot.frontends.telegram.doors import PAUSES, Webhook, listen, poll
+from bot.frontends.telegram.doors import PAUSES, Line, Webhook, listen, poll
 from bot.frontends.telegram.keyboards import for_status
 from bot.frontends.telegram.parcels import Carrier
 from bot.frontends.telegram.places import place_of
@@ -69,6 +69,7 @@ class Telegram:
         self._carrier = Carrier(self.voice, local=options.local)
         self._studio = studio
         self.ready = asyncio.Event()
+        self._line = Line()
 
     def administer(self, perform: Perform) -> None:
         """Let /admin do what admins say."""
@@ -81,12 +82,16 @@ class Telegram:
             if self.options.webhook:
                 await listen(self.bot, self.options.webhook, self.handle)
             else:
-                await poll(self.bot, self.handle)
+                await poll(self.bot, self.handle, self._line)
         except InvalidToken:
             log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
         finally:
             self.ready.clear()
             await self.bot.shutdown()
+
+    def reached(self) -> bool:
+        """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
+        return self.ready.is_set() and (self.options.webhook is not None or self._line.holds)
 
     async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
         if progress is not None and not self.ready.is_set():

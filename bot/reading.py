@@ -1,0 +1,164 @@
+"""What the settings say, checked and turned into the plain values that the rooms are handed."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bot.errors import ConfigBroken
+from bot.policy import Policy
+from bot.quota import Allowance, Balance, Caps, Tier
+from bot.settings import Settings, config_folder
+from bot.studio import House
+from generation.errors import PresetBroken
+from generation.models import check as check_preset
+from generation.models.plan import Means
+from generation.models.preset import Preset, allowed, read_presets
+from generation.request import near, unknown_fields
+from generation.scores.genre import Genre, GenreBroken, read_genres
+from generation.scores.preset import Maker, MakerBroken, offered, read_makers
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The named things of the config, read and checked."""
+
+    presets: Mapping[str, Preset]
+    genres: Mapping[str, Genre]
+    makers: Mapping[str, Maker]
+
+
+def plugins(settings: Settings) -> tuple[str, ...]:
+    """The operator's own modules, imported, so that what they register can be named in presets."""
+    names = tuple(filter(None, (name.strip() for name in settings.engine.plugins.split(","))))
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # theirs may raise anything
+            problem = f"{name} cannot be imported ({type(error).__name__}: {error})"
+            raise ConfigBroken("[engine] plugins", problem) from error
+    return names
+
+
+def read_tables(settings: Settings) -> Tables:
+    plugins(settings)
+    try:
+        presets = read_presets(settings.tables.get("models", {}))
+        for preset in presets.values():
+            check_preset(preset)
+    except PresetBroken as error:
+        raise ConfigBroken(f"[models] {error.place}", error.problem, error.near) from None
+    studio = settings.studio
+    presets = {
+        name: preset
+        for name, preset in presets.items()
+        if allowed(preset, commercial=studio.commercial, territory=studio.territory)
+    }
+    if settings.studio.model not in presets:
+        wanted = settings.studio.model
+        raise ConfigBroken("[studio] model", f"there is no model {wanted}", near(wanted, tuple(presets)))
+    try:
+        genres = read_genres(settings.tables.get("genres", {}))
+    except GenreBroken as error:
+        raise ConfigBroken(f"[genres] {error.place}", error.problem, error.near) from None
+    return Tables(presets, genres, _makers(settings))
+
+
+def _makers(settings: Settings) -> dict[str, Maker]:
+    """The music makers that this operator may use."""
+    try:
+        makers = read_makers(settings.tables.get("music", {}))
+    except MakerBroken as error:
+        raise ConfigBroken(f"[music] {error.place}", error.problem, error.near) from None
+    chosen, allowed_ones = settings.studio.maker, offered(makers, commercial=settings.studio.commercial)
+    if chosen not in allowed_ones:
+        problem = (
+            f"{chosen} may not be used commercially" if chosen in makers else f"there is no maker {chosen}"
+        )
+        raise ConfigBroken("[studio] maker", problem, near(chosen, allowed_ones))
+    return {name: makers[name] for name in allowed_ones}
+
+
+def read_policy(settings: Settings) -> Policy:
+    """The shipped rules; the one that protects the young holds whatever else is set."""
+    rules = settings.rules
+    off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
+    own = [word.strip() for word in rules.words.split(",") if word.strip()]
+    folder = config_folder() / "rules"
+    texts = {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in ("rules", "words")}
+    return Policy.read(
+        rules=tomllib.loads(texts["rules"]), words=tomllib.loads(texts["words"]), operator=own, off=off
+    )
+
+
+def house(settings: Settings) -> House:
+    quota = settings.quota
+    return House(
+        model=settings.studio.model,
+        maker=settings.studio.maker,
+        allowance=Allowance(
+            credits=quota.credits,
+            zone=quota.zone,
+            rolling=quota.rolling_hours * 3600 if quota.rolling_hours else None,
+        ),
+        caps=Caps(
+            person=settings.queue.per_person,
+            community=settings.queue.per_community,
+            all=settings.queue.in_all,
+            burst=settings.queue.burst or None,
+            burst_seconds=settings.queue.burst_seconds,
+        ),
+        data=settings.studio.data,
+        disk_floor=settings.studio.disk_floor_mb * 1_000_000,
+        tiers=_tiers(settings.tables.get("tiers", {})),
+        pools=_pools(settings.tables.get("pools", {})),
+        admins_unlimited=quota.admins_unlimited,
+        slots=settings.engine.slots,
+    )
+
+
+def _tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
+    """[tiers.patron] of matinee.toml, in the order they stand there."""
+    tiers = []
+    for name, table in tables.items():
+        for key in unknown_fields(Tier, table):
+            raise ConfigBroken(f"[tiers.{name}] {key}", "unknown key", near(key, tuple(Tier.__slots__)))
+        sets = {key: frozenset(map(str, table[key])) for key in ("roles", "chats", "people") if key in table}
+        tiers.append(Tier(**{**table, **sets, "name": name}))
+    return tuple(tiers)
+
+
+def _pools(tables: Mapping[str, Any]) -> dict[str, int]:
+    """[pools] "discord:7" = 200"""
+    for key, credits_ in tables.items():
+        if type(credits_) is not int or credits_ < 0:
+            raise ConfigBroken(f"[pools] {key}", "should be a whole number of credits")
+    return dict(tables)
+
+
+def means(settings: Settings) -> Means:
+    """What the models may use of this machine."""
+    chosen = settings.engine
+    return Means(
+        device=chosen.device,
+        gigabytes=chosen.memory_gb,
+        lossy=chosen.lossy,
+        compile=chosen.compile,
+        cache_folder=str(settings.studio.data.absolute() / "compiled"),
+    )
+
+
+def untouched(allowance: Allowance) -> Balance:
+    """The balance of somebody who has never asked for anything."""
+    now = time.time()
+    return Balance(
+        limit=allowance.credits,
+        used=0,
+        granted=0,
+        back_at=allowance.back_at(now),
+        unlimited=allowance.unlimited,
+    )

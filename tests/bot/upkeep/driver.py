@@ -1,0 +1,25 @@
+"""`matinee run` with a string to pull: SIGUSR1 tears the chat's task from it, as a bug in a library would."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from bot import app
+from bot.settings import load
+
+
+async def main(folder: str) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tear)
+    await app.run(load(flags={"studio.data": folder}))
+
+
+def tear() -> None:
+    for task in asyncio.all_tasks():
+        if task.get_name() == "telegram":
+            task.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
