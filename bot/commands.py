@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import os
 import shlex
 import signal
 import sys
@@ -39,8 +40,10 @@ DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
 def run_command(args: Namespace) -> int:
     """The edge of the program: whatever stops it becomes one sentence and an exit code."""
+    language = "en"
     try:
         settings = load(file=args.config, flags=_flags(args))
+        language = _language(settings)
         secrets = [settings.discord.token.reveal(), settings.telegram.token.reveal()]
         secrets.append(settings.telegram.webhook_secret.reveal())
         quiet = args.command != "run"
@@ -48,7 +51,7 @@ def run_command(args: Namespace) -> int:
         logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)
         return asyncio.run(COMMANDS[args.command](settings, args))
     except Told as error:
-        return _tell(error, as_json=getattr(args, "json", False))
+        return _tell(error, language, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
         return CANCELLED
     except ExceptionGroup as group:  # of what `run` keeps alive, something died
@@ -69,8 +72,8 @@ def _flags(args: Namespace) -> dict[str, str]:
     return flags | ({"studio.data": args.data} if args.data else {})
 
 
-def _tell(error: Told, *, as_json: bool) -> int:
-    sentence = messages.explain(error)
+def _tell(error: Told, language: str, *, as_json: bool) -> int:
+    sentence = messages.explain(error, language)
     print(sentence, file=sys.stderr)
     if as_json:
         print(json.dumps({"error": {**error.to_json(), "message": sentence}}, ensure_ascii=False))
@@ -129,20 +132,29 @@ async def _say_cut_short(studio: Studio, me: Requester, show: Show) -> None:
     for job in await studio.waiting(limit=1000):
         if job.reply_to.platform == "cli":
             await studio.cancel(job.id, me)
-            show.note(messages.words("cut short", job=job.id))
+            show.note(messages.words("cut short", me.language, job=job.id))
 
 
 def _say_chosen(ticket: Ticket, show: Show) -> None:
+    language = ticket.job.requester.language
     if ticket.adjustments:
-        show.note(messages.adjusted(ticket.adjustments))
+        show.note(messages.adjusted(ticket.adjustments, language))
     if ticket.inferred:
-        show.note(messages.words("chosen", music=messages.music_line(ticket.job.request.music)))
+        music = messages.music_line(ticket.job.request.music, language)
+        show.note(messages.words("chosen", language, music=music))
+
+
+def _language(settings: Settings) -> str:
+    """Of the sentences on this terminal; auto is the terminal's own."""
+    chosen = settings.studio.language
+    own_words = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return messages.nearest(next(filter(None, own_words), "") if chosen == "auto" else chosen)
 
 
 def _me(settings: Settings) -> Requester:
     """Whoever sits at the machine is its operator."""
     name = getpass.getuser()
-    return Requester(platform="cli", user=name, name=name, admin=True, language=settings.studio.language)
+    return Requester(platform="cli", user=name, name=name, admin=True, language=_language(settings))
 
 
 def _outcome(job: Job, target: Target, *, cancelled: bool, as_json: bool) -> int:
@@ -164,7 +176,7 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
         facts["clip"] = str(target.clip)
         facts["sheet"] = str(target.sheet) if target.sheet else None
     else:
-        facts["error"] = (job.error or {}) | {"message": messages.ended(job)}
+        facts["error"] = (job.error or {}) | {"message": messages.ended(job, job.requester.language)}
     return facts
 
 
@@ -258,14 +270,14 @@ async def _admin(settings: Settings, args: Namespace) -> int:
         return DONE
     async with app.administering(settings) as admin:
         answer = await admin.perform(shlex.join(args.line), _me(settings))
-    print(answer.said(settings.studio.language))
+    print(answer.said(_language(settings)))
     return DONE
 
 
 async def _run(settings: Settings, _: Namespace) -> int:
     for chat, why in chats.left_out(settings).items():
         if why:
-            print(messages.words("left out", chat=chat, why=why), file=sys.stderr)
+            print(messages.words("left out", _language(settings), chat=chat, why=why), file=sys.stderr)
     await app.run(settings)
     return DONE
 
@@ -276,7 +288,7 @@ async def _verify(settings: Settings, args: Namespace) -> int:
     verdict = await asyncio.to_thread(verify, args.file, identity=own(settings.studio.data))
     holds = verdict.mark is Mark.HOLDS
     key = f"mark.{verdict.mark}{'.ours' if holds and verdict.ours else ''}"
-    print(messages.words(key, file=args.file, model=verdict.model or "?"))
+    print(messages.words(key, _language(settings), file=args.file, model=verdict.model or "?"))
     return DONE if holds else FAILED
 
 

@@ -52,6 +52,13 @@ class ElsewhereOnly(UserError):
 
 
 @dataclass(eq=False)
+class TierKept(UserError):
+    """A tier that a server may not give to its roles by itself."""
+
+    tier: str
+
+
+@dataclass(eq=False)
 class NotAllowed(UserError):
     """An admin verb from somebody who is none."""
 
@@ -68,6 +75,11 @@ class NoClipMeant(UserError):
     """A command about a clip, and nothing says which."""
 
     command: str
+
+
+@dataclass(eq=False)
+class NoPicture(UserError):
+    """The message that was meant has none."""
 
 
 @dataclass(eq=False)

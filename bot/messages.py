@@ -40,11 +40,13 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def span(seconds: float) -> str:
+def span(seconds: float, language: str = "en") -> str:
     """A length of time the way people say it."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return words("span.seconds", language, n=max(1, round(seconds)))
+    if seconds < 5400:
+        return words("span.minutes", language, n=round(seconds / 60))
+    return words("span.hours", language, n=f"{seconds / 3600:.1f}")
 
 
 @cache
@@ -59,6 +61,17 @@ def _read(language: str) -> dict[str, str]:
 @cache
 def languages() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def nearest(wanted: str) -> str:
+    """The language we speak that is nearest to a locale: "pt-BR" and "pt_PT.UTF-8" are told in Portuguese."""
+    base = wanted.replace("_", "-").partition(".")[0].partition("-")[0].lower()
+    return base if base in languages() else "en"
+
+
+def named(language: str) -> str:
+    """A language as its own speakers call it."""
+    return words("language", language)
 
 
 def words(key: str, language: str = "en", /, **facts: object) -> str:
@@ -89,26 +102,28 @@ def _spoken(facts: dict[str, Any], language: str) -> dict[str, Any]:
 
 def _fact(name: str, value: Any, language: str) -> Any:
     if name in {"back_at", "until"} and value is not None:
-        return f"at {moment(value)}" if name == "back_at" else moment(value)
+        return moment(value, language)
     if name in {"free", "floor"} or (name == "limit" and isinstance(value, int) and value > 100_000):
         return size(value)
     if name in TYPED_BY_PEOPLE and isinstance(value, str):
         return f"“{quoted(value)}”" if value else value
-    if name in {"state", "rule"}:  # an operator may have named a rule
+    if name in {"state", "rule", "reason", "why"}:  # an operator may have said it in words of their own
         return _catalogue(language).get(f"{name}.{value}", value)
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def moment(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%H:%M UTC on %d %B")
+def moment(at: float, language: str = "en") -> str:
+    then = datetime.fromtimestamp(at, UTC)
+    month = words("months", language).split()[then.month - 1]
+    return words("moment", language, time=f"{then:%H:%M}", day=then.day, month=month)
 
 
 def queued(job: Job, *, place: int, eta: tuple[float, float] | None = None, language: str = "en") -> str:
     told = [words("queued.behind" if place else "queued.next", language, job=job.id, place=place)]
     if eta is not None:
-        told.append(words("eta", language, low=span(eta[0]), high=span(eta[1])))
+        told.append(words("eta", language, low=span(eta[0], language), high=span(eta[1], language)))
     return " ".join(told)
 
 
@@ -174,7 +189,7 @@ def ailing(part: str, life: str, *, since: float | None, why: str, language: str
 def facts_line(job: Job, language: str = "en") -> str:
     """What it is, on one line: length, size, model, music, seed."""
     request = job.request
-    parts = [f"{request.width}x{request.height}", request.model]
+    parts = [f"{request.width}×{request.height}", request.model]  # noqa: RUF001  (the sign that is meant)
     if request.kind is not Kind.IMAGE:
         parts = [f"{request.seconds:.1f} s", *parts, music_line(request.music, language)]
     return " · ".join([*parts, words("seed", language, seed=request.seed)])

@@ -14,7 +14,7 @@ import bot.errors
 import generation.errors
 from bot import messages
 from bot.errors import AlreadyRunning, QueueFull, QuotaSpent
-from generation.errors import OutOfRange, Told, UnknownChoice
+from generation.errors import AttachmentRefused, OutOfRange, Told, UnknownChoice
 
 FAMILIES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
 SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
@@ -106,9 +106,48 @@ def test_typed_words_are_made_harmless(typed: str) -> None:
 def test_every_language_says_the_same_things(language: str) -> None:
     folder = Path(messages.__file__).parent / "translations"
     english, theirs = (tomllib.loads((folder / f"{x}.toml").read_text("utf-8")) for x in ("en", language))
-    assert theirs.keys() <= english.keys()
+    assert theirs.keys() == english.keys()
     for key, text in theirs.items():
-        assert placeholders(text) <= placeholders(english[key]), key
+        assert placeholders(text) == placeholders(english[key]), key
+
+
+@pytest.mark.parametrize("language", messages.languages())
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
+def test_every_error_is_told_in_every_language(kind: type[Told], language: str) -> None:
+    said = messages.explain(sample(kind), language)
+    assert "{" not in said
+    assert language == "en" or kind.__name__ == "ConfigBroken" or said != messages.explain(sample(kind))
+
+
+def test_a_locale_finds_the_nearest_language() -> None:
+    asked = {
+        "pt-BR": "pt",
+        "es-419": "es",
+        "de_AT.UTF-8": "de",
+        "ja": "ja",
+        "ko": "en",
+        "C.UTF-8": "en",
+        "": "en",
+    }
+    assert {locale: messages.nearest(locale) for locale in asked} == asked
+
+
+def test_times_and_dates_are_said_in_the_persons_language() -> None:
+    spent = QuotaSpent(3, 2, 10, 1_790_000_000.0)
+    assert "at 14:13 UTC on 21 September" in messages.explain(spent)
+    assert "um 14:13 UTC am 21. September" in messages.explain(spent, "de")
+    assert "a las 14:13 UTC del 21 de septiembre" in messages.explain(spent, "es")
+    assert "9月21日 14:13 UTC" in messages.explain(spent, "ja")
+    assert messages.span(600, "ja") == "10分"
+
+
+def test_why_a_file_was_refused_is_said_in_the_persons_language() -> None:
+    assert messages.explain(AttachmentRefused("a.gif", "wrong kind"), "de").endswith(
+        "kann ich nichts anfangen."
+    )
+    assert messages.explain(AttachmentRefused("a.gif", "an operator's own words"), "de").endswith(
+        "own words."
+    )
 
 
 def placeholders(text: str) -> set[str]:

@@ -19,9 +19,7 @@ PLATFORM = "discord"
 
 def language_of(interaction: Interaction, chosen: str | None = None) -> str:
     """The chosen one, else that of the person's client, as far as we speak it."""
-    known = messages.languages()
-    locale = chosen or str(interaction.locale)
-    return next((name for name in (locale, locale.partition("-")[0]) if name in known), "en")
+    return messages.nearest(chosen or str(interaction.locale))
 
 
 def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:

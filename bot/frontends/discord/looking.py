@@ -149,7 +149,7 @@ class Looks:
                 told = tame(messages.words("privacy.export", asker.language))
                 await interaction.edit_original_response(content=told, attachments=[file])
                 return
-            key = "privacy.sure" if do == "delete" else "privacy"
+            key = "privacy.sure" if do == "delete" else "privacy.discord"
             sure = Button(messages.words("button.forget", asker.language), Action("forget", 0))
             card = Card(
                 title=messages.words("privacy.title", asker.language),

@@ -11,13 +11,13 @@ import discord
 from discord import app_commands
 
 from bot import messages
+from bot.errors import NoPicture
 from bot.frontends.discord.answers import honest
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.attachments import PICTURES, SOUNDS, fetch
 from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import register
-from generation.errors import AttachmentRefused
 from generation.request import PROMPT_LIMIT, SEED_LIMIT, Kind, MusicWish, Wish
 from generation.scores.genres import MOODS
 
@@ -162,10 +162,9 @@ async def animate_menu(interaction: discord.Interaction[Any], message: discord.M
     asker = await desk.asker(interaction)
     async with honest(interaction, asker.language):
         if picture is None:
-            raise AttachmentRefused(
-                message.attachments[0].filename if message.attachments else "", "no picture"
-            )
-        prompt = discord.utils.remove_markdown(message.content).strip() or messages.words("animate.prompt")
+            raise NoPicture
+        typed = discord.utils.remove_markdown(message.content).strip()
+        prompt = typed or messages.words("animate.prompt", asker.language)
         await film_with(
             desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), picture, None
         )

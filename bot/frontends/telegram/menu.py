@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from pathlib import Path
-
 import structlog
 from telegram import (
     Bot,
@@ -29,23 +25,14 @@ SCOPES = ((BotCommandScopeDefault(), EVERYBODY), (BotCommandScopeAllGroupChats()
 log = structlog.get_logger(__name__)
 
 
-FOLDER = Path(__file__).parent
-
-
-@cache
-def translations() -> dict[str, dict[str, str]]:
-    return tomllib.loads((FOLDER / "menu.toml").read_text(encoding="utf-8"))
-
-
 def commands(names: tuple[str, ...], language: str) -> list[BotCommand]:
-    told = translations().get(language, {})
-    return [BotCommand(name, told.get(name) or messages.words(f"command.{name}")) for name in names]
+    return [BotCommand(name, messages.words(f"command.{name}", language)) for name in names]
 
 
 async def publish(bot: Bot, *, admins: frozenset[int], admin_commands: tuple[str, ...]) -> None:
     """Never a reason not to start: a menu that cannot be set is set at the next start."""
     try:
-        for language in ("en", *translations()):
+        for language in sorted(messages.languages(), key=lambda name: name != "en"):
             code = None if language == "en" else language
             for scope, names in SCOPES:
                 await bot.set_my_commands(commands(names, language), scope, language_code=code)

@@ -74,5 +74,4 @@ def requester(
 
 def spoken(code: str | None) -> str:
     """The nearest language that Matinee speaks: "pt-BR" is told in Portuguese."""
-    base = (code or "en").lower().partition("-")[0]
-    return base if base in messages.languages() else "en"
+    return messages.nearest(code or "")

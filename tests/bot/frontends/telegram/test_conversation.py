@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 from PIL import Image
 
+from bot import messages
 from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
-from bot.frontends.telegram.menu import EVERYBODY, translations
+from bot.frontends.telegram.menu import EVERYBODY, commands
 from bot.job import State
 from bot.store import Access, Entry, Store
 from tests.fakes.telegram_faults import flood, html, reset
@@ -269,10 +270,10 @@ async def test_what_is_kept_is_handed_over_and_deleted(
 
 
 def test_menu_speaks_every_language_in_full() -> None:
-    assert {"de", "es", "fr", "ja", "pt"} <= set(translations())
-    for told in translations().values():
-        assert set(told) == set(EVERYBODY)
-        assert all(0 < len(words) <= 256 for words in told.values())
+    assert {"de", "es", "fr", "ja", "pt"} <= set(messages.languages())
+    told = {language: commands(EVERYBODY, language) for language in messages.languages()}
+    assert len({menu[0].description for menu in told.values()}) == len(told)
+    assert all(0 < len(command.description) <= 256 for menu in told.values() for command in menu)
 
 
 async def test_admin_verbs_are_for_admins(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
