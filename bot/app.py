@@ -19,12 +19,15 @@ from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.job import Requester
-from bot.reading import Tables, house, means, plugins, read_policy, read_tables
+from bot.reading import Tables, backup_folder, house, means, plugins, read_policy, read_tables
 from bot.settings import Settings
 from bot.store import FILE, Access, Store
 from bot.studio import Studio
 from bot.supervisor import Supervisor
 from bot.sweep import Sweeper
+from bot.upkeep import leftovers
+from bot.upkeep.janitor import Janitor
+from bot.upkeep.keeper import BackupPlan, Keeper
 from bot.upkeep.monitor import Monitor
 from bot.upkeep.systemd import Notifier
 from bot.worker import Worker
@@ -58,6 +61,7 @@ class App:
     delivery: Delivery
     frontends: dict[str, Frontend]
     sweeper: Sweeper
+    keeper: Keeper
     makers: chats.Makers
 
     def make_chat(self, name: str) -> None:
@@ -106,6 +110,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
     prepare_data_folder(data)
     store = await Store.open(data)
     try:
+        await asyncio.to_thread(leftovers.clear, data)
         found = await store.recover(DEDUPLICATING)
         engine = _engine(settings, tables)
         studio = Studio(
@@ -133,7 +138,8 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
         studio.on_ended = delivery.ended
-        app = App(studio, store, engine, worker, delivery, frontends, sweeper, makers)
+        keeper = _keeper(settings, store)
+        app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers)
         for name in makers:
             app.make_chat(name)
         for number in found.uncertain:
@@ -192,6 +198,15 @@ def _engine(settings: Settings, tables: Tables) -> ChildEngine:
     return ChildEngine(setup, slots=chosen.slots, patience=patience)
 
 
+def _keeper(settings: Settings, store: Store) -> Keeper:
+    chosen, data = settings.upkeep, settings.studio.data
+    plan = BackupPlan(
+        folder=backup_folder(settings), every=chosen.backup_hours * 3600, keep=chosen.backup_keep
+    )
+    janitor = Janitor(store=store, data=data, budget=int(chosen.budget_gb * 1e9))
+    return Keeper(janitor=janitor, data=data, plan=plan)
+
+
 async def run(settings: Settings) -> None:
     """Every chat that has what it needs, until a signal says stop. Raises ChatsLost if all have ended."""
     makers = chats.makers(settings)
@@ -207,7 +222,7 @@ async def run(settings: Settings) -> None:
 
 
 async def _until_a_signal(app: App, supervisor: Supervisor) -> None:
-    serving = asyncio.create_task(supervisor.serve())
+    serving = asyncio.create_task(supervisor.serve(app.keeper.run()))
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -9,17 +9,16 @@ import os
 import shlex
 import signal
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bot import app, chats, logs, messages, reading
+from bot import app, chats, keeping, logs, messages, reading
 from bot.admin import VERBS
 from bot.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.frontends.cli import doctor, tables, weights, wish
@@ -27,8 +26,6 @@ from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
 from bot.settings import Settings, load
 from bot.studio import Studio, Ticket
-from bot.upkeep import health
-from bot.upkeep.pulse import Pulse
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, verify
@@ -248,22 +245,6 @@ async def _doctor(settings: Settings, args: Namespace) -> int:
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
 
 
-async def _health(settings: Settings, args: Namespace) -> int:
-    folder = settings.studio.data
-    pulse = Pulse.read(folder)
-    ailments = health.judge(pulse, steady=time.monotonic())
-    said = [
-        messages.ailing(one.part, one.life, since=one.since, why=one.why or str(folder)) for one in ailments
-    ]
-    if args.json:
-        facts = [{**asdict(one), "message": text} for one, text in zip(ailments, said, strict=True)]
-        whole = {"healthy": not ailments, "ailments": facts, "pulse": asdict(pulse) if pulse else None}
-        print(json.dumps(whole, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(said) or messages.words("health.well", parts=", ".join(pulse.parts if pulse else ())))
-    return FAILED if ailments else DONE
-
-
 async def _admin(settings: Settings, args: Namespace) -> int:
     if not args.line:
         print("\n".join(verb.usage for verb in VERBS.values()))
@@ -300,7 +281,10 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "quota": _quota,
     "history": _history,
     "doctor": _doctor,
-    "health": _health,
+    "health": keeping.health,
+    "backup": keeping.backup,
+    "restore": keeping.restore,
+    "check": keeping.check,
     "admin": _admin,
     "convert": _convert,
     "verify": _verify,

@@ -7,6 +7,7 @@ import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bot.errors import ConfigBroken
@@ -14,6 +15,7 @@ from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import Settings, config_folder
 from bot.studio import House
+from bot.upkeep import backups
 from generation.errors import PresetBroken
 from generation.models import check as check_preset
 from generation.models.plan import Means
@@ -150,6 +152,12 @@ def means(settings: Settings) -> Means:
         compile=chosen.compile,
         cache_folder=str(settings.studio.data.absolute() / "compiled"),
     )
+
+
+def backup_folder(settings: Settings) -> Path:
+    """Where backups go unless a person names a place."""
+    chosen = settings.upkeep.backup_folder
+    return Path(chosen).expanduser() if chosen else settings.studio.data / backups.FOLDER
 
 
 def untouched(allowance: Allowance) -> Balance:

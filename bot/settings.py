@@ -90,6 +90,16 @@ class RulesSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpkeepSettings:
+    budget_gb: float
+    backup_hours: float
+    backup_keep: int
+    backup_folder: str
+    metrics_file: str
+    metrics_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     level: str
     format: str
@@ -124,6 +134,7 @@ class Settings:
     quota: QuotaSettings
     queue: QueueSettings
     rules: RulesSettings
+    upkeep: UpkeepSettings
     log: LogSettings
     discord: DiscordSettings
     telegram: TelegramSettings
@@ -143,6 +154,7 @@ CHOICES = {
 }
 LEAST: dict[str, float] = {
     "engine.slots": 1,
+    "upkeep.backup_keep": 1,
     "engine.start_seconds": 1,
     "engine.stall_seconds": 1,
     "engine.total_seconds": 1,

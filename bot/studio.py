@@ -15,7 +15,7 @@ import structlog
 from bot.admin import Admin
 from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
 from bot.gate import Gate, Terms
-from bot.job import Action, Draft, Job, ReplyTo, Requester
+from bot.job import Action, Draft, Job, ReplyTo, Requester, State
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.store import Entry, Eta, Linked, Store, Superseded, Swept
@@ -157,9 +157,9 @@ class Studio:
     ) -> Ticket:
         """The same picture with new music; no picture model runs."""
         job = await self.job(job_id)
-        if job.clip is None:
+        if job.clip is None and job.state is not State.DELIVERED:
             raise TooLate(job.id, job.state.value)
-        if not job.clip.path.is_file():
+        if job.clip is None or not job.clip.path.is_file():
             raise ClipGone(job.id)
         chosen, _ = self._music(music, job.request.prompt, job.clip.seconds)
         request = replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from bot.store import Store, Swept
+from bot.upkeep.janitor import remove
 from generation.errors import Told
 
 log = structlog.get_logger(__name__)
@@ -53,9 +53,4 @@ class Sweeper:
 
     def _delete(self, files: Iterable[str]) -> None:
         for name in files:
-            path = Path(name).absolute()
-            if self._clips not in path.parents:  # never a file that is not ours
-                continue
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # not empty yet
-                path.parent.rmdir()
+            remove(Path(name), self._clips)

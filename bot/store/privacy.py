@@ -133,7 +133,8 @@ def _blank(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Swe
     ]
     c.executemany(
         "UPDATE job SET person = ?, community = '', clip = NULL, message = '', update_id = NULL,"
-        " request = json_set(json_remove(request, '$.image', '$.source'), '$.prompt', '', '$.negative', ''),"
+        " request = json_set(json_remove(request, '$.image', '$.source', '$.music.track', '$.music.melody'),"
+        " '$.prompt', '', '$.negative', ''),"
         " requester = json_object('platform', 'gone', 'user', '0'),"
         " reply_to = json_object('platform', 'gone', 'chat', '') WHERE id = ?",
         [(NOBODY, row["id"]) for row in rows],

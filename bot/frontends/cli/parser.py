@@ -35,6 +35,7 @@ def build() -> argparse.ArgumentParser:
     _listing(commands, common, "history", "my last clips")
     _listing(commands, common, "doctor", "is everything here that Matinee needs?")
     _listing(commands, common, "health", "is the running Matinee well? exit code 0 if it is")
+    _keeping(commands, common)
     verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
     verify.add_argument("file", type=Path)
     _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
@@ -68,6 +69,25 @@ def _models(
     parser = _listing(commands, common, "models", text)
     parser.add_argument("action", nargs="?", choices=("pull",), help="bring a model's weights from the hub")
     parser.add_argument("name", nargs="?", help="the preset to bring (default: the one in the settings)")
+
+
+def _keeping(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    backup = commands.add_parser(
+        "backup", parents=[common], help="copy the database, also while Matinee runs"
+    )
+    backup.add_argument("to", nargs="?", type=Path, help="a file or a folder (default: as in the settings)")
+    restore = commands.add_parser("restore", parents=[common], help="put a backup in the database's place")
+    restore.add_argument("file", type=Path)
+    restore.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the clips that waited in it; without this they are cancelled and refunded,"
+        " since they may have been made after it",
+    )
+    check = _listing(commands, common, "check", "are the database, the credits and the files sound?")
+    check.add_argument("--fix", action="store_true", help="remove what a crash left half written")
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:

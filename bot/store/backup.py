@@ -1,0 +1,140 @@
+"""Copies of the database: taken beside a running writer, looked through before one is put back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import DatabaseCorrupt, StoreFailed
+from bot.store import queue
+from bot.store.database import FILE
+from bot.store.migrate import inspect, steps
+from generation.errors import DiskFull
+from generation.media.files import settle
+
+BESIDE = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What a restore did: where the database of before lies, and what was set aside as perhaps done since."""
+
+    aside: Path | None
+    cancelled: int
+    uncertain: int
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A look at a database that is left as it is."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as found:
+        found.row_factory = sqlite3.Row
+        yield found
+
+
+def copy(source: Path, target: Path) -> None:
+    """One file, whole and sound or not there at all: everything that was committed before this began."""
+    part = target.with_name(f"{target.name}.part")
+    _remove(part)
+    try:
+        with reading(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as made:
+            live.backup(made)
+            made.execute("PRAGMA journal_mode = DELETE")  # else it would need a second file beside it
+            _check(made, source)
+        settle(part, target)
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise DiskFull(str(target.parent)) from error
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise DatabaseCorrupt(str(source), str(error)) from error
+        raise StoreFailed(str(source), str(error)) from error
+    finally:
+        _remove(part)
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, *(f"{path.name}{end}" for end in BESIDE)):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+def look_through(path: Path) -> None:
+    """Raises DatabaseCorrupt or DatabaseNewer unless every page, index and reference of it is right."""
+    try:
+        with reading(path) as found:
+            if inspect(found, path, steps()) == 0:
+                raise DatabaseCorrupt(str(path), "there is nothing in it")
+            _check(found, path)
+    except sqlite3.Error as error:
+        raise DatabaseCorrupt(str(path), str(error)) from error
+
+
+def _check(c: sqlite3.Connection, path: Path) -> None:
+    verdict = c.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise DatabaseCorrupt(str(path), verdict)
+    broken = c.execute("PRAGMA foreign_key_check").fetchone()
+    if broken:
+        raise DatabaseCorrupt(str(path), f"a row of {broken[0]} belongs to nothing")
+
+
+def put_back(backup: Path, folder: Path, *, aside: str, numbered: int, resume: bool, now: float) -> Restored:
+    """The backup in the place of the database, which is kept beside it; the folder's lock is the caller's.
+
+    Unless told to `resume`, what was unfinished in the backup is ended: it may have been made since then.
+    New jobs get numbers above `numbered` and above all that the old database gave: old buttons name those.
+    """
+    look_through(backup)
+    fresh, place = folder / f"{FILE}.restored", folder / FILE
+    copy(backup, fresh)
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as c:
+        c.row_factory = sqlite3.Row
+        c.execute("BEGIN IMMEDIATE")
+        ended = (0, 0) if resume else _end_unfinished(c, now)
+        _number_above(c, max(numbered, _last_number(place)))
+        c.execute("COMMIT")
+    kept = _put_aside(place, folder / aside) if place.exists() else None
+    settle(fresh, place)
+    return Restored(aside=kept, cancelled=ended[0], uncertain=ended[1])
+
+
+def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
+    waiting = c.execute("SELECT id FROM job WHERE state IN ('queued', 'running') ORDER BY id DESC").fetchall()
+    for row in waiting:
+        queue.cancel(c, row["id"], now=now)
+    sql = "UPDATE job SET state = 'uncertain' WHERE state IN ('rendered', 'delivering')"
+    return len(waiting), c.execute(sql).rowcount
+
+
+def _last_number(path: Path) -> int:
+    """The last job number that a database gave; 0 where it cannot be read any more."""
+    with suppress(sqlite3.Error), reading(path) as c:
+        row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'job'").fetchone()
+        return int(row[0]) if row else 0
+    return 0
+
+
+def _number_above(c: sqlite3.Connection, number: int) -> None:
+    known = c.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'job'", (number,)).rowcount
+    if not known:
+        c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('job', ?)", (number,))
+
+
+def _put_aside(place: Path, aside: Path) -> Path:
+    """Under a second name first: at no moment is there no database for a start to find."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(place, isolation_level=None)) as old:
+        old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    try:
+        os.link(place, aside)
+    except OSError:  # a file system without second names
+        shutil.copyfile(place, aside)
+    for end in BESIDE:  # left over only if the old one is too broken to be opened
+        left = place.with_name(place.name + end)
+        if left.exists():
+            left.replace(aside.with_name(aside.name + end))
+    return aside

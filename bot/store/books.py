@@ -1,0 +1,116 @@
+"""Are the books true? What the ledger, the jobs and their files must be to each other."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FILES = ("path", "poster", "sheet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """Something that is not as it must be; `kind` names the sentence."""
+
+    kind: str
+    job: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A job and the file that is its clip."""
+
+    job: int
+    state: str
+    path: Path
+
+
+SUMS = """
+SELECT * FROM (
+    SELECT job.id, job.state, job.cost,
+        coalesce(sum(ledger.credits) FILTER (WHERE ledger.kind = 'reserve'), 0) AS reserved,
+        coalesce(sum(ledger.credits) FILTER (WHERE ledger.kind = 'refund'), 0) AS refunded,
+        count(*) FILTER (WHERE ledger.kind = 'refund') AS refunds,
+        count(*) FILTER (WHERE ledger.kind = 'settle') AS settles
+    FROM job LEFT JOIN ledger ON ledger.job = job.id GROUP BY job.id
+)
+WHERE reserved <> -cost
+   OR (refunds AND refunded <> -reserved)
+   OR CASE state
+        WHEN 'queued' THEN refunds OR settles
+        WHEN 'running' THEN refunds OR settles
+        WHEN 'held' THEN refunds
+        WHEN 'failed' THEN cost AND NOT refunds
+        WHEN 'cancelled' THEN cost AND (refunds > 0) = (settles > 0)
+        ELSE cost AND (refunds OR NOT settles)
+      END
+ORDER BY id
+"""
+
+STRAYS = (
+    "SELECT DISTINCT job FROM ledger WHERE job IS NOT NULL AND job NOT IN (SELECT id FROM job) ORDER BY job"
+)
+
+
+def wrongs(c: sqlite3.Connection) -> Iterator[Wrong]:
+    """Pages, references and sums, from the ground up."""
+    for row in c.execute("PRAGMA integrity_check"):
+        if row[0] != "ok":
+            yield Wrong(kind="damaged", detail=row[0])
+    for row in c.execute("PRAGMA foreign_key_check"):
+        yield Wrong(kind="reference", detail=f"{row[0]} {row[1]}")
+    for row in c.execute(SUMS):
+        said = f"cost {row['cost']}, reserved {row['reserved']}, refunded {row['refunded']}"
+        yield Wrong(kind="sum", job=row["id"], detail=f"{said}, settled {row['settles']}, {row['state']}")
+    for row in c.execute(STRAYS):
+        yield Wrong(kind="stray", job=row["job"])
+    moved = c.execute("SELECT coalesce(sum(credits), 0) FROM ledger WHERE kind = 'move'").fetchone()[0]
+    if moved:
+        yield Wrong(kind="moved", detail=str(moved))
+
+
+def holdings(c: sqlite3.Connection) -> list[Holding]:
+    """Every job that has a clip, and where."""
+    rows = c.execute("SELECT id, state, json_extract(clip, '$.path') AS path FROM job WHERE clip IS NOT NULL")
+    return [Holding(job=row["id"], state=row["state"], path=Path(row["path"])) for row in rows]
+
+
+def numbers(c: sqlite3.Connection) -> set[int]:
+    return {row["id"] for row in c.execute("SELECT id FROM job")}
+
+
+def at_work(c: sqlite3.Connection) -> set[int]:
+    """Jobs that may get a file at any moment."""
+    return {row["id"] for row in c.execute("SELECT id FROM job WHERE state IN ('queued', 'running')")}
+
+
+def referenced(c: sqlite3.Connection) -> set[str]:
+    """Every file that some job was given by a person."""
+    keys = ("$.image", "$.music.track", "$.music.melody")
+    rows = c.execute("SELECT json_extract(request, ?, ?, ?) AS paths FROM job", keys)
+    return {path for row in rows for path in json.loads(row["paths"]) if path}
+
+
+CLEARABLE = """
+SELECT id, json_extract(clip, '$.path') AS path FROM job
+WHERE state = 'delivered' AND clip IS NOT NULL AND json_extract(clip, '$.path') NOT IN (
+    SELECT coalesce(json_extract(request, '$.source'), json_extract(request, '$.image'), '') FROM job
+    WHERE state IN ('queued', 'running', 'held'))
+ORDER BY finished_at, id LIMIT ?
+"""
+
+
+def clearable(c: sqlite3.Connection, limit: int) -> list[Holding]:
+    """The oldest clips that their chats have and that no waiting job needs."""
+    rows = c.execute(CLEARABLE, (limit,))
+    return [Holding(job=row["id"], state="delivered", path=Path(row["path"])) for row in rows]
+
+
+def cleared(c: sqlite3.Connection, job: int) -> bool:
+    """Its file is about to go; False if somebody wants it again."""
+    sql = "UPDATE job SET clip = NULL WHERE id = ? AND state = 'delivered'"
+    return c.execute(sql, (job,)).rowcount == 1

@@ -1,0 +1,78 @@
+"""Backups by the clock or by hand, kept up to a number, and the way back from one."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bot.errors import DataFolderUnusable, OutputUnusable
+from bot.store import FILE
+from bot.store.backup import Restored, copy, put_back
+from bot.store.lock import InstanceLock
+
+FOLDER = "backups"
+NAME = re.compile(r"matinee-(\d{8}T\d{6})Z(-\d+)?\.db")
+
+
+def stamp(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def take(data: Path, target: Path, *, now: float | None = None) -> Path:
+    """Into that file, or under a name of its own into that folder; also beside a running Matinee."""
+    source = data / FILE
+    if not source.is_file():
+        raise DataFolderUnusable(str(data), "there is no database in it yet")
+    try:
+        if target.is_dir() or not target.suffix:
+            target.mkdir(parents=True, exist_ok=True)
+            target = _free_name(target, stamp(time.time() if now is None else now))
+        elif target.exists():
+            raise OutputUnusable(str(target), "there is a file already, and no backup replaces another")
+        copy(source, target)
+    except OSError as error:
+        raise OutputUnusable(str(target), (error.strerror or str(error)).lower()) from error
+    return target
+
+
+def _free_name(folder: Path, when: str) -> Path:
+    names = (folder / f"matinee-{when}{f'-{n}' if n else ''}.db" for n in range(1000))
+    return next(name for name in names if not name.exists())
+
+
+def kept(folder: Path) -> list[Path]:
+    """Those that were made under a name of our own, oldest first."""
+    return sorted(path for path in folder.glob("matinee-*.db") if NAME.fullmatch(path.name))
+
+
+def prune(folder: Path, keep: int) -> int:
+    """Let the oldest go; how many went."""
+    old = kept(folder)[:-keep] if keep else []
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
+def age_of_newest(folder: Path, now: float) -> float:
+    """Seconds; without end where there is none."""
+    found = kept(folder)
+    return now - found[-1].stat().st_mtime if found else float("inf")
+
+
+def restore(backup: Path, data: Path, *, resume: bool = False, now: float | None = None) -> Restored:
+    """Raises AlreadyRunning, DatabaseCorrupt or DatabaseNewer, and has changed nothing then."""
+    if not backup.is_file():
+        raise OutputUnusable(str(backup), "there is no such file")
+    now = time.time() if now is None else now
+    lock = InstanceLock.take(data)
+    try:
+        aside = f"{FILE}.before-{stamp(now)}"
+        clips = (entry.name for entry in (data / "clips").glob("*") if entry.name.isdecimal())
+        numbered = max(map(int, clips), default=0)
+        return put_back(backup, data, aside=aside, numbered=numbered, resume=resume, now=now)
+    except OSError as error:
+        raise DataFolderUnusable(str(data), (error.strerror or str(error)).lower()) from error
+    finally:
+        lock.release()

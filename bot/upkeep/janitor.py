@@ -1,0 +1,118 @@
+"""Keeps the data folder within its budget, and throws away what belongs to nobody any more."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from bot import messages
+from bot.store import FILE, Store, books
+from bot.store.backup import reading
+from bot.store.books import Holding
+
+log = structlog.get_logger(__name__)
+
+INBOXES = ("inbox", "uploads")
+"""Where a chat puts what people attach."""
+GRACE = 3600.0
+"""Seconds that a file may lie there before its job is in the books."""
+AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What went, and how much the folder still holds."""
+
+    clips: int = 0
+    attachments: int = 0
+    bytes: int = 0
+    held: int = 0
+
+
+class Janitor:
+    """`budget` is in bytes; 0 is no bound."""
+
+    def __init__(
+        self, *, store: Store, data: Path, budget: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._data = data.absolute()
+        self._budget = budget
+        self._clock = clock
+
+    def tidy_inbox(self) -> int:
+        """Attachments that no job names any more; how many. Looks at the disk: call it in a thread."""
+        found = [path for name in INBOXES for path in (self._data / name).rglob("*") if path.is_file()]
+        old = [path for path in found if self._clock() - path.stat().st_mtime > GRACE]
+        if not old:
+            return 0
+        with reading(self._data / FILE) as c:
+            wanted = books.referenced(c)
+        stale = [path for path in old if str(path) not in wanted]
+        for path in stale:
+            remove(path, self._data)
+        return len(stale)
+
+    def size(self) -> int:
+        """Bytes in the data folder. Looks at the disk: call it in a thread."""
+        return size_of(self._data)
+
+    async def make_room(self, held: int) -> Cleared:
+        """The oldest clips that were delivered go, until what is held fits the budget, or none is left."""
+        gone = freed = 0
+        while self._budget and held - freed > self._budget:
+            batch = await self._store.look(lambda c, _: books.clearable(c, AT_ONCE))
+            if not batch:
+                log.warning(
+                    "over budget, and nothing delivered is left to clear", held=messages.size(held - freed)
+                )
+                break
+            for one in batch:
+                if held - freed <= self._budget:
+                    break
+                freed += await self._clear(one)
+                gone += 1
+        return Cleared(clips=gone, bytes=freed, held=held - freed)
+
+    async def _clear(self, one: Holding) -> int:
+        """The row first: a crash between leaves a file of nobody, never a row that promises one."""
+        if not await self._store.act(lambda c, _: books.cleared(c, one.job)):
+            return 0
+        return remove(one.path, self._data / "clips")
+
+
+def size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            stat = path.lstat()
+        except OSError:  # gone meanwhile
+            continue
+        total += stat.st_blocks * 512 if hasattr(stat, "st_blocks") else stat.st_size
+    return total
+
+
+def remove(path: Path, root: Path) -> int:
+    """That file, with a clip its whole folder of stills and smaller copies; never anything outside `root`."""
+    path, root = path.absolute(), root.absolute()
+    if root not in path.parents:
+        return 0
+    whole = path.parent if path.parent.parent == root and path.parent.name.isdecimal() else path
+    freed = size_of(whole) if whole.is_dir() else 0
+    if whole.is_dir():
+        shutil.rmtree(whole, ignore_errors=True)
+    else:
+        freed = path.stat().st_blocks * 512 if path.exists() else 0
+        path.unlink(missing_ok=True)
+        _remove_if_empty(path.parent, root)
+    return freed
+
+
+def _remove_if_empty(folder: Path, root: Path) -> None:
+    if root not in {folder, folder.parent} and not any(folder.iterdir()):
+        folder.rmdir()
