@@ -7,8 +7,26 @@ import sqlite3
 from dataclasses import dataclass
 
 from bot.job import Job
-from bot.store import looks
 from generation.request import Request
+
+IN_FRONT = """
+WITH mine AS (
+    SELECT id, state, started_at, tag, turn FROM job WHERE id = ? AND state IN ('running', 'queued')
+),
+line AS (
+    SELECT job.* FROM job, mine WHERE job.state = 'running'
+    AND (mine.state = 'queued' OR (job.started_at, job.id) <= (mine.started_at, mine.id))
+    UNION ALL
+    SELECT job.* FROM job, mine WHERE job.state = 'queued' AND mine.state = 'queued'
+    AND (job.tag, job.turn, job.id) <= (mine.tag, mine.turn, mine.id)
+)
+SELECT model, json_extract(request, '$.kind') AS kind, count(*) AS count,
+    CASE state WHEN 'running' THEN started_at END AS since,
+    json_extract(request, '$.width') * json_extract(request, '$.height')
+    * json_extract(request, '$.frames') / 1e6 AS work
+FROM line GROUP BY model, kind, work, since
+"""
+"""Like jobs are counted together: a long line is weighed by the database, not read by Python."""
 
 REMEMBERED = 60
 TIDY_EVERY = 32
@@ -43,30 +61,28 @@ def measured(c: sqlite3.Connection, job: Job, *, seconds: float) -> None:
 
 def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | None:
     """None while nothing like the jobs in front was ever measured, or when it no longer waits."""
-    line = looks.waiting(c, 10_000)
-    place = next((index for index, job in enumerate(line) if job.id == number), None)
-    if place is None:
+    if c.execute("SELECT 1 FROM pace LIMIT 1").fetchone() is None:
         return None
+    line = c.execute(IN_FRONT, (number,)).fetchall()
     low = high = 0.0
-    for job in line[: place + 1]:
-        span = _span(c, job.request)
+    for model, kind, count, since, work in line:
+        span = _span(c, model, kind, max(0.01, work))
         if span is None:
             return None
-        spent = now - job.started_at if job.started_at else 0.0
-        low += max(0.0, span.low - spent)
-        high += max(span.high * 0.1, span.high - spent)
-    ways = min(slots, place + 1)
-    return Eta(low / ways, high / ways)
+        spent = now - since if since else 0.0
+        low += count * max(0.0, span.low - spent)
+        high += count * max(span.high * 0.1, span.high - spent)
+    ways = min(slots, sum(row["count"] for row in line))
+    return Eta(low / ways, high / ways) if ways else None
 
 
-def _span(c: sqlite3.Connection, request: Request) -> Eta | None:
+def _span(c: sqlite3.Connection, model: str, kind: str, work: float) -> Eta | None:
     rows = c.execute(
         "SELECT work, seconds FROM pace WHERE model = ? AND kind = ? ORDER BY id DESC LIMIT ?",
-        (request.model, request.kind.value, REMEMBERED),
+        (model, kind, REMEMBERED),
     ).fetchall()
     if not rows:
         return None
-    work = work_of(request)
     times = sorted(_scaled(row["seconds"], work / row["work"]) for row in rows)
     low, high = times[len(times) // 5], times[min(len(times) - 1, math.ceil(len(times) * 0.9))]
     doubt = 1 + 1 / math.sqrt(len(times))  # few measurements promise little
