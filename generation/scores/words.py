@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,5 +161,16 @@ def instrument(name: str) -> str | None:
 
 def mentions(prompt: str, words: Iterable[str]) -> int:
     """How many of the words stand in the prompt, as whole words, plural or with an -ing."""
-    text = " ".join(re.findall(r"[^\W_]+(?:-[^\W_]+)*", prompt.lower()))
-    return sum(bool(re.search(rf"\b{re.escape(word)}(?:s|es|y|ing)?\b", text)) for word in words)
+    text = _plain(prompt)
+    return sum(word in text and bool(_whole(word).search(text)) for word in words)
+
+
+@lru_cache(maxsize=1)
+def _plain(prompt: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+(?:-[^\W_]+)*", prompt.lower()))
+
+
+@cache
+def _whole(word: str) -> re.Pattern[str]:
+    """Kept for good: hundreds of words are looked for in each prompt, and re's own cache is smaller."""
+    return re.compile(rf"\b{re.escape(word)}(?:s|es|y|ing)?\b")
