@@ -19,7 +19,19 @@ from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.job import Requester
-from bot.reading import Tables, backup_folder, house, means, plugins, read_policy, read_tables
+from bot.notices import Notices
+from bot.reading import (
+    Tables,
+    admin_chats,
+    an_eye,
+    backup_folder,
+    house,
+    inspector,
+    means,
+    plugins,
+    read_policy,
+    read_tables,
+)
 from bot.settings import Settings
 from bot.store import FILE, Access, Store
 from bot.studio import Studio
@@ -74,7 +86,7 @@ class App:
     async def serve(self) -> None:
         """Run everything until cancelled, or until every frontend has ended."""
         async with asyncio.TaskGroup() as group:
-            rooms = (self.worker.run(), self.delivery.run(), self.sweeper.run())
+            rooms = (self.worker.run(), self.delivery.run(), self.sweeper.run(), self.studio.heed())
             background = [group.create_task(room) for room in rooms]
             fronts = [group.create_task(f.run(), name=name) for name, f in self.frontends.items()]
             await asyncio.wait(fronts)
@@ -107,6 +119,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
     tables = read_tables(settings)
     program = find(settings.engine.ffmpeg or None)
     data = settings.studio.data
+    eye = an_eye(settings)
     prepare_data_folder(data)
     store = await Store.open(data)
     try:
@@ -126,6 +139,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
             store=store,
             frontends=frontends,
             fit=partial(finish_smaller, ffmpeg=program, identity=identity.own(data)),
+            inspect=inspector(settings, store, eye.look).inspect if eye else None,
         )
         worker = Worker(
             store=store,
@@ -137,7 +151,8 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-        studio.on_ended = delivery.ended
+        studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
+        studio.read_notices(Notices(frontends, admin_chats(settings)).post)
         keeper = _keeper(settings, store)
         app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers)
         for name in makers:
@@ -149,6 +164,8 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
             yield app
         finally:
             await engine.close()
+            if eye is not None:
+                await eye.close()
     finally:
         await store.close()
 
@@ -222,7 +239,7 @@ async def run(settings: Settings) -> None:
 
 
 async def _until_a_signal(app: App, supervisor: Supervisor) -> None:
-    serving = asyncio.create_task(supervisor.serve(app.keeper.run()))
+    serving = asyncio.create_task(supervisor.serve(app.keeper.run(), app.studio.heed()))
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

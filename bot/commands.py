@@ -240,6 +240,7 @@ async def _doctor(settings: Settings, args: Namespace) -> int:
         preset=presets[settings.studio.model],
         means=reading.means(settings),
         chats=chats.left_out(settings),
+        after=settings.rules.after,
     )
     doctor.table(findings).show(as_json=args.json)
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE

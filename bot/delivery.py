@@ -11,7 +11,8 @@ import structlog
 
 from bot import messages
 from bot.bell import Bell
-from bot.errors import CannotDeliver
+from bot.errors import CannotDeliver, ClipRefused, NeedsReview
+from bot.inspection import Finding
 from bot.job import Action, Job
 from bot.store import Store
 from generation.clip import Clip
@@ -35,6 +36,8 @@ class Parcel:
     clip: Clip
     text: str
     buttons: tuple[Button, ...] = ()
+    notice: str = ""  # what admins want said everywhere; `text` ends with it
+    spoiler: bool = False  # shown veiled
     nonce: str  # made from the job, at most 25 characters: the same for every try
 
 
@@ -85,6 +88,9 @@ class Doubtful(SendError):
 Fit = Callable[[Clip, int], Awaitable[Clip]]
 """The clip within so many bytes, beside the original; raises GenerationError."""
 
+Inspect = Callable[[Job], Awaitable[Finding]]
+"""What a finished clip shows, and so what becomes of it."""
+
 AT_ONCE = 4
 SHRINKS = 2
 """How often a clip is made smaller because a chat refused it below its own limit."""
@@ -103,11 +109,14 @@ class Delivery:
         store: Store,
         frontends: Mapping[str, Frontend],
         fit: Fit,
+        inspect: Inspect | None = None,
         retry_after: Sequence[float] = RETRY_AFTER,
     ) -> None:
         self._store = store
         self._frontends = frontends
         self._fit = fit
+        self._inspect = inspect
+        self.on_held: Callable[[Job], None] = _nobody_looks
         self._retry_after = retry_after
         self._bell = Bell()
         self._sends: dict[int, tuple[str, asyncio.Task[None]]] = {}
@@ -180,7 +189,13 @@ class Delivery:
     async def _one(self, job: Job) -> None:
         with structlog.contextvars.bound_contextvars(job=job.id):
             try:
-                await self._deliver(job, self._frontends[job.reply_to.platform])
+                found = await self._inspect(job) if self._inspect else Finding.CLEAR
+                if found is Finding.HOLD:
+                    await self._set_aside(job)
+                elif found is Finding.REFUSE:
+                    self.ended(await self._store.delivery_failed(job.id, ClipRefused()))
+                else:
+                    await self._deliver(job, self._frontends[job.reply_to.platform], found=found)
             except Told as error:
                 log.warning("cannot be delivered", exc_info=error)
                 self.ended(await self._store.delivery_failed(job.id, error))
@@ -188,11 +203,16 @@ class Delivery:
                 log.exception("delivery failed unexpectedly")
                 self.ended(await self._store.delivery_failed(job.id, CannotDeliver(job.reply_to.platform)))
 
-    async def _deliver(self, job: Job, frontend: Frontend) -> None:
+    async def _set_aside(self, job: Job) -> None:
+        held = await self._store.hold_clip(job.id, NeedsReview())
+        self.ended(held)
+        self.on_held(held)
+
+    async def _deliver(self, job: Job, frontend: Frontend, *, found: Finding) -> None:
         """Try until it is there, smaller if need be; an unreachable chat is left for a later round."""
         limit, shrinks = job.reply_to.limit, 0
         while True:
-            parcel = await self._parcel(job, limit)
+            parcel = await self._parcel(job, limit, spoiler=found is Finding.SPOILER)
             await self._store.begin_delivery(job.id)
             try:
                 message = await frontend.deliver(parcel)
@@ -224,12 +244,20 @@ class Delivery:
             pause = self._retry_after[min(tries, len(self._retry_after) - 1)]
             self._pauses[job.id] = _Pause(tries, asyncio.get_running_loop().time() + pause)
 
-    async def _parcel(self, job: Job, limit: int) -> Parcel:
+    async def _parcel(self, job: Job, limit: int, *, spoiler: bool) -> Parcel:
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit else job.clip
         notice = await self._store.announcement()
         text = "\n".join(filter(None, (messages.ready(job, job.requester.language), notice)))
-        return Parcel(job=job, clip=clip, text=text, buttons=buttons(job), nonce=f"matinee-{job.id}")
+        return Parcel(
+            job=job,
+            clip=clip,
+            text=text,
+            buttons=buttons(job),
+            notice=notice,
+            spoiler=spoiler,
+            nonce=f"matinee-{job.id}",
+        )
 
 
 def buttons(job: Job) -> tuple[Button, ...]:
@@ -238,6 +266,10 @@ def buttons(job: Job) -> tuple[Button, ...]:
         Button(messages.words(f"button.{verb}", language), Action(verb, job.id))
         for verb in ("reroll", "score")
     )
+
+
+def _nobody_looks(_: Job) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)

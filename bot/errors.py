@@ -36,6 +36,7 @@ class QueueFull(UserError):
 @dataclass(eq=False)
 class PromptRefused(UserError):
     rule: str
+    refusal: int = 0  # under which number it was written down, for an appeal
 
 
 @dataclass(eq=False)
@@ -142,6 +143,18 @@ class NoSuchPerson(UserError):
 
 
 @dataclass(eq=False)
+class NoSuchReport(UserError):
+    """No report or appeal of this number waits for an admin."""
+
+    report: int
+
+
+@dataclass(eq=False)
+class NothingToAppeal(UserError):
+    """Nothing of this person's was refused lately."""
+
+
+@dataclass(eq=False)
 class ChannelClosed(UserError):
     """An admin keeps Matinee out of this chat."""
 
@@ -188,6 +201,16 @@ class BadOption(UserError):
 class OutputUnusable(UserError):
     path: str
     reason: str
+
+
+@dataclass(eq=False)
+class ClipRefused(Told):
+    """The clip shows what is not shown here."""
+
+
+@dataclass(eq=False)
+class NeedsReview(Told):
+    """An admin looks at the clip before anybody else does."""
 
 
 @dataclass(eq=False)

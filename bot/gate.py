@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot import messages
 from bot.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
 from bot.job import ReplyTo, Requester
 from bot.policy import Policy, timeout
 from bot.quota import Allowance, Plan
-from bot.store import Rules, Standing, Store, house
+from bot.store import Rules, Standing, Store, complaints, house
 from generation.request import Wish
 
 log = structlog.get_logger(__name__)
@@ -44,11 +45,19 @@ class Gate:
         try:
             self._policy.check(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
         except PromptRefused as refusal:
-            if self._policy.severe(refusal.rule):
-                block = await self._store.strike(requester.key, refusal.rule, wait=timeout)
-                log.warning("severe refusal", who=requester.key, rule=refusal.rule, until=block.until)
-            raise
+            raise await self._refused(refusal.rule, wish, requester) from None
         return self._terms(rules, standing, requester, reply_to.chat)
+
+    async def _refused(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
+        """Written down for an appeal; a severe one is answered with a time-out."""
+        words = messages.quoted(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
+        number = await self._store.act(
+            lambda c, now: complaints.refuse(c, person=requester.key, rule=rule, words=words, now=now)
+        )
+        if self._policy.severe(rule):
+            block = await self._store.strike(requester.key, rule, wait=timeout)
+            log.warning("severe refusal", who=requester.key, rule=rule, until=block.until)
+        return PromptRefused(rule, number)
 
     async def terms(self, requester: Requester, chat: str = "") -> Terms:
         rules, standing = await self._known(requester.key)
@@ -62,7 +71,11 @@ class Gate:
 
     def _terms(self, rules: Rules, standing: Standing, requester: Requester, chat: str) -> Terms:
         tier = self.plan.tier(
-            requester.key, roles=requester.roles, chat=f"{requester.platform}:{chat}", named=standing.tier
+            requester.key,
+            roles=requester.roles,
+            chat=f"{requester.platform}:{chat}",
+            named=standing.tier,
+            mapped=rules.tiers_of(requester.platform, requester.roles),
         )
         return Terms(
             allowance=self.plan.allowance(tier, admin=requester.admin, own=standing.credits),

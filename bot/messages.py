@@ -90,6 +90,8 @@ def explain(error: BaseException, language: str = "en") -> str:
 
 def _variant(name: str, facts: dict[str, Any]) -> str:
     """The fuller sentence where the facts for it are there."""
+    if facts.get("value") == "" and f"{name}.missing" in _catalogue("en"):
+        return f"{name}.missing"
     for fact in ("near", "pid", "choices", "until"):
         if facts.get(fact) and f"{name}.{fact}" in _catalogue("en"):
             return f"{name}.{fact}"
@@ -120,6 +122,11 @@ def moment(at: float, language: str = "en") -> str:
     return words("moment", language, time=f"{then:%H:%M}", day=then.day, month=month)
 
 
+def sight(what: str, certainty: float) -> str:
+    """What the look after painting made out: "female breast exposed, 83 %"."""
+    return f"{what.lower().replace('_', ' ')}, {certainty:.0%}" if what else "-"
+
+
 def queued(job: Job, *, place: int, eta: tuple[float, float] | None = None, language: str = "en") -> str:
     told = [words("queued.behind" if place else "queued.next", language, job=job.id, place=place)]
     if eta is not None:
@@ -127,12 +134,11 @@ def queued(job: Job, *, place: int, eta: tuple[float, float] | None = None, lang
     return " ".join(told)
 
 
-def balance(balance: Balance, language: str = "en") -> str:
+def balance(balance: Balance, language: str = "en", *, back_at: str = "") -> str:
+    """`back_at` is the chat's own way to show a moment, in the reader's zone."""
     kind = "balance.unlimited" if balance.unlimited else "balance.granted" if balance.granted else "balance"
-    back_at = _fact("back_at", balance.back_at, language)
-    return words(
-        kind, language, left=balance.left, limit=balance.limit, granted=balance.granted, back_at=back_at
-    )
+    facts = {name: getattr(balance, name) for name in ("left", "limit", "granted", "used")}
+    return words(kind, language, back_at=back_at or _fact("back_at", balance.back_at, language), **facts)
 
 
 def linked(*, code: str, other: str, language: str = "en") -> str:
@@ -174,8 +180,8 @@ def ended(job: Job, language: str = "en") -> str:
     """How a job that has no clip to show ended."""
     if job.state is State.CANCELLED:
         return words("cancelled", language, job=job.id)
-    if job.state is State.UNCERTAIN:
-        return words("uncertain", language, job=job.id)
+    if job.state in {State.UNCERTAIN, State.HELD}:
+        return words(job.state.value, language, job=job.id)
     error = Told.from_json(job.error) if job.error else GenerationError()
     return words("failed", language, job=job.id, why=explain(error, language))
 

@@ -32,7 +32,9 @@ class Allowance:
 
 
 def _midnight(now: float, zone: str) -> datetime:
-    return datetime.fromtimestamp(now, ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    """The day's first one: where the clocks go back over midnight there are two, and one window a day."""
+    here = datetime.fromtimestamp(now, ZoneInfo(zone))
+    return here.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +73,22 @@ class Plan:
     pools: Mapping[str, int] = field(default_factory=dict)  # "discord:7" -> credits a window for the server
     admins_unlimited: bool = True
 
-    def tier(self, key: str, *, roles: Iterable[str], chat: str, named: str | None) -> Tier:
-        """`named` is what an admin set for the person; it goes before all else."""
+    def tier(
+        self,
+        key: str,
+        *,
+        roles: Iterable[str],
+        chat: str,
+        named: str | None,
+        mapped: frozenset[str] = frozenset(),
+    ) -> Tier:
+        """`named` is what an admin set for the person, before all else; `mapped` what for their roles."""
         roles = tuple(roles)
         for tier in self.tiers:
             if tier.name == named:
                 return tier
-        return next((t for t in self.tiers if t.holds(key, roles, chat)), Tier(name="everyone"))
+        fitting = (t for t in self.tiers if t.name in mapped or t.holds(key, roles, chat))
+        return next(fitting, Tier(name="everyone"))
 
     def allowance(self, tier: Tier, *, admin: bool = False, own: int | None = None) -> Allowance:
         """`own` are the credits an admin set for the person alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import time
 import tomllib
 from collections.abc import Mapping
@@ -11,18 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import ConfigBroken
+from bot.inspection import Finding, Inspector, Look
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import Settings, config_folder
+from bot.store import Store
 from bot.studio import House
 from bot.upkeep import backups
 from generation.errors import PresetBroken
+from generation.media import nsfw
+from generation.media.eye import Eye
 from generation.models import check as check_preset
 from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
 from generation.request import near, unknown_fields
 from generation.scores.genre import Genre, GenreBroken, read_genres
 from generation.scores.preset import Maker, MakerBroken, offered, read_makers
+
+NO_EYE = "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,37 @@ class Tables:
     presets: Mapping[str, Preset]
     genres: Mapping[str, Genre]
     makers: Mapping[str, Maker]
+
+
+def an_eye(settings: Settings) -> Eye | None:
+    """Who looks at clips after painting, where the rules ask for it; raises ConfigBroken if it cannot."""
+    rules = settings.rules
+    if rules.after == "off":
+        return None
+    if not nsfw.available():
+        raise ConfigBroken("[rules] after", NO_EYE.format(then=rules.after))
+    if rules.after_certainty > 1:
+        raise ConfigBroken("[rules] after_certainty", "should be at most 1")
+    named = (label.strip().upper().replace(" ", "_") for label in rules.after_sees.split(","))
+    wanted = {label for label in named if label}
+    known = tuple(sorted(label.lower() for label in nsfw.LABELS))
+    for label in sorted(wanted - nsfw.LABELS):
+        raise ConfigBroken("[rules] after_sees", f"there is no {label.lower()}", near(label, known))
+    return Eye(wanted=wanted or nsfw.EXPLICIT, nice=settings.engine.nice)
+
+
+def inspector(settings: Settings, store: Store, look: Look) -> Inspector:
+    rules = settings.rules
+    return Inspector(store=store, look=look, then=Finding(rules.after), certainty=rules.after_certainty)
+
+
+def admin_chats(settings: Settings) -> list[str]:
+    """Where word for the admins goes: "discord:9"."""
+    chats = [chat.strip() for chat in settings.rules.admin_chats.split(",") if chat.strip()]
+    for chat in chats:
+        if not re.fullmatch(r"(discord|telegram):-?[0-9]{1,20}", chat):
+            raise ConfigBroken("[rules] admin_chats", "should be like discord:123 or telegram:-100123")
+    return chats
 
 
 def plugins(settings: Settings) -> tuple[str, ...]:

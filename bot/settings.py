@@ -87,6 +87,10 @@ class RulesSettings:
     adult: bool
     people: bool
     words: str
+    after: str
+    after_certainty: float
+    after_sees: str
+    admin_chats: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,7 @@ SECTIONS: dict[str, type] = {
 CHOICES = {
     "log.level": ("debug", "info", "warning", "error"),
     "log.format": ("auto", "console", "json"),
+    "rules.after": ("off", "spoiler", "hold", "refuse"),
     "engine.device": ("auto", "cpu", "cuda", "mps"),
 }
 LEAST: dict[str, float] = {

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bot.admin import Admin
+from bot.admin import Admin, Answer
 from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
 from bot.gate import Gate, Terms
 from bot.job import Action, Draft, Job, ReplyTo, Requester, State
+from bot.notices import Notice
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
-from bot.store import Entry, Eta, Linked, Store, Superseded, Swept
+from bot.review import Review
+from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, spent, untold
 from bot.sweep import Sweeper
-from generation.errors import UnknownChoice
+from generation.errors import Told, UnknownChoice
 from generation.models.preset import Preset
 from generation.request import (
     SEED_LIMIT,
@@ -38,6 +40,10 @@ from generation.scores.genre import Genre
 from generation.scores.genres import choose
 
 log = structlog.get_logger(__name__)
+
+HEED_EVERY = 2.0
+DECISIONS = {"release": "review release", "reject": "review reject", "pardon": "review pardon"}
+"""Buttons below a notice, and the admin verbs that they stand for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,7 @@ class Studio:
         self._store = store
         self._gate = Gate(store=store, policy=policy, plan=house.plan)
         self._sweeper = Sweeper(store=store, clips=house.data / "clips", keep_days=0)
+        self._review = Review(store)
         self._closed: str | None = None
         self.on_work: Callable[[], None] = _nobody
         self.on_cancel: Callable[[int], None] = _nobody_cares
@@ -101,14 +108,21 @@ class Studio:
             store=store,
             plan=house.plan,
             models=tuple(presets),
-            on_cancel=self._cancelled_by_admin,
+            on_end=self._ended_by_admin,
             on_change=self._changed,
         )
 
-    def _cancelled_by_admin(self, job_id: int) -> None:
+    def _ended_by_admin(self, job_id: int) -> None:
         """Its person is told, whoever ended it."""
         self.on_cancel(job_id)
-        task = asyncio.create_task(self._tell_ended(job_id))
+        self._soon(self._tell_ended(job_id))
+
+    def read_notices(self, read: Callable[[Notice], None]) -> None:
+        """Whatever the admins should hear of goes here."""
+        self._review.on_notice = read
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
@@ -118,6 +132,17 @@ class Studio:
     def _changed(self) -> None:
         self.on_work()
         self.on_rendered()
+
+    async def heed(self) -> None:
+        """Until cancelled: see to what a terminal beside us did."""
+        while True:
+            try:
+                if await self._store.look(lambda c, _: untold.any_left(c)):
+                    for job_id in await self._store.act(lambda c, _: untold.take(c)):
+                        self._ended_by_admin(job_id)
+            except Told as error:  # a full disk now is no reason to stop serving
+                log.warning("could not see what was done beside us", reason=str(error))
+            await asyncio.sleep(HEED_EVERY)
 
     def close_doors(self, why: str) -> None:
         """Take no new jobs from here on."""
@@ -182,7 +207,9 @@ class Studio:
         raise UnknownChoice("button", action.verb, None)
 
     async def cancel(self, job_id: int, requester: Requester) -> Job:
-        await self._own(job_id, requester)
+        job = await self._own(job_id, requester)
+        if job.state is State.HELD and job.clip is not None:
+            raise TooLate(job_id, job.state.value)  # painted, and now the admins' to decide
         job = await self._store.cancel(job_id)
         self.on_cancel(job_id)
         self.on_ended(job)
@@ -231,9 +258,14 @@ class Studio:
     async def history(self, requester: Requester, limit: int = 10) -> list[Job]:
         return await self._store.history(requester.key, limit)
 
-    async def balance(self, requester: Requester) -> Balance:
-        terms = await self._gate.terms(requester)
-        return await self._store.balance(requester.key, terms.allowance)
+    async def balance(self, requester: Requester, chat: str = "") -> Balance:
+        """Where nothing is counted down, what was used is told all the same."""
+        terms = await self._gate.terms(requester, chat)
+        found = await self._store.balance(requester.key, terms.allowance)
+        if not found.unlimited:
+            return found
+        used = await self._store.look(lambda c, now: spent.in_window(c, requester.key, terms.allowance, now))
+        return replace(found, used=used)
 
     async def entries(self, requester: Requester, limit: int = 10) -> list[Entry]:
         return await self._store.entries(requester.key, limit)
@@ -243,13 +275,20 @@ class Studio:
         return await self._store.eta(job_id, slots=self.house.slots)
 
     async def report(self, job_id: int, requester: Requester, words: str = "") -> bool:
-        """Something is wrong with this clip: the admins see it under `review list`."""
-        await self.job(job_id)
-        return await self._store.complain("report", person=requester.key, job=job_id, words=words)
+        """Something is wrong with this clip; False if the admins have that already."""
+        return await self._review.report(await self.job(job_id), requester, words)
 
-    async def appeal(self, requester: Requester, words: str) -> bool:
-        """A refusal that seems wrong, for an admin to look at."""
-        return await self._store.complain("appeal", person=requester.key, job=None, words=words)
+    async def appeal(self, requester: Requester, words: str = "", *, refusal: int = 0) -> bool:
+        """A refusal that seems wrong, the last one if 0; raises NothingToAppeal."""
+        return await self._review.appeal(requester, words, refusal=refusal)
+
+    def show_held(self, job: Job) -> None:
+        """The admins are to look at a clip that was set aside."""
+        self._soon(self._review.show_held(job))
+
+    async def decide(self, action: Action, admin: Requester) -> Answer:
+        """A button below a notice; raises NotAllowed where somebody else pressed it."""
+        return await self.admin.perform(f"{DECISIONS[action.verb]} {action.job}", admin)
 
     async def link_up(self, requester: Requester, said: str) -> Linked:
         """The word new makes a code to be said on the other platform, where it joins the two; or BadCode."""
@@ -305,9 +344,7 @@ class Studio:
     async def _again(
         self, request: Request, requester: Requester, reply_to: ReplyTo, *, update: str, parent: int
     ) -> Ticket:
-        terms = await self._gate.admit(
-            Wish(prompt=request.prompt, negative=request.negative), requester, reply_to
-        )
+        terms = await self._gate.admit(_as_wish(request), requester, reply_to)
         self.preset(request.model)
         draft = self._draft(request, requester, reply_to, update=update, parent=parent)
         return await self._enqueue(draft, terms)
@@ -346,6 +383,26 @@ class Studio:
         free = shutil.disk_usage(self.house.data).free
         if free < self.house.disk_floor:
             raise DiskLow(free, self.house.disk_floor)
+
+
+def _as_wish(request: Request) -> Wish:
+    """All of its words, for the rules to read once more: they may have changed, or the music's have."""
+    music = request.music
+    return Wish(
+        prompt=request.prompt,
+        negative=request.negative,
+        style=request.style,
+        camera=request.camera,
+        image=request.image,
+        source=request.source,
+        music=MusicWish(
+            genre=music.genre,
+            mood=music.mood,
+            instruments=music.instruments,
+            track=music.track,
+            melody=music.melody,
+        ),
+    )
 
 
 def _nobody() -> None:

@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 class Sweeper:
-    """Cleans `clips` and the store of what is older than `keep_days`; 0 keeps everything."""
+    """Cleans `clips` and the store of what is older than `keep_days`; 0 keeps people's clips."""
 
     def __init__(
         self, *, store: Store, clips: Path, keep_days: int, clock: Callable[[], float] = time.time
@@ -31,7 +31,7 @@ class Sweeper:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while self._keep_days > 0:
+        while True:
             try:
                 await self.sweep()
             except (Told, OSError):  # a full disk now is no reason to stop serving
@@ -39,7 +39,8 @@ class Sweeper:
             await asyncio.sleep(EVERY)
 
     async def sweep(self) -> Swept:
-        swept = await self._store.sweep(before=self._clock() - self._keep_days * DAY)
+        before = self._clock() - self._keep_days * DAY if self._keep_days > 0 else None
+        swept = await self._store.sweep(before=before)
         await asyncio.to_thread(self._delete, swept.files)
         if swept.jobs:
             log.info("cleaned away", jobs=swept.jobs, files=len(swept.files))

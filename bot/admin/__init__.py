@@ -13,7 +13,7 @@ from bot.admin.verbs import VERBS
 from bot.errors import BadArgument, NotAllowed, UnknownVerb
 from bot.job import Requester
 from bot.quota import Plan
-from bot.store import Store, house
+from bot.store import Store, house, untold
 from generation.request import near
 
 __all__ = ["VERBS", "Admin", "Answer", "Verb"]
@@ -28,13 +28,14 @@ class Admin:
         store: Store,
         plan: Plan,
         models: Sequence[str],
-        on_cancel: Callable[[int], None] = lambda _: None,
+        on_end: Callable[[int], None] | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_end` sees to a job that was ended; without it word is left for the studio beside us."""
         self._store = store
         self._plan = plan
         self._models = tuple(models)
-        self._on_cancel = on_cancel
+        self._on_end = on_end
         self._on_change = on_change
 
     async def perform(self, line: str, admin: Requester) -> Answer:
@@ -51,11 +52,14 @@ class Admin:
                 names = [param.name for param in verb.params]
                 details = dict(zip(names, values, strict=False))
                 house.write_down(c, admin=admin.key, verb=verb.name, details=details, now=now)
+            if self._on_end is None and answer.ended:
+                untold.leave(c, answer.ended)
             return answer
 
         answer = await (self._store.look(act) if verb.looks else self._store.act(act))
-        for job in answer.cancelled:
-            self._on_cancel(job)
+        if self._on_end is not None:
+            for job in answer.ended:
+                self._on_end(job)
         if not verb.looks:
             self._on_change()
         return answer
@@ -78,6 +82,9 @@ def _arguments(verb: Verb, given: Sequence[str], desk: Desk) -> list[Any]:
     values: list[Any] = []
     left = list(given)
     for param in verb.params:
+        if left and param.skipped_by and not param.skipped_by.match(left[0]):
+            values.append(None)
+            continue
         text = " ".join(left) if param.rest else left[0] if left else ""
         left = [] if param.rest else left[1:]
         if not text and param.optional:

@@ -17,21 +17,28 @@ from generation.errors import UnknownChoice
 from generation.request import near
 
 MOST_CREDITS = 1_000_000
+PLATFORMS = ("discord", "telegram", "cli", "web")
+DIGITS = re.compile(r"[0-9]{1,18}")  # what int() takes besides, like ١٢ or 1_000, is nobody's meaning here
+SPAN = re.compile(r"[0-9]|forever$|-")
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-SPANS = {"today": 86_400.0, "week": 7 * 86_400.0}
+DAYS = {"today": 1, "week": 7}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of it: `key` names the sentence, `lines` are sentences below it."""
+    """What came of it: `key` names the sentence, `lines` are sentences below it.
+
+    A fact that is said differently in each language is a function of the language.
+    """
 
     key: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[Answer, ...] = ()
-    cancelled: tuple[int, ...] = ()  # jobs whose engine must be told
+    ended: tuple[int, ...] = ()  # jobs whose engine and person must be told
 
     def said(self, language: str = "en") -> str:
-        own = messages.words(f"admin.{self.key}", language, **self.facts)
+        told = {name: fact(language) if callable(fact) else fact for name, fact in self.facts.items()}
+        own = messages.words(f"admin.{self.key}", language, **told)
         return "\n".join([own, *(line.said(language) for line in self.lines)])
 
 
@@ -58,6 +65,7 @@ class Param:
     read: Callable[[str, Desk], Any]
     optional: bool = False
     rest: bool = False  # takes all words that are left
+    skipped_by: re.Pattern[str] | None = None  # left out where the next word does not begin so
 
     @property
     def shown(self) -> str:
@@ -80,16 +88,29 @@ def a_person(text: str, desk: Desk) -> str:
     """A key like discord:42, a mention, or the bare id on the admin's own platform."""
     bare = text.strip("<@!>")
     key = bare if ":" in bare else f"{desk.admin.platform}:{bare}"
-    if not re.fullmatch(r"(pool:)?[a-z]+:[\w.\-]{1,64}", key):
+    if not re.fullmatch(r"(pool:)?[a-z]+:[\w.\-]{1,64}", key, re.ASCII):
+        raise ValueError
+    platform = key.removeprefix("pool:").partition(":")[0]
+    if platform not in {*PLATFORMS, desk.admin.platform}:
         raise ValueError
     return key
 
 
+def a_role(text: str, desk: Desk) -> str:
+    return a_person(text.strip("<@&>"), desk)
+
+
 def a_count(text: str, _: Desk) -> int:
-    number = int(text)
-    if not 0 <= number <= MOST_CREDITS:
+    number = _whole(text)
+    if number > MOST_CREDITS:
         raise ValueError
     return number
+
+
+def _whole(text: str) -> int:
+    if not DIGITS.fullmatch(text):
+        raise ValueError
+    return int(text)
 
 
 def some_credits(text: str, desk: Desk) -> int:
@@ -101,10 +122,7 @@ def _refuse() -> int:
 
 
 def a_job(text: str, _: Desk) -> int:
-    number = int(text.removeprefix("#"))
-    if not 0 < number < 2**53:
-        raise ValueError
-    return number
+    return _whole(text.removeprefix("#")) or _refuse()
 
 
 def a_place(text: str, desk: Desk) -> int:
@@ -116,7 +134,7 @@ def a_span(text: str, _: Desk) -> float | None:
     """A length like 30m, 2h or 7d; forever is None."""
     if text in {"forever", "0"}:
         return None
-    seconds = int(text[:-1]) * UNITS[text[-1:]]
+    seconds = _whole(text[:-1]) * UNITS[text[-1:]]
     if not 0 < seconds <= 3650 * 86_400:
         raise ValueError
     return float(seconds)
@@ -142,7 +160,7 @@ def a_channel(text: str, desk: Desk) -> str:
 
 
 def a_day(text: str, _: Desk) -> str:
-    return text if text in SPANS else str(_refuse())
+    return text if text in DAYS else str(_refuse())
 
 
 def words(text: str, _: Desk) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from bot import messages
 from bot.admin.desk import (
-    SPANS,
+    DAYS,
+    SPAN,
     Answer,
     Desk,
     Param,
@@ -20,29 +22,36 @@ from bot.admin.desk import (
     a_model,
     a_person,
     a_place,
+    a_role,
     a_span,
     a_tier,
     some_credits,
     words,
 )
-from bot.errors import NotAllowed
-from bot.job import Job
-from bot.store import house, ledger, looks, order, people, queue, stats
+from bot.errors import ClipRefused, TooLate
+from bot.job import Job, State
+from bot.quota import Allowance
+from bot.store import complaints, house, inspected, ledger, looks, order, people, queue, spent, stats
+
+ANNOUNCED_FOR = 86_400.0
 
 
 def quota_show(desk: Desk, person: str) -> Answer:
     account = desk.account(person)
-    standing = house.standing(desk.c, person, desk.now)
-    tier = desk.plan.tier(person, roles=(), chat="", named=standing.tier)
-    allowance = desk.plan.allowance(tier, own=standing.credits)
+    if person.startswith("pool:"):
+        return _pool(desk, person, account)
+    tier, allowance = house.terms(desk.c, desk.plan, person, desk.now)
     found = ledger.balance(desk.c, ledger.Purse(account, allowance), desk.now)
-    facts = {
-        "person": person,
-        "tier": tier.name,
-        "used": found.used,
-        "limit": found.limit,
-        "left": found.left,
-    }
+    used = spent.in_window(desk.c, person, allowance, desk.now) if found.unlimited else found.used
+    facts = {"person": person, "tier": tier.name, "used": used, "limit": found.limit, "left": found.left}
+    key = "quota.show.unlimited" if found.unlimited else "quota.show"
+    return Answer(key, facts | {"granted": found.granted})
+
+
+def _pool(desk: Desk, pool: str, account: int) -> Answer:
+    allowance = desk.plan.pool(pool.removeprefix("pool:")) or Allowance(credits=0)
+    found = ledger.balance(desk.c, ledger.Purse(account, allowance), desk.now)
+    facts = {"person": pool, "tier": "pool", "used": found.used, "limit": found.limit, "left": found.left}
     return Answer("quota.show", facts | {"granted": found.granted})
 
 
@@ -69,6 +78,12 @@ def quota_tier(desk: Desk, person: str, tier: str | None) -> Answer:
     desk.account(person)
     house.set_tier(desk.c, person, tier)
     return Answer("quota.tier", {"person": person, "tier": tier or "everyone"})
+
+
+def quota_role(desk: Desk, role: str, tier: str | None) -> Answer:
+    """Whoever has the role is in the tier; without one it means nothing any more."""
+    house.set_role(desk.c, role, tier)
+    return Answer("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
 
 
 def queue_list(desk: Desk) -> Answer:
@@ -98,8 +113,11 @@ def queue_drain(desk: Desk) -> Answer:
 
 
 def queue_cancel(desk: Desk, job: int) -> Answer:
+    before = looks.job(desk.c, job)
+    if before.state is State.HELD and before.clip:
+        raise TooLate(job, before.state.value)  # painted: it is released or rejected
     queue.cancel(desk.c, job, now=desk.now)
-    return Answer("queue.cancel", {"job": job}, cancelled=(job,))
+    return Answer("queue.cancel", {"job": job}, ended=(job,))
 
 
 def queue_move(desk: Desk, job: int, place: int) -> Answer:
@@ -109,13 +127,13 @@ def queue_move(desk: Desk, job: int, place: int) -> Answer:
 
 def queue_clear(desk: Desk, person: str | None = None) -> Answer:
     gone = order.clear(desk.c, person=person, now=desk.now)
-    return Answer("queue.clear", {"count": len(gone)})
+    return Answer("queue.clear", {"count": len(gone)}, ended=tuple(job.id for job in gone))
 
 
 def block(desk: Desk, person: str, span: float | None = None, reason: str = "") -> Answer:
     until = None if span is None else desk.now + span
     house.block(desk.c, person, until=until, reason=reason or "admin", now=desk.now)
-    lasting = "for good" if span is None else messages.span(span)
+    lasting = Answer("lasting.forever").said if span is None else partial(messages.span, span)
     return Answer("block", {"person": person, "lasting": lasting})
 
 
@@ -158,14 +176,14 @@ def channel_forget(desk: Desk, channel: str) -> Answer:
 
 
 def show_stats(desk: Desk, day: str = "today") -> Answer:
-    found = stats.stats(desk.c, desk.now - SPANS[day])
-    return Answer(
-        "stats", {**asdict(found), "gpu": messages.span(found.gpu_seconds), "day": day.capitalize()}
-    )
+    first = desk.now - (DAYS[day] - 1) * 86_400
+    found = stats.stats(desk.c, replace(desk.plan.base, rolling=None).window_start(first))
+    gpu = partial(messages.span, found.gpu_seconds)
+    return Answer("stats", {**asdict(found), "gpu": gpu, "day": Answer(f"day.{day}").said})
 
 
 def announce(desk: Desk, text: str) -> Answer:
-    house.announce(desk.c, text, now=desk.now, until=desk.now + SPANS["today"])
+    house.announce(desk.c, text, now=desk.now, until=desk.now + ANNOUNCED_FOR)
     return Answer("announce")
 
 
@@ -188,32 +206,58 @@ def show_audit(desk: Desk) -> Answer:
 
 def review_list(desk: Desk) -> Answer:
     held = order.held(desk.c)
-    said = house.complaints(desk.c, 20)
-    lines = [_line(job) for job in held]
+    said = complaints.waiting(desk.c, 20)
+    lines = [_held(desk, job) for job in held]
     lines += [
         Answer(
-            f"review.{row['kind']}", {"who": row["person"], "job": row["job"] or "-", "words": row["words"]}
+            f"review.{one.kind}",
+            {
+                "number": one.id,
+                "who": one.person,
+                "job": one.job or "-",
+                "words": messages.quoted(one.words, 300),
+            },
         )
-        for row in said
+        for one in said
     ]
     return Answer("review.list", {"count": len(held), "said": len(said)}, lines=tuple(lines))
 
 
+def _held(desk: Desk, job: Job) -> Answer:
+    seen = messages.sight(*(inspected.seen(desk.c, job.id) or ("", 0.0)))
+    prompt = messages.quoted(job.request.prompt)
+    return Answer("review.held", {"job": job.id, "who": job.requester.key, "seen": seen, "prompt": prompt})
+
+
 def review_release(desk: Desk, job: int) -> Answer:
-    order.release(desk.c, job)
+    released = order.release(desk.c, job)
+    if released.clip:
+        inspected.release(desk.c, job, desk.now)
     return Answer("review.release", {"job": job})
 
 
 def review_reject(desk: Desk, job: int) -> Answer:
-    order.reject(desk.c, job, NotAllowed("review"), now=desk.now)
-    return Answer("review.reject", {"job": job})
+    order.reject(desk.c, job, ClipRefused(), now=desk.now)
+    return Answer("review.reject", {"job": job}, ended=(job,))
+
+
+def review_close(desk: Desk, number: int) -> Answer:
+    complaints.close(desk.c, number, desk.now)
+    return Answer("review.close", {"number": number})
+
+
+def review_pardon(desk: Desk, number: int) -> Answer:
+    """The appeal was right: its person may go on at once."""
+    appeal = complaints.close(desk.c, number, desk.now)
+    house.unblock(desk.c, appeal.person)
+    return Answer("review.pardon", {"number": number, "person": appeal.person})
 
 
 def _told(details: Mapping[str, Any]) -> str:
     return messages.quoted(", ".join(f"{name} {value}" for name, value in details.items()), 200)
 
 
-PERSON, JOB = Param("person", a_person), Param("job", a_job)
+PERSON, JOB, NUMBER = Param("person", a_person), Param("job", a_job), Param("number", a_job)
 NOTE = Param("note", words, optional=True, rest=True)
 
 
@@ -228,6 +272,7 @@ VERBS: dict[str, Verb] = {
         Verb("quota grant", quota_grant, (PERSON, CREDITS, NOTE)),
         Verb("quota reset", quota_reset, (PERSON,)),
         Verb("quota tier", quota_tier, (PERSON, Param("tier", a_tier))),
+        Verb("quota role", quota_role, (Param("role", a_role), Param("tier", a_tier))),
         Verb("queue list", queue_list, looks=True),
         Verb("queue pause", queue_pause),
         Verb("queue resume", queue_resume),
@@ -238,7 +283,11 @@ VERBS: dict[str, Verb] = {
         Verb(
             "block",
             block,
-            (PERSON, Param("span", a_span, optional=True), Param("reason", words, optional=True, rest=True)),
+            (
+                PERSON,
+                Param("span", a_span, optional=True, skipped_by=SPAN),
+                Param("reason", words, optional=True, rest=True),
+            ),
         ),
         Verb("unblock", unblock, (PERSON,)),
         Verb("model enable", model_enable, (MODEL,)),
@@ -250,6 +299,8 @@ VERBS: dict[str, Verb] = {
         Verb("review list", review_list, looks=True),
         Verb("review release", review_release, (JOB,)),
         Verb("review reject", review_reject, (JOB,)),
+        Verb("review close", review_close, (NUMBER,)),
+        Verb("review pardon", review_pardon, (NUMBER,)),
         Verb("stats", show_stats, (Param("day", a_day, optional=True),), looks=True),
         Verb("announce", announce, (Param("text", words, rest=True),)),
         Verb("announce stop", announce_stop),

@@ -11,7 +11,19 @@ from typing import Any, TypeVar
 
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
-from bot.store import affinity, delivery, house, ledger, looks, order, pace, people, privacy, queue
+from bot.store import (
+    affinity,
+    complaints,
+    delivery,
+    house,
+    ledger,
+    looks,
+    order,
+    pace,
+    people,
+    privacy,
+    queue,
+)
 from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
@@ -257,10 +269,14 @@ class Store:
 
         return await self.act(act)
 
-    async def complain(self, kind: str, *, person: str, job: int | None, words: str = "") -> bool:
-        """A "report" of a clip or an "appeal" against a refusal; False if it was made before."""
+    async def complain(
+        self, kind: str, *, person: str, job: int | None = None, words: str = "", refused: int | None = None
+    ) -> int | None:
+        """A "report" of a clip or an "appeal" against a refusal; None if it was made before."""
         return await self.act(
-            lambda c, now: house.complain(c, kind, person=person, job=job, words=words[:1000], now=now)
+            lambda c, now: complaints.complain(
+                c, kind, person=person, job=job, words=words, refused=refused, now=now
+            )
         )
 
     async def announcement(self) -> str:
@@ -294,8 +310,8 @@ class Store:
         """Delete a person's data; the caller deletes the files."""
         return await self.act(lambda c, now: privacy.forget(c, key, now))
 
-    async def sweep(self, *, before: float) -> Swept:
-        """Blank what finished before that time; the caller deletes the files."""
+    async def sweep(self, *, before: float | None) -> Swept:
+        """Blank what finished before that time, None keeps it; the caller deletes the files."""
         return await self.act(lambda c, now: privacy.sweep(c, before=before, now=now))
 
     async def act(self, work: Callable[[sqlite3.Connection, float], T]) -> T:

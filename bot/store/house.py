@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from bot.quota import Allowance, Plan, Tier
 from bot.store import people
 from bot.store.rows import only
 
 STRIKES_COUNT_FOR = 30 * 86_400.0
+
+LAST_SEEN = """
+SELECT requester, reply_to FROM job
+WHERE account = (SELECT account FROM person WHERE key = :key) AND person = :key ORDER BY id DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,12 @@ class Rules:
     disabled_models: frozenset[str] = frozenset()
     allowed_channels: frozenset[str] = frozenset()
     denied_channels: frozenset[str] = frozenset()
+    role_tiers: Mapping[str, str] = field(default_factory=dict)  # "discord:123" -> the tier its people are in
+
+    def tiers_of(self, platform: str, roles: Iterable[str]) -> frozenset[str]:
+        """The tiers that somebody with these roles is in by what admins set."""
+        named = (self.role_tiers.get(f"{platform}:{role}") for role in roles)
+        return frozenset(tier for tier in named if tier)
 
     def serves(self, channel: str) -> bool:
         if channel in self.denied_channels:
@@ -69,7 +81,26 @@ def rules(c: sqlite3.Connection) -> Rules:
         disabled_models=frozenset(people.fact(c, "disabled_models") or ()),
         allowed_channels=frozenset(people.fact(c, "allowed_channels") or ()),
         denied_channels=frozenset(people.fact(c, "denied_channels") or ()),
+        role_tiers=people.fact(c, "role_tiers") or {},
     )
+
+
+def set_role(c: sqlite3.Connection, role: str, tier: str | None) -> None:
+    """None forgets it."""
+    known = {**(people.fact(c, "role_tiers") or {}), role: tier}
+    people.change_fact(c, "role_tiers", {name: given for name, given in known.items() if given})
+
+
+def terms(c: sqlite3.Connection, plan: Plan, key: str, now: float) -> tuple[Tier, Allowance]:
+    """What holds for a person, by the roles and the chat that they were last seen with."""
+    stands = standing(c, key, now)
+    row = only(c.execute(LAST_SEEN, {"key": key}).fetchall())
+    seen = json.loads(row["requester"]) if row else {}
+    roles, platform = seen.get("roles", ()), key.partition(":")[0]
+    chat = f"{platform}:{json.loads(row['reply_to'])['chat']}" if row else ""
+    mapped = rules(c).tiers_of(platform, roles)
+    tier = plan.tier(key, roles=roles, chat=chat, named=stands.tier, mapped=mapped)
+    return tier, plan.allowance(tier, admin=bool(seen.get("admin")), own=stands.credits)
 
 
 def put_in(c: sqlite3.Connection, fact: str, name: str) -> None:
@@ -115,18 +146,6 @@ def set_tier(c: sqlite3.Connection, key: str, tier: str | None) -> None:
 
 def set_credits(c: sqlite3.Connection, key: str, credits_: int | None) -> None:
     c.execute("UPDATE person SET credits = ? WHERE key = ?", (credits_, key))
-
-
-def complain(
-    c: sqlite3.Connection, kind: str, *, person: str, job: int | None, words: str, now: float
-) -> bool:
-    """A report or an appeal for the admins; False if this person said so before."""
-    sql = "INSERT INTO report (at, kind, person, job, words) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-    return c.execute(sql, (now, kind, person, job, words)).rowcount == 1
-
-
-def complaints(c: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    return [dict(row) for row in c.execute("SELECT * FROM report ORDER BY id DESC LIMIT ?", (limit,))]
 
 
 def announce(c: sqlite3.Connection, words: str, *, now: float, until: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.errors import BadCode
-from bot.store import ledger, people
+from bot.store import complaints, house, ledger, people
 from bot.store.rows import only
 
 CODE_SECONDS = 600.0
@@ -77,6 +77,8 @@ def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
         "credits": [asdict(entry) for entry in entries],
         "blocks": [dict(row) for row in c.execute("SELECT * FROM block WHERE person = ?", (key,))],
         "reports": [dict(row) for row in c.execute("SELECT * FROM report WHERE person = ?", (key,))],
+        "refusals": [dict(row) for row in c.execute("SELECT * FROM refusal WHERE person = ?", (key,))],
+        "strikes": [dict(row) for row in c.execute("SELECT rule, at FROM strike WHERE person = ?", (key,))],
     }
 
 
@@ -94,7 +96,7 @@ def forget(c: sqlite3.Connection, key: str, now: float) -> Swept:
     """
     account = people.find(c, key)
     swept = _blank(c, f"person = ? AND state IN {FINISHED}", (key,))
-    c.execute("DELETE FROM report WHERE person = ?", (key,))
+    complaints.forget(c, key)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     if account:
         c.execute(
@@ -113,11 +115,14 @@ def _token(c: sqlite3.Connection, key: str) -> str:
     return people.forgotten_token(pepper, key)
 
 
-def sweep(c: sqlite3.Connection, *, before: float, now: float) -> Swept:
-    """Retention: prompts and clips of finished jobs from before that time, and what has run out by itself."""
-    for table in ("link_code", "forgotten"):
-        c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (two names of ours)
-    c.execute("DELETE FROM strike WHERE at < ?", (before,))
+def sweep(c: sqlite3.Connection, *, before: float | None, now: float) -> Swept:
+    """What has run out by itself; and all that says who or what of jobs finished `before`, if that is set."""
+    for table in ("link_code", "forgotten", "block"):
+        c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (three names of ours)
+    c.execute("DELETE FROM strike WHERE at < ?", (now - house.STRIKES_COUNT_FOR,))
+    complaints.sweep(c, before=before, now=now)
+    if before is None:
+        return Swept()
     return _blank(c, f"finished_at < ? AND person <> '{NOBODY}' AND state IN {FINISHED}", (before,))
 
 
@@ -134,7 +139,7 @@ def _blank(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Swe
     c.executemany(
         "UPDATE job SET person = ?, community = '', clip = NULL, message = '', update_id = NULL,"
         " request = json_set(json_remove(request, '$.image', '$.source', '$.music.track', '$.music.melody'),"
-        " '$.prompt', '', '$.negative', ''),"
+        " '$.prompt', '', '$.negative', '', '$.music.words', ''),"
         " requester = json_object('platform', 'gone', 'user', '0'),"
         " reply_to = json_object('platform', 'gone', 'chat', '') WHERE id = ?",
         [(NOBODY, row["id"]) for row in rows],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.delivery import Delivery
+from bot.delivery import Delivery, Inspect
 from bot.job import Job, ReplyTo, Requester, State
 from bot.policy import Policy
 from bot.quota import Allowance, Caps
@@ -133,10 +133,22 @@ async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def together(folder: Path, *, deduplicates: bool = False, slots: int = 2) -> AsyncIterator[Together]:
+async def together(
+    folder: Path,
+    *,
+    deduplicates: bool = False,
+    slots: int = 2,
+    inspect: Callable[[Store], Inspect] | None = None,
+) -> AsyncIterator[Together]:
     engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
     async with house_of(folder) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved, retry_after=(0.0,))
+        delivery = Delivery(
+            store=store,
+            frontends={"fake": chat},
+            fit=halved,
+            inspect=inspect(store) if inspect else None,
+            retry_after=(0.0,),
+        )
         worker = Worker(
             store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery
         )

@@ -43,6 +43,9 @@ EXAMPLES = {
     "channel forget": "discord:9",
     "review release": "{held}",
     "review reject": "{held}",
+    "review close": "{report}",
+    "review pardon": "{report}",
+    "quota role": "discord:55 patron",
     "stats": "week",
     "announce": "We move house tonight.",
 }
@@ -53,7 +56,7 @@ class Office:
         self.store = store
         self.clock = clock
         self.stopped: list[int] = []
-        self.admin = Admin(store=store, plan=PLAN, models=("ltx", "wan"), on_cancel=self.stopped.append)
+        self.admin = Admin(store=store, plan=PLAN, models=("ltx", "wan"), on_end=self.stopped.append)
 
     async def ask(self, user: str = "42", cost: int = 1) -> Job:
         done = await self.store.enqueue(a_draft(user, cost=cost), allowance=BASE, caps=Caps())
@@ -90,7 +93,8 @@ async def test_every_verb_says_the_same_everywhere_and_leaves_its_row(office: Of
         await office.store.pause(paused=False)
         held = await office.set_aside()
         waiting = await office.ask()
-        line = f"{verb} {EXAMPLES.get(verb, '')}".format(waiting=waiting.id, held=held.id)
+        report = await office.store.complain("report", person="discord:42", job=held.id)
+        line = f"{verb} {EXAMPLES.get(verb, '')}".format(waiting=waiting.id, held=held.id, report=report)
         answer = await office.do(line, where)
         answers.add(answer.splitlines()[0].replace(f"#{waiting.id}", "#").replace(f"#{held.id}", "#"))
         rows = [row for row in await office.audit() if row.verb == verb and row.admin == f"{where}:1"]

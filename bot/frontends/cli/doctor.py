@@ -13,6 +13,7 @@ from pathlib import Path
 from bot import messages
 from bot.frontends.cli.tables import Table
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
+from generation.media import nsfw
 from generation.media.ffmpeg import find
 from generation.models.common.card import guess
 from generation.models.plan import Means, plans
@@ -52,8 +53,9 @@ def examine(
     preset: Preset,
     means: Means,
     chats: dict[str, str | None],
+    after: str = "off",
 ) -> list[Finding]:
-    """`chats` says for each chat why it is left out, or None when it will start."""
+    """`chats` says for each chat why it is left out, or None; `after` is what follows a look at a clip."""
     return [
         Finding(
             "python", Verdict.GOOD, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
@@ -63,6 +65,7 @@ def examine(
         _accelerator(),
         _folder(data, floor),
         _model(preset, means),
+        _inspection(after),
         *(
             Finding(name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`")
             for name, why in chats.items()
@@ -112,6 +115,14 @@ def _model(preset: Preset, means: Means) -> Finding:
     if not ways:
         return Finding("model", Verdict.BAD, messages.explain(OutOfMemory(preset.name)))
     return Finding("model", Verdict.GOOD, f"{preset.name}: {ways[0]}")
+
+
+def _inspection(after: str) -> Finding:
+    if after == "off":
+        return Finding("look at clips", Verdict.LEFT_OUT, 'switched off: [rules] after = "off"')
+    if not nsfw.available():
+        return Finding("look at clips", Verdict.BAD, "pip install 'matinee[safety]'")
+    return Finding("look at clips", Verdict.GOOD, f"by nudenet, then: {after}")
 
 
 def _folder(data: Path, floor: int) -> Finding:

@@ -1,0 +1,71 @@
+"""Word for the admins, in their own chats: clips to look at, reports, appeals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import structlog
+
+from bot.job import Action
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What it is about, in plain text; what can be done about it; and the clip, shown veiled."""
+
+    text: str
+    actions: tuple[Action, ...] = ()
+    clip: Path | None = None
+
+
+@runtime_checkable
+class Noticeboard(Protocol):
+    """A frontend that can bring word to a chat that nobody has asked from."""
+
+    @property
+    def admin_chats(self) -> tuple[str, ...]:
+        """Where its admins are reached if the operator names no chat."""
+
+    async def notify(self, chat: str, notice: Notice) -> None: ...
+
+
+class Notices:
+    """Posts to each of `chats`, "discord:9"; without any, to where each frontend reaches its admins."""
+
+    def __init__(self, frontends: Mapping[str, Any], chats: Sequence[str] = ()) -> None:
+        self._frontends = frontends
+        self._chats = tuple(chats)
+        self._posting: set[asyncio.Task[None]] = set()
+
+    def post(self, notice: Notice) -> None:
+        """Now or never: what no chat takes still stands under `review list`."""
+        for platform, chat in self._places():
+            task = asyncio.create_task(self._post(platform, chat, notice))
+            self._posting.add(task)
+            task.add_done_callback(self._posting.discard)
+
+    def _places(self) -> list[tuple[str, str]]:
+        if self._chats:
+            named = [chat.partition(":") for chat in self._chats]
+            return [(platform, chat) for platform, _, chat in named]
+        return [
+            (platform, chat)
+            for platform, frontend in self._frontends.items()
+            if isinstance(frontend, Noticeboard)
+            for chat in frontend.admin_chats
+        ]
+
+    async def _post(self, platform: str, chat: str, notice: Notice) -> None:
+        frontend = self._frontends.get(platform)
+        if not isinstance(frontend, Noticeboard):
+            return
+        try:
+            await frontend.notify(chat, notice)
+        except Exception as error:  # noqa: BLE001  (the edge of a notice: it must not hurt what it is about)
+            log.warning("notice not posted", chat=f"{platform}:{chat}", reason=str(error))

@@ -1,0 +1,23 @@
+"""What somebody has really used, also where nothing is counted down."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bot.quota import Allowance
+from bot.store import people
+
+SPENT = """
+SELECT coalesce(-sum(credits), 0) FROM ledger
+WHERE account = :account AND kind IN ('reserve', 'refund') AND counted_at >= :start AND counted_at < :back
+"""
+
+
+def in_window(c: sqlite3.Connection, key: str, allowance: Allowance, now: float) -> int:
+    """Out of every purse, refunds taken off."""
+    account = people.find(c, key)
+    if account is None:
+        return 0
+    bounds = {"start": allowance.window_start(now), "back": allowance.back_at(now)}
+    used: int = c.execute(SPENT, {"account": account.id, **bounds}).fetchone()[0]
+    return used

@@ -1,0 +1,115 @@
+"""A process that looks at finished clips: paths in, sightings out, and no graphics card in its sight."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from generation.media.nsfw import EXPLICIT, Sighting, look_at
+
+COMMAND = (sys.executable, "-m", "generation.media.eye")
+NO_CARD = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
+
+
+class Blind(Exception):
+    """The clip could not be looked at: the process died, hung, or could not read the file."""
+
+
+class Eye:
+    """Opens with the first clip, looks at one at a time, and opens again after it was lost."""
+
+    def __init__(
+        self,
+        *,
+        wanted: Collection[str] = EXPLICIT,
+        patience: float = 120.0,
+        nice: int = 10,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._wanted = sorted(wanted)
+        self._patience = patience
+        self._nice = nice
+        self._command = command
+        self._process: asyncio.subprocess.Process | None = None
+        self._looking = asyncio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def look(self, path: Path) -> Sighting:
+        """Raises Blind."""
+        async with self._looking:
+            try:
+                async with asyncio.timeout(self._patience):
+                    told = await self._asked({"path": str(path), "wanted": self._wanted})
+            except BaseException as error:
+                await self.close()  # an answer that comes later belongs to no question
+                if isinstance(error, OSError | ValueError | TimeoutError):
+                    raise Blind(f"{type(error).__name__}: {error}") from error
+                raise
+        if "error" in told:
+            raise Blind(told["error"])
+        return Sighting(**told)
+
+    async def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = await self._open()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(question).encode() + b"\n")
+        await process.stdin.drain()
+        told: dict[str, Any] = json.loads(await process.stdout.readline())
+        return told
+
+    async def _open(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            pipe = asyncio.subprocess.PIPE
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(self._nice),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=os.environ | NO_CARD,
+                start_new_session=True,  # a Ctrl-C on the terminal is ours to pass on
+            )
+        return self._process
+
+    async def close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def main() -> None:
+    """Answer until nobody asks any more: whoever started us holds the other end, however they end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    for line in sys.stdin:
+        out.write(json.dumps(_answer(json.loads(line))) + "\n")
+        out.flush()
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return asdict(look_at(Path(question["path"]), wanted=frozenset(question["wanted"])))
+    except Exception as error:  # noqa: BLE001  (the edge of this process: whatever it was is told)
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+if __name__ == "__main__":
+    main()
