@@ -10,11 +10,12 @@ from typing import Any
 
 from generation import scores
 from generation.clip import Clip, Frames, Score
-from generation.errors import FolderUnwritable, PaintFailed, ScoreFailed, Told
+from generation.errors import PaintFailed, ScoreFailed, Told
 from generation.finish import Maker, finish, finish_again, finish_still
 from generation.hands import Hand
 from generation.media import identity
 from generation.media.ffmpeg import find
+from generation.media.files import make_folder, told
 from generation.media.identity import Identity
 from generation.media.probe import as_clip, read_frames
 from generation.models.common.pictures import fitted
@@ -87,9 +88,9 @@ def _identity(provenance: dict[str, str]) -> Identity | None:
 async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
     """Everything from an order to its clip. When it fails or is cancelled nothing half-made is left."""
     try:
-        order.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(order.folder)
     except OSError as error:
-        raise FolderUnwritable(str(order.folder)) from error
+        raise told(error, order.folder, "folder") from error
     request, target = order.request, order.folder / CLIP
     if request.kind is Kind.SCORE:
         return await _rescored(order, kit, on_progress, target)

@@ -95,6 +95,15 @@ def referenced(c: sqlite3.Connection) -> set[str]:
     return {path for row in rows for path in json.loads(row["paths"]) if path}
 
 
+def without_clip(c: sqlite3.Connection) -> set[int]:
+    """Jobs that came to an end and keep no clip, so that whatever lies in their folder is nobody's."""
+    states = "('delivered', 'uncertain', 'failed', 'cancelled')"
+    return {
+        row["id"]
+        for row in c.execute(f"SELECT id FROM job WHERE clip IS NULL AND state IN {states}")  # noqa: S608  (ours)
+    }
+
+
 CLEARABLE = """
 SELECT id, json_extract(clip, '$.path') AS path FROM job
 WHERE state = 'delivered' AND clip IS NOT NULL AND json_extract(clip, '$.path') NOT IN (

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bot.errors import DatabaseCorrupt, DatabaseNewer
+from generation.media.files import settle
 
 APPLICATION_ID = 0x4D544E45
 SMALL_FILE = 64 * 2**20  # a whole check of this much takes under a second
@@ -70,8 +71,10 @@ def _take(connection: sqlite3.Connection, step: Step) -> None:
 
 def _back_up(connection: sqlite3.Connection, path: Path, found: int) -> Path:
     target = path.with_name(f"{path.name}.schema-{found}.backup")
-    with closing(sqlite3.connect(target)) as copy:
+    part = target.with_name(f"{target.name}.part")
+    with closing(sqlite3.connect(part)) as copy:
         connection.backup(copy)
+    settle(part, target)
     return target
 
 

@@ -48,7 +48,7 @@ class Janitor:
     def tidy_inbox(self) -> int:
         """Attachments that no job names any more; how many. Looks at the disk: call it in a thread."""
         found = [path for name in INBOXES for path in (self._data / name).rglob("*") if path.is_file()]
-        old = [path for path in found if self._clock() - path.stat().st_mtime > GRACE]
+        old = [path for path in found if self._age(path) > GRACE]
         if not old:
             return 0
         with reading(self._data / FILE) as c:
@@ -57,6 +57,22 @@ class Janitor:
         for path in stale:
             remove(path, self._data)
         return len(stale)
+
+    def tidy_clips(self) -> int:
+        """What is left in the folders of jobs that keep no clip; how many. Looks at the disk, as above."""
+        clips = self._data / "clips"
+        old = [path for path in clips.glob("*") if path.name.isdecimal() and self._age(path) > GRACE]
+        if not old:
+            return 0
+        with reading(self._data / FILE) as c:
+            ended = books.without_clip(c)
+        stale = [path for path in old if int(path.name) in ended]
+        for path in stale:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(stale)
+
+    def _age(self, path: Path) -> float:
+        return self._clock() - path.stat().st_mtime
 
     def size(self) -> int:
         """Bytes in the data folder. Looks at the disk: call it in a thread."""

@@ -61,9 +61,10 @@ class Keeper:
         log.info("backed up", file=made.name, let_go=gone)
 
     async def _tidy(self) -> None:
-        gone = await asyncio.to_thread(self._janitor.tidy_inbox)
-        if gone:
-            log.info("cleared attachments that no clip names any more", files=gone)
+        attachments = await asyncio.to_thread(self._janitor.tidy_inbox)
+        folders = await asyncio.to_thread(self._janitor.tidy_clips)
+        if attachments or folders:
+            log.info("threw away what was nobody's", attachments=attachments, clips=folders)
 
     async def _make_room(self) -> None:
         cleared = await self._janitor.make_room(await asyncio.to_thread(self._janitor.size))

@@ -6,12 +6,13 @@ import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from generation.errors import DiskFull, EncodeFailed, FolderUnwritable, GenerationError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ROOM = 1 << 20
 _UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 
 
@@ -24,16 +25,49 @@ def told(error: OSError, folder: Path, stage: str) -> GenerationError:
     return EncodeFailed(stage, str(error))
 
 
+def is_full(folder: Path) -> bool:
+    """Whether there is no room to speak of: then that is why a library failed, whatever it says itself."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize < _ROOM
+
+
 def settle(part: Path, target: Path) -> None:
     """Give a finished file its name so that a power cut leaves either the whole of it or nothing."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which names are in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """All of it or nothing, in a folder that is made if need be; raises DiskFull and its like."""
+    part = target.with_name(target.name + ".part")
+    try:
+        make_folder(target.parent)
+        part.write_bytes(data)
+        settle(part, target)
+    except OSError as error:
+        raise told(error, target.parent, "write") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """With all above it; a file that outlives a power cut needs a folder that does."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
 
 
 @asynccontextmanager
@@ -47,5 +81,9 @@ async def finished(target: Path, stage: str) -> AsyncIterator[Path]:
         await asyncio.to_thread(settle, part, target)
     except OSError as error:
         raise told(error, target.parent, stage) from error
+    except EncodeFailed as error:
+        if is_full(target.parent):
+            raise DiskFull(str(target.parent)) from error
+        raise
     finally:
         part.unlink(missing_ok=True)

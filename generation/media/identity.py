@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from generation.errors import EncodeFailed
-from generation.media.files import told
+from generation.media.files import sync_folder, told
 
 _YEARS = 10
 _CHAIN, _KEY = "chain.pem", "key.pem"
@@ -64,11 +64,11 @@ def _settle_in(home: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix=".identity-", dir=home.parent))
     try:
         chain, key = _make()
-        (made / _CHAIN).write_bytes(chain)
-        descriptor = os.open(made / _KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
+        _write(made / _CHAIN, chain, 0o644)
+        _write(made / _KEY, key, 0o600)
+        sync_folder(made)
         made.rename(home)
+        sync_folder(home.parent)
     except FileExistsError:
         pass  # another process was quicker; its identity is the one
     except OSError:
@@ -76,6 +76,14 @@ def _settle_in(home: Path) -> None:
             raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
 
 
 def _make() -> tuple[bytes, bytes]:

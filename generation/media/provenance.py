@@ -13,9 +13,9 @@ from typing import Any
 import ffmpeg as build
 
 from generation.clip import Clip
-from generation.errors import EncodeFailed
+from generation.errors import DiskFull, EncodeFailed
 from generation.media.ffmpeg import Ffmpeg, run
-from generation.media.files import finished, settle, told
+from generation.media.files import finished, is_full, settle, told
 from generation.media.identity import Identity
 from generation.media.probe import as_clip, probe
 from generation.request import PROMPT_LIMIT, Request
@@ -73,6 +73,8 @@ def mark(path: Path, *, identity: Identity, model: str) -> None:
     except OSError as error:
         raise told(error, path.parent, "mark") from error
     except c2pa.C2paError as error:
+        if is_full(path.parent):
+            raise DiskFull(str(path.parent)) from error
         raise EncodeFailed("mark", str(error)) from error
     finally:
         part.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from bot.delivery import Parcel, Rejected
 from bot.errors import OutputUnusable
 from bot.job import Job, ReplyTo
+from generation.media.files import settle
 from generation.progress import Progress
 
 
@@ -97,9 +97,7 @@ def _place(source: Path, target: Path) -> None:
     try:
         with source.open("rb") as reader, part.open("wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
-            writer.flush()
-            os.fsync(writer.fileno())
-        part.replace(target)
+        settle(part, target)
     finally:
         part.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
 
 from generation.errors import AttachmentRefused
+from generation.media.files import write_whole
 
 MOST = 10 * 1024 * 1024
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -23,10 +24,5 @@ async def fetch(attachment: discord.Attachment, folder: Path, endings: tuple[str
         raise AttachmentRefused(attachment.filename, "too large")
     data = await attachment.read()
     path = folder / f"{attachment.id}{ending}"
-    await asyncio.to_thread(_write, path, data)
+    await asyncio.to_thread(write_whole, path, data)
     return path.absolute()
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)

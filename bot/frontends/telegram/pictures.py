@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from generation.errors import AttachmentRefused
+from generation.media.files import write_whole
 
 MOST_BYTES = 10 * 2**20
 MOST_PIXELS = 16_000_000
@@ -30,6 +31,7 @@ def keep(content: bytes, name: str, target: Path) -> Path:
         raise AttachmentRefused(name, "it is no readable PNG, JPEG or WebP picture") from error
     except Image.DecompressionBombWarning as error:
         raise AttachmentRefused(name, "it has more than 16 million pixels") from error
-    target.parent.mkdir(parents=True, exist_ok=True)
-    clean.save(target, "PNG")
+    data = io.BytesIO()
+    clean.save(data, "PNG")
+    write_whole(target, data.getvalue())
     return target

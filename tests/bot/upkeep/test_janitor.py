@@ -88,6 +88,24 @@ async def test_new_music_for_a_cleared_clip_is_refused_in_words(tmp_path: Path) 
             await studio.rescore(job, MusicWish(genre="jazz"), me, (await studio.job(job)).reply_to)
 
 
+async def test_what_lies_in_the_folder_of_a_job_that_keeps_no_clip_goes(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    kept = await a_clip(store, tmp_path)
+    for _ in range(2):
+        await store.enqueue(a_draft(), allowance=PLENTY, caps=NO_CAPS)
+    await store.cancel(2)
+    for number in (2, 3, 77):
+        await asyncio.to_thread(_write, tmp_path / "clips" / str(number) / "clip.mp4")
+    janitor = Janitor(store=store, data=tmp_path, budget=0)
+    assert janitor.tidy_clips() == 0, "too young to be sure"
+    for folder in (tmp_path / "clips").iterdir():
+        os.utime(folder, (1e9, 1e9))
+    assert janitor.tidy_clips() == 1
+    left = {int(folder.name) for folder in (tmp_path / "clips").iterdir()}
+    assert left == {kept, 3, 77}, "one waits, and one may be from a database that was lost"
+    await store.close()
+
+
 async def test_attachments_go_when_no_job_names_them_any_more(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
     named, melody, stale, fresh = (
