@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from bot import sequels
 from bot.admin import Admin, Answer
 from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
 from bot.gate import Gate, Terms
@@ -23,11 +24,13 @@ from bot.review import Review
 from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, spent, untold
 from bot.sweep import Sweeper
 from generation.errors import Told, UnknownChoice
+from generation.models.common.opening import read_picture
 from generation.models.preset import Preset
 from generation.request import (
     SEED_LIMIT,
     Adjustment,
     Kind,
+    Limits,
     Music,
     MusicWish,
     Request,
@@ -161,6 +164,8 @@ class Studio:
         prompt = clean_prompt(wish.prompt)
         terms = await self._gate.admit(wish, requester, reply_to)
         preset = self.preset(wish.model or terms.rules.default_model)
+        if parent is None and (wish.image is not None or wish.source is not None):
+            wish = await asyncio.to_thread(_looked_at, wish, preset.limits)
         music, inferred = self._music(wish.music, prompt, wish.seconds or preset.limits.seconds)
         request, adjustments = complete(
             wish, model=preset.name, limits=preset.limits, music=music, seed=secrets.randbelow(SEED_LIMIT + 1)
@@ -190,6 +195,38 @@ class Studio:
         request = replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))
         return await self._again(request, requester, reply_to, update=update, parent=job.id)
 
+    async def sequel(
+        self, action: Action, requester: Requester, reply_to: ReplyTo, *, update: str = ""
+    ) -> Ticket:
+        """The clip larger, a clip that goes on from it, or its still in motion."""
+        job = await self.job(action.job)
+        if job.clip is None and job.state is not State.DELIVERED:
+            raise TooLate(job.id, job.state.value)
+        if job.clip is None or not job.clip.path.is_file():
+            raise ClipGone(job.id)
+        if action.verb == "animate":
+            model = sequels.animator(job.request.model, self.presets, self.house.model)
+            wish = Wish(
+                prompt=job.request.prompt,
+                negative=job.request.negative,
+                kind=Kind.ANIMATE,
+                model=model,
+                image=str(job.clip.path),
+                aspect=sequels.nearest_aspect(job.clip.width, job.clip.height, self.preset(model).limits),
+            )
+            return await self.submit(wish, requester, reply_to, update=update, parent=job.id)
+        limits = self.preset(job.request.model).limits
+        if action.verb == "bigger":
+            request = sequels.larger(job.request, job.clip, limits)
+        else:
+            seed = secrets.randbelow(SEED_LIMIT + 1)
+            request = sequels.longer(job.request, job.clip, limits, seed=seed)
+        return await self._again(request, requester, reply_to, update=update, parent=job.id)
+
+    def offers(self, job: Job) -> tuple[str, ...]:
+        """The verbs of `sequel` that would work on this clip: only for those is there a button."""
+        return sequels.verbs(job, self.presets, self.house.model)
+
     async def act(
         self, action: Action, requester: Requester, reply_to: ReplyTo, *, update: str = ""
     ) -> Ticket | Job:
@@ -202,6 +239,8 @@ class Studio:
                 return await self.rescore(action.job, wish, requester, reply_to, update=update)
             case "cancel":
                 return await self.cancel(action.job, requester)
+            case "animate" | "extend" | "bigger":
+                return await self.sequel(action, requester, reply_to, update=update)
             case "again":
                 return await self.send_again(action.job, requester)
         raise UnknownChoice("button", action.verb, None)
@@ -403,6 +442,17 @@ def _as_wish(request: Request) -> Wish:
             melody=music.melody,
         ),
     )
+
+
+def _looked_at(wish: Wish, limits: Limits) -> Wish:
+    """What is attached, opened warily before anything is charged: it decides the shape where nobody says."""
+    if wish.source is not None:
+        clip = sequels.opened(Path(wish.source))
+        return sequels.after(wish, clip, limits)
+    picture = read_picture(Path(wish.image or ""))
+    if wish.width or wish.height or wish.aspect:
+        return wish
+    return replace(wish, aspect=sequels.nearest_aspect(picture.width, picture.height, limits))
 
 
 def _nobody() -> None:

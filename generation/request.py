@@ -11,6 +11,8 @@ from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong
 
 PROMPT_LIMIT = 2000
 SEED_LIMIT = 2**32 - 1
+GROWTH = 1.3
+"""A size that has not so many times the pixels is not worth a second pass."""
 
 
 class Kind(StrEnum):
@@ -115,6 +117,7 @@ class Limits:
     min_side: int = 128
     max_side: int = 1280
     max_pixels: int = 1280 * 768
+    bigger_pixels: int = 0  # what a second pass may reach beyond them; 0 is no more than a first
     side_multiple: int = 32
     frame_step: int = 1
     frame_offset: int = 0
@@ -134,6 +137,16 @@ class Limits:
     kinds: tuple[Kind, ...] = (Kind.VIDEO,)
     negative: bool = True
     native_audio: bool = False
+
+    def larger(self, width: int, height: int) -> tuple[int, int] | None:
+        """The size a second pass makes of this one: at most twice it; None where there is no room to grow."""
+        room = max(self.max_pixels, self.bigger_pixels)
+        scale = min(2.0, math.sqrt(room / (width * height)))
+        if not self.bigger_pixels:
+            scale = min(scale, self.max_side / max(width, height))
+        step = self.side_multiple
+        wide, high = (round(side * scale) // step * step for side in (width, height))
+        return (wide, high) if wide * high >= GROWTH * width * height else None
 
     def frames_for(self, seconds: float, fps: float) -> int:
         """The nearest count on the model's grid (8k+1, 4k+1, ...), at least one step of it."""
@@ -234,6 +247,8 @@ def _size(wish: Wish, limits: Limits) -> tuple[int, int]:
             return limits.width, limits.height
         check_choice("aspect", wish.aspect, tuple(limits.aspects))
         return limits.aspects[wish.aspect]
+    if wish.kind is Kind.BIGGER:  # as Limits.larger says
+        return wish.width, wish.height
     for side in (wish.width, wish.height):
         check_range("size", side, limits.min_side, limits.max_side)
     check_range("size", wish.width * wish.height, limits.min_side**2, limits.max_pixels)

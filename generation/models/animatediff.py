@@ -11,6 +11,8 @@ from generation.models.common import weights
 from generation.models.common.diffused import Diffused
 from generation.models.common.placing import place
 from generation.models.common.prompts import Remembering
+from generation.models.common.repainting import enlarged, sibling, strength
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from generation.models.plan import Plan
@@ -49,20 +51,26 @@ class AnimateDiff(Diffused):
         return _styled(preset, plan, _first_style(preset), adapter)
 
     def call(self, request: Request) -> dict[str, Any]:
-        return {
+        steps = _steps(self.preset, request.steps)
+        asked = {
             "prompt": self.prompt(request),
             "negative_prompt": request.negative,
             "width": request.width,
             "height": request.height,
-            "num_frames": request.frames,
-            "num_inference_steps": _steps(self.preset, request.steps),
+            "num_inference_steps": steps,
             "guidance_scale": request.guidance,
         }
+        if request.kind is Kind.BIGGER:
+            video = enlarged(request, request.frames, request.width, request.height)
+            return asked | {"video": video, "strength": strength(steps)}
+        return asked | {"num_frames": request.frames}
 
     def prepared(self, request: Request) -> Any:
         self._wear(request.style or _first_style(self.preset))
         self._move(_file(self.preset, _steps(self.preset, request.steps)))
         self._point(request.camera)
+        if request.kind is Kind.BIGGER:
+            return sibling(self.pipe, "AnimateDiffVideoToVideoPipeline")
         return self.pipe
 
     def _wear(self, style: str) -> None:

@@ -1,11 +1,14 @@
-"""Kandinsky 5 Lite, also distilled to few steps."""
+"""Kandinsky 5 Lite, also distilled to few steps, and from a picture where the weights are made for it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from generation.errors import NotOffered
 from generation.models import model
+from generation.models.common import weights
 from generation.models.common.diffused import Diffused, from_folder
+from generation.models.common.opening import opening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @model("kandinsky5")
 class Kandinsky5(Diffused):
-    pipelines: ClassVar = ("Kandinsky5T2VPipeline",)
+    pipelines: ClassVar = ("Kandinsky5T2VPipeline", "Kandinsky5I2VPipeline")
     own: ClassVar = frozenset({"max_sequence_length"})
 
     @classmethod
@@ -25,7 +28,8 @@ class Kandinsky5(Diffused):
         """Its processor reads pictures too, and needs torchvision for that; words need no such thing."""
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
-        pipe = from_folder(cls.pipelines[0], folder, preset, plan, tokenizer=None)
+        named = weights.read_index(preset.name, folder)["_class_name"]
+        pipe = from_folder(named, folder, preset, plan, tokenizer=None)
         pipe.tokenizer = Words(AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True))
         return pipe
 
@@ -41,7 +45,12 @@ class Kandinsky5(Diffused):
         }
         if "max_sequence_length" in self.preset.options:
             asked["max_sequence_length"] = self.preset.options["max_sequence_length"]
-        return asked
+        if type(self.pipe).__name__ == self.pipelines[0]:
+            return asked
+        first = opening(request, request.width, request.height)
+        if not first:
+            raise NotOffered(request.kind.value, self.preset.name)
+        return asked | {"image": first[-1]}
 
 
 class Words:

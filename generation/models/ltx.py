@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models import model
 from generation.models.common.diffused import Diffused, torch_seed
-from generation.models.common.enlarging import enlarged
 from generation.models.common.opening import opening
+from generation.models.common.repainting import sibling
+from generation.models.common.upscaling import repainted
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Ltx(Diffused):
             asked["timesteps"] = options["timesteps"]
         if request.kind is Kind.BIGGER:
             seed = torch_seed(request.seed)
-            return asked | enlarged(self.pipe, self.preset, self.plan, request, seed)
+            return asked | repainted(self.pipe, self.preset, self.plan, request, seed)
         return asked | self._opening(request, asked["width"], asked["height"])
 
     def _distilled(self, request: Request) -> bool:
@@ -68,10 +69,4 @@ class Ltx(Diffused):
         """Conditioning, and times of one's own, take another pipeline class over the same weights."""
         if request.image is None and request.source is None and not self._distilled(request):
             return self.pipe
-        from diffusers import LTXConditionPipeline  # noqa: PLC0415  (heavy)
-
-        if isinstance(self.pipe, LTXConditionPipeline):
-            return self.pipe
-        conditioned = LTXConditionPipeline(**self.pipe.components)
-        conditioned.encode_prompt = self.pipe.encode_prompt
-        return conditioned
+        return sibling(self.pipe, "LTXConditionPipeline")

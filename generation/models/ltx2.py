@@ -9,6 +9,7 @@ from generation.models import model
 from generation.models.common.diffused import Diffused
 from generation.models.common.opening import opening
 from generation.models.common.pictures import pixels
+from generation.models.common.repainting import sibling
 
 if TYPE_CHECKING:
     from generation.request import Request
@@ -51,10 +52,4 @@ class Ltx2(Diffused):
     def prepared(self, request: Request) -> Any:
         if request.image is None and request.source is None:
             return self.pipe
-        from diffusers import LTX2ImageToVideoPipeline  # noqa: PLC0415  (heavy)
-
-        if isinstance(self.pipe, LTX2ImageToVideoPipeline):
-            return self.pipe
-        conditioned = LTX2ImageToVideoPipeline(**self.pipe.components)
-        conditioned.encode_prompt = self.pipe.encode_prompt
-        return conditioned
+        return sibling(self.pipe, "LTX2ImageToVideoPipeline")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models import model
 from generation.models.common.diffused import Diffused
+from generation.models.common.repainting import enlarged, sibling, strength
 from generation.models.common.videocrafter import MARKER
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +35,16 @@ class ModelScope(Diffused):
         return pipe
 
     def call(self, request: Request) -> dict[str, Any]:
-        return {
+        asked = {
             "prompt": self.prompt(request),
             "negative_prompt": request.negative,
-            "width": request.width,
-            "height": request.height,
-            "num_frames": request.frames,
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
         }
+        size = (request.frames, request.width, request.height)
+        if request.kind is Kind.BIGGER:
+            return asked | {"video": enlarged(request, *size), "strength": strength(request.steps)}
+        return asked | dict(zip(("num_frames", "width", "height"), size, strict=True))
+
+    def prepared(self, request: Request) -> Any:
+        return sibling(self.pipe, "VideoToVideoSDPipeline") if request.kind is Kind.BIGGER else self.pipe

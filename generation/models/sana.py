@@ -1,4 +1,4 @@
-"""SANA-Video: linear attention, many frames for little memory."""
+"""SANA-Video, from words or from a picture: linear attention, many frames for little memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models import model
 from generation.models.common.diffused import Diffused
+from generation.models.common.opening import opening
+from generation.models.common.repainting import sibling
 
 if TYPE_CHECKING:
     from generation.request import Request
@@ -32,4 +34,11 @@ class Sana(Diffused):
             asked["complex_human_instruction"] = self.preset.options["instruction"]
         if "max_sequence_length" in self.preset.options:
             asked["max_sequence_length"] = self.preset.options["max_sequence_length"]
-        return asked
+        first = opening(request, request.width, request.height)
+        return asked | ({"image": first[-1]} if first else {})
+
+    def prepared(self, request: Request) -> Any:
+        """The same weights take a first picture."""
+        if request.image is None and request.source is None:
+            return self.pipe
+        return sibling(self.pipe, "SanaImageToVideoPipeline")

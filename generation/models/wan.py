@@ -8,6 +8,8 @@ from generation.models import model
 from generation.models.common import weights
 from generation.models.common.diffused import Diffused, from_folder
 from generation.models.common.opening import opening
+from generation.models.common.repainting import enlarged, sibling, strength
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from generation.models.plan import Plan
     from generation.models.preset import Preset
     from generation.request import Request
+
+
+GRID = 4
 
 
 @model("wan")
@@ -45,21 +50,24 @@ class Wan(Diffused):
         }
         if "max_sequence_length" in self.preset.options:
             asked["max_sequence_length"] = self.preset.options["max_sequence_length"]
+        if self._reworks(request):
+            frames = (request.frames - 1) // GRID * GRID + 1
+            del asked["num_frames"]
+            video = enlarged(request, frames, request.width, request.height)
+            return asked | {"video": video, "strength": strength(request.steps)}
         first = opening(request, request.width, request.height)
         return asked | ({"image": first[-1]} if first else {})
 
     def prepared(self, request: Request) -> Any:
         """A model that expands its timesteps (2.2, 5B) takes a first frame with the same weights."""
-        wants_picture = request.image is not None or request.source is not None
-        from diffusers import WanImageToVideoPipeline  # noqa: PLC0415  (heavy)
-
-        if not wants_picture or isinstance(self.pipe, WanImageToVideoPipeline):
+        if request.image is None and request.source is None:
             return self.pipe
-        parts = {name: self.pipe.components[name] for name in self.pipe.components if name != "image_encoder"}
-        conditioned = WanImageToVideoPipeline(
-            **parts,
-            boundary_ratio=self.pipe.config.boundary_ratio,
-            expand_timesteps=self.pipe.config.expand_timesteps,
-        )
-        conditioned.encode_prompt = self.pipe.encode_prompt
-        return conditioned
+        if self._reworks(request):
+            return sibling(self.pipe, "WanVideoToVideoPipeline")
+        ways = {name: self.pipe.config[name] for name in ("boundary_ratio", "expand_timesteps")}
+        return sibling(self.pipe, "WanImageToVideoPipeline", **ways)
+
+    def _reworks(self, request: Request) -> bool:
+        """Weights for words alone take no first picture, but a whole clip to paint over."""
+        words_alone = self.pipe.transformer.config.in_channels == self.pipe.vae.config.z_dim
+        return request.kind is Kind.BIGGER and words_alone and not self.pipe.config.expand_timesteps

@@ -12,7 +12,7 @@ import structlog
 
 from bot import messages
 from bot.delivery import Button, SendError
-from bot.errors import ClipGone, ElsewhereOnly, NotYours, TooLate
+from bot.errors import ElsewhereOnly, NotYours
 from bot.frontends.discord.answers import honest, tell, whisper
 from bot.frontends.discord.asking import (
     PLATFORM,
@@ -33,8 +33,6 @@ from generation.request import Kind, MusicWish, Wish, check_choice
 from generation.scores.genres import NATIVE, SILENT
 
 log = structlog.get_logger(__name__)
-
-MORE = {"animate": Kind.ANIMATE, "extend": Kind.EXTEND, "bigger": Kind.BIGGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +97,9 @@ class Desk:
             self._check_place(interaction, asker)
             await self.visible(action.job, asker, interaction)
             update, reply_to = f"{PLATFORM}:{interaction.id}", self._reply_to(interaction, asker)
-            if action.verb in MORE:
-                ticket = await self._more(action, asker, reply_to, update)
-            else:
-                done = await self.studio.act(action, asker.requester, reply_to, update=update)
-                assert isinstance(done, Ticket), f"{action.verb} starts a job"
-                ticket = done
-            await self.show_ticket(interaction, ticket)
+            done = await self.studio.act(action, asker.requester, reply_to, update=update)
+            assert isinstance(done, Ticket), f"{action.verb} starts a job"
+            await self.show_ticket(interaction, done)
 
     async def rescore(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
         asker = await self.asker(interaction)
@@ -116,25 +110,6 @@ class Desk:
             update = f"{PLATFORM}:{interaction.id}"
             ticket = await self.studio.rescore(job.id, music, asker.requester, reply_to, update=update)
             await self.show_ticket(interaction, ticket)
-
-    async def _more(self, action: Action, asker: Asker, reply_to: ReplyTo, update: str) -> Ticket:
-        """Another job that goes on from a finished one's file."""
-        job = await self.studio.job(action.job)
-        if job.clip is None:
-            raise TooLate(job.id, job.state.value)
-        if not job.clip.path.is_file():
-            raise ClipGone(job.id)
-        music = MusicWish(genre=job.request.music.genre)
-        base = Wish(prompt=job.request.prompt, model=job.request.model, negative=job.request.negative)
-        path, still = str(job.clip.path), action.verb == "animate"
-        wish = replace(
-            base,
-            kind=MORE[action.verb],
-            music=music,
-            image=path if still else None,
-            source=None if still else path,
-        )
-        return await self.studio.submit(wish, asker.requester, reply_to, update=update, parent=job.id)
 
     async def show_ticket(self, interaction: Interaction, ticket: Ticket) -> None:
         job = ticket.job

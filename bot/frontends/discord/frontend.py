@@ -27,7 +27,6 @@ EDIT_EVERY, SLOW_EDIT_EVERY = 1.2, 3.0
 """Seconds between edits of one message: by its token, and through its channel, where all edits count."""
 PRESENCE_EVERY = 20.0
 LOGIN_AGAIN = (2.0, 5.0, 15.0, 60.0)
-PER_KIND = {"animate": Kind.ANIMATE, "extend": Kind.EXTEND, "bigger": Kind.BIGGER}
 
 
 class DiscordFrontend:
@@ -133,15 +132,11 @@ class DiscordFrontend:
 
     def _buttons(self, job: Job, common: tuple[Button, ...]) -> tuple[Button, ...]:
         """What every chat has, then what this model can do with a finished clip, then the rest."""
-        preset = self._studio.presets.get(job.request.model)
-        kinds = preset.limits.kinds if preset else ()
-        more = [verb for verb, kind in PER_KIND.items() if kind in kinds]
+        more = self._studio.offers(job)
         still = job.request.kind is Kind.IMAGE
         kept = tuple(button for button in common if not (still and button.action.verb == "score"))
         have = {button.action.verb for button in kept}
         verbs = [verb for verb in ("edit", *more, "recipe", "delete", "report") if verb not in have]
-        if not still:
-            verbs = [verb for verb in verbs if verb != "animate"]
         label = messages.words
         language = job.requester.language
         return kept + tuple(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in verbs)

@@ -30,6 +30,8 @@ def opening(request: Request, width: int, height: int, *, carried: int = CARRIED
         found = [read_picture(Path(request.image))]
     elif request.kind is Kind.EXTEND and request.source is not None:
         found = last_frames(Path(request.source), carried)
+    elif request.kind is Kind.BIGGER and request.source is not None:
+        found = last_frames(Path(request.source), request.frames)[:1]
     return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
 
 

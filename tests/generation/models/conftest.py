@@ -16,31 +16,35 @@ from generation.request import Limits
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch: two threads over tiny tensors wait for each other
-MORE = {"ltx2", "sana", "kandinsky5", "hunyuan15"}
+MORE = {"ltx2", "sana", "kandinsky5", "hunyuan15", "kandinsky5_i2v", "hunyuan15_i2v"}
+VARIANTS = {"kandinsky5_i2v": "kandinsky5", "hunyuan15_i2v": "hunyuan15", "wan_words": "wan"}
+"""Weights of a family that are made for another purpose than its first ones."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "kandinsky5": {"max_sequence_length": 1000},
     "ltx2": {"max_sequence_length": 16, "stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0},
     "sana": {"max_sequence_length": 16, "instruction": []},
 }
 FRAMES = {"modelscope": 4, "animatediff": 4, "image": 1, "wan": 5, "sana": 5, "hunyuan15": 5, "kandinsky5": 5}
+FRAMES |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_words": 5}
 
 
-def build(family: str, folder: Path) -> Preset:
-    """Weights in `folder` and the preset that names them."""
+def build(name: str, folder: Path) -> Preset:
+    """Weights in `folder` and the preset that names them; `name` is a family or a variant."""
+    family = VARIANTS.get(name, name)
     from tests.generation.models import tiny, tiny_more  # noqa: PLC0415  (torch, only for who asks)
 
     options = dict(OPTIONS.get(family, {}))
     if family == "animatediff":
-        for name in ("plain", "other"):
-            tiny.still(folder / name)
+        for style in ("plain", "other"):
+            tiny.still(folder / style)
         tiny.adapter(folder / "weights")
-        options["styles"] = {name: str(folder / name) for name in ("plain", "other")}
+        options["styles"] = {style: str(folder / style) for style in ("plain", "other")}
     elif family == "image":
         tiny.still(folder / "weights")
     else:
-        getattr(tiny_more if family in MORE else tiny, family)(folder / "weights")
+        getattr(tiny_more if name in MORE else tiny, name)(folder / "weights")
     return Preset(
-        name=f"tiny-{family}",
+        name=f"tiny-{name}",
         family=family,
         title="Tiny",
         source=str(folder / "weights"),

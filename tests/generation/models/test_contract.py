@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from generation import Cancelled, Kind, Request
 from generation.clip import Frames
-from generation.errors import AttachmentRefused, ModelBroken, ModelMissing
+from generation.errors import AttachmentRefused, ModelBroken, ModelMissing, NotOffered
 from generation.models import Plan, Preset, families, load
 from generation.models.common.diffused import Diffused
 from tests.generation.models import tiny
@@ -37,7 +37,9 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 PIPELINES = sorted(set(families()) - {"testcard"})
-CONDITIONED = ["ltx", "ltx2", "wan"]
+CONDITIONED = ["ltx", "ltx2", "wan", "sana", "kandinsky5_i2v", "hunyuan15_i2v"]
+BIGGER = ["ltx", "ltx2", "wan", "wan_words", "sana", "modelscope", "animatediff"]
+WORDLESS = ["kandinsky5_i2v", "hunyuan15_i2v"]
 GUIDED = [family for family in PIPELINES if family != "hunyuan15"]
 Tiny = Callable[[str], Preset]
 
@@ -146,6 +148,14 @@ def test_a_picture_sets_the_first_frame(family: str, tiny_preset: Tiny, tmp_path
         painted[name] = paint(held, request).pixels
     assert painted["dark"].shape == (asked(family).frames, 32, 32, 3)
     assert not np.array_equal(painted["dark"][0], painted["light"][0])
+    held.close()
+
+
+@pytest.mark.parametrize("family", WORDLESS)
+def test_weights_made_for_a_picture_do_not_paint_from_words_alone(family: str, tiny_preset: Tiny) -> None:
+    held = load(tiny_preset(family), Plan())
+    with pytest.raises(NotOffered):
+        paint(held, asked(family))
     held.close()
 
 
@@ -341,27 +351,35 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: Tiny, tmp_path: Path) 
     held.close()
 
 
-def film(folder: Path, frames: int = 12) -> Path:
-    """A short clip as ours are: MP4, H.264."""
-    path = folder / "source.mp4"
+def film(folder: Path, name: str = "source", frames: int = 12, *, reverse: bool = False) -> Path:
+    """A short clip as ours are: MP4, H.264; it grows lighter, or darker."""
+    path = folder / f"{name}.mp4"
     with av.open(str(path), "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=8)
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
-        for number in range(frames):
+        for number in reversed(range(frames)) if reverse else range(frames):
             picture = np.full((64, 64, 3), 20 * number, np.uint8)
             file.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         file.mux(stream.encode())
     return path
 
 
-def test_a_clip_goes_on_from_its_last_frames(tiny_preset: Tiny, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", CONDITIONED)
+def test_a_clip_goes_on_from_its_last_frames(family: str, tiny_preset: Tiny, tmp_path: Path) -> None:
+    held = load(tiny_preset(family), Plan())
+    painted = []
+    for name, reverse in (("up", False), ("down", True)):
+        source = str(film(tmp_path, name, reverse=reverse))
+        painted.append(paint(held, asked(family, frames=17, kind=Kind.EXTEND, source=source)))
+    assert painted[0].pixels.shape == (17, 32, 32, 3)
+    assert 0 < painted[0].carried < 17
+    assert not np.array_equal(painted[0].pixels[0], painted[1].pixels[0])
+    held.close()
+
+
+def test_what_is_no_clip_is_not_gone_on_from(tiny_preset: Tiny, tmp_path: Path) -> None:
     held = load(tiny_preset("ltx"), Plan())
-    source = str(film(tmp_path))
-    plain = paint(held, asked("ltx", frames=17)).pixels
-    extended = paint(held, asked("ltx", frames=17, kind=Kind.EXTEND, source=source)).pixels
-    assert extended.shape == plain.shape
-    assert not np.array_equal(extended[0], plain[0])
     (tmp_path / "no.mp4").write_text("#EXTM3U")
     with pytest.raises(AttachmentRefused):
         paint(held, asked("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
@@ -380,4 +398,23 @@ def test_a_clip_is_made_bigger_through_its_latents(tiny_preset: Tiny, tmp_path: 
     frames = held.paint(request, lambda done, total: ticks.append((done, total)))
     assert frames.pixels.shape == (9, 128, 128, 3)
     assert ticks == [(1, 2), (2, 2)]
+    held.close()
+
+
+@pytest.mark.parametrize("family", BIGGER)
+def test_a_clip_is_painted_again_at_a_larger_size(family: str, tiny_preset: Tiny, tmp_path: Path) -> None:
+    held = load(tiny_preset(family), Plan())
+    painted = []
+    for name, reverse in (("up", False), ("down", True)):
+        source = str(film(tmp_path, name, reverse=reverse))
+        request = asked(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
+        ticks: list[tuple[int, int]] = []
+
+        def heard(done: int, total: int, to: list[tuple[int, int]] = ticks) -> None:
+            to.append((done, total))
+
+        painted.append(held.paint(request, heard).pixels)
+        assert ticks[-1][0] == ticks[-1][1] >= 2
+    assert painted[0].shape == (asked(family).frames, 64, 64, 3)
+    assert not np.array_equal(painted[0], painted[1])
     held.close()

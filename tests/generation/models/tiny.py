@@ -183,6 +183,11 @@ def wan(folder: Path, *, expand: bool = True) -> None:
     ).save_pretrained(folder)
 
 
+def wan_words(folder: Path) -> None:
+    """As the weights are that were made for words alone."""
+    wan(folder, expand=False)
+
+
 def still(folder: Path) -> None:
     unet = seeded(
         diffusers.UNet2DConditionModel,

@@ -206,7 +206,7 @@ def sana(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def kandinsky5(folder: Path) -> None:
+def kandinsky5(folder: Path, *, pictured: bool = False) -> None:
     torch.manual_seed(0)
     config = transformers.Qwen2_5_VLConfig(
         text_config={
@@ -256,9 +256,10 @@ def kandinsky5(folder: Path) -> None:
         num_text_blocks=1,
         num_visual_blocks=1,
         axes_dims=(8, 8, 8),
-        visual_cond=False,
+        visual_cond=pictured,
     )
-    diffusers.Kandinsky5T2VPipeline(
+    kind = diffusers.Kandinsky5I2VPipeline if pictured else diffusers.Kandinsky5T2VPipeline
+    kind(
         transformer=transformer,
         vae=vae,
         text_encoder=encoder,
@@ -269,7 +270,7 @@ def kandinsky5(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def hunyuan15(folder: Path) -> None:
+def hunyuan15(folder: Path, *, pictured: bool = False) -> None:
     transformer = seeded(
         diffusers.HunyuanVideo15Transformer3DModel,
         in_channels=9,
@@ -286,7 +287,7 @@ def hunyuan15(folder: Path) -> None:
         image_embed_dim=12,
         rope_axes_dim=(2, 2, 4),
         target_size=16,
-        task_type="t2v",
+        task_type="i2v" if pictured else "t2v",
     )
     vae = seeded(
         diffusers.AutoencoderKLHunyuanVideo15,
@@ -310,7 +311,9 @@ def hunyuan15(folder: Path) -> None:
         num_key_value_heads=2,
         rope_scaling=ROPE,
     )
-    diffusers.HunyuanVideo15Pipeline(
+    kind = diffusers.HunyuanVideo15ImageToVideoPipeline if pictured else diffusers.HunyuanVideo15Pipeline
+    kind(
+        **(siglip() if pictured else {}),
         text_encoder=transformers.Qwen2_5_VLTextModel(config),
         tokenizer=qwen_tokenizer(),
         transformer=transformer,
@@ -320,3 +323,29 @@ def hunyuan15(folder: Path) -> None:
         tokenizer_2=transformers.ByT5Tokenizer(),
         guider=diffusers.guiders.ClassifierFreeGuidance(guidance_scale=3.0),
     ).save_pretrained(folder)
+
+
+def siglip() -> dict[str, Any]:
+    """What looks at a picture, and what makes it ready for that."""
+    torch.manual_seed(0)
+    config = transformers.SiglipVisionConfig(
+        hidden_size=12,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
+    )
+    size = {"height": 16, "width": 16}
+    return {
+        "image_encoder": transformers.SiglipVisionModel(config),
+        "feature_extractor": transformers.SiglipImageProcessor(size=size),
+    }
+
+
+def hunyuan15_i2v(folder: Path) -> None:
+    hunyuan15(folder, pictured=True)
+
+
+def kandinsky5_i2v(folder: Path) -> None:
+    kandinsky5(folder, pictured=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -14,7 +15,10 @@ from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_world import Channel, Message
 
 MANAGE_GUILD = 1 << 5
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAG0lEQVR42u3BgQAAAADDoPlT3+AEVQEAAAB8AxBAAA"
+    "G9PLePAAAAAElFTkSuQmCC"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,113 @@
+"""What a finished clip can become: the same one larger, one that goes on from it, a still that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bot.job import Job
+from generation.clip import Clip
+from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
+from generation.media.probe import as_clip
+from generation.models.preset import Preset
+from generation.request import Kind, Limits, Request, Wish
+
+VERBS = ("animate", "extend", "bigger")
+SLACK = 0.05
+"""Seconds by which a clip on the model's grid may be longer than its limit says."""
+
+
+def verbs(job: Job, presets: Mapping[str, Preset], default: str) -> tuple[str, ...]:
+    """Which of the buttons would work: those are shown, no others."""
+    preset = presets.get(job.request.model)
+    if job.clip is None or preset is None:
+        return ()
+    if job.request.kind is Kind.IMAGE:
+        return ("animate",) if animator(job.request.model, presets, default) else ()
+    limits = preset.limits
+    can = {"extend": Kind.EXTEND in limits.kinds, "bigger": _larger(job.clip, limits) is not None}
+    return tuple(verb for verb, offered in can.items() if offered)
+
+
+def animator(painted_by: str, presets: Mapping[str, Preset], default: str) -> str | None:
+    """Who moves a still: its own model, else the house's, else the first that can."""
+    for name in (painted_by, default, *presets):
+        if name in presets and Kind.ANIMATE in presets[name].limits.kinds:
+            return name
+    return None
+
+
+def larger(request: Request, clip: Clip, limits: Limits) -> Request:
+    """The same clip again, with more pixels and the same music."""
+    size = _larger(clip, limits)
+    if size is None:
+        raise NotOffered(Kind.BIGGER.value, request.model)
+    return replace(
+        request,
+        kind=Kind.BIGGER,
+        width=size[0],
+        height=size[1],
+        frames=clip.frames,
+        fps=clip.fps,
+        image=None,
+        source=str(clip.path),
+    )
+
+
+def longer(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Request:
+    """A clip that goes on from the last frames of this one, in its size and pace."""
+    if Kind.EXTEND not in limits.kinds:
+        raise NotOffered(Kind.EXTEND.value, request.model)
+    return replace(
+        request,
+        kind=Kind.EXTEND,
+        frames=limits.frames_for(limits.seconds, clip.fps),
+        fps=clip.fps,
+        seed=seed,
+        image=None,
+        source=str(clip.path),
+    )
+
+
+def opened(path: Path) -> Clip:
+    """A clip that somebody names; raises AttachmentRefused."""
+    try:
+        return as_clip(path)
+    except (EncodeFailed, OSError) as error:
+        raise AttachmentRefused(path.name, "not a clip") from error
+
+
+def after(wish: Wish, clip: Clip, limits: Limits) -> Wish:
+    """A wish for more of this clip: what was not said is as it is there."""
+    if wish.kind is Kind.BIGGER:
+        size = _larger(clip, limits)
+        if size is None:
+            raise NotOffered(wish.kind.value, wish.model or "")
+        return replace(wish, width=size[0], height=size[1], seconds=clip.seconds, fps=clip.fps)
+    wish = replace(wish, fps=clip.fps)
+    if (wish.width and wish.height) or wish.aspect:
+        return wish
+    sides, pixels = (clip.width, clip.height), clip.width * clip.height
+    if min(sides) >= limits.min_side and max(sides) <= limits.max_side and pixels <= limits.max_pixels:
+        return replace(wish, width=clip.width, height=clip.height)
+    return replace(wish, aspect=nearest_aspect(*sides, limits))
+
+
+def nearest_aspect(width: int, height: int, limits: Limits) -> str | None:
+    """The model's shape that cuts least off a picture of this size; None is its usual one."""
+    shape = width / height
+    shapes: dict[str | None, tuple[int, int]] = {None: (limits.width, limits.height)}
+    shapes.update(limits.aspects)
+
+    def cut(name: str | None) -> float:
+        ratio = shapes[name][0] / shapes[name][1]
+        return max(ratio, shape) / min(ratio, shape)
+
+    return min(shapes, key=cut)
+
+
+def _larger(clip: Clip, limits: Limits) -> tuple[int, int] | None:
+    if Kind.BIGGER not in limits.kinds or clip.seconds > limits.max_seconds + SLACK + 1 / clip.fps:
+        return None
+    return limits.larger(clip.width, clip.height)
