@@ -24,8 +24,8 @@ def _ngon(sides: int, radius: float, x: float = 0.0, y: float = 0.0) -> tuple[Po
 
 
 def _star() -> tuple[Point, ...]:
-    spokes = [(0.46 if i % 2 else 1.18, math.pi * i / 5) for i in range(10)]
-    return tuple((r * math.sin(a), 0.08 - r * math.cos(a)) for r, a in spokes)
+    spokes = [(0.58 if i % 2 else 1.42, math.pi * i / 5) for i in range(10)]
+    return tuple((r * math.sin(a), 0.1 - r * math.cos(a)) for r, a in spokes)
 
 
 def _heart() -> tuple[Point, ...]:

@@ -16,6 +16,7 @@ from training.pocket.backdrops import FINE, SCENES, SIZE, backdrop
 FRAMES, FPS = 17, 8
 MOTIONS = ("left", "right", "rise", "fall", "bounce", "spin", "grow", "circle")
 HELD_OUT = 0.06
+OFTENER = {"star": 2.5, "boat": 1.5}  # Shapes that are hard to learn are trained on more often.
 
 Clip = NDArray[np.uint8]  # (FRAMES, SIZE, SIZE, 3)
 Track = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn

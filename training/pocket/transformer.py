@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.nn import functional
 
 from training.pocket import captions, latents, principal, runs, text
 from training.pocket.muon import Muon
-from training.pocket.theatre import FPS, Play
+from training.pocket.theatre import FPS, OFTENER, Play
 
 HEADS, HEAD, LAYERS = 5, 32, 5
 ROPE = (principal.TIME / FPS, principal.SPACE, principal.SPACE)
@@ -62,6 +63,7 @@ class Trainer:
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
         self.frames, self.height, self.width = normal.shape[2:]
         self.data = LTXPipeline._pack_latents(normal, 1, 1)  # noqa: SLF001
+        self.turns = list(accumulate(OFTENER.get(play.actor, 1.0) for play in plays))
         self.tokenizer = text.tokenizer()
         self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.where)
         self.model = build().to(self.where)
@@ -77,7 +79,7 @@ class Trainer:
 
     def loss(self, size: int) -> Tensor:
         random, noise = runs.draws(0, self.step, self.worker)
-        pick = [random.randrange(len(self.data)) for _ in range(size)]
+        pick = random.choices(range(len(self.data)), cum_weights=self.turns, k=size)
         said = ["" if random.random() < _EMPTY else captions.caption(self.plays[i], random) for i in pick]
         pad = runs.draws(5, self.step)[0].choice(_PADS)
         read = self.tokenizer(

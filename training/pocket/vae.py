@@ -5,6 +5,8 @@ python -m training.pocket.vae --work DIR --steps 12000
 
 import argparse
 import time
+from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from training.pocket import principal, runs
 from training.pocket.inverse import FINE, WIDE, invert
 from training.pocket.principal import CHANNELS, Basis
-from training.pocket.theatre import perform, plays
+from training.pocket.theatre import OFTENER, perform, plays
 
 _NOISE = 0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
 
@@ -59,7 +61,13 @@ def loss(found: Tensor, true: Tensor) -> Tensor:
 
 def batch(random: Random, size: int) -> Tensor:
     train = plays()[0]
-    return torch.from_numpy(np.stack([perform(random.choice(train), random) for _ in range(size)]))
+    picked = random.choices(train, cum_weights=_turns(), k=size)
+    return torch.from_numpy(np.stack([perform(play, random) for play in picked]))
+
+
+@cache
+def _turns() -> list[float]:
+    return list(accumulate(OFTENER.get(play.actor, 1.0) for play in plays()[0]))
 
 
 class Trainer:
@@ -74,7 +82,8 @@ class Trainer:
             self.parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
         self.average = runs.Average(self.parameters, longest=0.998)
-        self.held = batch(Random(9), held)
+        random, kept = Random(9), plays()[1]
+        self.held = torch.from_numpy(np.stack([perform(play, random) for play in kept[:held]]))
         self.unit = principal.scale(basis.encode(self.held))[1].view(1, -1, 1, 1, 1)
 
     def advance(self, size: int, pace: float) -> float:
