@@ -1,17 +1,22 @@
 """The reader: a tokenizer of whole words and a one-layer T5, both made from the theatre's own vocabulary."""
 
+from collections.abc import Iterator
+
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from training.pocket import captions
+from training.pocket import captions, lexicon
 
 WIDTH = 96
 LONGEST = 128
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-cases, drops accents and punctuation; a word it does not know is one <unk>."""
+def tokenizer(*, free: bool = True) -> PreTrainedTokenizerFast:
+    """Lower-cases, drops accents and punctuation; free phrasing is read as the wordings of training.
+
+    Captions of training need no such reading, and without it a word that is not known is one <unk>.
+    """
     vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *captions.words()])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106
     core.normalizer = normalizers.Sequence(
@@ -20,6 +25,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
             normalizers.StripAccents(),
             normalizers.Lowercase(),
             normalizers.Replace(Regex("[^a-z0-9 ]"), " "),
+            *(_reading() if free else ()),
         ]
     )
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -31,6 +37,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<unk>",  # noqa: S106
         model_max_length=LONGEST,
     )
+
+
+def _reading() -> Iterator[normalizers.Normalizer]:
+    for pattern, given in lexicon.rules():
+        yield normalizers.Replace(Regex(" +"), " ")
+        yield normalizers.Replace(Regex(pattern), given)
 
 
 def encoder(vocabulary: dict[str, int]) -> T5EncoderModel:

@@ -64,7 +64,7 @@ class Trainer:
         self.frames, self.height, self.width = normal.shape[2:]
         self.data = LTXPipeline._pack_latents(normal, 1, 1)  # noqa: SLF001
         self.turns = list(accumulate(OFTENER.get(play.actor, 1.0) for play in plays))
-        self.tokenizer = text.tokenizer()
+        self.tokenizer = text.tokenizer(free=False)
         self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.where)
         self.model = build().to(self.where)
         matrices = [
@@ -166,8 +166,11 @@ def run(worker: int, options: argparse.Namespace) -> None:
     if state := runs.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
-    while trainer.step < options.steps:
-        pace = runs.pace(trainer.step, options.steps, warmup=60, cooldown=options.cooldown)
+    clock = runs.Clock(
+        steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes
+    )
+    while not clock.over(trainer.step):
+        pace = clock.pace(trainer.step)
         total += trainer.advance(options.size, pace, _gather if options.workers > 1 else None)
         if worker == 0 and trainer.step % 50 == 0:
             seconds = (time.monotonic() - since) / 50
@@ -179,7 +182,7 @@ def run(worker: int, options: argparse.Namespace) -> None:
             }
             runs.log(options.work / "transformer.jsonl", **row)
             total, since = 0.0, time.monotonic()
-        if worker == 0 and (time.monotonic() - saved > 180 or trainer.step == options.steps):
+        if worker == 0 and (time.monotonic() - saved > 180 or clock.over(trainer.step)):
             runs.save(state_file, trainer.state())
             saved = time.monotonic()
 
@@ -192,7 +195,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24_000)
     parser.add_argument("--size", type=int, default=32, help="clips a step, for each worker")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--minutes", type=float, default=0.0, help="end after so long, cooling down all the while")
     options = parser.parse_args()
+    if options.workers > 1 and options.minutes:
+        parser.error("--minutes is for one worker: several would not end at the same step")
     if options.workers > 1:
         spawn(run, args=(options,), nprocs=options.workers)  # type: ignore[no-untyped-call]  # torch has no types here
     else:
