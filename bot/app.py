@@ -138,6 +138,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
         delivery = Delivery(
             store=store,
             frontends=frontends,
+            presets=tables.presets,
             fit=partial(finish_smaller, ffmpeg=program, identity=identity.own(data)),
             inspect=inspector(settings, store, eye.look).inspect if eye else None,
         )

@@ -90,15 +90,16 @@ async def _make(settings: Settings, args: Namespace) -> int:
     terminal = Terminal(show)
     try:
         async with app.opened(settings, {"cli": lambda _: terminal}) as studio_app:
-            job, cancelled = await _one_clip(studio_app, terminal, asked, target.reply(limit), settings)
+            job, note = await _one_clip(studio_app, terminal, asked, target.reply(limit), settings)
     finally:
         show.close()
-    return _outcome(job, target, cancelled=cancelled, as_json=args.json)
+    return _outcome(job, target, note=note, as_json=args.json)
 
 
 async def _one_clip(
     studio_app: app.App, terminal: Terminal, asked: Wish, reply_to: ReplyTo, settings: Settings
-) -> tuple[Job, bool]:
+) -> tuple[Job, str]:
+    """The job as it ended, and what was rounded or passed over."""
     studio, me = studio_app.studio, _me(settings)
     await _say_cut_short(studio, me, terminal.show)
     ticket = await studio.submit(asked, me, reply_to)
@@ -106,8 +107,7 @@ async def _one_clip(
     terminal.job = studio_app.worker.only = ticket.job.id
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _cancel_soon, studio, ticket.job.id, me)
     await studio_app.serve()
-    job = await studio.job(ticket.job.id)
-    return job, job.state is State.CANCELLED
+    return await studio.job(ticket.job.id), messages.adjusted(ticket.adjustments, me.language)
 
 
 _cancelling: set[asyncio.Task[None]] = set()
@@ -154,15 +154,16 @@ def _me(settings: Settings) -> Requester:
     return Requester(platform="cli", user=name, name=name, admin=True, language=_language(settings))
 
 
-def _outcome(job: Job, target: Target, *, cancelled: bool, as_json: bool) -> int:
+def _outcome(job: Job, target: Target, *, note: str, as_json: bool) -> int:
     arrived = job.state is State.DELIVERED
     if as_json:
-        print(json.dumps(_facts(job, target, arrived=arrived), ensure_ascii=False))
+        facts = _facts(job, target, arrived=arrived) | ({"note": note} if note else {})
+        print(json.dumps(facts, ensure_ascii=False))
     elif arrived:
         print(target.clip)
         if target.sheet:
             print(target.sheet)
-    if cancelled:
+    if job.state is State.CANCELLED:
         return CANCELLED
     return DONE if arrived else FAILED
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -17,7 +18,10 @@ from bot.job import Action, Job
 from bot.store import Store
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
+from generation.models.common.vocabulary import unheard
+from generation.models.preset import Preset
 from generation.progress import Progress
+from generation.request import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +43,7 @@ class Parcel:
     notice: str = ""  # what admins want said everywhere; `text` ends with it
     spoiler: bool = False  # shown veiled
     nonce: str  # made from the job, at most 25 characters: the same for every try
+    aside: str = ""  # what of the prompt the model passed over; `text` says it too
 
 
 class Frontend(Protocol):
@@ -110,9 +115,11 @@ class Delivery:
         frontends: Mapping[str, Frontend],
         fit: Fit,
         inspect: Inspect | None = None,
+        presets: Mapping[str, Preset] = MappingProxyType({}),
         retry_after: Sequence[float] = RETRY_AFTER,
     ) -> None:
         self._store = store
+        self._presets = presets
         self._frontends = frontends
         self._fit = fit
         self._inspect = inspect
@@ -248,7 +255,8 @@ class Delivery:
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit else job.clip
         notice = await self._store.announcement()
-        text = "\n".join(filter(None, (messages.ready(job, job.requester.language), notice)))
+        aside = self._aside(job)
+        text = "\n".join(filter(None, (messages.ready(job, job.requester.language), aside, notice)))
         return Parcel(
             job=job,
             clip=clip,
@@ -257,7 +265,15 @@ class Delivery:
             notice=notice,
             spoiler=spoiler,
             nonce=f"matinee-{job.id}",
+            aside=aside,
         )
+
+    def _aside(self, job: Job) -> str:
+        preset = self._presets.get(job.request.model)
+        if preset is None or job.request.kind is Kind.SCORE:
+            return ""
+        missed = unheard(preset, job.request.prompt)
+        return messages.unheard(missed, job.requester.language, briefly=True) if missed else ""
 
 
 def buttons(job: Job) -> tuple[Button, ...]:

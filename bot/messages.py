@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,12 @@ from bot.job import Job, State
 from bot.quota import Balance
 from generation.errors import GenerationError, Told
 from generation.progress import Progress
-from generation.request import Adjustment, Kind, Music
+from generation.request import Adjustment, Kind, Music, Unheard
 
 FOLDER = Path(__file__).parent / "translations"
 TYPED_BY_PEOPLE = {"value", "near", "name"}
 QUOTE_LENGTH = 60
+MOST_TYPED = 8
 
 
 def quoted(text: str, length: int = QUOTE_LENGTH) -> str:
@@ -148,11 +149,34 @@ def linked(*, code: str, other: str, language: str = "en") -> str:
     return words("link.done", language, other=quoted(other))
 
 
-def adjusted(adjustments: Iterable[Adjustment], language: str = "en") -> str:
+def adjusted(adjustments: Iterable[Adjustment | Unheard], language: str = "en") -> str:
     return " ".join(
-        words("adjusted", language, option=a.option.capitalize(), asked=a.asked, given=a.given)
+        unheard(a, language)
+        if isinstance(a, Unheard)
+        else words("adjusted", language, option=a.option.capitalize(), asked=a.asked, given=a.given)
         for a in adjustments
     )
+
+
+def unheard(missed: Unheard, language: str = "en", *, briefly: bool = False) -> str:
+    """Which words the model passes over, and what it knows instead."""
+    told = [
+        words("unheard.played", language, model=missed.model, asked=_typed([asked]), given=given)
+        for asked, given in missed.stand_ins[:MOST_TYPED]
+    ]
+    if missed.nothing:
+        told.append(words("unheard.nothing", language, model=missed.model))
+    elif missed.words:
+        told.append(words("unheard", language, model=missed.model, words=_typed(missed.words)))
+    if not briefly:
+        told.append(words("unheard.knows", language, model=missed.model, known=", ".join(missed.knows)))
+    return " ".join(told)
+
+
+def _typed(said: Sequence[str]) -> str:
+    """Some of a person's words, harmless and each in quotation marks."""
+    shown = [f"“{quoted(word, 30)}”" for word in said[:MOST_TYPED]]
+    return ", ".join([*shown, "…"] if len(said) > MOST_TYPED else shown)
 
 
 def music_line(music: Music, language: str = "en") -> str:

@@ -25,6 +25,7 @@ from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, spent, untol
 from bot.sweep import Sweeper
 from generation.errors import Told, UnknownChoice
 from generation.models.common.opening import read_picture
+from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
 from generation.request import (
     SEED_LIMIT,
@@ -34,6 +35,7 @@ from generation.request import (
     Music,
     MusicWish,
     Request,
+    Unheard,
     Wish,
     clean_prompt,
     complete,
@@ -77,7 +79,7 @@ class Ticket:
 
     job: Job
     place: int | None
-    adjustments: tuple[Adjustment, ...] = ()
+    adjustments: tuple[Adjustment | Unheard, ...] = ()
     inferred: tuple[str, ...] = ()  # which music words were chosen from the prompt
     eta: Eta | None = None  # None until something like it was measured
 
@@ -171,7 +173,9 @@ class Studio:
             wish, model=preset.name, limits=preset.limits, music=music, seed=secrets.randbelow(SEED_LIMIT + 1)
         )
         draft = self._draft(request, requester, reply_to, update=update, parent=parent)
-        return replace(await self._enqueue(draft, terms), adjustments=adjustments, inferred=inferred)
+        ticket = await self._enqueue(draft, terms)
+        missed = unheard(preset, prompt)
+        return replace(ticket, adjustments=(*adjustments, *([missed] if missed else ())), inferred=inferred)
 
     async def reroll(
         self, job_id: int, requester: Requester, reply_to: ReplyTo, *, update: str = ""

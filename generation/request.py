@@ -165,6 +165,17 @@ class Adjustment:
     given: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unheard:
+    """Words of a prompt that the model does not know; the person is told."""
+
+    model: str
+    words: tuple[str, ...]  # left out of the picture
+    stand_ins: tuple[tuple[str, str], ...]  # what was asked for, and what is painted in its place
+    knows: tuple[str, ...]
+    nothing: bool  # no word of the prompt says anything to it
+
+
 def check_range(option: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also refuses NaN
         raise OutOfRange(option, value, low, high)

@@ -146,6 +146,7 @@ async def together(
             store=store,
             frontends={"fake": chat},
             fit=halved,
+            presets=PRESETS,
             inspect=inspect(store) if inspect else None,
             retry_after=(0.0,),
         )

@@ -102,12 +102,13 @@ async def cut(clip: Clip, limit: int) -> Clip:
 
 
 def presets() -> dict[str, Preset]:
-    """Ours, and one that can do everything."""
+    """Ours, one that can do everything, and one that knows few words."""
     known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
     plain = known["testcard"]
     plain = replace(plain, limits=replace(plain.limits, kinds=(Kind.VIDEO, Kind.IMAGE)))
     able = replace(plain.limits, kinds=tuple(Kind), styles=("Realistic", "Anime"), cameras=("zoom-in",))
-    return {"testcard": plain, "able": replace(plain, name="able", title="Can do everything", limits=able)}
+    every = replace(plain, name="able", title="Can do everything", limits=able)
+    return {"testcard": plain, "able": every, "pocket": known["pocket"]}
 
 
 @dataclass
@@ -158,7 +159,7 @@ async def house(
     )
     quick = engine or QuickEngine()
     frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
-    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut)
+    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut, presets=known)
     worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
     studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
     running = HouseOfDiscord(studio, store, quick, delivery, worker, frontend)

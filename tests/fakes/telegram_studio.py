@@ -115,7 +115,9 @@ def presets() -> dict[str, Preset]:
         "aspects": {"1:1": [64, 64], "16:9": [128, 64], "9:16": [64, 128]},
         "kinds": [kind.value for kind in Kind],
     }  # fmt: skip
-    return read_presets({"tiny": {"family": "testcard", "title": "Tiny", "limits": limits}})
+    pocket = tomllib.loads((config_folder() / "models.toml").read_text("utf-8"))["pocket"]
+    tiny = {"family": "testcard", "title": "Tiny", "limits": limits}
+    return read_presets({"tiny": tiny, "pocket": pocket})
 
 
 def genres() -> dict[str, Genre]:
@@ -142,7 +144,7 @@ async def cinema(
     telegram = Watched(studio, options)
     admin = Admin(store=store, plan=Plan(base=house.allowance), models=tuple(studio.presets))
     telegram.administer(admin.perform)
-    delivery = Delivery(store=store, frontends={"telegram": telegram}, fit=fit)
+    delivery = Delivery(store=store, frontends={"telegram": telegram}, fit=fit, presets=studio.presets)
     worker = Worker(
         store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery
     )

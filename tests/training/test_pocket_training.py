@@ -63,7 +63,7 @@ def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
 
 
 def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
-    tokenizer = text.tokenizer()
+    tokenizer = text.tokenizer(free=False)
     plain, loud = (
         tokenizer("a red rocket rising")["input_ids"],
         tokenizer("A RÉD rocket, rising!")["input_ids"],
@@ -73,6 +73,31 @@ def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
     assert tokenizer.unk_token_id in tokenizer("a red zeppelin")["input_ids"]
     known = {word for word in captions.words() if tokenizer.unk_token_id not in tokenizer(word)["input_ids"]}
     assert known == set(captions.words())
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("Please show me two BALLS, bouncing up and down!", "bouncing ball"),
+        ("a rocket blasts off into a starry sky", "a rocket rising at night"),
+        ("a car driving through the city", "moving right car in the city"),
+        ("the car drives to the left", "the car moving left"),
+        ("a red ball on green grass under a blue sky", "a red ball in a meadow"),
+        ("a dark blue star in the dark", "a blue star at night"),
+        ("a fox in the snow", "a cat in the snow"),
+        ("a cat and a dog", "a cat and"),
+        ("a bird in the sky over the sea", "a bird over the sea"),
+        ("a bird in the sky", "a bird in the sky"),
+    ],
+)
+def test_free_phrasing_is_read_in_the_words_of_training(said: str, read: str) -> None:
+    """Order and small words may differ; the words that mean something may not."""
+    small = {"a", "an", "the", "of", "under", "on", "in", "at", "over", "and", "to", "by"}
+    tokenizer = text.tokenizer()
+    heard, meant = (
+        set(tokenizer.convert_ids_to_tokens(tokenizer(line)["input_ids"])) for line in (said, read)
+    )
+    assert heard - small == meant - small
 
 
 def test_synonyms_begin_with_one_meaning() -> None:

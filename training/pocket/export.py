@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline
 from torch import nn
 
-from training.pocket import captions, encoder, runs, text, transformer, vae
+from training.pocket import encoder, lexicon, runs, text, transformer, vae
 
 
 def assemble(work: Path) -> LTXPipeline:
@@ -53,27 +53,13 @@ def _need(path: Path) -> dict[str, Any]:
     return state
 
 
-def vocabulary() -> dict[str, Any]:
-    said = {
-        w
-        for values in captions.PHRASES.values()
-        for phrases in values.values()
-        for p in phrases
-        for w in p.split()
-    }
-    kinds = {
-        kind: {value: list(p) for value, p in values.items()} for kind, values in captions.PHRASES.items()
-    }
-    return {"kinds": kinds, "other": [word for word in captions.words() if word not in said]}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
     assemble(options.work).to(dtype=torch.float16).save_pretrained(options.to)
-    (options.to / "vocabulary.json").write_text(json.dumps(vocabulary(), indent=2) + "\n")
+    (options.to / "vocabulary.json").write_text(json.dumps(lexicon.vocabulary(), indent=1) + "\n")
     size = sum(f.stat().st_size for f in options.to.rglob("*") if f.is_file())
     print(f"{size / 1e6:.2f} MB in {options.to}")
 

@@ -166,9 +166,7 @@ def run(worker: int, options: argparse.Namespace) -> None:
     if state := runs.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
-    clock = runs.Clock(
-        steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes
-    )
+    clock = runs.Clock(steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes)
     while not clock.over(trainer.step):
         pace = clock.pace(trainer.step)
         total += trainer.advance(options.size, pace, _gather if options.workers > 1 else None)
@@ -195,7 +193,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=24_000)
     parser.add_argument("--size", type=int, default=32, help="clips a step, for each worker")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
-    parser.add_argument("--minutes", type=float, default=0.0, help="end after so long, cooling down all the while")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="end after so long, cooling down all the while"
+    )
     options = parser.parse_args()
     if options.workers > 1 and options.minutes:
         parser.error("--minutes is for one worker: several would not end at the same step")

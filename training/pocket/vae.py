@@ -133,9 +133,7 @@ def run(options: argparse.Namespace, every: int = 200) -> None:
     if state := runs.load(work / "vae.pt"):
         trainer.restore(state)
     total, since = 0.0, time.monotonic()
-    clock = runs.Clock(
-        steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes
-    )
+    clock = runs.Clock(steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes)
     while not clock.over(trainer.step):
         total += trainer.advance(options.size, clock.pace(trainer.step))
         if trainer.step % every == 0 or clock.over(trainer.step):
@@ -153,7 +151,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=8e-4)
     parser.add_argument("--cooldown", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=0.0, help="end after so long, cooling down all the while")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="end after so long, cooling down all the while"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ class DiscordFrontend:
         job, language = parcel.job, parcel.job.requester.language
         return Card(
             title=messages.words("ready", language, job=job.id, prompt="").rstrip(": ") + _prompt(job),
-            facts=messages.facts_line(job, language),
+            facts="\n".join(filter(None, (messages.facts_line(job, language), parcel.aside))),
             buttons=self._buttons(job, parcel.buttons),
             genres=self._desk.genre_options,
             media=name,

@@ -41,6 +41,17 @@ async def test_the_answer_tells_place_and_progress_before_it_becomes_the_clip(
     assert await clip_of(server, 2) is waiting
 
 
+async def test_words_that_a_model_does_not_know_are_told_before_and_with_the_clip(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    matinee.engine.gate.clear()
+    await ana.types("/video", prompt="in front")
+    waiting = await ana.types("/video", prompt="a glass rocket", model="pocket")
+    await waiting.says("does not know “glass”", "pocket knows: red")
+    matinee.engine.gate.set()
+    assert "does not know “glass”" in text_of(await clip_of(server, 2))
+
+
 async def test_a_private_clip_is_seen_by_its_asker_alone(
     server: DiscordServer, matinee: HouseOfDiscord, ana: Person
 ) -> None:

@@ -38,6 +38,17 @@ async def house(server: TelegramServer, tmp_path: Path) -> AsyncIterator[Cinema]
         yield house
 
 
+async def test_words_that_a_model_does_not_know_are_told_before_and_with_the_clip(
+    house: Cinema, ada: Someone
+) -> None:
+    house.engine.gate.clear()
+    await ada.writes("/video a glass rocket model=pocket")
+    status = await ada.hears("does not know “glass”")
+    assert "pocket knows: red" in status.text
+    house.engine.gate.set()
+    assert "“glass”" in (await ada.receives("video")).text
+
+
 @pytest.mark.parametrize("door", ["polling", "webhook"])
 async def test_a_prompt_becomes_a_clip_by_either_door(
     server: TelegramServer, ada: Someone, tmp_path: Path, door: str

@@ -1,0 +1,89 @@
+"""A model with a small vocabulary: a person is told which of their words it does not know."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.models.common.vocabulary import unheard
+from generation.models.preset import Preset, read_presets
+
+ROOT = Path(__file__).parents[3]
+POCKET = read_presets(tomllib.loads((ROOT / "config" / "models.toml").read_text("utf-8")))["pocket"]
+ENTRIES = json.loads((ROOT / "generation" / "pocket" / "vocabulary.json").read_text("utf-8"))
+PHRASES = sorted(p for kinds in ENTRIES["kinds"].values() for phrases in kinds.values() for p in phrases)
+
+
+def words(prompt: str) -> tuple[str, ...]:
+    missed = unheard(POCKET, prompt)
+    return missed.words if missed else ()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a red rocket rising over the snow at night",
+        "A RED Rocket, rising: over the SNOW... at night!",
+        "red cats, jumping",
+        "please make me a video of a yellow star that falls over the sea",
+        "",
+    ],
+)
+def test_what_is_read_is_not_remarked_on(prompt: str) -> None:
+    assert unheard(POCKET, prompt) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "missed"),
+    [
+        ("a glass rocket", ("glass",)),
+        ("a red Zeppelin, ZEPPELIN over the sea", ("Zeppelin",)),
+        ("a big ball; naïvely", ("big", "naïvely")),
+        ("ein roter Ball über dem Meer", ("ein", "roter", "über", "dem", "Meer")),
+        ("🚀 over the sea", ("🚀",)),
+        ("ball 夜の雪", ("夜の雪",)),
+        ("two balls", ("two",)),
+    ],
+)
+def test_other_words_are_named_as_they_were_typed(prompt: str, missed: tuple[str, ...]) -> None:
+    assert words(prompt) == missed
+
+
+def test_a_stand_in_is_told_by_name() -> None:
+    missed = unheard(POCKET, "a fox in the snow")
+    assert missed is not None
+    assert (missed.stand_ins, missed.words, missed.nothing) == ((("fox", "cat"),), (), False)
+
+
+def test_a_stand_in_stays_behind_where_the_real_thing_plays() -> None:
+    missed = unheard(POCKET, "a cat and a dog in the desert")
+    assert missed is not None
+    assert (missed.stand_ins, missed.words) == ((), ("dog",))
+
+
+@pytest.mark.parametrize("prompt", ["qwertz", "夜の雪に赤いロケット", "un zorro"])
+def test_a_prompt_without_a_known_word_is_told_so(prompt: str) -> None:
+    missed = unheard(POCKET, prompt)
+    assert missed is not None
+    assert missed.nothing
+    assert {"red", "rocket", "snow", "night", "rise"} <= set(missed.knows)
+
+
+def test_a_model_that_reads_everything_misses_nothing() -> None:
+    plain = Preset(name="plain", family="ltx", title="", limits=POCKET.limits, source=POCKET.source)
+    assert unheard(plain, "a zeppelin") is None
+
+
+@given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=6))
+def test_no_phrase_that_it_knows_is_ever_called_unknown(said: list[str]) -> None:
+    assert words(", ".join(said)) == ()
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_answered_in_its_own_words(prompt: str) -> None:
+    assert all(word in prompt for word in words(prompt))
