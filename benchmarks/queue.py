@@ -52,10 +52,11 @@ async def ours(folder: Path) -> float:
     """Cycles of enqueue, claim and finish a second: quota, caps, fairness and ledger included."""
     store = await Store.open(folder)
     allowance, caps = Allowance(credits=10**9), Caps(person=5, all=500)
+    drafts = [a_draft(user) for user in range(PRODUCERS)]
 
     async def produce(user: int) -> None:
         for _ in range(OURS // PRODUCERS):
-            await store.enqueue(a_draft(user), allowance=allowance, caps=caps)
+            await store.enqueue(drafts[user], allowance=allowance, caps=caps)
             job = await store.claim(lease=60)
             assert job is not None
             await store.rendered(job.id, job.epoch, CLIP)
@@ -105,7 +106,7 @@ async def claim_seconds(folder: Path, rows: int, claims: int = 400) -> float:
 
     def timed(c: sqlite3.Connection) -> float:
         started = time.perf_counter()
-        assert queue.claim(c, until=0, prefer_model=None, now=0) is not None
+        assert queue.claim(c, until=0, now=0) is not None
         return time.perf_counter() - started
 
     store = await Store.open(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -114,11 +114,3 @@ class Job:
     error: dict[str, Any] | None = None  # Told.to_json() of what ended it
     message: str = ""  # the platform's id of the delivered message
     parent: int | None = None
-
-
-def requester_from_json(data: dict[str, Any]) -> Requester:
-    return Requester(**{**data, "roles": tuple(data.get("roles", ()))})
-
-
-def to_json(value: Requester | ReplyTo) -> dict[str, Any]:
-    return asdict(value)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -18,23 +19,24 @@ class Allowance:
     rolling: float | None = None
     unlimited: bool = False
 
-    def window_start(self, now: float) -> float:
+    def window(self, now: float) -> tuple[float, float]:
+        """Since when spending counts, and when what is spent now comes back, at the latest."""
         if self.rolling is not None:
-            return now - self.rolling
-        return _midnight(now, self.zone).timestamp()
-
-    def back_at(self, now: float) -> float:
-        """When spent credits come back, at the latest."""
-        if self.rolling is not None:
-            return now + self.rolling
-        start = _midnight(now, self.zone)
-        return datetime.combine(start.date() + timedelta(days=1), start.time(), start.tzinfo).timestamp()
+            return now - self.rolling, now + self.rolling
+        return _day(self.zone, int(now // QUARTER))
 
 
-def _midnight(now: float, zone: str) -> datetime:
-    """The day's first one: where the clocks go back over midnight there are two, and one window a day."""
-    here = datetime.fromtimestamp(now, ZoneInfo(zone))
-    return here.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+QUARTER = 900
+
+
+@lru_cache(maxsize=256)
+def _day(zone: str, quarter: int) -> tuple[float, float]:
+    """Begin and end of the day that holds this quarter of an hour: no zone's midnight lies within one."""
+    now = datetime.fromtimestamp(quarter * QUARTER, ZoneInfo(zone))
+    # the day's first midnight: where the clocks go back over it there are two, and one window a day
+    start = now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    end = datetime.combine(start.date() + timedelta(days=1), start.time(), start.tzinfo)
+    return start.timestamp(), end.timestamp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,6 +205,6 @@ def untouched(allowance: Allowance) -> Balance:
         limit=allowance.credits,
         used=0,
         granted=0,
-        back_at=allowance.back_at(now),
+        back_at=allowance.window(now)[1],
         unlimited=allowance.unlimited,
     )

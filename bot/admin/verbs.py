@@ -41,7 +41,7 @@ def quota_show(desk: Desk, person: str) -> Answer:
     if person.startswith("pool:"):
         return _pool(desk, person, account)
     tier, allowance = house.terms(desk.c, desk.plan, person, desk.now)
-    found = ledger.balance(desk.c, ledger.Purse(account, allowance), desk.now)
+    found = ledger.balance(desk.c, account, allowance, desk.now)
     used = spent.in_window(desk.c, person, allowance, desk.now) if found.unlimited else found.used
     facts = {"person": person, "tier": tier.name, "used": used, "limit": found.limit, "left": found.left}
     key = "quota.show.unlimited" if found.unlimited else "quota.show"
@@ -50,7 +50,7 @@ def quota_show(desk: Desk, person: str) -> Answer:
 
 def _pool(desk: Desk, pool: str, account: int) -> Answer:
     allowance = desk.plan.pool(pool.removeprefix("pool:")) or Allowance(credits=0)
-    found = ledger.balance(desk.c, ledger.Purse(account, allowance), desk.now)
+    found = ledger.balance(desk.c, account, allowance, desk.now)
     facts = {"person": pool, "tier": "pool", "used": found.used, "limit": found.limit, "left": found.left}
     return Answer("quota.show", facts | {"granted": found.granted})
 
@@ -68,8 +68,7 @@ def quota_grant(desk: Desk, person: str, credits_: int, note: str = "") -> Answe
 
 def quota_reset(desk: Desk, person: str) -> Answer:
     """The window starts afresh and what was set for the person alone is dropped."""
-    purse = ledger.Purse(desk.account(person), desk.plan.base)
-    forgiven = ledger.reset(desk.c, purse, note="reset", now=desk.now)
+    forgiven = ledger.reset(desk.c, desk.account(person), desk.plan.base, note="reset", now=desk.now)
     house.set_credits(desk.c, person, None)
     return Answer("quota.reset", {"person": person, "credits": forgiven})
 
@@ -177,7 +176,7 @@ def channel_forget(desk: Desk, channel: str) -> Answer:
 
 def show_stats(desk: Desk, day: str = "today") -> Answer:
     first = desk.now - (DAYS[day] - 1) * 86_400
-    found = stats.stats(desk.c, replace(desk.plan.base, rolling=None).window_start(first))
+    found = stats.stats(desk.c, replace(desk.plan.base, rolling=None).window(first)[0])
     gpu = partial(messages.span, found.gpu_seconds)
     return Answer("stats", {**asdict(found), "gpu": gpu, "day": Answer(f"day.{day}").said})
 

@@ -16,6 +16,7 @@ from bot.store import (
     complaints,
     delivery,
     house,
+    joining,
     ledger,
     looks,
     order,
@@ -27,10 +28,10 @@ from bot.store import (
 from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
+from bot.store.joining import Enqueued
 from bot.store.ledger import Entry
 from bot.store.pace import Eta
 from bot.store.privacy import Linked, Swept
-from bot.store.queue import Enqueued
 from bot.store.rows import Superseded
 from generation.clip import Clip
 from generation.errors import Told
@@ -84,7 +85,9 @@ class Store:
     ) -> Enqueued:
         """Raises QuotaSpent, QueueFull or TooFast. `pool` is what the whole community shares, spent last."""
         return await self.database.write(
-            partial(queue.enqueue, draft=draft, allowance=allowance, pool=pool, caps=caps, now=self._clock())
+            partial(
+                joining.enqueue, draft=draft, allowance=allowance, pool=pool, caps=caps, now=self._clock()
+            )
         )
 
     async def claim(
@@ -92,7 +95,7 @@ class Store:
         *,
         lease: float,
         prefer_model: str | None = None,
-        passing: int = queue.MOST_PASSES,
+        passing: int = affinity.MOST_PASSES,
         this: int | None = None,
     ) -> Job | None:
         """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits.
@@ -106,7 +109,7 @@ class Store:
             chosen = this
             if this is None and prefer_model is not None:
                 chosen = affinity.go_first(c, prefer_model, passing)
-            return queue.claim(c, until=until, prefer_model=None, this=chosen, now=now)
+            return queue.claim(c, until=until, this=chosen, now=now)
 
         return await self.database.write(act)
 
@@ -119,8 +122,8 @@ class Store:
         """From here on a cancellation is not refunded. Raises Superseded, as all that name an epoch do."""
         return await self.database.write(lambda c: queue.painted(c, job, epoch))
 
-    async def rendered(self, job: int, epoch: int, clip: Clip) -> Job:
-        return await self.database.write(lambda c: queue.rendered(c, job, epoch, clip, now=self._clock()))
+    async def rendered(self, job: int, epoch: int, clip: Clip) -> None:
+        await self.database.write(lambda c: queue.rendered(c, job, epoch, clip, now=self._clock()))
 
     async def failed(self, job: int, epoch: int, error: Told) -> Job:
         return await self.database.write(lambda c: queue.failed(c, job, epoch, error, now=self._clock()))
@@ -203,8 +206,8 @@ class Store:
     async def balance(self, key: str, allowance: Allowance) -> Balance:
         def look(c: Any) -> Balance:
             account = people.find(c, key)
-            purse = ledger.Purse(account.id if account else 0, allowance)  # no account has number 0
-            return ledger.balance(c, purse, self._clock())
+            number = account.id if account else 0  # no account has that number
+            return ledger.balance(c, number, allowance, self._clock())
 
         return await self.database.read(look)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+MOST_PASSES = 2
+
 FIRST = """
 SELECT id, model, passed FROM job
 WHERE state = 'queued' AND NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' AND value = 'true')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -80,10 +81,10 @@ class Database:
                 raise DatabaseCorrupt(str(self.path), str(error)) from error
             raise DataFolderUnusable(str(self.path.parent), str(error)) from error
 
-    async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction shared with others but undone alone; returns after the commit."""
+    def write(self, work: Work[T]) -> asyncio.Future[T]:
+        """Run `work` in a transaction shared with others but undone alone; answered after the commit."""
         assert self._writer is not None, "opened for reading only"
-        return await self._writer.write(work)
+        return self._writer.write(work)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one consistent view of the data, beside any writing."""

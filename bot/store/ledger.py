@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bot.errors import QuotaSpent
 from bot.quota import Allowance, Balance
 
 
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """Who pays: an account and what it may spend now."""
+class Purse(NamedTuple):
+    """Who pays: an account and what is in it."""
 
     account: int
-    allowance: Allowance
+    balance: Balance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,79 +28,93 @@ class Entry:
     note: str
 
 
+class Charge(NamedTuple):
+    """One pocket's part of a price."""
+
+    account: int
+    purse: str
+    credits: int
+
+
 SUMS = """
 SELECT
     (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = :account AND purse = 'window'
-        AND counted_at >= :start AND counted_at < :back) AS window,
+      WHERE account = ?1 AND purse = 'window' AND counted_at >= ?2 AND counted_at < ?3) AS window,
     (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = :account AND purse = 'granted') AS granted
+      WHERE account = ?1 AND purse = 'granted') AS granted
 """
 
 ADD = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job, note)
-VALUES (:at, :at, :account, :kind, :purse, :credits, :job, :note)
+VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
 """
 
 SETTLE = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
-SELECT :at, counted_at, account, 'settle', purse, 0, job
-FROM ledger WHERE job = :job AND kind = 'reserve'
+SELECT ?2, counted_at, account, 'settle', purse, 0, job
+FROM ledger WHERE job = ?1 AND kind = 'reserve'
 """
 
 REFUND = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
-SELECT :at, counted_at, account, 'refund', purse, -credits, job
-FROM ledger WHERE job = :job AND kind = 'reserve'
+SELECT ?2, counted_at, account, 'refund', purse, -credits, job
+FROM ledger WHERE job = ?1 AND kind = 'reserve'
 """
 
 
-def balance(c: sqlite3.Connection, purse: Purse, now: float) -> Balance:
-    allowance = purse.allowance
-    back = allowance.back_at(now)
-    window, granted = c.execute(
-        SUMS, {"account": purse.account, "start": allowance.window_start(now), "back": back}
-    ).fetchone()
+def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: float) -> Balance:
+    start, back_at = allowance.window(now)
+    spent, granted = c.execute(SUMS, (account, start, back_at)).fetchone()
+    return reckoned(allowance, spent, granted, back_at)
+
+
+def reckoned(allowance: Allowance, window: int, granted: int, back_at: float) -> Balance:
+    """From the sums of a window's credits and of those that were granted."""
     return Balance(
         limit=allowance.credits,
         used=max(0, -window),
         granted=granted,
-        back_at=back,
+        back_at=back_at,
         unlimited=allowance.unlimited,
     )
 
 
-def reserve(c: sqlite3.Connection, purses: Sequence[Purse], *, cost: int, job: int, now: float) -> None:
-    """Take all of the cost: from the first purse's window, then its grants, then the next purse's."""
-    if purses[0].allowance.unlimited:
-        _add(c, purses[0].account, "reserve", "free", -cost, at=now, job=job)
-        return
-    owed = cost
-    balances = [balance(c, purse, now) for purse in purses]
-    for account, name, left in _pockets(purses, balances):
-        taken = min(owed, left)
-        if taken:
-            _add(c, account, "reserve", name, -taken, at=now, job=job)
-            owed -= taken
+def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
+    """All of the cost: from the first purse's window, then its grants, then the next purse's.
+
+    Raises QuotaSpent.
+    """
+    own = purses[0].balance
+    if own.unlimited:
+        return [Charge(purses[0].account, "free", cost)]
+    owed, found = cost, list[Charge]()
+    for purse in purses:
+        for name, left in (
+            ("window", purse.balance.left - purse.balance.granted),
+            ("granted", purse.balance.granted),
+        ):
+            taken = min(owed, left)
+            if taken:
+                found.append(Charge(purse.account, name, taken))
+                owed -= taken
     if owed:
-        own = balances[0]
-        left = sum(one.left for one in balances)
+        left = sum(purse.balance.left for purse in purses)
         raise QuotaSpent(cost=cost, left=left, limit=own.limit, back_at=own.back_at)
+    return found
 
 
-def _pockets(purses: Sequence[Purse], balances: Sequence[Balance]) -> Iterator[tuple[int, str, int]]:
-    for purse, found in zip(purses, balances, strict=True):
-        yield purse.account, "window", found.left - found.granted
-        yield purse.account, "granted", found.granted
+def reserve(c: sqlite3.Connection, charged: Sequence[Charge], *, job: int, now: float) -> None:
+    for one in charged:
+        _add(c, one.account, "reserve", one.purse, -one.credits, at=now, job=job)
 
 
 def settle(c: sqlite3.Connection, job: int, now: float) -> None:
-    c.execute(SETTLE, {"job": job, "at": now})
+    c.execute(SETTLE, (job, now))
 
 
 def refund(c: sqlite3.Connection, job: int, now: float) -> None:
     """Back to where it came from, purse and window: a refund after midnight gives nothing extra."""
-    c.execute(REFUND, {"job": job, "at": now})
+    c.execute(REFUND, (job, now))
 
 
 def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now: float) -> None:
@@ -116,18 +130,17 @@ def buy(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now
     return True
 
 
-def reset(c: sqlite3.Connection, purse: Purse, *, note: str, now: float) -> int:
+def reset(c: sqlite3.Connection, account: int, allowance: Allowance, *, note: str, now: float) -> int:
     """Forgive what this window took: as much as was used is put back into it."""
-    used = balance(c, purse, now).used
+    used = balance(c, account, allowance, now).used
     if used:
-        _add(c, purse.account, "grant", "window", used, at=now, note=note)
+        _add(c, account, "grant", "window", used, at=now, note=note)
     return used
 
 
 def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> None:
     """What was granted to one account belongs to another from now on."""
-    free = Purse(source, Allowance(credits=0))
-    granted = balance(c, free, now).granted
+    granted = balance(c, source, Allowance(credits=0), now).granted
     if granted:
         _add(c, source, "move", "granted", -granted, at=now)
         _add(c, target, "move", "granted", granted, at=now)
@@ -152,15 +165,4 @@ def _add(  # noqa: PLR0913  (a row has columns)
     job: int | None = None,
     note: str = "",
 ) -> None:
-    c.execute(
-        ADD,
-        {
-            "at": at,
-            "account": account,
-            "kind": kind,
-            "purse": purse,
-            "credits": credits_,
-            "job": job,
-            "note": note,
-        },
-    )
+    c.execute(ADD, (at, account, kind, purse, credits_, job, note))

@@ -6,7 +6,6 @@ import math
 import sqlite3
 from dataclasses import dataclass
 
-from bot.job import Job
 from generation.request import Request
 
 IN_FRONT = """
@@ -20,16 +19,21 @@ line AS (
     SELECT job.* FROM job, mine WHERE job.state = 'queued' AND mine.state = 'queued'
     AND (job.tag, job.turn, job.id) <= (mine.tag, mine.turn, mine.id)
 )
-SELECT model, json_extract(request, '$.kind') AS kind, count(*) AS count,
-    CASE state WHEN 'running' THEN started_at END AS since,
-    json_extract(request, '$.width') * json_extract(request, '$.height')
-    * json_extract(request, '$.frames') / 1e6 AS work
+SELECT model, kind, count(*) AS count, CASE state WHEN 'running' THEN started_at END AS since, work
 FROM line GROUP BY model, kind, work, since
 """
 """Like jobs are counted together: a long line is weighed by the database, not read by Python."""
 
 REMEMBERED = 60
-TIDY_EVERY = 32
+LOOKED_AT = 2000
+"""Older jobs tell little about today, and a look must stay quick when the house has made a million."""
+
+TIMES = """
+SELECT work, finished_at - started_at AS seconds FROM job
+WHERE id > (SELECT max(id) FROM job) - ?3 AND model = ?1 AND kind = ?2
+  AND state IN ('rendered', 'delivering', 'delivered', 'uncertain') AND started_at IS NOT NULL
+ORDER BY id DESC LIMIT ?4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +48,12 @@ def work_of(request: Request) -> float:
     return max(0.01, request.width * request.height * request.frames / 1e6)
 
 
-def measured(c: sqlite3.Connection, job: Job, *, seconds: float) -> None:
-    values = (job.request.model, job.request.kind.value)
-    added = c.execute(
-        "INSERT INTO pace (model, kind, work, seconds) VALUES (?, ?, ?, ?)",
-        (*values, work_of(job.request), seconds),
-    )
-    if added.lastrowid is None or added.lastrowid % TIDY_EVERY:
-        return
-    c.execute(
-        "DELETE FROM pace WHERE model = ? AND kind = ? AND id <="
-        " (SELECT id FROM pace WHERE model = ? AND kind = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
-        (*values, *values, REMEMBERED),
-    )
-
-
 def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | None:
     """None while nothing like the jobs in front was ever measured, or when it no longer waits."""
-    if c.execute("SELECT 1 FROM pace LIMIT 1").fetchone() is None:
-        return None
     line = c.execute(IN_FRONT, (number,)).fetchall()
     low = high = 0.0
     for model, kind, count, since, work in line:
-        span = _span(c, model, kind, max(0.01, work))
+        span = _span(c, model, kind, work)
         if span is None:
             return None
         spent = now - since if since else 0.0
@@ -77,10 +64,7 @@ def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | 
 
 
 def _span(c: sqlite3.Connection, model: str, kind: str, work: float) -> Eta | None:
-    rows = c.execute(
-        "SELECT work, seconds FROM pace WHERE model = ? AND kind = ? ORDER BY id DESC LIMIT ?",
-        (model, kind, REMEMBERED),
-    ).fetchall()
+    rows = c.execute(TIMES, (model, kind, LOOKED_AT, REMEMBERED)).fetchall()
     if not rows:
         return None
     times = sorted(_scaled(row["seconds"], work / row["work"]) for row in rows)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from dataclasses import fields, is_dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from bot.errors import NoSuchJob
-from bot.job import Draft, Job, ReplyTo, State, requester_from_json
+from bot.job import Job, ReplyTo, Requester, State
 from generation.clip import Clip
 from generation.request import Request
 
@@ -24,60 +23,52 @@ class Superseded(Exception):
         self.state = state
 
 
+COLUMNS = (
+    "id", "request", "requester", "reply_to", "state", "cost", "attempt", "epoch",
+    "created_at", "started_at", "finished_at", "clip", "error", "message", "parent",
+)  # fmt: skip
+
+
 def job_from_row(row: sqlite3.Row) -> Job:
+    return job_from([row[name] for name in COLUMNS])
+
+
+def job_from(values: Sequence[Any]) -> Job:
+    """A job from its COLUMNS."""
+    number, request, requester, reply_to, state, cost, attempt, epoch, *rest = values
+    created_at, started_at, finished_at, clip, error, message, parent = rest
     return Job(
-        id=row["id"],
-        request=Request.from_json(json.loads(row["request"])),
-        requester=requester_from_json(json.loads(row["requester"])),
-        reply_to=ReplyTo(**json.loads(row["reply_to"])),
-        state=State(row["state"]),
-        cost=row["cost"],
-        attempt=row["attempt"],
-        epoch=row["epoch"],
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        clip=Clip.from_json(json.loads(row["clip"])) if row["clip"] else None,
-        error=json.loads(row["error"]) if row["error"] else None,
-        message=row["message"],
-        parent=row["parent"],
+        id=number,
+        request=_request(request),
+        requester=_requester(requester),
+        reply_to=_reply_to(reply_to),
+        state=State(state),
+        cost=cost,
+        attempt=attempt,
+        epoch=epoch,
+        created_at=created_at,
+        started_at=started_at,
+        finished_at=finished_at,
+        clip=_clip(clip) if clip else None,
+        error=msgspec.json.decode(error) if error else None,
+        message=message,
+        parent=parent,
     )
 
 
-def draft_to_row(draft: Draft) -> dict[str, Any]:
-    return {
-        "person": draft.requester.key,
-        "community": community_key(draft.requester.platform, draft.requester.community),
-        "model": draft.request.model,
-        "request": as_json(draft.request),
-        "requester": as_json(draft.requester),
-        "reply_to": as_json(draft.reply_to),
-        "cost": draft.cost,
-        "weight": draft.weight,
-        "parent": draft.parent,
-        "update_id": f"{draft.requester.platform}:{draft.update}" if draft.update else None,
-    }
+def as_json(value: object) -> str:
+    return _encoded(value).decode()
+
+
+_encoded = msgspec.json.Encoder(enc_hook=str).encode  # a Path is the one type of ours that JSON lacks
+_request = msgspec.json.Decoder(Request).decode
+_requester = msgspec.json.Decoder(Requester).decode
+_reply_to = msgspec.json.Decoder(ReplyTo).decode
+_clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decode
 
 
 def community_key(platform: str, community: str) -> str:
     return f"{platform}:{community}" if community else ""
-
-
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
-
-
-def _shallow(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: getattr(value, name) for name in _names(type(value))}
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be stored")
-
-
-as_json = json.JSONEncoder(default=_shallow).encode
-"""Ten times as quick as asdict(), which copies everything it meets: three of these are written a job."""
 
 
 def only(rows: list[sqlite3.Row]) -> sqlite3.Row | None:

@@ -18,6 +18,6 @@ def in_window(c: sqlite3.Connection, key: str, allowance: Allowance, now: float)
     account = people.find(c, key)
     if account is None:
         return 0
-    bounds = {"start": allowance.window_start(now), "back": allowance.back_at(now)}
+    bounds = dict(zip(("start", "back"), allowance.window(now), strict=True))
     used: int = c.execute(SPENT, {"account": account.id, **bounds}).fetchone()[0]
     return used

@@ -1,4 +1,7 @@
-"""Group commit: everyone who is waiting to write shares one transaction, and is answered after its commit."""
+"""Group commit: everyone who is waiting to write shares one transaction, and is answered after its commit.
+
+A work may be run twice, the first time for nothing: it must do nothing but read and write the database.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -24,14 +26,12 @@ async def in_thread(connection: aiosqlite.Connection, work: Work[T]) -> T:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     work: Work[Any]
     answer: asyncio.Future[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     value: Any = None
     error: Exception | None = None
 
@@ -43,19 +43,20 @@ class GroupWriter:
         """`explain` turns SQLite's own failures into errors that a person can be told."""
         self._connection = connection
         self._explain = explain
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._server = asyncio.create_task(self._serve())
 
-    async def write(self, work: Work[T]) -> T:
+    def write(self, work: Work[T]) -> asyncio.Future[T]:
         """What `work` returned, once it is safe on the disk. A caller that stops waiting hurts nobody."""
         if self._closing:
             raise RuntimeError("the database is closed")
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append(_Waiting(work, answer))
         self._wake.set()
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Finish what was asked for before."""
@@ -93,23 +94,33 @@ class GroupWriter:
                 one.answer.cancel()
             raise
         for one, outcome in zip(batch, outcomes, strict=True):
-            self._tell(one.answer, outcome)
+            if one.answer.done():
+                continue
+            if outcome.error is None:
+                one.answer.set_result(outcome.value)
+            else:
+                one.answer.set_exception(self._told(outcome.error))
 
-    def _tell(self, answer: asyncio.Future[Any], outcome: _Outcome) -> None:
-        if answer.done():
-            return
-        if isinstance(outcome.error, sqlite3.Error):
-            answer.set_exception(self._explain(outcome.error))
-        elif outcome.error is not None:
-            answer.set_exception(outcome.error)
-        else:
-            answer.set_result(outcome.value)
+    def _told(self, error: Exception) -> Exception:
+        return self._explain(error) if isinstance(error, sqlite3.Error) else error
 
 
 def _transaction(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+    """All of them at once; if one failed halfway, all again, each with a savepoint to fall back to."""
+    try:
+        return _committed(connection, works, _trusted)
+    except _Halfway:
+        return _committed(connection, works, _apart)
+
+
+def _committed(
+    connection: sqlite3.Connection,
+    works: Sequence[Work[Any]],
+    run: Callable[[sqlite3.Connection, Work[Any]], _Outcome],
+) -> list[_Outcome]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [_apart(connection, work) for work in works]
+        outcomes = [run(connection, work) for work in works]
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -119,12 +130,29 @@ def _transaction(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> 
     return outcomes
 
 
+class _Halfway(Exception):
+    """Something failed after it had written: what it wrote must go, and what others wrote must stay."""
+
+
+def _trusted(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+    """Most that fail are refusals, which have written nothing: those need no savepoint."""
+    before = connection.total_changes
+    try:
+        return _Outcome(value=work(connection))
+    except Exception as error:
+        if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
+            raise
+        if connection.total_changes != before:
+            raise _Halfway from error
+        return _Outcome(error=error)
+
+
 def _apart(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
     connection.execute("SAVEPOINT one")
     try:
         outcome = _Outcome(value=work(connection))
     except Exception as error:  # it belongs to this caller alone, and goes there
-        if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
+        if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO one")
         outcome = _Outcome(error=error)

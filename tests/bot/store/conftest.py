@@ -86,7 +86,8 @@ class Desk:
 
     async def render(self) -> Job:
         job = await self.claim()
-        return await self.store.rendered(job.id, job.epoch, CLIP)
+        await self.store.rendered(job.id, job.epoch, CLIP)
+        return await self.store.job(job.id)
 
     async def left(self, key: str = "discord:42") -> int:
         return (await self.store.balance(key, self.allowance)).left

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bot.errors import QueueFull, QuotaSpent, TooLate
 from bot.job import FINAL, Job, State
 from bot.quota import Allowance, Caps
-from bot.store import delivery, ledger, looks, people, queue
+from bot.store import affinity, delivery, joining, ledger, looks, people, queue
 from bot.store.migrate import migrate, steps
 from bot.store.rows import Superseded
 from generation.errors import PaintFailed
@@ -50,7 +50,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
         self.c.execute("SAVEPOINT one")
         try:
-            done = queue.enqueue(
+            done = joining.enqueue(
                 self.c, draft, allowance=OWN, pool=POOL, caps=Caps(person=4, all=8), now=self.now
             )
             self.note(done.job)
@@ -60,8 +60,9 @@ class StoreInAnyOrder(RuleBasedStateMachine):
 
     @rule(model=st.sampled_from([None, "testcard"]))
     def claim(self, model: str | None) -> None:
+        first = affinity.go_first(self.c, model, 2) if model else None
         head = next((job for job in looks.waiting(self.c, 50) if job.state is State.QUEUED), None)
-        job = queue.claim(self.c, until=self.now, prefer_model=model, now=self.now)
+        job = queue.claim(self.c, until=self.now, this=first, now=self.now)
         assert (job and job.id) == (head and head.id)
         self.note(job)
 
@@ -75,7 +76,8 @@ class StoreInAnyOrder(RuleBasedStateMachine):
                 case "painted":
                     done = queue.painted(self.c, job.id, epoch)
                 case "rendered":
-                    done = queue.rendered(self.c, job.id, epoch, CLIP, now=self.now)
+                    queue.rendered(self.c, job.id, epoch, CLIP, now=self.now)
+                    done = looks.job(self.c, job.id)
                 case "failed":
                     done = queue.failed(self.c, job.id, epoch, BROKEN, now=self.now)
                 case "requeue":
@@ -142,7 +144,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
             account = people.find(self.c, key)
             if account is None:
                 continue
-            found = ledger.balance(self.c, ledger.Purse(account.id, allowance), self.now)
+            found = ledger.balance(self.c, account.id, allowance, self.now)
             entries = ledger.entries(self.c, account.id, 10_000)
             granted = sum(entry.credits for entry in entries if entry.purse == "granted")
             assert 0 <= granted == found.granted

@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from bot.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
 from bot.store import Access, Store
 from bot.store.database import FILE, Database
-from bot.store.migrate import Step, steps
+from bot.store.migrate import Step, migrate, steps
 from generation.errors import DiskFull
 from tests.bot.store.conftest import a_draft
 
@@ -26,8 +26,10 @@ PLAIN = (Step(1, "CREATE TABLE note (word TEXT NOT NULL UNIQUE) STRICT;"),)
 
 
 @asynccontextmanager
-async def opened(folder: Path, access: Access = Access.OWNER) -> AsyncIterator[Database]:
-    database = await Database.open(folder, access, PLAIN)
+async def opened(
+    folder: Path, access: Access = Access.OWNER, known: Sequence[Step] | None = PLAIN
+) -> AsyncIterator[Database]:
+    database = await Database.open(folder, access, known)
     try:
         yield database
     finally:
@@ -71,8 +73,8 @@ async def test_one_failure_in_a_group_undoes_only_itself(tmp_path: Path) -> None
 async def test_callers_that_leave_at_any_moment_leave_no_transaction_open(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
         for turns in range(40):
-            task = asyncio.create_task(db.write(partial(add, word=f"left-{turns}")))
-            stays = asyncio.create_task(db.write(partial(add, word=f"stays-{turns}")))
+            task = db.write(partial(add, word=f"left-{turns}"))
+            stays = db.write(partial(add, word=f"stays-{turns}"))
             for _ in range(turns % 8):
                 await asyncio.sleep(0)  # so many steps of the loop later
             task.cancel()
@@ -86,9 +88,7 @@ async def test_callers_that_leave_at_any_moment_leave_no_transaction_open(tmp_pa
 
 async def test_a_caller_that_left_before_its_turn_writes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
-        task = asyncio.create_task(db.write(lambda c: add(c, "unwanted")))
-        await asyncio.sleep(0)
-        task.cancel()
+        db.write(lambda c: add(c, "unwanted")).cancel()
         await db.write(lambda c: add(c, "wanted"))
         assert await db.read(words) == ["wanted"]
 
@@ -138,7 +138,7 @@ async def test_readers_see_only_what_is_committed_and_cannot_write(tmp_path: Pat
 
 async def test_after_close_what_was_asked_for_is_there(tmp_path: Path) -> None:
     async with opened(tmp_path) as db:
-        tasks = [asyncio.create_task(db.write(partial(add, word=f"w{n}"))) for n in range(5)]
+        tasks = [db.write(partial(add, word=f"w{n}")) for n in range(5)]
         await asyncio.sleep(0)
     await asyncio.gather(*tasks)
     with pytest.raises(RuntimeError):
@@ -284,3 +284,30 @@ async def test_killing_the_process_loses_nothing_that_was_acknowledged(tmp_path:
         kept = {job.id for job in await store.history(a_draft().requester.key, 10_000)}
         await store.close()
         assert set(heard) <= kept
+
+
+async def test_a_house_from_before_the_quick_queue_keeps_its_jobs_and_every_credit(tmp_path: Path) -> None:
+    before, numbers = steps()[:3], range(1, 40)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as c:
+        migrate(c, tmp_path / FILE, before)
+        c.execute("INSERT INTO account (finish) VALUES (3)")
+        request = '{"kind": "animate", "width": 1000, "height": 500, "frames": 10, "prompt": "a fox"}'
+        for number in numbers:
+            c.execute(
+                "INSERT INTO job (id, state, account, person, community, model, request, requester, reply_to,"
+                " cost, weight, tag, turn, created_at)"
+                " VALUES (?, 'queued', 1, 'discord:1', '', 'ltx', ?, '{}', '{}', 1, 1, ?, ?, 5)",
+                (number, request, number, number),
+            )
+            c.execute(
+                "INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)"
+                " VALUES (5, 5, 1, 'reserve', 'window', -1, ?)",
+                (number,),
+            )
+    async with opened(tmp_path, known=None) as db:
+        rows = await db.read(lambda c: c.execute("SELECT id, kind, work FROM job ORDER BY id").fetchall())
+        assert [tuple(row) for row in rows] == [(number, "animate", 5.0) for number in numbers]
+        spent = await db.read(lambda c: c.execute("SELECT job, credits FROM ledger ORDER BY id").fetchall())
+        assert [tuple(row) for row in spent] == [(number, -1) for number in numbers]
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            await db.write(lambda c: c.execute("DELETE FROM ledger").rowcount)

@@ -12,7 +12,7 @@ import pytest
 
 from bot.errors import QueueFull, QuotaSpent
 from bot.quota import Allowance, Caps
-from bot.store import queue
+from bot.store import joining, queue
 from bot.store.migrate import migrate, steps
 from tests.bot.store.conftest import CLIP, a_draft
 
@@ -45,7 +45,7 @@ def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
         waits += _serve(c, busy, until=now)
         c.execute("SAVEPOINT one")
         try:
-            queue.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, now=now)
+            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, now=now)
         except (QueueFull, QuotaSpent):
             assert who.startswith("flood")
             c.execute("ROLLBACK TO one")
@@ -68,7 +68,7 @@ def _serve(c: sqlite3.Connection, busy: list[float], *, until: float) -> list[tu
         if len(busy) == ENGINES:
             heapq.heappop(busy)
         start = max(free_at, head["created_at"])
-        job = queue.claim(c, until=0, prefer_model=None, now=start)
+        job = queue.claim(c, until=0, now=start)
         assert job is not None
         heapq.heappush(busy, start + CLIP_SECONDS)
         queue.rendered(c, job.id, job.epoch, CLIP, now=start + CLIP_SECONDS)

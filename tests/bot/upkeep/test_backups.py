@@ -44,7 +44,10 @@ async def ask(store: Store, user: str = "42") -> int:
 async def make(store: Store, file: Path) -> int | None:
     """The next one in the line, if there is one."""
     job = await store.claim(lease=60)
-    return None if job is None else (await store.rendered(job.id, job.epoch, replace(CLIP, path=file))).id
+    if job is None:
+        return None
+    await store.rendered(job.id, job.epoch, replace(CLIP, path=file))
+    return job.id
 
 
 async def deliver(store: Store, job: int) -> None:
