@@ -84,6 +84,21 @@ class NoPicture(UserError):
 
 
 @dataclass(eq=False)
+class MessageGone(UserError):
+    """What a button was about has been deleted in the chat."""
+
+
+@dataclass(eq=False)
+class NoSuchPayment(UserError):
+    """Nothing was paid under this name, or it went back already, or some of it was spent."""
+
+
+@dataclass(eq=False)
+class NotForYou(UserError):
+    """Buttons under a question that was somebody else's."""
+
+
+@dataclass(eq=False)
 class PictureMissing(UserError):
     """A command about a picture came without one."""
 

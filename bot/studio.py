@@ -14,14 +14,15 @@ import structlog
 
 from bot import sequels
 from bot.admin import Admin, Answer
-from bot.errors import ClipGone, Closing, DiskLow, NotYours, TooLate
+from bot.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
 from bot.gate import Gate, Terms
 from bot.job import Action, Draft, Job, ReplyTo, Requester, State
 from bot.notices import Notice
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.review import Review
-from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, spent, untold
+from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, untold
+from bot.store.payments import Payment
 from bot.sweep import Sweeper
 from generation.errors import Told, UnknownChoice
 from generation.models.common.opening import read_picture
@@ -275,6 +276,20 @@ class Studio:
     async def buy(self, requester: Requester, credits_: int, *, payment: str) -> bool:
         """Credits that were paid for; False if this payment was booked before."""
         return await self._store.buy(requester.key, credits_, payment=payment)
+
+    async def payments(self, requester: Requester) -> list[Payment]:
+        """What they paid for and did not get back, newest first."""
+        return await self._store.look(lambda c, _: payments.of(c, requester.key))
+
+    async def payment(self, name: str) -> Payment:
+        found = await self._store.look(lambda c, _: payments.named(c, name))
+        if found is None:
+            raise NoSuchPayment
+        return found
+
+    async def unbuy(self, name: str) -> None:
+        """The money of this payment went back to its person, so what is left of its credits goes too."""
+        await self._store.act(lambda c, now: payments.take_back(c, name, now))
 
     async def remember_status(self, job_id: int, message: str) -> None:
         """Which message of ours tells how the job is."""

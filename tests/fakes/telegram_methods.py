@@ -78,7 +78,9 @@ def get_me(_world: World, _call: Call) -> Any:
 
 @method("sendMessage", writes=True)
 def send_message(world: World, call: Call) -> Any:
-    text, entities = check_text(call.need("text"), call.get("parse_mode"), limit=TEXT_LIMIT)
+    text, entities = check_text(
+        call.need("text"), call.get("parse_mode"), limit=TEXT_LIMIT, given=call.get("entities")
+    )
     return world.add(_new(world, call, text=text, entities=entities)).to_json()
 
 

@@ -38,17 +38,32 @@ class Someone:
         thread: int | None = None,
         reply_to: Message | None = None,
         photo: bytes | None = None,
+        document: tuple[bytes, str, str] | None = None,
+        sticker: bytes | None = None,
+        voice: bytes | None = None,
+        album: str = "",
+        extra: dict[str, Any] | None = None,
     ) -> Message:
+        """Any message at all; `extra` are fields that need no help, as who forwarded it."""
         world = self.server.world
         message = Message(
             world.number(), chat or self.home, self.person, text, _entities(text), thread=thread
         )
         message.reply_to = reply_to
+        message.extra = dict(extra or {}) | ({"media_group_id": album} if album else {})
         if photo is not None:
             sizes = (world.keep(photo[:90]), world.keep(photo))
             message.media = {
                 "photo": [size | {"width": 90 * n, "height": 90 * n} for n, size in enumerate(sizes, 1)]
             }
+        if document is not None:
+            content, name, kind = document
+            message.media = {"document": world.keep(content) | {"file_name": name, "mime_type": kind}}
+        if sticker is not None:
+            still = {"width": 512, "height": 512, "is_animated": False, "is_video": False, "type": "regular"}
+            message.media = {"sticker": world.keep(sticker) | still}
+        if voice is not None:
+            message.media = {"voice": world.keep(voice) | {"duration": 1}}
         world.add(message)
         await self.server.push(message=message.to_json())
         return message
@@ -120,11 +135,14 @@ class Someone:
         """What the bot has said here so far."""
         return self.server.world.said(chat or self.home)
 
-    async def hears(self, words: str, *, chat: Chat | None = None, within: float = 20.0) -> Message:
+    async def hears(
+        self, words: str, *, chat: Chat | None = None, within: float = 20.0, kind: str | None = None
+    ) -> Message:
         """Wait for a message of the bot's that holds `words`, however often it was edited before."""
 
         def found() -> Message | None:
-            return next((m for m in reversed(self.heard(chat)) if words.lower() in m.text.lower()), None)
+            said = (m for m in reversed(self.heard(chat)) if kind in {None, m.kind})
+            return next((m for m in said if words.lower() in m.text.lower()), None)
 
         try:
             message = await self.server.until(found, within=within)

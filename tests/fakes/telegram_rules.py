@@ -26,6 +26,11 @@ KINDS |= {
 }
 KINDS |= {"span": "spoiler", "tg-spoiler": "spoiler", "a": "text_link", "blockquote": "blockquote"}
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)((?:\s[^<>]*)?)>")
+LINKED = {
+    "mention": re.compile(r"(?<!\w)@\w{3,32}"),
+    "url": re.compile(r"(?:https?://\S+|(?<![\w.])[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|me|io)\b\S*)"),
+    "bot_command": re.compile(r"(?<![\w/])/[a-zA-Z]\w*"),
+}
 ENTITY = re.compile(r"&(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);")
 
 
@@ -91,16 +96,37 @@ def _entity(tag: str, attributes: str, start: int, length: int) -> list[dict[str
     return [{"type": KINDS[tag], "offset": start, "length": length, **extra}]
 
 
-def check_text(source: str, mode: str | None, *, limit: int) -> tuple[str, list[dict[str, Any]]]:
+def check_text(
+    source: str, mode: str | None, *, limit: int, given: list[dict[str, Any]] | None = None
+) -> tuple[str, list[dict[str, Any]]]:
     if mode not in {None, "HTML"}:
         raise bad("unsupported parse_mode")
-    text, entities = parse_html(source) if mode == "HTML" else (source, [])
-    text = text.strip()
+    text, entities = parse_html(source) if mode == "HTML" else (source, given or [])
+    text = text.rstrip() if given else text.strip()
+    entities = entities + [found for found in _found(text) if not _inside(found, entities)]
     if limit == TEXT_LIMIT and not text:
         raise bad("message text is empty")
     if units(text) > limit:
         raise bad("message is too long" if limit == TEXT_LIMIT else "message caption is too long")
     return text, entities
+
+
+def _found(text: str) -> list[dict[str, Any]]:
+    """What a chat links by itself: people, addresses, tags and commands."""
+    return [
+        {"type": kind, "offset": units(text[: mark.start()]), "length": units(mark[0])}
+        for kind, pattern in LINKED.items()
+        for mark in pattern.finditer(text)
+    ]
+
+
+def _inside(found: dict[str, Any], entities: list[dict[str, Any]]) -> bool:
+    """Code is never linked."""
+    return any(
+        code["type"] in {"code", "pre"}
+        and code["offset"] <= found["offset"] < code["offset"] + code["length"]
+        for code in entities
+    )
 
 
 def check_keyboard(markup: object) -> dict[str, Any] | None:

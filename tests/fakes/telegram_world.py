@@ -95,7 +95,7 @@ class Message:
 
     @property
     def buttons(self) -> list[dict[str, Any]]:
-        rows = self.keyboard["inline_keyboard"] if self.keyboard else []
+        rows = (self.keyboard or {}).get("inline_keyboard", [])
         return [button for row in rows for button in row]
 
     def button(self, label: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Message:
             **said,
             **marks,
             **self.media,
-            **({"reply_markup": self.keyboard} if self.keyboard else {}),
+            **({"reply_markup": self.keyboard} if self.buttons else {}),
             **topic,
             **({"has_media_spoiler": True} if self.spoiler else {}),
             **({"reply_to_message": self.reply_to.to_json(deep=False)} if self.reply_to and deep else {}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import discord
@@ -76,11 +75,10 @@ class Sender:
         ways: Ways = [self._to_person] if to.private else [self._to_channel, self._to_person]
         return await _first_open(ways, parcel, card, name)
 
-    async def notify(self, channel: int, card: Card, file: Path | None = None) -> None:
+    async def notify(self, channel: int, card: Card) -> None:
         """A word to a place that an admin has named; that it is gone must not hurt anybody else."""
-        more: dict[str, Any] = {"file": discord.File(file, card.media)} if file else {}
         try:
-            await self._client.get_partial_messageable(channel).send(view=card.layout(), **more)
+            await self._client.get_partial_messageable(channel).send(view=card.layout())
         except discord.HTTPException as error:
             log.warning("notice not sent", channel=channel, reason=f"{error.status} {error.code}")
 
@@ -114,8 +112,7 @@ class Sender:
         start = discord.Object(int(to.status) - 1)
         try:
             async for message in place.history(limit=LOOK_BACK, after=start, oldest_first=True):
-                names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
-                if name in names:
+                if any(attachment.filename == name for attachment in message.attachments):
                     return Sent(str(message.id), "" if str(message.id) == to.status else message.jump_url)
         except discord.HTTPException:
             return None  # not allowed to look: the nonce has to do
@@ -132,8 +129,8 @@ def token_lives(to: ReplyTo) -> bool:
 async def _with_fallback(edit: Edit, card: Card, clip: Clip | None = None, name: str = "") -> None:
     """As a card; as plain text if Discord does not take the card."""
 
-    def files(*, spoiler: bool = False) -> list[discord.File]:
-        return [discord.File(clip.path, name, spoiler=spoiler)] if clip else []
+    def files() -> list[discord.File]:
+        return [discord.File(clip.path, name)] if clip else []
 
     try:
         await edit(view=card.layout(), attachments=files())
@@ -142,7 +139,7 @@ async def _with_fallback(edit: Edit, card: Card, clip: Clip | None = None, name:
             raise
         log.warning("card refused", reason=str(error))
         text, view = card.plain()
-        await edit(content=text, view=view, attachments=files(spoiler=card.spoiler))
+        await edit(content=text, view=view, attachments=files())
 
 
 async def _post(
@@ -166,8 +163,7 @@ async def _post(
             log.warning("card refused", reason=str(error))
             text, rows = card.plain()
             plain: dict[str, Any] = {"view": rows} if rows else {}
-            file = discord.File(parcel.clip.path, name, spoiler=card.spoiler)
-            message = await place.send(text, file=file, **plain, **told)
+            message = await place.send(text, file=discord.File(parcel.clip.path, name), **plain, **told)
     return Sent(str(message.id), message.jump_url)
 
 

@@ -1,225 +1,94 @@
-"""The commands: each reads its words, asks the studio and answers."""
+"""What every command and button needs: answering, refusing kindly, one status message a job."""
 
 from __future__ import annotations
 
-import asyncio
-import html
-import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
-from telegram.error import TelegramError
+from telegram.error import BadRequest, TelegramError
 
 from bot import messages
-from bot.admin import VERBS, Answer
-from bot.errors import PERSONAL, NoClipMeant, NotAllowed, PictureMissing
-from bot.frontends.telegram import options, pictures, taste
-from bot.frontends.telegram.keyboards import for_status, genre_wall
-from bot.frontends.telegram.menu import EVERYBODY
+from bot.delivery import SendError
+from bot.errors import PERSONAL, NoClipMeant, NotYours, PromptRefused
+from bot.frontends.telegram.asked import Asked
+from bot.frontends.telegram.keyboards import fits, for_status, single
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import Place
-from bot.frontends.telegram.recipe import write
-from bot.frontends.telegram.till import Till
-from bot.frontends.telegram.voice import Voice
-from bot.job import Job, Requester, State
+from bot.frontends.telegram.tongues import Tongues
+from bot.frontends.telegram.voice import Markup, Voice
+from bot.job import Action, Job, ReplyTo, Requester, State
 from bot.studio import Studio, Ticket
-from generation.errors import NotOffered, PromptEmpty, UnknownChoice
-from generation.request import Kind, Wish, near
+from generation.errors import Told, UnknownChoice
+from generation.request import Kind
 
 if TYPE_CHECKING:
     from telegram import Message
 
+    from bot.admin import Answer
+
 log = structlog.get_logger(__name__)
 
-
-@dataclass
-class Asked:
-    """One command as it was written: who, where, which words, and the message itself."""
-
-    place: Place
-    words: str
-    message: Message
-    name: str = ""
-
-
-Perform = Callable[[str, Requester], Awaitable[Answer]]
+Perform = Callable[[str, Requester], Awaitable["Answer"]]
 Command = Callable[[Asked], Awaitable[None]]
 
 
+@dataclass
 class Desk:
-    def __init__(self, *, studio: Studio, voice: Voice, limit: int) -> None:
-        self.studio = studio
-        self.voice = voice
-        self.limit = limit
+    studio: Studio
+    voice: Voice
+    limit: int
+    operators: frozenset[int] = frozenset()
+
+    def __post_init__(self) -> None:
         self.statuses: dict[int, str] = {}  # of jobs that were claimed before their status message was known
-        self.perform: Perform | None = studio.admin.perform
-        self.till: Till | None = None
-        self.commands: dict[str, Command] = {
-            "video": self.video,
-            "image": self.image,
-            "animate": self.animate,
-            "music": self.music,
-            "queue": self.queue,
-            "cancel": self.cancel,
-            "history": self.history,
-            "quota": self.quota,
-            "settings": self.settings,
-            "models": self.models,
-            "recipe": self.recipe,
-            "help": self.help,
-            "start": self.start,
-            "privacy": self.privacy,
-            "admin": self.admin,
-            "buy": self.buy,
-        }
+        self.tongues = Tongues(self.studio.settings)
 
-    async def serve(self, name: str, asked: Asked) -> None:
-        """Do what was asked; what cannot be done is told in one sentence."""
-        command = self.commands.get(name)
+    async def serve(self, command: Command, asked: Asked) -> None:
+        """Do what was asked; whatever goes wrong is told in one sentence."""
         try:
-            if command is None:
-                meant = near(name, EVERYBODY)
-                raise UnknownChoice("command", f"/{name}", meant and f"/{meant}")
-            await command(replace(asked, name=name))
+            await command(asked)
         except PERSONAL as error:
-            await self.tell(asked.place, messages.explain(error, asked.place.language))
+            await self.refuse(asked.place, error)
+        except SendError as error:
+            log.info("not answered", chat=asked.place.chat, reason=str(error))
+        except BadRequest as error:
+            log.info("answer refused", chat=asked.place.chat, reason=error.message)
+        except Told as error:
+            log.warning("could not be done", exc_info=error)
+            await self.refuse(asked.place, error)
+        except Exception as error:  # the edge of a command: whatever it was, the person is told
+            log.exception("a command failed unexpectedly")
+            await self.refuse(asked.place, error)
 
-    async def tell(self, place: Place, text: str, *, markup: bool = False) -> None:
-        await self.voice.reply(place.reply_to(self.limit), text, markup=markup)
+    async def refuse(self, place: Place, error: Exception) -> None:
+        """The reason, and a button that mends a slip."""
+        way_out = _way_out(error)
+        keyboard = single(way_out, place.language) if way_out else None
+        try:
+            await self.tell(place, messages.explain(error, place.language), keyboard)
+        except (SendError, TelegramError) as silent:
+            log.info("refusal not told", chat=place.chat, reason=str(silent))
 
-    async def video(self, asked: Asked) -> None:
-        await self._make(asked, Kind.VIDEO)
+    async def tell(self, place: Place, text: str, keyboard: Markup | None = None, *, code: str = "") -> None:
+        await self.voice.reply(self.where(place), text, keyboard=keyboard, code=code)
 
-    async def image(self, asked: Asked) -> None:
-        await self._make(asked, Kind.IMAGE)
+    def where(self, place: Place) -> ReplyTo:
+        return place.reply_to(self.limit)
 
-    async def animate(self, asked: Asked) -> None:
-        picture = await self._picture(asked)
-        wish = self._read(asked, Kind.ANIMATE)
-        await self._submit(asked.place, replace(wish, image=picture))
-
-    async def music(self, asked: Asked) -> None:
-        """In reply to a clip, or with its number: new music for it; without words, the wall of genres."""
-        words, job = await self._which(asked)
-        if not words:
-            wall = genre_wall(job.id, self.studio.genres, asked.place.language)
-            text = messages.words("music.choose", asked.place.language, job=job.id)
-            await self.voice.reply(asked.place.reply_to(self.limit), text, keyboard=wall)
-            return
-        wish = options.read(words, genres=tuple(self.studio.genres)).music
-        where = asked.place.reply_to(self.limit)
-        ticket = await self.studio.rescore(
-            job.id, wish, asked.place.requester, where, update=asked.place.update
-        )
-        await self.announce(ticket, asked.place.language)
-
-    async def queue(self, asked: Asked) -> None:
-        waiting = await self.studio.waiting()
-        mine = [job for job in waiting if job.requester.key == asked.place.requester.key]
-        language = asked.place.language
-        key = "queue.all" if waiting else "queue.empty"
-        lines = [messages.words(key, language, count=len(waiting))]
-        lines += [_line(job, language) for job in mine]
-        await self.tell(asked.place, "\n".join(lines))
-
-    async def cancel(self, asked: Asked) -> None:
-        """The one with the number, the one replied to, or the newest of mine that still waits."""
-        _, job = await self._which(asked, waiting=True)
-        done = await self.studio.cancel(job.id, asked.place.requester)
-        text = messages.ended(done, asked.place.language)
-        if not await self.voice.show(self.with_status(done), text, None):
-            await self.tell(asked.place, text)
-
-    async def history(self, asked: Asked) -> None:
-        jobs = await self.studio.history(asked.place.requester)
-        language = asked.place.language
-        lines = [_line(job, language) for job in jobs] or [messages.words("history.empty", language)]
-        await self.tell(asked.place, "\n".join(lines))
-
-    async def quota(self, asked: Asked) -> None:
-        balance = await self.studio.balance(asked.place.requester)
-        await self.tell(asked.place, messages.balance(balance, asked.place.language))
-
-    async def settings(self, asked: Asked) -> None:
-        if asked.words.split()[:1] == ["link"]:
-            done = await self.studio.link_up(asked.place.requester, asked.words.removeprefix("link"))
-            language = asked.place.language
-            await self.tell(asked.place, messages.linked(code=done.code, other=done.other, language=language))
-            return
-        key = await self._settings_key(asked)
-        chosen = await self.studio.settings(key)
-        text, keyboard = taste.page(chosen, asked.place.language)
-        await self.voice.reply(asked.place.reply_to(self.limit), text, keyboard=keyboard)
-
-    async def models(self, asked: Asked) -> None:
-        lines = [
-            messages.words(
-                "models.line",
-                asked.place.language,
-                name=name,
-                title=preset.title,
-                seconds=f"{preset.limits.max_seconds:g}",
-                cost=f"{preset.cost:g}",
-            )
-            for name, preset in self.studio.presets.items()
-        ]
-        await self.tell(asked.place, "\n".join(lines))
-
-    async def recipe(self, asked: Asked) -> None:
-        _, job = await self._which(asked)
-        await self.tell(asked.place, f"<code>{html.escape(write(job.request))}</code>", markup=True)
-
-    async def help(self, asked: Asked) -> None:
-        await self.tell(asked.place, messages.words("help.telegram", asked.place.language))
-
-    async def start(self, asked: Asked) -> None:
-        """A clip that was made here, if there is one, and two things to do next."""
-        language = asked.place.language
-        text = messages.words("welcome", language, name=asked.place.requester.name)
-        await self.voice.reply(asked.place.reply_to(self.limit), text, keyboard=taste.first_steps(language))
-
-    async def privacy(self, asked: Asked) -> None:
-        """What is kept; with "delete" it is gone, with "export" it comes as a file, in private only."""
-        place, do = asked.place, asked.words.strip().lower()
-        if do == "delete":
-            gone = await self.studio.forget(place.requester)
-            await self.tell(place, messages.words("privacy.deleted", place.language, count=gone.jobs))
-        elif do == "export" and place.private:
-            data = await self.studio.export(place.requester)
-            file = json.dumps(data, ensure_ascii=False, indent=2).encode()
-            await self.voice.hand(place.reply_to(self.limit), file, "matinee-data.json")
-        else:
-            await self.tell(place, messages.words("privacy", place.language))
-
-    async def admin(self, asked: Asked) -> None:
-        """Admin verbs in the words of every chat and terminal: /admin quota grant 42 5"""
-        requester = asked.place.requester
-        if self.perform is None or not requester.admin:
-            raise NotAllowed("admin")
-        if not asked.words:
-            await self.tell(asked.place, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
-            return
-        answer = await self.perform(asked.words, requester)
-        await self.tell(asked.place, answer.said(asked.place.language))
-
-    async def buy(self, asked: Asked) -> None:
-        if self.till is None:
-            raise NotOffered("/buy", "Matinee")
-        text = messages.words("buy", asked.place.language)
-        await self.voice.reply(
-            asked.place.reply_to(self.limit), text, keyboard=self.till.packs(asked.place.language)
-        )
-
-    async def announce(self, ticket: Ticket, language: str) -> None:
+    async def announce(self, ticket: Ticket, language: str, *, status: str = "") -> None:
         """Say where the job stands, once: a command that Telegram repeats is not answered again."""
         job = ticket.job
         if job.reply_to.status:
             return
-        status = await self.voice.reply(job.reply_to, _told(ticket, language), keyboard=for_status(job))
-        self.statuses[job.id] = str(status)
-        await self.studio.remember_status(job.id, str(status))
+        if status:
+            job = replace(job, reply_to=replace(job.reply_to, status=status))
+        text, keyboard = told(ticket, language), for_status(job)
+        if not await self.voice.show(job, text, keyboard):
+            status = str(await self.voice.reply(job.reply_to, text, keyboard=keyboard))
+        self.statuses[job.id] = status
+        await self.studio.remember_status(job.id, status)
         await self.tidy(await self.studio.job(job.id))
 
     def with_status(self, job: Job) -> Job:
@@ -242,82 +111,89 @@ class Desk:
             except TelegramError as error:
                 log.debug("status stays", job=job.id, reason=type(error).__name__)
 
-    async def _make(self, asked: Asked, kind: Kind) -> None:
-        await self._submit(asked.place, self._read(asked, kind))
-
-    def _read(self, asked: Asked, kind: Kind) -> Wish:
-        return options.read(asked.words, kind=kind, genres=tuple(self.studio.genres))
-
-    async def _submit(self, place: Place, wish: Wish) -> None:
-        if not wish.prompt.strip():
-            raise PromptEmpty
+    async def preferences(self, place: Place) -> Mapping[str, object]:
+        """What somebody takes when they do not say: their own choices before those of the group."""
         own = await self.studio.settings(place.requester.key)
         shared = await self.studio.settings(place.requester.community) if place.requester.community else {}
-        wish = taste.apply(wish, shared | own)
-        where = place.reply_to(self.limit)
-        ticket = await self.studio.submit(wish, place.requester, where, update=place.update)
-        await self.announce(ticket, place.language)
+        return shared | own
 
-    async def _picture(self, asked: Asked) -> str:
-        """The photo of the message itself, or of the one it answers."""
-        holder = asked.message if asked.message.photo else asked.message.reply_to_message
-        if holder is None or not holder.photo:
-            raise PictureMissing("/animate")
-        file = await self.voice.bot.get_file(holder.photo[-1].file_id)
-        content = bytes(await file.download_as_bytearray())
-        target = self.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
-        return str(await asyncio.to_thread(pictures.keep, content, "The photo", target.absolute()))
+    async def visible(self, number: int, place: Place) -> Job:
+        """The job, if this person may know of it: theirs, or made in the open of the same group."""
+        job = await self.studio.job(number)
+        mine = job.requester.key == place.requester.key or place.requester.admin
+        here = job.reply_to.platform == place.requester.platform and job.reply_to.chat == str(place.chat)
+        if not (mine or here):
+            raise NotYours(number)
+        return job
 
-    async def _which(self, asked: Asked, *, waiting: bool = False) -> tuple[str, Job]:
+    async def which(self, asked: Asked, *, waiting: bool = False) -> tuple[str, Job]:
         """The clip that is meant, and the words that are left."""
         first, _, rest = asked.words.partition(" ")
-        if first.lstrip("#").isdecimal():
-            return rest.strip(), await self.studio.job(int(first.lstrip("#")))
+        if first.lstrip("#").isascii() and first.lstrip("#").isdecimal():
+            return rest.strip(), await self.visible(int(first.lstrip("#")[:18]), asked.place)
         history = await self.studio.history(asked.place.requester, limit=25)
-        replied = asked.message.reply_to_message
-        for job in history:
-            sent = Sent.parse(job.message)
-            shown = {job.reply_to.status, str(sent.message) if sent else ""}
-            if replied is not None and str(replied.message_id) in shown:
-                return asked.words, job
+        if (replied := await self._replied(asked, history)) is not None:
+            return asked.words, replied
         fitting = [job for job in history if not waiting or not job.state.final]
         if not fitting:
             raise NoClipMeant(f"/{asked.name}")
         return asked.words, fitting[0]
 
-    async def _settings_key(self, asked: Asked) -> str:
-        """An admin of a group changes the group's; everybody else their own."""
-        requester = asked.place.requester
-        if not requester.community:
-            return requester.key
-        return (
-            requester.community
-            if await self.is_chat_admin(asked.place.chat, requester.user)
-            else requester.key
-        )
+    async def _replied(self, asked: Asked, history: list[Job]) -> Job | None:
+        """The clip whose message, status or command is answered."""
+        message = asked.message.reply_to_message
+        if message is None:
+            return None
+        if number := _on_buttons(message, self.voice.bot.id):
+            return await self.visible(number, asked.place)
+        for job in history:
+            sent = Sent.parse(job.message)
+            numbers = {job.reply_to.message, job.reply_to.status, str(sent.message) if sent else ""}
+            if job.reply_to.chat == str(asked.place.chat) and str(message.message_id) in numbers:
+                return job
+        return None
 
-    async def is_chat_admin(self, chat: int, user: str) -> bool:
+    async def is_chat_admin(self, place: Place) -> bool:
+        if place.rules_here:
+            return True
+        if place.private or int(place.requester.user) < 0:
+            return False
         try:
-            member = await self.voice.bot.get_chat_member(chat, int(user))
+            member = await self.voice.bot.get_chat_member(place.chat, int(place.requester.user))
         except TelegramError:
             return False
         return member.status in {"administrator", "creator"}
 
 
-def _told(ticket: Ticket, language: str) -> str:
+def _on_buttons(message: Message, bot: int) -> int:
+    """The number of the clip that our message's buttons are about, or 0."""
+    if message.from_user is None or message.from_user.id != bot or message.reply_markup is None:
+        return 0
+    for row in message.reply_markup.inline_keyboard:
+        for one in row:
+            action = Action.parse(str(one.callback_data or ""))
+            if action is not None and action.job and action.verb != "set":
+                return action.job
+    return 0
+
+
+def _way_out(error: Exception) -> Action | None:
+    """What somebody may do about a refusal by a tap: say what was meant, or ask an admin."""
+    if isinstance(error, PromptRefused) and error.refusal:
+        return Action("appeal", error.refusal)
+    if isinstance(error, UnknownChoice) and error.near and ">" not in error.value:
+        mended = Action("fix", 0, f"{error.value}>{error.near}")
+        return mended if fits(mended) else None
+    return None
+
+
+def told(ticket: Ticket, language: str) -> str:
     job = ticket.job
     eta = (ticket.eta.low, ticket.eta.high) if ticket.eta else None
-    told = [messages.queued(job, place=ticket.place or 0, eta=eta, language=language)]
+    lines = [messages.queued(job, place=ticket.place or 0, eta=eta, language=language)]
     if ticket.adjustments:
-        told.append(messages.adjusted(ticket.adjustments, language))
+        lines.append(messages.adjusted(ticket.adjustments, language))
     if job.request.kind is not Kind.IMAGE:
-        told.append(
-            messages.words("chosen", language, music=messages.music_line(job.request.music, language))
-        )
-    return "\n".join(told)
-
-
-def _line(job: Job, language: str) -> str:
-    state = messages.words(f"state.{job.state}", language)
-    prompt = messages.quoted(job.request.prompt)
-    return messages.words("history.line", language, job=job.id, prompt=prompt, state=state)
+        music = messages.music_line(job.request.music, language)
+        lines.append(messages.words("chosen", language, music=music))
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,11 @@ LONG_POLL = 30
 HANDLING = 5.0
 """Seconds that a batch may take before the next is fetched beside it."""
 PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
+FAREWELL = 2.0
+"""Seconds that a stop waits for Telegram to hear what was handled."""
 BODY_LIMIT = 2**20
+CONNECTIONS = 100
+"""How many updates Telegram may bring to a webhook at the same time."""
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[Update], Awaitable[None]]
@@ -59,7 +64,7 @@ class Line:
 async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
     """An update is confirmed once it was handled, so a crash loses none."""
     line = line or Line()
-    await bot.delete_webhook()
+    await _insist(bot.delete_webhook)
     line.heard()
     offset, tries, tasks = 0, 0, set[asyncio.Task[None]]()
     try:
@@ -83,6 +88,31 @@ async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
                 offset = updates[-1].update_id + 1
     finally:
         await asyncio.gather(*tasks, return_exceptions=True)
+        if offset:
+            await _confirm(bot, offset)
+
+
+async def _confirm(bot: Bot, offset: int) -> None:
+    """What was handled is not told again at the next start."""
+    try:
+        await bot.get_updates(offset, timeout=0, limit=1, read_timeout=FAREWELL)
+    except TelegramError as error:
+        log.info("last updates not confirmed", reason=type(error).__name__)
+
+
+async def _insist(call: Callable[[], Awaitable[object]]) -> None:
+    """Again and again until Telegram has done it; raises InvalidToken."""
+    tries = 0
+    while True:
+        try:
+            await call()
+        except InvalidToken:
+            raise
+        except TelegramError as error:
+            await asyncio.sleep(_pause(error, tries))
+            tries += 1
+        else:
+            return
 
 
 def _pause(error: TelegramError, tries: int) -> float:
@@ -114,7 +144,15 @@ async def listen(bot: Bot, hook: Webhook, handle: Handler) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, hook.host, hook.port).start()
-        await bot.set_webhook(hook.address, secret_token=hook.secret, allowed_updates=KINDS)
+        await _insist(
+            partial(
+                bot.set_webhook,
+                hook.address,
+                secret_token=hook.secret,
+                allowed_updates=KINDS,
+                max_connections=CONNECTIONS,
+            )
+        )
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

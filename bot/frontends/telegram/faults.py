@@ -62,3 +62,9 @@ def gone(error: TelegramError) -> bool:
     """The message to edit was deleted, or cannot be edited any more."""
     lost = ("message to edit not found", "message can't be edited", "there is no text in the message")
     return isinstance(error, BadRequest) and any(words in error.message.lower() for words in lost)
+
+
+def topic_lost(error: TelegramError) -> bool:
+    """The topic of a forum was deleted or closed."""
+    lost = ("message thread not found", "topic_closed", "topic_deleted", "topic_id_invalid")
+    return isinstance(error, BadRequest) and any(words in error.message.lower() for words in lost)

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from telegram import Bot, Message, Update
+from telegram import Bot, CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Message, Update
 from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.delivery import Parcel, Unreachable
-from bot.frontends.telegram import menu, sharing
-from bot.frontends.telegram.desk import Asked, Desk, Perform
+from bot.frontends.telegram import menu, noticing, sharing
+from bot.frontends.telegram.commands import Commands
+from bot.frontends.telegram.desk import Desk, Perform
 from bot.frontends.telegram.doors import PAUSES, Line, Webhook, listen, poll
 from bot.frontends.telegram.keyboards import for_status
-from bot.frontends.telegram.parcels import Carrier
-from bot.frontends.telegram.places import place_of
+from bot.frontends.telegram.parcels import Carrier, dressed
+from bot.frontends.telegram.places import Place, community_of, place_of, sender_of
 from bot.frontends.telegram.presses import Pressed, Presses
 from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
-from bot.job import Job
+from bot.job import Job, State
+from bot.notices import Notice
 from bot.studio import Studio
 from generation.progress import Progress
 
@@ -31,7 +33,6 @@ LIMIT, LOCAL_LIMIT = int(50e6 * MARGIN), int(2000e6 * MARGIN)
 TELEGRAM = "https://api.telegram.org"
 CONNECTING = 60.0
 """Seconds that the last word about a job waits for the connection, right after a start."""
-COMMAND = re.compile(r"/([a-zA-Z0-9_]{1,32})(?:@([a-zA-Z0-9_]+))?(?:\s+|$)")
 
 log = structlog.get_logger(__name__)
 
@@ -62,32 +63,49 @@ class Telegram:
         self.options = options
         self.bot = _client(options)
         self.voice = Voice(self.bot, on_move=self._moved)
-        self.desk = Desk(studio=studio, voice=self.voice, limit=options.limit)
-        if options.stars:
-            self.desk.till = Till(studio, self.voice, options.stars)
-        self._presses = Presses(self.desk)
+        self.desk = Desk(studio=studio, voice=self.voice, limit=options.limit, operators=options.admins)
+        self.till = Till(self.desk, options.stars) if options.stars else None
+        self.commands = Commands(self.desk, self.till)
+        self._presses = Presses(self.commands)
         self._carrier = Carrier(self.voice, local=options.local)
         self._studio = studio
+        self._menus = menu.Menus(self.bot, admins=options.admins, selling=bool(options.stars))
         self.ready = asyncio.Event()
         self._line = Line()
 
     def administer(self, perform: Perform) -> None:
         """Let /admin do what admins say."""
-        self.desk.perform = perform
+        self.commands.rule = perform
 
     async def run(self) -> None:
         try:
             await self._open()
-            await menu.publish(self.bot, admins=self.options.admins, admin_commands=("admin",))
+        except InvalidToken:
+            log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
+            await self.bot.shutdown()
+            return
+        menus = asyncio.create_task(self._menus.publish())
+        try:
             if self.options.webhook:
                 await listen(self.bot, self.options.webhook, self.handle)
             else:
                 await poll(self.bot, self.handle, self._line)
         except InvalidToken:
-            log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
+            log.error("Telegram does not know this token any more")  # noqa: TRY400  (as above)
         finally:
             self.ready.clear()
+            menus.cancel()
+            with suppress(asyncio.CancelledError):
+                await menus
             await self.bot.shutdown()
+
+    @property
+    def admin_chats(self) -> tuple[str, ...]:
+        """Each operator's own chat; who never wrote to the bot has none."""
+        return tuple(map(str, sorted(self.options.admins)))
+
+    async def notify(self, chat: str, notice: Notice) -> None:
+        await noticing.post(self.voice, int(chat), notice)
 
     def reached(self) -> bool:
         """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
@@ -103,9 +121,11 @@ class Telegram:
         job = self.desk.with_status(job)
         if progress is not None:
             await self.voice.glance(job, text, progress, for_status(job))
-        elif not await self.voice.show(job, text, for_status(job)):
+            return
+        keyboard = await self._last_buttons(job)
+        if not await self.voice.show(job, text, keyboard):
             try:
-                await self.voice.reply(job.reply_to, text, keyboard=for_status(job))
+                await self.voice.reply(job.reply_to, text, keyboard=keyboard)
             except BadRequest as error:
                 log.warning("not told", job=job.id, reason=error.message)
 
@@ -113,9 +133,7 @@ class Telegram:
         if not self.ready.is_set():
             raise Unreachable("not connected yet")
         job = self.desk.with_status(parcel.job)
-        return await self._carrier.carry(
-            Parcel(job=job, clip=parcel.clip, text=parcel.text, buttons=parcel.buttons, nonce=parcel.nonce)
-        )
+        return await self._carrier.carry(dressed(parcel, job, self._studio.offers(job)))
 
     async def delivered(self, job: Job) -> None:
         await self.desk.tidy(self.desk.with_status(job))
@@ -123,13 +141,22 @@ class Telegram:
     async def handle(self, update: Update) -> None:
         """One update, whatever door it came through. Edited messages are not among them."""
         if update.callback_query is not None:
-            await self._pressed(update)
+            await self._pressed(update.callback_query)
         elif update.inline_query is not None:
             await sharing.offer(update.inline_query, bot=self.bot, studio=self._studio)
-        elif update.pre_checkout_query is not None and self.desk.till is not None:
-            await self.desk.till.check(update.pre_checkout_query)
+        elif update.pre_checkout_query is not None and self.till is not None:
+            buyer = update.pre_checkout_query.from_user
+            language = await self.desk.tongues.of(f"{self.name}:{buyer.id}", "", buyer.language_code)
+            await self.till.check(update.pre_checkout_query, language)
+        elif update.my_chat_member is not None:
+            await self._let_in(update.my_chat_member)
         elif update.message is not None:
             await self._written(update.message)
+
+    async def _last_buttons(self, job: Job) -> InlineKeyboardMarkup | None:
+        if job.state is State.FAILED and self.till is not None:
+            return await self.till.for_failed(job)
+        return for_status(job)
 
     async def _moved(self, old: int, new: int) -> None:
         await self._studio.move_chat(self.name, str(old), str(new))
@@ -154,31 +181,44 @@ class Telegram:
         if message.migrate_to_chat_id:
             await self.voice.move(message.chat.id, message.migrate_to_chat_id)
             return
-        if message.from_user is None or message.from_user.is_bot:
+        if self.till is not None and message.refunded_payment is not None:
+            await self.till.returned(message.refunded_payment.telegram_payment_charge_id)
             return
-        if message.successful_payment is not None and self.desk.till is not None:
-            place = place_of(message, message.from_user, admins=self.options.admins)
-            await self.desk.till.book(message, place)
+        place = await self._place(message)
+        if place is None:
             return
-        text = message.text or message.caption or ""
-        found = COMMAND.match(text)
-        if found is None or (found[2] and found[2].lower() != self.bot.username.lower()):
+        if self.till is not None and message.successful_payment is not None:
+            await self.till.book(message, place)
             return
-        name = found[1].lower()
-        private = message.chat.type == ChatType.PRIVATE
-        if name not in self.desk.commands and not (private or found[2]):
-            return  # in a group it is probably another bot's
-        place = place_of(message, message.from_user, admins=self.options.admins)
-        await self.desk.serve(name, Asked(place, text[found.end() :].strip(), message))
+        asked = self.commands.read(message, place)
+        if asked is not None:
+            await self.commands.perform(asked)
+            if place.requester.admin and not place.private:
+                await self._menus.for_admins_of(place.chat)
 
-    async def _pressed(self, update: Update) -> None:
-        query = update.callback_query
-        assert query is not None
+    async def _place(self, message: Message) -> Place | None:
+        sender = sender_of(message)
+        if sender is None:
+            return None
+        code = message.from_user.language_code if message.from_user else None
+        key, community = f"{self.name}:{sender.id}", community_of(message.chat)
+        language = await self.desk.tongues.of(key, community, code)
+        return place_of(message, sender, admins=self.options.admins, language=language)
+
+    async def _pressed(self, query: CallbackQuery) -> None:
         if not isinstance(query.message, Message):
             await self.bot.answer_callback_query(query.id)
             return
-        place = place_of(query.message, query.from_user, admins=self.options.admins)
+        key, community = f"{self.name}:{query.from_user.id}", community_of(query.message.chat)
+        language = await self.desk.tongues.of(key, community, query.from_user.language_code)
+        place = place_of(query.message, query.from_user, admins=self.options.admins, language=language)
         await self._presses.serve(Pressed(query, query.message, place))
+
+    async def _let_in(self, change: ChatMemberUpdated) -> None:
+        """Into a group that one of the operators looks after, perhaps."""
+        grouped = change.chat.type != ChatType.PRIVATE
+        if grouped and change.new_chat_member.status in {"member", "administrator"}:
+            await self._menus.for_admins_of(change.chat.id)
 
 
 def _client(options: Options) -> Bot:

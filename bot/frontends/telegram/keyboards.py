@@ -14,47 +14,48 @@ from generation.scores.genre import Genre
 DATA_LIMIT = 64
 EMOJI = {
     "reroll": "🎲", "score": "🎵", "edit": "✏️", "animate": "🎬", "extend": "⏩", "bigger": "🔍",
-    "recipe": "📜", "delete": "🗑️", "report": "🚩", "cancel": "✖️", "again": "📨",
+    "recipe": "📜", "delete": "🗑️", "report": "🚩", "cancel": "✖️", "again": "📨", "forget": "🗑️",
+    "appeal": "🙋", "release": "📨", "reject": "🚫", "pardon": "🙋",
 }  # fmt: skip
+DANGER = frozenset({"cancel", "forget"})
 
 
-def data(action: Action) -> str:
-    """Callback data; a choice too long for Telegram is the program's mistake, found by its tests."""
-    text = str(action)
-    assert len(text.encode()) <= DATA_LIMIT, f"{text!r} is longer than {DATA_LIMIT} bytes"
-    return text
+def fits(action: Action) -> bool:
+    """Whether Telegram takes it: an operator's genre may have a name as long as they like."""
+    return len(str(action).encode()) <= DATA_LIMIT
 
 
 def button(label: str, action: Action) -> InlineKeyboardButton:
-    return InlineKeyboardButton(label, callback_data=data(action))
+    assert fits(action), f"{action} is longer than {DATA_LIMIT} bytes"
+    return InlineKeyboardButton(
+        label, callback_data=str(action), style="danger" if action.verb in DANGER else None
+    )
 
 
 def keyboard(buttons: Iterable[Button], *, a_row: int = 2) -> InlineKeyboardMarkup | None:
     made = [
         button(f"{EMOJI.get(item.action.verb, '')} {item.label}".strip(), item.action) for item in buttons
     ]
-    return _rows(made, a_row) if made else None
+    return InlineKeyboardMarkup(rows(made, a_row)) if made else None
+
+
+def single(action: Action, language: str) -> InlineKeyboardMarkup | None:
+    return keyboard([Button(messages.words(f"button.{action.verb}", language), action)])
 
 
 def for_status(job: Job) -> InlineKeyboardMarkup | None:
     """What can still be done about a job that shows no clip yet."""
     if job.state is State.UNCERTAIN:
-        return _one(job, "again")
-    return None if job.state.final else _one(job, "cancel")
+        return single(Action("again", job.id), job.requester.language)
+    return None if job.state.final else single(Action("cancel", job.id), job.requester.language)
 
 
 def genre_wall(job: int, genres: Mapping[str, Genre], language: str) -> InlineKeyboardMarkup:
-    made = [
-        button(f"{genre.emoji} {genre.title}", Action("score", job, name)) for name, genre in genres.items()
-    ]
-    made.append(button("🔇 " + messages.words("silence", language), Action("score", job, "none")))
-    return _rows(made, 3)
+    titles = {name: f"{genre.emoji} {genre.title}" for name, genre in genres.items()}
+    titles["none"] = "🔇 " + messages.words("silence", language)
+    actions = {Action("score", job, name): title for name, title in titles.items()}
+    return InlineKeyboardMarkup(rows([button(title, a) for a, title in actions.items() if fits(a)], 3))
 
 
-def _one(job: Job, verb: str) -> InlineKeyboardMarkup | None:
-    label = messages.words(f"button.{verb}", job.requester.language)
-    return keyboard([Button(label, Action(verb, job.id))])
-
-
-def _rows(made: list[InlineKeyboardButton], a_row: int) -> InlineKeyboardMarkup:
-    return InlineKeyboardMarkup([made[at : at + a_row] for at in range(0, len(made), a_row)])
+def rows(made: list[InlineKeyboardButton], a_row: int) -> list[list[InlineKeyboardButton]]:
+    return [made[at : at + a_row] for at in range(0, len(made), a_row)]

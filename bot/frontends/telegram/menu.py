@@ -1,13 +1,19 @@
-"""The command menu that Telegram shows, in every language that Matinee speaks."""
+"""The command menu that Telegram shows, in every language that Matinee speaks, to each what they can use."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 
 import structlog
 from telegram import (
     Bot,
     BotCommand,
+    BotCommandScope,
+    BotCommandScopeAllChatAdministrators,
     BotCommandScopeAllGroupChats,
     BotCommandScopeChat,
+    BotCommandScopeChatAdministrators,
     BotCommandScopeDefault,
 )
 from telegram.error import TelegramError
@@ -16,30 +22,70 @@ from bot import messages
 
 EVERYBODY = (
     "video", "image", "animate", "music", "queue", "cancel", "history", "quota", "settings", "models",
-    "recipe", "help", "start", "privacy",
+    "recipe", "report", "appeal", "help", "start", "privacy",
 )  # fmt: skip
 GROUPS = tuple(name for name in EVERYBODY if name != "start")
-
-SCOPES = ((BotCommandScopeDefault(), EVERYBODY), (BotCommandScopeAllGroupChats(), GROUPS))
+SELLING = ("buy", "paysupport")
+OPERATORS = ("admin",)
+OF_A_GROUP = {"settings": "settings.chat"}
+"""Commands that mean something else to those who look after a group."""
 
 log = structlog.get_logger(__name__)
 
 
-def commands(names: tuple[str, ...], language: str) -> list[BotCommand]:
-    return [BotCommand(name, messages.words(f"command.{name}", language)) for name in names]
+def languages() -> tuple[str, ...]:
+    """English first: without a language code it stands for all that we do not speak."""
+    return ("en", *(name for name in messages.languages() if name != "en"))
 
 
-async def publish(bot: Bot, *, admins: frozenset[int], admin_commands: tuple[str, ...]) -> None:
-    """Never a reason not to start: a menu that cannot be set is set at the next start."""
-    try:
-        for language in sorted(messages.languages(), key=lambda name: name != "en"):
-            code = None if language == "en" else language
-            for scope, names in SCOPES:
-                await bot.set_my_commands(commands(names, language), scope, language_code=code)
-    except TelegramError as error:
-        log.warning("command menu not set", reason=type(error).__name__)
-    for admin in admins:
+def commands(names: tuple[str, ...], language: str, *, group_admin: bool = False) -> list[BotCommand]:
+    keys = {name: OF_A_GROUP.get(name, name) if group_admin else name for name in names}
+    return [BotCommand(name, messages.words(f"command.{key}", language)) for name, key in keys.items()]
+
+
+@dataclass
+class Menus:
+    bot: Bot
+    admins: frozenset[int] = frozenset()
+    selling: bool = False
+    _groups: set[int] = field(default_factory=set)  # whose admins have been given theirs
+
+    async def publish(self) -> None:
+        """Never a reason not to start: a menu that cannot be set is set at the next start."""
+        private = EVERYBODY + (SELLING if self.selling else ())
+        for language in languages():
+            await self._set(private, BotCommandScopeDefault(), language)
+            await self._set(GROUPS, BotCommandScopeAllGroupChats(), language)
+            await self._set(GROUPS, BotCommandScopeAllChatAdministrators(), language, group_admin=True)
+        for admin in self.admins:
+            for language in languages():
+                await self._set(private + OPERATORS, BotCommandScopeChat(admin), language)
+
+    async def for_admins_of(self, chat: int) -> None:
+        """Where an operator is a group's admin the menu shows /admin; who may use it is asked again."""
+        if chat in self._groups or not self.admins:
+            return
+        self._groups.add(chat)
         try:
-            await bot.set_my_commands(commands(EVERYBODY + admin_commands, "en"), BotCommandScopeChat(admin))
-        except TelegramError as error:  # somebody who never wrote to the bot has no chat with it
-            log.info("admin menu not set", admin=admin, reason=type(error).__name__)
+            found = {member.user.id for member in await self.bot.get_chat_administrators(chat)}
+        except TelegramError as error:
+            log.info("admins of a group not known", chat=chat, reason=type(error).__name__)
+            return
+        if found & self.admins:
+            scope = BotCommandScopeChatAdministrators(chat)
+            for language in languages():
+                await self._set(GROUPS + OPERATORS, scope, language, group_admin=True)
+
+    async def _set(
+        self, names: tuple[str, ...], scope: BotCommandScope, language: str, *, group_admin: bool = False
+    ) -> None:
+        made = commands(names, language, group_admin=group_admin)
+        code = None if language == "en" else language
+        await _quietly(self.bot.set_my_commands(made, scope, language_code=code), scope)
+
+
+async def _quietly(call: Awaitable[object], scope: BotCommandScope) -> None:
+    try:
+        await call
+    except TelegramError as error:  # somebody who never wrote to the bot has no chat with it
+        log.info("command menu not set", scope=scope.type, reason=type(error).__name__)

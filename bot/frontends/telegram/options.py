@@ -10,21 +10,36 @@ from typing import Any
 from bot.errors import BadOption
 from generation.errors import UnknownChoice
 from generation.request import Kind, MusicWish, Wish, near
+from generation.scores.genres import MOODS, SILENT, TEMPOS, instrument_names
 
 TOKEN = re.compile(r"""([\w-]+[=:])?(?:"([^"]*)"|“([^”]*)”)|(\S+)""")
 FLAG = re.compile(r"(?:--|—|–)([a-zA-Z][\w-]*)(?:=(.*))?", re.DOTALL)  # noqa: RUF001  (phones turn -- into a dash)
 PAIR = re.compile(r"([a-zA-Z][\w-]*)=(.+)", re.DOTALL)
 COLON = re.compile(r"([a-zA-Z]+):(\S+)")
+TAG = re.compile(r"#[^\W\d_][\w-]*")
 SIZE = re.compile(r"(\d{2,4})[xX×](\d{2,4})")  # noqa: RUF001  (people paste the sign)
-ASPECT = re.compile(r"\d{1,2}:\d{1,2}")
-MEASURE = re.compile(r"(\d+(?:[.,]\d+)?)(s|sec|secs|seconds|fps|bpm)", re.IGNORECASE)
+SHAPE = re.compile(r"(\d{1,2})[:xX×/](\d{1,2})")  # noqa: RUF001  (as above)
+SHAPES = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "21:9", "9:21", "3:2", "2:3", "4:5", "5:4"})
+"""Two numbers that are one of these are a shape; others are a time of day, a truck, a score."""
+SHAPE_NAMES = {
+    "square": "1:1", "portrait": "9:16", "vertical": "9:16", "tall": "9:16",
+    "landscape": "16:9", "horizontal": "16:9", "wide": "16:9",
+}  # fmt: skip
+SECONDS = r"s|secs?|seconds?|sek|sekunden?|segs?|segundos?|secondes?|秒"
+MEASURE = re.compile(rf"(\d+(?:[.,]\d+)?)({SECONDS}|fps|bpm)", re.IGNORECASE)
+NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+UNIT = re.compile(rf"{SECONDS}|fps|bpm", re.IGNORECASE)
 DECADE = re.compile(r"(the|early|late|mid|mid-)", re.IGNORECASE)
+TOLD_OF = frozenset("the last first of in within every after before than next all some".split())  # noqa: SIM905  (words)
+"""Behind these words "8 seconds" belongs to the scene."""
+ENDINGS = ",.;!"
 ALIASES = {
     "length": "seconds", "duration": "seconds", "neg": "negative", "no": "negative", "cfg": "guidance",
     "bpm": "tempo", "instrument": "instruments", "music": "genre", "ratio": "aspect", "resolution": "size",
 }  # fmt: skip
 EXAMPLES = {"seconds": "8", "fps": "24", "seed": "7", "steps": "20", "guidance": "3.5", "size": "704x512"}
 SWITCHES = ("no-music",)
+SILENCE = frozenset({"no-music", "nomusic", "silent", "silence", "mute", "muted", "none"})
 
 
 @dataclass
@@ -63,14 +78,20 @@ def _size(option: str, value: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _shape(_: str, value: str) -> str:
+    word = value.strip().lower()
+    found = SHAPE.fullmatch(word)
+    return f"{int(found[1])}:{int(found[2])}" if found else SHAPE_NAMES.get(word, word)
+
+
 def _list(_: str, value: str) -> tuple[str, ...]:
     return tuple(part for part in (piece.strip().lower() for piece in value.split(",")) if part)
 
 
 READERS: dict[str, Callable[[str, str], Any]] = {
     "seconds": _number, "fps": _number, "guidance": _number, "seed": _whole, "steps": _whole, "size": _size,
-    "aspect": _word, "model": _word, "style": _word, "camera": _word, "negative": _text, "genre": _word,
-    "mood": _word, "tempo": _word, "instruments": _list, "maker": _word,
+    "aspect": _shape, "model": _word, "style": _word, "camera": _word, "negative": _text, "genre": _word,
+    "mood": _word, "tempo": _word, "instruments": _list, "maker": _word, "prompt": _text,
 }  # fmt: skip
 
 
@@ -80,6 +101,7 @@ def read(text: str, *, kind: Kind = Kind.VIDEO, genres: tuple[str, ...] = ()) ->
     tokens = list(_tokens(text))
     while tokens:
         _take(tokens, draft, genres)
+    _spelt_out(draft)
     return _wish(draft, kind)
 
 
@@ -87,42 +109,57 @@ def _tokens(text: str) -> Iterator[str]:
     """Words, with what is in quotes kept whole behind its `name=`; an apostrophe is no quote."""
     for found in TOKEN.finditer(text):
         name, straight, curly, word = found.groups()
-        if word is not None:
-            yield from _quoted_later(word)
-        elif name:
+        if word is None and name:
             yield name.removesuffix(":").removesuffix("=") + "=" + (straight or curly or "")
         else:
-            yield found[0]
-
-
-def _quoted_later(word: str) -> Iterator[str]:
-    yield word
+            yield word or found[0]
 
 
 def _take(tokens: list[str], draft: _Draft, genres: tuple[str, ...]) -> None:
     token = tokens.pop(0)
+    bare = token.rstrip(ENDINGS)
     if flag := FLAG.fullmatch(token):
         _flag(flag[1].lower(), flag[2], tokens, draft)
-    elif token.startswith("#") and len(token) > 1:
-        draft.options["genre"] = _genre(token[1:].lower(), genres)
+    elif TAG.fullmatch(bare):
+        _tag(bare[1:].lower(), draft, genres)
     elif (pair := PAIR.fullmatch(token)) and (name := _name(pair[1], strict=False)):
         draft.options[name] = READERS[name](name, pair[2])
     elif (colon := COLON.fullmatch(token)) and colon[1].lower() in READERS:
         name = colon[1].lower()
         draft.options[name] = READERS[name](name, colon[2])
-    elif size := SIZE.fullmatch(token):
-        draft.options["size"] = (int(size[1]), int(size[2]))
-    elif ASPECT.fullmatch(token):
-        draft.options["aspect"] = token
-    elif (measure := MEASURE.fullmatch(token)) and not _is_decade(draft.words, measure):
-        _measure(measure, draft)
-    else:
+    elif not _measured(bare, draft):
         draft.words.append(token)
 
 
+def _measured(word: str, draft: _Draft) -> bool:
+    """Whether it is a size, a shape, a length, a rate or a tempo, which is then noted."""
+    shape = SHAPE.fullmatch(word)
+    if shape and f"{int(shape[1])}:{int(shape[2])}" in SHAPES:
+        draft.options["aspect"] = f"{int(shape[1])}:{int(shape[2])}"
+    elif size := SIZE.fullmatch(word):
+        draft.options["size"] = (int(size[1]), int(size[2]))
+    elif (measure := MEASURE.fullmatch(word)) and not _is_decade(draft.words, measure[2]):
+        _measure(measure[1], measure[2], draft)
+    else:
+        return False
+    return True
+
+
+def _spelt_out(draft: _Draft) -> None:
+    """The prompt's end may be a length in two words: `a fox, 8 seconds`."""
+    if len(draft.words) < 3 or "seconds" in draft.options:
+        return
+    number, unit = draft.words[-2], draft.words[-1].rstrip(ENDINGS)
+    before = draft.words[-3].lower()
+    if NUMBER.fullmatch(number) and UNIT.fullmatch(unit) and before not in TOLD_OF:
+        _measure(number, unit, draft)
+        del draft.words[-3 if before == "for" else -2 :]
+        draft.words[-1] = draft.words[-1].rstrip(ENDINGS)
+
+
 def _flag(word: str, value: str | None, tokens: list[str], draft: _Draft) -> None:
-    if word in {"no-music", "nomusic", "silent", "mute"}:
-        draft.options["genre"] = "none"
+    if word in SILENCE:
+        draft.options["genre"] = SILENT
         return
     name = _name(word, strict=True)
     assert name is not None
@@ -143,23 +180,37 @@ def _name(word: str, *, strict: bool) -> str | None:
     return None
 
 
-def _genre(tag: str, genres: tuple[str, ...]) -> str:
-    plain = {re.sub(r"[\W_]", "", genre): genre for genre in genres}
-    wanted = re.sub(r"[\W_]", "", tag)
-    if wanted in plain or not genres:
-        return plain.get(wanted, tag)
-    raise UnknownChoice("genre", tag, near(tag, genres), genres)
+def _tag(tag: str, draft: _Draft, genres: tuple[str, ...]) -> None:
+    """A genre first of all; a mood, a tempo or an instrument may be tagged too."""
+    wanted = _plain(tag)
+    for name, known in (("genre", genres), ("mood", tuple(MOODS)), ("tempo", tuple(TEMPOS))):
+        if (found := _among(wanted, known)) is not None:
+            draft.options[name] = found
+            return
+    if wanted in map(_plain, SILENCE) or not genres:
+        draft.options["genre"] = SILENT if genres else tag
+    elif (instrument := _among(wanted, instrument_names())) is not None:
+        draft.options["instruments"] = (*draft.options.get("instruments", ()), instrument)
+    else:
+        raise UnknownChoice("genre", tag, near(tag, genres), genres)
 
 
-def _is_decade(words: list[str], measure: re.Match[str]) -> bool:
+def _among(wanted: str, known: tuple[str, ...]) -> str | None:
+    return next((name for name in known if _plain(name) == wanted), None)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]", "", word)
+
+
+def _is_decade(words: list[str], unit: str) -> bool:
     """`a car of the 80s` is no clip of eighty seconds."""
-    return measure[2] == "s" and bool(words) and DECADE.fullmatch(words[-1]) is not None
+    return unit == "s" and bool(words) and DECADE.fullmatch(words[-1]) is not None
 
 
-def _measure(measure: re.Match[str], draft: _Draft) -> None:
-    unit = measure[2].lower()
-    name = {"fps": "fps", "bpm": "tempo"}.get(unit, "seconds")
-    number = measure[1].replace(",", ".")
+def _measure(value: str, unit: str, draft: _Draft) -> None:
+    name = {"fps": "fps", "bpm": "tempo"}.get(unit.lower(), "seconds")
+    number = value.replace(",", ".")
     draft.options[name] = number if name == "tempo" else float(number)
 
 
@@ -167,6 +218,9 @@ def _wish(draft: _Draft, kind: Kind) -> Wish:
     music_names = {"genre", "mood", "tempo", "instruments", "maker"}
     options = draft.options
     music = MusicWish(**{name: value for name, value in options.items() if name in music_names})
-    rest = {name: value for name, value in options.items() if name not in music_names | {"size"}}
+    rest = {name: value for name, value in options.items() if name not in music_names | {"size", "prompt"}}
     width, height = options.get("size", (None, None))
-    return Wish(prompt=" ".join(draft.words), kind=kind, width=width, height=height, music=music, **rest)
+    prompt = " ".join([*draft.words, options.get("prompt", "")]).strip()
+    if options and "prompt" not in options:
+        prompt = prompt.rstrip(",; ")  # what divided the scene from its options
+    return Wish(prompt=prompt, kind=kind, width=width, height=height, music=music, **rest)

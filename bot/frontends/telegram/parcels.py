@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ from telegram import InputFile, InputMediaPhoto, InputMediaVideo, Message
 from telegram.constants import ChatAction
 from telegram.error import BadRequest
 
-from bot.delivery import Parcel
+from bot import messages
+from bot.delivery import Button, Parcel
 from bot.frontends.telegram import faults
+from bot.frontends.telegram.faults import Flood
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.voice import Voice, answering, cut
-from bot.job import Job, ReplyTo
+from bot.frontends.telegram.voice import CAPTION_LIMIT, Voice, answering, cut, tame
+from bot.job import Action, Job
 
-CAPTION_LIMIT = 1024
 SOON = 60.0
 """Seconds: who waited longer has put the phone away, and only a new message rings it."""
 STILLS = {".png", ".jpg", ".jpeg", ".webp"}
+ALWAYS = ("edit", "recipe", "delete", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,29 @@ class Carrier:
     async def _send(self, parcel: Parcel) -> Message:
         if self.turns_status(parcel.job):
             try:
-                return await self.voice.patiently(int(parcel.job.reply_to.chat), self._edit(parcel))
+                return await self._turn(parcel)
             except BadRequest as error:
                 if not faults.gone(error):
                     raise
-        return await self.voice.patiently(int(parcel.job.reply_to.chat), self._post(parcel))
+        try:
+            return await self.voice.post(parcel.job.reply_to, self._post(parcel))
+        except Flood as slow:
+            if not parcel.job.reply_to.status:
+                raise
+            return await self._instead(parcel, slow)
+
+    async def _turn(self, parcel: Parcel) -> Message:
+        """The status message becomes the clip."""
+        return await self.voice.patiently(int(parcel.job.reply_to.chat), self._edit(parcel))
+
+    async def _instead(self, parcel: Parcel, slow: Flood) -> Message:
+        """A group in slow mode takes no new message for a long while, but lets an old one be changed."""
+        try:
+            return await self._turn(parcel)
+        except BadRequest as error:
+            if faults.gone(error):
+                raise slow from error
+            raise
 
     def turns_status(self, job: Job) -> bool:
         """Whether the status message itself becomes the clip."""
@@ -94,11 +114,13 @@ class Carrier:
         return edit
 
     def _post(self, parcel: Parcel) -> Any:
-        async def post(chat: int) -> Message:
-            common: dict[str, Any] = _place(parcel.job.reply_to) | {
-                "caption": cut(parcel.text, CAPTION_LIMIT),
+        async def post(chat: int, thread: int | None) -> Message:
+            common: dict[str, Any] = {
+                "message_thread_id": thread,
+                "reply_parameters": answering(parcel.job.reply_to),
+                "caption": cut(tame(parcel.text), CAPTION_LIMIT),
                 "reply_markup": keyboard(parcel.buttons),
-                "has_spoiler": _spoiler(parcel.job),
+                "has_spoiler": parcel.spoiler,
             }
             with ExitStack() as files:
                 content = self._content(parcel.clip.path, files)
@@ -122,9 +144,27 @@ class Carrier:
         return self._content(poster, files) if poster is not None and poster.is_file() else None
 
 
+def dressed(parcel: Parcel, job: Job, offers: tuple[str, ...]) -> Parcel:
+    """With the facts under its title, and the buttons that would work on this clip."""
+    language = job.requester.language
+    title, _, rest = parcel.text.partition("\n")
+    text = "\n".join(filter(None, (title, messages.facts_line(job, language), rest)))
+    return replace(parcel, job=job, text=text, buttons=_buttons(parcel, offers))
+
+
+def _buttons(parcel: Parcel, offers: tuple[str, ...]) -> tuple[Button, ...]:
+    """What every chat has, then what this model can do with a finished clip, then the rest."""
+    job, still = parcel.job, _still(parcel)
+    kept = [button for button in parcel.buttons if not (still and button.action.verb == "score")]
+    have = {button.action.verb for button in kept}
+    more = [verb for verb in (*offers, *ALWAYS) if verb not in have]
+    label, language = messages.words, job.requester.language
+    return (*kept, *(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in more))
+
+
 def _media(parcel: Parcel, content: Any, thumbnail: Any) -> InputMediaPhoto | InputMediaVideo:
-    caption = cut(parcel.text, CAPTION_LIMIT)
-    spoiler = _spoiler(parcel.job)
+    caption = cut(tame(parcel.text), CAPTION_LIMIT)
+    spoiler = parcel.spoiler
     if _still(parcel):
         return InputMediaPhoto(content, caption=caption, has_spoiler=spoiler)
     facts = _facts(parcel)
@@ -137,19 +177,8 @@ def _facts(parcel: Parcel) -> dict[str, Any]:
     return {**size, "duration": max(1, round(clip.seconds)), "supports_streaming": True}
 
 
-def _place(reply_to: ReplyTo) -> dict[str, Any]:
-    return {
-        "message_thread_id": int(reply_to.thread) if reply_to.thread else None,
-        "reply_parameters": answering(reply_to),
-    }
-
-
 def _still(parcel: Parcel) -> bool:
     return parcel.clip.path.suffix.lower() in STILLS
-
-
-def _spoiler(job: Job) -> bool:
-    return bool(job.reply_to.facts.get("spoiler"))
 
 
 def _action(parcel: Parcel) -> str:

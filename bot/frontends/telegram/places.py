@@ -25,6 +25,7 @@ class Place:
     message: int
     thread: int | None
     private: bool
+    rules_here: bool = False  # an admin of the group who hides behind its name
 
     @property
     def language(self) -> str:
@@ -46,30 +47,41 @@ class Place:
         )
 
 
-def place_of(message: Message, user: User, *, admins: frozenset[int], language: str | None = None) -> Place:
+def place_of(message: Message, sender: User | Chat, *, admins: frozenset[int], language: str) -> Place:
     chat = message.chat
-    private = chat.type == ChatType.PRIVATE
     return Place(
-        requester=requester(user, chat, admins=admins, language=language),
+        requester=requester(sender, chat, admins=admins, language=language),
         chat=chat.id,
         message=message.message_id,
         thread=message.message_thread_id if message.is_topic_message else None,
-        private=private,
+        private=chat.type == ChatType.PRIVATE,
+        rules_here=sender.id == chat.id and chat.type != ChatType.PRIVATE,
     )
 
 
-def requester(
-    user: User, chat: Chat | None, *, admins: frozenset[int], language: str | None = None
-) -> Requester:
-    grouped = chat is not None and chat.type != ChatType.PRIVATE
+def sender_of(message: Message) -> User | Chat | None:
+    """Who wrote it: a person, or the group or channel in whose name somebody writes; never a bot."""
+    if message.is_automatic_forward or message.via_bot is not None:
+        return None  # a post of the linked channel, or a clip that was shared through us
+    if message.sender_chat is not None:
+        return message.sender_chat
+    user = message.from_user
+    return None if user is None or user.is_bot else user
+
+
+def requester(sender: User | Chat, chat: Chat | None, *, admins: frozenset[int], language: str) -> Requester:
     return Requester(
         platform=NAME,
-        user=str(user.id),
-        name=messages.quoted(user.full_name, 64),
-        community=f"{NAME}:{chat.id}" if grouped and chat is not None else "",
-        admin=user.id in admins,
-        language=language or spoken(user.language_code),
+        user=str(sender.id),
+        name=messages.quoted(sender.full_name or getattr(sender, "title", None) or "", 64),
+        community=community_of(chat),
+        admin=sender.id in admins,
+        language=language,
     )
+
+
+def community_of(chat: Chat | None) -> str:
+    return f"{NAME}:{chat.id}" if chat is not None and chat.type != ChatType.PRIVATE else ""
 
 
 def spoken(code: str | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from generation.request import Kind, Request
+from bot.errors import PERSONAL
+from bot.frontends.telegram import options
+from generation.request import Kind, Request, Wish
 
 COMMANDS = {Kind.IMAGE: "/image", Kind.ANIMATE: "/animate"}
 
 
 def write(request: Request) -> str:
     """What this prints, options.read understands: the same request comes back."""
-    parts = [COMMANDS.get(request.kind, "/video"), request.prompt]
+    parts = [COMMANDS.get(request.kind, "/video"), _prompt(request)]
     if request.kind is not Kind.IMAGE:
         parts += [_music(request), f"{request.seconds:.6g}s"]
     parts += [f"{request.width}x{request.height}", f"{request.fps:g}fps"]
@@ -19,6 +21,15 @@ def write(request: Request) -> str:
     if request.negative:
         parts.append(f'negative="{request.negative.replace(chr(34), chr(39))}"')
     return " ".join(filter(None, parts))
+
+
+def _prompt(request: Request) -> str:
+    """As it is, or in quotes where some of its words would be read as options."""
+    try:
+        plain = options.read(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
+    except PERSONAL:
+        plain = False
+    return request.prompt if plain else f'prompt="{request.prompt.replace(chr(34), chr(39))}"'
 
 
 def _music(request: Request) -> str:

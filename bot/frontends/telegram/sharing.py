@@ -1,42 +1,57 @@
-"""Inline mode: my own finished clips, to show in any chat."""
+"""Inline mode: my own finished clips and pictures, to show in any chat."""
 
 from __future__ import annotations
 
-from telegram import Bot, InlineQuery, InlineQueryResultCachedVideo
+from telegram import (
+    Bot,
+    InlineQuery,
+    InlineQueryResultCachedPhoto,
+    InlineQueryResultCachedVideo,
+    InlineQueryResultsButton,
+)
 from telegram.error import BadRequest
 
 from bot import messages
 from bot.frontends.telegram.parcels import Sent
-from bot.frontends.telegram.places import requester
+from bot.frontends.telegram.places import NAME, requester, spoken
 from bot.job import Job, State
 from bot.studio import Studio
+from generation.request import Kind
 
-MOST = 50
+PAGE, MOST = 20, 200
+Result = InlineQueryResultCachedVideo | InlineQueryResultCachedPhoto
 
 
 async def offer(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
-    me = requester(query.from_user, None, admins=frozenset())
-    found = [
-        result
-        for job in await studio.history(me, limit=MOST)
-        if query.query.lower().strip() in job.request.prompt.lower() and (result := _result(job))
-    ]
+    """Newest first, a page at a time; whoever has none is shown the way to make one."""
+    language = spoken(query.from_user.language_code)
+    me = requester(query.from_user, None, admins=frozenset(), language=language)
+    wanted = query.query.lower().strip()
+    jobs = [job for job in await studio.history(me, limit=MOST) if wanted in job.request.prompt.lower()]
+    found = [result for job in jobs if (result := _result(job)) is not None]
+    start = int(query.offset) if query.offset.isdecimal() else 0
+    more = start + PAGE < len(found)
+    button = InlineQueryResultsButton(messages.words("share.none", language), start_parameter="share")
     try:
-        await bot.answer_inline_query(query.id, found, cache_time=5, is_personal=True)
+        await bot.answer_inline_query(
+            query.id,
+            found[start : start + PAGE],
+            cache_time=5,
+            is_personal=True,
+            next_offset=str(start + PAGE) if more else "",
+            button=None if found else button,
+        )
     except BadRequest as error:
         if "query is too old" not in error.message.lower():
             raise
 
 
-def _result(job: Job) -> InlineQueryResultCachedVideo | None:
+def _result(job: Job) -> Result | None:
     sent = Sent.parse(job.message)
-    if (
-        job.state is not State.DELIVERED
-        or sent is None
-        or not sent.file
-        or job.reply_to.platform != "telegram"
-    ):
+    done = job.state is State.DELIVERED and job.reply_to.platform == NAME
+    if not done or sent is None or not sent.file:
         return None
-    return InlineQueryResultCachedVideo(
-        id=str(job.id), video_file_id=sent.file, title=messages.quoted(job.request.prompt)
-    )
+    title = messages.quoted(job.request.prompt)
+    if job.request.kind is Kind.IMAGE:
+        return InlineQueryResultCachedPhoto(id=str(job.id), photo_file_id=sent.file, title=title)
+    return InlineQueryResultCachedVideo(id=str(job.id), video_file_id=sent.file, title=title)

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
-from telegram import Bot, InlineKeyboardMarkup, Message, ReplyParameters
+from telegram import (
+    Bot,
+    ForceReply,
+    InlineKeyboardMarkup,
+    LinkPreviewOptions,
+    Message,
+    MessageEntity,
+    ReplyParameters,
+)
 from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
 from bot.delivery import Unreachable
 from bot.frontends.telegram import faults
 from bot.frontends.telegram.pace import Pace
+from bot.frontends.telegram.transport import NeverSent
 from bot.job import Job, ReplyTo
 from generation.progress import Progress
 
 T = TypeVar("T")
-TEXT_LIMIT = 4096
+TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
 TRIES = 3
 """How often a text is said again to a chat that asked for silence; each try waits as long as it asked."""
 LONGEST_SILENCE = 120.0
+RECONNECT = 1.0
+"""Seconds before a text whose connection never came about is said again."""
+NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+MENTION, SCHEME, DOMAIN = re.compile(r"@(?=\w)"), re.compile(r"://"), re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
+JOINER = "\u2060"
+Markup = InlineKeyboardMarkup | ForceReply
 
 log = structlog.get_logger(__name__)
 
@@ -38,29 +54,42 @@ class Voice:
         reply_to: ReplyTo,
         text: str,
         *,
-        keyboard: InlineKeyboardMarkup | None = None,
-        markup: bool = False,
+        keyboard: Markup | None = None,
+        code: str = "",
     ) -> int:
-        """A new message in answer to the person's; its id. Raises a SendError."""
+        """A new message in answer to the person's; its id. `code` follows, to be copied with a tap."""
+        said = cut(tame(text))
+        whole = cut("\n".join(filter(None, (said, code))))
 
-        async def send(chat: int) -> Message:
+        async def send(chat: int, thread: int | None) -> Message:
             return await self.bot.send_message(
                 chat,
-                cut(text),
-                parse_mode="HTML" if markup else None,
+                whole,
+                entities=_as_code(whole, after=said) if code else None,
                 reply_markup=keyboard,
-                message_thread_id=int(reply_to.thread) if reply_to.thread else None,
+                link_preview_options=NO_PREVIEW,
+                message_thread_id=thread,
                 reply_parameters=answering(reply_to),
             )
 
-        return (await self.patiently(int(reply_to.chat), send)).message_id
+        return (await self.post(reply_to, send)).message_id
 
-    async def hand(self, reply_to: ReplyTo, content: bytes, name: str) -> None:
+    async def post(self, reply_to: ReplyTo, send: Callable[[int, int | None], Awaitable[T]]) -> T:
+        """Into its topic, or beside it where the topic was closed or deleted. Raises as `patiently`."""
+        thread = int(reply_to.thread) if reply_to.thread else None
+        try:
+            return await self.patiently(int(reply_to.chat), lambda chat: send(chat, thread))
+        except BadRequest as error:
+            if thread is None or not faults.topic_lost(error):
+                raise
+        return await self.patiently(int(reply_to.chat), lambda chat: send(chat, None))
+
+    async def hand(self, reply_to: ReplyTo, content: bytes, name: str, text: str) -> None:
         """A file in answer to the person's message. Raises a SendError."""
 
         async def send(chat: int) -> Message:
             return await self.bot.send_document(
-                chat, content, filename=name, reply_parameters=answering(reply_to)
+                chat, content, caption=text, filename=name, reply_parameters=answering(reply_to)
             )
 
         await self.patiently(int(reply_to.chat), send)
@@ -72,7 +101,11 @@ class Voice:
 
         async def edit(chat: int) -> object:
             return await self.bot.edit_message_text(
-                cut(text), chat, int(job.reply_to.status), reply_markup=keyboard
+                cut(tame(text)),
+                chat,
+                int(job.reply_to.status),
+                reply_markup=keyboard,
+                link_preview_options=NO_PREVIEW,
             )
 
         try:
@@ -100,22 +133,26 @@ class Voice:
 
     async def patiently(self, number: int, call: Callable[[int], Awaitable[T]]) -> T:
         """Wait out a flood, follow a chat that moved. Raises BadRequest as it is, else a SendError."""
+        flood: RetryAfter | None = None
         for _ in range(TRIES):
             chat = self.home(number)
             await self.pace.turn(chat)
             try:
                 return await call(chat)
             except RetryAfter as error:
+                flood = error
                 self.pace.shut(chat, faults.seconds(error))
                 if faults.seconds(error) > LONGEST_SILENCE:
                     raise faults.send_error(error) from error
             except ChatMigrated as error:
                 await self.move(chat, error.new_chat_id)
+            except NeverSent:
+                await asyncio.sleep(RECONNECT)
             except BadRequest:
                 raise
             except TelegramError as error:
                 raise faults.send_error(error) from error
-        raise Unreachable("the chat goes on asking for silence")
+        raise Unreachable("not connected") if flood is None else faults.send_error(flood)
 
     def home(self, chat: int) -> int:
         """Where a chat is now."""
@@ -147,8 +184,24 @@ def answering(reply_to: ReplyTo) -> ReplyParameters | None:
     return ReplyParameters(int(reply_to.message), allow_sending_without_reply=True)
 
 
+def units(text: str) -> int:
+    """Telegram counts in UTF-16 code units."""
+    return len(text.encode("utf-16-le")) // 2
+
+
 def cut(text: str, limit: int = TEXT_LIMIT) -> str:
-    return text if len(text.encode("utf-16-le")) // 2 <= limit else text[: limit // 2 - 1] + "…"
+    return text if units(text) <= limit else text[: limit // 2 - 1] + "…"
+
+
+def tame(text: str) -> str:
+    """Nobody is called and nothing is linked by words that somebody typed: a chat does both by itself."""
+    text = SCHEME.sub(f":{JOINER}//", MENTION.sub(f"@{JOINER}", text))
+    return DOMAIN.sub(f".{JOINER}", text)
+
+
+def _as_code(whole: str, *, after: str) -> list[MessageEntity]:
+    start = units(after) + 1 if after else 0
+    return [MessageEntity(MessageEntity.CODE, start, units(whole) - start)]
 
 
 def bar(share: float, width: int = 12) -> str:

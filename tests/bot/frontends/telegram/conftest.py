@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from telegram.ext import ExtBot
 
+from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.transport import AiohttpRequest
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_studio import Cinema, cinema
 
 
 @pytest.fixture
@@ -35,3 +38,10 @@ async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
     )
     async with bot:
         yield bot
+
+
+@pytest.fixture
+async def house(server: TelegramServer, tmp_path: Path) -> AsyncIterator[Cinema]:
+    """Everything running behind the loopback server, by polling."""
+    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
+        yield house

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from io import BytesIO
 from pathlib import Path
@@ -30,12 +29,6 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
-
-
-@pytest.fixture
-async def house(server: TelegramServer, tmp_path: Path) -> AsyncIterator[Cinema]:
-    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
-        yield house
 
 
 async def test_words_that_a_model_does_not_know_are_told_before_and_with_the_clip(
@@ -137,13 +130,13 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("/video", "prompt is empty"),
+        ("/video", "What shall I film?"),
         ("/video fox #jaz", "Did you mean “jazz”"),
         ("/video fox 9999s", "seconds can be"),
         ("/video fox seed=lots", "example"),
         ("/video fox model=gpt", "no model called"),
         ("/vidoe fox", "Did you mean “/video”"),
-        ("/animate fox", "Send a photo"),
+        ("/animate fox", "Which picture"),
         ("/cancel", "Reply to one with /cancel"),
         ("/recipe", "/recipe 17"),
         ("/cancel 99", "no clip #99"),
@@ -154,6 +147,8 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
         ("/history", "no clips yet"),
         ("/queue", "Nobody is waiting"),
         ("/settings", "when you do not say"),
+        ("/report", "/report 17"),
+        ("/buy", "no command called"),
     ],
 )
 @pytest.mark.usefixtures("house")
@@ -193,8 +188,10 @@ async def test_recipe_makes_the_same_clip_again(server: TelegramServer, ada: Som
     await ada.writes('/video a fox in <b>snow</b> & ice #jazz seed=3 negative="blurry"')
     clip = await ada.receives("video")
     await ada.writes("/recipe", reply_to=clip)
-    recipe = await ada.hears("seed=3")
-    await ada.writes(recipe.text)
+    recipe = await ada.hears("seed=3", kind="text")
+    (entity,) = recipe.entities
+    assert entity["type"] == "code", "a tap copies it"
+    await ada.writes(recipe.text[entity["offset"] :])
     await server.until(lambda: len([m for m in ada.heard() if m.kind == "video"]) == 2)
     first, second = (await house.studio.job(1)).request, (await house.studio.job(2)).request
     assert (first.prompt, first.seed, first.negative, first.frames) == (
@@ -274,6 +271,8 @@ async def test_what_is_kept_is_handed_over_and_deleted(
     file = await ada.receives("document")
     assert "a secret fox" in server.world.files[file.file_id].decode()
     await ada.writes("/privacy delete")
+    sure = await ada.hears("cannot be undone")
+    await ada.answer_to(await ada.presses(sure, "delete everything"))
     await ada.hears("1 clips and their prompts are gone")
     await ada.writes("/privacy export")
     await server.until(lambda: len([m for m in ada.heard() if m.kind == "document"]) == 2)
@@ -346,8 +345,8 @@ async def test_payment_that_cannot_be_booked_goes_back(
 
 async def test_nothing_is_sold_where_no_price_is_set(ada: Someone, house: Cinema) -> None:
     await ada.writes("/buy")
-    await ada.hears("has no /buy")
-    assert house.telegram.desk.till is None
+    await ada.hears("no command called")
+    assert house.telegram.till is None
 
 
 async def noted(folder: Path, someone: Someone) -> list[Entry]:
@@ -443,13 +442,20 @@ async def test_wrong_secret_at_the_webhook_is_turned_away(server: TelegramServer
                 assert answer.status == status
 
 
-async def test_ones_data_goes_when_asked(ada: Someone, house: Cinema) -> None:
+async def test_ones_data_goes_only_when_one_is_sure(
+    server: TelegramServer, ada: Someone, house: Cinema
+) -> None:
     await ada.writes("/video a fox")
     await ada.receives("video")
     await house.telegram.until_delivered(1)
     await ada.writes("/privacy delete")
-    await ada.hears("1 clips and their prompts are gone")
+    sure = await ada.hears("cannot be undone")
+    eve = Someone(server, "Eve")
+    assert "whoever asked" in (await ada.answer_to(await eve.presses(sure, "delete everything")))["text"]
+    assert (await house.studio.job(1)).request.prompt == "a fox"
+    await ada.answer_to(await ada.presses(sure, "delete everything"))
     assert (await house.studio.job(1)).request.prompt == ""
+    assert sure.buttons == []
 
 
 async def test_a_code_joins_two_platforms(ada: Someone, house: Cinema) -> None:

@@ -1,0 +1,164 @@
+"""Commands that make something: /video, /image, /animate, /music, and the walls and questions before them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bot import messages
+from bot.again import reworded
+from bot.errors import PictureMissing
+from bot.frontends.telegram import asks, options, pictures, taste, wall
+from bot.frontends.telegram.asked import Asked
+from bot.frontends.telegram.asks import Note
+from bot.frontends.telegram.desk import Command, Desk
+from bot.frontends.telegram.keyboards import genre_wall
+from bot.frontends.telegram.wall import Chosen
+from bot.studio import Ticket
+from generation.errors import PromptEmpty
+from generation.request import Kind, Wish
+
+if TYPE_CHECKING:
+    from telegram import InlineKeyboardMarkup, Message
+
+    from bot.frontends.telegram.places import Place
+
+KINDS = {"video": Kind.VIDEO, "image": Kind.IMAGE, "animate": Kind.ANIMATE}
+
+
+@dataclass
+class Making:
+    desk: Desk
+
+    @property
+    def commands(self) -> dict[str, Command]:
+        return {**dict.fromkeys(KINDS, self.film), "music": self.music}
+
+    async def film(self, asked: Asked) -> None:
+        """The words make a job; without any they are asked for, and who wished for the wall is shown it."""
+        kind = self._kind(asked)
+        if kind is Kind.ANIMATE and pictures.of(asked.message) is None:
+            await self._ask(asked, "animate")
+            return
+        wish = self._read(asked, kind)
+        if not wish.prompt:
+            await self._ask(asked, asked.name)
+            return
+        if not asked.answers and (await self.desk.preferences(asked.place)).get("ask"):
+            await self.offer(asked)
+            return
+        await self.submit(asked, wish)
+
+    async def offer(self, asked: Asked) -> None:
+        """The wall: music, length and shape, as far as the words leave them open."""
+        wish = self._read(asked, self._kind(asked))
+        text = messages.words("wall", asked.place.language, prompt=messages.quoted(wish.prompt))
+        await self.desk.tell(asked.place, text, self.draw(wish, Chosen(), asked.place.language))
+
+    def draw(self, wish: Wish, chosen: Chosen, language: str) -> InlineKeyboardMarkup:
+        studio = self.desk.studio
+        limits = studio.preset(wish.model).limits
+        return wall.draw(wish, chosen, genres=studio.genres, limits=limits, language=language)
+
+    def redraw(self, asked: Asked, chosen: Chosen) -> InlineKeyboardMarkup:
+        return self.draw(self._read(asked, self._kind(asked)), chosen, asked.place.language)
+
+    async def film_chosen(self, asked: Asked, chosen: Chosen) -> None:
+        """What the wall was pressed to; its message becomes the status of the job."""
+        wished = replace(asked, words=f"{asked.words} {chosen.words()}".strip())
+        await self.submit(wished, self._read(wished, self._kind(wished)))
+
+    async def reword(self, asked: Asked, number: int) -> None:
+        """A clip of theirs in other words, with the same seed."""
+        job = await self.desk.visible(number, asked.place)
+        if not asked.words.strip():
+            raise PromptEmpty
+        place = asked.place
+        ticket = await self.desk.studio.submit(
+            reworded(job, asked.words),
+            place.requester,
+            self.desk.where(place),
+            update=asked.update,
+            parent=job.id,
+        )
+        await self.desk.announce(ticket, place.language)
+
+    async def ask_reword(self, place: Place, number: int) -> None:
+        job = await self.desk.visible(number, place)
+        note = Note("edit", str(number))
+        text = asks.question(note, place.language)
+        await self.desk.tell(place, text, asks.field(place.language), code=job.request.prompt)
+
+    async def music(self, asked: Asked) -> None:
+        """In reply to a clip, or with its number: new music for it; without words, the wall of genres."""
+        words, job = await self.desk.which(asked)
+        if not words:
+            await self.offer_music(asked.place, job.id)
+            return
+        wish = options.read(words, genres=tuple(self.desk.studio.genres))
+        music = wish.music
+        if music.genre is None and wish.prompt:  # "/music 17 jazz", without the #
+            music = options.read(f"#{wish.prompt}", genres=tuple(self.desk.studio.genres)).music
+        place = asked.place
+        ticket = await self.desk.studio.rescore(
+            job.id, music, place.requester, self.desk.where(place), update=asked.update
+        )
+        await self.desk.announce(ticket, place.language)
+
+    async def offer_music(self, place: Place, number: int) -> None:
+        job = await self.desk.visible(number, place)
+        text = messages.words("music.choose", place.language, job=job.id)
+        await self.desk.tell(place, text, genre_wall(job.id, self.desk.studio.genres, place.language))
+
+    async def submit(self, asked: Asked, wish: Wish) -> Ticket:
+        place = asked.place
+        if wish.kind is Kind.ANIMATE:
+            wish = replace(wish, image=await self._picture(asked))
+        wish = taste.apply(wish, await self.desk.preferences(place))
+        ticket = await self.desk.studio.submit(
+            wish, place.requester, self.desk.where(place), update=asked.update
+        )
+        await self.desk.announce(ticket, place.language, status=asked.status)
+        return ticket
+
+    async def _ask(self, asked: Asked, name: str) -> None:
+        note = Note(name, " ".join(asked.words.split()))
+        text = asks.question(note, asked.place.language)
+        await self.desk.tell(asked.place, text, asks.field(asked.place.language))
+
+    def _kind(self, asked: Asked) -> Kind:
+        """A photo under which /video is written is meant to move."""
+        if asked.name == "video" and asked.message.photo:
+            return Kind.ANIMATE
+        return KINDS.get(asked.name, Kind.VIDEO)
+
+    def _read(self, asked: Asked, kind: Kind) -> Wish:
+        """Words that are missing are taken from the message that is answered."""
+        genres = tuple(self.desk.studio.genres)
+        wish = options.read(asked.words, kind=kind, genres=genres)
+        if wish.prompt:
+            return wish
+        if words := quoted_words(asked.message, self.desk.voice.bot.id):
+            return replace(wish, prompt=words)
+        if kind is Kind.ANIMATE:
+            return replace(wish, prompt=messages.words("animate.prompt"))
+        return wish
+
+    async def _picture(self, asked: Asked) -> str:
+        """The picture of the message itself, or of the one it answers, made clean."""
+        found = pictures.of(asked.message)
+        if found is None:
+            raise PictureMissing("/animate")
+        content = await pictures.fetch(found, self.desk.voice.bot)
+        target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
+        return str(await asyncio.to_thread(pictures.keep, content, found.name, target.absolute()))
+
+
+def quoted_words(message: Message, bot: int) -> str:
+    """What somebody else wrote and is answered with a bare command: "/video" under a good sentence."""
+    answered = message.reply_to_message
+    if answered is None or answered.from_user is None or answered.from_user.id == bot:
+        return ""
+    words = message.quote.text if message.quote else answered.text or answered.caption or ""
+    return "" if words.startswith("/") else words

@@ -1,0 +1,80 @@
+"""The wall of choices under a wish: music, length and shape in one message, each press redraws it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from telegram import InlineKeyboardButton, InlineKeyboardMarkup
+
+from bot import messages
+from bot.frontends.telegram.keyboards import button, fits, rows
+from bot.job import Action
+from generation.request import Kind, Limits, Wish
+from generation.scores.genre import Genre
+from generation.scores.genres import SILENT
+
+LENGTHS = (3.0, 5.0, 8.0, 10.0)
+SHAPES = ("16:9", "1:1", "9:16")
+MOST = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What was pressed so far; all of it travels in every button, so a restart forgets nothing."""
+
+    genre: str = ""
+    seconds: str = ""
+    aspect: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.genre}/{self.seconds}/{self.aspect}"
+
+    @classmethod
+    def parse(cls, text: str) -> Chosen | None:
+        parts = text.split("/")
+        return cls(genre=parts[0], seconds=parts[1], aspect=parts[2]) if len(parts) == 3 else None
+
+    def pressed(self, name: str, value: str) -> Chosen:
+        """A choice is taken, or let go when it is pressed again."""
+        changed: Chosen = replace(self, **{name: "" if getattr(self, name) == value else value})
+        return changed
+
+    def words(self) -> str:
+        """As somebody would have typed it."""
+        genre = "--no-music" if self.genre == SILENT else f"genre={self.genre}" if self.genre else ""
+        return " ".join(filter(None, (genre, self.seconds and f"{self.seconds}s", self.aspect)))
+
+
+def draw(
+    wish: Wish, chosen: Chosen, *, genres: Mapping[str, Genre], limits: Limits, language: str
+) -> InlineKeyboardMarkup:
+    """Only what the words left open is asked."""
+    offered: list[list[InlineKeyboardButton]] = []
+    if wish.music.genre is None and wish.kind is not Kind.IMAGE:
+        named = {name: f"{genre.emoji} {genre.title}" for name, genre in genres.items()}
+        offered += rows(
+            _row("genre", named | {SILENT: "🔇 " + messages.words("silence", language)}, chosen), 3
+        )
+    if wish.seconds is None and wish.kind is not Kind.IMAGE:
+        offered.append(_row("seconds", {f"{n:g}": f"{n:g} s" for n in lengths(limits)}, chosen))
+    if wish.aspect is None and wish.width is None:
+        shapes = [shape for shape in SHAPES if shape in limits.aspects]
+        offered.append(_row("aspect", {shape: shape for shape in shapes}, chosen))
+    offered.append([button("🎬 " + messages.words("button.film", language), Action("film", 0, str(chosen)))])
+    return InlineKeyboardMarkup([row for row in offered if row])
+
+
+def lengths(limits: Limits) -> list[float]:
+    """Those of the usual lengths that the model can do, its own one among them."""
+    usual = [n for n in LENGTHS if limits.min_seconds <= n <= limits.max_seconds]
+    return sorted({*usual, limits.seconds})[:MOST]
+
+
+def _row(name: str, values: Mapping[str, str], chosen: Chosen) -> list[InlineKeyboardButton]:
+    made = []
+    for value, label in values.items():
+        action = Action("ask", 0, str(chosen.pressed(name, value)))
+        if fits(action):
+            made.append(button(("✓ " if getattr(chosen, name) == value else "") + label, action))
+    return made

@@ -1,0 +1,74 @@
+"""What was paid for: each payment is a grant whose note names it, and what goes back is one row more."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from bot.quota import Allowance
+from bot.store import ledger, people
+from bot.store.rows import only
+
+PAID, BACK = "payment:", "payment-back:"
+
+BY_ACCOUNT = """
+SELECT id, account, credits, note FROM ledger
+WHERE account = ? AND kind = 'grant' AND substr(note, 1, 8) = 'payment:' ORDER BY id DESC
+"""
+BY_NOTE = "SELECT id, account, credits, note FROM ledger WHERE kind = 'grant' AND note = ?"
+GONE_BACK = "SELECT 1 FROM ledger WHERE kind = 'move' AND note = ?"
+TAKE_BACK = """
+INSERT INTO ledger (at, counted_at, account, kind, purse, credits, note)
+VALUES (:now, :now, :account, 'move', 'granted', :credits, :note)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """`name` is the platform's own; `whole` says that all its credits are still there to be given back."""
+
+    id: int
+    name: str
+    credits: int
+    payers: tuple[str, ...]  # the keys of those who share the account
+    whole: bool
+
+
+def of(c: sqlite3.Connection, key: str) -> list[Payment]:
+    """Somebody's payments that did not go back, newest first."""
+    account = people.find(c, key)
+    rows = c.execute(BY_ACCOUNT, (account.id,)).fetchall() if account else []
+    return [payment for row in rows if (payment := _payment(c, row)) is not None]
+
+
+def named(c: sqlite3.Connection, name: str) -> Payment | None:
+    row = only(c.execute(BY_NOTE, (PAID + name,)).fetchall())
+    return _payment(c, row) if row else None
+
+
+def take_back(c: sqlite3.Connection, name: str, now: float) -> int | None:
+    """The money went back: so do the credits that are left of it. None if that was booked before."""
+    row = only(c.execute(BY_NOTE, (PAID + name,)).fetchall())
+    if row is None or c.execute(GONE_BACK, (BACK + name,)).fetchone():
+        return None
+    taken: int = min(row["credits"], _granted(c, row["account"], now))
+    c.execute(TAKE_BACK, {"now": now, "account": row["account"], "credits": -taken, "note": BACK + name})
+    return taken
+
+
+def _payment(c: sqlite3.Connection, row: sqlite3.Row) -> Payment | None:
+    name = row["note"].removeprefix(PAID)
+    if c.execute(GONE_BACK, (BACK + name,)).fetchone():
+        return None
+    keys = c.execute("SELECT key FROM person WHERE account = ? ORDER BY created_at", (row["account"],))
+    return Payment(
+        id=row["id"],
+        name=name,
+        credits=row["credits"],
+        payers=tuple(key for (key,) in keys),
+        whole=_granted(c, row["account"], 0.0) >= row["credits"],
+    )
+
+
+def _granted(c: sqlite3.Connection, account: int, now: float) -> int:
+    return ledger.balance(c, account, Allowance(credits=0), now).granted
