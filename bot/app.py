@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -35,7 +35,7 @@ from bot.reading import (
 from bot.settings import Settings
 from bot.store import FILE, Access, Store
 from bot.studio import Studio
-from bot.supervisor import Supervisor
+from bot.supervisor import Revivable, Supervisor
 from bot.sweep import Sweeper
 from bot.upkeep import leftovers
 from bot.upkeep.janitor import Janitor
@@ -43,7 +43,9 @@ from bot.upkeep.keeper import BackupPlan, Keeper
 from bot.upkeep.monitor import Monitor
 from bot.upkeep.systemd import Notifier
 from bot.worker import Worker
+from generation.engines import Engine
 from generation.engines.child import ChildEngine, Patience, Setup
+from generation.failpoint import Place, here
 from generation.finish import finish_smaller
 from generation.media import identity
 from generation.media.ffmpeg import find
@@ -64,11 +66,15 @@ class Administered(Protocol):
         """Do what admins say by this."""
 
 
+class KeptEngine(Engine, Revivable, Protocol):
+    """An engine that the supervisor can keep alive."""
+
+
 @dataclass(slots=True)
 class App:
     studio: Studio
     store: Store
-    engine: ChildEngine
+    engine: KeptEngine
     worker: Worker
     delivery: Delivery
     frontends: dict[str, Frontend]
@@ -114,8 +120,13 @@ def prepare_data_folder(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]:
-    """Everything ready but not yet running; closes in the order that loses nothing."""
+async def opened(
+    settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None
+) -> AsyncIterator[App]:
+    """Everything ready but not yet running; closes in the order that loses nothing.
+
+    Without an `engine` the settings say which.
+    """
     tables = read_tables(settings)
     program = find(settings.engine.ffmpeg or None)
     data = settings.studio.data
@@ -124,8 +135,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
     store = await Store.open(data)
     try:
         await asyncio.to_thread(leftovers.clear, data)
-        found = await store.recover(DEDUPLICATING)
-        engine = _engine(settings, tables)
+        engine = engine or _engine(settings, tables)
         studio = Studio(
             store=store,
             house=house(settings),
@@ -158,8 +168,7 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
         app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers)
         for name in makers:
             app.make_chat(name)
-        for number in found.uncertain:
-            delivery.ended(await store.job(number))
+        await _sort_out(store, frontends)
         try:
             await engine.open()
             yield app
@@ -169,6 +178,15 @@ async def opened(settings: Settings, makers: chats.Makers) -> AsyncIterator[App]
                 await eye.close()
     finally:
         await store.close()
+
+
+async def _sort_out(store: Store, frontends: Mapping[str, Frontend]) -> None:
+    """What the last run left half done."""
+    here(Place.RECOVER)
+    deduplicating = {name for name, chat in frontends.items() if chat.deduplicates}
+    found = await store.recover(DEDUPLICATING | deduplicating)
+    here(Place.RECOVERED)
+    log.info("sorted out", requeued=found.requeued, resent=found.resent, uncertain=found.uncertain)
 
 
 @asynccontextmanager
@@ -230,7 +248,12 @@ async def run(settings: Settings) -> None:
     makers = chats.makers(settings)
     if not makers:
         raise NothingToServe
-    async with opened(settings, makers) as app:
+    await run_with(settings, makers)
+
+
+async def run_with(settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None) -> None:
+    """The same with other chats, or another engine."""
+    async with opened(settings, makers, engine) as app:
         monitor = Monitor(settings.studio.data, notifier=Notifier.from_environment())
         supervisor = Supervisor(app, monitor)
         try:

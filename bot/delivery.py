@@ -6,88 +6,52 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 
 import structlog
 
 from bot import messages
 from bot.bell import Bell
-from bot.errors import CannotDeliver, ClipRefused, NeedsReview
+from bot.errors import CannotDeliver, ClipGone, ClipRefused, NeedsReview
+from bot.insist import REFUSED, ill, insist, settled
 from bot.inspection import Finding
-from bot.job import Action, Job
-from bot.store import Store
+from bot.job import Action, Job, State
+from bot.last_words import Words
+from bot.sending import (
+    Button,
+    Connecting,
+    Doubtful,
+    Frontend,
+    Parcel,
+    Rejected,
+    SendError,
+    TooLarge,
+    Unreachable,
+    reachable,
+)
+from bot.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
+from generation.failpoint import Place, here
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
 from generation.progress import Progress
 from generation.request import Kind
 
+__all__ = [
+    "Button",
+    "Connecting",
+    "Delivery",
+    "Doubtful",
+    "Frontend",
+    "Parcel",
+    "Rejected",
+    "SendError",
+    "TooLarge",
+    "Unreachable",
+    "buttons",
+]
+
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    label: str
-    action: Action
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
-    """What is sent: the clip already sized for this chat, its words and its buttons."""
-
-    job: Job
-    clip: Clip
-    text: str
-    buttons: tuple[Button, ...] = ()
-    notice: str = ""  # what admins want said everywhere; `text` ends with it
-    spoiler: bool = False  # shown veiled
-    nonce: str  # made from the job, at most 25 characters: the same for every try
-    aside: str = ""  # what of the prompt the model passed over; `text` says it too
-
-
-class Frontend(Protocol):
-    """A chat platform. One folder or file of bot/frontends/ each."""
-
-    name: str
-    deduplicates: bool
-    """True if one nonce sent twice shows once, so that a doubtful send may be repeated."""
-
-    async def run(self) -> None:
-        """Serve until cancelled."""
-
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        """Show how the job is, by editing its one status message; the latest wins, none need arrive."""
-
-    async def deliver(self, parcel: Parcel) -> str:
-        """Send the clip and return the platform's message id; raises a SendError."""
-
-    async def delivered(self, job: Job) -> None:
-        """The send is remembered: tidy up behind it, a status message for example. Must not raise."""
-
-
-class SendError(Exception):
-    """A send that did not end in a message id."""
-
-
-class Unreachable(SendError):
-    """Certainly not sent; it may work later."""
-
-
-class Rejected(SendError):
-    """Certainly not sent, and it never will be: no permission, no chat, blocked."""
-
-
-class TooLarge(SendError):
-    """Certainly not sent: the chat takes at most `limit` bytes, or less than this if that is not known."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        super().__init__(limit)
-        self.limit = limit
-
-
-class Doubtful(SendError):
-    """Perhaps sent: the answer never came."""
 
 
 Fit = Callable[[Clip, int], Awaitable[Clip]]
@@ -128,7 +92,7 @@ class Delivery:
         self._bell = Bell()
         self._sends: dict[int, tuple[str, asyncio.Task[None]]] = {}
         self._pauses: dict[int, _Pause] = {}
-        self._notices: dict[int, _Notices] = {}
+        self._words = Words(store, frontends)
 
     @property
     def looked_at(self) -> float | None:
@@ -141,44 +105,45 @@ class Delivery:
 
     async def run(self) -> None:
         """Until cancelled. A send that has begun is let finish, so that its answer is not lost."""
+        waking = [
+            asyncio.create_task(self._wake_when_ready(frontend))
+            for frontend in self._frontends.values()
+            if isinstance(frontend, Connecting)
+        ]
         try:
             while True:
-                for job in await self._store.undelivered():
+                for job in await insist(self._store.undelivered):
                     if self._may_begin(job):
                         self._begin(job)
+                await self._words.say_what_is_owed()
                 await self._bell.wait(IDLE)
         finally:
+            for task in waking:
+                task.cancel()
             await self.settle()
 
     async def settle(self) -> None:
         """Wait for what is being sent and said just now."""
         await asyncio.gather(*(task for _, task in self._sends.values()), return_exceptions=True)
-        await asyncio.gather(*self._saying(), return_exceptions=True)
+        await self._words.settle()
 
     def progress(self, job: Job, progress: Progress) -> None:
-        self._notify(job, messages.working(job, progress, job.requester.language), progress)
+        self._words.say(job, messages.working(job, progress, job.requester.language), progress)
 
     def ended(self, job: Job) -> None:
         """Tell that a job ended without a clip to show."""
-        self._notify(job, messages.ended(job, job.requester.language), None)
+        self._words.ended(job)
 
-    def _saying(self) -> list[asyncio.Task[None]]:
-        return [notices.task for notices in self._notices.values()]
-
-    def _notify(self, job: Job, text: str, progress: Progress | None) -> None:
-        frontend = self._frontends.get(job.reply_to.platform)
-        if frontend is None:
-            return
-        notices = self._notices.get(job.id)
-        if notices is None:
-            self._notices[job.id] = _Notices(frontend, job, text, progress, lambda: self._notices.pop(job.id))
-        else:
-            notices.latest = (job, text, progress)
+    async def _wake_when_ready(self, frontend: Connecting) -> None:
+        await frontend.ready.wait()
+        self._words.look_again()
+        self.ring()
 
     def _may_begin(self, job: Job) -> bool:
         """One platform that does not answer must not keep the others waiting."""
         pause = self._pauses.get(job.id)
-        if job.reply_to.platform not in self._frontends:
+        frontend = self._frontends.get(job.reply_to.platform)
+        if frontend is None or not reachable(frontend):
             return False
         if job.id in self._sends or (pause is not None and asyncio.get_running_loop().time() < pause.until):
             return False
@@ -194,37 +159,45 @@ class Delivery:
         self.ring()
 
     async def _one(self, job: Job) -> None:
+        """Whatever is raised in here was raised before anything can have been sent."""
         with structlog.contextvars.bound_contextvars(job=job.id):
             try:
                 found = await self._inspect(job) if self._inspect else Finding.CLEAR
                 if found is Finding.HOLD:
                     await self._set_aside(job)
                 elif found is Finding.REFUSE:
-                    self.ended(await self._store.delivery_failed(job.id, ClipRefused()))
+                    await self._give_up(job, ClipRefused())
                 else:
                     await self._deliver(job, self._frontends[job.reply_to.platform], found=found)
+            except REFUSED as error:
+                log.warning("cannot be sent yet", reason=str(error))
+                self._pause(job)
+            except Superseded as gone:
+                log.info("not to be sent any more", state=gone.state)
             except Told as error:
                 log.warning("cannot be delivered", exc_info=error)
-                self.ended(await self._store.delivery_failed(job.id, error))
+                await self._give_up(job, error)
             except Exception:  # the edge of a delivery's task: the clip is kept, the others go on
                 log.exception("delivery failed unexpectedly")
-                self.ended(await self._store.delivery_failed(job.id, CannotDeliver(job.reply_to.platform)))
+                await self._give_up(job, CannotDeliver(job.reply_to.platform))
 
     async def _set_aside(self, job: Job) -> None:
-        held = await self._store.hold_clip(job.id, NeedsReview())
-        self.ended(held)
-        self.on_held(held)
+        verb = self._store.hold_clip
+        held = await settled(self._store, job.id, lambda: verb(job.id, NeedsReview()), State.HELD)
+        if held is not None:
+            self.ended(held)
+            self.on_held(held)
 
     async def _deliver(self, job: Job, frontend: Frontend, *, found: Finding) -> None:
         """Try until it is there, smaller if need be; an unreachable chat is left for a later round."""
         limit, shrinks = job.reply_to.limit, 0
         while True:
             parcel = await self._parcel(job, limit, spoiler=found is Finding.SPOILER)
-            await self._store.begin_delivery(job.id)
+            await self._intend(job)
             try:
-                message = await frontend.deliver(parcel)
+                message = await self._send(frontend, parcel)
             except TooLarge as refusal:
-                await self._store.not_sent(job.id)
+                await self._back(job)
                 shrinks += 1
                 if shrinks > SHRINKS:
                     raise CannotFit(limit, parcel.clip.size) from refusal
@@ -233,27 +206,84 @@ class Delivery:
                 await self._not_sent(job, frontend, error)
                 return
             else:
-                done = await self._store.delivered(job.id, message)
-                self._pauses.pop(job.id, None)
-                log.info("delivered", message=message, bytes=parcel.clip.size)
-                await frontend.delivered(done)
+                await self._mark(job, frontend, message)
                 return
+
+    async def _intend(self, job: Job) -> None:
+        """From here on a crash leaves it in doubt; a refusal does not, as nothing was sent."""
+        try:
+            here(Place.BEGIN, ill)
+            await self._store.begin_delivery(job.id)
+            here(Place.BEGUN, ill)
+        except REFUSED:
+            await self._back(job)
+            raise
+
+    async def _send(self, frontend: Frontend, parcel: Parcel) -> str:
+        """The message's id; raises a SendError."""
+        try:
+            here(Place.SEND)
+            return await frontend.deliver(parcel)
+        except SendError:
+            raise
+        except Exception as surprise:  # perhaps it came after the clip had left
+            log.exception("a send ended in a surprise")
+            raise Doubtful(type(surprise).__name__) from surprise
+
+    async def _mark(self, job: Job, frontend: Frontend, message: str) -> None:
+        """The chat has it: that is written down however often the disk refuses, and never taken back."""
+
+        async def mark() -> Job:
+            here(Place.SENT, ill)
+            done = await self._store.delivered(job.id, message)
+            here(Place.MARKED, ill)
+            return done
+
+        done = await settled(self._store, job.id, mark, State.DELIVERED)
+        self._pauses.pop(job.id, None)
+        if done is None:
+            return
+        log.info("delivered", message=message)
+        try:
+            await frontend.delivered(done)
+        except Exception:  # it is tidiness only
+            log.exception("not tidied up")
 
     async def _not_sent(self, job: Job, frontend: Frontend, error: SendError) -> None:
         log.warning("not sent", kind=type(error).__name__, reason=str(error))
         if isinstance(error, Rejected):
-            self.ended(await self._store.delivery_failed(job.id, CannotDeliver(frontend.name)))
+            await self._give_up(job, CannotDeliver(frontend.name))
         elif isinstance(error, Doubtful) and not frontend.deduplicates:
-            self.ended(await self._store.doubtful(job.id))
+            done = await settled(self._store, job.id, lambda: self._store.doubtful(job.id), State.UNCERTAIN)
+            if done is not None:
+                self.ended(done)
         else:
-            await self._store.not_sent(job.id)
-            tries = self._pauses[job.id].tries + 1 if job.id in self._pauses else 0
-            pause = self._retry_after[min(tries, len(self._retry_after) - 1)]
-            self._pauses[job.id] = _Pause(tries, asyncio.get_running_loop().time() + pause)
+            await self._back(job)
+            self._pause(job)
+
+    async def _back(self, job: Job) -> None:
+        """Certainly not sent: as if it had not begun."""
+        await settled(self._store, job.id, lambda: self._store.not_sent(job.id), State.RENDERED)
+
+    async def _give_up(self, job: Job, error: Told) -> None:
+        verb = self._store.delivery_failed
+        done = await settled(self._store, job.id, lambda: verb(job.id, error), State.FAILED)
+        self._pauses.pop(job.id, None)
+        if done is not None:
+            self.ended(done)
+
+    def _pause(self, job: Job) -> None:
+        tries = self._pauses[job.id].tries + 1 if job.id in self._pauses else 0
+        pause = self._retry_after[min(tries, len(self._retry_after) - 1)]
+        self._pauses[job.id] = _Pause(tries, asyncio.get_running_loop().time() + pause)
 
     async def _parcel(self, job: Job, limit: int, *, spoiler: bool) -> Parcel:
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
+        here(Place.FIT)
+        if not await asyncio.to_thread(job.clip.path.is_file):
+            raise ClipGone(job.id)
         clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit else job.clip
+        here(Place.FITTED)
         notice = await self._store.announcement()
         aside = self._aside(job)
         text = "\n".join(filter(None, (messages.ready(job, job.requester.language), aside, notice)))
@@ -292,26 +322,3 @@ def _nobody_looks(_: Job) -> None:
 class _Pause:
     tries: int
     until: float
-
-
-class _Notices:
-    """One job's status line: while one text is on its way only the latest of the others is kept."""
-
-    def __init__(
-        self, frontend: Frontend, job: Job, text: str, progress: Progress | None, done: Callable[[], object]
-    ) -> None:
-        self.latest: tuple[Job, str, Progress | None] | None = (job, text, progress)
-        self._frontend = frontend
-        self._done = done
-        self.task = asyncio.create_task(self._say())
-
-    async def _say(self) -> None:
-        try:
-            while self.latest is not None:
-                (job, text, progress), self.latest = self.latest, None
-                try:
-                    await self._frontend.say(job, text, progress=progress)
-                except SendError as error:
-                    log.debug("status not shown", job=job.id, reason=str(error))
-        finally:
-            self._done()  # at once, with no gap in which a last word could be left with nobody to say it

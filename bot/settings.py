@@ -12,8 +12,11 @@ from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 from bot.errors import ConfigBroken
+from generation import failpoint
 
 OWN_FILE = "matinee.toml"
+BESIDE = {"MATINEE_CONFIG", failpoint.VARIABLE, failpoint.NOTES}
+"""Variables that are no settings."""
 CUSTOMARY = {"DISCORD_TOKEN": "discord.token", "TELEGRAM_TOKEN": "telegram.token"}
 APART = {"models", "genres", "music", "tiers", "pools"}
 """Tables of named things: config/<name>.toml holds ours, an operator's file adds and overrides."""
@@ -267,7 +270,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
             values[names[variable]] = (text, variable)
         elif variable.endswith("_FILE") and variable.removesuffix("_FILE") in names:
             values[names[variable.removesuffix("_FILE")]] = (_secret_file(variable, text), variable)
-        elif variable.startswith("MATINEE_") and variable != "MATINEE_CONFIG":
+        elif variable.startswith("MATINEE_") and variable not in BESIDE:
             raise ConfigBroken(variable, "unknown variable", _near(variable, names))
     return values
 

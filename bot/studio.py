@@ -16,6 +16,7 @@ from bot import sequels
 from bot.admin import Admin, Answer
 from bot.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
 from bot.gate import Gate, Terms
+from bot.insist import ill
 from bot.job import Action, Draft, Job, ReplyTo, Requester, State
 from bot.notices import Notice
 from bot.policy import Policy
@@ -25,6 +26,7 @@ from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, sp
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
 from generation.errors import Told, UnknownChoice
+from generation.failpoint import Place, here
 from generation.models.common.opening import read_picture
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
@@ -422,12 +424,14 @@ class Studio:
     async def _enqueue(self, draft: Draft, terms: Terms) -> Ticket:
         self._check_open()
         terms.check_model(draft.request.model)
+        here(Place.ENQUEUE, ill)
         made = await self._store.enqueue(
             replace(draft, weight=terms.weight),
             allowance=terms.allowance,
             pool=terms.pool,
             caps=self.house.caps,
         )
+        here(Place.ENQUEUED, ill)
         job = made.job
         if not made.replay:
             self.on_work()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from bot.bell import Bell
-from bot.job import Job
+from bot.insist import REFUSED, ill, insist, settled
+from bot.job import Job, State
 from bot.store import Store, Superseded
+from generation.clip import Clip
 from generation.engines import Engine, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
+from generation.failpoint import Place, here
 from generation.models.preset import Preset
 from generation.progress import Progress
 from generation.request import Kind
@@ -86,12 +88,12 @@ class Worker:
         try:
             while not self._draining:
                 while len(self._renders) < self._engine.slots and not self._draining:
-                    job = await self._claim()
+                    job = await insist(self._claim)
                     if job is None:
                         break
-                    self._begin(job)
+                    await self._begin(job)
                 await self._bell.wait(IDLE)
-                await self._store.free_expired()
+                await insist(self._store.free_expired)
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
             self.drained.set()
         finally:
@@ -100,14 +102,19 @@ class Worker:
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
 
     async def _claim(self) -> Job | None:
+        here(Place.CLAIM, ill)
         prefer = self._loaded if self._affinity else None
         return await self._store.claim(
             lease=LEASE, this=self.only, prefer_model=prefer, passing=self._affinity
         )
 
-    def _begin(self, job: Job) -> None:
+    async def _begin(self, job: Job) -> None:
+        """A job whose lease ran out under us may come back to us: its old render ends first."""
         if job.request.kind is not Kind.SCORE:  # new music needs no picture model
             self._loaded = job.request.model
+        if stale := self._renders.get(job.id):
+            stale.cancel()
+            await asyncio.wait({stale})
         task = asyncio.create_task(self._one(job), name=f"job {job.id}")
         self._renders[job.id] = task
         task.add_done_callback(lambda _: self._finished(job.id))
@@ -123,6 +130,8 @@ class Worker:
                 await self._render(job)
             except Superseded:
                 log.warning("lease lost", job=job.id)
+            except REFUSED:  # for minutes on end: its lease runs out, and it is made again
+                log.exception("not written down")
             except asyncio.CancelledError:
                 await self._give_back(job)
                 raise
@@ -132,6 +141,7 @@ class Worker:
     async def _render(self, job: Job) -> None:
         log.info("rendering", model=job.request.model, attempt=job.attempt)
         try:
+            here(Place.CLAIMED)
             clip = await self._engine.render(self._order(job), lambda progress: self._progress(job, progress))
         except (EngineDied, EngineStuck) as error:
             await self._engine_failed(job, error)
@@ -142,9 +152,21 @@ class Worker:
             log.exception("failed unexpectedly")
             await self._failed(job, GenerationError())
         else:
+            await self._rendered(job, clip)
+
+    async def _rendered(self, job: Job, clip: Clip) -> None:
+        async def write() -> None:
+            here(Place.MADE, ill)
             await self._store.rendered(job.id, job.epoch, clip)
-            log.info("rendered", seconds=clip.seconds, bytes=clip.size)
-            self._delivery.ring()
+            here(Place.RENDERED, ill)
+
+        try:
+            await insist(write)
+        except Superseded as gone:  # its first try was written down, though the answer was a refusal
+            if gone.state not in {State.RENDERED, State.DELIVERING, State.DELIVERED}:
+                raise
+        log.info("rendered", seconds=clip.seconds, bytes=clip.size)
+        self._delivery.ring()
 
     def _order(self, job: Job) -> Order:
         preset = self._presets.get(job.request.model)
@@ -162,19 +184,37 @@ class Worker:
         if guilty and job.attempt + 1 >= DEATHS:
             await self._failed(job, error)
         else:
-            await self._store.requeue(job.id, job.epoch, guilty=guilty)
+            verb = self._store.requeue
+            await settled(self._store, job.id, lambda: verb(job.id, job.epoch, guilty=guilty), State.QUEUED)
 
     async def _failed(self, job: Job, error: Told) -> None:
-        self._delivery.ended(await self._store.failed(job.id, job.epoch, error))
+        async def write() -> Job:
+            here(Place.FAIL, ill)
+            done = await self._store.failed(job.id, job.epoch, error)
+            here(Place.FAILED, ill)
+            return done
+
+        done = await settled(self._store, job.id, write, State.FAILED)
+        if done is not None:
+            self._delivery.ended(done)
 
     async def _give_back(self, job: Job) -> None:
         """At our own end it waits again; cancelled by its person, it is superseded and does not."""
-        with suppress(Superseded):
+        try:
             await self._store.requeue(job.id, job.epoch, guilty=False)
+        except Superseded:
+            return
+        except REFUSED:  # the next start gives it back
+            log.exception("not given back")
 
     async def _renew(self, job: Job, render: asyncio.Task[None] | None) -> None:
         while True:
             await asyncio.sleep(LEASE / 3)
-            if not await self._store.renew(job.id, job.epoch, lease=LEASE) and render is not None:
+            try:
+                ours = await self._store.renew(job.id, job.epoch, lease=LEASE)
+            except REFUSED as error:  # there are two more tries before the lease runs out
+                log.error("lease not renewed", reason=str(error))  # noqa: TRY400  (the store has said why)
+                continue
+            if not ours and render is not None:
                 render.cancel()
                 return

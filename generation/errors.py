@@ -164,6 +164,11 @@ class EncodeFailed(GenerationError):
 
 
 @dataclass(eq=False)
+class EncoderKilled(EncodeFailed):
+    """Somebody ended ffmpeg: the clip can be encoded again."""
+
+
+@dataclass(eq=False)
 class CannotFit(GenerationError):
     """No clip worth watching fits under `limit` bytes; `floor` is the smallest that would."""
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.clip import Clip
+from generation.errors import EncoderKilled
+from generation.failpoint import Place, here
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import finished
 from generation.media.fit import fit
@@ -23,6 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from generation.clip import Frames, Score
+
+log = logging.getLogger(__name__)
+KILLS = 2
+"""How often one clip's ffmpeg may be killed; a third time it is the clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +61,18 @@ async def finish(  # every fact of the file comes in here, by name
 ) -> Clip:
     """`backlog` is how many renders wait for the encoder: the more, the less it tries for a small file."""
     on_progress(Progress(Stage.ENCODING, 0, len(frames.pixels)))
-    clip = await mux(
-        frames,
-        score,
-        target,
-        ffmpeg=maker.ffmpeg,
-        on_progress=on_progress,
-        preset=preset_for(backlog),
-        tags=words(maker.model),
+    clip = await though_killed(
+        lambda: mux(
+            frames,
+            score,
+            target,
+            ffmpeg=maker.ffmpeg,
+            on_progress=on_progress,
+            preset=preset_for(backlog),
+            tags=words(maker.model),
+        )
     )
+    here(Place.ENCODED)
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
     return await maker.sign(replace(clip, sheet=overview))
 
@@ -89,7 +100,10 @@ async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
 
 async def finish_again(source: Path, score: Score | None, target: Path, *, title: str, maker: Maker) -> Clip:
     """An old clip's picture, bit for bit, with other music, and stills of its own."""
-    clip = await rescore(as_clip(source), score, target, ffmpeg=maker.ffmpeg, tags=words(maker.model))
+    before = as_clip(source)
+    clip = await though_killed(
+        lambda: rescore(before, score, target, ffmpeg=maker.ffmpeg, tags=words(maker.model))
+    )
     frames = await asyncio.to_thread(read_frames, source)
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
@@ -98,7 +112,17 @@ async def finish_again(source: Path, score: Score | None, target: Path, *, title
 
 async def finish_smaller(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
     """The clip within so many bytes, signed as the whole one is."""
-    return await fit(clip, limit, ffmpeg=ffmpeg, identity=identity)
+    return await though_killed(lambda: fit(clip, limit, ffmpeg=ffmpeg, identity=identity))
+
+
+async def though_killed(encode: Callable[[], Awaitable[Clip]]) -> Clip:
+    """What `encode` makes, also where its ffmpeg is killed once or twice: what it encodes is still here."""
+    for _ in range(KILLS):
+        try:
+            return await encode()
+        except EncoderKilled:
+            log.warning("ffmpeg was killed; it is started again")
+    return await encode()
 
 
 def _write_still(pixels: NDArray[np.uint8], part: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from generation import scores
 from generation.clip import Clip, Frames, Score
 from generation.errors import PaintFailed, ScoreFailed, Told
+from generation.failpoint import Place, here
 from generation.finish import Maker, finish, finish_again, finish_still
 from generation.hands import Hand
 from generation.media import identity
@@ -145,11 +146,14 @@ async def _paint(order: Order, kit: Kit, on_progress: OnProgress, length: asynci
 
     def work(on_step: OnStep) -> Frames:
         try:
-            return kit.models.paint(order.preset, request, on_step)
+            here(Place.PAINT)
+            frames = kit.models.paint(order.preset, request, on_step)
+            here(Place.PAINTED)
         except (Told, Cancelled):
             raise
         except Exception as error:
             raise PaintFailed(order.preset.name, _reason(error)) from error
+        return frames
 
     async with kit.painter.turn():
         if request.kind is not Kind.EXTEND:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from generation.failpoint import Place, here
+
 if TYPE_CHECKING:
     import aiosqlite
 
@@ -121,7 +123,9 @@ def _committed(
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcomes = [run(connection, work) for work in works]
+        here(Place.COMMIT, _ill)
         connection.execute("COMMIT")
+        here(Place.COMMITTED, _ill)
     except BaseException:
         if connection.in_transaction:
             with suppress(sqlite3.Error):
@@ -145,6 +149,10 @@ def _trusted(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
         if connection.total_changes != before:
             raise _Halfway from error
         return _Outcome(error=error)
+
+
+def _ill() -> Exception:
+    return sqlite3.OperationalError("disk I/O error")
 
 
 def _apart(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from generation.engines import session, wire
 from generation.errors import PaintFailed, Told
+from generation.failpoint import Place, here
 from generation.models.plan import Means
 from generation.render import Kit, Order, render
 
@@ -120,6 +121,7 @@ class Host:
 
         try:
             clip = await render(order, kit, tell)
+            here(Place.FINISHED)
         except Told as error:
             self._fail(order, error, error)
         except Exception as error:  # noqa: BLE001  (a model may raise anything; the child goes on)

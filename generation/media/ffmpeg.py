@@ -16,12 +16,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generation.errors import DiskFull, EncodeFailed, FfmpegMissing, FolderUnwritable, GenerationError
+from generation.errors import (
+    DiskFull,
+    EncodeFailed,
+    EncoderKilled,
+    FfmpegMissing,
+    FolderUnwritable,
+    GenerationError,
+)
 
 OLDEST = (5, 1)
 _NEEDED = ("libx264", "aac")
 _GRACE = 0.5  # seconds between asking ffmpeg to stop and ending it
 _STALL = 60.0  # a healthy ffmpeg reports twice a second
+_KILLS = {signal.SIGKILL, signal.SIGTERM}  # by somebody else, or for want of memory: not by its own bug
 _TAIL = 60  # lines of stderr kept for the log
 
 OnFrame = Callable[[int], None]
@@ -200,4 +208,5 @@ def _failure(stage: str, code: int, tail: Iterable[str], folder: Path) -> Genera
         return DiskFull(str(folder))
     if "Permission denied" in said or "Read-only file system" in said:
         return FolderUnwritable(str(folder))
-    return EncodeFailed(stage, f"ffmpeg ended with {code}: {said}")
+    kind = EncoderKilled if -code in _KILLS else EncodeFailed
+    return kind(stage, f"ffmpeg ended with {code}: {said}")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from generation.errors import DiskFull, EncodeFailed, FolderUnwritable, GenerationError
+from generation.failpoint import Place, here
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ROOM = 1 << 20
@@ -35,7 +36,9 @@ def settle(part: Path, target: Path) -> None:
     """Give a finished file its name so that a power cut leaves either the whole of it or nothing."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
+    here(Place.SETTLE)
     part.replace(target)
+    here(Place.SETTLED)
     sync_folder(target.parent)
 
 

@@ -8,7 +8,7 @@ import re
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,9 +73,18 @@ class Bucket:
         }
 
 
+Witness = Callable[[Call, bool], Awaitable[None]]
+"""Sees every call, once as it comes in and once when it has been done but not yet answered."""
+
+
+async def _nobody(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+    """Looks away."""
+
+
 @dataclass
 class DiscordServer:
     world: World = field(default_factory=World)
+    witness: Witness = _nobody
     token: str = TOKEN
     faults: list[Fault] = field(default_factory=list)
     limits: dict[str, tuple[int, float]] = field(
@@ -115,7 +124,9 @@ class DiscordServer:
         if request.host != "discord.com":
             return self._file(request)
         call = await self._read(request)
+        await self.witness(call, False)
         status, body, headers = await self._outcome(request, call)
+        await self.witness(call, True)
         self.statuses[status] += 1
         self._note(call, status, body)
         if status == 0:

@@ -34,8 +34,12 @@ class Board:
         async with line.lock:
             if step < line.step or (line.step is Step.ENDED and step is Step.ENDED):
                 return False
-            line.step = step
-            await edit()
+            before, line.step = line.step, step
+            try:
+                await edit()
+            except BaseException:
+                line.step = before  # what was not shown may be tried again
+                raise
             return True
 
     @asynccontextmanager

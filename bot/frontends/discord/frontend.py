@@ -39,6 +39,7 @@ class DiscordFrontend:
         self.client = client_for(studio, sharded=sharded, **options)
         self._desk = self.client.desk
         self._elsewhere: dict[int, Sent] = {}
+        self.ready = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled, through every loss of the network; ends if Discord refuses the token."""
@@ -46,12 +47,14 @@ class DiscordFrontend:
             presence = asyncio.create_task(self._show_queue())
             try:
                 await self._login()
+                self.ready.set()
                 await self.client.connect()
             except discord.LoginFailure:
                 log.error("Discord refuses the token")  # noqa: TRY400  (a traceback would say no more)
             except discord.ConnectionClosed as closed:
                 log.error("Discord closed the door", code=closed.code)  # noqa: TRY400  (as above)
             finally:
+                self.ready.clear()
                 presence.cancel()
 
     def reached(self) -> bool:

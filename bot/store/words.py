@@ -1,0 +1,22 @@
+"""The last word about a job is owed from the moment that it ends until its person was told."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from bot.job import Job
+from bot.store.rows import job_from_row
+
+OWED = """
+SELECT job.* FROM unsaid JOIN job ON job.id = unsaid.job
+WHERE job.state IN ('failed', 'uncertain', 'cancelled')
+ORDER BY job.id
+"""
+
+
+def owed(c: sqlite3.Connection) -> list[Job]:
+    return [job_from_row(row) for row in c.execute(OWED).fetchall()]
+
+
+def said(c: sqlite3.Connection, job: int) -> None:
+    c.execute("DELETE FROM unsaid WHERE job = ?", (job,))
