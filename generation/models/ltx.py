@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models import model
+from generation.models.common import flat
 from generation.models.common.diffused import Diffused, torch_seed
 from generation.models.common.opening import opening
 from generation.models.common.repainting import sibling
@@ -12,6 +13,9 @@ from generation.models.common.upscaling import repainted
 from generation.request import Kind
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from generation.request import Request
 
 
@@ -29,6 +33,7 @@ class Ltx(Diffused):
             "native_fps",
             "max_sequence_length",
             "upscaler",
+            "flat_art",
         }
     )
 
@@ -53,6 +58,11 @@ class Ltx(Diffused):
             seed = torch_seed(request.seed)
             return asked | repainted(self.pipe, self.preset, self.plan, request, seed)
         return asked | self._opening(request, asked["width"], asked["height"])
+
+    def sized(self, made: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
+        if not self.preset.options.get("flat_art"):
+            return super().sized(made, request)
+        return flat.enlarged(made, request.frames, request.width, request.height)
 
     def _distilled(self, request: Request) -> bool:
         """Distilled weights know certain times best, if asked for exactly so many steps."""

@@ -21,6 +21,7 @@ class Preset:
     source: str = ""  # hub id or a local folder; empty when the family needs no weights
     revision: str | None = None
     vocabulary: str = ""  # a file beside the weights that lists the only words it knows
+    scores: str = ""  # a file beside the weights with its measured scores
     options: dict[str, Any] = field(default_factory=dict)  # what only the family understands
     prompt_suffix: str = ""  # words that this model wants at the end of every prompt
     fast_steps: int | None = None  # what "fast" means here

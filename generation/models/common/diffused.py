@@ -18,6 +18,9 @@ from generation.request import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from generation.models.plan import Plan
     from generation.models.preset import Preset
     from generation.progress import OnStep
@@ -92,9 +95,13 @@ class Diffused(ABC):
             if is_memory(error):
                 raise OutOfMemory(self.preset.name) from error
             raise
-        sized = fitted(made.pixels, request.frames, request.width, request.height)
+        sized = self.sized(made.pixels, request)
         carried = self.carried if request.kind is Kind.EXTEND else 0
         return Frames(sized, request.fps, made.audio, carried)
+
+    def sized(self, made: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
+        """What was painted, at the size and count asked for."""
+        return fitted(made, request.frames, request.width, request.height)
 
     def prepared(self, request: Request) -> Any:  # noqa: ARG002  (a family may choose by request)
         """The pipeline for this request."""
