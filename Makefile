@@ -1,7 +1,8 @@
 # Two commands matter: `make demo` and `make test`. Each builds .venv on first use and is quick afterwards.
 PYTHON ?= python3
-PROMPT ?= a fox in the snow
-MODEL ?= testcard
+PROMPT ?= a red rocket rising over the snow at night
+# Another model than the one that is configured: make demo MODEL=testcard
+MODEL ?=
 # Another package index for torch alone, for example PyTorch's own CPU wheels: make demo TORCH_INDEX=https://...
 TORCH_INDEX ?=
 
@@ -16,7 +17,7 @@ export PIP_NO_INPUT := 1
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed  ## one clip, here and now: make demo PROMPT="a red rocket"
-	@$(BIN)/matinee make "$$DEMO_PROMPT" --model $(MODEL) --sheet
+	@$(BIN)/matinee make "$$DEMO_PROMPT" $(if $(MODEL),--model $(MODEL)) --sheet
 
 run: $(VENV)/installed  ## the studio, with every chat that has a token
 	@$(BIN)/matinee run

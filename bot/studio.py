@@ -168,7 +168,7 @@ class Studio:
         """A wish becomes a job, paid for and in the queue; raises one of bot.errors.PERSONAL."""
         prompt = clean_prompt(wish.prompt)
         terms = await self._gate.admit(wish, requester, reply_to)
-        preset = self.preset(wish.model or terms.rules.default_model)
+        preset, replaced = self._painter(wish, terms.rules.default_model)
         if parent is None and (wish.image is not None or wish.source is not None):
             wish = await asyncio.to_thread(_looked_at, wish, preset.limits)
         music, inferred = self._music(wish.music, prompt, wish.seconds or preset.limits.seconds)
@@ -178,7 +178,8 @@ class Studio:
         draft = self._draft(request, requester, reply_to, update=update, parent=parent)
         ticket = await self._enqueue(draft, terms)
         missed = unheard(preset, prompt)
-        return replace(ticket, adjustments=(*adjustments, *([missed] if missed else ())), inferred=inferred)
+        told = (*replaced, *adjustments, *([missed] if missed else ()))
+        return replace(ticket, adjustments=told, inferred=inferred)
 
     async def reroll(
         self, job_id: int, requester: Requester, reply_to: ReplyTo, *, update: str = ""
@@ -383,6 +384,16 @@ class Studio:
             pixels=request.width * request.height,
             default_pixels=limits.width * limits.height,
         )
+
+    def _painter(self, wish: Wish, chosen_here: str | None) -> tuple[Preset, tuple[Adjustment, ...]]:
+        """Who named no model gets the house's, or the first that can where that one cannot."""
+        usual = self.preset(wish.model or chosen_here)
+        if wish.model or wish.kind in {*usual.limits.kinds, Kind.SCORE}:
+            return usual, ()
+        for other in self.presets.values():
+            if wish.kind in other.limits.kinds:
+                return other, (Adjustment("model", usual.name, other.name),)
+        return usual, ()
 
     def _music(self, wish: MusicWish, prompt: str, seconds: float) -> tuple[Music, tuple[str, ...]]:
         return choose(

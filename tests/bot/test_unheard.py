@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bot import messages
 from bot.job import ReplyTo, State
-from generation.request import Unheard, Wish
+from generation.errors import NotOffered
+from generation.request import Kind, Unheard, Wish
 from tests.bot.house import together, who
 
 MISSED = Unheard(
@@ -38,6 +41,21 @@ async def test_nothing_is_said_where_every_word_is_known(tmp_path: Path) -> None
         house.engine.finish(await house.label(ticket.job.id))
         await house.reached(ticket.job.id, State.DELIVERED)
         assert not house.chat.parcels[0].aside
+
+
+async def test_who_names_no_model_gets_one_that_can_and_is_told(tmp_path: Path) -> None:
+    async with together(tmp_path) as house:
+        house.studio.house = replace(house.studio.house, model="pocket")
+        picture = tmp_path / "picture.png"
+        Image.new("RGB", (64, 64), "red").save(picture)
+        wish = Wish(prompt="a red rocket", kind=Kind.ANIMATE, image=str(picture))
+        ticket = await house.studio.submit(wish, who("ana"), ReplyTo(platform="fake", chat="c"))
+        assert ticket.job.request.model != "pocket"
+        assert f"{ticket.job.request.model} instead of pocket" in messages.adjusted(ticket.adjustments)
+        with pytest.raises(NotOffered):
+            await house.studio.submit(
+                replace(wish, model="pocket"), who("ana"), ReplyTo(platform="fake", chat="c")
+            )
 
 
 @pytest.mark.parametrize("language", messages.languages())

@@ -12,6 +12,7 @@ from bot import messages
 from bot.job import Job
 from bot.quota import Balance
 from bot.store import Entry
+from generation.models.common.measured import measured
 from generation.models.preset import Preset
 from generation.models.pull import is_here
 from generation.request import Kind
@@ -25,6 +26,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     empty: str
     data: Any  # the same for machines
+    notes: tuple[str, ...] = ()  # said below it
 
     def show(self, *, as_json: bool) -> None:
         if as_json:
@@ -36,6 +38,8 @@ class Table:
         from bot.frontends.cli.live import show_table  # noqa: PLC0415  (only a table needs rich)
 
         show_table(self.title, self.header, self.rows)
+        for note in self.notes:
+            print(note)
 
 
 def models(presets: Mapping[str, Preset], default: str) -> Table:
@@ -57,10 +61,23 @@ def models(presets: Mapping[str, Preset], default: str) -> Table:
         tuple(map(row, presets.values())),
         "There are no models.",
         [
-            preset.to_json() | {"default": preset.name == default, "here": is_here(preset)}
+            preset.to_json()
+            | {"default": preset.name == default, "here": is_here(preset), "scores": measured(preset)}
             for preset in presets.values()
         ],
+        notes=tuple(filter(None, map(_scores, presets.values()))),
     )
+
+
+def _scores(preset: Preset) -> str:
+    """How well it paints what it is asked for, on captions that it never saw, where that is known."""
+    facts = measured(preset)
+    if facts is None:
+        return ""
+    row = dict(facts["scores"]["templates"])
+    count = row.pop("n")
+    told = ", ".join(f"{name} {share:g} %" for name, share in row.items())
+    return messages.words("measured", model=preset.name, count=count, scores=told)
 
 
 def genres(known: Mapping[str, Genre]) -> Table:

@@ -36,7 +36,11 @@ def _widened(drawings: Pixels, ratio: float) -> Pixels:
     more = max(0, round(height * ratio) - width)
     if not more:
         taller = max(0, round(width / ratio) - height)
-        return _widened(drawings.swapaxes(1, 2), (height + taller) / width).swapaxes(1, 2) if taller else drawings
+        return (
+            _widened(drawings.swapaxes(1, 2), (height + taller) / width).swapaxes(1, 2)
+            if taller
+            else drawings
+        )
     behind = np.median(drawings, axis=0)
     rims = (_smooth(rim) for rim in (behind[:, :1], behind[:, -1:]))
     wings = [
@@ -51,7 +55,8 @@ def _smooth(rim: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     import numpy as np  # noqa: PLC0415  (heavy)
 
     padded = np.pad(rim, ((SMALL, SMALL), (0, 0), (0, 0)), mode="edge")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * SMALL + 1, axis=0), axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * SMALL + 1, axis=0)
+    return np.asarray(np.median(windows, axis=-1))
 
 
 def _crisp(drawing: Pixels, width: int, height: int) -> Pixels:

@@ -28,7 +28,7 @@ def matinee(*words):
     done = subprocess.run([sys.executable, "-m", "bot", *words], capture_output=True, text=True)
     return done.returncode, done.stdout, done.stderr
 
-size = ["--size", "512x384", "--seconds", "6", "--steps", "2"]
+size = ["--model", "testcard", "--size", "512x384", "--seconds", "6", "--steps", "2"]
 made = matinee("make", "a fox", *size, "--json", "--set", "studio.disk_floor_mb=0")
 left = [str(path) for path in Path(".").rglob("*") if ".part" in path.name]
 found = {"make": made, "left": left, "check": matinee("check"), "quota": matinee("quota", "--json")}

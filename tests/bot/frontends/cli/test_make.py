@@ -16,7 +16,8 @@ import pytest
 from generation.media.probe import probe
 
 ROOT = Path(__file__).parents[4]
-SMALL = ("--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
+CARD = ("--model", "testcard")
+SMALL = (*CARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
 
 
 def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
@@ -69,6 +70,17 @@ def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) 
     assert (code, "changed afterwards" in out) == (1, True)
 
 
+def test_out_of_the_box_a_model_paints_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    words = ("make", "a glass rocket rising over the snow at night", "--seed", "7", "--sheet")
+    code, out, err = matinee(tmp_path, *words, "--size", "301x200", OMP_NUM_THREADS="1")
+    assert code == 0, err
+    assert "301x200" in err
+    assert "does not know “glass”" in err
+    assert "pocket knows: red, orange" in err
+    clip = probe(tmp_path / out.split()[0])
+    assert (clip.width, clip.height, clip.frames, clip.audio) == (300, 200, 17, True)
+
+
 def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
     for name in ("clips/a-fox.mp4", "clips/a-fox-2.mp4"):
         code, out, _ = matinee(tmp_path, "make", "A fox!", "--no-music", "--quiet", *SMALL)
@@ -116,7 +128,7 @@ def test_errors_are_objects_for_machines(tmp_path: Path) -> None:
 
 def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
     process = start(
-        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--fps", "60", "--no-music"
+        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--fps", "60", "--no-music", *CARD
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -133,7 +145,7 @@ def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
 
 
 def test_a_second_instance_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
-    first = start(tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music")
+    first = start(tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music", *CARD)
     assert first.stderr is not None
     first.stderr.readline()
     code, _, err = matinee(tmp_path, "make", "another", *SMALL)
@@ -157,7 +169,7 @@ def test_a_corrupt_database_is_named_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_terminal_left_waiting_is_cancelled_and_told(tmp_path: Path) -> None:
-    first = start(tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music")
+    first = start(tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music", *CARD)
     assert first.stderr is not None
     for line in first.stderr:
         if line.startswith("painting"):
