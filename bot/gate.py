@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -16,6 +18,9 @@ from bot.store import Rules, Standing, Store, complaints, house
 from generation.request import Wish
 
 log = structlog.get_logger(__name__)
+
+SHORT = 300
+"""Characters that the rules read in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +48,18 @@ class Gate:
         rules, standing = await self._known(requester.key)
         _check_place(rules, standing, requester, reply_to)
         try:
-            self._policy.check(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
+            await self._read(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
         except PromptRefused as refusal:
             raise await self._refused(refusal.rule, wish, requester) from None
         return self._terms(rules, standing, requester, reply_to.chat)
+
+    async def _read(self, wish: Wish, requester: Requester, *, adult_place: bool) -> None:
+        """A long text is read beside the loop, so that no acknowledgement waits for it."""
+        check = partial(self._policy.check, wish, requester, adult_place=adult_place)
+        if len(wish.prompt) + len(wish.negative) < SHORT:
+            check()
+        else:
+            await asyncio.to_thread(check)
 
     async def _refused(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
         """Written down for an appeal; a severe one is answered with a time-out."""

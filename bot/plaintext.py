@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 
 LEET = {ord(digit): letter for digit, letter in zip("013457@$€!|", "oieastaseii", strict=True)}
 LEET_L = LEET | {ord(sign): "l" for sign in "1!|"}
@@ -13,20 +14,37 @@ LETTER = re.compile(r"[^\W\d_]")
 INSIDE_WORDS = re.compile(r"(?<=\w)[.\-*·•|'’+~/\\]+(?=\w)")  # noqa: RUF001  (typographic on purpose)
 SPELT_OUT = re.compile(r"(?<!\w)(?:\w[\s.\-*·•|,+~/\\]{1,3}){2,}\w(?!\w)")
 REPEATED = re.compile(r"([^\W\d_])\1{2,}")
+LETTER_NAME = re.compile(
+    r"(?:.*\bLATIN\b.*|REGIONAL INDICATOR SYMBOL) LETTER (?:SMALL CAPITAL )?([A-Z])(?: WITH .*)?"
+)
+ACCENTS = (
+    (0x0300, 0x036F),  # Latin, Greek, Cyrillic
+    (0x0591, 0x05C7),  # Hebrew points
+    (0x0640, 0x0640),  # the stretch of an Arabic word
+    (0x064B, 0x065F),  # Arabic vowels
+    (0xFE00, 0xFE0F),  # how an emoji is drawn
+)
 UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co"})
 
 
 def plain(text: str) -> str:
     """NFKC, small letters, no accents, nothing invisible, single spaces."""
-    text = unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
+    text = "".join(map(_latin, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in UNSEEN)
     bare = "".join(c for c in unicodedata.normalize("NFD", text) if not _accent(c))
     return " ".join(unicodedata.normalize("NFC", bare).split())
 
 
+@cache
+def _latin(c: str) -> str:
+    """A boxed, circled, barred, hooked or small capital letter as the plain one that its name says."""
+    found = None if c.isascii() else LETTER_NAME.fullmatch(unicodedata.name(c, ""))
+    return found[1].lower() if found else c
+
+
 def _accent(c: str) -> bool:
-    """Marks on Latin, Greek and Cyrillic letters and picture selectors; elsewhere marks are letters."""
-    return 0x0300 <= ord(c) <= 0x036F or 0xFE00 <= ord(c) <= 0xFE0F
+    """Marks that may be left out: not where marks are letters, as in Devanagari."""
+    return any(low <= ord(c) <= high for low, high in ACCENTS)
 
 
 def views(text: str, *, emoji: Mapping[str, str], alike: Mapping[int, str]) -> frozenset[str]:
@@ -56,12 +74,36 @@ def spelt_out(view: str) -> list[str]:
     return [re.sub(r"\W+", "", run.group()) for run in SPELT_OUT.finditer(view)]
 
 
+def squeezed(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
+    """The letters without anything between them, and where words begin and end among them."""
+    letters: list[str] = []
+    begins, ends = set(), set()
+    for word in re.findall(r"[^\W\d_]+", view):
+        begins.add(len(letters))
+        letters.extend(word)
+        ends.add(len(letters))
+    return "".join(letters), frozenset(begins), frozenset(ends)
+
+
 def _unleet(view: str, table: Mapping[int, str]) -> str:
     """Only words that have letters as well: a number alone is a number."""
     return " ".join(
         word.translate(table) if SIGNS.search(word) and LETTER.search(word) else word
         for word in view.split(" ")
     )
+
+
+SCRIPTS = {
+    "LATIN": "latin", "CYRILLIC": "cyrillic", "GREEK": "greek", "ARABIC": "arabic", "HEBREW": "hebrew",
+    "CJK": "chinese", "HIRAGANA": "japanese", "KATAKANA": "japanese", "HANGUL": "korean",
+    "DEVANAGARI": "devanagari", "THAI": "thai",
+}  # fmt: skip
+
+
+def scripts_of(text: str) -> frozenset[str]:
+    """What the letters of a text are written in; "other" for any that we have no name for."""
+    letters = {c for c in unicodedata.normalize("NFKC", text) if c.isalpha()}
+    return frozenset(SCRIPTS.get(unicodedata.name(c, "?").split()[0], "other") for c in letters)
 
 
 def without_spaces(word: str) -> bool:

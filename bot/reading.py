@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.errors import ConfigBroken
 from bot.inspection import Finding, Inspector, Look
+from bot.plaintext import SCRIPTS
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import Settings, config_folder
@@ -127,12 +128,31 @@ def read_policy(settings: Settings) -> Policy:
     """The shipped rules; the one that protects the young holds whatever else is set."""
     rules = settings.rules
     off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
-    own = [word.strip() for word in rules.words.split(",") if word.strip()]
     folder = config_folder() / "rules"
-    texts = {name: (folder / f"{name}.toml").read_text(encoding="utf-8") for name in ("rules", "words")}
+    read = {name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("rules", "words")}
+    if not rules.real_persons:
+        del read["words"]["persons"]
     return Policy.read(
-        rules=tomllib.loads(texts["rules"]), words=tomllib.loads(texts["words"]), operator=own, off=off
+        rules=read["rules"],
+        words=read["words"],
+        operator=_listed(rules.words),
+        persons=_listed(rules.persons),
+        scripts=_scripts(rules.scripts),
+        off=off,
     )
+
+
+def _scripts(text: str) -> frozenset[str]:
+    """Those that may be written in; Japanese is also written in Chinese characters."""
+    known = tuple(sorted(set(SCRIPTS.values())))
+    chosen = frozenset(_listed(text.lower()))
+    for script in sorted(chosen - set(known)):
+        raise ConfigBroken("[rules] scripts", f"there is no {script}", near(script, known))
+    return chosen | {"chinese"} if "japanese" in chosen else chosen
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def house(settings: Settings) -> House:

@@ -89,6 +89,9 @@ class QueueSettings:
 class RulesSettings:
     adult: bool
     people: bool
+    real_persons: bool
+    persons: str
+    scripts: str
     words: str
     after: str
     after_certainty: float

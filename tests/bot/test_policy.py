@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,96 @@ def test_harmless_prompts_stay_harmless_in_capitals_and_in_company() -> None:
     for name in ("capitals", "zero width", "full width", "in company"):
         blocked = [prompt for prompt in MUST_PASS if is_refused(DISGUISES[name](prompt))]
         assert len(blocked) <= 0.01 * len(MUST_PASS), (name, blocked)
+
+
+def test_what_somebody_typed_who_did_not_know_the_rules_is_judged_as_well() -> None:
+    typed_block, typed_pass = CORPUS["typed_block"]["all"], CORPUS["typed_pass"]["all"]
+    missed = [prompt for prompt in typed_block if not (broken := POLICY.broken(prompt)) or not broken.severe]
+    blocked = [prompt for prompt in typed_pass if is_refused(prompt)]
+    assert len(typed_block) > 150
+    assert len(missed) <= 0.01 * len(typed_block), missed
+    assert len(typed_pass) > 150
+    assert len(blocked) <= 0.01 * len(typed_pass), blocked
+
+
+def test_the_same_words_are_refused_wherever_they_stand() -> None:
+    """In a negative prompt, a style, a camera, an instrument, the mood, the tempo, a file's name."""
+    words = ("nude", "child")
+    for first, second in (words, words[::-1]):
+        for wish in (
+            Wish(prompt=f"{first} {second}"),
+            Wish(prompt="a room", negative=f"{first} {second}"),
+            Wish(prompt=first, style=second),
+            Wish(prompt=first, camera=second),
+            Wish(prompt=first, image=f"/in/{second}.png"),
+            Wish(prompt=first, source=f"/in/my_{second}_1.mp4"),
+            Wish(prompt=first, music=MusicWish(genre=second)),
+            Wish(prompt=first, music=MusicWish(mood=second)),
+            Wish(prompt=first, music=MusicWish(tempo=second)),
+            Wish(prompt=first, music=MusicWish(instruments=("piano", second))),
+            Wish(prompt=first, music=MusicWish(track=f"/in/{second}.mp3")),
+            Wish(prompt=first, music=MusicWish(melody=f"/in/{second}.mp3")),
+        ):
+            with pytest.raises(PromptRefused) as refusal:
+                POLICY.check(wish, ANA, adult_place=True)
+            assert refusal.value.rule == "safety", wish
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative", "rule"),
+    [
+        ("a child on a bed", "clothes, dress", "safety"),
+        ("a woman on a bed", "ugly, (clothing:1.4)", "adult"),
+        ("a woman on a bed", "ugly clothes, bad hands", None),
+        ("a child in a playground", "nsfw, nudity, blurry", None),
+    ],
+)
+def test_wanting_no_clothes_is_wanting_the_body(prompt: str, negative: str, rule: str | None) -> None:
+    wish = Wish(prompt=prompt, negative=negative)
+    if rule is None:
+        POLICY.check(wish, ANA)
+        return
+    with pytest.raises(PromptRefused) as refusal:
+        POLICY.check(wish, ANA)
+    assert refusal.value.rule == rule
+
+
+def test_real_persons_and_scripts_are_refused_where_that_is_set() -> None:
+    named = Wish(prompt="taylor swift dances in the rain")
+    with pytest.raises(PromptRefused) as refusal:
+        a_policy(persons=["Ana Example"]).check(named, ANA)
+    assert refusal.value.rule == "persons"
+    with pytest.raises(PromptRefused):
+        a_policy(persons=["Ana Example"]).check(Wish(prompt="a portrait of 4n4 ex4mple"), ANA)
+    latin = a_policy(scripts=["latin"])
+    latin.check(Wish(prompt="un café à Zürich, 4k"), ANA)
+    with pytest.raises(PromptRefused) as refusal:
+        latin.check(Wish(prompt="лиса в снегу"), ANA)
+    assert refusal.value.rule == "language"
+
+
+@pytest.mark.parametrize(
+    "text", ["n.a-k'e|d " * 200, "a b " * 500, "1 " * 1000, "a1b2" * 500, "a" + "\u0301" * 1999, "👧" * 2000]
+)
+def test_no_text_takes_the_rules_long(text: str) -> None:
+    """Work grows with the length and not with its square: twice the text is no four times the calls."""
+    half, whole = (_calls(partial(POLICY.broken, part)) for part in (text[: len(text) // 2], text))
+    assert whole < 3 * half
+
+
+def _calls(work: Callable[[], object]) -> int:
+    count = 0
+
+    def counted(*_: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counted)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
 
 
 def test_emoji_are_words() -> None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from bot.delivery import Delivery
 from bot.errors import NoSuchJob
 from bot.job import State
-from bot.policy import Lexicon, Policy, Rule
+from bot.lexicon import Lexicon
+from bot.policy import Policy, Rule
 from bot.quota import Allowance, Caps
 from bot.store import Store
 from bot.studio import House, Studio
