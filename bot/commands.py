@@ -29,6 +29,7 @@ from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, verify
+from generation.models.common.card import card_of, guess
 from generation.models.preset import Preset
 from generation.request import Wish, near
 
@@ -182,7 +183,11 @@ async def _models(settings: Settings, args: Namespace) -> int:
     presets = reading.read_tables(settings).presets
     if args.action == "pull":
         return await _pull(presets, args.name or settings.studio.model)
-    tables.models(presets, settings.studio.model).show(as_json=args.json)
+    means = reading.means(settings)
+    card = card_of(args.card) if args.card else guess(means.device)
+    tables.models(presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
+    if not args.json:
+        tables.lossy(presets, reading.prices()).show(as_json=False)
     return DONE
 
 
@@ -243,6 +248,8 @@ async def _doctor(settings: Settings, args: Namespace) -> int:
         chats=chats.left_out(settings),
         after=settings.rules.after,
     )
+    if args.card:
+        findings += doctor.imagined(card_of(args.card), presets.values(), reading.means(settings))
     doctor.table(findings).show(as_json=args.json)
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
 

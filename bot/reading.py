@@ -200,6 +200,12 @@ def _pools(tables: Mapping[str, Any]) -> dict[str, int]:
     return dict(tables)
 
 
+def prices() -> Mapping[str, Mapping[str, Any]]:
+    """What each lossy option was measured to cost and bring."""
+    file = config_folder() / "lossy.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
 def means(settings: Settings) -> Means:
     """What the models may use of this machine."""
     chosen = settings.engine

@@ -14,7 +14,7 @@ from generation.models.preset import Preset
 from generation.progress import OnStep
 from generation.request import Request, near
 
-__all__ = ["Model", "Plan", "Preset", "check", "families", "family", "load", "model"]
+__all__ = ["Model", "Plan", "Preset", "check", "families", "family", "load", "lossy_ways", "model"]
 
 
 class Model(Protocol):
@@ -67,6 +67,17 @@ def check(preset: Preset) -> None:
     for option in preset.options:
         if option not in known:
             raise PresetBroken(f"{preset.name}.options.{option}", "is no option of it", near(option, known))
+    able = lossy_ways(preset)
+    for way in preset.options.get("lossy", ()):
+        if way not in able:
+            raise PresetBroken(
+                f"{preset.name}.options.lossy", f"{way!r} does not work with it", near(str(way), able)
+            )
+
+
+def lossy_ways(preset: Preset) -> tuple[str, ...]:
+    """What its family can give up for speed or memory, by name."""
+    return tuple(sorted(getattr(family(preset), "lossy", ())))
 
 
 def load(preset: Preset, plan: Plan | None = None) -> Model:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from generation.errors import ModelBroken
 from generation.models import model
 from generation.models.common import weights
-from generation.models.common.diffused import Diffused
+from generation.models.common.diffused import Diffused, remember
 from generation.models.common.placing import place
-from generation.models.common.prompts import Remembering
 from generation.models.common.repainting import enlarged, sibling, strength
 from generation.request import Kind
 
@@ -80,7 +79,7 @@ class AnimateDiff(Diffused):
         self.close()
         self.pipe = _styled(self.preset, self.plan, style, adapter)
         place(self.pipe, self.preset, self.plan)
-        self.pipe.encode_prompt = Remembering(self.pipe.encode_prompt)
+        remember(self.pipe, self.plan)
         self._style, self._cameras = style, set()
 
     def _move(self, file: str | None) -> None:

@@ -11,6 +11,7 @@ from generation.errors import NotOffered
 from generation.models import model
 from generation.models.common import weights
 from generation.models.common.diffused import Diffused, from_folder
+from generation.models.common.lossy import WEIGHTS
 from generation.models.common.opening import opening
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @model("hunyuan15")
 class Hunyuan15(Diffused):
     pipelines: ClassVar = ("HunyuanVideo15Pipeline", "HunyuanVideo15ImageToVideoPipeline")
+    lossy: ClassVar = WEIGHTS | {"taylor", "pyramid"}
 
     @classmethod
     def build(cls, folder: Path, preset: Preset, plan: Plan) -> Any:

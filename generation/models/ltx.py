@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from generation.models import model
 from generation.models.common import flat
 from generation.models.common.diffused import Diffused, torch_seed
+from generation.models.common.lossy import WEIGHTS
 from generation.models.common.opening import opening
 from generation.models.common.repainting import sibling
 from generation.models.common.upscaling import repainted
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @model("ltx")
 class Ltx(Diffused):
     pipelines: ClassVar = ("LTXPipeline", "LTXConditionPipeline")
+    lossy: ClassVar = WEIGHTS | {"first_block", "taylor", "pyramid"}
     own: ClassVar = frozenset(
         {
             "timesteps",

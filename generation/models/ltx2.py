@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from generation.clip import Frames, Score
 from generation.models import model
 from generation.models.common.diffused import Diffused
+from generation.models.common.lossy import WEIGHTS
 from generation.models.common.opening import opening
 from generation.models.common.pictures import pixels
 from generation.models.common.repainting import sibling
@@ -27,6 +28,7 @@ PASSED = (
 @model("ltx2")
 class Ltx2(Diffused):
     pipelines: ClassVar = ("LTX2Pipeline", "LTX2ImageToVideoPipeline")
+    lossy: ClassVar = WEIGHTS | {"taylor"}
     own: ClassVar = frozenset(PASSED)
 
     def call(self, request: Request) -> dict[str, Any]:

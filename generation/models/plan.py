@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,8 @@ class Keep(StrEnum):
     """In the order of falling speed and falling need of memory; the names are a preset's memory tiers."""
 
     RESIDENT = "resident"  # all of it on the card
-    EIGHT_BIT = "eight_bit"  # all of it, the transformer's weights in eight bits
+    LEAN = "lean"  # all but what reads the words, which comes only for new ones
+    EIGHT_BIT = "eight_bit"  # all of it, the painter's weights in eight bits
     OFFLOAD = "offload"  # one component at a time on the card
     GROUP = "group"  # a few layers at a time, fetched ahead of use
 
@@ -36,7 +39,7 @@ class Means:
     device: str = "auto"
     dtype: str = "auto"
     gigabytes: float = 0.0
-    lossy: bool = False  # eight-bit weights before offloading
+    lossy: bool = False  # eight-bit weights before parts of it leave the card
     compile: bool = False
     cache_folder: str = ""
 
@@ -68,20 +71,29 @@ def plans(preset: Preset, card: Card, means: Means) -> tuple[Plan, ...]:
         return (Plan(dtype=dtype, gigabytes=whole),) if fits else ()
     room = min(card.total, means.gigabytes or card.total)
     tiers = [keep for keep in Keep if keep in preset.memory] or [Keep.RESIDENT]
-    if not means.lossy and Keep.EIGHT_BIT in tiers:
-        tiers.remove(Keep.EIGHT_BIT)
+    fitting = [keep for keep in tiers if preset.memory.get(keep, 0.0) <= room]
+    if not means.lossy and fitting != [Keep.EIGHT_BIT]:  # where nothing else fits it is that or nothing
+        fitting = [keep for keep in fitting if keep is not Keep.EIGHT_BIT]
     return tuple(
         Plan(
             device=card.kind,
             dtype=dtype,
             keep=keep,
             tiling=keep in {Keep.OFFLOAD, Keep.GROUP},
-            compile=means.compile and keep is Keep.RESIDENT,
+            compile=means.compile and keep in {Keep.RESIDENT, Keep.EIGHT_BIT, Keep.LEAN},
             gigabytes=preset.memory.get(keep, 0.0),
         )
-        for keep in tiers
-        if preset.memory.get(keep, 0.0) <= room
+        for keep in _falling(fitting, preset)
     )
+
+
+def _falling(tiers: list[Keep], preset: Preset) -> Iterator[Keep]:
+    """A slower way that needs no less is no way."""
+    least = math.inf
+    for keep in tiers:
+        if preset.memory.get(keep, 0.0) < least:
+            least = preset.memory.get(keep, 0.0)
+            yield keep
 
 
 def _dtype(card: Card, means: Means) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from generation.models import model
 from generation.models.common import weights
 from generation.models.common.diffused import Diffused, from_folder
+from generation.models.common.lossy import WEIGHTS
 from generation.models.common.opening import opening
 from generation.models.common.repainting import enlarged, sibling, strength
 from generation.request import Kind
@@ -25,6 +26,7 @@ GRID = 4
 @model("wan")
 class Wan(Diffused):
     pipelines: ClassVar = ("WanPipeline", "WanImageToVideoPipeline")
+    lossy: ClassVar = WEIGHTS | {"first_block", "taylor", "pyramid"}
     own: ClassVar = frozenset({"flow_shift", "max_sequence_length"})
 
     @classmethod

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +17,7 @@ from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find
 from generation.models.common.card import guess
-from generation.models.plan import Means, plans
+from generation.models.plan import Card, Means, plans
 from generation.models.preset import Preset
 from generation.models.pull import is_here
 
@@ -123,6 +124,21 @@ def _inspection(after: str) -> Finding:
     if not nsfw.available():
         return Finding("look at clips", Verdict.BAD, "pip install 'matinee[safety]'")
     return Finding("look at clips", Verdict.GOOD, f"by nudenet, then: {after}")
+
+
+def imagined(card: Card, presets: Iterable[Preset], means: Means) -> list[Finding]:
+    """Every model on a card that is not here."""
+    return [_held(preset, card, means) for preset in presets if preset.source]
+
+
+def _held(preset: Preset, card: Card, means: Means) -> Finding:
+    """How a model would be held on a card, whether or not its weights are here."""
+    ways = plans(preset, card, means)
+    if not ways:
+        least = min(preset.memory.values(), default=0.0)
+        return Finding(preset.name, Verdict.LEFT_OUT, f"{card.name} is too small: {least:g} GB are the least")
+    told = str(ways[0]) + (f"; if that is too much, {ways[1].keep.value}" if len(ways) > 1 else "")
+    return Finding(preset.name, Verdict.GOOD, told)
 
 
 def _folder(data: Path, floor: int) -> Finding:

@@ -33,7 +33,7 @@ def build() -> argparse.ArgumentParser:
     _listing(commands, common, "queue", "what is waiting and being made")
     _listing(commands, common, "quota", "credits used and left, and the last entries")
     _listing(commands, common, "history", "my last clips")
-    _listing(commands, common, "doctor", "is everything here that Matinee needs?")
+    _card(_listing(commands, common, "doctor", "is everything here that Matinee needs?"))
     _listing(commands, common, "health", "is the running Matinee well? exit code 0 if it is")
     _keeping(commands, common)
     verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
@@ -67,6 +67,7 @@ def _models(
 ) -> None:
     text = "the picture models, and what each can do; `models pull NAME` brings one"
     parser = _listing(commands, common, "models", text)
+    _card(parser)
     parser.add_argument("action", nargs="?", choices=("pull",), help="bring a model's weights from the hub")
     parser.add_argument("name", nargs="?", help="the preset to bring (default: the one in the settings)")
 
@@ -88,6 +89,11 @@ def _keeping(
     )
     check = _listing(commands, common, "check", "are the database, the credits and the files sound?")
     check.add_argument("--fix", action="store_true", help="remove what a crash left half written")
+
+
+def _card(parser: argparse.ArgumentParser) -> None:
+    text = "as if this were the card, in gigabytes or by name and gigabytes, e.g. 24 or T4:16"
+    parser.add_argument("--card", metavar="GB", help=text)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,22 @@ from bot import messages
 from bot.job import Job
 from bot.quota import Balance
 from bot.store import Entry
+from generation.models import lossy_ways
+from generation.models.common.lossy import TITLES
 from generation.models.common.measured import measured
+from generation.models.plan import Card, Keep, Means, plans
 from generation.models.preset import Preset
 from generation.models.pull import is_here
 from generation.request import Kind
 from generation.scores.genre import Genre
+
+HELD = {
+    Keep.RESIDENT: "whole",
+    Keep.LEAN: "nearly",
+    Keep.EIGHT_BIT: "in 8 bits",
+    Keep.OFFLOAD: "by parts",
+    Keep.GROUP: "by layers",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +53,7 @@ class Table:
             print(note)
 
 
-def models(presets: Mapping[str, Preset], default: str) -> Table:
+def models(presets: Mapping[str, Preset], default: str, *, card: Card, means: Means) -> Table:
     def row(preset: Preset) -> tuple[str, ...]:
         limits = preset.limits
         return (
@@ -50,19 +61,27 @@ def models(presets: Mapping[str, Preset], default: str) -> Table:
             f"{limits.width}x{limits.height}",
             "still" if limits.kinds == (Kind.IMAGE,) else f"{limits.seconds:g}-{limits.max_seconds:g} s",
             f"{preset.cost:g}",
-            f"{min(preset.memory.values()):g} GB" if preset.memory else "-",
+            f"{preset.download:g} GB" if preset.download else "-",
+            _memory(preset),
+            _fits(preset, card, means),
             "yes" if is_here(preset) else "no",
-            preset.licence,
+            preset.licence + (", asks you to accept it" if preset.gated else ""),
         )
 
     return Table(
-        "Picture models (* is the default)",
-        ("name", "size", "length", "cost", "from", "here", "licence"),
+        f"Picture models (* is the default; {card.name}, {card.total:g} GB)",
+        ("name", "size", "length", "cost", "pull", "memory", "fits", "here", "licence"),
         tuple(map(row, presets.values())),
         "There are no models.",
         [
             preset.to_json()
-            | {"default": preset.name == default, "here": is_here(preset), "scores": measured(preset)}
+            | {
+                "default": preset.name == default,
+                "here": is_here(preset),
+                "fits": [way.keep.value for way in plans(preset, card, means)],
+                "lossy": lossy_ways(preset),
+                "scores": measured(preset),
+            }
             for preset in presets.values()
         ],
         notes=tuple(filter(None, map(_scores, presets.values()))),
@@ -78,6 +97,40 @@ def _scores(preset: Preset) -> str:
     count = row.pop("n")
     told = ", ".join(f"{name} {share:g} %" for name, share in row.items())
     return messages.words("measured", model=preset.name, count=count, scores=told)
+
+
+def _memory(preset: Preset) -> str:
+    """Whole, and at the least."""
+    needs = preset.memory.values()
+    if not needs:
+        return "-"
+    return f"{max(needs):g} GB" if len(needs) == 1 else f"{min(needs):g}-{max(needs):g} GB"
+
+
+def _fits(preset: Preset, card: Card, means: Means) -> str:
+    if not preset.source:
+        return "yes"
+    ways = plans(preset, card, means)
+    return HELD[ways[0].keep] if ways else "no"
+
+
+def lossy(presets: Mapping[str, Preset], prices: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What a preset may give up, by `options.lossy`, and what that was measured to cost and bring."""
+
+    def row(name: str) -> tuple[str, ...]:
+        families = sorted({preset.family for preset in presets.values() if name in lossy_ways(preset)})
+        price = prices.get(name, {})
+        error = f"{price['psnr']:.0f} dB, {price['ssim']:.3f}" if price else "?"
+        speed = f"{price['speed']:.2f}x" if price else "?"
+        return (name, TITLES[name], error, speed, "all" if len(families) > 7 else ", ".join(families))
+
+    return Table(
+        f"Lossy, if you ask for it ({prices.get('measured', {}).get('on', 'not measured yet')})",
+        ("name", "what", "PSNR, SSIM", "speed", "families"),
+        tuple(map(row, TITLES)),
+        "",
+        [{"name": name, "title": TITLES[name], **prices.get(name, {})} for name in TITLES],
+    )
 
 
 def genres(known: Mapping[str, Genre]) -> Table:

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 from contextlib import suppress
 
+from generation.errors import UnknownChoice
 from generation.models.plan import Card
 
+OLD = ("T4", "V100", "P100", "1080", "1080TI", "2060", "2070", "2080", "2080TI")
+"""Cards without bfloat16, by what people call them."""
 LEFT = 0.5  # gigabytes that a library may keep for itself
 
 
@@ -40,6 +43,17 @@ def guess(device: str = "auto") -> Card:
             total = round(int(mebibytes) * 1.048576e-3, 1)
             return Card(kind="cuda", name=name, total=total, bfloat16=float(capability) >= 8)
     return Card(total=round(_memory() * 0.7, 1))
+
+
+def card_of(text: str) -> Card:
+    """A card that is not here, to see how it would do: "24", or "T4:16"; raises UnknownChoice."""
+    name, _, gigabytes = text.rpartition(":")
+    try:
+        total = float(gigabytes.lower().removesuffix("gb").strip())
+    except ValueError:
+        raise UnknownChoice("card", text, None, ("24", "T4:16")) from None
+    old = any(word in name.upper().split() for word in OLD)
+    return Card(kind="cuda", name=name or f"a card of {total:g} GB", total=total, bfloat16=not old)
 
 
 def _memory() -> float:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from generation.clip import Frames
 from generation.errors import GenerationError, ModelBroken, OutOfMemory
 from generation.models.common import weights
+from generation.models.common.lossy import WEIGHTS, watch
 from generation.models.common.pictures import fitted, pixels
-from generation.models.common.placing import place
+from generation.models.common.placing import painter, place, stepping_aside
 from generation.models.common.prompts import Remembering
 from generation.models.common.steps import watched
+from generation.models.plan import Keep
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from generation.request import Request
 
 log = logging.getLogger(__name__)
-SHARED = frozenset({"attention", "step_cache", "step_cache_threshold", "call", "variant", "vae_float32"})
+SHARED = frozenset({"attention", "lossy", "lossy_settings", "call", "variant", "vae_float32"})
 """Options that every family takes; `call` is passed to the pipeline as it is."""
 
 
@@ -38,6 +42,8 @@ class Diffused(ABC):
     """Frames that an extended clip opens with."""
     own: ClassVar[frozenset[str]] = frozenset()
     """Options that only this family takes."""
+    lossy: ClassVar[frozenset[str]] = WEIGHTS
+    """What of `common.lossy` works with it."""
 
     def __init__(self, pipe: Any, preset: Preset, plan: Plan) -> None:
         self.pipe, self.preset, self.plan = pipe, preset, plan
@@ -62,7 +68,7 @@ class Diffused(ABC):
             if is_memory(error):
                 raise OutOfMemory(preset.name) from error
             raise ModelBroken(preset.name, f"{type(error).__name__}: {error}"[:500]) from error
-        pipe.encode_prompt = Remembering(pipe.encode_prompt)
+        remember(pipe, plan)
         return cls(pipe, preset, plan)
 
     @classmethod
@@ -86,6 +92,7 @@ class Diffused(ABC):
         pipe, asked = self.prepared(request), self.call(request)
         seed = torch_seed(request.seed)
         try:
+            watch(painter(pipe), pipe)
             with watched(pipe, on_step), torch.inference_mode():
                 output = pipe(
                     generator=seed, output_type="pt", **asked, **self.preset.options.get("call", {})
@@ -135,6 +142,12 @@ def from_folder(name: str, folder: Path, preset: Preset, plan: Plan, **parts: An
         variant=preset.options.get("variant"),
         **parts,
     )
+
+
+def remember(pipe: Any, plan: Plan) -> None:
+    """Words read once are known; where the card is too small for all, readers come onto it only to read."""
+    around = partial(stepping_aside, pipe, plan.device) if plan.keep is Keep.LEAN else nullcontext
+    pipe.encode_prompt = Remembering(pipe.encode_prompt, around=around)
 
 
 def torch_seed(seed: int) -> Any:

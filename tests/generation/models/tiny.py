@@ -97,7 +97,7 @@ def ltx_parts() -> dict[str, Any]:
         num_attention_heads=4,
         attention_head_dim=8,
         cross_attention_dim=32,
-        num_layers=1,
+        num_layers=2,
         caption_channels=32,
     )
     vae = seeded(

@@ -1,0 +1,131 @@
+"""What does each lossy option cost in the picture, and bring in speed? On pocket, against the exact way.
+
+`--keep` writes what was measured into config/lossy.toml, where `matinee models` finds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from benchmarks.report import Report
+from generation.models import Plan, Preset, load, lossy_ways
+from generation.models.preset import read_presets
+from generation.request import Kind, Music, Request
+
+CONFIG = Path(__file__).parents[1] / "config"
+STEPS = 24
+PROMPTS = ("a red rocket rising over the snow at night", "a yellow star spinning in a forest by day")
+ROUNDS = 2
+
+
+def asked(prompt: str, seed: int) -> Request:
+    return Request(
+        prompt=prompt,
+        kind=Kind.VIDEO,
+        model="pocket",
+        width=64,
+        height=64,
+        frames=17,
+        fps=8.0,
+        seed=seed,
+        steps=STEPS,
+        guidance=4.0,
+        music=Music(genre="none", maker="band"),
+    )
+
+
+def painted(held: Any) -> tuple[float, Any]:
+    """Seconds of the quickest round, and its pictures as floats."""
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    quickest = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        clips = [
+            held.paint(asked(prompt, seed), lambda *_: None).pixels for seed, prompt in enumerate(PROMPTS)
+        ]
+        quickest = min(quickest, time.perf_counter() - start)
+    return quickest, np.stack(clips).astype(np.float32) / 255
+
+
+def psnr(one: Any, other: Any) -> float:
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    return float(min(99.0, -10 * np.log10(max(1e-10, ((one - other) ** 2).mean()))))
+
+
+def ssim(one: Any, other: Any) -> float:
+    """Over windows of 8 by 8, on what is light and dark."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    first, second = (
+        torch.from_numpy(clip).mean(-1).reshape(-1, 1, *clip.shape[2:4]) for clip in (one, other)
+    )
+
+    def over(values: Any) -> Any:
+        return torch.nn.functional.avg_pool2d(values, 8, stride=2)
+
+    means = over(first), over(second)
+    spread = [over(each * each) - m * m for each, m in zip((first, second), means, strict=True)]
+    shared = over(first * second) - means[0] * means[1]
+    light = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
+    form = (2 * shared + 9e-4) / (spread[0] + spread[1] + 9e-4)
+    return float((light * form).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="write config/lossy.toml")
+    keep = parser.parse_args().keep
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    preset = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))["pocket"]
+    report = Report("What does each lossy option cost, and what does it bring?")
+    exact_seconds, exact = painted(load(preset, Plan()))
+    prices = {}
+    for name in lossy_ways(preset):
+        seconds, pictures = painted(load(giving_up(preset, name), Plan()))
+        price = {
+            "psnr": psnr(exact, pictures),
+            "ssim": ssim(exact, pictures),
+            "speed": exact_seconds / seconds,
+        }
+        prices[name] = {fact: round(value, 3) for fact, value in price.items()}
+    report.table(
+        ("option", "PSNR (dB)", "SSIM", "speed"),
+        [(name, f"{p['psnr']:.1f}", f"{p['ssim']:.4f}", f"{p['speed']:.2f}x") for name, p in prices.items()],
+    )
+    report.figures = {"steps": STEPS, "clips": len(PROMPTS), "prices": prices}
+    caches = [price for name, price in prices.items() if name in {"first_block", "taylor", "pyramid"}]
+    report.goal("least SSIM of any option", min(p["ssim"] for p in prices.values()), ">=", 0.9)
+    report.goal("step caches: mean speed against the exact way", mean(p["speed"] for p in caches), ">=", 1.3)
+    if keep:
+        write(prices)
+    report.finish()
+
+
+def giving_up(preset: Preset, name: str) -> Preset:
+    return replace(preset, options={**preset.options, "lossy": [name]})
+
+
+def write(prices: dict[str, dict[str, float]]) -> None:
+    lines = [
+        "# What each lossy option costs in the picture, and what it brings, against the exact way.",
+        "# Measured by `python -m benchmarks.lossy --keep`, which writes this file.",
+        "",
+        "[measured]",
+        f'on = "pocket, {STEPS} steps, one processor core"',
+    ]
+    for name, price in prices.items():
+        lines += ["", f"[{name}]", *(f"{fact} = {value}" for fact, value in price.items())]
+    (CONFIG / "lossy.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""What may be given up for speed or for memory: each thing under its own name, and only if asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import ModelBroken
+from generation.models.plan import Keep
+
+if TYPE_CHECKING:
+    from generation.models.plan import Plan
+    from generation.models.preset import Preset
+
+TITLES = {
+    "int8": "weights in eight-bit integers",
+    "fp8": "weights rest in eight-bit floats",
+    "first_block": "steps whose first block hardly changed reuse the last one's rest",
+    "taylor": "of three steps two are drawn on from those before",
+    "pyramid": "attention that changes slowly is computed every second step",
+}
+WEIGHTS = frozenset({"int8", "fp8"})
+CACHES = frozenset(TITLES.keys() - WEIGHTS)
+BLOCKS = ("blocks", "transformer_blocks")
+NO_TORCHAO = "int8 needs torchao: pip install 'matinee[quantized]'"
+
+
+def chosen(preset: Preset, plan: Plan) -> tuple[str, ...]:
+    """What the preset asks for, and eight bits where the planner needs them for room."""
+    asked = tuple(preset.options.get("lossy", ()))
+    if plan.keep is not Keep.EIGHT_BIT or WEIGHTS & set(asked):
+        return asked
+    return ("int8" if has_torchao() else "fp8", *asked)
+
+
+def has_torchao() -> bool:
+    return importlib.util.find_spec("torchao") is not None
+
+
+def shrink(net: Any, preset: Preset, plan: Plan) -> None:
+    """Fewer bits a weight; before the network goes to its place."""
+    for name in chosen(preset, plan):
+        if name in WEIGHTS:
+            {"int8": _int8, "fp8": _fp8}[name](net, preset, plan)
+
+
+def skip(net: Any, preset: Preset, plan: Plan) -> None:
+    """Steps, or parts of steps, that are taken from those before."""
+    for name in chosen(preset, plan):
+        if name in CACHES:
+            settings = dict(preset.options.get("lossy_settings", {}).get(name, {}))
+            net.enable_cache(CONFIGS[name](net, settings))
+
+
+def watch(net: Any, pipe: Any) -> None:
+    """`pipe` paints next; what another remembered of its steps is forgotten, also when it was stopped."""
+    if getattr(net, "is_cache_enabled", False):
+        net.painted_by = pipe
+        net._reset_stateful_cache()  # noqa: SLF001  (what pipelines call too, but not when they are stopped)
+
+
+def _int8(net: Any, preset: Preset, _: Plan) -> None:
+    if not has_torchao():
+        raise ModelBroken(preset.name, NO_TORCHAO)
+    import torch  # noqa: PLC0415  (heavy)
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_  # noqa: PLC0415  (heavy, and optional)
+
+    def is_wanted(part: Any, name: str) -> bool:
+        """Motion layers stay as they are: camera moves are woven into them."""
+        return isinstance(part, torch.nn.Linear) and "motion_modules" not in name
+
+    quantize_(net, Int8WeightOnlyConfig(), filter_fn=is_wanted)
+
+
+def _fp8(net: Any, _: Preset, plan: Plan) -> None:
+    """Computed with in the plan's own type."""
+    import torch  # noqa: PLC0415  (heavy)
+
+    compute = getattr(torch, plan.dtype)
+    net.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=compute)
+
+
+def _first_block(_: Any, settings: dict[str, Any]) -> Any:
+    from diffusers import FirstBlockCacheConfig  # noqa: PLC0415  (heavy)
+
+    return FirstBlockCacheConfig(**{"threshold": 0.1, **settings})
+
+
+def _taylor(_: Any, settings: dict[str, Any]) -> Any:
+    from diffusers import TaylorSeerCacheConfig  # noqa: PLC0415  (heavy)
+
+    return TaylorSeerCacheConfig(**{"cache_interval": 3, "use_lite_mode": True, **settings})
+
+
+def _pyramid(net: Any, settings: dict[str, Any]) -> Any:
+    from diffusers import PyramidAttentionBroadcastConfig  # noqa: PLC0415  (heavy)
+
+    usual = {"spatial_attention_block_skip_range": 2, "cross_attention_block_skip_range": 3}
+    return PyramidAttentionBroadcastConfig(
+        **{**usual, "spatial_attention_block_identifiers": BLOCKS, **settings},
+        current_timestep_callback=lambda: net.painted_by._current_timestep,  # noqa: SLF001  (some have no other name)
+    )
+
+
+CONFIGS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "first_block": _first_block,
+    "taylor": _taylor,
+    "pyramid": _pyramid,
+}
