@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.report import Report
 from generation.clip import Frames
 from generation.media.ffmpeg import find
-from generation.media.loudness import Loudness, measure
+from generation.media.meter import Loudness, measure
 from generation.media.mux import mux
 from generation.request import MusicWish
 from generation.scores import load
@@ -36,7 +36,7 @@ async def finished(folder: Path) -> dict[tuple[str, float], Loudness]:
             score = band.score(music, round(seconds * RATE), RATE, lambda _done, _total: None)
             frames = Frames(np.full((round(seconds * FPS), 32, 32, 3), 90, np.uint8), FPS)
             clip = await mux(frames, score, folder / f"{name}-{seconds:g}.mp4", ffmpeg=ffmpeg)
-            heard[name, seconds] = await measure(clip.path, ffmpeg=ffmpeg)
+            heard[name, seconds] = await measure(clip.path)
     return heard
 
 

@@ -26,8 +26,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CRF = 20
-_BY_BACKLOG = ("medium", "fast", "veryfast", "superfast")
+CRF = 19
+QUICK, QUICKER, QUICKEST = "quick", "quicker", "quickest"
+_LEAN = "aq-mode=1:deblock=0,0:mbtree=1:rc-lookahead=10:scenecut=40:8x8dct=1"
+_OWN: dict[str, dict[str, Any]] = {  # as small as x264's veryfast at half its work; then quicker, not worse
+    QUICK: {"preset": "ultrafast", "x264-params": f"{_LEAN}:cabac=1"},
+    QUICKER: {"preset": "ultrafast", "x264-params": _LEAN},
+    QUICKEST: {"preset": "ultrafast"},
+}
+_BY_BACKLOG = (QUICK, QUICKER, QUICKER, QUICKEST)
 _COLOUR: dict[str, Any] = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 
 
@@ -47,11 +54,11 @@ async def mux(  # noqa: PLR0913  (all but the first three may be left out)
     threads: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Clip:
-    """Write the clip, and its poster beside it."""
+    """Write the clip, and its poster beside it. `preset` is one of ours or of x264's."""
     count, height, width, _ = frames.pixels.shape
     if not count or min(height, width) < 2:
         raise EncodeFailed("encode", f"nothing to encode: {count} frames of {width}x{height}")
-    options = {"preset": preset, "crf": CRF} | ({"threads": threads} if threads else {})
+    options = _OWN.get(preset, {"preset": preset}) | {"crf": CRF} | ({"threads": threads} if threads else {})
 
     def on_frame(done: int) -> None:
         if on_progress is not None:

@@ -18,10 +18,13 @@ from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished, is_full, settle, told
 from generation.media.identity import Identity
 from generation.media.probe import as_clip, probe
+from generation.media.seal import intact
 from generation.request import PROMPT_LIMIT, Request
 
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_NAME = "Matinee"
 _RECIPE_TAG = "synopsis"
+_TRACE = b"c2pa.signature"  # of a mark that is no longer found as one
 _RECIPE_BYTES = 64_000
 _PATHS = ("image", "source")  # of the machine that made it, nobody else's business
 _BARE = {"builder": {"thumbnail": {"enabled": False}}}
@@ -43,6 +46,10 @@ class Verdict:
     model: str | None = None
     software: str | None = None
     detail: str = ""
+
+    @property
+    def by_matinee(self) -> bool:
+        return (self.software or "").startswith(_NAME)
 
 
 def words(model: str) -> dict[str, str]:
@@ -96,7 +103,7 @@ def _manifest(model: str) -> str:
     }
     return json.dumps(
         {
-            "claim_generator_info": [{"name": "Matinee", "version": release}],
+            "claim_generator_info": [{"name": _NAME, "version": release}],
             "title": "AI-generated clip",
             "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created]}}],
         }
@@ -117,18 +124,20 @@ def verify(path: Path, *, identity: Identity | None = None) -> Verdict:
         ):
             verdict = _verdict(json.loads(reader.json()))
     except c2pa.C2paError.ManifestNotFound:
-        return Verdict(mark=Mark.ABSENT)
+        damaged = _TRACE in path.read_bytes()
+        return Verdict(mark=Mark.BROKEN, detail="damaged") if damaged else Verdict(mark=Mark.ABSENT)
     except c2pa.C2paError as error:
         return Verdict(mark=Mark.BROKEN, detail=str(error))
-    if path.suffix == ".mp4" and verdict.mark is Mark.HOLDS and not _opens_as_ours(path):
-        return replace(verdict, mark=Mark.BROKEN, detail="file type changed")
+    if verdict.mark is Mark.HOLDS and verdict.by_matinee and not _as_we_write_it(path):
+        return replace(verdict, mark=Mark.BROKEN, detail="changed where C2PA does not look")
     return verdict
 
 
-def _opens_as_ours(path: Path) -> bool:
-    """C2PA leaves the first box of an MP4 out of its hash."""
-    with path.open("rb") as file:
-        return file.read(len(_OPENING)) == _OPENING
+def _as_we_write_it(path: Path) -> bool:
+    """C2PA leaves the first box of an MP4 and parts of its own mark out of its hash."""
+    data = path.read_bytes()
+    opened = _format(path) in _FORMATS.values() or data.startswith(_OPENING)
+    return opened and intact(data, Path(path.name.removesuffix(".part")).suffix)
 
 
 def _verdict(said: Mapping[str, Any]) -> Verdict:

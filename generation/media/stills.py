@@ -65,7 +65,7 @@ def sheet(frames: Frames, target: Path, *, title: str = "", columns: int = 4, ro
         page.paste(picture.resize((_CELL, cell_height), Image.Resampling.LANCZOS), at)
         draw.text((at[0], at[1] + cell_height + 5), _time(pick / frames.fps), _FAINT, _font(13))
     data = io.BytesIO()
-    page.save(data, "PNG", optimize=True)
+    page.save(data, "PNG", compress_level=4)  # a third larger than the smallest, for a tenth of its work
     return _write(data.getvalue(), target)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from generation.clip import Frames, Score
 from generation.errors import EncodeFailed, FolderUnwritable
-from generation.media import loudness
+from generation.media import meter
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import probe, read_frames
@@ -92,7 +92,7 @@ async def test_music_is_at_minus_14_and_below_minus_1(
     clip = await mux(
         moving(24), noise(2.0, level=level), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg, preset="superfast"
     )
-    heard = await loudness.measure(clip.path, ffmpeg=each_ffmpeg)
+    heard = await meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
     assert heard.peak <= -1
 
@@ -101,7 +101,7 @@ async def test_hard_drums_are_held_below_minus_1(ffmpeg: Ffmpeg, tmp_path: Path)
     beat = np.exp(-(np.arange(48_000) % 12_000) / 2500.0)[:, None]
     drums = Score((noise(1.0, level=0.3, rate=48_000).samples * beat).astype(np.float32), 48_000)
     clip = await mux(moving(24), drums, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
-    heard = await loudness.measure(clip.path, ffmpeg=ffmpeg)
+    heard = await meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
     assert heard.peak <= -1
 
@@ -110,7 +110,7 @@ async def test_silence_stays_silence(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     silence = Score(np.zeros((32_000, 2), np.float32), 32_000)
     clip = await mux(moving(), silence, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     assert clip.audio
-    assert (await loudness.measure(clip.path, ffmpeg=ffmpeg)).silent
+    assert (await meter.measure(clip.path)).silent
 
 
 async def test_new_music_leaves_the_picture_bit_for_bit(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
@@ -151,11 +151,22 @@ async def test_the_poster_is_what_telegram_takes(ffmpeg: Ffmpeg, tmp_path: Path)
 
 
 def test_the_more_clips_wait_the_quicker_the_preset() -> None:
-    assert [preset_for(backlog) for backlog in (-1, 0, 1, 2, 3, 99)] == [
-        "medium",
-        "medium",
-        "fast",
-        "veryfast",
-        "superfast",
-        "superfast",
+    assert [preset_for(backlog) for backlog in (-1, 0, 1, 3, 99)] == [
+        "quick",
+        "quick",
+        "quicker",
+        "quickest",
+        "quickest",
     ]
+
+
+@pytest.mark.parametrize("backlog", [0, 1, 3])
+async def test_every_preset_makes_a_clip_that_plays_and_looks_as_painted(
+    backlog: int, each_ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    frames = moving(12, 96, 64)
+    clip = await mux(frames, None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg, preset=preset_for(backlog))
+    assert np.abs(read_frames(clip.path).pixels.astype(int) - frames.pixels).mean() < 4
+    settings = clip.path.read_bytes()
+    assert (b"mbtree=1" in settings) is (backlog < 3)
+    assert (b"cabac=1" in settings) is (backlog == 0)

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from generation.clip import Clip
 from generation.errors import EncodeFailed
@@ -67,14 +68,53 @@ async def test_another_studios_mark_holds_but_is_not_ours(clip: Clip, tmp_path: 
     assert (verdict.mark, verdict.ours) == (Mark.HOLDS, False)
 
 
-async def test_a_flipped_bit_breaks_the_mark(clip: Clip, tmp_path: Path) -> None:
+def _box_heads(data: bytes) -> list[int]:
+    at, heads = 0, []
+    while at < len(data):
+        heads += range(at, at + 8)
+        at += int.from_bytes(data[at : at + 4])
+    return heads
+
+
+async def test_any_flipped_bit_breaks_the_mark(clip: Clip, tmp_path: Path) -> None:
+    """Also in the file's type, in the heads of its boxes, and in the padding that C2PA does not hash."""
     data, draw = clip.path.read_bytes(), random.Random(11)
-    picture = data.index(b"mdat")
-    offsets = [10, data.index(b"moov") + 40, data.index(b"AI-generated")]
-    for at in offsets + [draw.randrange(picture + 4, len(data)) for _ in range(20)]:
+    mark_at, index_at = data.index(b"uuid") - 4, data.index(b"moov") - 4
+    offsets = {*_box_heads(data), *range(mark_at, mark_at + 120), *range(mark_at, index_at, 32)}
+    for at in sorted(offsets) + [draw.randrange(len(data)) for _ in range(200)]:
         flipped = bytearray(data)
         flipped[at] ^= 1 << draw.randrange(8)
         copy = tmp_path / "flipped.mp4"
+        copy.write_bytes(flipped)
+        assert verify(copy).mark is Mark.BROKEN, at
+
+
+@pytest.mark.parametrize("extra", [b"\0", bytes(100), b"\0\0\0\x08free", b"\0\0\0\x0cmfraxxxx"])
+async def test_anything_put_behind_the_file_breaks_the_mark(
+    extra: bytes, clip: Clip, tmp_path: Path
+) -> None:
+    (tmp_path / "longer.mp4").write_bytes(clip.path.read_bytes() + extra)
+    assert verify(tmp_path / "longer.mp4").mark is Mark.BROKEN
+
+
+async def test_a_file_cut_at_any_of_twenty_places_has_no_mark_that_holds(clip: Clip, tmp_path: Path) -> None:
+    data = clip.path.read_bytes()
+    for twentieth in range(20):
+        (tmp_path / "cut.mp4").write_bytes(data[: len(data) * twentieth // 20])
+        assert verify(tmp_path / "cut.mp4").mark is not Mark.HOLDS, twentieth
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_any_flipped_bit_breaks_a_pictures_mark(suffix: str, identity: Identity, tmp_path: Path) -> None:
+    picture, draw = tmp_path / f"picture{suffix}", random.Random(5)
+    Image.fromarray(moving(1, 48, 32).pixels[0]).save(picture)
+    mark(picture, identity=identity, model="sd")
+    assert verify(picture, identity=identity).ours
+    data = picture.read_bytes()
+    for at in [*range(0, len(data), 24), *(draw.randrange(len(data)) for _ in range(60))]:
+        flipped = bytearray(data)
+        flipped[at] ^= 1 << draw.randrange(8)
+        copy = tmp_path / f"flipped{suffix}"
         copy.write_bytes(flipped)
         assert verify(copy).mark is Mark.BROKEN, at
 

@@ -1,0 +1,120 @@
+"""How loud a sound is, by EBU R 128: integrated loudness and true peak, measured in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+
+from generation.clip import Score
+from generation.errors import EncodeFailed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SILENCE = -60.0  # LUFS; what is quieter is not made louder
+SHORTEST = 1.0  # seconds; R 128 needs 0.4 to say anything
+_LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    lufs: float
+    peak: float  # dBTP
+
+    @property
+    def silent(self) -> bool:
+        return self.lufs <= SILENCE
+
+
+async def measure(source: Path | Score) -> Loudness:
+    """Of a file of ours or of samples in memory."""
+    try:
+        return await asyncio.to_thread(_measure, source)
+    except (av.FFmpegError, IndexError) as error:
+        raise EncodeFailed("loudness", str(error)) from error
+
+
+def _measure(source: Path | Score) -> Loudness:
+    graph, lufs, peak = None, -math.inf, 0.0
+    for frame in _of_file(source) if isinstance(source, Path) else _of_score(source):
+        graph = graph or _meter(frame)
+        graph.push(frame)
+        for lufs, highest in _readings(graph):  # noqa: B007  (the last word counts)
+            peak = max(peak, highest)
+    return Loudness(lufs, 20 * math.log10(peak) if peak else -math.inf)
+
+
+def _meter(like: av.AudioFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(
+        format=like.format.name,
+        sample_rate=like.sample_rate,
+        layout=like.layout.name,
+        time_base=Fraction(1, like.sample_rate),
+    )
+    meter = graph.add("ebur128", peak="true", metadata="1", framelog="verbose")
+    source.link_to(meter)
+    meter.link_to(graph.add("abuffersink"))
+    graph.configure()
+    return graph
+
+
+def _readings(graph: av.filter.Graph) -> Iterator[tuple[float, float]]:
+    """What the meter says after each whole tenth of a second."""
+    with suppress(av.BlockingIOError, av.EOFError):
+        while True:
+            said = graph.pull().metadata
+            if "lavfi.r128.I" in said:
+                yield float(said["lavfi.r128.I"]), float(said["lavfi.r128.true_peak"])
+
+
+def _of_file(path: Path) -> Iterator[av.AudioFrame]:
+    """The sound, then silence to the end of the tenth, so that its last moment is heard too."""
+    done, frame = 0, None
+    with av.open(str(path), format="mp4") as container:
+        for frame in container.decode(audio=0):
+            frame.pts = done
+            done += frame.samples
+            yield frame
+    if frame is not None:
+        yield _silence(frame, -done % (frame.sample_rate // 10), done)
+
+
+def _silence(like: av.AudioFrame, samples: int, at: int) -> av.AudioFrame:
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
+    rows = 1 if like.format.is_packed else like.layout.nb_channels
+    columns = max(1, samples) * like.layout.nb_channels // rows
+    nothing = np.zeros((rows, columns), np.float32)  # AAC decodes to floats
+    frame = av.AudioFrame.from_ndarray(nothing, format=like.format.name, layout=like.layout.name)
+    frame.sample_rate, frame.pts = like.sample_rate, at
+    return frame
+
+
+def _of_score(score: Score) -> Iterator[av.AudioFrame]:
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
+    samples = _long_enough(score)
+    rest = -len(samples) % (score.rate // 10)
+    samples = np.pad(samples, ((0, rest), (0, 0)))
+    layout = _LAYOUTS.get(samples.shape[1], f"{samples.shape[1]}c")
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
+    frame.sample_rate, frame.pts = score.rate, 0
+    yield frame
+
+
+def _long_enough(score: Score) -> NDArray[np.float32]:
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
+    samples = np.ascontiguousarray(score.samples.reshape(len(score.samples), -1), dtype=np.float32)
+    times = math.ceil(SHORTEST * score.rate / max(1, len(samples)))
+    return np.tile(samples, (times, 1)) if times > 1 else samples
