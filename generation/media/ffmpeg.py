@@ -94,7 +94,7 @@ def _number(version: str) -> tuple[int, ...]:
     return (int(found[1]), int(found[2])) if found else OLDEST
 
 
-async def run(
+async def run(  # noqa: PLR0913  (all but the first three may be left out)
     ffmpeg: Ffmpeg,
     stream: Any,
     *,
@@ -103,6 +103,7 @@ async def run(
     on_frame: OnFrame | None = None,
     deadline: float | None = None,
     stall: float = _STALL,
+    nice: int = 0,
 ) -> str:
     """Run what ffmpeg-python built, `feed` going into its stdin; returns the end of what it said on stderr.
 
@@ -128,6 +129,8 @@ async def run(
     finally:
         if outlet is not None:
             os.close(inlet)
+    if nice:
+        _step_back(process, nice)
     tail: deque[str] = deque(maxlen=_TAIL)
     ears = [
         asyncio.ensure_future(_listen(process, on_frame, stall)),
@@ -146,6 +149,12 @@ async def run(
     if code:
         raise _failure(stage, code, tail, Path(command[-1]).parent)
     return _join(tail)
+
+
+def _step_back(process: asyncio.subprocess.Process, nice: int) -> None:
+    """Let others go first; the threads that it starts from here on inherit this."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
 
 
 async def _pour(outlet: int | None, feed: Chunks | None) -> None:

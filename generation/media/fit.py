@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,25 +19,22 @@ from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished
 from generation.media.fit_still import fit_still
+from generation.media.floor import LEAST_FRAME, LEAST_SOUND, ROOM, SEAL, floor, sizes
 from generation.media.identity import Identity
-from generation.media.mux import CRF, output
+from generation.media.mux import output
 from generation.media.probe import Facts, as_clip, check, probe
 from generation.progress import OnProgress, Progress, Stage
 
-ROOM = 0.985  # of the limit: servers refuse files that are only just below it
 _MOST = 0.995
 _ENOUGH = 0.955  # of the limit: a try that uses more is not bettered
-_TRIES = 6  # mostly one or two are made; very short clips answer a bit rate unevenly
-_SCALES = (1.0, 0.75, 0.5, 0.375, 0.25)
-_STARVED = 34.0  # a rate factor above which a smaller picture looks better
-_AMPLE = 24.0  # a rate factor below which nobody sees a difference
-_WORST = 46.0  # a rate factor above which nothing is worth watching
-_AREA = 0.75  # bytes go with the pixels to this power at equal quality
+_TRIES = 3  # the first, and two corrections
+_STARVED = 39.5  # mean quantiser of a first pass above which a smaller picture has the higher VMAF
+_DENSEST = 12  # times fewer bytes than the clip has now, at the smallest size
 _SOUND_SHARE = 0.2
-_SOUND_RATES = (96_000, 64_000)
-_LEAST_FRAME = 40  # bytes a frame, below which x264 refuses to start
-_SEAL = 3_500  # bytes a mark takes
-_LEAST_SIDE = 64
+_SOUND_RATES = (128_000, 96_000, LEAST_SOUND)
+_BACKGROUND = 10  # niceness: the chats are served from the same machine
+_PRESETS = ((150e6, "slower"), (500e6, "slow"), (math.inf, "medium"))  # up to so many pixels in a clip
+_FOR_EYES = "psy=0:aq-mode=2:aq-strength=0.5"  # with few bytes: +4 to +6 VMAF over x264's defaults
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
@@ -99,25 +97,27 @@ class _Fitting:
             raise EncodeFailed("fit", f"{self.clip.path.name} is gone") from error
         if facts.frames != self.clip.frames:
             raise EncodeFailed("fit", f"{facts.frames} frames of {self.clip.frames}")
-        rungs = ladder(facts, int(self.limit * ROOM) - (_SEAL if self.identity else 0))
-        if not rungs:
-            raise CannotFit(self.limit, floor(facts))
+        rungs = ladder(facts, int(self.limit * ROOM) - (SEAL if self.identity else 0))
+        least = _floor(facts)
+        if self.limit < least:
+            raise CannotFit(self.limit, least)
         async with finished(target, "fit") as part:
             for rung in rungs:
-                if (size := await self._climb(rung, facts, part)) is not None:
+                if (size := await self._climb(rung, facts, part, last=rung is rungs[-1])) is not None:
                     return replace(await asyncio.to_thread(probe, part), size=size)
-        raise CannotFit(self.limit, floor(facts))
+        raise CannotFit(self.limit, max(least, int(self.limit * 1.25)))
 
-    async def _climb(self, rung: _Rung, facts: Facts, part: Path) -> int | None:
-        """The size of the best file of this rung, left in `part`; None if none came under the limit."""
+    async def _climb(self, rung: _Rung, facts: Facts, part: Path, *, last: bool) -> int | None:
+        """The size of this rung's best file, left in `part`; None if it starves or is never small enough."""
         best = part.with_name(part.name + ".best")
         aim, most, size = rung.video_bytes, int(self.limit * _MOST), None
         weighed: list[tuple[int, int]] = []
         try:
             with tempfile.TemporaryDirectory(prefix=".fit-", dir=part.parent) as scratch:
                 log = str(Path(scratch) / "x264")
-                await self._first_pass(rung, aim, log)
-                for _ in range(_TRIES):
+                if await self._first_pass(rung, aim, log) > _STARVED and not last:
+                    return None
+                while len(weighed) < _TRIES and aim >= LEAST_FRAME * facts.frames / 2:
                     made = await self._second_pass(rung, aim, log, facts, part)
                     if made.size <= most and (size is None or made.size > size):
                         await asyncio.to_thread(part.replace, best)
@@ -126,20 +126,20 @@ class _Fitting:
                         break
                     weighed.append((aim, made.video_bytes))
                     aim = _corrected(weighed, rung.video_bytes)
-                    if aim < _LEAST_FRAME * facts.frames / 2:
-                        break
             if size is not None:
                 await asyncio.to_thread(best.replace, part)
         finally:
             best.unlink(missing_ok=True)
         return size
 
-    async def _first_pass(self, rung: _Rung, aim: int, log: str) -> None:
+    async def _first_pass(self, rung: _Rung, aim: int, log: str) -> float:
+        """The mean quantiser that so many bytes leave at this size."""
         stream = build.output(
             self._picture(self._source(), rung), "-", f="null", vcodec="libx264", pix_fmt="yuv420p",
             **self._rate(aim, 1, log),
         )  # fmt: skip
-        await run(self.ffmpeg, stream, stage="fit", on_frame=self._tell)
+        await run(self.ffmpeg, stream, stage="fit", on_frame=self._tell, nice=_BACKGROUND)
+        return await asyncio.to_thread(_mean_quantiser, Path(f"{log}-0.log"))
 
     async def _second_pass(self, rung: _Rung, aim: int, log: str, master: Facts, part: Path) -> Facts:
         source = self._source()
@@ -152,7 +152,13 @@ class _Fitting:
             tags={name: text for name, text in master.tags.items() if name == "comment"},
         )
         frames = self.clip.frames
-        await run(self.ffmpeg, stream, stage="fit", on_frame=lambda done: self._tell(frames + done))
+        await run(
+            self.ffmpeg,
+            stream,
+            stage="fit",
+            on_frame=lambda done: self._tell(frames + done),
+            nice=_BACKGROUND,
+        )
         facts = await check(part, frames=frames, fps=self.clip.fps, audio=master.audio, ffmpeg=self.ffmpeg)
         return replace(facts, size=await asyncio.to_thread(self._sealed, part))
 
@@ -172,7 +178,10 @@ class _Fitting:
 
     def _rate(self, aim: int, number: int, log: str) -> dict[str, Any]:
         rate = int(aim * 8 / self.clip.seconds)
-        return {"video_bitrate": rate, "pass": number, "passlogfile": log, "preset": "medium"}
+        pixels = self.clip.width * self.clip.height * self.clip.frames
+        preset = next(name for most, name in _PRESETS if pixels <= most)
+        chosen = {"preset": preset, "x264-params": _FOR_EYES}
+        return {"video_bitrate": rate, "pass": number, "passlogfile": log} | chosen
 
     def _tell(self, done: int) -> None:
         if self.on_progress is not None:
@@ -192,29 +201,15 @@ def _corrected(weighed: list[tuple[int, int]], wanted: int) -> int:
 
 
 def ladder(facts: Facts, budget: int) -> list[_Rung]:
-    """What to try, best first: the size at which this very picture is not starved, then smaller ones."""
+    """What to try, best first: the picture as large as it is, then smaller ones."""
     sound, audio_bytes = _sound(facts, budget)
     video_bytes = budget - audio_bytes - facts.overhead
-    sizes = _sizes(facts)
-    worth = [size for size in sizes if _factor(facts, size[0], video_bytes) <= _STARVED]
-    last = sizes[-1:] if _factor(facts, sizes[-1][0], video_bytes) <= _WORST else []
-    return [
-        _Rung(max(2, round(facts.width * scale / 2) * 2), height, sound, video_bytes)
-        for scale, height in worth or last
-    ]
+    return [_Rung(width, height, sound, video_bytes) for width, height in sizes(facts.width, facts.height)]
 
 
-def _sizes(facts: Facts) -> list[tuple[float, int]]:
-    sizes = [(scale, max(2, round(facts.height * scale / 2) * 2)) for scale in _SCALES]
-    small = [size for size in sizes if min(size[1], facts.width * size[0]) >= _LEAST_SIDE]
-    return small or sizes[:1]
-
-
-def _factor(facts: Facts, scale: float, video_bytes: int) -> float:
-    """The x264 rate factor at which the clip would take so many bytes: +6 halves them."""
-    if video_bytes < _LEAST_FRAME * facts.frames:
-        return math.inf
-    return CRF + 6 * math.log2(facts.video_bytes * scale ** (2 * _AREA) / video_bytes)
+def _mean_quantiser(log: Path) -> float:
+    found = [float(each) for each in re.findall(r" q:([\d.]+)", log.read_text())]
+    return sum(found) / max(1, len(found))
 
 
 def _sound(facts: Facts, budget: int) -> tuple[int | None, int]:
@@ -223,20 +218,15 @@ def _sound(facts: Facts, budget: int) -> tuple[int | None, int]:
     if facts.audio:
         now = facts.audio_bytes * 8 / facts.audio_seconds
         costs += [(rate, _cost(rate, facts)) for rate in _SOUND_RATES if rate < now]
-    for rate, cost in costs:
-        if cost <= _SOUND_SHARE * budget or _factor(facts, 1.0, budget - cost - facts.overhead) <= _AMPLE:
-            return rate, cost
-    return costs[-1]
+    return next((each for each in costs if each[1] <= _SOUND_SHARE * budget), costs[-1])
 
 
 def _cost(rate: int, facts: Facts) -> int:
     return int(rate * facts.audio_seconds / 8) + 400
 
 
-def floor(facts: Facts) -> int:
-    """About the smallest limit that this clip can be brought under."""
-    scale = _sizes(facts)[-1][0]
-    video = facts.video_bytes * math.pow(scale, 2 * _AREA) * math.pow(2, (CRF - _WORST) / 6)
-    video = max(video, _LEAST_FRAME * facts.frames)
-    sound = min(facts.audio_bytes, _cost(_SOUND_RATES[-1], facts))
-    return math.ceil((video + sound + facts.overhead + _SEAL) / ROOM * 1.02)
+def _floor(facts: Facts) -> int:
+    """By its measures, or by what it is now: a plain picture takes few bytes."""
+    by_measures = floor(facts.width, facts.height, facts.frames, facts.seconds, sound=facts.audio)
+    sound = min(facts.audio_bytes, _cost(LEAST_SOUND, facts))
+    return min(by_measures, math.ceil((facts.video_bytes / _DENSEST + sound + facts.overhead + SEAL) / ROOM))

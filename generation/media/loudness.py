@@ -87,5 +87,6 @@ async def _write(
     for name, options in (*filters, ("aresample", {"osr": RATE})):
         stream = stream.filter(name, **options)
     channels = min(2, score.samples.shape[1])
-    out = build.output(stream, str(target), f="mp4", acodec="aac", audio_bitrate=bitrate, ac=channels, aac_coder=_CODER)
+    options = {"acodec": "aac", "audio_bitrate": bitrate, "ac": channels, "aac_coder": _CODER}
+    out = build.output(stream, str(target), f="mp4", **options)
     await run(ffmpeg, out, stage="sound", feed=[score.samples])

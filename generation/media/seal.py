@@ -1,4 +1,4 @@
-"""Is every byte of our own C2PA mark where it belongs? C2PA hashes neither its padding nor its boxes' heads."""
+"""Is every byte of our own mark where it belongs? C2PA hashes neither its padding nor its boxes' heads."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from generation.clip import Clip, Frames
 from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
-from generation.media.fit import fit, floor
+from generation.media.fit import fit
 from generation.media.identity import own
 from generation.media.mux import mux
 from generation.media.probe import probe
@@ -46,8 +46,11 @@ async def test_it_is_under_the_limit_uses_it_and_keeps_every_frame(
     assert provenance.verify(fitted.path).mark is provenance.Mark.HOLDS
 
 
-async def test_a_tight_limit_makes_the_picture_smaller_not_slower(clip: Clip, ffmpeg: Ffmpeg) -> None:
-    fitted = await fit(clip, floor(probe(clip.path)), ffmpeg=ffmpeg)
+async def test_a_starved_picture_is_made_smaller_not_slower(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    draw = np.random.default_rng(6)
+    blocks = draw.integers(0, 256, (16, 24, 32, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    clip = await mux(Frames(blocks, 12.0), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
+    fitted = await fit(clip, clip.size // 5, ffmpeg=ffmpeg)
     assert fitted.width < clip.width
     assert fitted.width / fitted.height == pytest.approx(clip.width / clip.height, rel=0.04)
     assert (fitted.frames, fitted.fps) == (clip.frames, clip.fps)

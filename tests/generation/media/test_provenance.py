@@ -90,9 +90,7 @@ async def test_any_flipped_bit_breaks_the_mark(clip: Clip, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("extra", [b"\0", bytes(100), b"\0\0\0\x08free", b"\0\0\0\x0cmfraxxxx"])
-async def test_anything_put_behind_the_file_breaks_the_mark(
-    extra: bytes, clip: Clip, tmp_path: Path
-) -> None:
+async def test_anything_put_behind_the_file_breaks_the_mark(extra: bytes, clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "longer.mp4").write_bytes(clip.path.read_bytes() + extra)
     assert verify(tmp_path / "longer.mp4").mark is Mark.BROKEN
 
