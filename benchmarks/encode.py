@@ -23,7 +23,8 @@ from benchmarks.report import Report
 from generation.clip import Clip, Frames, Score
 from generation.errors import CannotFit
 from generation.media.ffmpeg import Ffmpeg, find, run
-from generation.media.fit import ROOM, fit, floor
+from generation.media.fit import fit
+from generation.media.floor import ROOM
 from generation.media.mux import mux
 from generation.media.probe import probe
 
@@ -245,14 +246,13 @@ async def sweep(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> Non
         score = None if number % 7 == 3 else music(count / FPS)
         frames = Frames(paint(count, width, height, number), FPS)
         clip = await mux(frames, score, folder / f"{number}.mp4", ffmpeg=ffmpeg, preset="superfast")
-        least = floor(probe(clip.path))
         for share in (1.2, 0.8, 0.5, 0.3):
             limit = int(clip.size * share)
             try:
                 fitted = await fit(clip, limit, ffmpeg=ffmpeg)
-            except CannotFit:
+            except CannotFit as refusal:
                 refused += 1
-                unfit += limit > least
+                unfit += limit > refusal.floor
                 continue
             over += fitted.path.stat().st_size > limit
             if fitted is not clip:

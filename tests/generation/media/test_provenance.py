@@ -69,7 +69,7 @@ async def test_another_studios_mark_holds_but_is_not_ours(clip: Clip, tmp_path: 
 
 
 def _box_heads(data: bytes) -> list[int]:
-    at, heads = 0, []
+    at, heads = 0, list[int]()
     while at < len(data):
         heads += range(at, at + 8)
         at += int.from_bytes(data[at : at + 4])
