@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from bot import messages
 from bot.delivery import Frontend
 from bot.errors import ConfigBroken
 from bot.settings import DiscordSettings, Settings, TelegramSettings
@@ -18,17 +19,26 @@ Makers = Mapping[str, Callable[[Studio], Frontend]]
 def makers(settings: Settings) -> Makers:
     """Of every chat that has what it needs."""
     known: Makers = {
-        "discord": partial(_discord, settings.discord),
+        "discord": partial(_discord, settings),
         "telegram": partial(_telegram, settings.telegram),
     }
     missing = left_out(settings)
     return {name: make for name, make in known.items() if missing[name] is None}
 
 
-def _discord(chosen: DiscordSettings, studio: Studio) -> Frontend:
+def _discord(settings: Settings, studio: Studio) -> Frontend:
     from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (loaded only where it is served)
+    from bot.frontends.discord.manner import Manner  # noqa: PLC0415
 
-    return DiscordFrontend(studio, chosen.token.reveal(), sharded=chosen.sharded)
+    chosen = settings.discord
+    manner = Manner(
+        sharded=chosen.sharded,
+        restricted=chosen.nsfw,
+        preview=chosen.preview
+        and settings.rules.after == "off",  # nothing is shown that is yet to be looked at
+        language=messages.nearest(settings.studio.language),
+    )
+    return DiscordFrontend(studio, chosen.token.reveal(), manner)
 
 
 def _telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:

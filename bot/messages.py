@@ -64,10 +64,10 @@ def languages() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
-def nearest(wanted: str) -> str:
+def nearest(wanted: str, otherwise: str = "en") -> str:
     """The language we speak that is nearest to a locale: "pt-BR" and "pt_PT.UTF-8" are told in Portuguese."""
     base = wanted.replace("_", "-").partition(".")[0].partition("-")[0].lower()
-    return base if base in languages() else "en"
+    return base if base in languages() else otherwise
 
 
 def named(language: str) -> str:

@@ -61,6 +61,7 @@ class Tier:
     roles: frozenset[str] = frozenset()
     chats: frozenset[str] = frozenset()  # "telegram:-100123"
     people: frozenset[str] = frozenset()  # "discord:42"
+    open: bool = False  # admins of any server may give it to their roles
 
     def holds(self, key: str, roles: Iterable[str], chat: str) -> bool:
         return key in self.people or chat in self.chats or not self.roles.isdisjoint(roles)

@@ -121,6 +121,8 @@ class DiscordSettings:
     enabled: bool
     token: Secret
     sharded: bool
+    nsfw: bool
+    preview: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from bot.notices import Notice
 from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.review import Review
+from bot.roles import Roles
 from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, untold
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
@@ -106,6 +107,7 @@ class Studio:
         self._gate = Gate(store=store, policy=policy, plan=house.plan)
         self._sweeper = Sweeper(store=store, clips=house.data / "clips", keep_days=0)
         self._review = Review(store)
+        self.roles = Roles(store, house.tiers)
         self._closed: str | None = None
         self.on_work: Callable[[], None] = _nobody
         self.on_cancel: Callable[[int], None] = _nobody_cares

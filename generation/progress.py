@@ -28,6 +28,10 @@ class Progress:
         return self.done / self.total if self.total else 0.0
 
 
+PREVIEW = "preview.jpg"
+"""In the order's folder from when the picture is painted until the clip is there."""
+
+
 class Cancelled(Exception):
     """Raised inside a render by its step callback once nobody wants the clip any more."""
 

@@ -19,11 +19,12 @@ from generation.media.ffmpeg import find
 from generation.media.files import make_folder, told
 from generation.media.identity import Identity
 from generation.media.probe import as_clip, read_frames
+from generation.media.stills import preview
 from generation.models.common.pictures import fitted
 from generation.models.plan import Means
 from generation.models.resident import Residents
 from generation.order import Order
-from generation.progress import Cancelled, OnProgress, OnStep, Progress, Stage
+from generation.progress import PREVIEW, Cancelled, OnProgress, OnStep, Progress, Stage
 from generation.request import Kind, Request
 
 __all__ = ["Kit", "Order", "render"]
@@ -96,19 +97,22 @@ async def render(order: Order, kit: Kit, on_progress: OnProgress) -> Clip:
     if request.kind is Kind.SCORE:
         return await _rescored(order, kit, on_progress, target)
     maker = kit.signer(order)
-    frames, score = await _both(order, kit, on_progress)
-    if request.kind is Kind.IMAGE:
-        return await finish_still(frames, order.folder / STILL, maker=maker)
-    with kit.encoder() as backlog:
-        return await finish(
-            frames,
-            await _sound(request, frames, score),
-            target,
-            title=request.prompt,
-            maker=maker,
-            backlog=backlog,
-            on_progress=on_progress,
-        )
+    try:
+        frames, score = await _both(order, kit, on_progress)
+        if request.kind is Kind.IMAGE:
+            return await finish_still(frames, order.folder / STILL, maker=maker)
+        with kit.encoder() as backlog:
+            return await finish(
+                frames,
+                await _sound(request, frames, score),
+                target,
+                title=request.prompt,
+                maker=maker,
+                backlog=backlog,
+                on_progress=on_progress,
+            )
+    finally:
+        (order.folder / PREVIEW).unlink(missing_ok=True)
 
 
 async def _both(order: Order, kit: Kit, on_progress: OnProgress) -> tuple[Frames, Score | None]:
@@ -164,6 +168,8 @@ async def _paint(order: Order, kit: Kit, on_progress: OnProgress, length: asynci
     if request.kind is Kind.EXTEND:
         frames = await asyncio.to_thread(_joined, Path(request.source or ""), frames)
         length.set_result(frames.seconds)
+    if request.kind is not Kind.IMAGE:
+        await asyncio.to_thread(preview, frames.pixels, order.folder / PREVIEW)
     return frames
 
 

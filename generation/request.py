@@ -37,6 +37,19 @@ class MusicWish:
     track: str | None = None  # path of the person's own music
     melody: str | None = None  # path of a tune to follow
 
+    @classmethod
+    def typed(
+        cls,
+        *,
+        genre: str | None = None,
+        mood: str | None = None,
+        tempo: str | None = None,
+        instruments: str | None = None,
+    ) -> MusicWish:
+        """As people write it: instruments with commas between."""
+        named = (name.strip() for name in (instruments or "").split(","))
+        return cls(genre=genre, mood=mood, tempo=tempo, instruments=tuple(filter(None, named)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Music:
@@ -51,6 +64,19 @@ class Music:
     seed: int = 0
     track: str | None = None
     melody: str | None = None
+
+    def as_wish(self) -> MusicWish:
+        """The same again, for a picture that it may not have been made with."""
+        chosen_by_us = self.genre in {"native", "own"}
+        return MusicWish(
+            genre=None if chosen_by_us else self.genre,
+            mood=self.mood or None,
+            tempo=f"{self.bpm:g}",
+            instruments=self.instruments,
+            seed=self.seed,
+            track=self.track,
+            melody=self.melody,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from generation.clip import Frames
 
 POSTER_SIDE, POSTER_BYTES = 320, 200_000  # what Telegram takes for a thumbnail
+PREVIEW_SIDE = 640
 _GROUND, _INK, _FAINT = (18, 19, 23), (236, 236, 240), (150, 153, 163)
 _CELL, _GAP, _MARGIN = 320, 14, 28
 
@@ -30,6 +31,15 @@ def poster(pixels: NDArray[np.uint8], target: Path) -> Path:
         picture.save(data, "JPEG", quality=quality, optimize=True)
         if data.tell() < POSTER_BYTES:
             break
+    return _write(data.getvalue(), target)
+
+
+def preview(pixels: NDArray[np.uint8], target: Path) -> Path:
+    """A quick look at what was painted, large enough for a chat."""
+    picture = Image.fromarray(pixels[_telling(pixels)])
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR)
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=80)
     return _write(data.getvalue(), target)
 
 

@@ -21,13 +21,13 @@ from bot.errors import NoSuchJob
 from bot.job import State
 from bot.lexicon import Lexicon
 from bot.policy import Policy, Rule
-from bot.quota import Allowance, Caps
+from bot.quota import Allowance, Caps, Tier
 from bot.store import Store
 from bot.studio import House, Studio
 from bot.worker import Worker
 from generation.clip import Clip
 from generation.models.preset import Preset, read_presets
-from generation.progress import OnProgress, Progress, Stage
+from generation.progress import PREVIEW, OnProgress, Progress, Stage
 from generation.render import Order
 from generation.request import Kind, Request
 from generation.scores.genre import read_genres
@@ -59,6 +59,7 @@ class QuickEngine:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     rendered: list[str] = field(default_factory=list)
     fails: Exception | None = None
+    preview: bytes = b""  # what is left to look at once it is painted
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -70,6 +71,9 @@ class QuickEngine:
         """Nothing is held."""
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
+        if self.preview:
+            order.folder.mkdir(parents=True, exist_ok=True)
+            (order.folder / PREVIEW).write_bytes(self.preview)
         for step in range(1, STEPS + 1):
             on_progress(Progress(Stage.PAINTING, step, STEPS))
             await asyncio.sleep(self.pause)
@@ -136,6 +140,7 @@ async def house(
     *,
     engine: QuickEngine | None = None,
     credits_: int = 1000,
+    tiers: tuple[Tier, ...] = (),
     **options: Any,
 ) -> AsyncIterator[HouseOfDiscord]:
     """Everything, running."""
@@ -153,6 +158,7 @@ async def house(
             caps=Caps(person=100, community=200, all=2000),
             data=data,
             disk_floor=0,
+            tiers=tiers,
         ),
         presets=known,
         genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),

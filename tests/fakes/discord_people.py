@@ -16,6 +16,7 @@ from tests.fakes.discord_world import (
     Channel,
     Interaction,
     Message,
+    Role,
     User,
 )
 
@@ -226,9 +227,13 @@ class Person:
         filled: list[JSON] = []
         resolved: JSON = {}
         channels: JSON = {}
+        roles: JSON = {}
         for name, value in options.items():
             option = known[name]
             entry: JSON = {"name": name, "type": option["type"], "value": value}
+            if isinstance(value, Role):
+                entry["value"] = value.id
+                roles[value.id] = value.payload()
             if isinstance(value, Channel):
                 entry["value"] = value.id
                 channels[value.id] = value.payload() | {"permissions": "0"}
@@ -241,7 +246,7 @@ class Person:
             else:
                 _fits(option, value)
             filled.append(entry)
-        kinds = {"attachments": resolved, "channels": channels}
+        kinds = {"attachments": resolved, "channels": channels, "roles": roles}
         return filled, {kind: found for kind, found in kinds.items() if found}
 
 

@@ -72,6 +72,11 @@ def _allowed(body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     kept = {key: value for key, value in body.items() if key != "content" or value is not None}
+    if "allowed_mentions" in kept:
+        kept["allowed_mentions"] = {
+            key: [str(number) for number in value] if key in {"users", "roles"} else value
+            for key, value in kept["allowed_mentions"].items()
+        }
     return {key: str(value) if _is_number(key, value) else _allowed(value) for key, value in kept.items()}
 
 

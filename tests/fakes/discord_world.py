@@ -90,13 +90,35 @@ def _thread_facts(owner: str) -> JSON:
 
 
 @dataclass(eq=False)
+class Role:
+    name: str
+    id: str = field(default_factory=snowflake)
+    permissions: int = 0
+    position: int = 1
+
+    def payload(self) -> JSON:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "color": 0,
+            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+            "hoist": False,
+            "position": self.position,
+            "permissions": str(self.permissions),
+            "managed": False,
+            "mentionable": False,
+            "flags": 0,
+        }
+
+
+@dataclass(eq=False)
 class Guild:
     name: str
     owner: User
     bot: User
     id: str = field(default_factory=snowflake)
     channels: list[Channel] = field(default_factory=list)
-    roles: dict[str, str] = field(default_factory=dict)  # id -> name
+    roles: list[Role] = field(default_factory=list)
     bot_permissions: int = ALL_PERMISSIONS
     has_bot: bool = True  # False where somebody brings the bot as a user install
     upload_limit: int = 20 * MIB
@@ -106,10 +128,10 @@ class Guild:
         self.channels.append(channel)
         return channel
 
-    def role(self, name: str) -> str:
-        number = snowflake()
-        self.roles[number] = name
-        return number
+    def role(self, name: str) -> Role:
+        role = Role(name)
+        self.roles.append(role)
+        return role
 
     def payload(self) -> JSON:
         """As GUILD_CREATE tells it."""
@@ -120,9 +142,11 @@ class Guild:
             "owner_id": self.owner.id,
             "icon": None,
             "features": [],
-            "roles": [self._role(self.id, "@everyone", 0)]
-            + [self._role(number, name, 0) for number, name in self.roles.items()]
-            + [self._role(self.bot.id, "Matinee", self.bot_permissions)],
+            "roles": [
+                Role("@everyone", id=self.id, position=0).payload(),
+                *(role.payload() for role in self.roles),
+                Role("Matinee", id=self.bot.id, permissions=self.bot_permissions).payload(),
+            ],
             "members": [self.member(self.bot, (self.bot.id,))],
             "channels": usual,
             "threads": [channel.payload() for channel in self.channels if channel.kind == THREAD],
@@ -145,20 +169,6 @@ class Guild:
             "presences": [],
             "stage_instances": [],
             "guild_scheduled_events": [],
-        }
-
-    def _role(self, number: str, name: str, permissions: int) -> JSON:
-        return {
-            "id": number,
-            "name": name,
-            "color": 0,
-            "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
-            "hoist": False,
-            "position": 1 if number != self.id else 0,
-            "permissions": str(permissions),
-            "managed": False,
-            "mentionable": False,
-            "flags": 0,
         }
 
     def member(self, user: User, roles: tuple[str, ...] = ()) -> JSON:

@@ -39,11 +39,11 @@ def from_arguments(args: Namespace) -> Wish:
         guidance=args.guidance,
         style=args.style,
         camera=args.camera,
-        music=MusicWish(
+        music=MusicWish.typed(
             genre="none" if args.no_music else args.genre,
             mood=args.mood,
             tempo=args.tempo,
-            instruments=tuple(filter(None, (word.strip() for word in args.instruments.split(",")))),
+            instruments=args.instruments,
         ),
     )
 

@@ -17,9 +17,9 @@ TOKEN_LIFE = 14.5 * 60
 PLATFORM = "discord"
 
 
-def language_of(interaction: Interaction, chosen: str | None = None) -> str:
+def language_of(interaction: Interaction, chosen: str | None = None, *, otherwise: str = "en") -> str:
     """The chosen one, else that of the person's client, as far as we speak it."""
-    return messages.nearest(chosen or str(interaction.locale))
+    return messages.nearest(chosen or str(interaction.locale), otherwise)
 
 
 def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:

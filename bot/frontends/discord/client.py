@@ -17,6 +17,7 @@ from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.forms import edit_form, edited, form_action, form_answers
 from bot.frontends.discord.looking import add_looking
 from bot.frontends.discord.making import MENU, add_making
+from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.ruling import add_ruling
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
@@ -57,7 +58,7 @@ class Listening:
     tree: Tree
     rush: Rush
 
-    def prepare(self, studio: Studio) -> None:
+    def prepare(self, studio: Studio, manner: Manner) -> None:
         assert isinstance(self, discord.Client)
         self.tree = Tree(
             self,
@@ -67,8 +68,8 @@ class Listening:
             allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
         )
         self.rush = Rush()
-        self.desk = Desk(studio, Sender(self), Board())
-        add_making(self.tree, self.desk)
+        self.desk = Desk(studio, Sender(self), Board(), manner)
+        add_making(self.tree, self.desk, restricted=manner.restricted)
         add_looking(self.tree, self.desk)
         add_server(self.tree, self.desk)
         add_ruling(self.tree, self.desk)
@@ -78,7 +79,7 @@ class Listening:
         self.add_dynamic_items(Press, Pick)
         self.desk.operators = _operators(self.application)
         await self.tree.set_translator(CommandWords())
-        await self.tree.sync()
+        self.desk.commands = {command.name: command.id for command in await self.tree.sync()}
 
     async def pressed(self, interaction: Interaction, action: Action) -> None:
         """A button or select, however old the message it stands on."""
@@ -142,12 +143,12 @@ class AutoShardedMatinee(Listening, discord.AutoShardedClient):
     pass
 
 
-def client_for(studio: Studio, *, sharded: bool, **options: Any) -> Matinee | AutoShardedMatinee:
+def client_for(studio: Studio, manner: Manner, **options: Any) -> Matinee | AutoShardedMatinee:
     intents = discord.Intents(guilds=True)
     options.setdefault("connector", aiohttp.TCPConnector(limit=CONNECTIONS))
-    kind = AutoShardedMatinee if sharded else Matinee
+    kind = AutoShardedMatinee if manner.sharded else Matinee
     client = kind(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
-    client.prepare(studio)
+    client.prepare(studio, manner)
     return client
 
 

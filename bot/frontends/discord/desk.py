@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,11 +12,12 @@ import discord
 import structlog
 
 from bot import messages
-from bot.delivery import Button, SendError
+from bot.delivery import SendError
 from bot.errors import ElsewhereOnly, NotYours
 from bot.frontends.discord.answers import honest, tell, whisper
 from bot.frontends.discord.asking import (
     PLATFORM,
+    TOKEN_LIFE,
     Interaction,
     is_guest,
     is_moderator,
@@ -24,9 +26,12 @@ from bot.frontends.discord.asking import (
     requester_of,
 )
 from bot.frontends.discord.board import Board, Step
-from bot.frontends.discord.cards import GOLD, Card, tame
+from bot.frontends.discord.cards import Card, tame
+from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import Sender
+from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting_card
 from bot.job import WAITING, Action, Job, ReplyTo, Requester
+from bot.store import Eta
 from bot.studio import Studio, Ticket
 from generation.errors import UnknownChoice
 from generation.request import Kind, MusicWish, Wish, check_choice
@@ -52,11 +57,13 @@ class Asker:
 
 
 class Desk:
-    def __init__(self, studio: Studio, sender: Sender, board: Board) -> None:
+    def __init__(self, studio: Studio, sender: Sender, board: Board, manner: Manner) -> None:
         self.studio = studio
         self.sender = sender
         self.board = board
+        self.manner = manner
         self.operators: frozenset[int] = frozenset()
+        self.commands: dict[str, int] = {}  # by name, as Discord knows them
 
     @cached_property
     def genre_options(self) -> list[discord.SelectOption]:
@@ -69,8 +76,12 @@ class Desk:
         key = f"{PLATFORM}:{interaction.user.id}"
         own = await self.studio.settings(key)
         server = await self.studio.settings(server_key(interaction.guild_id))
-        language = language_of(interaction, own.get("language") or server.get("language"))
-        requester = requester_of(interaction, operators=self.operators, language=language)
+        chosen = own.get("language") or server.get("language")
+        requester = requester_of(
+            interaction,
+            operators=self.operators,
+            language=language_of(interaction, chosen, otherwise=self.manner.language),
+        )
         return Asker(requester, own, server)
 
     # making
@@ -116,22 +127,9 @@ class Desk:
         if job.state not in WAITING:
             return  # a repetition of what is done already
         language = job.requester.language
-        eta = (ticket.eta.low, ticket.eta.high) if ticket.eta else None
-        told = [messages.queued(job, place=ticket.place or 0, eta=eta, language=language)]
-        if is_guest(interaction):
-            told.append(messages.words("guest", language))
-        if job.request.kind is not Kind.IMAGE:
-            told.append(
-                messages.words("chosen", language, music=messages.music_line(job.request.music, language))
-            )
-        told.append(messages.adjusted(ticket.adjustments, language))
-        card = Card(
-            title=shown_prompt(job),
-            body=tame(told[0]),
-            facts="\n".join(filter(None, told[1:])),
-            buttons=(cancel_button(job),),
-            colour=GOLD,
-        )
+        warning = guest_warning(ticket.eta, language) if is_guest(interaction) else ""
+        notes = (warning, messages.adjusted(ticket.adjustments, language))
+        card = waiting_card(job, place=ticket.place or 0, eta=ticket.eta, notes=notes)
         try:
             await self.board.show(job.id, Step.WAITING, lambda: self.sender.edit(job.reply_to, card))
         except SendError as error:
@@ -156,7 +154,7 @@ class Desk:
             job = await self.studio.cancel(number, asker.requester)
             text = messages.ended(job, asker.language)
             await self.board.show(
-                job.id, Step.ENDED, lambda: self.sender.edit(job.reply_to, Card(body=tame(text)))
+                job.id, Step.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
             )
             if interaction.extras.get("status"):
                 await tell(interaction, Card(body=tame(text)))
@@ -206,6 +204,15 @@ class Desk:
             told = messages.words("privacy.deleted", asker.language, count=swept.jobs)
             await tell(interaction, Card(body=tame(told)))
 
+    def with_mentions(self, text: str) -> str:
+        """`/queue` becomes what can be pressed, and is shown in the reader's own language."""
+
+        def mention(found: re.Match[str]) -> str:
+            number = self.commands.get(found[1])
+            return f"</{found[1]}:{number}>" if number else found[0]
+
+        return re.sub(r"`/(\w+)`", mention, text)
+
     def check_names(self, genre: str | None, model: str | None) -> None:
         """A preference is held against the same lists as a wish; raises UnknownChoice."""
         self.studio.preset(model)
@@ -241,25 +248,11 @@ def server_key(guild: int | None) -> str:
     return f"server:{PLATFORM}:{guild or 0}"
 
 
-def hidden(job: Job) -> bool:
-    return bool(job.reply_to.facts.get("hidden"))
-
-
-def shown_prompt(job: Job) -> str:
-    return "" if hidden(job) else messages.quoted(job.request.prompt, 200)
-
-
-def cancel_button(job: Job) -> Button:
-    return Button(messages.words("button.cancel", job.requester.language), Action("cancel", job.id))
-
-
-def recipe_card(job: Job, language: str) -> Card:
-    again = messages.recipe_line(job)
-    return Card(
-        title=messages.words("recipe.title", language, job=job.id),
-        body=f"{tame(messages.quoted(job.request.prompt, 2000))}\n```\n{again.replace('`', chr(0x2CB))}\n```",
-        facts=messages.facts_line(job, language),
-    )
+def guest_warning(eta: Eta | None, language: str) -> str:
+    """Somebody else's server: only the token leads back there, and not for long."""
+    if eta is None:
+        return messages.words("guest", language)
+    return messages.words("guest.long", language) if eta.high > TOKEN_LIFE else ""
 
 
 def _with_preferences(wish: Wish, asker: Asker) -> Wish:

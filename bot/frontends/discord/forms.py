@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from discord import TextStyle, ui
@@ -10,10 +9,9 @@ from discord import TextStyle, ui
 from bot import messages
 from bot.frontends.discord.asking import Interaction
 from bot.job import Action, Job
-from generation.request import PROMPT_LIMIT, Kind, Music, MusicWish, Wish
+from generation.request import PROMPT_LIMIT, Kind, Wish
 
 PREFIX = "e:"
-CHOSEN_BY_US = {"native": None, "own": None}
 
 
 def edit_form(job: Job, language: str) -> ui.Modal:
@@ -52,7 +50,7 @@ def edited(job: Job, answers: dict[str, str]) -> Wish:
     """The same wish with other words; also the same seed, so that only the words change the picture."""
     request = job.request
     kept = Kind.VIDEO if request.kind in {Kind.SCORE, Kind.BIGGER, Kind.EXTEND} else request.kind
-    wish = Wish(
+    return Wish(
         prompt=answers.get("prompt", request.prompt),
         negative=answers.get("negative", request.negative),
         kind=kept,
@@ -67,17 +65,5 @@ def edited(job: Job, answers: dict[str, str]) -> Wish:
         style=request.style,
         camera=request.camera,
         image=request.image,
-    )
-    return replace(wish, music=_music(request.music))
-
-
-def _music(music: Music) -> MusicWish:
-    return MusicWish(
-        genre=CHOSEN_BY_US.get(music.genre, music.genre),
-        mood=music.mood or None,
-        tempo=f"{music.bpm:g}",
-        instruments=music.instruments,
-        seed=music.seed,
-        track=music.track,
-        melody=music.melody,
+        music=request.music.as_wish(),
     )

@@ -12,20 +12,23 @@ import structlog
 from bot import messages
 from bot.delivery import Button, Parcel, SendError
 from bot.frontends.discord.board import Step
-from bot.frontends.discord.cards import GOLD, GREY, Card, bar, tame
+from bot.frontends.discord.cards import GOLD, Card, tame
 from bot.frontends.discord.client import client_for
-from bot.frontends.discord.desk import cancel_button, hidden, shown_prompt
-from bot.frontends.discord.sender import Sent, token_lives
-from bot.job import Action, Job
+from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.rounds import Rounds
+from bot.frontends.discord.sender import Sent, Upload, token_lives
+from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
+from bot.job import Job
 from bot.studio import Studio
-from generation.progress import Progress
+from generation.progress import PREVIEW, Progress, Stage
 from generation.request import Kind
 
 log = structlog.get_logger(__name__)
 
 EDIT_EVERY, SLOW_EDIT_EVERY = 1.2, 3.0
 """Seconds between edits of one message: by its token, and through its channel, where all edits count."""
-PRESENCE_EVERY = 20.0
+PREVIEW_EVERY = 6.0
+"""A picture goes with each of these."""
 LOGIN_AGAIN = (2.0, 5.0, 15.0, 60.0)
 
 
@@ -33,18 +36,20 @@ class DiscordFrontend:
     name = "discord"
     deduplicates = True  # an edit twice is an edit; a channel keeps a nonce, and is looked through before
 
-    def __init__(self, studio: Studio, token: str, *, sharded: bool = False, **options: Any) -> None:
+    def __init__(self, studio: Studio, token: str, manner: Manner | None = None, **options: Any) -> None:
         self._studio = studio
         self._token = token
-        self.client = client_for(studio, sharded=sharded, **options)
+        self._manner = manner or Manner()
+        self.client = client_for(studio, self._manner, **options)
         self._desk = self.client.desk
         self._elsewhere: dict[int, Sent] = {}
         self.ready = asyncio.Event()
+        self.rounds = Rounds(self.client, self._desk, self._manner)
 
     async def run(self) -> None:
         """Serve until cancelled, through every loss of the network; ends if Discord refuses the token."""
         async with self.client:
-            presence = asyncio.create_task(self._show_queue())
+            rounds = asyncio.create_task(self.rounds.run())
             try:
                 await self._login()
                 self.ready.set()
@@ -55,7 +60,7 @@ class DiscordFrontend:
                 log.error("Discord closed the door", code=closed.code)  # noqa: TRY400  (as above)
             finally:
                 self.ready.clear()
-                presence.cancel()
+                rounds.cancel()
 
     def reached(self) -> bool:
         """Whether the gateway is open just now; discord.py itself closes one that fell silent."""
@@ -78,24 +83,28 @@ class DiscordFrontend:
             else:
                 return
 
-    async def _show_queue(self) -> None:
-        shown = ""
-        await self.client.wait_until_ready()
-        while True:
-            waiting = len(await self._studio.waiting(100))
-            text = messages.words("queue.length", count=waiting) if waiting else messages.words("idle")
-            if text != shown and not self.client.is_closed():
-                shown = text
-                await self.client.change_presence(activity=discord.CustomActivity(name=text))
-            await asyncio.sleep(PRESENCE_EVERY)
-
     async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
         """Returns when the next edit may follow: until then only the latest word is kept."""
-        card = progress_card(job, text, progress) if progress else ended_card(job, text)
+        preview = self._preview(job, progress) if progress else None
+        card = (
+            progress_card(job, text, progress, preview=preview.name if preview else None)
+            if progress
+            else ended_card(job, text)
+        )
         step = Step.WORKING if progress else Step.ENDED
-        shown = await self._desk.board.show(job.id, step, lambda: self._desk.sender.edit(job.reply_to, card))
+        shown = await self._desk.board.show(
+            job.id, step, lambda: self._desk.sender.edit(job.reply_to, card, preview)
+        )
         if shown and progress:
-            await asyncio.sleep(EDIT_EVERY if token_lives(job.reply_to) else SLOW_EDIT_EVERY)
+            pause = EDIT_EVERY if token_lives(job.reply_to) else SLOW_EDIT_EVERY
+            await asyncio.sleep(PREVIEW_EVERY if preview else pause)
+
+    def _preview(self, job: Job, progress: Progress) -> Upload | None:
+        """The first picture, where the operator wants it shown and the engine has left one."""
+        if not self._manner.preview or progress.stage is Stage.LOADING:
+            return None
+        path = self._studio.house.data / "clips" / str(job.id) / PREVIEW
+        return Upload(path, PREVIEW) if path.is_file() else None
 
     async def deliver(self, parcel: Parcel) -> str:
         job = parcel.job
@@ -140,22 +149,7 @@ class DiscordFrontend:
         kept = tuple(button for button in common if not (still and button.action.verb == "score"))
         have = {button.action.verb for button in kept}
         verbs = [verb for verb in ("edit", *more, "recipe", "delete", "report") if verb not in have]
-        label = messages.words
-        language = job.requester.language
-        return kept + tuple(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in verbs)
-
-
-def progress_card(job: Job, text: str, progress: Progress) -> Card:
-    return Card(
-        title=shown_prompt(job),
-        body=f"{bar(progress)}\n{tame(text)}",
-        buttons=(cancel_button(job),),
-        colour=GOLD,
-    )
-
-
-def ended_card(job: Job, text: str) -> Card:
-    return Card(title=shown_prompt(job), body=tame(text), colour=GREY)
+        return kept + tuple(button(verb, job) for verb in verbs)
 
 
 def file_name(job: Job, suffix: str) -> str:

@@ -13,9 +13,10 @@ from bot import messages
 from bot.delivery import Button
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.cards import Card, tame
-from bot.frontends.discord.desk import Asker, Desk, hidden, job_number
+from bot.frontends.discord.desk import Asker, Desk, job_number
 from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.register import register
+from bot.frontends.discord.register import Language, register
+from bot.frontends.discord.shown import hidden
 from bot.job import Action, Job
 
 Word = app_commands.Range[str, 1, 100]
@@ -82,7 +83,7 @@ class Looks:
         interaction: discord.Interaction[Any],
         genre: Word | None = None,
         model: Word | None = None,
-        language: Literal[messages.languages()] | None = None,  # type: ignore[valid-type]
+        language: Language = None,
         ping: bool | None = None,  # noqa: FBT001  (an option is named by who types it)
         forget: bool = False,  # noqa: FBT001, FBT002  (as above)
         link: Word | None = None,
@@ -132,7 +133,7 @@ class Looks:
     async def help(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
-            words = messages.words("help.discord", asker.language)
+            words = self._desk.with_mentions(messages.words("help.discord", asker.language))
             title = messages.words("help.title", asker.language)
             await tell(interaction, Card(title=title, body=words))
 
@@ -161,8 +162,11 @@ class Looks:
 
 def settings_card(asker: Asker) -> Card:
     unset = messages.words("unset", asker.language)
+    values = {**asker.own, "ping": messages.words("yes" if asker.own.get("ping") else "no", asker.language)}
+    if "language" in values:
+        values["language"] = messages.named(values["language"])
     lines = [
-        messages.words(f"setting.{name}", asker.language, value=asker.own.get(name, unset))
+        messages.words(f"setting.{name}", asker.language, value=values.get(name, unset))
         for name in ("genre", "model", "language", "ping")
     ]
     return Card(title=messages.words("settings.title", asker.language), body=tame("\n".join(lines)))

@@ -1,9 +1,7 @@
 """Commands that make something: /video, /image, /animate and its menu, /music."""
 
 # Annotations are read by discord.py with values that are known only here, so they stay unquoted.
-# ruff: noqa: FBT001, FBT002, N806, PLR0913  (and a command's options are its parameters)
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,142 +15,67 @@ from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.attachments import PICTURES, SOUNDS, fetch
 from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.offers import Offers
+from bot.frontends.discord.options import NEEDED, making_options, taking
 from bot.frontends.discord.register import register
-from generation.request import PROMPT_LIMIT, SEED_LIMIT, Kind, MusicWish, Wish
-from generation.scores.genres import MOODS
+from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
 
-Text = app_commands.Range[str, 1, PROMPT_LIMIT]
-Word = app_commands.Range[str, 1, 100]
-Seed = app_commands.Range[int, 0, SEED_LIMIT]
 MENU = "Animate this"
+TAKES = {
+    "video": "prompt genre seconds aspect style camera mood tempo instruments"
+    " image melody model seed negative private",
+    "image": "prompt aspect style model seed negative private",
+    "animate": "image prompt genre seconds camera model seed private",
+    "music": "clip genre mood tempo instruments private",
+}
+PLAIN = ("seconds", "aspect", "style", "camera", "model", "seed")
+MUSICAL = ("genre", "mood", "tempo", "instruments")
 
 
-def add_making(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
-    offers = Offers(desk.studio)
-    low, high = offers.seconds
-    Seconds = app_commands.Range[float, low, high]
+def add_making(tree: app_commands.CommandTree[Any], desk: Desk, *, restricted: bool) -> None:
+    """`restricted` offers them only where Discord shows things for adults."""
+    known = making_options(Offers(desk.studio))
+    making = Making(desk)
+    for name, taken in TAKES.items():
+        options = {option: known[option] for option in taken.split()}
+        if name == "animate":
+            options["image"] = replace(options["image"], takes=discord.Attachment, default=NEEDED)
+        offered = {option: facts.offer for option, facts in options.items() if facts.offer}
+        command = register(tree, name, taking(getattr(making, name), options), **offered)
+        command.nsfw = restricted
+    tree.add_command(app_commands.ContextMenu(name=MENU, callback=animate_menu, nsfw=restricted))
 
-    async def video(
-        interaction: discord.Interaction[Any],
-        prompt: Text,
-        genre: Word | None = None,
-        seconds: Seconds | None = None,
-        aspect: Word | None = None,
-        style: Word | None = None,
-        camera: Word | None = None,
-        mood: Word | None = None,
-        tempo: Word | None = None,
-        instruments: Word | None = None,
-        image: discord.Attachment | None = None,
-        melody: discord.Attachment | None = None,
-        model: Word | None = None,
-        seed: Seed | None = None,
-        negative: Text | None = None,
-        private: bool = False,
-    ) -> None:
-        del private  # it was heeded when the command was acknowledged
-        music = music_wish(genre, mood, tempo, instruments)
-        wish = Wish(
-            prompt=prompt,
-            kind=Kind.ANIMATE if image else Kind.VIDEO,
-            seconds=seconds,
-            aspect=aspect,
-            style=style,
-            camera=camera,
-            model=model,
-            seed=seed,
-            negative=negative or "",
-            music=music,
-        )
-        await film_with(desk, interaction, wish, image, melody)
 
-    async def image(
-        interaction: discord.Interaction[Any],
-        prompt: Text,
-        aspect: Word | None = None,
-        style: Word | None = None,
-        model: Word | None = None,
-        seed: Seed | None = None,
-        negative: Text | None = None,
-        private: bool = False,
-    ) -> None:
-        del private
-        wish = Wish(
-            prompt=prompt,
-            kind=Kind.IMAGE,
-            aspect=aspect,
-            style=style,
-            model=model,
-            seed=seed,
-            negative=negative or "",
-        )
-        await desk.film(interaction, wish)
+class Making:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
-    async def animate(
-        interaction: discord.Interaction[Any],
-        image: discord.Attachment,
-        prompt: Text,
-        genre: Word | None = None,
-        seconds: Seconds | None = None,
-        camera: Word | None = None,
-        model: Word | None = None,
-        seed: Seed | None = None,
-        private: bool = False,
-    ) -> None:
-        del private
-        wish = Wish(
-            prompt=prompt,
-            kind=Kind.ANIMATE,
-            seconds=seconds,
-            camera=camera,
-            model=model,
-            seed=seed,
-            music=MusicWish(genre=genre),
-        )
-        await film_with(desk, interaction, wish, image, None)
+    async def video(self, interaction: Interaction, **given: Any) -> None:
+        kind = Kind.ANIMATE if given["image"] else Kind.VIDEO
+        await film_with(self._desk, interaction, wish_of(kind, given), given["image"], given["melody"])
 
-    async def music(
-        interaction: discord.Interaction[Any],
-        clip: Word,
-        genre: Word | None = None,
-        mood: Word | None = None,
-        tempo: Word | None = None,
-        instruments: Word | None = None,
-        private: bool = False,
-    ) -> None:
-        del private
-        await desk.rescore(interaction, clip, music_wish(genre, mood, tempo, instruments))
+    async def image(self, interaction: Interaction, **given: Any) -> None:
+        await self._desk.film(interaction, wish_of(Kind.IMAGE, given))
 
-    aspects, moods = _choices(offers.aspects), _choices(MOODS)
-    register(
-        tree,
-        "video",
-        app_commands.choices(aspect=aspects, mood=moods)(video),
-        genre=offers.genre,
-        style=offers.style,
-        camera=offers.camera,
-        tempo=offers.tempo,
-        instruments=offers.instruments,
-        model=offers.model,
+    async def animate(self, interaction: Interaction, **given: Any) -> None:
+        await film_with(self._desk, interaction, wish_of(Kind.ANIMATE, given), given["image"])
+
+    async def music(self, interaction: Interaction, **given: Any) -> None:
+        await self._desk.rescore(interaction, given["clip"], music_of(given))
+
+
+def wish_of(kind: Kind, given: dict[str, Any]) -> Wish:
+    """What was typed, as a wish; `private` was heeded when the command was acknowledged."""
+    return Wish(
+        prompt=given["prompt"],
+        kind=kind,
+        negative=given.get("negative") or "",
+        music=music_of(given),
+        **{name: given.get(name) for name in PLAIN},
     )
-    register(
-        tree, "image", app_commands.choices(aspect=aspects)(image), style=offers.style, model=offers.model
-    )
-    register(tree, "animate", animate, genre=offers.genre, camera=offers.camera, model=offers.model)
-    register(
-        tree,
-        "music",
-        app_commands.choices(mood=moods)(music),
-        clip=offers.finished,
-        genre=offers.genre,
-        tempo=offers.tempo,
-        instruments=offers.instruments,
-    )
-    tree.add_command(app_commands.ContextMenu(name=MENU, callback=animate_menu))
 
 
-def _choices(names: Iterable[str]) -> list[app_commands.Choice[str]]:
-    return [app_commands.Choice(name=name, value=name) for name in names]
+def music_of(given: dict[str, Any]) -> MusicWish:
+    return MusicWish.typed(**{name: given.get(name) for name in MUSICAL})
 
 
 async def animate_menu(interaction: discord.Interaction[Any], message: discord.Message) -> None:
@@ -165,14 +88,7 @@ async def animate_menu(interaction: discord.Interaction[Any], message: discord.M
             raise NoPicture
         typed = discord.utils.remove_markdown(message.content).strip()
         prompt = typed or messages.words("animate.prompt", asker.language)
-        await film_with(
-            desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), picture, None
-        )
-
-
-def music_wish(genre: str | None, mood: str | None, tempo: str | None, instruments: str | None) -> MusicWish:
-    named = tuple(filter(None, (name.strip() for name in (instruments or "").split(","))))
-    return MusicWish(genre=genre, mood=mood, tempo=tempo, instruments=named)
+        await film_with(desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), picture)
 
 
 async def film_with(
@@ -180,7 +96,7 @@ async def film_with(
     interaction: Interaction,
     wish: Wish,
     image: discord.Attachment | None,
-    melody: discord.Attachment | None,
+    melody: discord.Attachment | None = None,
 ) -> None:
     """Attachments are fetched first; a wish whose files are refused never reaches the studio."""
     asker = await desk.asker(interaction)

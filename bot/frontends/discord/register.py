@@ -8,9 +8,24 @@ from typing import Any
 
 from discord import app_commands
 
+from bot import messages
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.translator import described
 
+
+class _Languages(app_commands.Transformer):
+    """Each by the name that its own speakers give it."""
+
+    @property
+    def choices(self) -> list[app_commands.Choice[str | int | float]]:
+        return [app_commands.Choice(name=messages.named(code), value=code) for code in messages.languages()]
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> Any:
+        del interaction
+        return value
+
+
+Language = app_commands.Transform[Any, _Languages]
 Callback = Callable[..., Awaitable[None]]
 Complete = Callable[[Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
 
@@ -20,7 +35,7 @@ def register(
     name: str,
     callback: Callback,
     **completed: Complete,
-) -> None:
+) -> app_commands.Command[Any, Any, Any]:
     prefix = f"{tree.qualified_name} " if isinstance(tree, app_commands.Group) else ""
     about, options = described(prefix + name)
     free = _free(callback)
@@ -32,6 +47,7 @@ def register(
     for option, complete in completed.items():
         command.autocomplete(option)(complete)
     tree.add_command(command)
+    return command
 
 
 def _free(callback: Callback) -> Any:

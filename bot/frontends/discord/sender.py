@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import discord
@@ -14,7 +15,6 @@ from bot.delivery import Parcel, Rejected, SendError, TooLarge
 from bot.frontends.discord.cards import Card
 from bot.frontends.discord.faults import INVALID_FORM, told_as_send_error
 from bot.job import ReplyTo
-from generation.clip import Clip
 
 log = structlog.get_logger(__name__)
 
@@ -30,17 +30,29 @@ class Sent:
     url: str = ""  # a link to it, when it is not the status message itself
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of ours, and how the chat names it."""
+
+    path: Path
+    name: str
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size
+
+
 class Sender:
     def __init__(self, client: discord.Client) -> None:
         self._client = client
 
-    async def edit(self, to: ReplyTo, card: Card) -> None:
+    async def edit(self, to: ReplyTo, card: Card, upload: Upload | None = None) -> None:
         """Change the status message, by its token or as any message of ours; raises SendError."""
         if not to.status:
             raise Rejected("there is no status message")
         if token_lives(to):
             try:
-                await self._edit_by_token(to, card)
+                await self._edit_by_token(to, card, upload)
             except Rejected:
                 if to.private:
                     raise
@@ -50,14 +62,14 @@ class Sender:
             raise Rejected("a private answer whose token is dead")
         place = self._client.get_partial_messageable(int(to.chat))
         with told_as_send_error():
-            await _with_fallback(place.get_partial_message(int(to.status)).edit, card)
+            await _with_fallback(place.get_partial_message(int(to.status)).edit, card, upload)
 
-    async def _edit_by_token(self, to: ReplyTo, card: Card, clip: Clip | None = None, name: str = "") -> None:
+    async def _edit_by_token(self, to: ReplyTo, card: Card, upload: Upload | None = None) -> None:
         """The same edit twice shows once."""
         webhook = discord.Webhook.partial(int(to.facts["app"]), to.token, client=self._client)
-        with told_as_send_error(clip.size if clip else 0):
+        with told_as_send_error(upload.size if upload else 0):
             await _with_fallback(
-                lambda **changes: webhook.edit_message(int(to.status), **changes), card, clip, name
+                lambda **changes: webhook.edit_message(int(to.status), **changes), card, upload
             )
 
     async def deliver(self, parcel: Parcel, card: Card, name: str) -> Sent:
@@ -65,7 +77,7 @@ class Sender:
         to = parcel.job.reply_to
         if to.status and token_lives(to):
             try:
-                await self._edit_by_token(to, card, parcel.clip, name)
+                await self._edit_by_token(to, card, Upload(parcel.clip.path, name))
             except TooLarge:
                 raise
             except Rejected as closed:
@@ -126,11 +138,11 @@ def token_lives(to: ReplyTo) -> bool:
     return bool(to.token) and time.time() < to.token_until
 
 
-async def _with_fallback(edit: Edit, card: Card, clip: Clip | None = None, name: str = "") -> None:
+async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -> None:
     """As a card; as plain text if Discord does not take the card."""
 
     def files() -> list[discord.File]:
-        return [discord.File(clip.path, name)] if clip else []
+        return [discord.File(upload.path, upload.name)] if upload else []
 
     try:
         await edit(view=card.layout(), attachments=files())

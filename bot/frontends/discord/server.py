@@ -2,6 +2,7 @@
 
 # Annotations are read by discord.py with values that are known only here, so they stay unquoted.
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import discord
@@ -9,11 +10,11 @@ from discord import app_commands
 
 from bot import messages
 from bot.frontends.discord.answers import honest, tell
-from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.asking import PLATFORM, Interaction
 from bot.frontends.discord.cards import Card
 from bot.frontends.discord.desk import Asker, Desk, server_key
 from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.register import register
+from bot.frontends.discord.register import Language, register
 from bot.frontends.discord.translator import described
 
 Word = app_commands.Range[str, 1, 100]
@@ -37,7 +38,7 @@ class _Places(app_commands.Transformer):
 
 
 Place = app_commands.Transform[Any, _Places]
-SHOWN = ("channels", "reports", "model", "genre", "language", "prompts")
+SHOWN = ("channels", "reports", "model", "genre", "language", "tiers", "prompts")
 NEEDED = (
     "view_channel",
     "send_messages",
@@ -62,6 +63,7 @@ def add_server(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
     register(group, "channel", verbs.channel)
     register(group, "defaults", verbs.defaults, model=offers.model, genre=offers.genre)
     register(group, "prompts", verbs.prompts)
+    register(group, "tier", verbs.tier, tier=verbs.offer_tier)
     register(group, "reports", verbs.reports)
     tree.add_command(group)
 
@@ -89,7 +91,7 @@ class ServerVerbs:
         interaction: discord.Interaction[Any],
         model: Word | None = None,
         genre: Word | None = None,
-        language: Literal[messages.languages()] | None = None,  # type: ignore[valid-type]
+        language: Language = None,
         forget: bool = False,  # noqa: FBT001, FBT002  (as above)
     ) -> None:
         asker = await self._desk.asker(interaction)
@@ -104,22 +106,52 @@ class ServerVerbs:
     async def reports(self, interaction: discord.Interaction[Any], place: Place) -> None:
         await self._change(interaction, reports=str(place.id))
 
+    async def tier(
+        self, interaction: discord.Interaction[Any], role: discord.Role, tier: Word | None = None
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            await self._studio.roles.give(_key(role), tier, asker.requester)
+            await self._change(interaction)
+
+    async def offer_tier(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        asker = await self._desk.asker(interaction)
+        names = self._studio.roles.offered(asker.requester)
+        return [app_commands.Choice(name=name, value=name) for name in names if typed.lower() in name.lower()]
+
     async def _change(self, interaction: Interaction, **changes: Any) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
             for name, value in changes.items():
                 await self._studio.change_setting(server_key(interaction.guild_id), name, value)
-            await tell(interaction, _card(await self._desk.asker(interaction), interaction))
+            roles = interaction.guild.roles if interaction.guild else []
+            tiers = await self._studio.roles.given(map(_key, roles))
+            await tell(interaction, _card(await self._desk.asker(interaction), interaction, tiers))
 
 
-def _card(asker: Asker, interaction: Interaction) -> Card:
+def _key(role: discord.Role) -> str:
+    return f"{PLATFORM}:{role.id}"
+
+
+def _values(asker: Asker, tiers: Mapping[str, str]) -> dict[str, str]:
+    """Each setting as it is shown, as far as it was chosen."""
+    chosen = {name: value for name in SHOWN if (value := asker.server.get(name))}
+    for name in {"channels", "reports"} & chosen.keys():
+        numbers = [chosen[name]] if isinstance(chosen[name], str) else chosen[name]
+        chosen[name] = ", ".join(f"<#{number}>" for number in numbers)
+    if "language" in chosen:
+        chosen["language"] = messages.named(chosen["language"])
+    who = messages.words(f"prompts.{chosen.get('prompts', 'everyone')}", asker.language)
+    given = ", ".join(f"<@&{role.partition(':')[2]}> {tier}" for role, tier in tiers.items())
+    return {**chosen, "prompts": who, **({"tiers": given} if given else {})}
+
+
+def _card(asker: Asker, interaction: Interaction, tiers: Mapping[str, str]) -> Card:
     unset = messages.words("unset", asker.language)
-    values = {name: asker.server.get(name) or unset for name in SHOWN}
-    for name in ("channels", "reports"):
-        chosen = asker.server.get(name) or []
-        numbers = [chosen] if isinstance(chosen, str) else chosen
-        values[name] = ", ".join(f"<#{number}>" for number in numbers) or unset
-    lines = [messages.words(f"server.{name}", asker.language, value=values[name]) for name in SHOWN]
+    values = _values(asker, tiers)
+    lines = [
+        messages.words(f"server.{name}", asker.language, value=values.get(name, unset)) for name in SHOWN
+    ]
     granted = interaction.app_permissions
     lacking = [name.replace("_", " ") for name in NEEDED if not getattr(granted, name)]
     missing = (

@@ -50,6 +50,8 @@ def _look_up(words: dict[str, Any], context: Any) -> str | None:
         return _entry(words, data.qualified_name, "name")
     if place in {Where.command_description, Where.group_description}:
         return _entry(words, data.qualified_name, "about")
+    if place is Where.parameter_name:
+        return _entry(words, "names", data.name)
     if place is Where.parameter_description:
         return _entry(words, "options", data.name)
     return None

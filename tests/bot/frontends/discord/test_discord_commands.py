@@ -38,7 +38,8 @@ async def test_every_command_and_option_is_described_and_translated(
     }
     video = server.world.commands["1:video"]
     assert set(video["description_localizations"]) == set(LANGUAGES)
-    assert all(set(option["description_localizations"]) == set(LANGUAGES) for option in video["options"])
+    for localized in ("description_localizations", "name_localizations"):
+        assert all(set(option[localized]) == set(LANGUAGES) for option in video["options"])
     assert "…" not in json.dumps(server.world.commands)
 
 
@@ -49,6 +50,7 @@ def test_every_language_has_every_word(language: str) -> None:
     assert set(english) - set(other) == set()
     assert all({"name", "about"} <= set(other[command]) for command in english)
     assert options - set(other["options"]) == set()
+    assert options - set(other["names"]) == set()
 
 
 async def test_queue_shows_who_waits_but_not_the_words_of_other_places(
@@ -258,7 +260,7 @@ async def test_a_server_has_defaults_and_may_hide_prompts(
     server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person
 ) -> None:
     await (await boss.types("/server defaults", genre="rock", model="able")).says("rock", "able")
-    await (await boss.types("/server prompts", who="asker")).says("asker")
+    await (await boss.types("/server prompts", who="asker")).says("only who asked")
     await ana.types("/video", prompt="a secret idea")
     message = await clip_of(server, 1)
     job = await matinee.studio.job(1)

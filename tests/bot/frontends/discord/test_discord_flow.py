@@ -233,7 +233,7 @@ async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
 async def test_only_who_asked_for_it_is_mentioned(
     server: DiscordServer, matinee: HouseOfDiscord, ana: Person
 ) -> None:
-    await (await ana.types("/settings", ping=True)).says("Ping me", "True")
+    await (await ana.types("/settings", ping=True)).says("Ping me", "yes")
     await ana.types("/video", prompt="call me, not @everyone or <@1>", age=15 * 60)
     message = await clip_of(server, 1)
     assert message.mentions == [ana.user.id]

@@ -1,0 +1,66 @@
+"""How a job looks at each of its steps: waiting, being made, ended; and its recipe."""
+
+from __future__ import annotations
+
+from bot import messages
+from bot.delivery import Button
+from bot.frontends.discord.cards import GOLD, GREY, Card, bar, tame
+from bot.job import Action, Job, State
+from bot.store import Eta
+from generation.progress import Progress
+from generation.request import Kind
+
+AFTER = {State.FAILED: ("reroll", "edit"), State.CANCELLED: ("reroll", "edit"), State.UNCERTAIN: ("again",)}
+"""What somebody may want next, so that nothing has to be typed twice."""
+
+
+def hidden(job: Job) -> bool:
+    return bool(job.reply_to.facts.get("hidden"))
+
+
+def shown_prompt(job: Job) -> str:
+    return "" if hidden(job) else messages.quoted(job.request.prompt, 200)
+
+
+def button(verb: str, job: Job) -> Button:
+    return Button(messages.words(f"button.{verb}", job.requester.language), Action(verb, job.id))
+
+
+def waiting_card(job: Job, *, place: int, eta: Eta | None, notes: tuple[str, ...] = ()) -> Card:
+    language = job.requester.language
+    span = (eta.low, eta.high) if eta else None
+    music = messages.music_line(job.request.music, language)
+    facts = () if job.request.kind is Kind.IMAGE else (messages.words("chosen", language, music=music),)
+    return Card(
+        title=shown_prompt(job),
+        body=tame(messages.queued(job, place=place, eta=span, language=language)),
+        facts="\n".join(filter(None, (*notes, *facts))),
+        buttons=(button("cancel", job),),
+        colour=GOLD,
+    )
+
+
+def progress_card(job: Job, text: str, progress: Progress, *, preview: str | None = None) -> Card:
+    """`preview` is the name of an attached picture of what is on its way."""
+    return Card(
+        title=shown_prompt(job),
+        body=f"{bar(progress)}\n{tame(text)}",
+        facts=messages.words("preview", job.requester.language) if preview else "",
+        media=preview,
+        buttons=(button("cancel", job),),
+        colour=GOLD,
+    )
+
+
+def ended_card(job: Job, text: str) -> Card:
+    again = tuple(button(verb, job) for verb in AFTER.get(job.state, ()))
+    return Card(title=shown_prompt(job), body=tame(text), buttons=again, colour=GREY)
+
+
+def recipe_card(job: Job, language: str) -> Card:
+    again = messages.recipe_line(job)
+    return Card(
+        title=messages.words("recipe.title", language, job=job.id),
+        body=f"{tame(messages.quoted(job.request.prompt, 2000))}\n```\n{again.replace('`', chr(0x2CB))}\n```",
+        facts=messages.facts_line(job, language),
+    )

@@ -1,0 +1,102 @@
+"""Everybody is spoken to in their own language, whoever they share a channel with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot import messages
+from bot.frontends.discord.manner import Manner
+from tests.fakes.discord_house import HouseOfDiscord, clip_of, house
+from tests.fakes.discord_people import Person, labels, person, text_of
+from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_world import Channel
+
+MANAGE_GUILD = 1 << 5
+
+
+async def test_a_german_client_reads_german_from_the_queue_to_the_clip(
+    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+) -> None:
+    greta = person(server, "Greta", channel, locale="de")
+    matinee.engine.gate.clear()
+    await (await greta.types("/video", prompt="ein Fuchs")).says("Clip #1: Malen 25 %")
+    waiting = await (await greta.types("/video", prompt="ein Bär")).says("Clip #2 ist als Nächster dran.")
+    assert labels(waiting) == ["Abbrechen"]
+    await greta.clicks(waiting, "Abbrechen")
+    await server.world.until(lambda: "ist abgebrochen. Deine Credits sind wieder da." in text_of(waiting))
+    matinee.engine.gate.set()
+    clip = await clip_of(server, 1)
+    assert {"Neue Musik", "Noch einmal", "Prompt ändern", "Rezept", "Löschen", "Melden"} <= set(labels(clip))
+
+
+async def test_each_who_presses_is_answered_in_their_own_language(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    await ana.types("/video", prompt="a fox")
+    clip = await clip_of(server, 1)
+    for locale, told in (
+        ("fr", "Recette du clip #1"),
+        ("ja", "クリップ #1 のレシピ"),
+        ("pt-BR", "Receita do clipe #1"),
+    ):
+        one = person(server, locale, channel, locale=locale)
+        await (await one.clicks(clip, "Recipe")).says(told)
+    await (await person(server, "Luz", channel, locale="es-419").clicks(clip, "Delete")).says(
+        "es de otra persona"
+    )
+    assert matinee.engine.rendered == ["1.1"]
+
+
+async def test_a_chosen_language_goes_before_the_servers_and_that_before_the_clients(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
+    await (await ana.types("/quota")).says("You have")
+    await (await boss.types("/server defaults", language="fr")).says("Langue : Français")
+    await (await ana.types("/quota")).says("Il vous reste")
+    await (await ana.types("/settings", language="ja")).says("言語: 日本語")
+    await (await ana.types("/quota")).says("残りは")
+    assert matinee.frontend.name == "discord"
+
+
+async def test_whose_language_is_not_spoken_hears_the_houses(server: DiscordServer, tmp_path: Path) -> None:
+    channel = server.world.guild().channel("general")
+    manner = Manner(language="es")
+    async with house(tmp_path / "data", server.connector(), server.token, manner=manner):
+        await server.world.until(lambda: server.world.commands and server.gateway.live)
+        await (await person(server, "Kim", channel, locale="ko").types("/queue")).says("No espera nadie.")
+        shown = await server.world.until(lambda: server.world.presence)
+        assert shown["activities"][0]["state"] == "el proyector está libre"
+
+
+async def test_a_refusal_is_told_in_the_language_of_who_asked(
+    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+) -> None:
+    greta = person(server, "Greta", channel, locale="de")
+    refused = await (await greta.types("/video", prompt="something forbidden")).says(
+        "Das kann ich nicht filmen"
+    )
+    assert refused.ephemeral
+    await (await greta.types("/settings", genre="jaz")).says("Meintest du “jazz”?")
+    assert await matinee.studio.waiting() == []
+
+
+async def test_languages_are_offered_by_their_own_names(
+    server: DiscordServer, matinee: HouseOfDiscord
+) -> None:
+    language = next(o for o in server.world.commands["1:settings"]["options"] if o["name"] == "language")
+    offered = {choice["value"]: choice["name"] for choice in language["choices"]}
+    assert offered == {code: messages.named(code) for code in messages.languages()}
+    assert offered["ja"] == "日本語"
+    assert matinee.frontend.name == "discord"
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_the_sentences_of_a_card_fit_their_places(language: str) -> None:
+    buttons = ("reroll", "score", "again", "cancel", "edit", "animate", "extend", "bigger")
+    assert all(len(messages.words(f"button.{name}", language)) <= 25 for name in buttons)
+    assert len(messages.words("form.edit", language, job=10**9)) <= 45
+    assert all(len(messages.words(f"form.{name}", language)) <= 45 for name in ("prompt", "negative"))
+    assert len(messages.words("help.discord", language)) <= 1800
