@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from bot.job import Job
-from generation.request import Kind, Music, MusicWish, Wish
-
-CHOSEN_BY_US = frozenset({"native", "own"})
-"""Genres that nobody can name: left open, they are chosen anew."""
+from generation.request import Kind, Wish
 
 
-def reworded(job: Job, prompt: str) -> Wish:
+def reworded(job: Job, prompt: str, negative: str | None = None) -> Wish:
     """The same wish with other words; also the same seed, so that only the words change the picture."""
     request = job.request
     kind = Kind.VIDEO if request.kind in {Kind.SCORE, Kind.BIGGER, Kind.EXTEND} else request.kind
     return Wish(
         prompt=prompt,
-        negative=request.negative,
+        negative=request.negative if negative is None else negative,
         kind=kind,
         model=request.model,
         seconds=None if kind is Kind.IMAGE else request.seconds,
@@ -28,21 +25,5 @@ def reworded(job: Job, prompt: str) -> Wish:
         style=request.style,
         camera=request.camera,
         image=request.image,
-        music=_music(request.music),
-    )
-
-
-def _named(music: Music) -> str | None:
-    return None if music.genre in CHOSEN_BY_US else music.genre
-
-
-def _music(music: Music) -> MusicWish:
-    return MusicWish(
-        genre=_named(music),
-        mood=music.mood or None,
-        tempo=f"{music.bpm:g}",
-        instruments=music.instruments,
-        seed=music.seed,
-        track=music.track,
-        melody=music.melody,
+        music=request.music.as_wish(),
     )

@@ -141,6 +141,7 @@ async def house(
     engine: QuickEngine | None = None,
     credits_: int = 1000,
     tiers: tuple[Tier, ...] = (),
+    policy: Policy | None = None,
     **options: Any,
 ) -> AsyncIterator[HouseOfDiscord]:
     """Everything, running."""
@@ -162,13 +163,14 @@ async def house(
         ),
         presets=known,
         genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
-        policy=Policy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
+        policy=policy or Policy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
     )
     quick = engine or QuickEngine()
     frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
     delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut, presets=known)
     worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
     studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+    studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
     running = HouseOfDiscord(studio, store, quick, delivery, worker, frontend)
     serving = asyncio.create_task(running.serve())
     try:

@@ -10,10 +10,12 @@ import discord
 import structlog
 
 from bot import messages
-from bot.errors import PERSONAL
+from bot.delivery import Button
+from bot.errors import PERSONAL, PromptRefused
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.cards import RED, Card
 from bot.frontends.discord.faults import ALREADY_ACKNOWLEDGED
+from bot.job import Action
 from generation.errors import Told
 
 log = structlog.get_logger(__name__)
@@ -91,13 +93,21 @@ async def whisper(interaction: Interaction, card: Card) -> None:
         log.warning("refusal not shown", reason=f"{error.status} {error.code}")
 
 
+def appeal_button(error: Exception, language: str) -> tuple[Button, ...]:
+    """Below a refusal that an admin may see otherwise."""
+    if not (isinstance(error, PromptRefused) and error.refusal):
+        return ()
+    return (Button(messages.words("button.appeal", language), Action("appeal", error.refusal)),)
+
+
 @asynccontextmanager
 async def honest(interaction: Interaction, language: str) -> AsyncIterator[None]:
     """Whatever goes wrong inside becomes one sentence for the asker alone."""
     try:
         yield
     except PERSONAL as error:
-        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))
+        appeal = appeal_button(error, language)
+        await whisper(interaction, Card(title=messages.explain(error, language), buttons=appeal, colour=RED))
     except Told as error:
         log.warning("could not be done", exc_info=error)
         await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,22 @@ TEXT_LIMIT = 3800
 PLAIN_LIMIT = 2000
 
 
+MARKUP = re.compile(r"[\\*_~`|<\[]|(?<=\w):(?=//)")
+AT_LINE_START = re.compile(r"^(\s*)(#{1,3}(?=\s)|-#|[-+>]|\d+(?=[.)]\s))", re.MULTILINE)
+MENTION = re.compile(r"@(?=everyone|here|[!&]?\d)")
+UNSEEN = "\u200b"
+
+
 def tame(text: str) -> str:
-    """A sentence as Discord shows it letter by letter: nothing in it is markup or a mention."""
-    return discord.utils.escape_mentions(discord.utils.escape_markdown(text))
+    """A sentence as Discord shows it letter by letter: no markup, link, mention, timestamp or emoji in it."""
+    plain = MARKUP.sub(r"\\\g<0>", text)
+    plain = AT_LINE_START.sub(_not_at_line_start, plain)
+    return MENTION.sub("@" + UNSEEN, plain)
+
+
+def _not_at_line_start(found: re.Match[str]) -> str:
+    space, mark = found.groups()
+    return f"{space}{UNSEEN}{mark}" if mark.isdecimal() else f"{space}\\{mark}"
 
 
 def small(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
@@ -23,14 +24,14 @@ from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
 from bot.frontends.discord.translator import CommandWords
 from bot.job import Action
-from bot.studio import Studio
+from bot.studio import DECISIONS, Studio
 
 __all__ = ["AutoShardedMatinee", "Matinee", "client_for"]
 
 IN_PUBLIC = frozenset({"video", "image", "animate", "music", MENU})
 """Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
 UPDATES = frozenset({"cancel", "delete"})
-ALONE = frozenset({"recipe", "report", "forget"})
+ALONE = frozenset({"recipe", "report", "forget", "appeal", *DECISIONS})
 
 
 class Tree(app_commands.CommandTree[Any]):
@@ -91,14 +92,17 @@ class Listening:
         private = action.verb in ALONE or (source is not None and source.flags.ephemeral)
         if not await acknowledge(interaction, private=private, update=update):
             return
-        verbs = {
+        verbs: dict[str, Callable[[Interaction, int], Awaitable[None]]] = {
             "cancel": self.desk.cancel,
             "recipe": self.desk.recipe,
             "delete": self.desk.delete,
             "report": self.desk.report,
             "forget": self.desk.forget,
+            "appeal": self.desk.appeal,
         }
-        if verb := verbs.get(action.verb):
+        if action.verb in DECISIONS:
+            await self.desk.decide(interaction, action)
+        elif verb := verbs.get(action.verb):
             await verb(interaction, action.job)
         else:
             await self.desk.pressed(interaction, action)

@@ -34,7 +34,7 @@ from bot.job import WAITING, Action, Job, ReplyTo, Requester
 from bot.store import Eta
 from bot.studio import Studio, Ticket
 from generation.errors import UnknownChoice
-from generation.request import Kind, MusicWish, Wish, check_choice
+from generation.request import MusicWish, Wish, check_choice
 from generation.scores.genres import NATIVE, SILENT
 
 log = structlog.get_logger(__name__)
@@ -179,21 +179,41 @@ class Desk:
             log.info("message deleted", job=number, by=asker.requester.key)
             await whisper(interaction, Card(body=tame(messages.words("deleted", asker.language, job=number))))
 
-    async def report(self, interaction: Interaction, number: int) -> None:
+    async def report(self, interaction: Interaction, number: int, why: str = "") -> None:
         asker = await self.asker(interaction)
         async with honest(interaction, asker.language):
             job = await self.visible(number, asker, interaction)
             link = interaction.message.jump_url if interaction.message else ""
-            await self.studio.report(number, asker.requester, link)
-            log.warning(
-                "reported", job=number, by=asker.requester.key, author=job.requester.key, message=link
-            )
-            words = messages.words("reported.admins", asker.server.get("language") or "en", job=number)
-            to = asker.server.get("reports")
-            if to:
-                card = Card(title=words, body=f"{link}\n<@{job.requester.user}> · <@{asker.requester.user}>")
-                await self.sender.notify(int(to), card)
-            await tell(interaction, Card(body=tame(messages.words("reported", asker.language, job=number))))
+            said = " ".join(filter(None, (why, link)))
+            fresh = await self.studio.report(number, asker.requester, said)
+            if fresh:
+                log.warning("reported", job=number, by=asker.requester.key, author=job.requester.key)
+                words = messages.words("reported.admins", asker.server.get("language") or "en", job=number)
+                body = f"{tame(messages.quoted(why, 500))}\n{link}".strip()
+                people = f"<@{job.requester.user}> · <@{asker.requester.user}>"
+                await self._tell_admins(asker, Card(title=words, body=f"{body}\n{people}"))
+            key = "reported" if fresh else "reported.before"
+            await tell(interaction, Card(body=tame(messages.words(key, asker.language, job=number))))
+
+    async def appeal(self, interaction: Interaction, refusal: int, why: str = "") -> None:
+        """Against a refusal of the asker's own, the last one if 0."""
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            fresh = await self.studio.appeal(asker.requester, why, refusal=refusal)
+            key = "appealed" if fresh else "reported.before"
+            await tell(interaction, Card(body=tame(messages.words(key, asker.language))))
+
+    async def decide(self, interaction: Interaction, action: Action) -> None:
+        """A button below a notice to the admins."""
+        asker = await self.asker(interaction)
+        async with honest(interaction, asker.language):
+            answer = await self.studio.decide(action, asker.requester)
+            await tell(interaction, Card(body=tame(answer.said(asker.language))))
+
+    async def _tell_admins(self, asker: Asker, card: Card) -> None:
+        """Those of this server; the operators hear of it by the studio."""
+        if to := asker.server.get("reports"):
+            await self.sender.notify(int(to), card)
 
     async def forget(self, interaction: Interaction, number: int) -> None:
         """Asked for by /privacy, and confirmed by its button."""

@@ -7,9 +7,10 @@ from typing import Any
 from discord import TextStyle, ui
 
 from bot import messages
+from bot.again import reworded
 from bot.frontends.discord.asking import Interaction
 from bot.job import Action, Job
-from generation.request import PROMPT_LIMIT, Kind, Wish
+from generation.request import PROMPT_LIMIT, Wish
 
 PREFIX = "e:"
 
@@ -47,23 +48,5 @@ def form_answers(interaction: Interaction) -> dict[str, str]:
 
 
 def edited(job: Job, answers: dict[str, str]) -> Wish:
-    """The same wish with other words; also the same seed, so that only the words change the picture."""
-    request = job.request
-    kept = Kind.VIDEO if request.kind in {Kind.SCORE, Kind.BIGGER, Kind.EXTEND} else request.kind
-    return Wish(
-        prompt=answers.get("prompt", request.prompt),
-        negative=answers.get("negative", request.negative),
-        kind=kept,
-        model=request.model,
-        seconds=None if kept is Kind.IMAGE else request.seconds,
-        width=request.width,
-        height=request.height,
-        fps=request.fps,
-        seed=request.seed,
-        steps=request.steps,
-        guidance=request.guidance,
-        style=request.style,
-        camera=request.camera,
-        image=request.image,
-        music=request.music.as_wish(),
-    )
+    """The same wish in the words of the form."""
+    return reworded(job, answers.get("prompt", job.request.prompt), answers.get("negative"))

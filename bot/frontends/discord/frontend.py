@@ -18,7 +18,8 @@ from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.rounds import Rounds
 from bot.frontends.discord.sender import Sent, Upload, token_lives
 from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
-from bot.job import Job
+from bot.job import Job, State
+from bot.notices import Notice
 from bot.studio import Studio
 from generation.progress import PREVIEW, Progress, Stage
 from generation.request import Kind
@@ -91,7 +92,7 @@ class DiscordFrontend:
             if progress
             else ended_card(job, text)
         )
-        step = Step.WORKING if progress else Step.ENDED
+        step = Step.WORKING if progress or job.state is State.HELD else Step.ENDED
         shown = await self._desk.board.show(
             job.id, step, lambda: self._desk.sender.edit(job.reply_to, card, preview)
         )
@@ -130,11 +131,25 @@ class DiscordFrontend:
         except SendError as error:
             log.info("status not tidied", job=job.id, reason=str(error))
 
+    @property
+    def admin_chats(self) -> tuple[str, ...]:
+        """None is known of itself: an operator names a channel, or a server's admins do."""
+        return ()
+
+    async def notify(self, chat: str, notice: Notice) -> None:
+        """Word for the admins in a channel, the clip veiled until they look."""
+        name = f"for-admins{notice.clip.suffix}" if notice.clip else None
+        buttons = tuple(Button(messages.words(f"button.{act.verb}"), act) for act in notice.actions)
+        card = Card(body=tame(notice.text), buttons=buttons, media=name, spoiler=True, colour=GOLD)
+        await self._desk.sender.notify(int(chat), card, notice.clip)
+
     def clip_card(self, parcel: Parcel, name: str) -> Card:
         job, language = parcel.job, parcel.job.requester.language
         return Card(
             title=messages.words("ready", language, job=job.id, prompt="").rstrip(": ") + _prompt(job),
+            body=tame(parcel.notice),
             facts="\n".join(filter(None, (messages.facts_line(job, language), parcel.aside))),
+            spoiler=parcel.spoiler,
             buttons=self._buttons(job, parcel.buttons),
             genres=self._desk.genre_options,
             media=name,

@@ -18,8 +18,10 @@ from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import Language, register
 from bot.frontends.discord.shown import hidden
 from bot.job import Action, Job
+from bot.quota import Balance
 
 Word = app_commands.Range[str, 1, 100]
+Sentence = app_commands.Range[str, 1, 500]
 SHOWN = 15
 
 
@@ -33,6 +35,8 @@ def add_looking(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
     register(tree, "settings", looks.settings, genre=offers.genre, model=offers.model)
     register(tree, "models", looks.models)
     register(tree, "recipe", looks.recipe, clip=offers.mine)
+    register(tree, "report", looks.report)
+    register(tree, "appeal", looks.appeal)
     register(tree, "help", looks.help)
     register(tree, "privacy", looks.privacy)
 
@@ -68,12 +72,12 @@ class Looks:
     async def quota(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
-            balance = await self._studio.balance(asker.requester)
+            balance = await self._studio.balance(asker.requester, str(interaction.channel_id or ""))
             entries = await self._studio.entries(asker.requester, SHOWN)
             told = [messages.entry_line(e.kind, e.credits, e.job, asker.language) for e in entries]
             card = Card(
                 title=messages.words("quota.title", asker.language),
-                body=tame(messages.balance(balance, asker.language)),
+                body=told_balance(balance, asker.language),
                 facts="\n".join(filter(None, told)),
             )
             await tell(interaction, card)
@@ -130,6 +134,16 @@ class Looks:
         async with honest(interaction, asker.language):
             await self._desk.recipe(interaction, job_number(clip))
 
+    async def report(
+        self, interaction: discord.Interaction[Any], clip: Word, why: Sentence | None = None
+    ) -> None:
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            await self._desk.report(interaction, job_number(clip), why or "")
+
+    async def appeal(self, interaction: discord.Interaction[Any], why: Sentence | None = None) -> None:
+        await self._desk.appeal(interaction, 0, why or "")
+
     async def help(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
@@ -158,6 +172,17 @@ class Looks:
                 buttons=(sure,) if do == "delete" else (),
             )
             await tell(interaction, card)
+
+
+def stamp(at: float) -> str:
+    """A moment as Discord shows it: in the reader's own zone, and how far away."""
+    return f"<t:{int(at)}:t> (<t:{int(at)}:R>)"
+
+
+def told_balance(balance: Balance, language: str) -> str:
+    here = "\0"
+    told = tame(messages.balance(balance, language, back_at=here))
+    return told.replace(here, stamp(balance.back_at))
 
 
 def settings_card(asker: Asker) -> Card:

@@ -87,10 +87,11 @@ class Sender:
         ways: Ways = [self._to_person] if to.private else [self._to_channel, self._to_person]
         return await _first_open(ways, parcel, card, name)
 
-    async def notify(self, channel: int, card: Card) -> None:
+    async def notify(self, channel: int, card: Card, file: Path | None = None) -> None:
         """A word to a place that an admin has named; that it is gone must not hurt anybody else."""
+        more: dict[str, Any] = {"file": discord.File(file, card.media)} if file else {}
         try:
-            await self._client.get_partial_messageable(channel).send(view=card.layout())
+            await self._client.get_partial_messageable(channel).send(view=card.layout(), **more)
         except discord.HTTPException as error:
             log.warning("notice not sent", channel=channel, reason=f"{error.status} {error.code}")
 
@@ -124,7 +125,8 @@ class Sender:
         start = discord.Object(int(to.status) - 1)
         try:
             async for message in place.history(limit=LOOK_BACK, after=start, oldest_first=True):
-                if any(attachment.filename == name for attachment in message.attachments):
+                names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
+                if name in names:
                     return Sent(str(message.id), "" if str(message.id) == to.status else message.jump_url)
         except discord.HTTPException:
             return None  # not allowed to look: the nonce has to do
@@ -141,8 +143,8 @@ def token_lives(to: ReplyTo) -> bool:
 async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -> None:
     """As a card; as plain text if Discord does not take the card."""
 
-    def files() -> list[discord.File]:
-        return [discord.File(upload.path, upload.name)] if upload else []
+    def files(*, spoiler: bool = False) -> list[discord.File]:
+        return [discord.File(upload.path, upload.name, spoiler=spoiler)] if upload else []
 
     try:
         await edit(view=card.layout(), attachments=files())
@@ -151,7 +153,7 @@ async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -
             raise
         log.warning("card refused", reason=str(error))
         text, view = card.plain()
-        await edit(content=text, view=view, attachments=files())
+        await edit(content=text, view=view, attachments=files(spoiler=card.spoiler))
 
 
 async def _post(
@@ -175,7 +177,8 @@ async def _post(
             log.warning("card refused", reason=str(error))
             text, rows = card.plain()
             plain: dict[str, Any] = {"view": rows} if rows else {}
-            message = await place.send(text, file=discord.File(parcel.clip.path, name), **plain, **told)
+            file = discord.File(parcel.clip.path, name, spoiler=card.spoiler)
+            message = await place.send(text, file=file, **plain, **told)
     return Sent(str(message.id), message.jump_url)
 
 

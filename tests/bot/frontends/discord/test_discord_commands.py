@@ -33,6 +33,8 @@ async def test_every_command_and_option_is_described_and_translated(
     assert set(server.world.commands) == {
         *(f"1:{name}" for name in ("video", "image", "animate", "music", "queue", "cancel", "history")),
         *(f"1:{name}" for name in ("quota", "settings", "models", "recipe", "help", "privacy", "server")),
+        "1:report",
+        "1:appeal",
         "1:admin",
         "3:Animate this",
     }

@@ -76,7 +76,7 @@ async def test_whoever_moves_up_in_the_line_is_told(
         third = await (await ana.types("/video", prompt="third")).says("Clip #3 waits behind 1")
         shown = await server.world.until(lambda: server.world.presence)
         assert shown["activities"][0]["state"]
-        await server.world.until(lambda: "3 in" in server.world.presence["activities"][0]["state"])
+        await server.world.until(lambda: "3 in" in str(server.world.presence))
         await ana.clicks(second, "Cancel")
         await server.world.until(lambda: "Clip #3 is next" in text_of(third))
         matinee.engine.gate.set()
@@ -87,7 +87,7 @@ async def measured(matinee: HouseOfDiscord, ana: Person, seconds: float) -> None
     """As if one clip had taken so long."""
     await ana.types("/video", prompt="measured")
     await settled(ana.server, matinee, 1)
-    sql = "UPDATE pace SET seconds = ?"
+    sql = "UPDATE job SET started_at = finished_at - ?"
     await matinee.store.act(lambda c, _: c.execute(sql, (seconds,)).rowcount)
 
 
