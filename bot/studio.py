@@ -23,7 +23,7 @@ from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.review import Review
 from bot.roles import Roles
-from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, untold
+from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, tongues, untold
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
 from generation.errors import Told, UnknownChoice
@@ -303,6 +303,10 @@ class Studio:
     async def settings(self, key: str) -> dict[str, Any]:
         """What a person or a community likes when nobody says; `key` is Requester.key or a community's."""
         return await self._store.settings(key)
+
+    async def languages(self, platform: str) -> dict[str, str]:
+        """Who chose a language there, people and communities, and which."""
+        return await self._store.look(lambda c, _: tongues.chosen(c, platform))
 
     async def change_setting(self, key: str, name: str, value: Any) -> None:
         """None forgets it."""

@@ -43,7 +43,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.statuses: dict[int, str] = {}  # of jobs that were claimed before their status message was known
-        self.tongues = Tongues(self.studio.settings)
+        self.tongues = Tongues(lambda: self.studio.languages("telegram"))
 
     async def serve(self, command: Command, asked: Asked) -> None:
         """Do what was asked; whatever goes wrong is told in one sentence."""

@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from telegram import Bot, CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Message, Update
+from telegram import CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Message, Update
 from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.delivery import Parcel, Unreachable
 from bot.frontends.telegram import menu, noticing, sharing
+from bot.frontends.telegram.client import Client
 from bot.frontends.telegram.commands import Commands
 from bot.frontends.telegram.desk import Desk, Perform
 from bot.frontends.telegram.doors import PAUSES, Line, Webhook, listen, poll
@@ -84,6 +85,7 @@ class Telegram:
             log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
             await self.bot.shutdown()
             return
+        await self.desk.tongues.recall()
         menus = asyncio.create_task(self._menus.publish())
         try:
             if self.options.webhook:
@@ -146,7 +148,7 @@ class Telegram:
             await sharing.offer(update.inline_query, bot=self.bot, studio=self._studio)
         elif update.pre_checkout_query is not None and self.till is not None:
             buyer = update.pre_checkout_query.from_user
-            language = await self.desk.tongues.of(f"{self.name}:{buyer.id}", "", buyer.language_code)
+            language = self.desk.tongues.of(f"{self.name}:{buyer.id}", "", buyer.language_code)
             await self.till.check(update.pre_checkout_query, language)
         elif update.my_chat_member is not None:
             await self._let_in(update.my_chat_member)
@@ -202,7 +204,7 @@ class Telegram:
             return None
         code = message.from_user.language_code if message.from_user else None
         key, community = f"{self.name}:{sender.id}", community_of(message.chat)
-        language = await self.desk.tongues.of(key, community, code)
+        language = self.desk.tongues.of(key, community, code)
         return place_of(message, sender, admins=self.options.admins, language=language)
 
     async def _pressed(self, query: CallbackQuery) -> None:
@@ -210,7 +212,7 @@ class Telegram:
             await self.bot.answer_callback_query(query.id)
             return
         key, community = f"{self.name}:{query.from_user.id}", community_of(query.message.chat)
-        language = await self.desk.tongues.of(key, community, query.from_user.language_code)
+        language = self.desk.tongues.of(key, community, query.from_user.language_code)
         place = place_of(query.message, query.from_user, admins=self.options.admins, language=language)
         await self._presses.serve(Pressed(query, query.message, place))
 
@@ -221,9 +223,9 @@ class Telegram:
             await self._menus.for_admins_of(change.chat.id)
 
 
-def _client(options: Options) -> Bot:
+def _client(options: Options) -> Client:
     root = (options.api or TELEGRAM).rstrip("/")
-    return Bot(
+    return Client(
         options.token,
         base_url=f"{root}/bot",
         base_file_url=f"{root}/file/bot",

@@ -161,7 +161,7 @@ class Looking:
 
     async def forget(self, place: Place) -> str:
         swept = await self.desk.studio.forget(place.requester)
-        self.desk.tongues.forget(place.requester.key)
+        self.desk.tongues.choose(place.requester.key, None)
         return messages.words("privacy.deleted", place.language, count=swept.jobs)
 
     async def _list(

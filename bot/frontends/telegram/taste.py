@@ -96,9 +96,11 @@ class Taste:
         key = await self._key(place, action.job)
         name, value = chosen
         now = await self.desk.studio.settings(key)
-        await self.desk.studio.change_setting(key, name, None if now.get(name) == value else value)
-        self.desk.tongues.forget(key)
-        language = await self.desk.tongues.of(place.requester.key, place.requester.community, place.language)
+        wanted = None if now.get(name) == value else value
+        await self.desk.studio.change_setting(key, name, wanted)
+        if name == "language":
+            self.desk.tongues.choose(key, wanted)
+        language = self.desk.tongues.of(place.requester.key, place.requester.community, place.language)
         text, keyboard = await self._page(
             replace(place, requester=replace(place.requester, language=language)), action.job
         )

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from bot.frontends.telegram.places import spoken
 
-REMEMBERED = 10_000
-Settings = Callable[[str], Awaitable[Mapping[str, Any]]]
+Recall = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class Tongues:
-    """Remembers what was chosen, so that a message costs no look into the store."""
+    """All that were chosen are kept at hand, so that a message costs no look into the store."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._chosen: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, recall: Recall) -> None:
+        self._recall = recall
+        self._chosen: dict[str, str] = {}
 
-    async def of(self, person: str, community: str, code: str | None) -> str:
-        for key in filter(None, (person, community)):
-            if chosen := await self._choice(key):
-                return spoken(chosen)
-        return spoken(code)
+    async def recall(self) -> None:
+        self._chosen = dict(await self._recall())
 
-    def forget(self, key: str) -> None:
-        """Their settings changed."""
-        self._chosen.pop(key, None)
+    def of(self, person: str, community: str, code: str | None) -> str:
+        return spoken(self._chosen.get(person) or self._chosen.get(community) or code)
 
-    async def _choice(self, key: str) -> str:
-        if key not in self._chosen:
-            self._chosen[key] = str((await self._settings(key)).get("language") or "")
-            if len(self._chosen) > REMEMBERED:
-                self._chosen.popitem(last=False)
-        return self._chosen[key]
+    def choose(self, key: str, language: str | None) -> None:
+        """None: as their client speaks."""
+        if language is None:
+            self._chosen.pop(key, None)
+        else:
+            self._chosen[key] = language

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp.helpers import get_env_proxy_for_url
 from telegram._utils.defaultvalue import DefaultValue
 from telegram.error import TimedOut
 from telegram.request import BaseRequest, RequestData
+from yarl import URL
 
 if TYPE_CHECKING:
     from telegram._utils.types import ODVInput
 
+Proxy = tuple[URL | None, aiohttp.BasicAuth | None]
+JSON_BODY = {"Content-Type": "application/json"}
 NONE = BaseRequest.DEFAULT_NONE
 
 
@@ -30,7 +35,7 @@ class AiohttpRequest(BaseRequest):
     def __init__(
         self,
         *,
-        connections: int = 256,
+        connections: int = 64,
         connect_timeout: float = 10.0,
         read_timeout: float = 20.0,
         media_seconds: float = 180.0,
@@ -40,6 +45,7 @@ class AiohttpRequest(BaseRequest):
         self._read = read_timeout
         self._media = media_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, Proxy] = {}
 
     @property
     def read_timeout(self) -> float:
@@ -50,7 +56,7 @@ class AiohttpRequest(BaseRequest):
             connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=30)
             headers = {"User-Agent": self.USER_AGENT}
             self._session = aiohttp.ClientSession(
-                connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+                connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar()
             )
 
     async def shutdown(self) -> None:
@@ -75,9 +81,19 @@ class AiohttpRequest(BaseRequest):
         read = _given(read_timeout, self._media if media else self._read)
         write = _given(write_timeout, self._media if media else self._read)
         timeout = aiohttp.ClientTimeout(total=connect + write + read, connect=connect, sock_read=read)
+        body = _form(request_data) if media and request_data is not None else _plain(request_data)
+        headers = None if media or body is None else JSON_BODY
+        proxy, proxy_auth = self._proxy_to(url)
         try:
             async with self._session.request(
-                method, url, data=_body(request_data), timeout=timeout, allow_redirects=False
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=proxy,
+                proxy_auth=proxy_auth,
             ) as response:
                 return response.status, await response.read()
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -85,14 +101,28 @@ class AiohttpRequest(BaseRequest):
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NeverAnswered(f"no answer: {type(error).__name__}") from error
 
+    def _proxy_to(self, url: str) -> Proxy:
+        """The environment's, looked up once an address; the session would ask in a thread for each call."""
+        address = URL(url)
+        if address.authority not in self._proxies:
+            try:
+                self._proxies[address.authority] = get_env_proxy_for_url(address)
+            except LookupError:
+                self._proxies[address.authority] = (None, None)
+        return self._proxies[address.authority]
+
 
 def _given(timeout: ODVInput[float], otherwise: float) -> float:
     return otherwise if timeout is None or isinstance(timeout, DefaultValue) else timeout
 
 
-def _body(data: RequestData | None) -> aiohttp.FormData | None:
-    if data is None or (not data.parameters and not data.contains_files):
-        return None
+def _plain(data: RequestData | None) -> bytes | None:
+    """JSON, which is made and read in a tenth of a form's time."""
+    parameters = data.parameters if data is not None else None
+    return json.dumps(parameters).encode() if parameters else None
+
+
+def _form(data: RequestData) -> aiohttp.FormData:
     form = aiohttp.FormData(data.json_parameters)
     for name, (filename, content, kind) in data.multipart_data.items():
         value: Any = io.BytesIO(content) if isinstance(content, bytes) else content

@@ -10,10 +10,8 @@ from typing import TypeVar
 
 import structlog
 from telegram import (
-    Bot,
     ForceReply,
     InlineKeyboardMarkup,
-    LinkPreviewOptions,
     Message,
     MessageEntity,
     ReplyParameters,
@@ -22,6 +20,7 @@ from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
 from bot.delivery import Unreachable
 from bot.frontends.telegram import faults
+from bot.frontends.telegram.client import Client
 from bot.frontends.telegram.pace import Pace
 from bot.frontends.telegram.transport import NeverSent
 from bot.job import Job, ReplyTo
@@ -34,7 +33,7 @@ TRIES = 3
 LONGEST_SILENCE = 120.0
 RECONNECT = 1.0
 """Seconds before a text whose connection never came about is said again."""
-NO_PREVIEW = LinkPreviewOptions(is_disabled=True)
+NO_PREVIEW = {"is_disabled": True}
 MENTION, SCHEME, DOMAIN = re.compile(r"@(?=\w)"), re.compile(r"://"), re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
 JOINER = "\u2060"
 Markup = InlineKeyboardMarkup | ForceReply
@@ -44,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Voice:
-    bot: Bot
+    bot: Client
     pace: Pace = field(default_factory=Pace)
     moved: dict[int, int] = field(default_factory=dict)  # chats that became another one
     on_move: Callable[[int, int], Awaitable[None]] | None = None
@@ -61,18 +60,19 @@ class Voice:
         said = cut(tame(text))
         whole = cut("\n".join(filter(None, (said, code))))
 
-        async def send(chat: int, thread: int | None) -> Message:
-            return await self.bot.send_message(
+        async def send(chat: int, thread: int | None) -> int:
+            return await self.bot.say(
                 chat,
                 whole,
                 entities=_as_code(whole, after=said) if code else None,
                 reply_markup=keyboard,
                 link_preview_options=NO_PREVIEW,
                 message_thread_id=thread,
-                reply_parameters=answering(reply_to),
+                reply_parameters=answer.to_dict() if answer else None,
             )
 
-        return (await self.post(reply_to, send)).message_id
+        answer = answering(reply_to)
+        return await self.post(reply_to, send)
 
     async def post(self, reply_to: ReplyTo, send: Callable[[int, int | None], Awaitable[T]]) -> T:
         """Into its topic, or beside it where the topic was closed or deleted. Raises as `patiently`."""
@@ -99,11 +99,11 @@ class Voice:
         if not job.reply_to.status:
             return False
 
-        async def edit(chat: int) -> object:
-            return await self.bot.edit_message_text(
-                cut(tame(text)),
+        async def edit(chat: int) -> None:
+            await self.bot.rewrite(
                 chat,
                 int(job.reply_to.status),
+                cut(tame(text)),
                 reply_markup=keyboard,
                 link_preview_options=NO_PREVIEW,
             )
@@ -122,9 +122,8 @@ class Voice:
         if not job.reply_to.status or not self.pace.spare(chat):
             return
         try:
-            await self.bot.edit_message_text(
-                f"{text}\n{bar(progress.share)}", chat, int(job.reply_to.status), reply_markup=keyboard
-            )
+            shown = f"{text}\n{bar(progress.share)}"
+            await self.bot.rewrite(chat, int(job.reply_to.status), shown, reply_markup=keyboard)
         except RetryAfter as error:
             self.pace.shut(chat, faults.seconds(error))
         except TelegramError as error:

@@ -1,0 +1,125 @@
+"""A Bot API that costs next to nothing, so that what is measured is who calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qs
+
+TOKEN = "7000001:AAloopback-token-for-benchmarks-only"  # noqa: S105  (opens nothing but this)
+REQUEST = re.compile(rb"(?:GET|POST) /bot[^/]+/(\w+)")
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+ME = {"id": 7000001, "is_bot": True, "first_name": "Matinee", "username": "matinee_bot"}
+
+
+class Exchange:
+    """The updates that wait, and when each person was answered."""
+
+    def __init__(self, distance: float) -> None:
+        self.distance = distance
+        self.updates: list[dict[str, Any]] = []
+        self.answered: dict[int, float] = {}
+        self.news = asyncio.Event()
+        self._numbers = iter(range(1, 10**9))
+
+    def write(self, person: int, text: str) -> None:
+        user = {"id": person, "is_bot": False, "first_name": "Ada", "language_code": "en"}
+        message = {
+            "message_id": next(self._numbers),
+            "date": int(time.time()),
+            "from": user,
+            "chat": {"id": person, "type": "private", "first_name": "Ada"},
+            "text": text,
+            "entities": [{"type": "bot_command", "offset": 0, "length": len(text)}],
+        }
+        self.updates.append({"update_id": next(self._numbers), "message": message})
+        self.news.set()
+
+    async def answer(self, method: str, body: bytes) -> object:
+        if method == "getUpdates":
+            return await self._fetch(_parameters(body))
+        if method == "sendMessage":
+            return self._sent(_parameters(body))
+        return ME if method == "getMe" else True
+
+    async def _fetch(self, given: dict[str, Any]) -> object:
+        offset = int(given.get("offset") or 0)
+        self.updates = [update for update in self.updates if update["update_id"] >= offset]
+        if not self.updates:
+            self.news.clear()
+            try:
+                await asyncio.wait_for(self.news.wait(), float(given.get("timeout") or 0) or 0.01)
+            except TimeoutError:
+                return []
+        return self.updates[: int(given.get("limit") or 100)]
+
+    def _sent(self, given: dict[str, Any]) -> object:
+        person = int(given["chat_id"])
+        self.answered.setdefault(person, time.perf_counter())
+        chat = {"id": person, "type": "private", "first_name": "Ada"}
+        return {
+            "message_id": next(self._numbers),
+            "date": 1,
+            "from": ME,
+            "chat": chat,
+            "text": given["text"],
+        }
+
+
+class _Caller(asyncio.Protocol):
+    """One kept-alive connection; requests come one after the other."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._buffer = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, gap, rest = self._buffer.partition(b"\r\n\r\n")
+        length = LENGTH.search(head)
+        size = int(length[1]) if length else 0
+        if not gap or len(rest) < size:
+            return
+        self._buffer = rest[size:]
+        found = REQUEST.match(head)
+        assert found is not None, head
+        task = asyncio.create_task(self._reply(found[1].decode(), rest[:size]))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reply(self, method: str, body: bytes) -> None:
+        if self._exchange.distance:
+            await asyncio.sleep(self._exchange.distance)
+        content = json.dumps({"ok": True, "result": await self._exchange.answer(method, body)}).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        self._transport.write(head.encode() + content)
+
+
+def _parameters(body: bytes) -> dict[str, Any]:
+    if body.startswith(b"{"):
+        found: dict[str, Any] = json.loads(body)
+        return found
+    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+
+
+@asynccontextmanager
+async def exchange(distance: float) -> AsyncIterator[tuple[Exchange, str]]:
+    """The exchange and its address."""
+    one = Exchange(distance)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Caller(one), "127.0.0.1", 0, backlog=1024
+    )
+    try:
+        yield one, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
