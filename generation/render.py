@@ -10,6 +10,7 @@ from typing import Any
 
 from generation import scores
 from generation.clip import Clip, Frames, Score
+from generation.ensemble import Ensemble
 from generation.errors import PaintFailed, ScoreFailed, Told
 from generation.failpoint import Place, here
 from generation.finish import Maker, finish, finish_again, finish_still
@@ -54,6 +55,7 @@ class Kit:
         self.makers: dict[str, scores.ScoreMaker] = {}
         self.painter = Hand("painter")
         self.scorer = Hand("scorer")
+        self.ensemble = Ensemble(self.scorer, self.maker, SOUND_RATE)
 
     def maker(self, name: str) -> scores.ScoreMaker:
         if name not in self.makers:
@@ -195,17 +197,13 @@ async def _score(
     def step(done: int, total: int) -> None:
         on_progress(Progress(Stage.SCORING, done, total))
 
-    def work(on_step: OnStep) -> Score:
-        try:
-            return kit.maker(music.maker).score(music, samples, SOUND_RATE, on_step)
-        except (Told, Cancelled):
-            raise
-        except Exception as error:
-            raise ScoreFailed(music.maker, _reason(error)) from error
-
     samples = round(await length * SOUND_RATE)
-    async with kit.scorer.turn():
-        return await kit.scorer.do(work, step)
+    try:
+        return await kit.ensemble.play(music, samples, step)
+    except (Told, Cancelled):
+        raise
+    except Exception as error:
+        raise ScoreFailed(music.maker, _reason(error)) from error
 
 
 async def _sound(request: Request, frames: Frames, score: Score | None) -> Score | None:

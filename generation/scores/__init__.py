@@ -22,8 +22,7 @@ class ScoreMaker(Protocol):
     def load(cls, options: dict[str, Any]) -> ScoreMaker:
         """Bring it into memory; raises ModelMissing or ModelBroken.
 
-            `options` is plain data from the config: the maker's own table and, under "genres",
-        "levels", the genre tables.
+        `options` is plain data from the config: the maker's own table and, under "genres", the genre tables.
         """
 
     def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
@@ -40,6 +39,7 @@ _HELPERS = {
     "ducking",
     "genre",
     "genres",
+    "levels",
     "preset",
     "recording",
     "sound",

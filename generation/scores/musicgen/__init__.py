@@ -15,7 +15,8 @@ from generation.progress import OnStep
 from generation.request import Music
 from generation.scores import score, weights
 from generation.scores.musicgen import columns as layout
-from generation.scores.musicgen.decoder import Decoder, Heard, chances, drawn, guided
+from generation.scores.musicgen import recorded
+from generation.scores.musicgen.decoder import Decoder, Heard, Run, chances, drawn, guided
 from generation.scores.sound import finished
 
 __all__ = ["MusicGen"]
@@ -32,6 +33,7 @@ class MusicGen:
         self.guidance = float(options.get("guidance", 3.0))
         self.top = int(options.get("top_k", 250))
         self.decoder = Decoder(model.decoder)
+        self.recordings = recorded.for_decoder(self.decoder)
         self.rate = int(model.config.audio_encoder.sampling_rate)
         self.per_second = float(model.config.audio_encoder.frame_rate)
         self.takes_melody = hasattr(model, "audio_enc_to_dec_proj")
@@ -90,11 +92,14 @@ class MusicGen:
         plan = layout.planned(known, frames, decoder.channels, decoder.pad).to(device)
         draws = draws.to(device)
         first = known.shape[2] + 1
-        run = decoder.begin(heard, plan.shape[2])
+        start = decoder.begin(heard, plan.shape[2])
+        run: Run | recorded.Recording = start
         fresh = plan[:, :, :first]
         doubled = len(heard.states) // len(plan)
         for column in range(first, plan.shape[2]):
             steps.tell(column - 1)
+            if column == first + 1 and self.recordings:
+                run = self.recordings.going_on(start)
             logits = guided(run.logits(fresh.repeat(doubled, 1, 1)), self.guidance)
             now = drawn(logits, draws[column - 1], self.top)
             wanted = plan[:, :, column]
@@ -141,7 +146,7 @@ class MusicGen:
         return torch.cat(ears, dim=1)
 
     def close(self) -> None:
-        del self.model, self.decoder
+        del self.model, self.decoder, self.recordings
 
 
 class _Steps:

@@ -108,20 +108,23 @@ class Run:
         ids = columns.transpose(1, 2) + decoder.offsets
         embedded = functional.embedding(ids, decoder.embed).sum(dim=2)
         placed = embedded + self.places[self.at : self.at + new]
-        hidden = self._step(placed[:, 0]) if new == 1 else self._forward(placed)[:, -1]
+        hidden = self.step(placed[:, 0]) if new == 1 else self._forward(placed)[:, -1]
+        return self.read(hidden)
+
+    def read(self, hidden: Tensor) -> Tensor:
+        decoder = self.decoder
         last = functional.layer_norm(hidden, (decoder.width,), *decoder.norm)
         return functional.linear(last, decoder.lm).view(-1, decoder.codebooks, decoder.vocabulary)
 
-    def _step(self, hidden: Tensor) -> Tensor:
+    def step(self, hidden: Tensor) -> Tensor:
         """One column, (rows, width): the same sums as `_forward` in few calls, for calls are the cost."""
-        decoder, at = self.decoder, self.at
+        decoder = self.decoder
         rows, heads, width = len(hidden), decoder.heads, (decoder.width,)
         for number, layer in enumerate(decoder.layers):
             new = torch.mm(functional.layer_norm(hidden, width, *layer.norm), layer.qkv)
             split = new.view(rows, 3, heads, -1)
-            self.rows[number].select(3, at).copy_(split.narrow(1, 1, 2).transpose(0, 1))
             query = split.select(1, 0).reshape(rows * heads, 1, -1)
-            mixed = attended(query, *self.caches[number].narrow(2, 0, at + 1).unbind(0))
+            mixed = attended(query, *self.remember(number, split.narrow(1, 1, 2).transpose(0, 1)))
             hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.out)
             if layer.cross_q is not None and layer.cross_norm is not None and layer.cross_out is not None:
                 quiet = functional.layer_norm(hidden, width, *layer.cross_norm)
@@ -133,6 +136,12 @@ class Run:
             hidden = torch.addmm(hidden, inner, layer.down)
         self.at += 1
         return hidden
+
+    def remember(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Put a column's key and value away, (2, rows, heads, size); all there are, and what to pass over."""
+        self.rows[number].select(3, self.at).copy_(new)
+        keys, values = self.caches[number].narrow(2, 0, self.at + 1).unbind(0)
+        return keys, values, None
 
     def _forward(self, hidden: Tensor) -> Tensor:
         for number, layer in enumerate(self.decoder.layers):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from generation.ensemble import Ensemble
 from generation.errors import ModelBroken, ModelMissing
+from generation.hands import Hand
 from generation.progress import Cancelled
 from generation.request import Music
 from generation.scores import load
 from generation.scores.musicgen import MusicGen
+from generation.scores.musicgen.recorded import Studio, plainly
 from tests.generation.scores import tiny
 
 JOBS = (
@@ -58,6 +63,28 @@ def test_its_codes_are_those_that_transformers_generates(folder: Path) -> None:
         again = maker._sounding(ours[:, :, : theirs.shape[-1] // 640])  # the codec decodes what it is given
     assert channels == theirs.shape[1]
     assert torch.equal(again, theirs)
+
+
+def test_steps_of_one_shape_as_a_card_records_them_yield_the_same_codes(folder: Path) -> None:
+    maker = opened(folder, top_k=1)
+    free = [maker.codes(jobs, 40, quiet) for jobs in (JOBS, JOBS[::-1], JOBS[:1])]
+    maker.recordings = Studio(plainly)
+    for jobs, codes in zip(
+        (JOBS, JOBS[::-1], JOBS[:1]), free, strict=True
+    ):  # the second takes the first's over
+        assert torch.equal(maker.codes(jobs, 40, quiet), codes)
+
+
+async def test_renders_that_wait_for_it_are_played_for_in_one_batch_with_what_each_gets_alone(
+    mono: Path,
+) -> None:
+    maker, hand = opened(mono), Hand("scorer")
+    ensemble = Ensemble(hand, lambda _: maker, 48_000)
+    music = [replace(JOBS[0], seed=seed) for seed in range(4)]
+    together = await asyncio.gather(*(ensemble.play(one, 24_000, quiet) for one in music))
+    hand.close()
+    for one, heard in zip(music, together, strict=True):
+        assert np.abs(heard.samples - maker.score(one, 24_000, 48_000, quiet).samples).max() < 1e-4
 
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 47.0])

@@ -1,0 +1,105 @@
+"""A music maker in another interpreter: heard, stopped, replaced when it dies, and told by its own words."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generation.errors import ModelBroken, ScoreFailed
+from generation.progress import Cancelled
+from generation.request import Music
+from generation.scores import ScoreMaker, load
+
+PLAYER = """
+import json, math, os, struct, sys, wave
+print("a library that greets the world")
+for line in sys.stdin:
+    wish = json.loads(line)
+    if wish["words"] == "die":
+        sys.stderr.write("no such weights\\n")
+        sys.exit(3)
+    if wish["words"] == "refuse":
+        print(json.dumps({"error": "no tune comes to mind"}), flush=True)
+        continue
+    if wish["words"] == "dream":
+        for line in sys.stdin:
+            pass
+    for step in range(3):
+        print(json.dumps({"step": [step + 1, 3]}), flush=True)
+    with wave.open(wish["file"], "wb") as file:
+        file.setparams((1, 2, 32000, 0, "NONE", ""))
+        count = int(wish["seconds"] * 32000)
+        tone = 2 * math.pi * (220 + wish["seed"]) / 32000
+        file.writeframes(b"".join(struct.pack("<h", int(9000 * math.sin(tone * n))) for n in range(count)))
+    print(json.dumps({"done": True, "secret": os.environ.get("DISCORD_TOKEN")}), flush=True)
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    script = tmp_path / "player.py"
+    script.write_text(textwrap.dedent(PLAYER))
+    return [sys.executable, "-I", str(script)]
+
+
+def opened(command: list[str], **options: object) -> ScoreMaker:
+    return load("theirs", {"maker": "elsewhere", "name": "theirs", "command": command, **options})
+
+
+def music(words: str = "warm lofi", seed: int = 1) -> Music:
+    return Music(genre="lofi", maker="theirs", words=words, seed=seed)
+
+
+def quiet(_done: int, _total: int) -> None: ...
+
+
+def test_its_music_arrives_to_the_sample_with_every_step_told(command: list[str]) -> None:
+    maker, steps = opened(command), list[tuple[int, int]]()
+    for samples in (48_000, 24_001):
+        heard = maker.score(music(), samples, 48_000, lambda done, total: steps.append((done, total)))
+        assert heard.samples.shape == (samples, 2)
+        assert np.abs(heard.samples).max() > 0.05
+    assert [step for step in steps if step[1] == 3] == [(1, 3), (2, 3), (3, 3)] * 2
+    maker.close()
+
+
+def test_what_is_no_longer_wanted_stops_though_the_other_side_says_nothing(command: list[str]) -> None:
+    maker, asked = opened(command), list[int]()
+
+    def unwanted(done: int, _total: int) -> None:
+        asked.append(done)
+        if len(asked) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        maker.score(music("dream"), 48_000, 48_000, unwanted)
+    assert len(asked) == 3
+    assert maker.score(music(), 4_800, 48_000, quiet).samples.shape == (4_800, 2)
+    maker.close()
+
+
+def test_one_that_refuses_lives_on_and_one_that_dies_is_started_again(command: list[str]) -> None:
+    maker = opened(command)
+    with pytest.raises(ScoreFailed, match="no tune comes to mind"):
+        maker.score(music("refuse"), 4_800, 48_000, quiet)
+    with pytest.raises(ScoreFailed, match="has ended"):
+        maker.score(music("die"), 4_800, 48_000, quiet)
+    assert maker.score(music(), 4_800, 48_000, quiet).samples.shape == (4_800, 2)
+    maker.close()
+
+
+def test_one_that_is_silent_for_too_long_is_given_up(command: list[str]) -> None:
+    maker = opened(command, patience=0.3)
+    with pytest.raises(ScoreFailed, match="said nothing"):
+        maker.score(music("dream"), 4_800, 48_000, quiet)
+    maker.close()
+
+
+@pytest.mark.parametrize("wrong", [[], "python player.py", ["/nowhere/python"]])
+def test_a_command_that_cannot_be_run_is_named(wrong: list[str]) -> None:
+    with pytest.raises(ModelBroken):
+        opened(wrong).score(music(), 4_800, 48_000, quiet)
