@@ -142,6 +142,7 @@ async def opened(
             presets=tables.presets,
             genres=tables.genres,
             makers=tuple(tables.makers),
+            followers=tuple(name for name, one in tables.makers.items() if one.melody),
             policy=read_policy(settings),
         )
         frontends: dict[str, Frontend] = {}

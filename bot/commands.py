@@ -212,6 +212,12 @@ async def _genres(settings: Settings, args: Namespace) -> int:
     return DONE
 
 
+async def _makers(settings: Settings, args: Namespace) -> int:
+    known = reading.read_tables(settings).makers
+    tables.makers(known, settings.studio.maker).show(as_json=args.json)
+    return DONE
+
+
 async def _queue(settings: Settings, args: Namespace) -> int:
     async with app.looking(settings) as store:
         found = await store.waiting(limit=50) if store else []
@@ -286,6 +292,7 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "make": _make,
     "models": _models,
     "genres": _genres,
+    "makers": _makers,
     "queue": _queue,
     "quota": _quota,
     "history": _history,

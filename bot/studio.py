@@ -26,7 +26,7 @@ from bot.roles import Roles
 from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, tongues, untold
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
-from generation.errors import Told, UnknownChoice
+from generation.errors import NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
 from generation.models.common.opening import read_picture
 from generation.models.common.vocabulary import unheard
@@ -46,7 +46,7 @@ from generation.request import (
     near,
 )
 from generation.scores.genre import Genre
-from generation.scores.genres import choose
+from generation.scores.genres import NATIVE, choose
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +88,9 @@ class Ticket:
     eta: Eta | None = None  # None until something like it was measured
 
 
+OWN_SOUND = "own sound"
+
+
 class Studio:
     def __init__(
         self,
@@ -98,11 +101,13 @@ class Studio:
         genres: Mapping[str, Genre],
         policy: Policy,
         makers: tuple[str, ...] = (),
+        followers: tuple[str, ...] = (),
     ) -> None:
         self.house = house
         self.presets = presets
         self.genres = genres
         self.makers = makers
+        self.followers = followers
         self._store = store
         self._gate = Gate(store=store, policy=policy, plan=house.plan)
         self._sweeper = Sweeper(store=store, clips=house.data / "clips", keep_days=0)
@@ -173,6 +178,9 @@ class Studio:
         preset, replaced = self._painter(wish, terms.rules.default_model)
         if parent is None and (wish.image is not None or wish.source is not None):
             wish = await asyncio.to_thread(_looked_at, wish, preset.limits)
+        await asyncio.to_thread(_listened_to, wish.music)
+        if wish.music.genre == NATIVE and not preset.limits.native_audio:
+            raise NotOffered(OWN_SOUND, preset.name)
         music, inferred = self._music(wish.music, prompt, wish.seconds or preset.limits.seconds)
         request, adjustments = complete(
             wish, model=preset.name, limits=preset.limits, music=music, seed=secrets.randbelow(SEED_LIMIT + 1)
@@ -201,6 +209,9 @@ class Studio:
             raise TooLate(job.id, job.state.value)
         if job.clip is None or not job.clip.path.is_file():
             raise ClipGone(job.id)
+        if music.genre == NATIVE:
+            raise NotOffered(OWN_SOUND, job.request.model)
+        await asyncio.to_thread(_listened_to, music)
         chosen, _ = self._music(music, job.request.prompt, job.clip.seconds)
         request = replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))
         return await self._again(request, requester, reply_to, update=update, parent=job.id)
@@ -409,6 +420,7 @@ class Studio:
             genres=self.genres,
             maker=self.house.maker,
             makers=self.makers,
+            followers=self.followers,
             seed=secrets.randbelow(SEED_LIMIT + 1) if wish.seed is None else wish.seed,
         )
 
@@ -493,6 +505,14 @@ def _looked_at(wish: Wish, limits: Limits) -> Wish:
     if wish.width or wish.height or wish.aspect:
         return wish
     return replace(wish, aspect=sequels.nearest_aspect(picture.width, picture.height, limits))
+
+
+def _listened_to(music: MusicWish) -> None:
+    """What is attached to be heard, opened as warily: its first moment, for the rest is the engine's."""
+    for path in filter(None, (music.track, music.melody)):
+        from generation.scores.recording import read  # noqa: PLC0415  (heavy)
+
+        read(Path(path), longest=1.0)
 
 
 def _nobody() -> None:

@@ -76,6 +76,13 @@ class NotOffered(RequestError):
 
 
 @dataclass(eq=False)
+class NoTune(RequestError):
+    """A tune was given, and `maker` does not play after one."""
+
+    maker: str
+
+
+@dataclass(eq=False)
 class AttachmentRefused(RequestError):
     """An attached file is not what it should be: `reason` is one of the words messages.py knows."""
 

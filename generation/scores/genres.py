@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from generation.errors import OutOfRange, UnknownChoice
+from generation.errors import NoTune, OutOfRange, UnknownChoice
 from generation.request import Music, MusicWish, check_choice, near
 from generation.scores.genre import (
     FASTEST,
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-def choose(
+def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
     wish: MusicWish,
     prompt: str,
     *,
@@ -54,10 +54,12 @@ def choose(
     maker: str,
     seed: int,
     makers: tuple[str, ...] = (),
+    followers: tuple[str, ...] = (),
 ) -> tuple[Music, tuple[str, ...]]:
     """Complete the wish; also says which of genre, mood and tempo were chosen for the person.
 
-    `makers` are those on offer; with none given any name is taken. Raises UnknownChoice and OutOfRange.
+    `makers` are those on offer; with none given any name is taken; `followers` are those of
+    them that play after a tune. Raises UnknownChoice, OutOfRange and NoTune.
     """
     if wish.maker is not None and makers:
         check_choice("maker", wish.maker, makers)
@@ -68,6 +70,8 @@ def choose(
         return Music(genre=named, maker=maker, seed=chosen_seed), ()
     if wish.track is not None:
         return Music(genre=OWN, maker="track", track=wish.track, seed=chosen_seed), ()
+    if wish.melody is not None:
+        maker = _follower(wish, maker, followers)
     genre = genres[named or infer_genre(prompt, genres)]
     mood = _mood(wish, prompt, genre, chosen_seed)
     bpm = _bpm(wish, prompt, mood, genre, seconds)
@@ -84,6 +88,15 @@ def choose(
     )
     given = {"genre": named, "mood": wish.mood, "tempo": wish.tempo}
     return music, tuple(option for option, value in given.items() if value is None)
+
+
+def _follower(wish: MusicWish, maker: str, followers: tuple[str, ...]) -> str:
+    """Who plays after the tune: the one that was named if it can, else the first that does."""
+    if maker in followers:
+        return maker
+    if wish.maker is not None or not followers:
+        raise NoTune(maker)
+    return followers[0]
 
 
 def infer_genre(prompt: str, genres: Mapping[str, Genre]) -> str:

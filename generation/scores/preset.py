@@ -28,6 +28,7 @@ class Maker:
     revision: str = ""
     licence: str = ""
     commercial_ok: bool = True
+    melody: bool = False  # plays after a tune that is given
     options: dict[str, Any] = field(default_factory=dict)  # what only the file understands
 
     def for_child(self, genres: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from generation.models.preset import Preset
 from generation.models.pull import is_here
 from generation.request import Kind
 from generation.scores.genre import Genre
+from generation.scores.preset import Maker
 
 HELD = {
     Keep.RESIDENT: "whole",
@@ -142,6 +143,32 @@ def genres(known: Mapping[str, Genre]) -> Table:
     return Table(
         "Genres", ("name", "", "tempo", "what a music model is told"), rows, "There are no genres.", data
     )
+
+
+def makers(known: Mapping[str, Maker], default: str) -> Table:
+    rows = tuple(
+        (
+            f"{name} (default)" if name == default else name,
+            one.title,
+            one.licence,
+            "" if one.commercial_ok else "not commercial",
+            "plays after a tune" if one.melody else "",
+        )
+        for name, one in known.items()
+    )
+    data = [
+        {
+            "name": name,
+            "title": one.title,
+            "licence": one.licence,
+            "commercial_ok": one.commercial_ok,
+            "melody": one.melody,
+            "source": one.source,
+            "default": name == default,
+        }
+        for name, one in known.items()
+    ]
+    return Table("Music makers", ("name", "", "licence", "", ""), rows, "There are no music makers.", data)
 
 
 def jobs(found: Sequence[Job], *, title: str, empty: str) -> Table:

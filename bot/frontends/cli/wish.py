@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from bot.errors import BadOption
-from generation.request import MusicWish, Wish
+from generation.request import Kind, MusicWish, Wish
 
 UNITS = {
     "": 1,
@@ -27,6 +27,8 @@ def from_arguments(args: Namespace) -> Wish:
     width, height = size(args.size) if args.size else (None, None)
     return Wish(
         prompt=args.prompt,
+        kind=Kind.ANIMATE if args.image else Kind.VIDEO,
+        image=_path(args.image),
         negative=args.negative,
         model=args.model,
         seconds=args.seconds,
@@ -44,8 +46,16 @@ def from_arguments(args: Namespace) -> Wish:
             mood=args.mood,
             tempo=args.tempo,
             instruments=args.instruments,
+            maker=args.maker,
+            track=_path(args.track),
+            melody=_path(args.melody),
         ),
     )
+
+
+def _path(file: Path | None) -> str | None:
+    """Whole, for the engine works in a folder of its own."""
+    return str(file.absolute()) if file else None
 
 
 def size(text: str) -> tuple[int, int]:
