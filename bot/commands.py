@@ -30,7 +30,7 @@ from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, verify
 from generation.models.common.card import card_of, guess
-from generation.models.preset import Preset
+from generation.models.pull import Weighty
 from generation.request import Wish, near
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
@@ -180,18 +180,19 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
 
 
 async def _models(settings: Settings, args: Namespace) -> int:
-    presets = reading.read_tables(settings).presets
+    known = reading.read_tables(settings)
     if args.action == "pull":
-        return await _pull(presets, args.name or settings.studio.model)
+        with_weights = {name: one for name, one in known.makers.items() if one.source}
+        return await _pull({**with_weights, **known.presets}, args.name or settings.studio.model)
     means = reading.means(settings)
     card = card_of(args.card) if args.card else guess(means.device)
-    tables.models(presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
+    tables.models(known.presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
     if not args.json:
-        tables.lossy(presets, reading.prices()).show(as_json=False)
+        tables.lossy(known.presets, reading.prices()).show(as_json=False)
     return DONE
 
 
-async def _pull(presets: Mapping[str, Preset], name: str) -> int:
+async def _pull(presets: Mapping[str, Weighty], name: str) -> int:
     if name not in presets:
         raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
     show = show_for(quiet=False)

@@ -1,25 +1,35 @@
-"""Brings a preset's weights from the hub: safetensors only, with progress, resumable, if there is room."""
+"""Brings weights from the hub, for pictures or music: safetensors only, resumable, if there is room."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from generation.errors import DiskFull, GenerationError, HubUnreachable, ModelBroken, ModelGated, ModelMissing
-
-if TYPE_CHECKING:
-    from generation.models.preset import Preset
 
 OnBytes = Callable[[int, int], None]
 """Called with (done, total) bytes."""
 PLAIN = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 RESERVE = 1_000_000_000
 """Bytes that a pull leaves free."""
+
+
+class Weighty(Protocol):
+    """A preset or a music maker: whatever has a name and is made of repositories or folders."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def revision(self) -> str | None: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class File:
     size: int
 
 
-def sources(preset: Preset) -> tuple[str, ...]:
+def sources(preset: Weighty) -> tuple[str, ...]:
     """Every repository or folder that the preset is made of."""
     tables = [preset.options.get(name, {}) for name in ("styles", "cameras")]
     more = [source for table in tables for source in table.values()]
@@ -43,7 +53,7 @@ def is_local(source: str) -> bool:
 
 
 def pull(
-    preset: Preset, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
+    preset: Weighty, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
     """Fetch what is lacking; returns the commit of each repository. May be repeated after any failure."""
     with _told(preset):
@@ -63,31 +73,33 @@ def pull(
     return dict(commit for _, commit in listed)
 
 
-def is_here(preset: Preset) -> bool:
+def is_here(preset: Weighty) -> bool:
     """Whether the preset could be loaded now. Looks at the disk only."""
     from generation.models.common.weights import locate  # noqa: PLC0415  (a helper of the loaders)
 
     try:
         return all(
-            locate(preset.name, source, preset.revision).is_dir() for source in sources(preset) if source
+            locate(preset.name, source, preset.revision or None).is_dir()
+            for source in sources(preset)
+            if source
         )
     except ModelMissing:
         return False
 
 
 def _list(
-    preset: Preset, source: str, token: str | None, endpoint: str | None
+    preset: Weighty, source: str, token: str | None, endpoint: str | None
 ) -> tuple[list[File], tuple[str, str]]:
     from huggingface_hub import HfApi  # noqa: PLC0415  (heavy)
 
-    revision = preset.revision if source == preset.source else None
+    revision = (preset.revision or None) if source == preset.source else None
     info = HfApi(endpoint=endpoint, token=token).model_info(source, revision=revision, files_metadata=True)
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
     names = _wanted(preset, source, sorted(sizes))
     return [File(source, revision, name, sizes[name]) for name in names], (source, str(info.sha))
 
 
-def _wanted(preset: Preset, source: str, names: list[str]) -> list[str]:
+def _wanted(preset: Weighty, source: str, names: list[str]) -> list[str]:
     """Of a pipeline its parts, not the other files beside them; of an adapter the files the preset names."""
     named = preset.options.get("files")
     if source == preset.source and named:
@@ -155,7 +167,7 @@ class _Counter:
 
 
 @contextmanager
-def _told(preset: Preset) -> Iterator[None]:
+def _told(preset: Weighty) -> Iterator[None]:
     """The hub's errors as ours."""
     import httpx2  # noqa: PLC0415  (what the hub's client speaks through)
     from huggingface_hub import errors  # noqa: PLC0415  (heavy)

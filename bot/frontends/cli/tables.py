@@ -153,6 +153,7 @@ def makers(known: Mapping[str, Maker], default: str) -> Table:
             one.licence,
             "" if one.commercial_ok else "not commercial",
             "plays after a tune" if one.melody else "",
+            "here" if not one.source or is_here(one) else "not here",
         )
         for name, one in known.items()
     )
@@ -164,11 +165,14 @@ def makers(known: Mapping[str, Maker], default: str) -> Table:
             "commercial_ok": one.commercial_ok,
             "melody": one.melody,
             "source": one.source,
+            "here": not one.source or is_here(one),
             "default": name == default,
         }
         for name, one in known.items()
     ]
-    return Table("Music makers", ("name", "", "licence", "", ""), rows, "There are no music makers.", data)
+    return Table(
+        "Music makers", ("name", "", "licence", "", "", "weights"), rows, "There are no music makers.", data
+    )
 
 
 def jobs(found: Sequence[Job], *, title: str, empty: str) -> Table:

@@ -11,8 +11,7 @@ from bot import messages
 from bot.frontends.cli.terminal import Show
 from generation.errors import ModelMissing
 from generation.models.common.weights import locate
-from generation.models.preset import Preset
-from generation.models.pull import pull
+from generation.models.pull import Weighty, pull
 from generation.progress import Progress, Stage
 
 MEGA = 1_000_000
@@ -20,7 +19,7 @@ TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-
 """Whose tokenizer a converted model takes, when none is named: the first that is here."""
 
 
-async def bring(preset: Preset, show: Show) -> None:
+async def bring(preset: Weighty, show: Show) -> None:
     def on_bytes(done: int, total: int) -> None:
         show.progress(Progress(Stage.LOADING, done // MEGA, total // MEGA))
 

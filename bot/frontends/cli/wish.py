@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from bot.errors import BadOption
@@ -41,11 +42,13 @@ def from_arguments(args: Namespace) -> Wish:
         guidance=args.guidance,
         style=args.style,
         camera=args.camera,
-        music=MusicWish.typed(
-            genre="none" if args.no_music else args.genre,
-            mood=args.mood,
-            tempo=args.tempo,
-            instruments=args.instruments,
+        music=replace(
+            MusicWish.typed(
+                genre="none" if args.no_music else args.genre,
+                mood=args.mood,
+                tempo=args.tempo,
+                instruments=args.instruments,
+            ),
             maker=args.maker,
             track=_path(args.track),
             melody=_path(args.melody),

@@ -13,6 +13,7 @@ from generation.errors import DiskFull, HubUnreachable, ModelBroken, ModelGated
 from generation.models import Preset
 from generation.models.pull import is_here, pull, sources
 from generation.request import Limits
+from generation.scores.preset import read_makers
 from tests.generation.models.hub import COMMIT, Hub, running
 
 PRESET = Preset(
@@ -139,3 +140,18 @@ def test_of_an_adapter_only_the_named_files_come(hub: Hub) -> None:
     hub.files["some/model"] = {"four.safetensors": b"4", "eight.safetensors": b"8", "config.json": b"{}"}
     fetch(hub, replace(PRESET, options={"files": {"4": "four.safetensors"}}))
     assert names(hub) == {"four.safetensors", "config.json"}
+
+
+def test_a_music_makers_weights_come_the_same_way(hub: Hub) -> None:
+    hub.files["some/music"] = {
+        "config.json": b"{}",
+        "spiece.model": b"s" * 30,
+        "model.safetensors": b"m" * 900,
+        "state_dict.bin": b"p" * 900,
+    }
+    tables = {"player": {"maker": "musicgen", "title": "Player", "source": "some/music"}}
+    maker = read_makers(tables)["player"]
+    assert not is_here(maker)
+    assert pull(maker, lambda *_: None, endpoint=hub.url) == {"some/music": COMMIT}
+    assert names(hub) == {"config.json", "spiece.model", "model.safetensors"}
+    assert is_here(maker)

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,32 @@ def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
         assert not probe(tmp_path / name).audio
 
 
+def test_own_music_is_the_score_and_a_tune_needs_a_maker_that_follows_it(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "tune.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"".join(struct.pack("<h", 9000 * (-1) ** (n // 10)) for n in range(24_000)))
+    code, out, _ = matinee(tmp_path, "make", "A fox!", "--track", "tune.wav", "--json", *SMALL)
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["request"]["music"]["maker"] == "track"
+    assert probe(tmp_path / facts["clip"]).audio
+    code, _, err = matinee(tmp_path, "make", "A fox!", "--maker", "band", "--melody", "tune.wav", *SMALL)
+    assert (code, "band plays no given tune" in err) == (2, True)
+    assert states(tmp_path) == {1: "delivered"}
+
+
+def test_who_can_play_is_listed_with_their_licences(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "makers", "--json")
+    found = {one["name"]: one for one in json.loads(out)}
+    assert code == 0
+    assert found["band"]["default"]
+    assert found["band"]["here"]
+    assert not found["musicgen-small"]["commercial_ok"]
+    commercial = json.loads(matinee(tmp_path, "makers", "--json", "--set", "studio.commercial=true")[1])
+    assert {"band", "ace-step"} <= {one["name"] for one in commercial}
+    assert all(one["commercial_ok"] for one in commercial)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -105,6 +133,12 @@ def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
         (["make", "fox", "--set", "engine.slotz=3"], 3, "Did you mean “slots”"),
         (["make", "fox", "--set", "engine.ffmpeg=/bin/false"], 3, "No usable ffmpeg"),
         (["make", "fox", "--config", "absent.toml"], 3, "absent.toml"),
+        (["make", "fox", "--maker", "pianist"], 2, "no maker called"),
+        (["make", "fox", "--track", "absent.mp3"], 2, "cannot be read"),
+        (["make", "fox", "--track", "data/words.mp3"], 2, "cannot be"),
+        (["make", "fox", "--maker", "band", "--melody", "tune.wav"], 2, "cannot be"),
+        (["make", "fox", "--model", "testcard", "--genre", "native"], 2, "no own sound"),
+        (["make", "fox", "--image", "absent.png"], 2, "absent.png"),
         (["queue", "--set", "studio.model=testcart"], 0, "Nothing waits"),
         (["models", "--set", "studio.model=testcart"], 3, "there is no model testcart"),
         (["run"], 3, "nothing to serve"),
