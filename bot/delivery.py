@@ -89,6 +89,7 @@ class Delivery:
         self._inspect = inspect
         self.on_held: Callable[[Job], None] = _nobody_looks
         self._retry_after = retry_after
+        self.idle = IDLE
         self._bell = Bell()
         self._sends: dict[int, tuple[str, asyncio.Task[None]]] = {}
         self._pauses: dict[int, _Pause] = {}
@@ -116,7 +117,7 @@ class Delivery:
                     if self._may_begin(job):
                         self._begin(job)
                 await self._words.say_what_is_owed()
-                await self._bell.wait(IDLE)
+                await self._bell.wait(self.idle)
         finally:
             for task in waking:
                 task.cancel()

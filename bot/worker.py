@@ -57,6 +57,7 @@ class Worker:
         self.only: int | None = None
         """Nothing but this job is claimed: a terminal makes its own clip, not the chats' ones."""
         self.drained = asyncio.Event()
+        self.idle = IDLE
         self._bell = Bell()
         self._renders: dict[int, asyncio.Task[None]] = {}
         self._draining = False
@@ -92,7 +93,7 @@ class Worker:
                     if job is None:
                         break
                     await self._begin(job)
-                await self._bell.wait(IDLE)
+                await self._bell.wait(self.idle)
                 await insist(self._store.free_expired)
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
             self.drained.set()

@@ -1,0 +1,188 @@
+"""Counters and histograms for Prometheus: what is done, how long it takes, how the machine is. Of nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bot.errors import ConfigBroken
+from bot.job import Draft, Job, State
+from bot.quota import Allowance, Caps
+from bot.store import Enqueued, Store
+from bot.upkeep.pulse import Life, Pulse
+from generation.clip import Clip
+from generation.errors import Told
+
+log = structlog.get_logger(__name__)
+
+EVERY = 15.0
+WAITS = (1, 5, 15, 60, 300, 900, 3600, 14_400)
+PAINTS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+LAGS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
+PLACE = "[upkeep] metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """Where the figures go: a file, a port of this machine, both or neither."""
+
+    file: Path | None = None
+    port: int = 0
+
+    def __bool__(self) -> bool:
+        return self.file is not None or bool(self.port)
+
+
+class Meters:
+    """`data` is the folder whose disk is watched. Raises ConfigBroken where the library is missing."""
+
+    def __init__(self, data: Path) -> None:
+        try:
+            import prometheus_client as prometheus  # noqa: PLC0415  (an extra, and only for whoever wants it)
+        except ImportError:
+            raise ConfigBroken(PLACE, "need a package more: pip install 'matinee[metrics]'") from None
+        self._data = data
+        self._starts = 0
+        self._library = prometheus
+        self.registry = registry = prometheus.CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Any:
+            return prometheus.Counter(f"matinee_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Any:
+            return prometheus.Gauge(f"matinee_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Any, *labels: str) -> Any:
+            return prometheus.Histogram(f"matinee_{name}", text, labels, buckets=buckets, registry=registry)
+
+        self._jobs = counter("jobs", "Jobs by how they came or ended", "outcome", "model", "platform")
+        self._deliveries = counter("deliveries", "Ends of deliveries", "outcome", "platform")
+        self._wait = histogram("wait_seconds", "From the wish to the engine", WAITS, "platform")
+        self._paint = histogram("paint_seconds", "From the engine's first touch to the clip", PAINTS, "model")
+        self._lag = histogram("event_loop_lag_seconds", "By how much the event loop was late", LAGS)
+        self._restarts = counter("engine_restarts", "Times that the engine was started again")
+        self._queue = gauge("queue_length", "Jobs that wait")
+        self._running = gauge("running", "Jobs that are being made")
+        self._free = gauge("disk_free_bytes", "Room on the data folder's disk")
+        self._well = gauge("part_well", "1 while the part is well", "part")
+
+    def asked(self, job: Job) -> None:
+        self._count("asked", job)
+
+    def rendered(self, job: Job) -> None:
+        if job.started_at is not None and job.finished_at is not None:
+            self._wait.labels(job.reply_to.platform).observe(max(0.0, job.started_at - job.created_at))
+            self._paint.labels(job.request.model).observe(max(0.0, job.finished_at - job.started_at))
+
+    def ended(self, job: Job) -> None:
+        """By its state; a delivery that failed is both an end of the job and one of the delivery."""
+        self._count(job.state.value, job)
+        if job.clip is not None and job.state is not State.CANCELLED:
+            self._deliveries.labels(job.state.value, job.reply_to.platform).inc()
+
+    def cancelled(self, job: Job) -> None:
+        if job.state is State.CANCELLED:
+            self._count(job.state.value, job)
+
+    def _count(self, outcome: str, job: Job) -> None:
+        self._jobs.labels(outcome, job.request.model, job.reply_to.platform).inc()
+
+    def beat(self, pulse: Pulse, lag: float) -> None:
+        self._lag.observe(lag)
+        for name, part in pulse.parts.items():
+            self._well.labels(name).set(part.life is Life.WELL)
+
+    def look(self, waiting: int, running: int, starts: int) -> None:
+        self._queue.set(waiting)
+        self._running.set(running)
+        self._free.set(shutil.disk_usage(self._data).free)
+        self._restarts.inc(max(0, starts - max(1, self._starts)))
+        self._starts = starts
+
+    def write(self, file: Path) -> None:
+        self._library.write_to_textfile(str(file), self.registry)
+
+    def serve(self, port: int) -> Callable[[], None]:
+        """On this machine alone; what it returns ends it."""
+        try:
+            server, thread = self._library.start_http_server(port, "127.0.0.1", self.registry)
+        except OSError as error:
+            raise ConfigBroken(f"{PLACE}_port", f"{port} cannot be listened on: {error.strerror}") from error
+
+        def end() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return end
+
+
+WAITING = "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job"
+LINE = f"{WAITING} WHERE state IN ('queued', 'running')"  # noqa: S608  (all of it is ours)
+
+
+async def keep_figures(meters: Meters, outlet: Outlet, store: Store, starts: Callable[[], int]) -> None:
+    """Until cancelled: look, and write or serve what is known."""
+    end = meters.serve(outlet.port) if outlet.port else None
+    try:
+        while True:
+            waiting, running = await store.look(lambda c, _: tuple(c.execute(LINE).fetchone()))
+            meters.look(waiting, running, starts())
+            if outlet.file is not None:
+                await asyncio.to_thread(_write, meters, outlet.file)
+            await asyncio.sleep(EVERY)
+    finally:
+        if end is not None:
+            end()
+
+
+def _write(meters: Meters, file: Path) -> None:
+    with suppress(OSError):  # seen by whoever reads the file's age; the studio goes on
+        meters.write(file)
+
+
+class Metered(Store):
+    """A store that tells of what has become true, after it has."""
+
+    meters: Meters | None = None
+
+    async def enqueue(
+        self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
+    ) -> Enqueued:
+        made = await super().enqueue(draft, allowance=allowance, caps=caps, pool=pool)
+        if self.meters and not made.replay:
+            self.meters.asked(made.job)
+        return made
+
+    async def rendered(self, job: int, epoch: int, clip: Clip) -> Job:
+        done = await super().rendered(job, epoch, clip)
+        if self.meters:
+            self.meters.rendered(done)
+        return done
+
+    async def failed(self, job: int, epoch: int, error: Told) -> Job:
+        return self._ended(await super().failed(job, epoch, error))
+
+    async def hold(self, job: int, epoch: int, error: Told) -> Job:
+        return self._ended(await super().hold(job, epoch, error))
+
+    async def delivered(self, job: int, message: str) -> Job:
+        return self._ended(await super().delivered(job, message))
+
+    async def doubtful(self, job: int) -> Job:
+        return self._ended(await super().doubtful(job))
+
+    async def delivery_failed(self, job: int, error: Told) -> Job:
+        return self._ended(await super().delivery_failed(job, error))
+
+    def _ended(self, job: Job) -> Job:
+        if self.meters:
+            self.meters.ended(job)
+        return job
