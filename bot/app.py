@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
@@ -18,7 +18,7 @@ from bot import chats
 from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
-from bot.job import Requester
+from bot.job import Job, Requester
 from bot.notices import Notices
 from bot.reading import (
     Tables,
@@ -28,6 +28,7 @@ from bot.reading import (
     house,
     inspector,
     means,
+    outlet,
     plugins,
     read_policy,
     read_tables,
@@ -40,6 +41,7 @@ from bot.sweep import Sweeper
 from bot.upkeep import leftovers
 from bot.upkeep.janitor import Janitor
 from bot.upkeep.keeper import BackupPlan, Keeper
+from bot.upkeep.metrics import Metered, Meters, keep_figures
 from bot.upkeep.monitor import Monitor
 from bot.upkeep.systemd import Notifier
 from bot.worker import Worker
@@ -81,6 +83,11 @@ class App:
     sweeper: Sweeper
     keeper: Keeper
     makers: chats.Makers
+    meters: Meters | None = None
+
+    def starts(self) -> int:
+        """How often the engine was started."""
+        return self.engine.starts if isinstance(self.engine, ChildEngine) else 1
 
     def make_chat(self, name: str) -> None:
         """A new one of that name, also in the place of one that died."""
@@ -132,7 +139,8 @@ async def opened(
     data = settings.studio.data
     eye = an_eye(settings)
     prepare_data_folder(data)
-    store = await Store.open(data)
+    meters = Meters(data) if outlet(settings) else None
+    store = await Metered.open(data)
     try:
         await asyncio.to_thread(leftovers.clear, data)
         engine = engine or _engine(settings, tables)
@@ -163,10 +171,11 @@ async def opened(
         )
         sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
         studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-        studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
+        studio.on_ended, delivery.on_held = _ended(delivery, meters), studio.show_held
+        store.meters = meters
         studio.read_notices(Notices(frontends, admin_chats(settings)).post)
         keeper = _keeper(settings, store)
-        app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers)
+        app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers, meters)
         for name in makers:
             app.make_chat(name)
         await _sort_out(store, frontends)
@@ -235,6 +244,17 @@ def _engine(settings: Settings, tables: Tables) -> ChildEngine:
     return ChildEngine(setup, slots=chosen.slots, patience=patience)
 
 
+def _ended(delivery: Delivery, meters: Meters | None) -> Callable[[Job], None]:
+    """What the studio says of jobs that somebody ended."""
+
+    def ended(job: Job) -> None:
+        delivery.ended(job)
+        if meters is not None:
+            meters.cancelled(job)
+
+    return ended
+
+
 def _keeper(settings: Settings, store: Store) -> Keeper:
     chosen, data = settings.upkeep, settings.studio.data
     plan = BackupPlan(
@@ -257,14 +277,20 @@ async def run_with(settings: Settings, makers: chats.Makers, engine: KeptEngine 
     async with opened(settings, makers, engine) as app:
         monitor = Monitor(settings.studio.data, notifier=Notifier.from_environment())
         supervisor = Supervisor(app, monitor)
+        more = [app.keeper.run(), app.studio.heed()]
+        if app.meters is not None:
+            monitor.on_beat.append(app.meters.beat)
+            more.append(keep_figures(app.meters, outlet(settings), app.store, app.starts))
         try:
-            await _until_a_signal(app, supervisor)
+            await _until_a_signal(app, supervisor, more)
         finally:
             monitor.close()
 
 
-async def _until_a_signal(app: App, supervisor: Supervisor) -> None:
-    serving = asyncio.create_task(supervisor.serve(app.keeper.run(), app.studio.heed()))
+async def _until_a_signal(
+    app: App, supervisor: Supervisor, more: Sequence[Coroutine[Any, Any, None]]
+) -> None:
+    serving = asyncio.create_task(supervisor.serve(*more))
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -20,6 +20,7 @@ from bot.settings import Settings, config_folder
 from bot.store import Store
 from bot.studio import House
 from bot.upkeep import backups
+from bot.upkeep.metrics import Outlet
 from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.eye import Eye
@@ -222,6 +223,13 @@ def backup_folder(settings: Settings) -> Path:
     """Where backups go unless a person names a place."""
     chosen = settings.upkeep.backup_folder
     return Path(chosen).expanduser() if chosen else settings.studio.data / backups.FOLDER
+
+
+def outlet(settings: Settings) -> Outlet:
+    """Where figures for Prometheus go, if anywhere."""
+    chosen = settings.upkeep
+    file = Path(chosen.metrics_file).expanduser() if chosen.metrics_file else None
+    return Outlet(file=file, port=chosen.metrics_port)
 
 
 def untouched(allowance: Allowance) -> Balance:

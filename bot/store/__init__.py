@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
@@ -71,7 +71,7 @@ class Store:
         *,
         clock: Clock = time.time,
         steady: Clock = time.monotonic,
-    ) -> Store:
+    ) -> Self:
         """Raises a StartError: AlreadyRunning, DatabaseCorrupt, DatabaseNewer or DataFolderUnusable."""
         return cls(await Database.open(folder, access), clock, steady)
 

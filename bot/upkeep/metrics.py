@@ -37,7 +37,7 @@ class Outlet:
     port: int = 0
 
     def __bool__(self) -> bool:
-        return self.file is not None or bool(self.port)
+        return self.file is not None or self.port > 0
 
 
 class Meters:
@@ -124,8 +124,10 @@ class Meters:
         return end
 
 
-WAITING = "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job"
-LINE = f"{WAITING} WHERE state IN ('queued', 'running')"  # noqa: S608  (all of it is ours)
+WAITING = (
+    "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job"
+)
+LINE = f"{WAITING} WHERE state IN ('queued', 'running')"
 
 
 async def keep_figures(meters: Meters, outlet: Outlet, store: Store, starts: Callable[[], int]) -> None:
@@ -161,11 +163,10 @@ class Metered(Store):
             self.meters.asked(made.job)
         return made
 
-    async def rendered(self, job: int, epoch: int, clip: Clip) -> Job:
-        done = await super().rendered(job, epoch, clip)
+    async def rendered(self, job: int, epoch: int, clip: Clip) -> None:
+        await super().rendered(job, epoch, clip)
         if self.meters:
-            self.meters.rendered(done)
-        return done
+            self.meters.rendered(await self.job(job))
 
     async def failed(self, job: int, epoch: int, error: Told) -> Job:
         return self._ended(await super().failed(job, epoch, error))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from bot.store.database import FILE, Database
 
 T = TypeVar("T")
+TURN = "a transaction"
 
 
 class Killed(Exception):
@@ -93,11 +94,15 @@ class Inline(Database):
         self.dead = False
         self._c = sqlite3.connect(self.path, isolation_level=None)
         self._c.row_factory = sqlite3.Row
-        for setting in ("locking_mode = EXCLUSIVE", "foreign_keys = ON", "synchronous = OFF"):  # no power is cut here
+        for setting in (
+            "locking_mode = EXCLUSIVE",
+            "foreign_keys = ON",
+            "synchronous = OFF",
+        ):  # no power is cut here
             self._c.execute(f"PRAGMA {setting}")
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._turn("BEGIN IMMEDIATE", work)
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().create_task(self._turn("BEGIN IMMEDIATE", work), name=TURN)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await self._turn("BEGIN", work)

@@ -34,7 +34,7 @@ from bot.upkeep.inspection import look_over
 from bot.worker import Worker
 from tests.bot.house import GENRES, POLICY, PRESETS
 from tests.faults.cast import Chat, Painter, Person, Trace, smaller
-from tests.faults.clockwork import Clockwork, Inline
+from tests.faults.clockwork import TURN, Clockwork, Inline
 
 DAY = 86_400.0
 START = 1_790_000_000.0 // DAY * DAY
@@ -159,11 +159,15 @@ class Soak:
         else:
             self.database.dead = True
         self._studio = None
-        dying = self._rooms if kindly else [task for task in self.loop.tasks if task not in self._kept]
+        dying = self._rooms if kindly else list(filter(self._mortal, self.loop.tasks))
         for task in dying:
             task.cancel()
         await asyncio.gather(*dying, return_exceptions=True)
         await self.database.close()
+
+    def _mortal(self, task: asyncio.Task[object]) -> bool:
+        """People outlive a crash, and whatever they are asking just then is answered by it."""
+        return task not in self._kept and task.get_name() != TURN
 
     async def _finish(self) -> None:
         """Nobody asks any more: whatever waits is made and sent."""
