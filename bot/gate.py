@@ -15,6 +15,7 @@ from bot.job import ReplyTo, Requester
 from bot.policy import Policy, timeout
 from bot.quota import Allowance, Plan
 from bot.store import Rules, Standing, Store, complaints, house
+from bot.store.rows import community_key
 from generation.request import Wish
 
 log = structlog.get_logger(__name__)
@@ -92,7 +93,7 @@ class Gate:
         )
         return Terms(
             allowance=self.plan.allowance(tier, admin=requester.admin, own=standing.credits),
-            pool=self.plan.pool(f"{requester.platform}:{requester.community}"),
+            pool=self.plan.pool(community_key(requester.platform, requester.community)),
             weight=tier.weight,
             rules=rules,
         )

@@ -153,8 +153,8 @@ class Studio:
         while True:
             try:
                 if await self._store.look(lambda c, _: untold.any_left(c)):
-                    for job_id in await self._store.act(lambda c, _: untold.take(c)):
-                        self._ended_by_admin(job_id)
+                    for job_id, owed in (await self._store.act(lambda c, _: untold.take(c))).items():
+                        self._ended_by_admin(job_id) if owed else self.on_cancel(job_id)
             except Told as error:  # a full disk now is no reason to stop serving
                 log.warning("could not see what was done beside us", reason=str(error))
             await asyncio.sleep(HEED_EVERY)

@@ -68,7 +68,10 @@ _clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decod
 
 
 def community_key(platform: str, community: str) -> str:
-    return f"{platform}:{community}" if community else ""
+    """Some chats tell a community's number, some the whole key."""
+    if not community or community.startswith(f"{platform}:"):
+        return community
+    return f"{platform}:{community}"
 
 
 def only(rows: list[sqlite3.Row]) -> sqlite3.Row | None:

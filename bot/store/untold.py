@@ -14,5 +14,7 @@ def any_left(c: sqlite3.Connection) -> bool:
     return c.execute("SELECT 1 FROM untold LIMIT 1").fetchone() is not None
 
 
-def take(c: sqlite3.Connection) -> list[int]:
-    return sorted(row["job"] for row in c.execute("DELETE FROM untold RETURNING job").fetchall())
+def take(c: sqlite3.Connection) -> dict[int, bool]:
+    """The jobs, and whether their people have still to be told."""
+    rows = c.execute("DELETE FROM untold RETURNING job, job IN (SELECT job FROM unsaid) AS owed").fetchall()
+    return {row["job"]: bool(row["owed"]) for row in sorted(rows, key=lambda row: row["job"])}

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.admin import Admin
-from bot.delivery import Delivery
+from bot.delivery import Delivery, Inspect
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.job import Job
+from bot.notices import Notices
 from bot.policy import Policy
-from bot.quota import Allowance, Caps, Plan
+from bot.quota import Allowance, Caps
 from bot.settings import config_folder
 from bot.store import Store
 from bot.studio import House, Studio
@@ -126,7 +126,14 @@ def genres() -> dict[str, Genre]:
 
 @asynccontextmanager
 async def cinema(
-    folder: Path, options: Options, *, credits_: int = 1000, engine: Atelier | None = None
+    folder: Path,
+    options: Options,
+    *,
+    credits_: int = 1000,
+    engine: Atelier | None = None,
+    policy: Policy | None = None,
+    pools: Mapping[str, int] | None = None,
+    inspect: Callable[[Store], Inspect] | None = None,
 ) -> AsyncIterator[Cinema]:
     """Everything running, as app composes it; closes as after Ctrl-C."""
     engine = engine or Atelier()
@@ -139,16 +146,20 @@ async def cinema(
         caps=Caps(person=500, community=500, all=1000),
         data=folder,
         disk_floor=0,
+        pools=pools or {},
     )
-    studio = Studio(store=store, house=house, presets=presets(), genres=genres(), policy=Policy())
+    studio = Studio(store=store, house=house, presets=presets(), genres=genres(), policy=policy or Policy())
     telegram = Watched(studio, options)
-    admin = Admin(store=store, plan=Plan(base=house.allowance), models=tuple(studio.presets))
-    telegram.administer(admin.perform)
-    delivery = Delivery(store=store, frontends={"telegram": telegram}, fit=fit, presets=studio.presets)
+    telegram.administer(studio.admin.perform)
+    frontends = {"telegram": telegram}
+    looking = inspect(store) if inspect else None
+    delivery = Delivery(store=store, frontends=frontends, fit=fit, presets=studio.presets, inspect=looking)
     worker = Worker(
         store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery
     )
     studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+    studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
+    studio.read_notices(Notices(frontends).post)
     tasks = [asyncio.create_task(part.run()) for part in (worker, delivery, telegram)]
     try:
         for job in recovered.uncertain:

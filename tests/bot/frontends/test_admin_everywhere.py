@@ -1,0 +1,180 @@
+"""Every admin verb, in Discord, in Telegram and on the terminal: the same words, answer and audit row."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.admin import VERBS
+from bot.commands import COMMANDS
+from bot.frontends.telegram.frontend import Options
+from bot.quota import Allowance, Caps
+from bot.settings import load
+from bot.store import Store, house
+from generation.errors import PaintFailed
+from tests.bot.store.conftest import a_draft
+from tests.fakes.discord_house import house as house_of_discord
+from tests.fakes.discord_people import Person, person, text_of
+from tests.fakes.discord_server import discord_server
+from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_studio import cinema
+
+if TYPE_CHECKING:
+    import pytest
+
+MANAGE_GUILD = 1 << 5
+ALLOWANCE = Allowance(credits=1000)
+WORDS = {
+    "quota show": "discord:42",
+    "quota set": "discord:42 20",
+    "quota grant": "discord:42 5 thank you",
+    "quota reset": "discord:42",
+    "quota tier": "discord:42 none",
+    "quota role": "discord:55 none",
+    "queue cancel": "{waiting}",
+    "queue move": "{waiting} front",
+    "queue clear": "discord:42",
+    "block": "discord:42 2h spam and more",
+    "unblock": "discord:42",
+    "model enable": "{model}",
+    "model disable": "{model}",
+    "model default": "{model}",
+    "channel allow": "discord:9",
+    "channel deny": "discord:9",
+    "channel forget": "discord:9",
+    "review release": "{held}",
+    "review reject": "{held}",
+    "review close": "{report}",
+    "review pardon": "{report}",
+    "stats": "week",
+    "announce": "We move house tonight.",
+}
+
+
+@dataclass
+class Door:
+    """Where an admin types, and the books behind it."""
+
+    name: str
+    store: Callable[[], Awaitable[Store]]
+    model: str
+    types: Callable[[str], Awaitable[str]]
+
+    async def does(self, verb: str) -> tuple[str, list[house.Audited]]:
+        """The answer to the verb, with everything there that it needs, and the audit rows it left."""
+        store = await self.store()
+        facts = await prepared(store)
+        before = await store.look(lambda c, _: len(house.audit(c, 1000)))
+        if self.name == "cli":
+            await store.close()
+        line = f"{verb} {WORDS.get(verb, '')}".strip().format(model=self.model, **facts)
+        answer = await self.types(line)
+        store = await self.store()
+        rows = await store.look(lambda c, _: house.audit(c, 1000))
+        if self.name == "cli":
+            await store.close()
+        return answer, rows[: len(rows) - before]
+
+
+async def prepared(store: Store) -> dict[str, object]:
+    """A clip that waits, one that was set aside, a report of it: the line stands still."""
+    await store.pause(paused=True)
+    numbers = []
+    for _ in range(2):
+        done = await store.enqueue(a_draft("42"), allowance=ALLOWANCE, caps=Caps())
+        numbers.append(done.job.id)
+    held, waiting = numbers
+    job = await store.claim(lease=60, this=held)
+    assert job is not None
+    await store.hold(job.id, job.epoch, PaintFailed("testcard", "black frames"))
+    report = await store.complain("report", person=f"discord:{held}", job=held, words="odd")
+    return {"held": held, "waiting": waiting, "report": report}
+
+
+@asynccontextmanager
+async def discord(folder: Path) -> AsyncIterator[Door]:
+    async with discord_server() as server:
+        channel = server.world.guild().channel("general")
+        async with house_of_discord(folder, server.connector(), server.token) as matinee:
+            await server.world.until(lambda: server.world.commands and server.gateway.live)
+            matinee.engine.gate.clear()
+            boss: Person = person(server, "Boss", channel, permissions=MANAGE_GUILD)
+            matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
+
+            async def store() -> Store:
+                return matinee.store
+
+            async def types(line: str) -> str:
+                return text_of(await (await boss.types("/admin", line=line)).message())
+
+            yield Door("discord", store, "able", types)
+
+
+@asynccontextmanager
+async def telegram(folder: Path) -> AsyncIterator[Door]:
+    async with TelegramServer() as server:
+        boss = Someone(server, "Boss")
+        options = Options(token=server.token, api=server.url, admins=frozenset({boss.id}))
+        server.world.patience = (1000, 0.001)
+        async with cinema(folder, options) as matinee:
+            matinee.engine.gate.clear()
+
+            async def store() -> Store:
+                return matinee.store
+
+            async def types(line: str) -> str:
+                known = len(boss.heard())
+                await boss.writes(f"/admin {line}")
+                await server.until(lambda: len(boss.heard()) > known)
+                return boss.heard()[known].text
+
+            yield Door("telegram", store, "tiny", types)
+
+
+@asynccontextmanager
+async def terminal(folder: Path, said: Callable[[], str]) -> AsyncIterator[Door]:
+    settings = load(environment={}, flags={"studio.data": str(folder)})
+
+    async def store() -> Store:
+        return await Store.open(folder)
+
+    async def types(line: str) -> str:
+        said()
+        assert await COMMANDS["admin"](settings, Namespace(line=line.split())) == 0
+        return said()
+
+    folder.mkdir()
+    yield Door("cli", store, "testcard", types)
+
+
+def bare(answer: str, model: str) -> str:
+    """The first sentence without what a chat puts around it, or what differs by chance."""
+    text = re.sub(r"[\\*\u200b\u2060]|-# ", "", answer.strip().splitlines()[0])
+    return re.sub(r"\d+([.,]\d+)?", "0", text.replace(model, "MODEL"))
+
+
+async def test_every_verb_works_from_everywhere_with_the_same_words_and_leaves_its_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        discord(tmp_path / "discord") as in_discord,
+        telegram(tmp_path / "telegram") as in_telegram,
+        terminal(tmp_path / "cli", lambda: capsys.readouterr().out) as on_terminal,
+    ):
+        for verb, known in VERBS.items():
+            answers = set()
+            for door in (in_discord, in_telegram, on_terminal):
+                answer, rows = await door.does(verb)
+                told = [(row.verb, row.admin.partition(":")[0]) for row in rows]
+                assert told == ([] if known.looks else [(verb, door.name)]), (verb, door.name)
+                answers.add(bare(answer, door.model))
+            assert len(answers) == 1, (verb, answers)
+            assert not any(word in next(iter(answers)) for word in ("cannot", "Only an admin", "missing")), (
+                verb
+            )
