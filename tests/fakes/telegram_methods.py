@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from tests.fakes.telegram_rules import (
     CAPTION_LIMIT,
@@ -88,8 +90,8 @@ def send_message(world: World, call: Call) -> Any:
 def send_media(world: World, call: Call) -> Any:
     kind = MEDIA[call.method]
     text, entities = check_text(call.get("caption") or "", call.get("parse_mode"), limit=CAPTION_LIMIT)
-    content = call.files.get(kind) or _attached(call, call.get(kind))
-    thumbnail = call.files.get("thumbnail") or _attached(call, call.get("thumbnail"))
+    content = call.files.get(kind) or _attached(world, call, call.get(kind))
+    thumbnail = call.files.get("thumbnail") or _attached(world, call, call.get("thumbnail"))
     media = _media(world, kind, call.parameters, content, thumbnail)
     message = _new(world, call, text=text, entities=entities)
     message.media, message.spoiler = media, bool(call.get("has_spoiler"))
@@ -122,7 +124,7 @@ def edit_media(world: World, call: Call) -> Any:
     message = _target(world, call)
     given = call.need("media")
     text, entities = check_text(given.get("caption") or "", given.get("parse_mode"), limit=CAPTION_LIMIT)
-    attached = {name: _attached(call, given.get(name)) for name in ("media", "thumbnail")}
+    attached = {name: _attached(world, call, given.get(name)) for name in ("media", "thumbnail")}
     content = _media(
         world,
         given["type"],
@@ -188,7 +190,8 @@ def get_file(world: World, call: Call) -> Any:
     size = len(world.files[name])
     if size > 20 * 2**20:
         raise bad("file is too big")
-    return {"file_id": name, "file_unique_id": f"u{name}", "file_size": size, "file_path": f"files/{name}"}
+    path = f"files/{name}" if world.disk is None else str(world.disk / name)
+    return {"file_id": name, "file_unique_id": f"u{name}", "file_size": size, "file_path": path}
 
 
 @method("getChatAdministrators")
@@ -267,6 +270,9 @@ def _new(world: World, call: Call, *, text: str, entities: list[dict[str, Any]])
     thread = call.get("message_thread_id")
     if thread is not None and thread not in chat.topics:
         raise bad("message thread not found")
+    if thread in chat.closed_topics:
+        raise bad("TOPIC_CLOSED")
+    chat.take_turn()
     reply = call.get("reply_parameters") or {}
     replied = world.find(chat, reply.get("message_id"))
     if reply and replied is None and not reply.get("allow_sending_without_reply"):
@@ -305,7 +311,9 @@ def _rewrite(message: Message, call: Call, text: str, entities: list[dict[str, A
     return message.to_json() | {"edit_date": message.date}
 
 
-def _attached(call: Call, value: object) -> bytes | None:
+def _attached(world: World, call: Call, value: object) -> bytes | None:
+    if isinstance(value, str) and value.startswith("file://") and world.disk is not None:
+        return Path(unquote(urlsplit(value).path)).read_bytes()
     if not isinstance(value, str) or not value.startswith("attach://"):
         return None
     if value.removeprefix("attach://") not in call.files:

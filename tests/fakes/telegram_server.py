@@ -58,9 +58,10 @@ class TelegramServer:
         app.router.add_get("/file/bot{token}/files/{name}", self._download)
         self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._client = aiohttp.ClientSession()
         return self
 
@@ -89,6 +90,17 @@ class TelegramServer:
             while not (found := look()):
                 await self._moved.wait()
         return found
+
+    async def hang_up(self) -> None:
+        """Nobody answers any more: open connections break, new ones are refused."""
+        await self._site.stop()
+        server = self._runner.server
+        for connection in list(server.connections) if server is not None else []:
+            connection.force_close()
+
+    async def listen_again(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await self._site.start()
 
     async def push(self, **content: Any) -> int:
         """Something happened that the bot should hear of."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.fakes.telegram_rules import FILE_LIMIT, Flood, Refused, bad
@@ -49,6 +50,17 @@ class Chat:
     blocked: str = ""  # the server's words once the bot may not write here any more
     migrated_to: int | None = None
     flood: Flood | None = None
+    slow_mode: float = 0.0  # seconds between two new messages of one sender; edits are free
+    slow_until: float = 0.0
+    closed_topics: set[int] = field(default_factory=set)
+
+    def take_turn(self) -> None:
+        """One more new message here; raises Refused while slow mode holds."""
+        wait = self.slow_until - time.monotonic()
+        if self.slow_mode and wait > 0:
+            seconds = max(1, round(wait))
+            raise Refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+        self.slow_until = time.monotonic() + self.slow_mode
 
     def to_json(self) -> dict[str, Any]:
         named = {"first_name": self.title} if self.type == "private" else {"title": self.title}
@@ -149,6 +161,7 @@ class World:
     charges: dict[str, int] = field(default_factory=dict)  # who paid, by Telegram's id of the payment
     refunded: set[str] = field(default_factory=set)
     file_limit: int = FILE_LIMIT
+    disk: Path | None = None  # where a Bot API server that runs with --local shares its files with the bot
     patience: tuple[int, float] = (10, 1.0)  # messages at once in a private chat, and seconds for one more
     group_patience: tuple[int, float] = (20, 3.0)
     last_id: int = 100
@@ -180,6 +193,8 @@ class World:
         """Store a file and describe it as Telegram does."""
         name = f"file{self.number()}"
         self.files[name] = content
+        if self.disk is not None:
+            (self.disk / name).write_bytes(content)
         return {"file_id": name, "file_unique_id": f"u{name}", "file_size": len(content)}
 
     def chat(self, chat_id: object) -> Chat:

@@ -65,7 +65,7 @@ def models(presets: Mapping[str, Preset], default: str, *, card: Card, means: Me
             f"{preset.download:g} GB" if preset.download else "-",
             _memory(preset),
             _fits(preset, card, means),
-            _here(preset),
+            "yes" if is_here(preset) else "no",
             preset.licence + (", asks you to accept it" if preset.gated else ""),
         )
 
@@ -98,12 +98,6 @@ def _scores(preset: Preset) -> str:
     count = row.pop("n")
     told = ", ".join(f"{name} {share:g} %" for name, share in row.items())
     return messages.words("measured", model=preset.name, count=count, scores=told)
-
-
-def _here(preset: Preset) -> str:
-    """With the commit that is used, as far as one is pinned."""
-    commit = preset.pin(preset.source)
-    return "no" if not is_here(preset) else f"yes, {commit[:7]}" if commit else "yes"
 
 
 def _memory(preset: Preset) -> str:

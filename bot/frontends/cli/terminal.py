@@ -8,7 +8,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot import messages
 from bot.delivery import Parcel, Rejected
 from bot.errors import OutputUnusable
 from bot.job import Job, ReplyTo
@@ -71,8 +70,6 @@ class Terminal:
             self.show.progress(progress)
         if job.state.final:
             self.show.note(text)
-            if reason := messages.particulars(job.error):
-                self.show.note(f"({reason})")
             self._finish(job)
 
     async def deliver(self, parcel: Parcel) -> str:

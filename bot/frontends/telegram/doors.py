@@ -66,7 +66,7 @@ async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
     line = line or Line()
     await _insist(bot.delete_webhook)
     line.heard()
-    offset, tries, tasks = 0, 0, set[asyncio.Task[None]]()
+    offset, begun, tries, tasks = 0, 0, 0, set[asyncio.Task[None]]()
     try:
         while True:
             try:
@@ -84,12 +84,13 @@ async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
             batch = {asyncio.create_task(_safely(handle, update)) for update in updates}
             tasks = {task for task in tasks if not task.done()} | batch
             if batch:
+                begun = updates[-1].update_id + 1
                 await asyncio.wait(batch, timeout=HANDLING)
-                offset = updates[-1].update_id + 1
+                offset = begun
     finally:
         await asyncio.gather(*tasks, return_exceptions=True)
-        if offset:
-            await _confirm(bot, offset)
+        if begun:
+            await _confirm(bot, begun)
 
 
 async def _confirm(bot: Bot, offset: int) -> None:

@@ -38,9 +38,13 @@ class Pace:
 
     async def turn(self, chat: int) -> None:
         """Wait out the silence that the chat asked for, then count one message."""
-        while (wait := self._bucket(chat).shut_until - self._clock()) > 0:  # noqa: ASYNC110  (the chat says when)
+        while (wait := self.silence(chat)) > 0:  # noqa: ASYNC110  (the chat says when)
             await asyncio.sleep(wait)
         self._count(chat)
+
+    def silence(self, chat: int) -> float:
+        """Seconds for which the chat still wants to hear nothing."""
+        return max(0.0, self._bucket(chat).shut_until - self._clock())
 
     def spare(self, chat: int) -> bool:
         """May something be said here that nobody would miss? Half of the budget is kept for what matters."""

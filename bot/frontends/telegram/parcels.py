@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from telegram import InputFile, InputMediaPhoto, InputMediaVideo, Message
 from telegram.constants import ChatAction
-from telegram.error import BadRequest
+from telegram.error import BadRequest, RetryAfter, TelegramError
 
 from bot import messages
 from bot.delivery import Button, Parcel
@@ -89,18 +89,23 @@ class Carrier:
 
     async def _instead(self, parcel: Parcel, slow: Flood) -> Message:
         """A group in slow mode takes no new message for a long while, but lets an old one be changed."""
+        chat = self.voice.home(int(parcel.job.reply_to.chat))
         try:
-            return await self._turn(parcel)
+            return await self._edit(parcel)(chat)
         except BadRequest as error:
             if faults.gone(error):
                 raise slow from error
             raise
+        except RetryAfter as error:
+            raise slow from error
+        except TelegramError as error:
+            raise faults.send_error(error) from error
 
     def turns_status(self, job: Job) -> bool:
         """Whether the status message itself becomes the clip."""
         return bool(job.reply_to.status) and self.clock() - job.created_at < SOON
 
-    def _edit(self, parcel: Parcel) -> Any:
+    def _edit(self, parcel: Parcel) -> Callable[[int], Awaitable[Message]]:
         async def edit(chat: int) -> Message:
             with ExitStack() as files:
                 media = _media(parcel, self._content(parcel.clip.path, files), self._thumbnail(parcel, files))
@@ -113,7 +118,7 @@ class Carrier:
 
         return edit
 
-    def _post(self, parcel: Parcel) -> Any:
+    def _post(self, parcel: Parcel) -> Callable[[int, int | None], Awaitable[Message]]:
         async def post(chat: int, thread: int | None) -> Message:
             common: dict[str, Any] = {
                 "message_thread_id": thread,

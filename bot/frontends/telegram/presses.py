@@ -35,6 +35,8 @@ PATIENCE = 2.0
 ALERT_LIMIT = 200
 TWICE = 1.5
 """Seconds within which a second tap on the same button is the same wish."""
+SWITCHES = frozenset({"set", "ask"})
+"""Pressed once more they let go: their check mark shows it."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +61,7 @@ class Presses:
 
     async def serve(self, pressed: Pressed) -> None:
         action = Action.parse(pressed.query.data or "")
-        if action is None or self._is_second_tap(pressed):
+        if action is None or (action.verb not in SWITCHES and self._is_second_tap(pressed)):
             await self._answer(pressed)
             return
         task = asyncio.create_task(self._act(action, pressed))

@@ -135,6 +135,8 @@ class Voice:
         flood: RetryAfter | None = None
         for _ in range(TRIES):
             chat = self.home(number)
+            if (silence := self.pace.silence(chat)) > LONGEST_SILENCE:
+                raise faults.Flood(silence)
             await self.pace.turn(chat)
             try:
                 return await call(chat)

@@ -63,8 +63,7 @@ def _network(preset: Preset, plan: Plan) -> Any:
         LTXLatentUpsamplerModel,
     )
 
-    source = preset.options["upscaler"]
-    folder = weights.locate(preset.name, source, preset.pin(source))
+    folder = weights.locate(preset.name, preset.options["upscaler"])
     inner = folder / "latent_upsampler"
     part = inner if inner.is_dir() else folder
     for file in part.glob("*.safetensors"):
