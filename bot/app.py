@@ -33,6 +33,7 @@ from bot.reading import (
     read_policy,
     read_tables,
 )
+from bot.recipes import Recipes
 from bot.settings import Settings
 from bot.store import FILE, Access, Store
 from bot.studio import Studio
@@ -139,6 +140,7 @@ async def opened(
     data = settings.studio.data
     eye = an_eye(settings)
     prepare_data_folder(data)
+    signer = identity.own(data)
     meters = Meters(data) if outlet(settings) else None
     store = await Metered.open(data)
     try:
@@ -158,7 +160,8 @@ async def opened(
             store=store,
             frontends=frontends,
             presets=tables.presets,
-            fit=partial(finish_smaller, ffmpeg=program, identity=identity.own(data)),
+            fit=partial(finish_smaller, ffmpeg=program, identity=signer),
+            dress=Recipes(store, program, signer).put_in,
             inspect=inspector(settings, store, eye.look).inspect if eye else None,
         )
         worker = Worker(

@@ -21,17 +21,17 @@ import structlog
 from bot import app, chats, keeping, logs, messages, reading
 from bot.admin import VERBS
 from bot.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
-from bot.frontends.cli import doctor, tables, weights, wish
+from bot.frontends.cli import doctor, recipe, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
 from bot.settings import Settings, load
 from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
-from generation.media.provenance import Mark, verify
+from generation.media.provenance import Mark, read_recipe, verify
 from generation.models.common.card import card_of, guess
 from generation.models.pull import Weighty
-from generation.request import Wish, near
+from generation.request import Request, Wish, near
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
@@ -85,7 +85,7 @@ async def _make(settings: Settings, args: Namespace) -> int:
     asked = wish.from_arguments(args)
     limit = wish.byte_count(args.limit) if args.limit else 0
     out = args.out or wish.free_name(Path("clips"), args.prompt)
-    target = Target(out, out.with_suffix(".png") if args.sheet else None)
+    target = Target(out, out.with_suffix(".png") if args.sheet else None, args.recipe)
     target.check()
     show = show_for(quiet=args.json or args.quiet)
     terminal = Terminal(show)
@@ -289,6 +289,30 @@ async def _verify(settings: Settings, args: Namespace) -> int:
     return DONE if holds else FAILED
 
 
+async def _recipe(settings: Settings, args: Namespace) -> int:
+    if not args.file.is_file():
+        raise OutputUnusable(str(args.file), "there is no such file")
+    language = settings.studio.language
+    request = await asyncio.to_thread(read_recipe, args.file)
+    again = recipe.command(request) if request else None
+    if args.json:
+        facts = {"request": request.to_json() if request else None, "command": again}
+        print(json.dumps(facts, ensure_ascii=False))
+    elif request is None:
+        print(messages.words("recipe.untold", language, file=args.file))
+    else:
+        _tell_recipe(request, again, args.file, language)
+    return DONE if request else FAILED
+
+
+def _tell_recipe(request: Request, again: str | None, file: Path, language: str) -> None:
+    tables.recipe(request, title=messages.words("recipe.of", language, file=file)).show(as_json=False)
+    if again is None:
+        print(messages.words("recipe.sequel", language))
+    else:
+        print(messages.words("recipe.again", language), again, sep="\n")
+
+
 COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] = {
     "make": _make,
     "models": _models,
@@ -305,5 +329,6 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "admin": _admin,
     "convert": _convert,
     "verify": _verify,
+    "recipe": _recipe,
     "run": _run,
 }

@@ -32,6 +32,7 @@ from bot.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
 from generation.failpoint import Place, here
+from generation.media.floor import ROOM
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
 from generation.progress import Progress
@@ -57,6 +58,9 @@ log = structlog.get_logger(__name__)
 Fit = Callable[[Clip, int], Awaitable[Clip]]
 """The clip within so many bytes, beside the original; raises GenerationError."""
 
+Dress = Callable[[Job, Clip, int], Awaitable[Clip]]
+"""The clip as this person wants to have it, still within so many bytes; 0 is no limit."""
+
 Inspect = Callable[[Job], Awaitable[Finding]]
 """What a finished clip shows, and so what becomes of it."""
 
@@ -79,6 +83,7 @@ class Delivery:
         frontends: Mapping[str, Frontend],
         fit: Fit,
         inspect: Inspect | None = None,
+        dress: Dress | None = None,
         presets: Mapping[str, Preset] = MappingProxyType({}),
         retry_after: Sequence[float] = RETRY_AFTER,
     ) -> None:
@@ -87,6 +92,7 @@ class Delivery:
         self._frontends = frontends
         self._fit = fit
         self._inspect = inspect
+        self._dress = dress
         self.on_held: Callable[[Job], None] = _nobody_looks
         self._retry_after = retry_after
         self.idle = IDLE
@@ -283,8 +289,10 @@ class Delivery:
         here(Place.FIT)
         if not await asyncio.to_thread(job.clip.path.is_file):
             raise ClipGone(job.id)
-        clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit else job.clip
+        clip = await self._fit(job.clip, limit) if limit and job.clip.size > limit * ROOM else job.clip
         here(Place.FITTED)
+        if self._dress is not None:
+            clip = await self._dress(job, clip, limit)
         notice = await self._store.announcement()
         aside = self._aside(job)
         text = "\n".join(filter(None, (messages.ready(job, job.requester.language), aside, notice)))

@@ -100,7 +100,8 @@ def _variant(name: str, facts: dict[str, Any]) -> str:
 
 
 def _spoken(facts: dict[str, Any], language: str) -> dict[str, Any]:
-    return {name: _fact(name, value, language) for name, value in facts.items()}
+    told = {name: _fact(name, value, language) for name, value in facts.items()}
+    return told | ({"limit": size(facts["limit"])} if {"limit", "floor"} <= facts.keys() else {})
 
 
 def _fact(name: str, value: Any, language: str) -> Any:

@@ -26,8 +26,9 @@ from bot.roles import Roles
 from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, tongues, untold
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
-from generation.errors import NotOffered, Told, UnknownChoice
+from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
+from generation.media.floor import floor_of
 from generation.models.common.opening import read_picture
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
@@ -452,6 +453,7 @@ class Studio:
 
     async def _enqueue(self, draft: Draft, terms: Terms) -> Ticket:
         self._check_open()
+        _check_limit(draft)
         terms.check_model(draft.request.model)
         here(Place.ENQUEUE, ill)
         made = await self._store.enqueue(
@@ -513,6 +515,13 @@ def _listened_to(music: MusicWish) -> None:
         from generation.scores.recording import read  # noqa: PLC0415  (heavy)
 
         read(Path(path), longest=1.0)
+
+
+def _check_limit(draft: Draft) -> None:
+    """What cannot be sent is neither painted nor charged."""
+    limit, least = draft.reply_to.limit, floor_of(draft.request)
+    if 0 < limit < least:
+        raise LimitTooSmall(limit, least)
 
 
 def _nobody() -> None:

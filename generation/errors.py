@@ -83,6 +83,14 @@ class NoTune(RequestError):
 
 
 @dataclass(eq=False)
+class LimitTooSmall(RequestError):
+    """No clip like the one wished for fits under `limit` bytes; `floor` is what it would take."""
+
+    limit: int
+    floor: int
+
+
+@dataclass(eq=False)
 class AttachmentRefused(RequestError):
     """An attached file is not what it should be: `reason` is one of the words messages.py knows."""
 

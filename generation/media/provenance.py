@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -172,7 +173,8 @@ async def with_recipe(
         out = build.output(picture, str(part), f="mp4", codec="copy", movflags="+faststart", map=0, **tags)
         await run(ffmpeg, out, stage="recipe")
         if identity is not None:
-            mark(part, identity=identity, model=request.model)
+            made_with = (await asyncio.to_thread(verify, clip.path)).model or request.model
+            await asyncio.to_thread(mark, part, identity=identity, model=made_with)
     return replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
 
 

@@ -181,11 +181,11 @@ async def test_a_chat_that_will_never_take_it_is_told_and_refunded_and_the_clip_
 
 async def test_a_chat_that_refuses_below_its_own_limit_is_obeyed_twice_at_most(house: Together) -> None:
     house.chat.failures.extend([TooLarge(), TooLarge(3)])
-    first = (await house.ask(limit=100)).job.id
+    first = (await house.ask(limit=100_000)).job.id
     house.engine.finish(await house.label(first))
     await house.reached(first, State.DELIVERED)
     house.chat.failures.extend([TooLarge(), TooLarge(), TooLarge()])
-    second = (await house.ask(limit=100)).job.id
+    second = (await house.ask(limit=100_000)).job.id
     house.engine.finish(await house.label(second))
     await house.reached(second, State.FAILED)
 

@@ -39,6 +39,8 @@ def build() -> argparse.ArgumentParser:
     _keeping(commands, common)
     verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
     verify.add_argument("file", type=Path)
+    recipe = _listing(commands, common, "recipe", "how a clip was made, read from its file")
+    recipe.add_argument("file", type=Path)
     _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
     admin = commands.add_parser("admin", parents=[common], help="what an operator may do; see docs/admin.md")
     admin.add_argument(
@@ -143,6 +145,13 @@ def _make(parser: argparse.ArgumentParser) -> None:
     result = parser.add_argument_group("result")
     result.add_argument("--out", type=Path, metavar="FILE", help="where the clip goes (default: ./clips/...)")
     result.add_argument("--limit", metavar="SIZE", help="at most this many bytes, e.g. 8MB")
+    result.add_argument(
+        "--no-recipe",
+        action="store_const",
+        const=False,
+        dest="recipe",
+        help="leave prompt, seed and music out of the file",
+    )
     result.add_argument("--sheet", action="store_true", help="also a contact sheet, as PNG beside the clip")
     result.add_argument(
         "--json", action="store_true", help="for machines: one JSON object on standard output"

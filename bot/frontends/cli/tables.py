@@ -18,7 +18,7 @@ from generation.models.common.measured import measured
 from generation.models.plan import Card, Keep, Means, plans
 from generation.models.preset import Preset
 from generation.models.pull import is_here
-from generation.request import Kind
+from generation.request import PROMPT_LIMIT, Kind, Request
 from generation.scores.genre import Genre
 from generation.scores.preset import Maker
 
@@ -223,3 +223,24 @@ def _job(job: Job) -> dict[str, Any]:
 
 def _when(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%d %b %H:%M")
+
+
+def recipe(request: Request, *, title: str) -> Table:
+    """What a file tells of how it was made; the file may be anybody's, so its words are made harmless."""
+    told = {
+        "prompt": request.prompt,
+        "not in it": request.negative,
+        "kind": request.kind.value,
+        "model": request.model,
+        "size": f"{request.width}x{request.height}",
+        "length": f"{request.seconds:.1f} s at {request.fps:g} fps",
+        "seed": str(request.seed),
+        "steps": str(request.steps),
+        "guidance": f"{request.guidance:g}",
+        "style": request.style or "",
+        "camera": request.camera or "",
+        "music": messages.music_line(request.music),
+        "music maker": request.music.maker,
+    }
+    rows = tuple((name, messages.quoted(value, PROMPT_LIMIT)) for name, value in told.items() if value)
+    return Table(title, ("", ""), rows, "", request.to_json())

@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bot.delivery import Parcel, Rejected
 from bot.errors import OutputUnusable
@@ -21,6 +22,7 @@ class Target:
 
     clip: Path
     sheet: Path | None = None
+    recipe: bool | None = None  # None leaves it to the person's setting
 
     @classmethod
     def from_reply(cls, reply_to: ReplyTo) -> Target:
@@ -28,7 +30,9 @@ class Target:
         return cls(Path(reply_to.chat), Path(sheet) if sheet else None)
 
     def reply(self, limit: int) -> ReplyTo:
-        facts = {"sheet": str(self.sheet.absolute())} if self.sheet else {}
+        facts: dict[str, Any] = {"sheet": str(self.sheet.absolute())} if self.sheet else {}
+        if self.recipe is not None:
+            facts["recipe"] = self.recipe
         return ReplyTo(platform="cli", chat=str(self.clip.absolute()), limit=limit, facts=facts)
 
     @property

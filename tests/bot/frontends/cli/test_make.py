@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sqlite3
 import struct
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from generation.media.probe import probe
+from generation.media.probe import probe, read_frames
 
 ROOT = Path(__file__).parents[4]
 CARD = ("--model", "testcard")
@@ -70,6 +71,23 @@ def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) 
     (tmp_path / facts["clip"]).write_bytes(data[:-9] + b"changed!!")
     code, out, _ = matinee(tmp_path, "verify", facts["clip"])
     assert (code, "changed afterwards" in out) == (1, True)
+
+
+def test_a_clip_tells_by_which_command_it_is_made_again(tmp_path: Path) -> None:
+    _, out, _ = matinee(tmp_path, "make", 'a fox; it\'s "snow"', "--genre", "jazz", "--quiet", *SMALL)
+    first = out.strip()
+    code, told, _ = matinee(tmp_path, "recipe", first)
+    assert (code, "jazz" in told, "a fox; it's" in told) == (0, True, True)
+    code, out, _ = matinee(tmp_path, "recipe", first, "--json")
+    facts = json.loads(out)
+    assert (facts["request"]["seed"], facts["request"]["prompt"]) == (7, 'a fox; it\'s "snow"')
+    words = shlex.split(facts["command"])[1:]
+    code, out, _ = matinee(tmp_path, *words, "--quiet", "--no-recipe")
+    second = out.strip()
+    assert (read_frames(tmp_path / second).pixels == read_frames(tmp_path / first).pixels).all()
+    code, told, _ = matinee(tmp_path, "recipe", second)
+    assert (code, "does not tell how it was made" in told) == (1, True)
+    assert matinee(tmp_path, "verify", first)[0] == matinee(tmp_path, "verify", second)[0] == 0
 
 
 def test_out_of_the_box_a_model_paints_and_says_what_it_does_not_know(tmp_path: Path) -> None:
@@ -127,6 +145,8 @@ def test_who_can_play_is_listed_with_their_licences(tmp_path: Path) -> None:
         (["make", "fox", "--model", "testcart"], 2, "Did you mean “testcard”"),
         (["make", "fox", "--genre", "lofy"], 2, "Did you mean “lofi”"),
         (["make", "fox", "--limit", "much"], 2, "An example"),
+        (["make", "fox", "--limit", "5kB"], 2, "No clip this long fits under 5 kB"),
+        (["recipe", "absent.mp4"], 2, "no such file"),
         (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be used"),
         (["make", "fox", "--out", "clip.avi"], 2, "ends in .mp4"),
         (["make", "fox", "--data", "/dev/null/data"], 3, "cannot be used"),

@@ -1,0 +1,45 @@
+"""A request as the command line that makes the same clip again."""
+
+from __future__ import annotations
+
+import shlex
+
+from bot import messages
+from generation.request import PROMPT_LIMIT, Kind, Request
+
+
+def command(request: Request) -> str | None:
+    """None for what the command line cannot make by itself: it goes on from another file.
+
+    The words may be anybody's, so nothing that a terminal would obey is left in them.
+    """
+    if request.kind is not Kind.VIDEO:
+        return None
+    words = ["matinee", "make", request.prompt, *_music(request)]
+    told: dict[str, object] = {
+        "--model": request.model,
+        "--seconds": f"{request.seconds:.6g}",
+        "--size": f"{request.width}x{request.height}",
+        "--fps": f"{request.fps:g}",
+        "--seed": request.seed,
+        "--steps": request.steps,
+        "--guidance": f"{request.guidance:g}",
+        "--negative": request.negative,
+        "--style": request.style,
+        "--camera": request.camera,
+    }
+    words += [f"{name}={value}" for name, value in told.items() if value not in (None, "")]
+    return shlex.join(messages.quoted(word, PROMPT_LIMIT) for word in words)
+
+
+def _music(request: Request) -> list[str]:
+    music = request.music
+    if music.genre == "none":
+        return ["--no-music"]
+    told = {
+        "--genre": music.genre,
+        "--mood": music.mood,
+        "--tempo": f"{music.bpm:g}",
+        "--instruments": ",".join(music.instruments),
+    }
+    return [f"{name}={value}" for name, value in told.items() if value]
