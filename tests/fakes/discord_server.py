@@ -22,7 +22,7 @@ from tests.fakes.discord_gateway import Gateway
 from tests.fakes.discord_reach import HOSTS, connector
 from tests.fakes.discord_rest import Call, Rest
 from tests.fakes.discord_rules import Refused
-from tests.fakes.discord_world import JSON, MIB, World
+from tests.fakes.discord_world import COMPONENTS_V2, JSON, MIB, World
 
 TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)
 
@@ -40,10 +40,13 @@ class Fault:
     drop: bool = False  # no answer at all: the connection closes
     retry_after: float | None = None  # a 429 of Discord's own, to be waited out
     uploads: bool = False  # only requests that carry files
+    cards: bool = False  # only messages made of V2 components
     hit: int = 0
 
     def fits(self, call: Call) -> bool:
         if self.uploads and not call.files:
+            return False
+        if self.cards and not (call.body or {}).get("flags", 0) & COMPONENTS_V2:
             return False
         return self.hit < self.times and self.method == call.method and bool(re.search(self.path, call.path))
 

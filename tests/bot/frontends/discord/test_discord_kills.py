@@ -85,14 +85,19 @@ def painting(reply: Reply) -> bool:
     return original is not None and "Painting" in text_of(original)
 
 
+def refused(reply: Reply) -> bool:
+    """It was made, and its first upload was turned away."""
+    return any(fault.hit for fault in reply.server.faults)
+
+
 def shown(reply: Reply) -> bool:
     return bool(with_clip(reply.server, 1))
 
 
 @pytest.mark.parametrize(
     ("moment", "age"),
-    [(placed, 0.0), (painting, 15 * 60), (shown, 0.0), (shown, 15 * 60)],
-    ids=["placed", "painting, by channel", "shown", "shown, by channel"],
+    [(placed, 0.0), (painting, 15 * 60), (refused, 0.0), (refused, 15 * 60), (shown, 0.0), (shown, 15 * 60)],
+    ids=["placed", "painting, by channel", "refused", "refused, by channel", "shown", "shown, by channel"],
 )
 async def test_killed_between_any_two_steps_every_clip_comes_once(
     server: DiscordServer,
@@ -101,6 +106,8 @@ async def test_killed_between_any_two_steps_every_clip_comes_once(
     moment: Callable[[Reply], bool],
     age: float,
 ) -> None:
+    if moment is refused:
+        server.fail("POST" if age else "PATCH", "/messages", status=503, uploads=True)
     async with bot(server, tmp_path, "--pause", "0.15") as running:
         reply = await ana.types("/video", prompt="survivor", age=age)
         await server.world.until(lambda: moment(reply))
