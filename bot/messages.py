@@ -129,10 +129,16 @@ def sight(what: str, certainty: float) -> str:
     return f"{what.lower().replace('_', ' ')}, {certainty:.0%}" if what else "-"
 
 
+def _eta(low: str, high: str, language: str) -> str:
+    if low == high:
+        return words("eta.about", language, time=low)
+    return words("eta", language, low=low, high=high)
+
+
 def queued(job: Job, *, place: int, eta: tuple[float, float] | None = None, language: str = "en") -> str:
     told = [words("queued.behind" if place else "queued.next", language, job=job.id, place=place)]
     if eta is not None:
-        told.append(words("eta", language, low=span(eta[0], language), high=span(eta[1], language)))
+        told.append(_eta(span(eta[0], language), span(eta[1], language), language))
     return " ".join(told)
 
 
@@ -188,7 +194,7 @@ def music_line(music: Music, language: str = "en") -> str:
         return words("own sound", language)
     if music.genre == "own":
         return words("own music", language)
-    parts = (music.genre, music.mood, f"{music.bpm:g} bpm", *music.instruments)
+    parts = (music.genre, music.mood, f"{music.bpm:.0f} bpm", *music.instruments)
     return ", ".join(part for part in parts if part)
 
 

@@ -14,7 +14,9 @@ import bot.errors
 import generation.errors
 from bot import messages
 from bot.errors import AlreadyRunning, QueueFull, QuotaSpent
+from bot.job import Job, ReplyTo, Requester, State
 from generation.errors import AttachmentRefused, OutOfRange, Told, UnknownChoice
+from generation.request import Kind, Music, Request
 
 FAMILIES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
 SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
@@ -117,6 +119,21 @@ def test_every_error_is_told_in_every_language(kind: type[Told], language: str) 
     said = messages.explain(sample(kind), language)
     assert "{" not in said
     assert language == "en" or kind.__name__ == "ConfigBroken" or said != messages.explain(sample(kind))
+
+
+def test_a_waiting_time_that_is_no_range_is_told_as_one_time() -> None:
+    music = Music(genre="lofi", maker="band")
+    request = Request(
+        prompt="a fox", kind=Kind.VIDEO, model="m", width=64, height=64, frames=8, fps=8.0, seed=1, steps=1,
+        guidance=1.0, music=music,
+    )  # fmt: skip
+    place = ReplyTo(platform="cli", chat="1")
+    job = Job(
+        id=1, request=request, requester=Requester(platform="cli", user="1"), reply_to=place,
+        state=State.QUEUED, cost=1,
+    )  # fmt: skip
+    assert "Ready in about 2 min" in messages.queued(job, place=0, eta=(118.0, 122.0))
+    assert "Ready in 2 min to 3 min" in messages.queued(job, place=0, eta=(100.0, 200.0))
 
 
 def test_a_locale_finds_the_nearest_language() -> None:

@@ -48,8 +48,8 @@ class Reply:
         world = self.server.world
 
         def answered() -> Message | None:
-            original = self.interaction.original
-            return original if original and (original.content or original.components) else None
+            shown = (self.interaction.original, *self.interaction.followups)
+            return next((m for m in shown if m and not m.deleted and (m.content or m.components)), None)
 
         found: Message = await world.until(answered, within=within)
         return found

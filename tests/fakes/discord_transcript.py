@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import html
+import io
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tests.fakes.discord_house import HouseOfDiscord, clip_of, house, settled
+from PIL import Image
+
+from tests.fakes.discord_house import HouseOfDiscord, QuickEngine, clip_of, house, settled
 from tests.fakes.discord_people import Person, Reply, labels, person, text_of
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_world import JSON, Message
@@ -47,12 +52,20 @@ class Scribe:
     def note(self, line: str, message: Message, *, picture: bool = False) -> None:
         whom = " (only the asker sees it)" if message.ephemeral else ""
         files = [f"[{attachment.filename}]" for attachment in message.attachments]
-        shown = [f"> {part}" for part in text_of(message).splitlines()] + [f"> {name}" for name in files]
+        shown = [f"> {part}" for part in as_read(text_of(message)).splitlines()]
+        shown += [f"> {name}" for name in files]
         pressed = ", ".join(label for label in labels(message) if label)
         buttons = ["", f"Buttons: {pressed}"] if pressed else []
         self.lines += [f"**{line}**{whom}", "", "  \n".join(shown), *buttons, ""]
         if picture:
             self.pictures.append(f'<div class="who">{html.escape(line)}</div>{_card(message.components)}')
+
+
+def as_read(text: str) -> str:
+    """Moments and commands as a client shows them."""
+    text = re.sub(r"<t:\d+:t>", "00:00", text)
+    text = re.sub(r"<t:\d+:R>", "in 9 hours", text)
+    return re.sub(r"</([\w ]+):\d+>", r"`/\1`", text)
 
 
 def _card(components: list[JSON]) -> str:
@@ -78,45 +91,152 @@ def _part(part: JSON) -> str:
 
 def _text(content: str) -> str:
     small = content.startswith("-# ")
-    said = html.escape(content.replace("-# ", "").replace("\\", ""))
+    said = html.escape(as_read(content).replace("-# ", "").replace("\\", ""))
     said = re.sub(r"(?:```\n?)(.*?)(?:\n?```)|`(.*?)`", r"<code>\1\2</code>", said, flags=re.DOTALL)
     bold = said.startswith("**") and said.endswith("**")
     said = f"<b>{said[2:-2]}</b>" if bold else said
     return f'<p class="{"small" if small else ""}">{said}</p>'
 
 
-async def _chat(server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person) -> Scribe:
-    scribe = Scribe()
+@dataclass
+class Chat:
+    server: DiscordServer
+    matinee: HouseOfDiscord
+    scribe: Scribe
 
-    async def say(line: str, reply: Reply, *words: str, picture: bool = False) -> Message:
+    async def say(self, line: str, reply: Reply, *words: str, picture: bool = False) -> Message:
         message = await (reply.says(*words) if any(words) else reply.message())
-        scribe.note(line, message, picture=picture)
+        self.scribe.note(line, message, picture=picture)
         return message
 
-    matinee.engine.gate.clear()
+    async def clip(self, line: str, number: int, *, picture: bool = False) -> Message:
+        clip = await clip_of(self.server, number)
+        await settled(self.server, self.matinee, number)
+        self.scribe.note(line, clip, picture=picture)
+        return clip
+
+    def hold(self) -> None:
+        self.matinee.engine.gate.clear()
+
+    def let_go(self) -> None:
+        self.matinee.engine.gate.set()
+
+
+async def _making(chat: Chat, ana: Person) -> Message:
+    """From the first wish to everything that a finished clip can become."""
+    chat.hold()
     first = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=4.0, model="able")
-    await say("/video prompt:a fox in the snow genre:lofi", first, "Painting", picture=True)
+    await chat.say("/video prompt:a fox in the snow genre:lofi", first, "Painting", picture=True)
     second = await ana.types("/video", prompt="a harbour at dawn")
-    waiting = await say("/video prompt:a harbour at dawn", second, "is next", picture=True)
-    await say("/queue", await ana.types("/queue"), "#2")
+    waiting = await chat.say("/video prompt:a harbour at dawn", second, "is next", picture=True)
+    await chat.say("/queue", await ana.types("/queue"), "#2")
     await ana.clicks(waiting, "Cancel")
-    await say("(Cancel)", second, "cancelled")
-    matinee.engine.gate.set()
-    clip = await clip_of(server, 1)
-    await settled(server, matinee, 1)
-    scribe.note("... and then", clip, picture=True)
-    await say("(Recipe)", await ana.clicks(clip, "Recipe"), "seed", picture=True)
-    await say("(Report)", await ana.clicks(clip, "Report"), "Thank you")
-    for line in ("/history", "/quota", "/settings", "/models", "/help", "/privacy"):
-        await say(line, await ana.types(line), "", picture=line in {"/quota", "/help"})
-    await say("/server show", await boss.types("/server show"), "", picture=True)
-    await say(
-        "/video prompt:something forbidden", await ana.types("/video", prompt="something forbidden"), "cannot"
+    await chat.say("(Cancel)", second, "cancelled")
+    chat.let_go()
+    clip = await chat.clip("... and then", 1, picture=True)
+    chat.hold()
+    await ana.clicks(clip, "Re-roll")
+    await chat.say(
+        "(Edit prompt), then: a fox in the rain", await _edited(ana, clip), "Ready in", picture=True
     )
-    await say("/settings genre:jaz", await ana.types("/settings", genre="jaz"), "Did you mean", picture=True)
-    await say("/recipe clip:99", await ana.types("/recipe", clip="99"), "no clip")
-    await say("(Delete)", await ana.clicks(clip, "Delete"), "deleted")
-    return scribe
+    chat.let_go()
+    await clip_of(chat.server, 4)
+    await ana.picks(clip, "New music", "jazz")
+    await chat.clip("(New music: jazz)", 5)
+    await ana.clicks(clip, "Extend")
+    await chat.clip("(Extend)", 6)
+    await chat.say("(Recipe)", await ana.clicks(clip, "Recipe"), "seed", picture=True)
+    await chat.say("(Report)", await ana.clicks(clip, "Report"), "Thank you")
+    return clip
+
+
+async def _edited(ana: Person, clip: Message) -> Reply:
+    opened = await ana.clicks(clip, "Edit prompt")
+    return await ana.fills(opened, prompt="a fox in the rain")
+
+
+def _png() -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (96, 64), "orange").save(data, "PNG")
+    return data.getvalue()
+
+
+async def _more(chat: Chat, ana: Person) -> None:
+    """The other ways to make something."""
+    picture = ana.attach("cat.png", _png())
+    await ana.types("/image", prompt="a lighthouse", model="able")
+    await settled(chat.server, chat.matinee, 7)
+    still = next(m for m in chat.server.world.messages.values() if "a lighthouse" in text_of(m))
+    chat.scribe.note("/image prompt:a lighthouse", still)
+    await ana.types("/animate", image=picture, prompt="it stretches", model="able")
+    await chat.clip("/animate image:cat.png prompt:it stretches", 8)
+    await ana.types("/music", clip="1", genre="ambient", mood="calm")
+    await chat.clip("/music clip:1 genre:ambient mood:calm", 9)
+
+
+LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/history", {}),
+    ("/quota", {}),
+    ("/settings", {"genre": "jazz", "ping": True}),
+    ("/settings", {"forget": True}),
+    ("/settings", {"link": "new"}),
+    ("/models", {}),
+    ("/recipe", {"clip": "1"}),
+    ("/report", {"clip": "1", "why": "not a fox"}),
+    ("/help", {}),
+    ("/privacy", {}),
+    ("/privacy", {"do": "export"}),
+    ("/privacy", {"do": "delete"}),
+)
+RULES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/server show", {}),
+    ("/server defaults", {"genre": "rock", "language": "de"}),
+    ("/server defaults", {"forget": True}),
+    ("/server prompts", {"who": "asker"}),
+    ("/server prompts", {"who": "everyone"}),
+    ("/admin", {"line": "stats"}),
+    ("/admin", {"line": "quota pause"}),
+)
+REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/video", {"prompt": "something forbidden"}),
+    ("/appeal", {"why": "it was a joke"}),
+    ("/settings", {"genre": "jaz"}),
+    ("/recipe", {"clip": "99"}),
+    ("/cancel", {"clip": "1"}),
+)
+SHOWN = {"/quota", "/help", "/server show", "/models"}
+
+
+async def _each(chat: Chat, one: Person, lines: tuple[tuple[str, dict[str, Any]], ...]) -> None:
+    for line, options in lines:
+        typed = " ".join([line, *(f"{name}:{value}" for name, value in options.items())])
+        picture = (line in SHOWN and not options) or options.get("genre") == "jaz"
+        await chat.say(typed, await one.types(line, **options), picture=picture)
+
+
+async def _chat(server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person) -> Scribe:
+    chat = Chat(server, matinee, Scribe())
+    clip = await _making(chat, ana)
+    await _more(chat, ana)
+    await _each(chat, ana, LOOKS)
+    matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
+    await _each(chat, boss, RULES)
+    stage = boss.channel
+    await chat.say("/server channel place:#general", await boss.types("/server channel", place=stage))
+    await chat.say("/server reports place:#general", await boss.types("/server reports", place=stage))
+    await _each(chat, ana, REFUSED)
+    greta = person(server, "Greta", stage, locale="de")
+    chat.hold()
+    await chat.say(
+        "/video prompt:ein Fuchs im Schnee (a German client)",
+        await greta.types("/video", prompt="ein Fuchs im Schnee"),
+        "Malen",
+        picture=True,
+    )
+    chat.let_go()
+    await clip_of(server, 10)
+    await chat.say("(Delete)", await ana.clicks(clip, "Delete"), "deleted")
+    return chat.scribe
 
 
 def _photograph(page: str, picture: Path) -> None:
@@ -126,7 +246,7 @@ def _photograph(page: str, picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "cards.html"
         source.write_text(page, encoding="utf-8")
-        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=600,1990"]
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=600,2600"]
         command = [
             browser,
             *flags,
@@ -143,7 +263,9 @@ async def _main(folder: Path) -> str:
         ana = person(server, "Ana", channel)
         boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
         with tempfile.TemporaryDirectory() as data:
-            async with house(Path(data), server.connector(), server.token, credits_=10) as matinee:
+            async with house(
+                Path(data), server.connector(), server.token, credits_=100, engine=QuickEngine(pause=0.4)
+            ) as matinee:
                 await server.world.until(lambda: server.world.commands and server.gateway.live)
                 scribe = await _chat(server, matinee, ana, boss)
     text = re.sub(r"\d{15,}", "…", "\n".join(scribe.lines))

@@ -23,6 +23,7 @@ EMOJI = {
     "report": "🚩",
     "again": "📨",
 }
+ABOUT_IT = frozenset({"recipe", "delete", "report"})
 WIDTH = 5
 OPTIONS = 25
 Row = ui.ActionRow[Any]
@@ -79,8 +80,15 @@ class Pick(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,1
 
 
 def rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:
-    """Buttons by five to a row; new music is a select of genres with a row of its own."""
-    selects = [Pick(b.action, b.label, genres) for b in buttons if b.action.verb == "score" and genres]
-    presses = [Press(b.action, b.label) for b in buttons if b.action.verb != "score" or not genres]
+    """New music is a select of genres; what goes on from the clip stands apart from what is about it."""
+    asked = list(buttons)
+    selects = [Pick(b.action, b.label, genres) for b in asked if b.action.verb == "score" and genres]
+    presses = [b for b in asked if b.action.verb != "score" or not genres]
+    on = [b for b in presses if b.action.verb not in ABOUT_IT]
+    about = [b for b in presses if b.action.verb in ABOUT_IT]
     grouped: list[Row] = [Row(select) for select in selects]
-    return grouped + [Row(*presses[n : n + WIDTH]) for n in range(0, len(presses), WIDTH)]
+    return grouped + [
+        Row(*(Press(b.action, b.label) for b in group[n : n + WIDTH]))
+        for group in (on, about)
+        for n in range(0, len(group), WIDTH)
+    ]

@@ -143,7 +143,8 @@ def _values(asker: Asker, tiers: Mapping[str, str]) -> dict[str, str]:
         chosen["language"] = messages.named(chosen["language"])
     who = messages.words(f"prompts.{chosen.get('prompts', 'everyone')}", asker.language)
     given = ", ".join(f"<@&{role.partition(':')[2]}> {tier}" for role, tier in tiers.items())
-    return {**chosen, "prompts": who, **({"tiers": given} if given else {})}
+    everywhere = messages.words("everywhere", asker.language)
+    return {"channels": everywhere, **chosen, "prompts": who, **({"tiers": given} if given else {})}
 
 
 def _card(asker: Asker, interaction: Interaction, tiers: Mapping[str, str]) -> Card:

@@ -61,6 +61,6 @@ def recipe_card(job: Job, language: str) -> Card:
     again = messages.recipe_line(job)
     return Card(
         title=messages.words("recipe.title", language, job=job.id),
-        body=f"{tame(messages.quoted(job.request.prompt, 2000))}\n```\n{again.replace('`', chr(0x2CB))}\n```",
+        body=f"```\n{again.replace('`', chr(0x2CB))}\n```",
         facts=messages.facts_line(job, language),
     )
