@@ -512,9 +512,9 @@ def _looked_at(wish: Wish, limits: Limits) -> Wish:
 def _listened_to(music: MusicWish) -> None:
     """What is attached to be heard, opened as warily: its first moment, for the rest is the engine's."""
     for path in filter(None, (music.track, music.melody)):
-        from generation.scores.recording import read  # noqa: PLC0415  (heavy)
+        from generation.scores.recording import check  # noqa: PLC0415  (heavy)
 
-        read(Path(path), longest=1.0)
+        check(Path(path), Path(path).name)
 
 
 def _check_limit(draft: Draft) -> None:

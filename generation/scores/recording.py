@@ -31,9 +31,14 @@ CODECS = frozenset(
 )
 
 
-def read(path: Path, *, longest: float = LONGEST) -> Score:
+def check(path: Path, name: str) -> None:
+    """Its first moment is heard; raises AttachmentRefused under the name that its owner knows."""
+    read(path, longest=1.0, name=name)
+
+
+def read(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Score:
     """Two ears at 48 kHz, at most `longest` seconds; raises AttachmentRefused."""
-    name = path.name
+    name = name or path.name
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -45,7 +50,7 @@ def read(path: Path, *, longest: float = LONGEST) -> Score:
     kind = _kind(head)
     if kind is None:
         raise AttachmentRefused(name, "not a sound file")
-    pieces = _decoded(path, kind, longest)
+    pieces = _decoded(path, kind, longest, name)
     if not pieces:
         raise AttachmentRefused(name, "without sound")
     sound = np.concatenate(pieces, axis=1).T[: math.floor(longest * RATE)]
@@ -61,7 +66,7 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _decoded(path: Path, kind: str, longest: float) -> list[Any]:
+def _decoded(path: Path, kind: str, longest: float, name: str) -> list[Any]:
     import av  # noqa: PLC0415  (heavy)
 
     options = (
@@ -71,9 +76,9 @@ def _decoded(path: Path, kind: str, longest: float) -> list[Any]:
     )
     try:
         with av.open(str(path), format=kind, options=options) as container:
-            return _pieces(container, path.name, longest)
+            return _pieces(container, name, longest)
     except (av.FFmpegError, ValueError) as error:
-        raise AttachmentRefused(path.name, "damaged") from error
+        raise AttachmentRefused(name, "damaged") from error
 
 
 def _pieces(container: Any, name: str, longest: float) -> list[Any]:

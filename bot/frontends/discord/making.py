@@ -2,6 +2,7 @@
 
 # Annotations are read by discord.py with values that are known only here, so they stay unquoted.
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -18,14 +19,15 @@ from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.options import NEEDED, making_options, taking
 from bot.frontends.discord.register import register
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
+from generation.scores.recording import check
 
 MENU = "Animate this"
 TAKES = {
     "video": "prompt genre seconds aspect style camera mood tempo instruments"
-    " image melody model seed negative private",
+    " image track melody model seed negative private",
     "image": "prompt aspect style model seed negative private",
     "animate": "image prompt genre seconds camera model seed private",
-    "music": "clip genre mood tempo instruments private",
+    "music": "clip genre mood tempo instruments track private",
 }
 PLAIN = ("seconds", "aspect", "style", "camera", "model", "seed")
 MUSICAL = ("genre", "mood", "tempo", "instruments")
@@ -51,16 +53,21 @@ class Making:
 
     async def video(self, interaction: Interaction, **given: Any) -> None:
         kind = Kind.ANIMATE if given["image"] else Kind.VIDEO
-        await film_with(self._desk, interaction, wish_of(kind, given), given["image"], given["melody"])
+        await film_with(self._desk, interaction, wish_of(kind, given), **attached(given))
 
     async def image(self, interaction: Interaction, **given: Any) -> None:
         await self._desk.film(interaction, wish_of(Kind.IMAGE, given))
 
     async def animate(self, interaction: Interaction, **given: Any) -> None:
-        await film_with(self._desk, interaction, wish_of(Kind.ANIMATE, given), given["image"])
+        await film_with(self._desk, interaction, wish_of(Kind.ANIMATE, given), **attached(given))
 
     async def music(self, interaction: Interaction, **given: Any) -> None:
-        await self._desk.rescore(interaction, given["clip"], music_of(given))
+        music, track = music_of(given), given["track"]
+        asker = await self._desk.asker(interaction)
+        async with honest(interaction, asker.language):
+            if track is not None:
+                music = replace(music, track=await kept(self._desk, interaction, track, SOUNDS))
+            await self._desk.rescore(interaction, given["clip"], music)
 
 
 def wish_of(kind: Kind, given: dict[str, Any]) -> Wish:
@@ -88,23 +95,42 @@ async def animate_menu(interaction: discord.Interaction[Any], message: discord.M
             raise NoPicture
         typed = discord.utils.remove_markdown(message.content).strip()
         prompt = typed or messages.words("animate.prompt", asker.language)
-        await film_with(desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), picture)
+        await film_with(
+            desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), image=picture
+        )
+
+
+def attached(given: dict[str, Any]) -> dict[str, discord.Attachment]:
+    return {name: given[name] for name in ("image", "track", "melody") if given.get(name) is not None}
+
+
+async def kept(
+    desk: Desk, interaction: Interaction, file: discord.Attachment, endings: tuple[str, ...]
+) -> str:
+    folder = desk.studio.house.data / "inbox" / str(interaction.id)
+    path = await fetch(file, folder, endings)
+    if endings is SOUNDS:
+        await asyncio.to_thread(check, path, file.filename)
+    return str(path)
 
 
 async def film_with(
     desk: Desk,
     interaction: Interaction,
     wish: Wish,
-    image: discord.Attachment | None,
+    *,
+    image: discord.Attachment | None = None,
+    track: discord.Attachment | None = None,
     melody: discord.Attachment | None = None,
 ) -> None:
     """Attachments are fetched first; a wish whose files are refused never reaches the studio."""
     asker = await desk.asker(interaction)
     async with honest(interaction, asker.language):
-        folder = desk.studio.house.data / "inbox" / str(interaction.id)
         if image is not None:
-            wish = replace(wish, image=str(await fetch(image, folder, PICTURES)))
+            wish = replace(wish, image=await kept(desk, interaction, image, PICTURES))
+        music = wish.music
+        if track is not None:
+            music = replace(music, track=await kept(desk, interaction, track, SOUNDS))
         if melody is not None:
-            tune = str(await fetch(melody, folder, SOUNDS))
-            wish = replace(wish, music=replace(wish.music, melody=tune))
-        await desk.film(interaction, wish)
+            music = replace(music, melody=await kept(desk, interaction, melody, SOUNDS))
+        await desk.film(interaction, replace(wish, music=music))

@@ -44,6 +44,7 @@ def making_options(offers: Offers) -> dict[str, Option]:
         "tempo": Option(Word | None, offer=offers.tempo),
         "instruments": Option(Word | None, offer=offers.instruments),
         "image": Option(discord.Attachment | None),
+        "track": Option(discord.Attachment | None),
         "melody": Option(discord.Attachment | None),
         "model": Option(Word | None, offer=offers.model),
         "seed": Option(app_commands.Range[int, 0, SEED_LIMIT] | None),

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from bot import messages
 from bot.again import reworded
 from bot.errors import PictureMissing
-from bot.frontends.telegram import asks, options, pictures, taste, wall
+from bot.frontends.telegram import asks, options, pictures, sounds, taste, wall
 from bot.frontends.telegram.asked import Asked
 from bot.frontends.telegram.asks import Note
 from bot.frontends.telegram.desk import Command, Desk
 from bot.frontends.telegram.keyboards import genre_wall
+from bot.frontends.telegram.sounds import Sound
 from bot.frontends.telegram.wall import Chosen
 from bot.studio import Ticket
 from generation.errors import PromptEmpty
+from generation.media.files import write_whole
 from generation.request import Kind, Wish
+from generation.scores.recording import check
 
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
@@ -91,15 +94,21 @@ class Making:
         await self.desk.tell(place, text, asks.field(place.language), code=job.request.prompt)
 
     async def music(self, asked: Asked) -> None:
-        """In reply to a clip, or with its number: new music for it; without words, the wall of genres."""
+        """In reply to a clip, or with its number: new music for it; without words, the wall of genres.
+
+        Written under a song, that is the music.
+        """
         words, job = await self.desk.which(asked)
-        if not words:
+        song = sounds.own(asked.message)
+        if not words and song is None:
             await self.offer_music(asked.place, job.id)
             return
         wish = options.read(words, genres=tuple(self.desk.studio.genres))
         music = wish.music
         if music.genre is None and wish.prompt:  # "/music 17 jazz", without the #
             music = options.read(f"#{wish.prompt}", genres=tuple(self.desk.studio.genres)).music
+        if song is not None:
+            music = replace(music, track=await self._sound(asked, song))
         place = asked.place
         ticket = await self.desk.studio.rescore(
             job.id, music, place.requester, self.desk.where(place), update=asked.update
@@ -115,6 +124,9 @@ class Making:
         place = asked.place
         if wish.kind is Kind.ANIMATE:
             wish = replace(wish, image=await self._picture(asked))
+        song = None if wish.kind is Kind.IMAGE else sounds.of(asked.message)
+        if song is not None:
+            wish = replace(wish, music=replace(wish.music, track=await self._sound(asked, song)))
         wish = taste.apply(wish, await self.desk.preferences(place))
         ticket = await self.desk.studio.submit(
             wish, place.requester, self.desk.where(place), update=asked.update
@@ -153,6 +165,13 @@ class Making:
         content = await pictures.fetch(found, self.desk.voice.bot)
         target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
         return str(await asyncio.to_thread(pictures.keep, content, found.name, target.absolute()))
+
+    async def _sound(self, asked: Asked, song: Sound) -> str:
+        content = await sounds.fetch(song, self.desk.voice.bot)
+        target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.sound"
+        await asyncio.to_thread(write_whole, target, content)
+        await asyncio.to_thread(check, target, song.name)
+        return str(target.absolute())
 
 
 def quoted_words(message: Message, bot: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
 from tests.fakes.discord_people import Person, person, text_of
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_world import Channel, Message
+from tests.fakes.sounds import wave_file
 
 MANAGE_GUILD = 1 << 5
 PNG = base64.b64decode(
@@ -206,6 +208,23 @@ async def test_animate_takes_an_attached_picture(
     assert request.kind is Kind.ANIMATE
     assert request.image is not None
     assert request.image.endswith(".png")
+
+
+async def test_own_music_is_the_score_of_a_new_clip_and_of_an_old_one(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", wave_file()))
+    await clip_of(server, 1)
+    await ana.types("/music", clip="1", track=ana.attach("other.wav", wave_file()))
+    await clip_of(server, 2)
+    for number in (1, 2):
+        music = (await matinee.studio.job(number)).request.music
+        assert music.maker == "track"
+        assert music.track is not None
+        assert Path(music.track).read_bytes() == wave_file()
+    refused = await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", b"no sound at all"))
+    await refused.says("song.wav", "cannot be used")
+    assert await matinee.studio.waiting() == []
 
 
 async def test_animate_this_takes_the_picture_of_a_message(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from bot.job import Requester, State
+from tests.fakes.sounds import wave_file
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_studio import Cinema
@@ -173,6 +175,34 @@ async def test_a_bare_command_films_what_it_answers(
     await ada.writes("/video@matinee_bot #jazz", chat=group, reply_to=said)
     await delivered(house, 1)
     assert (await house.studio.job(1)).request.prompt == "a lighthouse in a storm"
+
+
+@pytest.mark.parametrize("how", ["caption", "answer", "voice"])
+async def test_music_that_was_sent_is_the_score_of_a_new_clip_and_of_an_old_one(
+    ada: Someone, house: Cinema, how: str
+) -> None:
+    song = (wave_file(), "song.wav", "audio/wav")
+    match how:
+        case "caption":
+            await ada.writes("/video a fox", document=song)
+        case "voice":
+            await ada.writes("/video a fox", reply_to=await ada.writes("", voice=wave_file()))
+        case "answer":
+            await ada.writes("/video a fox", reply_to=await ada.writes("", document=song))
+    await delivered(house, 1)
+    await ada.writes("/music 1", document=song)
+    await delivered(house, 2)
+    for number in (1, 2):
+        music = (await house.studio.job(number)).request.music
+        assert (music.maker, music.genre) == ("track", "own")
+        assert music.track is not None
+        assert Path(music.track).read_bytes() == wave_file()
+
+
+async def test_music_that_cannot_be_heard_is_told_and_costs_nothing(ada: Someone, house: Cinema) -> None:
+    await ada.writes("/video a fox", document=(b"not music at all", "song.mp3", "audio/mpeg"))
+    await ada.hears("cannot be used: it is no sound file")
+    assert await house.studio.waiting() == []
 
 
 @pytest.mark.parametrize("how", ["caption", "file", "sticker", "answer", "video caption"])

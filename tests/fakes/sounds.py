@@ -1,0 +1,19 @@
+"""A second of a tone, as a WAV file."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import wave
+
+RATE = 8000
+
+
+def wave_file() -> bytes:
+    data = io.BytesIO()
+    with wave.open(data, "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        tone = (int(9000 * math.sin(2 * math.pi * 330 * n / RATE)) for n in range(RATE))
+        file.writeframes(b"".join(struct.pack("<h", one) for one in tone))
+    return data.getvalue()
