@@ -19,6 +19,7 @@ from generation.finish import finish_smaller
 from generation.media.probe import probe, read_frames
 from generation.media.provenance import Mark, verify
 from generation.models.preset import read_presets
+from generation.progress import PREVIEW
 from generation.render import Kit, Order, render
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -77,6 +78,19 @@ async def test_a_clip_has_every_frame_and_its_music(kit: Kit, tmp_path: Path) ->
     assert clip.sheet.is_file()
     assert {p.stage for p in heard} >= {Stage.PAINTING, Stage.SCORING, Stage.ENCODING}
     assert left_over(tmp_path / "1") == []
+
+
+async def test_a_first_picture_can_be_seen_until_the_clip_is_there(kit: Kit, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.stage is Stage.ENCODING and not seen:
+            with Image.open(tmp_path / PREVIEW) as picture:
+                seen.append(picture.size)
+
+    await render(order(tmp_path), kit, look)
+    assert seen == [(192, 128)]
+    assert not (tmp_path / PREVIEW).exists()
 
 
 async def test_a_picture_is_a_png(kit: Kit, tmp_path: Path) -> None:
