@@ -1,4 +1,7 @@
-"""A studio in a process of its own, to be killed: `python -m tests.fakes.telegram_child FOLDER URL TOKEN`."""
+"""A studio in a process of its own, to be killed.
+
+`python -m tests.fakes.telegram_child FOLDER URL TOKEN [late] [webhook PORT]`; late: a clip is a new message.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,20 @@ from typing import Any
 
 import structlog
 
+from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
 from tests.fakes.telegram_studio import cinema
 
 
-async def main(folder: str, url: str, token: str) -> None:
+async def main(folder: str, url: str, token: str, *how: str) -> None:
     structlog.configure(processors=[_say])
-    async with cinema(Path(folder), Options(token=token, api=url)):
+    hook = None
+    if "webhook" in how:
+        port = int(how[-1])
+        hook = Webhook(address=f"http://127.0.0.1:{port}/hook", secret="s" * 24, port=port)
+    async with cinema(Path(folder), Options(token=token, api=url, webhook=hook, stars=2)) as house:
+        if "late" in how:
+            house.telegram.late()
         await asyncio.Event().wait()
 
 

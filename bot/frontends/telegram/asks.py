@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from telegram import Message
 
 NAMES = ("video", "image", "animate", "edit")
-NOTE = re.compile(rf"/({'|'.join(NAMES)})(?:\s+(.*))?", re.DOTALL)
+COMMAND, NUMBER = re.compile(r"/\w+\s+(.+)"), re.compile(r"#(\d+)")
 PLACEHOLDER_LIMIT = 64
 
 
@@ -27,11 +27,13 @@ class Note:
     words: str = ""
 
     def __str__(self) -> str:
-        return f"/{self.name} {self.words}".strip()
+        if self.name == "edit":
+            return f"#{self.words}"
+        return f"/{self.name} {self.words}" if self.words else ""
 
 
 def question(note: Note, language: str) -> str:
-    return f"{messages.words(f'ask.{note.name}', language)}\n{note}"
+    return f"{messages.words(f'ask.{note.name}', language)}\n{note}".strip()
 
 
 def field(language: str) -> ForceReply:
@@ -46,13 +48,20 @@ def answered(message: Message, bot: int) -> Note | None:
     asked = message.reply_to_message
     if asked is None or asked.from_user is None or asked.from_user.id != bot:
         return None
-    sentence, _, line = (asked.text or "").partition("\n")
-    found = NOTE.fullmatch(line.split("\n")[0])
-    if found is None or sentence not in _sentences(found[1]):
+    sentence, _, rest = (asked.text or "").partition("\n")
+    name = _sentences().get(sentence)
+    if name is None:
         return None
-    return Note(found[1], (found[2] or "").strip())
+    line = rest.partition("\n")[0].strip()
+    found = (NUMBER if name == "edit" else COMMAND).fullmatch(line)
+    if name == "edit" and found is None:
+        return None
+    return Note(name, found[1] if found else "")
 
 
 @cache
-def _sentences(name: str) -> frozenset[str]:
-    return frozenset(messages.words(f"ask.{name}", language) for language in messages.languages())
+def _sentences() -> dict[str, str]:
+    """Every question in every language, and what it is about."""
+    return {
+        messages.words(f"ask.{name}", language): name for name in NAMES for language in messages.languages()
+    }

@@ -129,7 +129,7 @@ class Presses:
             case "buy" if commands.till is not None:
                 await commands.till.invoice(place, action.choice)
             case "refund" if commands.till is not None:
-                return await commands.till.give_back_own(place, action.job)
+                await self._said_instead(pressed, await commands.till.give_back_own(place, action.job))
             case "forget":
                 if action.job != own_number(place):
                     raise NotForYou

@@ -127,17 +127,18 @@ class Taste:
         language = place.language
         drawn: list[list[InlineKeyboardButton]] = []
         for name, values in choices().items():
-            made = [_choice(name, value, chosen, owner, language) for value in values]
+            made = [self._choice(name, value, chosen, owner, language) for value in values]
             drawn += rows(made, 3)
         text = messages.words("settings.chat" if shared else "settings", language)
         return text, InlineKeyboardMarkup(drawn)
 
-
-def _choice(
-    name: str, value: str, chosen: Mapping[str, Any], owner: int, language: str
-) -> InlineKeyboardButton:
-    mark = "✓ " if chosen.get(name) == value else ""
-    return button(mark + _label(name, value, language), Action("set", owner, f"{name}={value}"))
+    def _choice(
+        self, name: str, value: str, chosen: Mapping[str, Any], owner: int, language: str
+    ) -> InlineKeyboardButton:
+        mark = "✓ " if chosen.get(name) == value else ""
+        genre = self.desk.studio.genres.get(value) if name == "genre" else None
+        label = f"{genre.emoji} {genre.title}" if genre else _label(name, value, language)
+        return button(mark + label, Action("set", owner, f"{name}={value}"))
 
 
 def _label(name: str, value: str, language: str) -> str:

@@ -110,7 +110,7 @@ async def test_server_of_ones_own_takes_and_gives_files_by_path(
         (sent,) = server.called("editMessageMedia")
         assert sent.files == {}
         assert sent.parameters["media"]["media"].startswith("file:///")
-        house.telegram._carrier.clock = lambda: 2e9  # so late that a message of its own is sent
+        house.telegram.late()
         await ada.writes("/video a fox")
         await house.telegram.until_delivered(2)
         (sent,) = server.called("sendVideo")
