@@ -177,6 +177,8 @@ class Studio:
         prompt = clean_prompt(wish.prompt)
         terms = await self._gate.admit(wish, requester, reply_to)
         preset, replaced = self._painter(wish, terms.rules.default_model)
+        if wish.fast and wish.steps is None:
+            wish = replace(wish, steps=preset.fast_steps)
         if parent is None and (wish.image is not None or wish.source is not None):
             wish = await asyncio.to_thread(_looked_at, wish, preset.limits)
         await asyncio.to_thread(_listened_to, wish.music)

@@ -94,6 +94,7 @@ class Wish:
     fps: float | None = None
     seed: int | None = None
     steps: int | None = None
+    fast: bool | None = None  # the model's own quick number of steps, where none is named
     guidance: float | None = None
     style: str | None = None
     camera: str | None = None

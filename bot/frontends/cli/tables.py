@@ -18,7 +18,7 @@ from generation.models.common.measured import measured
 from generation.models.plan import Card, Keep, Means, plans
 from generation.models.preset import Preset
 from generation.models.pull import is_here
-from generation.request import PROMPT_LIMIT, Kind, Request
+from generation.request import PROMPT_LIMIT, Request
 from generation.scores.genre import Genre
 from generation.scores.preset import Maker
 
@@ -56,22 +56,19 @@ class Table:
 
 def models(presets: Mapping[str, Preset], default: str, *, card: Card, means: Means) -> Table:
     def row(preset: Preset) -> tuple[str, ...]:
-        limits = preset.limits
         return (
             ("* " if preset.name == default else "  ") + preset.name,
-            f"{limits.width}x{limits.height}",
-            "still" if limits.kinds == (Kind.IMAGE,) else f"{limits.seconds:g}-{limits.max_seconds:g} s",
             f"{preset.cost:g}",
-            f"{preset.download:g} GB" if preset.download else "-",
+            f"{preset.download:g}" if preset.download else "-",
             _memory(preset),
             _fits(preset, card, means),
-            "yes" if is_here(preset) else "no",
-            preset.licence + (", asks you to accept it" if preset.gated else ""),
+            _here(preset),
+            preset.licence + (" (gated)" if preset.gated else ""),
         )
 
     return Table(
-        f"Picture models (* is the default; {card.name}, {card.total:g} GB)",
-        ("name", "size", "length", "cost", "pull", "memory", "fits", "here", "licence"),
+        f"Picture models (* is the default; sizes in GB, for {card.name} of {card.total:g} GB)",
+        ("name", "cost", "pull", "memory", "fits", "here", "licence"),
         tuple(map(row, presets.values())),
         "There are no models.",
         [
@@ -105,7 +102,7 @@ def _memory(preset: Preset) -> str:
     needs = preset.memory.values()
     if not needs:
         return "-"
-    return f"{max(needs):g} GB" if len(needs) == 1 else f"{min(needs):g}-{max(needs):g} GB"
+    return f"{max(needs):g}" if len(needs) == 1 else f"{min(needs):g}-{max(needs):g}"
 
 
 def _fits(preset: Preset, card: Card, means: Means) -> str:

@@ -28,8 +28,10 @@ def from_arguments(args: Namespace) -> Wish:
     width, height = size(args.size) if args.size else (None, None)
     return Wish(
         prompt=args.prompt,
-        kind=Kind.ANIMATE if args.image else Kind.VIDEO,
+        kind=_kind(args),
         image=_path(args.image),
+        source=_path(args.extend or args.bigger),
+        fast=args.fast,
         negative=args.negative,
         model=args.model,
         seconds=args.seconds,
@@ -54,6 +56,11 @@ def from_arguments(args: Namespace) -> Wish:
             melody=_path(args.melody),
         ),
     )
+
+
+def _kind(args: Namespace) -> Kind:
+    starts = ((args.image, Kind.ANIMATE), (args.extend, Kind.EXTEND), (args.bigger, Kind.BIGGER))
+    return next((kind for named, kind in starts if named), Kind.VIDEO)
 
 
 def _path(file: Path | None) -> str | None:

@@ -53,7 +53,7 @@ def card_of(text: str) -> Card:
     except ValueError:
         raise UnknownChoice("card", text, None, ("24", "T4:16")) from None
     old = any(word in name.upper().split() for word in OLD)
-    return Card(kind="cuda", name=name or f"a card of {total:g} GB", total=total, bfloat16=not old)
+    return Card(kind="cuda", name=name or "a card", total=total, bfloat16=not old)
 
 
 def _memory() -> float:

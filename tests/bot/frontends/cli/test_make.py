@@ -259,3 +259,22 @@ def test_every_listing_speaks_to_people_and_machines(tmp_path: Path, listing: st
     code, out, _ = matinee(tmp_path, listing, "--json")
     assert code == 0
     json.loads(out)
+
+
+def test_a_clip_goes_on_and_grows_from_its_file(tmp_path: Path) -> None:
+    code, _, err = matinee(tmp_path, "make", "a fox", "--out", "one.mp4", "--no-music", "--quiet", *SMALL)
+    assert code == 0, err
+    words = ("make", "a fox", "--model", "testcard", "--no-music", "--json")
+    code, out, err = matinee(tmp_path, *words, "--bigger", "one.mp4", "--out", "big.mp4")
+    assert code == 0, err
+    small, big = probe(tmp_path / "one.mp4"), probe(tmp_path / "big.mp4")
+    assert (big.frames, big.fps) == (small.frames, small.fps)
+    assert (big.width, big.height) == (2 * small.width, 2 * small.height)
+    code, out, err = matinee(tmp_path, *words, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1")
+    assert code == 0, err
+    longer = probe(tmp_path / "on.mp4")
+    assert (longer.width, longer.height) == (small.width, small.height)
+    assert longer.frames > small.frames
+    code, out, err = matinee(tmp_path, *words, "--bigger", "data/matinee.db")
+    assert (code, spent(tmp_path) >= 0) == (2, True)
+    assert "cannot be used" in json.loads(out)["error"]["message"]
