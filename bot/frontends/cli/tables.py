@@ -97,6 +97,12 @@ def _scores(preset: Preset) -> str:
     return messages.words("measured", model=preset.name, count=count, scores=told)
 
 
+def _here(preset: Preset) -> str:
+    """With the commit that is used, as far as one is pinned."""
+    commit = preset.pin(preset.source)
+    return "no" if not is_here(preset) else f"yes, {commit[:7]}" if commit else "yes"
+
+
 def _memory(preset: Preset) -> str:
     """Whole, and at the least."""
     needs = preset.memory.values()
