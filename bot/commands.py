@@ -29,6 +29,7 @@ from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, read_recipe, verify
+from generation.models import lock
 from generation.models.common.card import card_of, guess
 from generation.models.pull import Weighty
 from generation.request import Request, Wish, near
@@ -73,6 +74,8 @@ def _flags(args: Namespace) -> dict[str, str]:
 def _tell(error: Told, language: str, *, as_json: bool) -> int:
     sentence = messages.explain(error, language)
     print(sentence, file=sys.stderr)
+    if reason := messages.particulars(error.to_json()):
+        print(f"({reason})", file=sys.stderr)
     if as_json:
         print(json.dumps({"error": {**error.to_json(), "message": sentence}}, ensure_ascii=False))
     if isinstance(error, PERSONAL):
@@ -182,8 +185,10 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
 async def _models(settings: Settings, args: Namespace) -> int:
     known = reading.read_tables(settings)
     if args.action == "pull":
+        if args.latest:
+            known = reading.read_tables(settings, locked=False)
         with_weights = {name: one for name, one in known.makers.items() if one.source}
-        return await _pull({**with_weights, **known.presets}, args.name or settings.studio.model)
+        return await _pull(settings, {**with_weights, **known.presets}, args.name or settings.studio.model)
     means = reading.means(settings)
     card = card_of(args.card) if args.card else guess(means.device)
     tables.models(known.presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
@@ -192,12 +197,12 @@ async def _models(settings: Settings, args: Namespace) -> int:
     return DONE
 
 
-async def _pull(presets: Mapping[str, Weighty], name: str) -> int:
+async def _pull(settings: Settings, presets: Mapping[str, Weighty], name: str) -> int:
     if name not in presets:
         raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
     show = show_for(quiet=False)
     try:
-        await weights.bring(presets[name], show)
+        lock.write(settings.studio.data, await weights.bring(presets[name], show))
     finally:
         show.close()
     return DONE

@@ -23,6 +23,8 @@ from generation.request import Adjustment, Kind, Music, Unheard
 FOLDER = Path(__file__).parent / "translations"
 TYPED_BY_PEOPLE = {"value", "near", "name"}
 QUOTE_LENGTH = 60
+PARTICULAR = {"ModelBroken", "PaintFailed", "ScoreFailed"}
+"""Errors with a reason that only who runs the place can do something about."""
 MOST_TYPED = 8
 
 
@@ -215,6 +217,12 @@ def ended(job: Job, language: str = "en") -> str:
         return words(job.state.value, language, job=job.id)
     error = Told.from_json(job.error) if job.error else GenerationError()
     return words("failed", language, job=job.id, why=explain(error, language))
+
+
+def particulars(error: dict[str, Any] | None) -> str:
+    """What the sentence leaves out, for the operator: in a chat it would help nobody."""
+    facts = (error or {}).get("facts", {})
+    return str(facts.get("reason", "")) if (error or {}).get("kind") in PARTICULAR else ""
 
 
 def ailing(part: str, life: str, *, since: float | None, why: str, language: str = "en") -> str:

@@ -7,7 +7,7 @@ import re
 import time
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.eye import Eye
 from generation.models import check as check_preset
+from generation.models import lock
 from generation.models.plan import Means
 from generation.models.preset import Preset, allowed, read_presets
 from generation.request import near, unknown_fields
@@ -86,10 +87,13 @@ def plugins(settings: Settings) -> tuple[str, ...]:
     return names
 
 
-def read_tables(settings: Settings) -> Tables:
+def read_tables(settings: Settings, *, locked: bool = True) -> Tables:
+    """`locked`: what names no commit is at the one that was pulled."""
     plugins(settings)
     try:
         presets = read_presets(settings.tables.get("models", {}))
+        commits = lock.read(settings.studio.data) if locked else {}
+        presets = {name: lock.pinned(preset, commits) for name, preset in presets.items()}
         for preset in presets.values():
             check_preset(preset)
     except PresetBroken as error:
@@ -107,7 +111,11 @@ def read_tables(settings: Settings) -> Tables:
         genres = read_genres(settings.tables.get("genres", {}))
     except GenreBroken as error:
         raise ConfigBroken(f"[genres] {error.place}", error.problem, error.near) from None
-    return Tables(presets, genres, _makers(settings))
+    makers = {
+        name: replace(maker, revision=maker.revision or commits.get(maker.source, ""))
+        for name, maker in _makers(settings).items()
+    }
+    return Tables(presets, genres, makers)
 
 
 def _makers(settings: Settings) -> dict[str, Maker]:

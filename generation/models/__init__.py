@@ -32,7 +32,7 @@ class Model(Protocol):
 
 
 _FAMILIES: dict[str, type[Model]] = {}
-_HELPERS = {"common", "plan", "preset", "pull", "resident"}
+_HELPERS = {"common", "lock", "plan", "preset", "pull", "resident"}
 M = TypeVar("M", bound=type[Model])
 
 

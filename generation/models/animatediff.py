@@ -42,7 +42,7 @@ class AnimateDiff(Diffused):
     def locate(cls, preset: Preset) -> Path:
         if not preset.options.get("styles"):
             raise ModelBroken(preset.name, "has no styles")
-        return weights.locate(preset.name, preset.source, preset.revision)
+        return weights.locate(preset.name, preset.source, preset.pin(preset.source))
 
     @classmethod
     def build(cls, folder: Path, preset: Preset, plan: Plan) -> Any:
@@ -100,7 +100,8 @@ class AnimateDiff(Diffused):
             return
         name = camera.replace("-", "_")
         if camera not in self._cameras:
-            folder = weights.locate(self.preset.name, self.preset.options["cameras"][camera])
+            source = self.preset.options["cameras"][camera]
+            folder = weights.locate(self.preset.name, source, self.preset.pin(source))
             self.pipe.load_lora_weights(folder, adapter_name=name, use_safetensors=True)
             self._cameras.add(camera)
         self.pipe.enable_lora()
@@ -141,7 +142,8 @@ def _styled(preset: Preset, plan: Plan, style: str, adapter: Any) -> Any:
     import torch  # noqa: PLC0415  (heavy)
     from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler  # noqa: PLC0415  (heavy)
 
-    base = weights.locate(preset.name, preset.options["styles"][style])
+    source = preset.options["styles"][style]
+    base = weights.locate(preset.name, source, preset.pin(source))
     weights.check_pipeline(preset.name, base, BASES)
     pipe = AnimateDiffPipeline.from_pretrained(
         base,

@@ -19,7 +19,8 @@ class Preset:
     title: str
     limits: Limits
     source: str = ""  # hub id or a local folder; empty when the family needs no weights
-    revision: str | None = None
+    revision: str | None = None  # of `source`
+    revisions: dict[str, str] = field(default_factory=dict)  # of what else it is made of, by repository
     vocabulary: str = ""  # a file beside the weights that lists the only words it knows
     scores: str = ""  # a file beside the weights with its measured scores
     options: dict[str, Any] = field(default_factory=dict)  # what only the family understands
@@ -32,6 +33,10 @@ class Preset:
     commercial_ok: bool = True
     excluded_territories: tuple[str, ...] = ()
     gated: bool = False
+
+    def pin(self, source: str) -> str | None:
+        """The commit that is used of one of its repositories; None is whatever is newest."""
+        return (self.revision if source == self.source else None) or self.revisions.get(source)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from generation.errors import DiskFull, GenerationError, HubUnreachable, ModelBroken, ModelGated, ModelMissing
+from generation.models.common.weights import is_local, lacking, locate
 
 OnBytes = Callable[[int, int], None]
 """Called with (done, total) bytes."""
+UNSAFE = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 PLAIN = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 RESERVE = 1_000_000_000
 """Bytes that a pull leaves free."""
@@ -48,10 +50,6 @@ def sources(preset: Weighty) -> tuple[str, ...]:
     return tuple(dict.fromkeys([preset.source, *more]))
 
 
-def is_local(source: str) -> bool:
-    return not source or source.startswith((".", "/", "~")) or Path(source).is_dir()
-
-
 def pull(
     preset: Weighty, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
@@ -75,16 +73,16 @@ def pull(
 
 def is_here(preset: Weighty) -> bool:
     """Whether the preset could be loaded now. Looks at the disk only."""
-    from generation.models.common.weights import locate  # noqa: PLC0415  (a helper of the loaders)
-
     try:
-        return all(
-            locate(preset.name, source, preset.revision or None).is_dir()
-            for source in sources(preset)
-            if source
-        )
+        folders = [locate(preset.name, source, _pin(preset, source)) for source in sources(preset) if source]
     except ModelMissing:
         return False
+    return not any(map(lacking, folders))
+
+
+def _pin(preset: Weighty, source: str) -> str | None:
+    own = preset.revision if source == preset.source else None
+    return own or getattr(preset, "revisions", {}).get(source)
 
 
 def _list(
@@ -92,7 +90,7 @@ def _list(
 ) -> tuple[list[File], tuple[str, str]]:
     from huggingface_hub import HfApi  # noqa: PLC0415  (heavy)
 
-    revision = (preset.revision or None) if source == preset.source else None
+    revision = _pin(preset, source)
     info = HfApi(endpoint=endpoint, token=token).model_info(source, revision=revision, files_metadata=True)
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
     names = _wanted(preset, source, sorted(sizes))
@@ -104,6 +102,9 @@ def _wanted(preset: Weighty, source: str, names: list[str]) -> list[str]:
     named = preset.options.get("files")
     if source == preset.source and named:
         return [name for name in names if name in {*named.values(), "config.json"}]
+    pickled = _only_pickled(names) if "model_index.json" in names else None
+    if pickled:
+        raise ModelBroken(preset.name, f"has its {pickled} only as pickled files in {source}")
     safe = [name for name in names if name.endswith(".safetensors")]
     if "model_index.json" in names:
         safe = [name for name in safe if "/" in name]
@@ -112,6 +113,16 @@ def _wanted(preset: Weighty, source: str, names: list[str]) -> list[str]:
     if not safe:
         raise ModelBroken(preset.name, f"has no safetensors in {source}")
     return safe + [name for name in names if any(fnmatch(name, plain) for plain in PLAIN)]
+
+
+def _only_pickled(names: list[str]) -> str | None:
+    """The first part that there are weights of, but none that can be read without running code."""
+    parts: dict[str, set[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if folder and Path(file).suffix in {".safetensors", *UNSAFE}:
+            parts.setdefault(folder, set()).add(Path(file).suffix)
+    return next((part for part in sorted(parts) if ".safetensors" not in parts[part]), None)
 
 
 def _is_of_variant(name: str, names: list[str], variant: str | None) -> bool:
@@ -178,7 +189,10 @@ def _told(preset: Weighty) -> Iterator[None]:
         raise
     except errors.GatedRepoError as error:
         raise ModelGated(preset.name, preset.source) from error
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError) as error:
+    except errors.RevisionNotFoundError as error:
+        pins = ", ".join(filter(None, (_pin(preset, source) for source in sources(preset))))
+        raise ModelBroken(preset.name, f"is not on the hub at the commit {pins}") from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelBroken(preset.name, f"is not on the hub as {preset.source}") from error
     except (errors.OfflineModeIsEnabled, errors.HfHubHTTPError, httpx2.HTTPError, ConnectionError) as error:
         raise HubUnreachable(preset.name, type(error).__name__) from error

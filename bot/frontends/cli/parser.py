@@ -72,6 +72,9 @@ def _models(
     parser = _listing(commands, common, "models", text)
     _card(parser)
     parser.add_argument("action", nargs="?", choices=("pull",), help="bring a model's weights from the hub")
+    parser.add_argument(
+        "--latest", action="store_true", help="pull: not the commit pulled before, the newest"
+    )
     parser.add_argument("name", nargs="?", help="the preset to bring (default: the one in the settings)")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot import messages
 from bot.delivery import Parcel, Rejected
 from bot.errors import OutputUnusable
 from bot.job import Job, ReplyTo
@@ -74,6 +75,8 @@ class Terminal:
             self.show.progress(progress)
         if job.state.final:
             self.show.note(text)
+            if reason := messages.particulars(job.error):
+                self.show.note(f"({reason})")
             self._finish(job)
 
     async def deliver(self, parcel: Parcel) -> str:

@@ -19,13 +19,16 @@ TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-
 """Whose tokenizer a converted model takes, when none is named: the first that is here."""
 
 
-async def bring(preset: Weighty, show: Show) -> None:
+async def bring(preset: Weighty, show: Show) -> dict[str, str]:
+    """The commit that came of each repository."""
+
     def on_bytes(done: int, total: int) -> None:
         show.progress(Progress(Stage.LOADING, done // MEGA, total // MEGA))
 
     commits = await asyncio.to_thread(pull, preset, on_bytes, token=os.environ.get("HF_TOKEN") or None)
     for source, commit in commits.items():
         show.note(messages.words("pulled", source=source, commit=commit))
+    return commits
 
 
 async def convert(checkpoint: Path, folder: Path, tokenizer: str | None) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from generation.request import Request
 
 log = logging.getLogger(__name__)
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+"""How torch says it where it has no class for it."""
 SHARED = frozenset({"attention", "lossy", "lossy_settings", "call", "variant", "vae_float32"})
 """Options that every family takes; `call` is passed to the pipeline as it is."""
 
@@ -171,4 +173,5 @@ def is_memory(error: BaseException) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    told = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in told for words in NO_MEMORY)

@@ -63,7 +63,8 @@ def _network(preset: Preset, plan: Plan) -> Any:
         LTXLatentUpsamplerModel,
     )
 
-    folder = weights.locate(preset.name, preset.options["upscaler"])
+    source = preset.options["upscaler"]
+    folder = weights.locate(preset.name, source, preset.pin(source))
     inner = folder / "latent_upsampler"
     part = inner if inner.is_dir() else folder
     for file in part.glob("*.safetensors"):

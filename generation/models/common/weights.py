@@ -22,7 +22,9 @@ UNSAFE = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 def find(preset: Preset, classes: Collection[str]) -> Path:
     """The checked folder of a preset's pipeline; raises ModelMissing or ModelBroken."""
-    folder = locate(preset.name, preset.source, preset.revision)
+    folder = locate(preset.name, preset.source, preset.pin(preset.source))
+    if lacking(folder) and not is_local(preset.source):
+        raise ModelMissing(preset.name)  # a pull that was cut short goes on
     check_pipeline(preset.name, folder, classes)
     return folder
 
@@ -35,9 +37,35 @@ def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
     index = read_index(model, folder)
     if index.get("_class_name") not in classes:
         raise ModelBroken(model, f"is a {index.get('_class_name')}, not a {' or '.join(sorted(classes))}")
-    for name, value in index.items():
-        if not name.startswith("_") and isinstance(value, list) and value[:1] != [None]:
-            _check_part(model, folder, folder / name)
+    for name in _parts(index):
+        _check_part(model, folder, folder / name)
+
+
+def lacking(folder: Path) -> bool:
+    """Whether a pipeline's folder has not yet all that its index promises. Opens no weights."""
+    try:
+        parts = [folder / name for name in _parts(read_index("", folder))]
+    except ModelBroken:  # no pipeline, or a broken one: that is for who loads it to say
+        return False
+    promised = (file for part in parts for file in _promised(part))
+    return not all(part.is_dir() for part in parts) or not all(file.is_file() for file in promised)
+
+
+def is_local(source: str) -> bool:
+    """A folder named as such, or one that ships with the program."""
+    return (
+        not source
+        or source.startswith((".", "/", "~"))
+        or any(f.is_dir() for f in (Path(source), HOME / source))
+    )
+
+
+def _parts(index: dict[str, Any]) -> list[str]:
+    return [
+        name
+        for name, value in index.items()
+        if not name.startswith("_") and isinstance(value, list) and value[:1] != [None]
+    ]
 
 
 def _check_part(model: str, folder: Path, part: Path) -> None:

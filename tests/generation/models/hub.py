@@ -19,6 +19,7 @@ class Hub:
         self.served: list[str] = []
         self.cut_after: int | None = None  # bytes of a file after which the line breaks, once
         self.url = ""
+        self.sizes: dict[str, int] = {}  # what it says of a file, where that is not how long it is
 
 
 @contextmanager
@@ -50,6 +51,8 @@ class Handler(BaseHTTPRequestHandler):
         repo = "/".join(path[2:4] if path[0] == "api" else path[:2])
         if repo not in self.hub.files:
             self._refuse(404, "RepoNotFound")
+        elif "revision" in path and path[-1] not in {"main", COMMIT}:
+            self._refuse(404, "RevisionNotFound")
         elif path[0] == "api":
             self._send(json.dumps(self._info(repo)).encode(), {"Content-Type": "application/json"})
         elif repo in self.hub.gated:
@@ -58,7 +61,10 @@ class Handler(BaseHTTPRequestHandler):
             self._file(repo, "/".join(path[4:]), body=body)
 
     def _info(self, repo: str) -> dict[str, object]:
-        siblings = [{"rfilename": name, "size": len(data)} for name, data in self.hub.files[repo].items()]
+        siblings = [
+            {"rfilename": name, "size": self.hub.sizes.get(name, len(data))}
+            for name, data in self.hub.files[repo].items()
+        ]
         return {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "siblings": siblings}
 
     def _file(self, repo: str, name: str, *, body: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from generation.errors import DiskFull, HubUnreachable, ModelBroken, ModelGated
-from generation.models import Preset
+from generation.errors import DiskFull, HubUnreachable, ModelBroken, ModelGated, ModelMissing, PresetBroken
+from generation.models import Preset, lock
+from generation.models.common import weights
 from generation.models.pull import is_here, pull, sources
 from generation.request import Limits
 from generation.scores.preset import read_makers
@@ -155,3 +158,49 @@ def test_a_music_makers_weights_come_the_same_way(hub: Hub) -> None:
     assert pull(maker, lambda *_: None, endpoint=hub.url) == {"some/music": COMMIT}
     assert names(hub) == {"config.json", "spiece.model", "model.safetensors"}
     assert is_here(maker)
+
+
+def test_a_part_of_which_there_are_only_pickles_is_named_before_a_byte(hub: Hub) -> None:
+    del hub.files["some/model"]["vae/model.safetensors"]
+    del hub.files["some/model"]["vae/model.fp16.safetensors"]
+    with pytest.raises(ModelBroken, match="vae"):
+        fetch(hub)
+    assert hub.served == []
+
+
+def test_a_pull_that_was_cut_short_is_not_here_yet(hub: Hub) -> None:
+    index = {"_class_name": "LTXPipeline", "vae": ["a", "B"], "transformer": ["a", "B"]}
+    hub.files["some/model"]["model_index.json"] = json.dumps(index).encode()
+    fetch(hub)
+    assert is_here(PRESET)
+    shutil.rmtree(next(Path(constants.HF_HUB_CACHE).rglob("transformer")))
+    assert not is_here(PRESET)
+    with pytest.raises(ModelMissing):
+        weights.find(PRESET, ("LTXPipeline",))
+
+
+def test_a_pinned_commit_is_the_one_that_comes_and_is_used(hub: Hub) -> None:
+    pinned = replace(PRESET, revisions={"some/model": COMMIT})
+    assert fetch(hub, pinned)[0] == {"some/model": COMMIT}
+    assert is_here(pinned)
+    assert not is_here(replace(PRESET, revision="f" * 40))
+    with pytest.raises(ModelBroken, match="f" * 40):
+        fetch(hub, replace(PRESET, revision="f" * 40))
+
+
+def test_what_was_pulled_is_written_down_and_used_from_then_on(tmp_path: Path) -> None:
+    assert lock.pinned(PRESET, lock.read(tmp_path)) == PRESET
+    lock.write(tmp_path, {"some/model": COMMIT, "an/other": "a" * 40})
+    lock.write(tmp_path, {"an/other": "b" * 40})
+    commits = lock.read(tmp_path)
+    assert commits == {"some/model": COMMIT, "an/other": "b" * 40}
+    assert lock.pinned(PRESET, commits).pin("some/model") == COMMIT
+    named = replace(PRESET, revision="c" * 40)
+    assert lock.pinned(named, commits).pin("some/model") == "c" * 40
+
+
+@pytest.mark.parametrize("text", ["= =", '"some/model" = 3'])
+def test_a_broken_list_of_commits_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / lock.FILE).write_text(text)
+    with pytest.raises(PresetBroken, match=lock.FILE):
+        lock.read(tmp_path)
