@@ -18,6 +18,8 @@ from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
 
 log = logging.getLogger(__name__)
+STDERR = 1
+"""Which of a life's tasks reads what the child says to the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class Patience:
     total: float = 3600.0  # for one render, from its first progress
     cancel: float = 10.0  # for a cancelled render to stop by itself, before the child is ended
     close: float = 5.0  # for the child to leave by itself
+    words: float = 2.0  # for the end of what a dead child said
     rubbish: int = 20  # lines that are none of ours
     pauses: tuple[float, ...] = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)  # before each restart without a clip between
 
@@ -189,6 +192,14 @@ class Life:
                 break
             self._hear(line)
         await self._process.wait()
+        await self._died()
+
+    async def _died(self) -> None:
+        """Its stderr says why, to the last line; what it started may hold that open, so it ends first."""
+        assert self._process is not None
+        if not self._ended:
+            session.end(self._process.pid)
+            await asyncio.wait({self._tasks[STDERR]}, timeout=self._patience.words)
         self._end(f"ended by itself with {self._process.returncode}")
 
     def _hear(self, line: bytes) -> None:
@@ -214,6 +225,8 @@ class Life:
             *lines, rest = (rest + chunk).split(b"\n")
             self._stderr.extend(line.decode(errors="replace")[:500] for line in lines)
             rest = rest[-500:]
+        if rest:
+            self._stderr.append(rest.decode(errors="replace"))
 
     async def _watch(self) -> None:
         """Missing beats, renders that do not move, and an end that nobody else noticed."""
@@ -223,8 +236,7 @@ class Life:
             await asyncio.sleep(self._setup.beat_every / 4)
             now = time.monotonic()
             if self._process.returncode is not None:
-                await asyncio.sleep(0.2)  # what it still said is in the pipe
-                self._end(f"ended by itself with {self._process.returncode}")
+                await self._died()
             elif self._hello.done() and now - self._heard > quiet:
                 self._end(f"gave no sign of life for {quiet:g} s")
             elif stuck := next((t for t in self._tickets.values() if self._is_stuck(t, now)), None):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.job import State
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_world import Message
 from tests.faults.theatre import Theatre
 
 JOBS = "SELECT id, state, cost, requester, reply_to, request, error, message, attempt FROM job ORDER BY id"
@@ -48,7 +49,7 @@ class Books:
     integrity: list[str] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
-    aside: int = 0  # set aside after two deaths
+    aside: int = 0  # set aside after two deaths, or because its ffmpeg was killed three times in a row
     doubtful: int = 0
 
     def findings(self) -> dict[str, list[str]]:
@@ -81,11 +82,16 @@ def shown_on_telegram(server: TelegramServer, row: Row) -> int:
     )
 
 
+def flags(message: Message) -> list[str]:
+    """The buttons that send a doubtful clip again."""
+    data = [str(button.get("callback_data")) for button in message.buttons]
+    return [one for one in data if one.startswith("again:")]
+
+
 def flagged(server: TelegramServer, row: Row) -> bool:
     """Its person was asked whether it arrived, with a button to have it again."""
-    wanted = f"again:{row.id}"
-    told = [m for m in server.world.messages if m.from_bot and not m.deleted]
-    return any(button.get("callback_data") == wanted for m in told for button in m.buttons)
+    told = [message for message in server.world.messages if message.from_bot and not message.deleted]
+    return any(f"again:{row.id}" in flags(message) for message in told)
 
 
 def close(house: Theatre, promised: frozenset[str] = frozenset()) -> Books:
@@ -121,7 +127,7 @@ def _look(house: Theatre, row: Row, books: Books) -> None:
         if discord or not flagged(house.telegram, row):
             books.unflagged.append(name)
     if row.state is State.FAILED:
-        if row.error == "EngineDied" and row.attempt == 1:
+        if (row.error, row.attempt) in {("EngineDied", 1), ("EncoderKilled", row.attempt)}:
             books.aside += 1
         else:
             books.surprises.append(f"#{row.id} failed of {row.error}, attempt {row.attempt}")

@@ -7,6 +7,7 @@ no time on imports; `python -m tests.faults.house '{...}'` is one bot by itself,
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -30,6 +31,7 @@ from generation import failpoint
 from tests.fakes.discord_house import QuickEngine
 from tests.fakes.discord_reach import connector
 
+PR_SET_PDEATHSIG = 1
 CONFIG = """
 [studio]
 model = "tiny"
@@ -48,6 +50,7 @@ burst = 0
 family = "testcard"
 title = "Tiny"
 [models.tiny.limits]
+kinds = ["video", "image"]
 width = 64
 height = 64
 min_side = 32
@@ -133,6 +136,9 @@ def fork(life: Life) -> int:
         return pid
     try:
         os.setsid()
+        if sys.platform.startswith("linux"):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever ends the tests ends the bots
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a bot's children are its own to wait for
         page = os.open(life.log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(page, 1)

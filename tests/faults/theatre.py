@@ -62,21 +62,44 @@ def named(pid: int, word: str) -> list[int]:
 
 
 @dataclass
+class Maternity:
+    """Where bots are born, in a process that has imported everything already."""
+
+    process: asyncio.subprocess.Process
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def bear(self, life: Life) -> int:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        async with self.turn:
+            self.process.stdin.write(life.to_line())
+            return int(await asyncio.wait_for(self.process.stdout.readline(), PATIENT))
+
+
+@asynccontextmanager
+async def maternity() -> AsyncIterator[Maternity]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.house", cwd=ROOT, stdin=pipe, stdout=pipe
+    )
+    try:
+        yield Maternity(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@dataclass
 class Theatre:
     folder: Path
     discord: DiscordServer
     telegram: TelegramServer
-    maternity: asyncio.subprocess.Process
+    maternity: Maternity
     born: dict[int, asyncio.Task[None]] = field(default_factory=dict)  # and the end of each
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
-
-    def moved(self, folder: Path) -> Theatre:
-        """The same chats and the same maternity, another bot's data."""
-        folder.mkdir(parents=True, exist_ok=True)
-        return Theatre(folder, self.discord, self.telegram, self.maternity)
 
     def life(self, *platforms: str, **facts: Any) -> Life:
         reach: dict[str, Any] = {}
@@ -87,21 +110,21 @@ class Theatre:
         return Life(data=str(self.data), log=str(self.folder / "log"), **reach, **facts)
 
     async def start(self, life: Life) -> int:
-        assert self.maternity.stdin is not None
-        assert self.maternity.stdout is not None
-        self.maternity.stdin.write(life.to_line())
-        pid = int(await asyncio.wait_for(self.maternity.stdout.readline(), PATIENT))
+        pid = await self.maternity.bear(life)
         self.born[pid] = asyncio.create_task(gone(pid))
         return pid
 
     def alive(self, pid: int) -> bool:
         return not self.born[pid].done()
 
+    async def ended(self, pid: int) -> None:
+        await asyncio.shield(self.born[pid])
+
     async def end(self, pid: int) -> None:
         """With all that it started."""
         if self.alive(pid):
             kill([pid, *(process.pid for process in descendants(pid))])
-        await self.born[pid]
+        await self.ended(pid)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Looked up beside the running bot; nothing where there is no database yet."""
@@ -118,18 +141,13 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(folder: Path) -> AsyncIterator[Theatre]:
-    pipe = asyncio.subprocess.PIPE
+async def theatre(folder: Path, bears: Maternity) -> AsyncIterator[Theatre]:
+    folder.mkdir(parents=True, exist_ok=True)
     async with discord_server() as discord, TelegramServer() as telegram:
         discord.limits = {}
-        maternity = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.house", cwd=ROOT, stdin=pipe, stdout=pipe
-        )
-        made = Theatre(folder, discord, telegram, maternity)
+        made = Theatre(folder, discord, telegram, bears)
         try:
             yield made
         finally:
             for pid in made.born:
                 await made.end(pid)
-            maternity.kill()
-            await maternity.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from generation.clip import Frames
+from generation.errors import OutOfMemory
 from generation.models import model
+from generation.models.common.pictures import pixels
 
 if TYPE_CHECKING:
     from generation.models import Plan, Preset
@@ -43,9 +46,9 @@ class Trouble:
                 getattr(self, f"do_{verb}", lambda _: None)(argument)
             time.sleep(TICK)
         on_step(request.steps, request.steps)
-        pixels = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
-        pixels[:, :: 1 + request.seed % 7] = 200
-        return Frames(pixels, request.fps)
+        painted = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
+        painted[:, :: 1 + request.seed % 7] = 200
+        return Frames(painted, request.fps)
 
     def close(self) -> None: ...
 
@@ -61,6 +64,21 @@ class Trouble:
     def do_hang(self, _: str) -> None:
         while True:
             time.sleep(60)
+
+    def do_oom(self, _: str) -> None:
+        raise OutOfMemory("trouble")
+
+    def do_nan(self, _: str) -> None:
+        import torch  # noqa: PLC0415  (heavy)
+
+        pixels("trouble", torch.full((2, 3, 8, 8), torch.nan))
+
+    def do_freeze(self, _: str) -> None:
+        """As a driver does that never comes back and lets nobody else work meanwhile."""
+        ctypes.PyDLL(None).sleep(3600)
+
+    def do_stop(self, _: str) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def do_print(self, argument: str) -> None:
         for _ in range(int(argument)):
