@@ -85,6 +85,7 @@ class App:
     keeper: Keeper
     makers: chats.Makers
     meters: Meters | None = None
+    grace: float = GRACE
 
     def starts(self) -> int:
         """How often the engine was started."""
@@ -108,11 +109,19 @@ class App:
                 task.cancel()
 
     async def stop_kindly(self, why: str) -> None:
-        """Take nothing new and let what is being made finish, within the grace."""
+        """Take nothing new; let what is being made finish and arrive, within the grace.
+
+        A send that has begun is let finish even then, for as long again: cut short it would be in doubt.
+        """
         self.studio.close_doors(why)
         self.worker.drain()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.worker.drained.wait(), GRACE)
+            async with asyncio.timeout(self.grace):
+                await self.worker.drained.wait()
+                await self.delivery.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.grace):
+                await self.delivery.settle()
 
 
 def prepare_data_folder(folder: Path) -> None:
@@ -275,9 +284,12 @@ async def run(settings: Settings) -> None:
     await run_with(settings, makers)
 
 
-async def run_with(settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None) -> None:
+async def run_with(
+    settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None, *, grace: float = GRACE
+) -> None:
     """The same with other chats, or another engine."""
     async with opened(settings, makers, engine) as app:
+        app.grace = grace
         monitor = Monitor(settings.studio.data, notifier=Notifier.from_environment())
         supervisor = Supervisor(app, monitor)
         more = [app.keeper.run(), app.studio.heed()]

@@ -100,6 +100,7 @@ class Delivery:
         self._sends: dict[int, tuple[str, asyncio.Task[None]]] = {}
         self._pauses: dict[int, _Pause] = {}
         self._words = Words(store, frontends)
+        self._closing = False
 
     @property
     def looked_at(self) -> float | None:
@@ -130,9 +131,21 @@ class Delivery:
             await self.settle()
 
     async def settle(self) -> None:
-        """Wait for what is being sent and said just now."""
-        await asyncio.gather(*(task for _, task in self._sends.values()), return_exceptions=True)
+        """Wait for what is being sent and said just now; who stops waiting stops nothing."""
+        if self._sends:
+            await asyncio.wait([task for _, task in self._sends.values()])
         await self._words.settle()
+
+    async def finish(self) -> None:
+        """Send all that is finished and can be sent; then begin nothing more."""
+        try:
+            while ready := [job for job in await insist(self._store.undelivered) if self._may_begin(job)]:
+                for job in ready:
+                    if self._may_begin(job):
+                        self._begin(job)
+                await self.settle()
+        finally:
+            self._closing = True
 
     def progress(self, job: Job, progress: Progress) -> None:
         self._words.say(job, messages.working(job, progress, job.requester.language), progress)
@@ -150,7 +163,7 @@ class Delivery:
         """One platform that does not answer must not keep the others waiting."""
         pause = self._pauses.get(job.id)
         frontend = self._frontends.get(job.reply_to.platform)
-        if frontend is None or not reachable(frontend):
+        if self._closing or frontend is None or not reachable(frontend):
             return False
         if job.id in self._sends or (pause is not None and asyncio.get_running_loop().time() < pause.until):
             return False

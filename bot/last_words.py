@@ -61,7 +61,8 @@ class Words:
 
     async def settle(self) -> None:
         """Wait for what is being said just now."""
-        await asyncio.gather(*(line.task for line in self._lines.values()), return_exceptions=True)
+        if self._lines:
+            await asyncio.wait([line.task for line in self._lines.values()])
 
 
 class _Line:

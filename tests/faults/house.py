@@ -28,6 +28,8 @@ from bot.frontends.telegram.frontend import Options, Telegram
 from bot.settings import Settings, load
 from bot.studio import Studio
 from generation import failpoint
+from generation.clip import Clip
+from generation.engines import OnProgress, Order
 from tests.fakes.discord_house import QuickEngine
 from tests.fakes.discord_reach import connector
 
@@ -70,6 +72,8 @@ class Life:
     telegram: tuple[str, str] | None = None  # address, token
     real_engine: bool = False
     control: bool = False  # Telegram is sent to first and written down afterwards, as no clip should be
+    grace: float = 30.0
+    pauses: tuple[float, ...] = (0.0,)  # how long the stand-in engine takes for job 1, 2 and so on
     log: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -101,6 +105,13 @@ def makers(life: Life) -> Makers:
 
 
 class Quick(QuickEngine):
+    pauses: tuple[float, ...] = (0.0,)
+
+    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
+        number = int(order.label.partition(".")[0]) - 1
+        await asyncio.sleep(self.pauses[min(number, len(self.pauses) - 1)])
+        return await super().render(order, on_progress)
+
     @property
     def silent_for(self) -> float:
         """It is always well."""
@@ -121,8 +132,10 @@ def live(life: Life) -> int:
     chosen = settings(life)
     logs.start(level="info", style="json", prompts=True, secrets=[])
     engine = None if life.real_engine else Quick(size=2048, slots=2)
+    if engine is not None:
+        engine.pauses = tuple(life.pauses)
     try:
-        asyncio.run(app.run_with(chosen, makers(life), engine))
+        asyncio.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 3
