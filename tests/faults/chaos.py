@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
@@ -257,6 +258,7 @@ def report(chaos: Chaos, books: Books, seconds: float) -> str:
 
 async def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of uploads that a kill cut off
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="matinee-chaos-"))
     async with maternity() as bears, theatre(folder, bears) as house:
         draw = random.Random(arguments.seed)
