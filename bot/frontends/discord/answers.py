@@ -83,6 +83,9 @@ async def tell(interaction: Interaction, card: Card) -> None:
 async def whisper(interaction: Interaction, card: Card) -> None:
     """For the asker's eyes only, whatever was promised to the channel."""
     try:
+        if not interaction.response.is_done() and not interaction.extras.get("status"):
+            await interaction.response.send_message(view=card.layout(), ephemeral=True)
+            return
         if interaction.extras.get("private") and interaction.extras.get("status"):
             await interaction.edit_original_response(view=card.layout())
             return

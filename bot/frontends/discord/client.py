@@ -12,7 +12,7 @@ from discord import app_commands
 
 from bot.frontends.discord import CONNECTIONS
 from bot.frontends.discord.answers import Rush, acknowledge, honest, log
-from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.asking import Interaction, language_of
 from bot.frontends.discord.board import Board
 from bot.frontends.discord.buttons import Pick, Press
 from bot.frontends.discord.desk import Desk
@@ -49,7 +49,7 @@ class Tree(app_commands.CommandTree[Any]):
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """Whatever a command did not tell itself."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        async with honest(interaction, "en"):
+        async with honest(interaction, language_of(interaction)):
             raise cause
 
 
@@ -92,8 +92,11 @@ class Listening:
         update = action.verb in UPDATES
         source = interaction.message
         private = action.verb in ALONE or (source is not None and source.flags.ephemeral)
-        if not await acknowledge(interaction, private=private, update=update):
-            return
+        if await acknowledge(interaction, private=private, update=update):
+            async with honest(interaction, language_of(interaction)):
+                await self._answer_press(interaction, action)
+
+    async def _answer_press(self, interaction: Interaction, action: Action) -> None:
         verbs: dict[str, Callable[[Interaction, int], Awaitable[None]]] = {
             "cancel": self.desk.cancel,
             "recipe": self.desk.recipe,
@@ -111,10 +114,11 @@ class Listening:
 
     async def _open_form(self, interaction: Interaction, action: Action) -> None:
         """A form cannot be acknowledged first; one look into the database comes before it."""
-        asker = await self.desk.asker(interaction)
-        async with honest(interaction, asker.language):
-            job = await self.desk.visible(action.job, asker, interaction)
-            await interaction.response.send_modal(edit_form(job, asker.language))
+        async with honest(interaction, language_of(interaction)):
+            asker = await self.desk.asker(interaction)
+            async with honest(interaction, asker.language):
+                job = await self.desk.visible(action.job, asker, interaction)
+                await interaction.response.send_modal(edit_form(job, asker.language))
 
     async def on_interaction(self, interaction: Interaction) -> None:
         if interaction.type is not discord.InteractionType.modal_submit:
@@ -124,10 +128,11 @@ class Listening:
         private = source is not None and source.flags.ephemeral
         if action is None or not await acknowledge(interaction, private=private):
             return
-        asker = await self.desk.asker(interaction)
-        async with honest(interaction, asker.language):
-            job = await self.desk.visible(action.job, asker, interaction)
-            await self.desk.film(interaction, edited(job, form_answers(interaction)), parent=job.id)
+        async with honest(interaction, language_of(interaction)):
+            asker = await self.desk.asker(interaction)
+            async with honest(interaction, asker.language):
+                job = await self.desk.visible(action.job, asker, interaction)
+                await self.desk.film(interaction, edited(job, form_answers(interaction)), parent=job.id)
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         self._look_around(guild)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from discord import app_commands
 
 from bot import messages
-from bot.frontends.discord.asking import PLATFORM, Interaction
+from bot.frontends.discord.asking import PLATFORM, Interaction, language_of
 from bot.job import WAITING, Job, Requester
 from bot.studio import Studio
 from generation.scores.genres import NATIVE, SILENT, TEMPOS, instrument_names
@@ -32,11 +32,12 @@ class Offers:
         named = (name for preset in self._studio.presets.values() for name in preset.limits.aspects)
         return tuple(dict.fromkeys(named))[:MOST] or ("1:1",)
 
-    async def genre(self, _: Interaction, typed: str) -> Choices:
+    async def genre(self, interaction: Interaction, typed: str) -> Choices:
         known = {genre.title: name for name, genre in self._studio.genres.items()}
+        language = language_of(interaction)
         special = {
-            messages.words("silence").capitalize(): SILENT,
-            messages.words("own sound").capitalize(): NATIVE,
+            messages.words("silence", language).capitalize(): SILENT,
+            messages.words("own sound", language).capitalize(): NATIVE,
         }
         return _matching(known | special, typed)
 

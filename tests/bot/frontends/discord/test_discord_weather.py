@@ -171,7 +171,11 @@ async def press(one: Person, source: str, custom_id: str) -> Person:
 
 @pytest.mark.parametrize(
     ("custom_id", "told"),
-    [("m:reroll:999", "There is no clip #999"), ("m:dance:1", "There is no button called")],
+    [
+        ("m:reroll:999", "There is no clip #999"),
+        ("m:edit:999", "There is no clip #999"),
+        ("m:dance:1", "There is no button called"),
+    ],
 )
 async def test_a_button_that_means_nothing_any_more_says_so(
     server: DiscordServer, matinee: HouseOfDiscord, ana: Person, custom_id: str, told: str
