@@ -24,7 +24,9 @@ from bot.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.frontends.cli import doctor, recipe, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.job import Job, ReplyTo, Requester, State
+from bot.quota import Allowance, Balance
 from bot.settings import Settings, load
+from bot.store import Store, spent
 from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
@@ -236,10 +238,19 @@ async def _quota(settings: Settings, args: Namespace) -> int:
     house = reading.house(settings)
     allowance = replace(house.allowance, unlimited=house.allowance.unlimited or house.admins_unlimited)
     async with app.looking(settings) as store:
-        balance = await store.balance(me.key, allowance) if store else reading.untouched(allowance)
+        balance = await _true_balance(store, me.key, allowance) if store else reading.untouched(allowance)
         entries = await store.entries(me.key) if store else []
     tables.quota(balance, entries).show(as_json=args.json)
     return DONE
+
+
+async def _true_balance(store: Store, key: str, allowance: Allowance) -> Balance:
+    """Where nothing is counted down, what was used is told all the same."""
+    found = await store.balance(key, allowance)
+    if not found.unlimited:
+        return found
+    used = await store.look(lambda c, now: spent.in_window(c, key, allowance, now))
+    return replace(found, used=used)
 
 
 async def _history(settings: Settings, args: Namespace) -> int:

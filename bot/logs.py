@@ -16,6 +16,7 @@ TOKEN_SHAPES = (
     re.compile(r"\b(?:webhooks|interactions)/\d+/[\w-]{10,}"),  # Discord, of one interaction
     re.compile(r"\bhf_[A-Za-z0-9]{20,}"),  # Hugging Face
 )
+UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 CHATTY = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")
 
 
@@ -43,6 +44,14 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
+def _harmless(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What people typed must not move a terminal's cursor, nor turn its text around."""
+    for name, value in event.items():
+        if isinstance(value, str) and name not in {"exception", "stack"}:
+            event[name] = UNSEEN.sub("\ufffd", value)
+    return event
+
+
 def _without_prompts(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if "prompt" in event:
         event["prompt"] = f"<{len(str(event['prompt']))} characters>"
@@ -59,6 +68,7 @@ def start(*, level: str, style: str, prompts: bool, secrets: Iterable[str], stre
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         *([] if prompts else [_without_prompts]),
+        _harmless,
         *([] if people else [structlog.processors.format_exc_info]),
     ]
     renderer: Any = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong
 
 PROMPT_LIMIT = 2000
 SEED_LIMIT = 2**32 - 1
+UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
 GROWTH = 1.3
 """A size that has not so many times the pixels is not worth a second pass."""
 
@@ -220,8 +222,18 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise UnknownChoice(option, value, near(value, choices), choices)
 
 
+JOINERS = frozenset("\u200c\u200d")
+"""Unseen, but Persian words and emoji are written with them."""
+
+
+def seen(text: str) -> str:
+    """On one line, and without what nobody sees: control characters, and those that turn a text around."""
+    kept = (c for c in text if c.isspace() or c in JOINERS or unicodedata.category(c) not in UNSEEN)
+    return " ".join("".join(kept).split())
+
+
 def clean_prompt(prompt: str) -> str:
-    text = " ".join(prompt.split())
+    text = seen(prompt)
     if not text:
         raise PromptEmpty
     if len(text) > PROMPT_LIMIT:
@@ -270,7 +282,7 @@ def complete(
         steps=int(steps),
         guidance=float(guidance),
         music=music,
-        negative=wish.negative.strip(),
+        negative=seen(wish.negative),
         style=wish.style,
         camera=wish.camera,
         image=wish.image,

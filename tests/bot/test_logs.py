@@ -53,6 +53,16 @@ def test_machines_get_one_object_a_line_with_the_job_in_it(stream: io.StringIO) 
     assert (line["event"], line["job"], line["seconds"], line["level"]) == ("rendered", 17, 5.0, "info")
 
 
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_what_people_typed_moves_no_cursor_and_turns_no_text_around(stream: io.StringIO, style: str) -> None:
+    logs.start(level="info", style=style, prompts=True, secrets=[], stream=stream)
+    structlog.get_logger("x").info("queued", prompt="a\x1b[2Jfox\u202egpj.exe\x07", who="a\rb")
+    said = stream.getvalue()
+    assert "fox" in said
+    assert not any(c in said for c in "\x1b\u202e\x07\r")
+    assert not any(c in said for c in ("\\u001b", "\\x1b", "\\u202e"))
+
+
 def test_prompts_stay_out_when_the_operator_says_so(stream: io.StringIO) -> None:
     start(stream, "json", prompts=False)
     structlog.get_logger("here").info("queued", prompt="my secret wish")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from generation import Kind, Music, Request, RequestError, Wish
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 from generation.models.preset import read_presets
-from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete
+from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, seen
 
 SHIPPED = read_presets(tomllib.loads((Path(__file__).parents[2] / "config" / "models.toml").read_text()))
 MUSIC = Music(genre="none", maker="band")
@@ -112,7 +112,7 @@ def test_every_request_lies_on_its_models_grid(
 
 @given(data=st.data())
 def test_a_request_survives_the_wire(data: st.DataObject) -> None:
-    text = st.text(min_size=1, max_size=40).filter(str.strip)
+    text = st.text(min_size=1, max_size=40).filter(seen)
     request, _ = made(
         prompt=data.draw(text),
         seed=data.draw(st.integers(0, SEED_LIMIT)),

@@ -12,7 +12,7 @@ from typing import Any
 from bot import messages
 from bot.delivery import Parcel, Rejected
 from bot.errors import OutputUnusable
-from bot.job import Job, ReplyTo
+from bot.job import Job, ReplyTo, State
 from generation.media.files import settle
 from generation.progress import Progress
 
@@ -73,7 +73,7 @@ class Terminal:
     async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
         if progress is not None:
             self.show.progress(progress)
-        if job.state.final:
+        if job.state.final or (job.state is State.HELD and progress is None):
             self.show.note(text)
             if reason := messages.particulars(job.error):
                 self.show.note(f"({reason})")
@@ -88,6 +88,8 @@ class Terminal:
                 await asyncio.to_thread(_place, parcel.job.clip.sheet, target.sheet)
         except OSError as error:
             raise Rejected(f"{error.filename}: {error.strerror}") from error
+        if parcel.spoiler:
+            self.show.note(messages.words("veiled", parcel.job.requester.language, job=parcel.job.id))
         return str(target.clip)
 
     async def delivered(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from telegram.error import BadRequest
 
 from bot import messages
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.voice import CAPTION_LIMIT, answering, cut
+from bot.frontends.telegram.voice import CAPTION_LIMIT, answering, cut, tame
 from bot.job import Action
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Hello:
                 return await self.desk.voice.bot.send_video(
                     chat,
                     self.file or InputFile(files.enter_context(CLIP.open("rb")), filename="matinee.mp4"),
-                    caption=cut(text, CAPTION_LIMIT),
+                    caption=cut(tame(text), CAPTION_LIMIT),
                     reply_markup=keyboard,
                     message_thread_id=thread,
                     reply_parameters=answering(where),

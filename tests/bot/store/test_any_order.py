@@ -1,7 +1,12 @@
-"""Whatever is done in whatever order: one end a job, one refund at most, and the sums agree."""
+"""Whatever is done in whatever order: one end a job, one refund at most, and the sums agree.
+
+The suite walks a few dozen ways. The long walk takes minutes: MATINEE_EXAMPLES=2000 MATINEE_STEPS=50 pytest
+-n0 tests/bot/store/test_any_order.py
+"""
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from contextlib import suppress
@@ -167,5 +172,8 @@ class StoreInAnyOrder(RuleBasedStateMachine):
 
 TestStoreInAnyOrder = StoreInAnyOrder.TestCase
 TestStoreInAnyOrder.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("MATINEE_EXAMPLES", "60")),
+    stateful_step_count=int(os.environ.get("MATINEE_STEPS", "40")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
