@@ -146,7 +146,7 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
     finally:
         await _end(process)
         await asyncio.gather(*ears, pour, return_exceptions=True)
-    if code:
+    if code or _ran_full(tail):  # some versions end well although the disk took no more
         raise _failure(stage, code, tail, Path(command[-1]).parent)
     return _join(tail)
 
@@ -211,9 +211,14 @@ def _join(tail: Iterable[str]) -> str:
     return "\n".join(tail)
 
 
+def _ran_full(tail: Iterable[str]) -> bool:
+    """In ffmpeg's own words, which begin a line; a file's tags, which may say anything, are indented."""
+    return any(re.match(r"\S.*(No space left on device|File too large)$", line) for line in tail)
+
+
 def _failure(stage: str, code: int, tail: Iterable[str], folder: Path) -> GenerationError:
     said = _join(tail)
-    if "No space left on device" in said or "File too large" in said:
+    if _ran_full(tail):
         return DiskFull(str(folder))
     if "Permission denied" in said or "Read-only file system" in said:
         return FolderUnwritable(str(folder))

@@ -32,7 +32,7 @@ _STARVED = 39.5  # mean quantiser of a first pass above which a smaller picture 
 _DENSEST = 12  # times fewer bytes than the clip has now, at the smallest size
 _SOUND_SHARE = 0.2
 _SOUND_RATES = (128_000, 96_000, LEAST_SOUND)
-_BACKGROUND = 10  # niceness: the chats are served from the same machine
+_BACKGROUND = 5  # niceness: the chats are served from the same machine
 _PRESETS = ((150e6, "slower"), (500e6, "slow"), (math.inf, "medium"))  # up to so many pixels in a clip
 _FOR_EYES = "psy=0:aq-mode=2:aq-strength=0.5"  # with few bytes: +4 to +6 VMAF over x264's defaults
 _turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
