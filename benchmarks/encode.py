@@ -167,7 +167,7 @@ def by_peer(way: str, pixels: NDArray[np.uint8], score: Score, out: Path) -> flo
         file.setframerate(score.rate)
         file.writeframes((score.samples * 32_767).astype("<i2").tobytes())
     arguments = [way, *map(str, (out.with_suffix(".npy"), out.with_suffix(".wav"), out, FPS))]
-    command = [peer_python(), "-c", _PEER_CODE, *arguments]
+    command = [str(peer_python()), "-c", _PEER_CODE, *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  (our own code)
     return float(done.stdout.split()[-1])
 

@@ -139,6 +139,10 @@ class Desk:
             raise NoClipMeant(f"/{asked.name}")
         return asked.words, fitting[0]
 
+    async def replied(self, asked: Asked) -> Job | None:
+        """The clip of ours that is answered, if one is."""
+        return await self._replied(asked, await self.studio.history(asked.place.requester, limit=25))
+
     async def _replied(self, asked: Asked, history: list[Job]) -> Job | None:
         """The clip whose message, status or command is answered."""
         message = asked.message.reply_to_message

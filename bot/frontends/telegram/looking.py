@@ -12,6 +12,7 @@ from telegram.error import TelegramError
 
 from bot import messages
 from bot.errors import NotYours
+from bot.frontends.telegram import films
 from bot.frontends.telegram.keyboards import button, single
 from bot.frontends.telegram.recipe import write
 from bot.frontends.telegram.taste import own_number
@@ -102,9 +103,23 @@ class Looking:
         await self._list(place, "models", lines)
 
     async def recipe(self, asked: Asked) -> None:
+        """Of a clip made here; of any other file, what it tells itself."""
+        film = None if asked.words else films.of(asked.message)
+        if film is not None and await self.desk.replied(asked) is None:
+            await self._recipe_of(film, asked.place)
+            return
         _, job = await self.desk.which(asked)
         title = messages.words("recipe.title", asked.place.language, job=job.id)
         await self.desk.tell(asked.place, title, code=write(job.request))
+
+    async def _recipe_of(self, film: films.Film, place: Place) -> None:
+        request = await films.recipe(film, self.desk.voice.bot)
+        name = messages.quoted(film.name, 60)
+        if request is None:
+            await self.desk.tell(place, messages.words("recipe.untold", place.language, file=name))
+            return
+        title = messages.words("recipe.of", place.language, file=name)
+        await self.desk.tell(place, title, code=write(request))
 
     async def report(self, asked: Asked) -> None:
         """/report in reply to a clip, with what is wrong with it; its button says the same without words."""

@@ -20,9 +20,7 @@ from tests.generation.media.conftest import left_in, noise
 
 FULL_DISK = "ulimit -f 4; trap '' XFSZ"  # no file of more than 2 kB: what a full disk says, it says
 CRASH = 'case "$*" in *pass*2*) echo broken >&2; exit 3;; esac'
-CUT_SHORT = (
-    'for last; do :; done; {real} "$@"; [ -f "$last" ] && truncate -s -600 "$last"; exit 0'
-)
+CUT_SHORT = 'for last; do :; done; {real} "$@"; [ -f "$last" ] && truncate -s -600 "$last"; exit 0'
 
 
 @pytest.fixture

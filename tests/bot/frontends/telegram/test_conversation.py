@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,11 @@ from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.menu import EVERYBODY, commands
 from bot.job import State
 from bot.store import Access, Entry, Store
+from generation.clip import Frames
+from generation.media.ffmpeg import find
+from generation.media.mux import mux
+from generation.media.provenance import with_recipe
+from generation.request import Kind, Music, Request
 from tests.fakes.telegram_faults import flood, html, reset
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
@@ -201,6 +207,31 @@ async def test_recipe_makes_the_same_clip_again(server: TelegramServer, ada: Som
         second.frames,
     )
     assert first.music.genre == second.music.genre
+
+
+@pytest.mark.usefixtures("house")
+async def test_recipe_is_read_from_a_file_that_tells_it(ada: Someone, tmp_path: Path) -> None:
+    request = Request(
+        prompt="a kite over the sea",
+        kind=Kind.VIDEO,
+        model="testcard",
+        width=64,
+        height=64,
+        frames=4,
+        fps=8.0,
+        seed=99,
+        steps=2,
+        guidance=1.0,
+        music=Music(genre="jazz", maker="band"),
+    )
+    plain = await mux(
+        Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
+    )
+    told = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
+    await ada.writes("/recipe", document=(told.path.read_bytes(), "kite.mp4", "video/mp4"))
+    await ada.hears("seed=99")
+    await ada.writes("/recipe", document=(plain.path.read_bytes(), "plain.mp4", "video/mp4"))
+    await ada.hears("does not tell how it was made")
 
 
 async def test_group_hears_only_commands_and_topics_are_kept(
