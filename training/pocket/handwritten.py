@@ -2,7 +2,8 @@
 
 from training.pocket.theatre import Play
 
-_LINES = """
+# In words that training knows.
+_PLAIN = """
 a red rocket rising over the snow at night | red rocket snow night rise
 a pink cat jumping on the grass in the sunshine | pink cat meadow day bounce
 yellow star falling from the sky at midnight | yellow star sky night fall
@@ -54,6 +55,87 @@ a cyan kitten descending in the clouds at midnight | cyan cat sky night fall
 """
 
 
+# In whatever words came to mind.
+_FREE = """
+a big blue ball bouncing in the desert | blue ball desert day bounce
+make me a video of a yellow star falling over the sea at night please | yellow star sea night fall
+Can you show a cute green cat that jumps around in a snowy forest? | green cat snow day bounce
+red car driving to the right through a busy city street at night | red car city night right
+A purple rocket blasts off from the desert into the sky | purple rocket desert day rise
+an orange bird flies left across the ocean during the day | orange bird sea day left
+pink heart that keeps getting bigger and bigger in a green field | pink heart meadow day grow
+I want to see a cyan boat floating to the left on the water under a full moon | cyan boat sea night left
+a tiny yellow ball bounces up and down on the grass, sunny day | yellow ball meadow day bounce
+a blue spaceship launching into outer space | blue rocket space night rise
+A red balloon shaped like a heart rises above the rooftops at dusk | red heart city night rise
+the green star spins slowly in space | green star space night spin
+video of a crimson bird circling over snow covered hills in the dark | red bird snow night circle
+a purple cat sinking in the ocean, night time | purple cat sea night fall
+cartoon of an orange car rotating in the middle of the desert at midnight | orange car desert night spin
+generate a pink rocket moving upwards over a city skyline at sunrise | pink rocket city day rise
+little yellow boat sails right on a calm blue sea | yellow boat sea day right
+a cyan ball drops from the clouds | cyan ball sky day fall
+a blue heart flying around in circles in the night sky | blue heart sky night circle
+green rocket lands in a meadow in the evening | green rocket meadow night fall
+a large red star moving from left to right over the dunes | red star desert day right
+a kitten, orange, hops through the snow at night | orange cat snow night bounce
+Purple ship, heading to the left, galaxy background | purple boat space night left
+a car in pink is coming towards the camera in the city | pink car city day grow
+Blue bird orbiting near a planet | blue bird space night circle
+an emerald ball rolling to the right on the grass in the moonlight | green ball meadow night right
+yellow heart twirls above the waves at noon | yellow heart sea day spin
+a shiny red rocket shoots up over the snow under a starry sky | red rocket snow night rise
+a teal cat falls from the sky at night | cyan cat sky night fall
+two seconds of a violet star jumping on sand dunes in bright daylight | purple star desert day bounce
+a golden car goes left along the street, nighttime | yellow car city night left
+a red bird soars upward in winter | red bird snow day rise
+A hopping green heart! In space! | green heart space night bounce
+the orange boat is growing on the horizon of the sea at night | orange boat sea night grow
+a turquoise rocket descends slowly onto the snow | cyan rocket snow day fall
+pink ball spinning over the clouds | pink ball sky day spin
+a blue cat drifts right through the universe | blue cat space night right
+one red boat going around in circles on a lake in the afternoon | red boat sea day circle
+a yellow bird expands in front of the buildings in the dark | yellow bird city night grow
+night, desert, a pink star, rising | pink star desert night rise
+show a cat, a pink one, leaping about in the city under the moon | pink cat city night bounce
+green sailboat gliding to the left across the bay at sunset | green boat sea day left
+I'd like a purple balloon floating up into the clouds | purple ball sky day rise
+an orange fox hopping through deep snow | orange cat snow day bounce
+a golden rocket that spins round and round among the planets | yellow rocket space night spin
+red sports car zooming right along a downtown street after dark | red car city night right
+the cyan bird dives towards the ocean in the evening | cyan bird sea night fall
+a giant red heart slowly inflating above the dunes | red heart desert day grow
+blue star, circling, meadow, moonlit night | blue star meadow night circle
+film of a tiny green rocket descending to the icy ground at night | green rocket snow night fall
+an aqua ball leaps over a grassy hill in the afternoon | cyan ball meadow day bounce
+yellow taxi rotating on a rooftop at midnight | yellow car city night spin
+a violet kitten approaches us in outer space | purple cat space night grow
+pink boat travels from left to right over calm waters | pink boat sea day right
+my orange star keeps spinning in the blue sky | orange star sky day spin
+A BLUE EAGLE SOARS ABOVE THE SANDY DESERT AT NIGHT | blue bird desert night rise
+there's a red ball and it is falling down in the park on a sunny morning | red ball meadow day fall
+scarlet spaceship lifting off from the arctic by day | red rocket snow day rise
+a car drives left. The car is green. It is night in the city. | green car city night left
+purple heart going around in circles over the waves, daytime | purple heart sea day circle
+orange rocket ship heads to the right through a galaxy far away | orange rocket space night right
+a cyan star getting closer and closer in winter at night | cyan star snow night grow
+Night. Grass. A yellow cat jumps. | yellow cat meadow night bounce
+a pink bird is seen flying left over skyscrapers at noon | pink bird city day left
+turquoise boat sinks into the ocean at midnight | cyan boat sea night fall
+the ruby heart bounced in space | red heart space night bounce
+lime green ball ascending over the desert at dawn | green ball desert day rise
+please animate one blue car twirling in a snowy field | blue car snow day spin
+"""
+
+
 def handwritten() -> list[tuple[str, Play]]:
-    pairs = (line.split(" | ") for line in _LINES.strip().splitlines())
+    return _read(_PLAIN)
+
+
+def free() -> list[tuple[str, Play]]:
+    return _read(_FREE)
+
+
+def _read(lines: str) -> list[tuple[str, Play]]:
+    pairs = (line.split(" | ") for line in lines.strip().splitlines())
     return [(said, Play(*meant.split())) for said, meant in pairs]

@@ -69,6 +69,8 @@ def _ways() -> Iterator[tuple[str, str]]:
     """Up and down is a bounce; whoever moves without a direction goes to the right."""
     directed = _either({*_heard("motion"), "left", "right", "up", "down"})
     yield r"\b(?:up|down) and (?:up|down)\b", "bouncing"
+    spin = r"\b(?:spin|rotat|turn|twirl|whirl)(?:s|es|ing)?"
+    yield rf"{spin} (?:a?round and a?round|a?round in (?:a )?circles?)\b", "spinning"
     yield rf"^(?=.*\b{_any_way()}\b)(?!.*\b(?:{directed})\b)", "moving right "
     yield rf"\b(?:{_any_way()}|turning|turns|turn) {_TO}", "moving "
 
