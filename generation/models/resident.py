@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ class Residents:
         self._means = means or Means()
         self._held: OrderedDict[str, Held] = OrderedDict()
         self._card: Card | None = None
+        self._left: list[weakref.ref[object]] = []  # parts of models that were let go
         self.tired = False  # memory did not come back: only a new process helps
 
     def __contains__(self, preset: Preset) -> bool:
@@ -42,18 +45,18 @@ class Residents:
     def paint(self, preset: Preset, request: Request, on_step: OnStep) -> Frames:
         """Paint with the resident model. Too little memory or a broken picture gets one other try."""
         ways = self._ways(preset)
-        held = self._get(preset, ways)
+        plan = self._held[preset.name].plan if preset in self else ways[0]
         try:
-            return held.model.paint(request, on_step)
+            return self._get(preset, plan).model.paint(request, on_step)
         except OutOfMemory:
-            poorer = [way for way in ways if way.gigabytes < held.plan.gigabytes]
+            poorer = [way for way in ways if way.gigabytes < plan.gigabytes]
             if not poorer:
                 raise
             second = poorer[0]
         except BadFrames:
-            if held.plan.dtype == SAFE or not preset.source:
+            if plan.dtype == SAFE or not preset.source:
                 raise
-            second = replace(held.plan, dtype=SAFE)
+            second = replace(plan, dtype=SAFE)
         log.warning("%s is tried again: %s", preset.name, second)
         self._drop(preset.name)
         try:
@@ -78,29 +81,40 @@ class Residents:
             raise OutOfMemory(preset.name)
         return ways
 
-    def _get(self, preset: Preset, ways: tuple[Plan, ...]) -> Held:
+    def _get(self, preset: Preset, plan: Plan) -> Held:
         if preset in self:
             self._held.move_to_end(preset.name)
             return self._held[preset.name]
         self._drop(preset.name)
-        return self._load(preset, ways[0])
+        return self._load(preset, plan)
 
     def _load(self, preset: Preset, plan: Plan) -> Held:
+        self._look_for_leaks()
         while self._held and not self._fits(plan):
             self._drop(next(iter(self._held)))
         log.info("%s is loaded: %s", preset.name, plan)
         self._held[preset.name] = Held(preset, plan, models.load(preset, plan))
         return self._held[preset.name]
 
+    def _look_for_leaks(self) -> None:
+        """By the next load nothing may hold on to a model that was let go, not even an error's traceback."""
+        gc.collect()
+        if any(part() is not None for part in self._left):
+            log.warning("a model that was let go is still in memory")
+            self.tired = True
+        self._left.clear()
+
     def _fits(self, plan: Plan) -> bool:
         if self._card is None or not self._card.total:
             return False
-        return plan.gigabytes + sum(held.plan.gigabytes for held in self._held.values()) <= self._card.total
+        room = min(self._card.total, self._means.gigabytes or self._card.total)
+        return plan.gigabytes + sum(held.plan.gigabytes for held in self._held.values()) <= room
 
     def _drop(self, name: str) -> None:
         held = self._held.pop(name, None)
         if held is None:
             return
+        self._left += [weakref.ref(part) for part in getattr(held.model, "parts", tuple)()]
         held.model.close()
         if held.preset.source:
             from generation.models.common.card import gave_back  # noqa: PLC0415  (imports torch)

@@ -116,6 +116,11 @@ class Diffused(ABC):
         """The pipeline for this request."""
         return self.pipe
 
+    def parts(self) -> tuple[object, ...]:
+        """What takes the memory."""
+        parts = self.pipe.components.values() if self.pipe is not None else ()
+        return tuple(part for part in parts if hasattr(part, "parameters"))
+
     def close(self) -> None:
         remove = getattr(self.pipe, "remove_all_hooks", None)
         if remove is not None:

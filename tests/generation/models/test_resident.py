@@ -11,6 +11,7 @@ import pytest
 from generation.clip import Frames
 from generation.errors import BadFrames, OutOfMemory
 from generation.models import Plan, Preset, model
+from generation.models.common.diffused import is_memory
 from generation.models.common.pictures import fitted, judge, pixels
 from generation.models.plan import Card
 from generation.models.resident import Residents
@@ -21,12 +22,17 @@ from tests.generation.models.conftest import asked
 torch = pytest.importorskip("torch")
 
 
+class Part:
+    """What a model's memory hangs on."""
+
+
 @model("moody")
 class Moody:
     """Fails as its preset's options say: by the way it is held."""
 
     alive: ClassVar[list[str]] = []
     loaded: ClassVar[list[tuple[str, str, str]]] = []
+    kept: ClassVar[list[object]] = []
 
     def __init__(self, preset: Preset, plan: Plan) -> None:
         self.preset, self.plan = preset, plan
@@ -35,6 +41,9 @@ class Moody:
     def load(cls, preset: Preset, plan: Plan) -> Moody:
         cls.alive.append(preset.name)
         cls.loaded.append((preset.name, plan.keep.value, plan.dtype))
+        if plan.keep in preset.options.get("heavy", ()):
+            cls.alive.remove(preset.name)
+            raise OutOfMemory(preset.name)
         return cls(preset, plan)
 
     def paint(self, request: Request, on_step: OnStep) -> Frames:
@@ -44,6 +53,12 @@ class Moody:
         if self.plan.dtype in self.preset.options.get("black", ()):
             raise BadFrames(self.preset.name)
         return Frames(np.zeros((1, 8, 8, 3), np.uint8), request.fps)
+
+    def parts(self) -> tuple[object, ...]:
+        part = Part()
+        if self.preset.options.get("leaks"):
+            Moody.kept.append(part)
+        return (part,)
 
     def close(self) -> None:
         self.alive.remove(self.preset.name)
@@ -97,6 +112,31 @@ def test_out_of_memory_tries_the_next_way_once(residents: Residents) -> None:
     with pytest.raises(OutOfMemory):
         paint(residents, preset("two", full=("resident", "offload", "group")))
     assert [keep for name, keep, _ in Moody.loaded if name == "two"] == ["resident", "offload"]
+
+
+def test_out_of_memory_while_loading_tries_the_next_way_too(residents: Residents) -> None:
+    paint(residents, preset("one", heavy=("resident",)))
+    assert [keep for _, keep, _ in Moody.loaded] == ["resident", "offload"]
+    paint(residents, preset("one", heavy=("resident",)))
+    assert len(Moody.loaded) == 2  # it stays as it could be held
+
+
+def test_a_model_that_does_not_go_away_makes_the_process_tired(residents: Residents) -> None:
+    for name in ("one", "two"):
+        paint(residents, preset(name, gigabytes=20))
+    assert not residents.tired
+    paint(residents, preset("three", gigabytes=20, leaks=True))
+    paint(residents, preset("four", gigabytes=20))
+    assert not residents.tired  # it is seen at the next load
+    paint(residents, preset("five", gigabytes=20))
+    assert residents.tired
+
+
+def test_a_processor_that_has_not_so_much_memory_says_so() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 50)
+    assert is_memory(caught.value)
+    assert not is_memory(RuntimeError("shapes do not match"))
 
 
 def test_a_bad_picture_is_painted_again_exactly_and_then_given_up(residents: Residents) -> None:

@@ -177,3 +177,30 @@ def test_a_broken_folder_is_told_and_refunded(tmp_path: Path, case: str, said: s
     assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
     assert said in out + err
     assert "Traceback" not in out + err
+
+
+HUNGRY = """
+from generation.models import model
+from generation.models.ltx import Ltx
+
+@model("hungry")
+class Hungry(Ltx):
+    def frames(self, output, request):
+        import torch
+        torch.empty(1 << 50)  # more than any machine has
+        return super().frames(output, request)
+"""
+
+
+def test_a_family_of_ones_own_is_plugged_in_and_its_lack_of_memory_is_told_and_refunded(
+    tmp_path: Path,
+) -> None:
+    build("ltx", tmp_path / "made")
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    own = OWN.format(more="").replace("some/model", str(tmp_path / "made" / "weights"))
+    own = own.replace('family = "ltx"', 'family = "hungry"')
+    (tmp_path / "matinee.toml").write_text('[engine]\nplugins = "hungry"\n' + own)
+    code, out, err = matinee(tmp_path, *FOX, OMP_NUM_THREADS="1")
+    assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
+    assert json.loads(out)["error"]["kind"] == "OutOfMemory"
+    assert "not enough memory" in json.loads(out)["error"]["message"]
