@@ -92,13 +92,13 @@ class Someone:
         )
         return query
 
-    async def looks_up(self, words: str = "") -> list[dict[str, Any]]:
+    async def looks_up(self, words: str = "", *, offset: str = "") -> list[dict[str, Any]]:
         """Type the bot's name and `words` in some chat; what it offers."""
         world = self.server.world
         query = str(world.number())
         world.queries.add(query)
         await self.server.push(
-            inline_query={"id": query, "from": self.person.to_json(), "query": words, "offset": ""}
+            inline_query={"id": query, "from": self.person.to_json(), "query": words, "offset": offset}
         )
         answer = await self.answer_to(query)
         results: list[dict[str, Any]] = answer["results"]

@@ -19,7 +19,7 @@ class Guest(Protocol):
         """A command without options."""
 
     async def hears(self, words: str) -> str:
-        """Wait for an answer that holds the words, private or not; the whole of it."""
+        """Wait for an answer that holds the words, private or not, a message or a toast; the whole of it."""
 
     async def sees_clip(self, number: int) -> str:
         """Wait for the clip of this job; the words beside it."""
@@ -40,8 +40,9 @@ async def converse(guest: Guest) -> None:
     await guest.asks_for_a_clip(PROMPT, genre="lofi", seed="7")
     await guest.hears("Clip #1")
     await guest.hears("lofi")
+    await waits(guest)
     guest.hold(engine=False)
-    assert PROMPT in await guest.sees_clip(1)
+    await clip_is_his(guest)
 
     await guest.presses(messages.words("button.reroll"))
     assert PROMPT in await guest.sees_clip(2)
@@ -60,7 +61,53 @@ async def converse(guest: Guest) -> None:
     await guest.hears("Did you mean “jazz”?")
     await guest.asks_for_a_clip(PROMPT, model="gpt")
     await guest.hears("no model called “gpt”")
+    await refused_and_heard(guest)
+    await looks_around(guest)
+
+
+async def waits(guest: Guest) -> None:
+    """What is told while a clip is being made, in the same lines everywhere."""
+    await guest.says("queue")
+    heard = await guest.hears(messages.words("queue.title"))
+    assert f"1 · {messages.words('state.running')} · {PROMPT}" in heard
+
+
+async def clip_is_his(guest: Guest) -> None:
+    """What stands beside a clip and what its buttons tell."""
+    beside = await guest.sees_clip(1)
+    assert PROMPT in beside
+    assert all(fact in beside for fact in ("lofi", messages.words("seed", seed=7)))
+    await guest.presses(messages.words("button.recipe"))
+    recipe = await guest.hears(messages.words("recipe.title", job=1))
+    assert "/video" in recipe
+    assert "7" in recipe
+    await guest.presses(messages.words("button.report"))
+    await guest.hears(messages.words("reported", job=1))
+
+
+async def refused_and_heard(guest: Guest) -> None:
+    """A refusal names its rule, costs nothing and can be taken to an admin."""
+    await guest.asks_for_a_clip("something forbidden")
+    await guest.hears(messages.words("PromptRefused", rule=messages.words("rule.operator")))
+    await guest.presses(messages.words("button.appeal"))
+    await guest.hears(messages.words("appealed"))
+
+
+async def looks_around(guest: Guest) -> None:
+    """Every looking command begins with the same title and tells the same things."""
     await guest.says("history")
-    await guest.hears(PROMPT)
+    heard = await guest.hears(messages.words("history.title"))
+    assert f"4 · {messages.words('state.cancelled')} · a wolf" in heard
+    assert f"1 · {messages.words('state.delivered')} · {PROMPT}" in heard
     await guest.says("quota")
-    await guest.hears("credits left")
+    heard = await guest.hears(messages.words("quota.title"))
+    assert "credits left" in heard
+    assert messages.entry_line("refund", 1, 4).partition(":")[0] in heard
+    await guest.says("models")
+    await guest.hears(messages.words("models.title"))
+    await guest.says("queue")
+    await guest.hears(messages.words("queue.empty"))
+    await guest.says("help")
+    await guest.hears(messages.words("help.title"))
+    await guest.says("privacy")
+    await guest.hears(messages.words("privacy.title"))

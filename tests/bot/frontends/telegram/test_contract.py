@@ -16,19 +16,36 @@ class Guest:
     def __init__(self, someone: Someone, house: Cinema) -> None:
         self._someone = someone
         self._house = house
+        self._now()
 
     async def asks_for_a_clip(self, prompt: str, **options: str) -> None:
+        self._now()
         await self._someone.writes(" ".join(["/video", prompt, *(f"{k}={v}" for k, v in options.items())]))
 
     async def says(self, command: str) -> None:
+        self._now()
         await self._someone.writes(f"/{command}")
 
     async def hears(self, words: str) -> str:
-        return (await self._someone.hears(words)).text
+        """What is new, or says something new, since the last thing that was done."""
+
+        def found() -> str | None:
+            if words in self._toast:
+                return self._toast
+            said = (m.text for m in reversed(self._someone.heard()) if self._before.get(m.id) != m.text)
+            return next((text for text in said if words in text), None)
+
+        heard = await self._someone.server.until(found)
+        assert heard is not None
+        return heard.replace("\u2060", "")
+
+    def _now(self) -> None:
+        self._toast = ""
+        self._before = {message.id: message.text for message in self._someone.heard()}
 
     async def sees_clip(self, number: int) -> str:
         await self._house.telegram.until_delivered(number)
-        return (await self._someone.hears(f"Clip #{number}:")).text
+        return (await self._someone.hears(f"Clip #{number}:")).text  # also where it stood before
 
     async def presses(self, label: str) -> None:
         def holder() -> bool:
@@ -40,7 +57,9 @@ class Guest:
             for m in reversed(self._someone.heard())
             if any(label.lower() in button["text"].lower() for button in m.buttons)
         )
-        await self._someone.answer_to(await self._someone.presses(message, label))
+        self._now()
+        answer = await self._someone.answer_to(await self._someone.presses(message, label))
+        self._toast = str(answer.get("text", ""))
 
     async def rescores(self, genre: str) -> None:
         await self.presses(messages.words("button.score"))
