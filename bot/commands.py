@@ -57,10 +57,10 @@ def run_command(args: Namespace) -> int:
         return CANCELLED
     except ExceptionGroup as group:  # of what `run` keeps alive, something died
         structlog.get_logger(__name__).critical("died", exc_info=group)
-        return _tell(_told_in(group), language, as_json=False) or FAILED
+        return _tell(told_in(group), language, as_json=False) or FAILED
 
 
-def _told_in(group: BaseExceptionGroup[BaseException]) -> Told:
+def told_in(group: BaseExceptionGroup[BaseException]) -> Told:
     """What a person can be told of it."""
     told: BaseException | None = group.subgroup(Told)
     while isinstance(told, BaseExceptionGroup):

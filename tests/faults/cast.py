@@ -173,7 +173,7 @@ class Person:
     trace: Trace
     said: Counter[str]
     again: set[int]  # which clips were asked for a second time
-    rest: float = 14 * HOUR
+    rest: float = 20 * HOUR
     last: int = 0
     updates: int = 0
 

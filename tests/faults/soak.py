@@ -252,7 +252,8 @@ def main() -> int:
     began = time.perf_counter()
     outcome = soak(plan)
     say = sys.stdout.write
-    say(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {time.perf_counter() - began:.0f} s\n")
+    took, worked = time.perf_counter() - began, time.process_time()
+    say(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {took:.0f} s, {worked:.0f} s of work\n")
     say(f"{outcome.jobs} clips: {dict(outcome.states.most_common())}\n")
     say(f"people: {dict(outcome.said.most_common())}\n")
     say(f"memory a day: {outcome.slope(outcome.blocks):+.0f} of {outcome.blocks[-1]} blocks, ")

@@ -218,12 +218,13 @@ async def test_backups_come_by_the_clock_and_only_the_newest_are_kept(tmp_path: 
     await store.close()
 
 
+@pytest.mark.timeout(300)  # seven programs are started
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
     def matinee(*words: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
         return subprocess.run(  # noqa: S603  (our own command)
             [sys.executable, "-m", "bot", *words],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
 
     assert (matinee("check").returncode, matinee("backup").returncode) == (3, 3)

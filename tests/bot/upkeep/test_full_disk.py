@@ -61,6 +61,7 @@ def _may_mount() -> bool:
 
 @pytest.mark.skipif(not _may_mount(), reason="only where a small disk can be mounted")
 @pytest.mark.parametrize("size", ["560k", "680k"])
+@pytest.mark.timeout(200)  # three programs are started
 def test_a_disk_that_fills_in_the_middle_of_a_clip_is_told_and_refunded(tmp_path: Path, size: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
     script.write_text(SCRIPT)
@@ -70,7 +71,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_clip_is_told_and_refunded(tmp_path
     done = subprocess.run(  # noqa: S603  (our own command)
         [unshare, "--user", "--map-root-user", "--mount",
          "sh", "-c", MOUNTED, "-", size, disk, sys.executable, script],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=110, check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     facts = json.loads(done.stdout)
     code, out, err = facts["make"]

@@ -23,7 +23,7 @@ from tests.bot.house import until
 from tests.fakes.telegram_server import TOKEN, TelegramServer
 
 ROOT = Path(__file__).parents[3]
-BOUND = 40.0
+BOUND = 60.0
 RUN = ("-m", "bot", "run")
 
 
@@ -88,6 +88,7 @@ def words_from(ear: socket.socket) -> list[str]:
             return said
 
 
+@pytest.mark.timeout(300)  # it waits for what it waits for: a quarter of a minute twice
 async def test_a_stopped_engine_and_a_stopped_bot_are_seen_and_recover(tmp_path: Path) -> None:
     ear = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     ear.bind(str(tmp_path / "notify"))
