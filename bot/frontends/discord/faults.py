@@ -13,6 +13,8 @@ from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 TOO_LARGE, ALREADY_ACKNOWLEDGED, TOKEN_DEAD, INVALID_FORM = 40005, 40060, 50027, 50035
 FOLLOW_UPS_SPENT = 40094
+NO_HISTORY = 160002
+"""A reply needs Read Message History; a message without reference does not."""
 KNOWN_LIMITS = tuple(mib * 1024 * 1024 for mib in (100, 50, 25, 20, 10))
 MARGIN = 0.97
 """Servers were seen to refuse what their own limit allows, so a clip stays a little below it."""

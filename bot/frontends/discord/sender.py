@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ import structlog
 
 from bot.delivery import Parcel, Rejected, SendError, TooLarge
 from bot.frontends.discord.cards import Card
-from bot.frontends.discord.faults import INVALID_FORM, told_as_send_error
+from bot.frontends.discord.faults import INVALID_FORM, NO_HISTORY, told_as_send_error
 from bot.job import ReplyTo
 
 log = structlog.get_logger(__name__)
 
 Edit = Callable[..., Awaitable[Any]]
 
-LOOK_BACK = 50
-"""How many messages after the request are looked through for a clip that was sent already."""
+CLOCKS_DIFFER = 60.0
+LOOK_BACK = 100
+"""How many of the latest messages are looked through for a clip that was sent already: one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Sender:
     async def _to_channel(self, parcel: Parcel, card: Card, name: str) -> Sent:
         to = parcel.job.reply_to
         place = self._client.get_partial_messageable(int(to.chat))
-        already = await self._found(place, to, name)
+        already = await _found(place, parcel, name)
         if already is not None:
             return already
         reference = None
@@ -116,21 +118,21 @@ class Sender:
         person = discord.Object(int(parcel.job.requester.user), type=discord.User)
         with told_as_send_error():
             channel = await self._client.create_dm(person)
-        return await _post(channel, parcel, card, name, reference=None)
+        return await _found(channel, parcel, name) or await _post(channel, parcel, card, name, reference=None)
 
-    async def _found(self, place: discord.PartialMessageable, to: ReplyTo, name: str) -> Sent | None:
-        """A clip that an earlier try has sent, its answer lost: a nonce is kept for minutes only."""
-        if not to.status:
-            return None
-        start = discord.Object(int(to.status) - 1)
-        try:
-            async for message in place.history(limit=LOOK_BACK, after=start, oldest_first=True):
-                names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
-                if name in names:
-                    return Sent(str(message.id), "" if str(message.id) == to.status else message.jump_url)
-        except discord.HTTPException:
-            return None  # not allowed to look: the nonce has to do
-        return None
+
+async def _found(place: discord.abc.Messageable, parcel: Parcel, name: str) -> Sent | None:
+    """A clip that an earlier try has sent, its answer lost: a nonce is kept for minutes only."""
+    status = parcel.job.reply_to.status
+    start = datetime.fromtimestamp(parcel.job.created_at - CLOCKS_DIFFER, UTC)
+    try:
+        async for message in place.history(limit=LOOK_BACK, after=start, oldest_first=False):
+            names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
+            if name in names:
+                return Sent(str(message.id), "" if str(message.id) == status else message.jump_url)
+    except discord.HTTPException:
+        return None  # not allowed to look: the nonce has to do
+    return None
 
 
 Ways = list[Callable[[Parcel, Card, str], Coroutine[Any, Any, Sent]]]
@@ -172,6 +174,8 @@ async def _post(
             view = card.layout()
             message = await place.send(view=view, file=discord.File(parcel.clip.path, name), **told)
         except discord.HTTPException as error:
+            if error.code == NO_HISTORY and reference is not None:
+                return await _post(place, parcel, card, name, reference=None)
             if error.code != INVALID_FORM:
                 raise
             log.warning("card refused", reason=str(error))

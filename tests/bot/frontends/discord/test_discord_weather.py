@@ -159,6 +159,27 @@ async def test_a_token_that_dies_early_leads_to_the_channel(
     assert await settled(server, matinee, 1) is State.DELIVERED
 
 
+async def test_where_replies_are_not_allowed_the_clip_comes_without_one(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+) -> None:
+    server.fail("POST", "/messages$", status=403, code=160002)
+    await ana.types("/video", prompt="no looking back", age=LONG_AGO)
+    clip = await clip_of(server, 1)
+    assert (clip.channel, clip.reference) == (channel, None)
+    assert await settled(server, matinee, 1) is State.DELIVERED
+
+
+async def test_a_private_clip_whose_token_is_dead_comes_directly_and_once(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    lost = server.fail("POST", "/messages$", drop=True, commit=True)
+    await ana.types("/video", prompt="for my eyes", private=True, age=LONG_AGO)
+    await server.world.until(lambda: lost.hit)
+    server.rest.forget_nonces()
+    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert [clip.channel.recipient for clip in with_clip(server, 1)] == [ana.user]
+
+
 async def press(one: Person, source: str, custom_id: str) -> Person:
     """As a client would that still shows some button of long ago."""
     message = one.server.world.messages[source]
