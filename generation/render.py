@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from generation import scores
 from generation.clip import Clip, Frames, Score
 from generation.ensemble import Ensemble
-from generation.errors import PaintFailed, ScoreFailed, Told
+from generation.errors import AttachmentRefused, PaintFailed, ScoreFailed, Told
 from generation.failpoint import Place, here
 from generation.finish import Maker, finish, finish_again, finish_still
 from generation.hands import Hand
@@ -183,7 +183,27 @@ def _joined(source: Path, frames: Frames) -> Frames:
     count, height, width, _ = frames.pixels.shape
     start = fitted(before.pixels, len(before.pixels), width, height)
     assert count > frames.carried
-    return Frames(np.concatenate([start, frames.pixels[frames.carried :]]), before.fps)
+    new = frames.pixels[frames.carried :]
+    audio = _sound_of_both(source, before.seconds, frames) if frames.audio is not None else None
+    return Frames(np.concatenate([start, new]), before.fps, audio)
+
+
+def _sound_of_both(source: Path, seconds: float, frames: Frames) -> Score:
+    """A joint model's own sound goes on where the clip's ended; a clip without any was silent."""
+    import numpy as np  # noqa: PLC0415  (heavy)
+
+    from generation.scores.recording import read  # noqa: PLC0415  (heavy)
+
+    assert frames.audio is not None
+    rate, new = frames.audio.rate, frames.audio.samples
+    old = np.zeros((round(seconds * rate), new.shape[1]), np.float32)
+    with suppress(AttachmentRefused):
+        heard = read(source)
+        at = np.arange(len(old)) * heard.rate / rate
+        for ear in range(new.shape[1]):
+            samples = heard.samples[:, min(ear, heard.samples.shape[1] - 1)]
+            old[:, ear] = np.interp(at, np.arange(len(samples)), samples)
+    return Score(np.concatenate([old, new[round(frames.carried / frames.fps * rate) :]]), rate)
 
 
 async def _score(
