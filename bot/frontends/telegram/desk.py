@@ -71,8 +71,16 @@ class Desk:
         except (SendError, TelegramError) as silent:
             log.info("refusal not told", chat=place.chat, reason=str(silent))
 
-    async def tell(self, place: Place, text: str, keyboard: Markup | None = None, *, code: str = "") -> None:
-        await self.voice.reply(self.where(place), text, keyboard=keyboard, code=code)
+    async def tell(
+        self,
+        place: Place,
+        text: str,
+        keyboard: Markup | None = None,
+        *,
+        code: str = "",
+        moments: Mapping[str, float] | None = None,
+    ) -> None:
+        await self.voice.reply(self.where(place), text, keyboard=keyboard, code=code, moments=moments)
 
     def where(self, place: Place) -> ReplyTo:
         return place.reply_to(self.limit)

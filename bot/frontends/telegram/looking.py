@@ -79,11 +79,13 @@ class Looking:
 
     async def quota(self, asked: Asked) -> None:
         place, studio = asked.place, self.desk.studio
-        balance = await studio.balance(place.requester)
+        balance = await studio.balance(place.requester, str(place.chat))
         entries = await studio.entries(place.requester, SHOWN) if place.private else []
         told = [messages.entry_line(e.kind, e.credits, e.job, place.language) for e in entries]
-        lines = [messages.balance(balance, place.language), *filter(None, told)]
-        await self._list(place, "quota", lines)
+        back = messages.moment(balance.back_at, place.language)
+        title = messages.words("quota.title", place.language)
+        lines = [title, messages.balance(balance, place.language), *filter(None, told)]
+        await self.desk.tell(place, "\n".join(lines), moments={back: balance.back_at})
 
     async def models(self, asked: Asked) -> None:
         place, studio = asked.place, self.desk.studio

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -55,16 +56,21 @@ class Voice:
         *,
         keyboard: Markup | None = None,
         code: str = "",
+        moments: Mapping[str, float] | None = None,
     ) -> int:
-        """A new message in answer to the person's; its id. `code` follows, to be copied with a tap."""
+        """A new message in answer to the person's; its id.
+
+        `code` follows, to be copied with a tap; `moments` in the text are shown in the reader's own zone.
+        """
         said = cut(tame(text))
         whole = cut("\n".join(filter(None, (said, code))))
+        marks = [*(_as_code(whole, after=said) if code else ()), *_as_moments(whole, moments or {})]
 
         async def send(chat: int, thread: int | None) -> int:
             return await self.bot.say(
                 chat,
                 whole,
-                entities=_as_code(whole, after=said) if code else None,
+                entities=marks or None,
                 reply_markup=keyboard,
                 link_preview_options=NO_PREVIEW,
                 message_thread_id=thread,
@@ -203,6 +209,20 @@ def tame(text: str) -> str:
 def _as_code(whole: str, *, after: str) -> list[MessageEntity]:
     start = units(after) + 1 if after else 0
     return [MessageEntity(MessageEntity.CODE, start, units(whole) - start)]
+
+
+def _as_moments(whole: str, moments: Mapping[str, float]) -> list[MessageEntity]:
+    return [
+        MessageEntity(
+            MessageEntity.DATE_TIME,
+            units(whole[: whole.index(words)]),
+            units(words),
+            date_time_format="wDt",
+            unix_time=datetime.fromtimestamp(at, UTC),
+        )
+        for words, at in moments.items()
+        if words in whole
+    ]
 
 
 def bar(share: float, width: int = 12) -> str:

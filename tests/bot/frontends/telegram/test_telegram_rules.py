@@ -127,3 +127,21 @@ async def test_a_group_shares_its_pool_once_ones_own_credits_are_spent(
         await ada.hears("credits left")
         entries = await house.store.entries(f"pool:telegram:{group.id}")
         assert sum(entry.credits for entry in entries) < 0
+
+
+async def test_the_quota_tells_when_it_is_back_in_the_readers_zone(
+    server: TelegramServer, ada: Someone, tmp_path: Path
+) -> None:
+    plain = Options(token=server.token, api=server.url)
+    async with cinema(tmp_path, plain, credits_=7) as house:
+        await ada.writes("/video a fox")
+        await ada.receives("video")
+        await house.telegram.until_delivered(1)
+        await ada.writes("/quota")
+        told = await ada.hears("credits left")
+        assert "clip #1" in told.text
+        (mark,) = [entity for entity in told.entities if entity["type"] == "date_time"]
+        units = told.text.encode("utf-16-le")[2 * mark["offset"] : 2 * (mark["offset"] + mark["length"])]
+        assert "UTC" in units.decode("utf-16-le")
+        left = await house.studio.balance((await house.studio.job(1)).requester)
+        assert mark["unix_time"] == left.back_at
