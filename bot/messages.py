@@ -18,7 +18,7 @@ from bot.job import Job, State
 from bot.quota import Balance
 from generation.errors import GenerationError, Told
 from generation.progress import Progress
-from generation.request import Adjustment, Kind, Music, Unheard
+from generation.request import Adjustment, Kind, Music, Request, Unheard
 
 FOLDER = Path(__file__).parent / "translations"
 TYPED_BY_PEOPLE = {"value", "near", "name"}
@@ -246,16 +246,16 @@ def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
     return f"{told} · {quoted(job.request.prompt)}" if prompt else told
 
 
-def recipe_line(job: Job) -> str:
+def recipe_line(request: Request) -> str:
     """What to type to get the same clip again, as chats with slash commands take it."""
-    request, music = job.request, job.request.music
+    music = request.music
     options: dict[str, object] = {
         "prompt": quoted(request.prompt, 2000),
         "model": request.model,
         "seconds": f"{request.seconds:.2f}".rstrip("0").rstrip("."),
         "style": request.style,
         "camera": request.camera,
-        "negative": request.negative,
+        "negative": quoted(request.negative, 2000),
         "genre": music.genre,
         "mood": music.mood,
         "tempo": f"{music.bpm:g}",

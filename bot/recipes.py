@@ -15,6 +15,8 @@ from generation.media.identity import Identity
 from generation.media.provenance import with_recipe
 
 SETTING = "recipe"
+YES = (True, "yes")
+"""A switch or a word, as each chat keeps it. Where it is not set the place decides."""
 log = structlog.get_logger(__name__)
 
 
@@ -41,4 +43,4 @@ class Recipes:
         if asked is None:
             asked = (await self.store.settings(job.requester.key)).get(SETTING)
         own_download = job.reply_to.platform == "cli" or job.reply_to.private
-        return own_download if asked is None else bool(asked)
+        return own_download if asked is None else asked in YES

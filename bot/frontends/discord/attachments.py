@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from pathlib import Path
 
 import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
 
 from generation.errors import AttachmentRefused
 from generation.media.files import write_whole
+from generation.media.provenance import read_recipe
+from generation.request import Request
 
 MOST = 10 * 1024 * 1024
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CLIPS = (".mp4",)
 SOUNDS = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
 
 
@@ -26,3 +30,9 @@ async def fetch(attachment: discord.Attachment, folder: Path, endings: tuple[str
     path = folder / f"{attachment.id}{ending}"
     await asyncio.to_thread(write_whole, path, data)
     return path.absolute()
+
+
+async def recipe(attachment: discord.Attachment) -> Request | None:
+    """What a clip tells of how it was made, if it does. Raises AttachmentRefused."""
+    with tempfile.TemporaryDirectory(prefix="matinee-") as folder:
+        return await asyncio.to_thread(read_recipe, await fetch(attachment, Path(folder), CLIPS))

@@ -11,12 +11,13 @@ from discord import app_commands
 
 from bot import messages
 from bot.delivery import Button
+from bot.frontends.discord import attachments
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.cards import Card, tame
 from bot.frontends.discord.desk import Asker, Desk, job_number
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import Language, register
-from bot.frontends.discord.shown import hidden
+from bot.frontends.discord.shown import hidden, in_a_box
 from bot.job import Action, Job
 from bot.quota import Balance
 
@@ -82,13 +83,14 @@ class Looks:
             )
             await tell(interaction, card)
 
-    async def settings(
+    async def settings(  # noqa: PLR0913  (every option is named by who types it)
         self,
         interaction: discord.Interaction[Any],
         genre: Word | None = None,
         model: Word | None = None,
         language: Language = None,
         ping: bool | None = None,  # noqa: FBT001  (an option is named by who types it)
+        recipe: bool | None = None,  # noqa: FBT001  (as above)
         forget: bool = False,  # noqa: FBT001, FBT002  (as above)
         link: Word | None = None,
     ) -> None:
@@ -99,7 +101,13 @@ class Looks:
                 told = messages.linked(code=done.code, other=done.other, language=asker.language)
                 await tell(interaction, Card(body=tame(told)))
                 return
-            changes = {"genre": genre, "model": model, "language": language, "ping": ping}
+            changes = {
+                "genre": genre,
+                "model": model,
+                "language": language,
+                "ping": ping,
+                "recipe": recipe,
+            }
             self._desk.check_names(genre, model)
             key = asker.requester.key
             for name, value in changes.items():
@@ -129,10 +137,25 @@ class Looks:
             )
             await tell(interaction, card)
 
-    async def recipe(self, interaction: discord.Interaction[Any], clip: Word) -> None:
+    async def recipe(
+        self,
+        interaction: discord.Interaction[Any],
+        clip: Word | None = None,
+        file: discord.Attachment | None = None,
+    ) -> None:
         asker = await self._desk.asker(interaction)
         async with honest(interaction, asker.language):
-            await self._desk.recipe(interaction, job_number(clip))
+            if file is None:
+                await self._desk.recipe(interaction, job_number(clip or ""))
+                return
+            request = await attachments.recipe(file)
+            name = messages.quoted(file.filename, 60)
+            if request is None:
+                untold = messages.words("recipe.untold", asker.language, file=name)
+                await tell(interaction, Card(body=tame(untold)))
+                return
+            title = messages.words("recipe.of", asker.language, file=name)
+            await tell(interaction, Card(title=tame(title), body=in_a_box(messages.recipe_line(request))))
 
     async def report(
         self, interaction: discord.Interaction[Any], clip: Word, why: Sentence | None = None
@@ -188,11 +211,13 @@ def told_balance(balance: Balance, language: str) -> str:
 def settings_card(asker: Asker) -> Card:
     unset = messages.words("unset", asker.language)
     values = {**asker.own, "ping": messages.words("yes" if asker.own.get("ping") else "no", asker.language)}
+    if "recipe" in values:
+        values["recipe"] = messages.words("yes" if values["recipe"] else "no", asker.language)
     if "language" in values:
         values["language"] = messages.named(values["language"])
     lines = [
         messages.words(f"setting.{name}", asker.language, value=values.get(name, unset))
-        for name in ("genre", "model", "language", "ping")
+        for name in ("genre", "model", "language", "ping", "recipe")
     ]
     return Card(title=messages.words("settings.title", asker.language), body=tame("\n".join(lines)))
 

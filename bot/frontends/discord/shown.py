@@ -57,10 +57,14 @@ def ended_card(job: Job, text: str) -> Card:
     return Card(title=shown_prompt(job), body=tame(text), buttons=again, colour=GREY)
 
 
+def in_a_box(line: str) -> str:
+    """As code, to be copied; it cannot end the box."""
+    return f"```\n{line.replace('`', chr(0x2CB))}\n```"
+
+
 def recipe_card(job: Job, language: str) -> Card:
-    again = messages.recipe_line(job)
     return Card(
         title=messages.words("recipe.title", language, job=job.id),
-        body=f"```\n{again.replace('`', chr(0x2CB))}\n```",
+        body=in_a_box(messages.recipe_line(job.request)),
         facts=messages.facts_line(job, language),
     )

@@ -38,6 +38,7 @@ def choices() -> dict[str, tuple[str, ...]]:
         "aspect": SHAPES,
         "genre": GENRES,
         "ask": (ASKING,),
+        "recipe": ("yes", "no"),
         "language": messages.languages(),
     }
 
@@ -148,4 +149,6 @@ def _label(name: str, value: str, language: str) -> str:
         return "🎛 " + messages.words("button.ask", language)
     if name == "language":
         return messages.words("language", value)
+    if name == "recipe":
+        return f"📜 {messages.words('recipe.inside', language)}: {messages.words(value, language)}"
     return "🔇 " + messages.words("silence", language) if value == SILENT else value

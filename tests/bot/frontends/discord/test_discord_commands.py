@@ -6,10 +6,15 @@ import base64
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bot.frontends.discord.translator import LANGUAGES, table
-from generation.request import Kind
+from generation.clip import Frames
+from generation.media.ffmpeg import find
+from generation.media.mux import mux
+from generation.media.provenance import with_recipe
+from generation.request import Kind, Music, Request
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
 from tests.fakes.discord_people import Person, person, text_of
 from tests.fakes.discord_server import DiscordServer
@@ -170,6 +175,31 @@ async def test_admin_verbs_are_completed_and_held_to_the_admins(
     await (await other.types("/admin", line=line)).says("Only an admin")
     await (await boss.types("/admin", line=line)).says("5")
     await (await ana.types("/quota")).says("granted")
+
+
+@pytest.mark.usefixtures("matinee")
+async def test_recipe_is_read_from_a_file_that_tells_it(ana: Person, tmp_path: Path) -> None:
+    request = Request(
+        prompt="a kite over the sea",
+        kind=Kind.VIDEO,
+        model="testcard",
+        width=64,
+        height=64,
+        frames=4,
+        fps=8.0,
+        seed=99,
+        steps=2,
+        guidance=1.0,
+        music=Music(genre="jazz", maker="band"),
+    )
+    plain = await mux(
+        Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
+    )
+    told = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
+    await (await ana.types("/recipe", file=ana.attach("b.mp4", told.path.read_bytes()))).says("seed: 99")
+    await (await ana.types("/recipe", file=ana.attach("a.mp4", plain.path.read_bytes()))).says(
+        "does not tell"
+    )
 
 
 async def test_recipe_of_a_private_clip_is_its_owners(
