@@ -7,29 +7,25 @@ import errno
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot import chats
+from bot import chats, rooms
 from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.job import Job, Requester
 from bot.notices import Notices
 from bot.reading import (
-    Tables,
     admin_chats,
     an_eye,
-    backup_folder,
     house,
     inspector,
-    means,
     outlet,
-    plugins,
     read_policy,
     read_tables,
 )
@@ -40,14 +36,13 @@ from bot.studio import Studio
 from bot.supervisor import Revivable, Supervisor
 from bot.sweep import Sweeper
 from bot.upkeep import leftovers
-from bot.upkeep.janitor import Janitor
-from bot.upkeep.keeper import BackupPlan, Keeper
+from bot.upkeep.keeper import Keeper
 from bot.upkeep.metrics import Metered, Meters, keep_figures
 from bot.upkeep.monitor import Monitor
 from bot.upkeep.systemd import Notifier
 from bot.worker import Worker
 from generation.engines import Engine
-from generation.engines.child import ChildEngine, Patience, Setup
+from generation.engines.child import ChildEngine
 from generation.failpoint import Place, here
 from generation.finish import finish_smaller
 from generation.media import identity
@@ -154,7 +149,7 @@ async def opened(
     store = await Metered.open(data)
     try:
         await asyncio.to_thread(leftovers.clear, data)
-        engine = engine or _engine(settings, tables)
+        engine = engine or rooms.engine(settings, tables)
         studio = Studio(
             store=store,
             house=house(settings),
@@ -186,7 +181,7 @@ async def opened(
         studio.on_ended, delivery.on_held = _ended(delivery, meters), studio.show_held
         store.meters = meters
         studio.read_notices(Notices(frontends, admin_chats(settings)).post)
-        keeper = _keeper(settings, store)
+        keeper = rooms.keeper(settings, store)
         app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers, meters)
         for name in makers:
             app.make_chat(name)
@@ -240,22 +235,6 @@ async def looking(settings: Settings) -> AsyncIterator[Store | None]:
         await store.close()
 
 
-def _engine(settings: Settings, tables: Tables) -> ChildEngine:
-    chosen = settings.engine
-    setup = Setup(
-        ffmpeg=chosen.ffmpeg,
-        scores={
-            name: one.for_child(settings.tables.get("genres", {})) for name, one in tables.makers.items()
-        },
-        memory=asdict(means(settings)),
-        provenance={"folder": str(settings.studio.data.absolute())},
-        plugins=plugins(settings),
-        nice=chosen.nice,
-    )
-    patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)
-    return ChildEngine(setup, slots=chosen.slots, patience=patience)
-
-
 def _ended(delivery: Delivery, meters: Meters | None) -> Callable[[Job], None]:
     """What the studio says of jobs that somebody ended."""
 
@@ -265,15 +244,6 @@ def _ended(delivery: Delivery, meters: Meters | None) -> Callable[[Job], None]:
             meters.cancelled(job)
 
     return ended
-
-
-def _keeper(settings: Settings, store: Store) -> Keeper:
-    chosen, data = settings.upkeep, settings.studio.data
-    plan = BackupPlan(
-        folder=backup_folder(settings), every=chosen.backup_hours * 3600, keep=chosen.backup_keep
-    )
-    janitor = Janitor(store=store, data=data, budget=int(chosen.budget_gb * 1e9))
-    return Keeper(janitor=janitor, data=data, plan=plan)
 
 
 async def run(settings: Settings) -> None:
