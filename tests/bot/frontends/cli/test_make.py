@@ -278,3 +278,13 @@ def test_a_clip_goes_on_and_grows_from_its_file(tmp_path: Path) -> None:
     code, out, err = matinee(tmp_path, *words, "--bigger", "data/matinee.db")
     assert (code, spent(tmp_path) >= 0) == (2, True)
     assert "cannot be used" in json.loads(out)["error"]["message"]
+
+
+def test_models_are_listed_with_the_scores_that_were_measured(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "models")
+    assert code == 0
+    assert "pocket paints what it is asked for" in out
+    _, out, _ = matinee(tmp_path, "models", "--json")
+    scores = {model["name"]: model["scores"] for model in json.loads(out)}
+    assert scores["pocket"]["scores"]["templates"]["colour"] >= 90
+    assert scores["testcard"] is None
