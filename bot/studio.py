@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,19 @@ from bot.policy import Policy
 from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.review import Review
 from bot.roles import Roles
-from bot.store import Entry, Eta, Linked, Store, Superseded, Swept, payments, spent, tongues, untold
+from bot.store import (
+    Entry,
+    Eta,
+    Linked,
+    Store,
+    Superseded,
+    Swept,
+    inspected,
+    payments,
+    spent,
+    tongues,
+    untold,
+)
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
@@ -376,6 +388,11 @@ class Studio:
         if said.strip().lower() in {"", "new"}:
             return Linked(code=await self._store.link_code(requester.key))
         return Linked(other=await self._store.link(requester.key, said))
+
+    async def veiled(self, jobs: Iterable[Job]) -> frozenset[int]:
+        """Which of these clips were sent veiled."""
+        numbers = [job.id for job in jobs]
+        return await self._store.look(lambda c, _: inspected.veiled(c, numbers))
 
     async def export(self, requester: Requester) -> dict[str, Any]:
         """All that is kept about a person, as data for a file."""

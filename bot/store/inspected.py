@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from bot.store.rows import only
 
@@ -13,6 +15,11 @@ def found(c: sqlite3.Connection, job: int) -> str | None:
     """How this clip was found, if somebody looked."""
     row = only(c.execute("SELECT found FROM inspection WHERE job = ?", (job,)).fetchall())
     return row["found"] if row else None
+
+
+def veiled(c: sqlite3.Connection, jobs: Sequence[int]) -> frozenset[int]:
+    sql = "SELECT job FROM inspection WHERE found = 'spoiler' AND job IN (SELECT value FROM json_each(?))"
+    return frozenset(row["job"] for row in c.execute(sql, (json.dumps(jobs),)))
 
 
 def seen(c: sqlite3.Connection, job: int) -> tuple[str, float] | None:

@@ -28,7 +28,8 @@ async def offer(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
     me = requester(query.from_user, None, admins=frozenset(), language=language)
     wanted = query.query.lower().strip()
     jobs = [job for job in await studio.history(me, limit=MOST) if wanted in job.request.prompt.lower()]
-    found = [result for job in jobs if (result := _result(job)) is not None]
+    veiled = await studio.veiled(jobs)  # another chat would see them bare
+    found = [result for job in jobs if job.id not in veiled and (result := _result(job)) is not None]
     start = int(query.offset) if query.offset.isdecimal() else 0
     more = start + PAGE < len(found)
     button = InlineQueryResultsButton(messages.words("share.none", language), start_parameter="share")

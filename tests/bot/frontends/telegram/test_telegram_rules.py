@@ -108,9 +108,11 @@ async def test_a_held_clip_is_seen_by_the_admins_and_then_by_its_chat(
 
 
 async def test_by_setting_a_clip_comes_veiled(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
-    async with cinema(tmp_path, options(server, ada), inspect=sees(Finding.SPOILER)):
+    async with cinema(tmp_path, options(server, ada), inspect=sees(Finding.SPOILER)) as house:
         await ada.writes("/video a statue")
         assert (await ada.receives("video")).spoiler
+        await house.telegram.until_delivered(1)
+        assert await ada.looks_up("statue") == [], "another chat would see it bare"
 
 
 async def test_a_group_shares_its_pool_once_ones_own_credits_are_spent(
