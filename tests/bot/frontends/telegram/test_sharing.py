@@ -28,8 +28,10 @@ async def test_who_has_none_is_shown_the_way(ada: Someone, house: Cinema, server
 
 
 async def test_many_come_in_pages(server: TelegramServer, ada: Someone, house: Cinema) -> None:
+    server.world.patience = (1000, 1.0)
     for number in range(1, 24):
         await ada.writes(f"/video fox {number}")
+    for number in range(1, 24):
         await house.telegram.until_delivered(number)
     assert [found["id"] for found in await ada.looks_up()] == [str(n) for n in range(23, 3, -1)]
     (answer,) = server.called("answerInlineQuery")
