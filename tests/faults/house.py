@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -171,8 +172,21 @@ def _read(line: str) -> Life:
     return Life(**facts)
 
 
+def warm() -> None:
+    """One life without chats, so that those to come find everything imported and looked up."""
+
+    async def once(folder: str) -> None:
+        async with app.opened(settings(Life(data=f"{folder}/data")), {}, Quick()):
+            pass
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(once(folder))
+
+
 def serve() -> None:
     """Forks by order, and says the number of who was born; whoever waits for a death has that."""
+    logs.start(level="error", style="json", prompts=True, secrets=[])
+    warm()
     signal.signal(signal.SIGCHLD, _reap)
     for line in sys.stdin:
         sys.stdout.write(f"{fork(_read(line))}\n")

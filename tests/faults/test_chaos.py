@@ -10,6 +10,9 @@ import pytest
 from tests.faults.chaos import Chaos
 from tests.faults.theatre import maternity, theatre
 
+pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+"""A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
+
 
 @pytest.mark.timeout(400)
 async def test_a_bot_that_is_killed_at_random_loses_and_doubles_nothing(tmp_path: Path) -> None:

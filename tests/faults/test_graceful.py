@@ -17,6 +17,9 @@ from tests.faults.books import Row, close, rows_of, shown_on_telegram
 from tests.faults.house import Life
 from tests.faults.theatre import ROOT, Theatre, maternity, theatre
 
+pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+"""A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
+
 PATIENT = 60.0
 
 

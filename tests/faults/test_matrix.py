@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ from tests.faults.matrix import ONCE, Fault
 from tests.faults.play import Play
 from tests.faults.theatre import maternity, theatre
 
-SHARES = 3
+pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+"""A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
+
+SHARES = 2
 MOST_COMMITS = 30
+BOTH_SIDES = ((Place.COMMIT, "telegram"), (Place.COMMITTED, "discord"))
 
 
 @pytest.mark.timeout(400)
@@ -28,19 +33,23 @@ def test_the_page_shows_this_very_matrix() -> None:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("place", "platform"), [(Place.COMMIT, "telegram"), (Place.COMMITTED, "discord")], ids=str
-)
-async def test_killed_at_any_commit_of_a_clips_life_the_books_are_right(
-    tmp_path: Path, place: Place, platform: str
-) -> None:
+async def test_killed_at_any_commit_of_a_clips_life_the_books_are_right(tmp_path: Path) -> None:
     """Before each and after each, one by one, until a clip's whole life has no further commit."""
     async with maternity() as bears:
-        for nth in range(1, MOST_COMMITS):
+
+        async def struck(place: Place, platform: str, nth: int) -> bool:
             fault = Fault(stage="any", what="killed", traps=f"{place}=die@{nth}", discord=ONCE, telegram=ONCE)
-            async with theatre(tmp_path / str(nth), bears) as house:
+            async with theatre(tmp_path / f"{place}-{nth}", bears) as house:
                 played = Play(house, platform, fault, surely=False)
                 await played.run()
-                if not played.notes:
-                    break
-    assert 5 < nth < MOST_COMMITS
+                return bool(played.notes)
+
+        met = {Place.COMMIT: 0, Place.COMMITTED: 0}
+        for first in range(1, MOST_COMMITS, 2):
+            each = [(place, platform, nth) for place, platform in BOTH_SIDES for nth in (first, first + 1)]
+            found = await asyncio.gather(*(struck(*one) for one in each))
+            for (place, _, _), hit in zip(each, found, strict=True):
+                met[place] += hit
+            if not any(found):
+                break
+    assert all(5 < count < MOST_COMMITS - 2 for count in met.values())

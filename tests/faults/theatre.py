@@ -151,3 +151,4 @@ async def theatre(folder: Path, bears: Maternity) -> AsyncIterator[Theatre]:
         finally:
             for pid in made.born:
                 await made.end(pid)
+            await asyncio.sleep(0.05)  # connections that a dying bot had just opened are taken up, and closed
