@@ -21,6 +21,7 @@ from generation.media.provenance import Mark, verify
 from generation.models.preset import read_presets
 from generation.progress import PREVIEW
 from generation.render import Kit, Order, render
+from tests.fakes.sounds import wave_file
 
 CONFIG = Path(__file__).parents[2] / "config"
 PRESET = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))["testcard"]
@@ -181,15 +182,29 @@ async def test_the_same_request_makes_the_same_clip(kit: Kit, tmp_path: Path) ->
     assert np.array_equal(sound(first.path), sound(second.path))
 
 
-async def test_clips_and_stills_are_signed_and_stay_signed_when_made_smaller(tmp_path: Path) -> None:
-    kit = Kit(provenance={"folder": str(tmp_path)})
+async def test_every_route_ends_in_a_signed_file_that_stays_signed_when_made_smaller(tmp_path: Path) -> None:
+    genres = {"genres": tomllib.loads((CONFIG / "genres.toml").read_text())}
+    kit = Kit(provenance={"folder": str(tmp_path)}, options={"band": genres})
     assert kit.identity is not None
-    for name, more in (("clip", {}), ("still", {"kind": Kind.IMAGE, "frames": 1})):
-        clip = await render(order(tmp_path / name, **more), kit, quiet)
+    first = await render(order(tmp_path / "clip"), kit, quiet)
+    source, own = str(first.path), tmp_path / "own.wav"
+    Image.new("RGB", (300, 200), "#00ff00").save(tmp_path / "in.png")
+    own.write_bytes(wave_file())
+    routes: dict[str, dict[str, Any]] = {
+        "still": {"kind": Kind.IMAGE, "frames": 1},
+        "new music": {"kind": Kind.SCORE, "source": source, "music": BAND},
+        "own music": {"music": Music(genre="own", maker="track", track=str(own))},
+        "longer": {"kind": Kind.EXTEND, "source": source, "frames": 5},
+        "moved": {"kind": Kind.ANIMATE, "image": str(tmp_path / "in.png")},
+        "bigger": {"kind": Kind.BIGGER, "source": source, "width": 256, "height": 192},
+    }
+    made = {name: await render(order(tmp_path / name, **more), kit, quiet) for name, more in routes.items()}
+    for name, clip in (made | {"clip": first}).items():
         said = verify(clip.path, identity=kit.identity)
-        assert (said.mark, said.ours, said.made_by_ai, said.model) == (Mark.HOLDS, True, True, "Test card")
+        assert (said.mark, said.ours, said.made_by_ai) == (Mark.HOLDS, True, True), name
+        assert said.model == "Test card"
         assert clip.size == clip.path.stat().st_size
-    clip = await render(order(tmp_path / "long", frames=96, width=704, height=480), kit, quiet)
+    clip = await render(order(tmp_path / "long", frames=48, width=352, height=256), kit, quiet)
     limit = clip.size // 2
     small = await finish_smaller(clip, limit, ffmpeg=kit.ffmpeg, identity=kit.identity)
     assert small.path != clip.path
