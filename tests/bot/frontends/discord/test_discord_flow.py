@@ -150,12 +150,23 @@ async def test_a_clip_that_is_refused_for_its_size_is_sent_smaller(
 async def test_the_upload_limit_of_the_moment_is_kept_with_the_job(
     server: DiscordServer, matinee: HouseOfDiscord, ana: Person
 ) -> None:
-    ana.upload_limit = 10_000
-    matinee.engine.size = 40_000
+    ana.upload_limit = 2_000_000
+    matinee.engine.size = 4_000_000
     await ana.types("/video", prompt="large")
     message = await clip_of(server, 1)
-    assert len(message.attachments[0].data) == 9_700
+    assert len(message.attachments[0].data) == 1_940_000
     assert server.statuses[413] == 0
+
+
+async def test_a_limit_that_no_clip_fits_is_told_before_it_costs(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    ana.upload_limit = 10_000
+    refused = await (await ana.types("/video", prompt="too small a place")).says(
+        "No clip worth watching fits"
+    )
+    assert refused.ephemeral
+    assert await matinee.studio.waiting() == []
 
 
 async def test_a_refused_prompt_is_told_to_its_asker_alone_and_costs_nothing(
