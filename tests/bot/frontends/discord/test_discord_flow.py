@@ -159,13 +159,11 @@ async def test_the_upload_limit_of_the_moment_is_kept_with_the_job(
 
 
 async def test_a_limit_that_no_clip_fits_is_told_before_it_costs(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    matinee: HouseOfDiscord, ana: Person
 ) -> None:
     ana.upload_limit = 10_000
-    refused = await (await ana.types("/video", prompt="too small a place")).says(
-        "No clip worth watching fits"
-    )
-    assert refused.ephemeral
+    reply = await ana.types("/video", prompt="too small a place")
+    assert (await reply.says("No clip this long fits under 10 kB")).ephemeral
     assert await matinee.studio.waiting() == []
 
 
