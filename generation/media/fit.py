@@ -28,6 +28,7 @@ from generation.progress import OnProgress, Progress, Stage
 _MOST = 0.995
 _ENOUGH = 0.955  # of the limit: a try that uses more is not bettered
 _TRIES = 3  # the first, and two corrections
+_SHORT, _SHORT_TRIES = 60, 6  # frames: such clips answer a bit rate unevenly, and a try costs next to nothing
 _STARVED = 39.5  # mean quantiser of a first pass above which a smaller picture has the higher VMAF
 _DENSEST = 12  # times fewer bytes than the clip has now, at the smallest size
 _SOUND_SHARE = 0.2
@@ -117,7 +118,8 @@ class _Fitting:
                 log = str(Path(scratch) / "x264")
                 if await self._first_pass(rung, aim, log) > _STARVED and not last:
                     return None
-                while len(weighed) < _TRIES and aim >= LEAST_FRAME * facts.frames / 2:
+                tries = _SHORT_TRIES if facts.frames < _SHORT else _TRIES
+                while len(weighed) < tries and aim >= LEAST_FRAME * facts.frames / 2:
                     made = await self._second_pass(rung, aim, log, facts, part)
                     if made.size <= most and (size is None or made.size > size):
                         await asyncio.to_thread(part.replace, best)
