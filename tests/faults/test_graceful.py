@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,18 @@ pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExcepti
 PATIENT = 60.0
 
 
-async def alone(life: Life) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def alone(life: Life) -> AsyncIterator[asyncio.subprocess.Process]:
     """As an operator starts it, with an exit code of its own."""
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.house", life.to_line().decode(), cwd=ROOT, start_new_session=True
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def reached(house: Theatre, *states: State) -> list[Row]:
@@ -43,13 +52,13 @@ def _all_in(house: Theatre, states: tuple[State, ...]) -> list[Row] | None:
 async def test_what_can_finish_finishes_and_the_rest_waits_for_the_next_start(tmp_path: Path) -> None:
     async with maternity() as bears, theatre(tmp_path, bears) as house:
         ada = Someone(house.telegram, "Ada")
-        process = await alone(house.life("telegram", grace=12.0, pauses=(0.0, 4.0, 90.0)))
-        for number in (1, 2, 3):
-            await ada.writes(f"/video wish {number} of somebody --silent")
-            await ada.hears(f"#{number}", within=PATIENT)
-        await until(lambda: _begun(house, 3), PATIENT)
-        process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), PATIENT) == 0
+        async with alone(house.life("telegram", grace=12.0, pauses=(0.0, 4.0, 90.0))) as process:
+            for number in (1, 2, 3):
+                await ada.writes(f"/video wish {number} of somebody --silent")
+                await ada.hears(f"#{number}", within=PATIENT)
+            await until(lambda: _begun(house, 3), PATIENT)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.wait(), PATIENT) == 0
         first, second, third = rows_of(house)
         assert [first.state, second.state] == [State.DELIVERED] * 2
         assert (third.state, third.attempt) == (State.QUEUED, 0)
