@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import DatabaseCorrupt, StoreFailed
-from bot.store import queue
+from bot.store import queue, words
 from bot.store.database import FILE
 from bot.store.migrate import inspect, steps
 from generation.errors import DiskFull
@@ -107,8 +107,11 @@ def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
     waiting = c.execute("SELECT id FROM job WHERE state IN ('queued', 'running') ORDER BY id DESC").fetchall()
     for row in waiting:
         queue.cancel(c, row["id"], now=now)
-    sql = "UPDATE job SET state = 'uncertain' WHERE state IN ('rendered', 'delivering')"
-    return len(waiting), c.execute(sql).rowcount
+    sql = "UPDATE job SET state = 'uncertain' WHERE state IN ('rendered', 'delivering') RETURNING id"
+    doubtful = c.execute(sql).fetchall()
+    for row in doubtful:
+        words.owe(c, row["id"])
+    return len(waiting), len(doubtful)
 
 
 def _last_number(path: Path) -> int:

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.job import Job
-from bot.store import ledger
+from bot.job import Job, State
+from bot.store import ledger, words
 from bot.store.queue import change, free
 from bot.store.rows import job_from_row
 from generation.errors import Told
@@ -57,6 +57,7 @@ def not_sent(c: sqlite3.Connection, job: int) -> Job:
 
 
 def doubtful(c: sqlite3.Connection, job: int) -> Job:
+    words.owe(c, job)
     return change(c, DOUBTFUL, job=job)
 
 
@@ -72,6 +73,7 @@ def failed(c: sqlite3.Connection, job: int, error: Told, *, now: float) -> Job:
     """The clip stays on the disk, and a clip that nobody got costs nothing."""
     done = change(c, FAILED, job=job, error=json.dumps(error.to_json()))
     ledger.refund(c, job, now)
+    words.owe(c, job)
     return done
 
 
@@ -83,6 +85,9 @@ def recover(c: sqlite3.Connection, deduplicating: Collection[str]) -> Recovered:
     """Sort out what the last run left: only at a start, when no worker and no send is alive."""
     requeued = free(c, steady=0.0, every=True)
     rows = c.execute(SORT_OUT, {"platforms": json.dumps(sorted(deduplicating))}).fetchall()
+    for row in rows:
+        if row["state"] == State.UNCERTAIN:
+            words.owe(c, row["id"])
     return Recovered(
         requeued=tuple(requeued),
         resent=tuple(row["id"] for row in rows if row["state"] == "rendered"),

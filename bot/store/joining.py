@@ -68,19 +68,25 @@ def enqueue(
     caps: Caps,
     now: float,
 ) -> Enqueued:
-    window = allowance.window(now)
-    account, finish, virtual, seen, spent, granted, earlier, *waiting = _look(c, draft, window, caps, now)
+    window, cursor = allowance.window(now), c.cursor()
+    account, finish, virtual, seen, spent, granted, earlier, *waiting = _look(
+        cursor, draft, window, caps, now
+    )
     if seen is not None:
         return Enqueued(seen, draft, now, before=job_from_row(row_of(c, seen)))
     _check_caps(caps, waiting, earlier, now)
-    own = ledger.reckoned(allowance, spent, granted, window[1])
-    purses = [ledger.Purse(account, own), *_shared(c, draft, pool, now)]
-    charges = ledger.charges(purses, draft.cost)
+    if allowance.unlimited or draft.cost > allowance.credits - max(0, -spent):
+        own = ledger.reckoned(allowance, spent, granted, window[1])
+        charges = ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], draft.cost)
+    else:
+        charges = [ledger.Charge(account, "window", draft.cost)]
     tag = max(virtual, finish)
     ahead = 0.0 if finish > virtual else AHEAD
-    number = _insert(c, draft, account=account, tag=tag, ahead=ahead, now=now)
-    ledger.reserve(c, charges, job=number, now=now)
-    c.execute("UPDATE account SET finish = ? WHERE id = ?", (tag + share(draft.cost, draft.weight), account))
+    number = _insert(cursor, draft, account=account, tag=tag, ahead=ahead, now=now)
+    ledger.reserve(cursor, charges, job=number, now=now)
+    cursor.execute(
+        "UPDATE account SET finish = ? WHERE id = ?", (tag + share(draft.cost, draft.weight), account)
+    )
     return Enqueued(number, draft, now)
 
 
@@ -90,7 +96,7 @@ def share(cost: int, weight: float) -> float:
 
 
 def _look(
-    c: sqlite3.Connection, draft: Draft, window: tuple[float, float], caps: Caps, now: float
+    c: sqlite3.Cursor, draft: Draft, window: tuple[float, float], caps: Caps, now: float
 ) -> Sequence[Any]:
     """All that decides, in one statement; what has no cap is not counted.
 
@@ -109,7 +115,7 @@ def _look(
     )
     found = c.execute(LOOK, values).fetchone()
     if found is None:
-        people.account_of(c, who.key, now=now, name=who.name)
+        people.account_of(c.connection, who.key, now=now, name=who.name)
         found = c.execute(LOOK, values).fetchone()
     return tuple(found)
 
@@ -134,9 +140,7 @@ def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: fl
     return [ledger.Purse(account, ledger.balance(c, account, pool, now))]
 
 
-def _insert(
-    c: sqlite3.Connection, draft: Draft, *, account: int, tag: float, ahead: float, now: float
-) -> int:
+def _insert(c: sqlite3.Cursor, draft: Draft, *, account: int, tag: float, ahead: float, now: float) -> int:
     who = draft.requester
     values = (
         account,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bot.errors import QuotaSpent
 from bot.quota import Allowance, Balance
+from bot.store.rows import Executes
 
 
 class Purse(NamedTuple):
@@ -103,12 +104,12 @@ def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
     return found
 
 
-def reserve(c: sqlite3.Connection, charged: Sequence[Charge], *, job: int, now: float) -> None:
+def reserve(c: Executes, charged: Sequence[Charge], *, job: int, now: float) -> None:
     for one in charged:
         _add(c, one.account, "reserve", one.purse, -one.credits, at=now, job=job)
 
 
-def settle(c: sqlite3.Connection, job: int, now: float) -> None:
+def settle(c: Executes, job: int, now: float) -> None:
     c.execute(SETTLE, (job, now))
 
 
@@ -155,7 +156,7 @@ def entries(c: sqlite3.Connection, account: int, limit: int) -> list[Entry]:
 
 
 def _add(  # noqa: PLR0913  (a row has columns)
-    c: sqlite3.Connection,
+    c: Executes,
     account: int,
     kind: str,
     purse: str,

@@ -7,7 +7,7 @@ import sqlite3
 
 from bot.errors import TooLate
 from bot.job import Job, State
-from bot.store import ledger, queue
+from bot.store import ledger, queue, words
 from bot.store.rows import job_from_row, only, row_of
 from generation.errors import Told
 
@@ -79,6 +79,7 @@ def reject(c: sqlite3.Connection, number: int, error: Told, *, now: float) -> Jo
     """Looked at and not found fit: never sent, and refunded."""
     done = _decided(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, number, now)
+    words.owe(c, number)
     return done
 
 

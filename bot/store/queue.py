@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.errors import TooLate
 from bot.job import Job, State
-from bot.store import ledger
+from bot.store import ledger, words
 from bot.store.joining import share
 from bot.store.rows import Superseded, as_json, job_from, job_from_row, only, row_of
 from generation.clip import Clip
@@ -35,14 +35,15 @@ WHERE id = ?1
 
 def claim(c: sqlite3.Connection, *, until: float, this: int | None = None, now: float) -> Job | None:
     """The next in fair order, or `this` one whose turn ever it is; None when it or nothing waits."""
-    found = c.execute(HEAD, (now,)) if this is None else c.execute(THIS, (now, this))
-    row = found.fetchone()
+    cursor = c.cursor()
+    cursor.execute(*((HEAD, (now,)) if this is None else (THIS, (now, this))))
+    row = cursor.fetchone()
     if row is None:
         return None
     tag, *values = row
     number = values[0]
-    c.execute(CLAIM, (number, until, now))
-    c.execute("UPDATE virtual_time SET now = ?1 WHERE now < ?1", (tag,))
+    cursor.execute(CLAIM, (number, until, now))
+    cursor.execute("UPDATE virtual_time SET now = ?1 WHERE now < ?1", (tag,))
     return job_from(values)
 
 
@@ -86,14 +87,16 @@ def painted(c: sqlite3.Connection, job: int, epoch: int) -> Job:
 
 
 def rendered(c: sqlite3.Connection, job: int, epoch: int, clip: Clip, *, now: float) -> None:
-    if c.execute(RENDERED, (job, epoch, as_json(clip), now)).rowcount != 1:
+    cursor = c.cursor()
+    if cursor.execute(RENDERED, (job, epoch, as_json(clip), now)).rowcount != 1:
         raise _superseded(c, job)
-    ledger.settle(c, job, now)
+    ledger.settle(cursor, job, now)
 
 
 def failed(c: sqlite3.Connection, job: int, epoch: int, error: Told, *, now: float) -> Job:
     done = change(c, FAILED, job=job, epoch=epoch, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, job, now)
+    words.owe(c, job)
     return done
 
 
@@ -124,6 +127,7 @@ def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
     rows = c.execute(CANCEL, {"job": number, "now": now}).fetchall()
     if not rows:
         raise TooLate(number, before["state"])
+    words.owe(c, number)
     if before["state"] == State.QUEUED:
         _close_up(c, before)
     if not before["painted"]:

@@ -23,6 +23,9 @@ class Superseded(Exception):
         self.state = state
 
 
+Executes = sqlite3.Connection | sqlite3.Cursor
+"""What runs statements: a connection makes a cursor for each, which costs as much as a small statement."""
+
 COLUMNS = (
     "id", "request", "requester", "reply_to", "state", "cost", "attempt", "epoch",
     "created_at", "started_at", "finished_at", "clip", "error", "message", "parent",

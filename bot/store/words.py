@@ -14,6 +14,17 @@ ORDER BY job.id
 """
 
 
+OWE = """
+INSERT OR IGNORE INTO unsaid
+SELECT id FROM job WHERE id = ? AND reply_to ->> '$.platform' <> 'cli'  -- a terminal that is gone is deaf
+"""
+
+
+def owe(c: sqlite3.Connection, job: int) -> None:
+    """In the transaction that ends it otherwise than by a clip."""
+    c.execute(OWE, (job,))
+
+
 def owed(c: sqlite3.Connection) -> list[Job]:
     return [job_from_row(row) for row in c.execute(OWED).fetchall()]
 

@@ -134,6 +134,14 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         self.now += hours * 3600.0
 
     @invariant()
+    def nobody_is_left_without_a_last_word(self) -> None:
+        ended = self.c.execute(
+            "SELECT id FROM job WHERE state IN ('failed', 'uncertain', 'cancelled')"
+            " EXCEPT SELECT job FROM unsaid"
+        )
+        assert ended.fetchall() == []
+
+    @invariant()
     def a_job_ends_once(self) -> None:
         rows = self.c.execute("SELECT id, state FROM job").fetchall()
         states = {row["id"]: State(row["state"]) for row in rows}
