@@ -81,11 +81,15 @@ class _Line:
         self.task = asyncio.create_task(self._say())
 
     async def _say(self) -> None:
+        last = None
         try:
             while self.latest is not None:
                 (job, text, progress), self.latest = self.latest, None
+                if last == text:  # two who saw the same end; its person hears of it once
+                    continue
                 if await self._said(job, text, progress) and progress is None and job.state in FINAL:
                     await self._tick_off(job.id)
+                    last = text
         except Exception:  # the edge of a notice's task: a last word is still owed, and said later
             log.exception("status not shown")
         finally:

@@ -22,7 +22,7 @@ def read(folder: Path) -> dict[str, str]:
     file = folder / FILE
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a folder that is none is told when it is opened
         return {}
     except (OSError, ValueError) as error:
         raise PresetBroken(str(file), f"cannot be read: {error}") from error

@@ -127,4 +127,4 @@ async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: i
             cut += await cut_short(verb, draw.randrange(TURNS))
             await store.database.write(lambda c: c.execute("SELECT 1").fetchone())  # the writer still serves
             books(tmp_path)
-    assert BATCH / 4 < cut < BATCH
+    assert cut > BATCH / 4

@@ -96,6 +96,14 @@ async def whisper(interaction: Interaction, card: Card) -> None:
         log.warning("refusal not shown", reason=f"{error.status} {error.code}")
 
 
+async def aside(interaction: Interaction, card: Card) -> None:
+    """Beside the answer, for the asker alone: what must not be lost when the answer goes on to change."""
+    try:
+        await interaction.followup.send(view=card.layout(), ephemeral=True)
+    except discord.HTTPException as error:
+        log.warning("not said aside", reason=f"{error.status} {error.code}")
+
+
 def appeal_button(error: Exception, language: str) -> tuple[Button, ...]:
     """Below a refusal that an admin may see otherwise."""
     if not (isinstance(error, PromptRefused) and error.refusal):

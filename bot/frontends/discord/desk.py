@@ -14,7 +14,7 @@ import structlog
 from bot import messages
 from bot.delivery import SendError
 from bot.errors import ElsewhereOnly, NotYours
-from bot.frontends.discord.answers import honest, tell, whisper
+from bot.frontends.discord.answers import aside, honest, tell, whisper
 from bot.frontends.discord.asking import (
     PLATFORM,
     TOKEN_LIFE,
@@ -127,13 +127,17 @@ class Desk:
         if job.state not in WAITING:
             return  # a repetition of what is done already
         language = job.requester.language
-        warning = guest_warning(ticket.eta, language) if is_guest(interaction) else ""
-        notes = (warning, messages.adjusted(ticket.adjustments, language))
-        card = waiting_card(job, place=ticket.place or 0, eta=ticket.eta, notes=notes)
+        adjusted = messages.adjusted(ticket.adjustments, language)
+        card = waiting_card(job, place=ticket.place or 0, eta=ticket.eta, notes=(adjusted,))
+        shown = True
         try:
-            await self.board.show(job.id, Step.WAITING, lambda: self.sender.edit(job.reply_to, card))
+            shown = await self.board.show(job.id, Step.WAITING, lambda: self.sender.edit(job.reply_to, card))
         except SendError as error:
             log.warning("place not shown", job=job.id, reason=str(error))
+        warning = guest_warning(ticket.eta, language) if is_guest(interaction) else ""
+        unseen = "\n".join(filter(None, (warning, "" if shown else adjusted)))
+        if unseen:
+            await aside(interaction, Card(title=unseen))
 
     # on what is there
 
