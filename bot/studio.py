@@ -35,6 +35,7 @@ from bot.store import (
     spent,
     tongues,
     untold,
+    words,
 )
 from bot.store.payments import Payment
 from bot.sweep import Sweeper
@@ -155,7 +156,11 @@ class Studio:
         task.add_done_callback(self._telling.discard)
 
     async def _tell_ended(self, job_id: int) -> None:
-        self.on_ended(await self.job(job_id))
+        """Unless it was said meanwhile, as what is owed at a start is."""
+        job = await self.job(job_id)
+        deaf = job.reply_to.platform == "cli"  # to whom no word is ever owed
+        if deaf or await self._store.look(lambda c, _: words.is_owed(c, job_id)):
+            self.on_ended(job)
 
     def _changed(self) -> None:
         self.on_work()

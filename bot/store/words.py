@@ -29,5 +29,9 @@ def owed(c: sqlite3.Connection) -> list[Job]:
     return [job_from_row(row) for row in c.execute(OWED).fetchall()]
 
 
+def is_owed(c: sqlite3.Connection, job: int) -> bool:
+    return c.execute("SELECT 1 FROM unsaid WHERE job = ?", (job,)).fetchone() is not None
+
+
 def said(c: sqlite3.Connection, job: int) -> None:
     c.execute("DELETE FROM unsaid WHERE job = ?", (job,))
