@@ -47,8 +47,7 @@ class Play:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self.pid:
-                await self.house.end(self.pid)
+            await self.house.empty()
         return self._outcome()
 
     @property

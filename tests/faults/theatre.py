@@ -95,6 +95,7 @@ class Theatre:
     discord: DiscordServer
     telegram: TelegramServer
     maternity: Maternity
+    births: list[asyncio.Task[int]] = field(default_factory=list)
     born: dict[int, asyncio.Task[None]] = field(default_factory=dict)  # and the end of each
 
     @property
@@ -110,6 +111,12 @@ class Theatre:
         return Life(data=str(self.data), log=str(self.folder / "log"), **reach, **facts)
 
     async def start(self, life: Life) -> int:
+        """Whoever stops waiting leaves a bot of this house all the same, never one for the next to ask."""
+        birth = asyncio.create_task(self._bear(life))
+        self.births.append(birth)
+        return await asyncio.shield(birth)
+
+    async def _bear(self, life: Life) -> int:
         pid = await self.maternity.bear(life)
         self.born[pid] = asyncio.create_task(gone(pid))
         return pid
@@ -125,6 +132,12 @@ class Theatre:
         if self.alive(pid):
             kill([pid, *(process.pid for process in descendants(pid))])
         await self.ended(pid)
+
+    async def empty(self) -> None:
+        """Nobody lives here any more, nor is about to be born."""
+        await asyncio.gather(*self.births, return_exceptions=True)
+        for pid in self.born:
+            await self.end(pid)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Looked up beside the running bot; nothing where there is no database yet."""
@@ -149,6 +162,5 @@ async def theatre(folder: Path, bears: Maternity) -> AsyncIterator[Theatre]:
         try:
             yield made
         finally:
-            for pid in made.born:
-                await made.end(pid)
+            await made.empty()
             await asyncio.sleep(0.05)  # connections that a dying bot had just opened are taken up, and closed
