@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,6 +23,7 @@ from bot.frontends.discord.ruling import add_ruling
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
 from bot.frontends.discord.translator import CommandWords
+from bot.frontends.settling import settle_down
 from bot.job import Action
 from bot.studio import DECISIONS, Studio
 
@@ -82,7 +82,7 @@ class Listening:
         self.desk.operators = _operators(self.application)
         await self.tree.set_translator(CommandWords())
         self.desk.commands = {command.name: command.id for command in await self.tree.sync()}
-        _settle_down()
+        settle_down()
 
     async def pressed(self, interaction: Interaction, action: Action) -> None:
         """A button or select, however old the message it stands on."""
@@ -161,12 +161,6 @@ def client_for(studio: Studio, manner: Manner, **options: Any) -> Matinee | Auto
     client = kind(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
     client.prepare(studio, manner)
     return client
-
-
-def _settle_down() -> None:
-    """What is there by now stays: looking through all of it in a rush would hold acknowledgements up."""
-    gc.collect()
-    gc.freeze()
 
 
 def missing_permissions(guild: discord.Guild) -> list[str]:

@@ -29,12 +29,10 @@ def button(verb: str, job: Job) -> Button:
 def waiting_card(job: Job, *, place: int, eta: Eta | None, notes: tuple[str, ...] = ()) -> Card:
     language = job.requester.language
     span = (eta.low, eta.high) if eta else None
-    music = messages.music_line(job.request.music, language)
-    facts = () if job.request.kind is Kind.IMAGE else (messages.words("chosen", language, music=music),)
     return Card(
         title=shown_prompt(job),
         body=tame(messages.queued(job, place=place, eta=span, language=language)),
-        facts="\n".join(filter(None, (*notes, *facts))),
+        facts="\n".join(filter(None, (*notes, _music(job)))),
         buttons=(button("cancel", job),),
         colour=GOLD,
     )
@@ -42,14 +40,23 @@ def waiting_card(job: Job, *, place: int, eta: Eta | None, notes: tuple[str, ...
 
 def progress_card(job: Job, text: str, progress: Progress, *, preview: str | None = None) -> Card:
     """`preview` is the name of an attached picture of what is on its way."""
+    first_look = messages.words("preview", job.requester.language) if preview else ""
     return Card(
         title=shown_prompt(job),
         body=f"{bar(progress)}\n{tame(text)}",
-        facts=messages.words("preview", job.requester.language) if preview else "",
+        facts="\n".join(filter(None, (first_look, _music(job)))),
         media=preview,
         buttons=(button("cancel", job),),
         colour=GOLD,
     )
+
+
+def _music(job: Job) -> str:
+    """Which music was chosen, by the person or for them: to be read while there is time to change it."""
+    language = job.requester.language
+    if job.request.kind is Kind.IMAGE:
+        return ""
+    return messages.words("chosen", language, music=messages.music_line(job.request.music, language))
 
 
 def ended_card(job: Job, text: str) -> Card:

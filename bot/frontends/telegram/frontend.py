@@ -12,6 +12,7 @@ from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.delivery import Parcel, Unreachable
+from bot.frontends.settling import settle_down
 from bot.frontends.telegram import menu, noticing, sharing
 from bot.frontends.telegram.client import Client
 from bot.frontends.telegram.commands import Commands
@@ -176,6 +177,7 @@ class Telegram:
                 await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
                 tries += 1
             else:
+                settle_down()
                 self.ready.set()
                 return
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import msgspec
 from aiohttp.helpers import get_env_proxy_for_url
+from telegram import TelegramObject
 from telegram._utils.defaultvalue import DefaultValue
 from telegram.error import TimedOut
 from telegram.request import BaseRequest, RequestData
@@ -101,6 +102,14 @@ class AiohttpRequest(BaseRequest):
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NeverAnswered(f"no answer: {type(error).__name__}") from error
 
+    @staticmethod
+    def parse_json_payload(payload: bytes) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = msgspec.json.decode(payload)
+        except msgspec.DecodeError:
+            return BaseRequest.parse_json_payload(payload)
+        return found
+
     def _proxy_to(self, url: str) -> Proxy:
         """The environment's, looked up once an address; the session would ask in a thread for each call."""
         address = URL(url)
@@ -119,7 +128,7 @@ def _given(timeout: ODVInput[float], otherwise: float) -> float:
 def _plain(data: RequestData | None) -> bytes | None:
     """JSON, which is made and read in a tenth of a form's time."""
     parameters = data.parameters if data is not None else None
-    return json.dumps(parameters).encode() if parameters else None
+    return msgspec.json.encode(parameters, enc_hook=TelegramObject.to_dict) if parameters else None
 
 
 def _form(data: RequestData) -> aiohttp.FormData:

@@ -74,7 +74,7 @@ class Voice:
                 reply_markup=keyboard,
                 link_preview_options=NO_PREVIEW,
                 message_thread_id=thread,
-                reply_parameters=answer.to_dict() if answer else None,
+                reply_parameters=answer,
             )
 
         answer = answering(reply_to)
