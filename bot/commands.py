@@ -34,7 +34,7 @@ from generation.media.provenance import Mark, read_recipe, verify
 from generation.models import lock
 from generation.models.common.card import card_of, guess
 from generation.models.pull import Weighty
-from generation.request import Request, Wish, near
+from generation.request import Kind, Request, Wish, near
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
@@ -323,7 +323,9 @@ async def _recipe(settings: Settings, args: Namespace) -> int:
 
 def _tell_recipe(request: Request, again: str | None, file: Path, language: str) -> None:
     tables.recipe(request, title=messages.words("recipe.of", language, file=file)).show(as_json=False)
-    if again is None:
+    if request.kind is Kind.IMAGE:
+        print(messages.words("recipe.still", language, line=messages.recipe_line(request)))
+    elif again is None:
         print(messages.words("recipe.sequel", language))
     else:
         print(messages.words("recipe.again", language), again, sep="\n")

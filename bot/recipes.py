@@ -28,9 +28,9 @@ class Recipes:
 
     async def put_in(self, job: Job, clip: Clip, limit: int) -> Clip:
         """A copy with the recipe in it where that is wanted and within the limit, else the clip itself."""
-        if clip.path.suffix != ".mp4" or not await self._wanted(job):
+        if not await self._wanted(job):
             return clip
-        target = clip.path.with_name(f"{clip.path.stem}.told.mp4")
+        target = clip.path.with_name(f"{clip.path.stem}.told{clip.path.suffix}")
         try:
             told = await with_recipe(clip, job.request, target, ffmpeg=self.ffmpeg, identity=self.identity)
         except GenerationError as error:  # the clip is what counts

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from generation.clip import Clip
 from generation.errors import EncoderKilled
 from generation.failpoint import Place, here
+from generation.media.caption import captioned
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import finished
 from generation.media.fit import fit
@@ -80,7 +82,7 @@ async def finish(  # every fact of the file comes in here, by name
 async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
     """A picture is a PNG, whole in every pixel."""
     async with finished(target, "still") as part:
-        await asyncio.to_thread(_write_still, frames.pixels[0], part)
+        await asyncio.to_thread(_write_still, frames.pixels[0], part, words(maker.model))
     _, height, width, _ = frames.pixels.shape
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     size = (await asyncio.to_thread(target.stat)).st_size
@@ -125,7 +127,9 @@ async def though_killed(encode: Callable[[], Awaitable[Clip]]) -> Clip:
     return await encode()
 
 
-def _write_still(pixels: NDArray[np.uint8], part: Path) -> None:
+def _write_still(pixels: NDArray[np.uint8], part: Path, tags: Mapping[str, str]) -> None:
     from PIL import Image  # noqa: PLC0415  (only where it is used)
 
-    Image.fromarray(pixels).save(part, "PNG", optimize=True)
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG", optimize=True)
+    part.write_bytes(captioned(data.getvalue(), tags))

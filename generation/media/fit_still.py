@@ -11,6 +11,7 @@ from PIL import Image
 from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
+from generation.media.caption import captioned
 from generation.media.files import settle, told
 from generation.media.identity import Identity
 
@@ -48,9 +49,9 @@ def _jpeg(picture: Image.Image, scale: float, quality: int) -> tuple[tuple[int, 
 def _kept(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity: Identity | None) -> Clip:
     part = target.with_name(target.name + ".part")
     try:
-        part.write_bytes(data)
+        made_with = provenance.verify(clip.path).model or "unknown"
+        part.write_bytes(captioned(data, provenance.words(made_with)))
         if identity is not None:
-            made_with = provenance.verify(clip.path).model or "unknown"
             provenance.mark(part, identity=identity, model=made_with)
         settle(part, target)
     finally:

@@ -15,6 +15,7 @@ import ffmpeg as build
 
 from generation.clip import Clip
 from generation.errors import DiskFull, EncodeFailed
+from generation.media.caption import READ, caption, captioned, is_still
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished, is_full, settle, told
 from generation.media.identity import Identity
@@ -54,7 +55,7 @@ class Verdict:
 
 
 def words(model: str) -> dict[str, str]:
-    """Container tags for people and programs that know no C2PA."""
+    """Tags in the file for people and programs that know no C2PA."""
     return {"comment": f"AI-generated: picture and sound were made by machine ({model}, Matinee)."}
 
 
@@ -166,16 +167,33 @@ def _verdict(said: Mapping[str, Any]) -> Verdict:
 async def with_recipe(
     clip: Clip, request: Request, target: Path, *, ffmpeg: Ffmpeg, identity: Identity | None = None
 ) -> Clip:
-    """A copy of the clip that also tells how to make it again, for its author's own download."""
+    """A copy of the clip or still that also tells how to make it again, for its author's own download."""
+    text = json.dumps(recipe(request), ensure_ascii=False)
+    if clip.path.suffix in _FORMATS:
+        return await _still_with(text, clip, request, target, identity)
     picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")
-    tags = {"metadata:g:0": f"{_RECIPE_TAG}={json.dumps(recipe(request), ensure_ascii=False)}"}
+    tags = {"metadata:g:0": f"{_RECIPE_TAG}={text}"}
     async with finished(target, "recipe") as part:
         out = build.output(picture, str(part), f="mp4", codec="copy", movflags="+faststart", map=0, **tags)
         await run(ffmpeg, out, stage="recipe")
-        if identity is not None:
-            made_with = (await asyncio.to_thread(verify, clip.path)).model or request.model
-            await asyncio.to_thread(mark, part, identity=identity, model=made_with)
+        await _mark_again(part, clip, request, identity)
     return replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
+
+
+async def _still_with(
+    text: str, clip: Clip, request: Request, target: Path, identity: Identity | None
+) -> Clip:
+    async with finished(target, "recipe") as part:
+        data = await asyncio.to_thread(clip.path.read_bytes)
+        await asyncio.to_thread(part.write_bytes, captioned(data, {_RECIPE_TAG: text}))
+        await _mark_again(part, clip, request, identity)
+    return replace(clip, path=target, size=(await asyncio.to_thread(target.stat)).st_size)
+
+
+async def _mark_again(part: Path, clip: Clip, request: Request, identity: Identity | None) -> None:
+    if identity is not None:
+        made_with = (await asyncio.to_thread(verify, clip.path)).model or request.model
+        await asyncio.to_thread(mark, part, identity=identity, model=made_with)
 
 
 def recipe(request: Request) -> dict[str, Any]:
@@ -191,9 +209,11 @@ def read_recipe(path: Path) -> Request | None:
     Whoever sent the file wrote it: check it against a model's limits as if it had been typed.
     """
     try:
-        text = probe(path).tags.get(_RECIPE_TAG, "")
+        with path.open("rb") as file:
+            head = file.read(READ)
+        text = caption(head, _RECIPE_TAG) if is_still(head) else probe(path).tags.get(_RECIPE_TAG, "")
         request = Request.from_json(json.loads(text[:_RECIPE_BYTES]))
-    except (EncodeFailed, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, EncodeFailed, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return request if _makes_sense(request) else None
 

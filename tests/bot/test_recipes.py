@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bot.errors import PERSONAL
 from bot.frontends.cli.parser import build
@@ -69,6 +71,15 @@ async def test_a_clip_tells_how_it_was_made_where_its_author_likes(
     assert found is None or (found.prompt, found.seed, found.music) == (REQUEST.prompt, 7, REQUEST.music)
     verdict = verify(packed.path, identity=own(tmp_path))
     assert (verdict.mark, verdict.ours, verdict.model) == (Mark.HOLDS, True, "Test card")
+
+
+async def test_a_still_tells_it_too(clip: Clip, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
+    still = replace(clip, path=tmp_path / "still.png")
+    async with house_of(tmp_path / "house") as (store, _):
+        packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=True), still, 0)
+    assert packed.path.name == "still.told.png"
+    assert read_recipe(packed.path) is not None
 
 
 async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path) -> None:

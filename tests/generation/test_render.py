@@ -98,6 +98,7 @@ async def test_a_picture_is_a_png(kit: Kit, tmp_path: Path) -> None:
     clip = await render(order(tmp_path, kind=Kind.IMAGE, frames=1, music=BAND), kit, quiet)
     with Image.open(clip.path) as picture:
         assert (picture.format, picture.size) == ("PNG", (192, 128))
+        assert "AI-generated" in picture.info["comment"]
     assert (clip.frames, clip.audio, clip.size) == (1, False, clip.path.stat().st_size)
 
 

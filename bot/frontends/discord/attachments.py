@@ -15,7 +15,8 @@ from generation.request import Request
 
 MOST = 10 * 1024 * 1024
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-CLIPS = (".mp4",)
+TELLING = (".mp4", ".png", ".jpg", ".jpeg")
+"""What Matinee makes, and what may tell its recipe."""
 SOUNDS = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
 
 
@@ -35,4 +36,4 @@ async def fetch(attachment: discord.Attachment, folder: Path, endings: tuple[str
 async def recipe(attachment: discord.Attachment) -> Request | None:
     """What a clip tells of how it was made, if it does. Raises AttachmentRefused."""
     with tempfile.TemporaryDirectory(prefix="matinee-") as folder:
-        return await asyncio.to_thread(read_recipe, await fetch(attachment, Path(folder), CLIPS))
+        return await asyncio.to_thread(read_recipe, await fetch(attachment, Path(folder), TELLING))

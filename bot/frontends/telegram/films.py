@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from generation.request import Request
 
+KINDS = {None, "video/mp4", "image/png", "image/jpeg"}
+"""A photo is not among them: Telegram keeps nothing of it but the picture."""
 MOST_BYTES = 20 * 10**6  # what Telegram lets a bot fetch
 
 
@@ -31,14 +33,14 @@ class Film:
 
 
 def of(message: Message) -> Film | None:
-    """The MP4 of this message or of the one it answers."""
+    """The clip or still, as a file, of this message or of the one it answers."""
     answered = message.reply_to_message
     return _shown(message) or (_shown(answered) if answered is not None else None)
 
 
 def _shown(message: Message) -> Film | None:
     for kept in (message.video, message.document):
-        if kept is not None and kept.mime_type in {None, "video/mp4"}:
+        if kept is not None and kept.mime_type in KINDS:
             return Film(kept.file_id, kept.file_name or "The clip", kept.file_size or 0)
     return None
 

@@ -129,5 +129,7 @@ async def test_a_picture_becomes_a_jpeg_that_fits_and_is_marked(tmp_path: Path, 
     fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=own(tmp_path))
     assert fitted.path.stat().st_size == fitted.size <= size // 3
     assert provenance.verify(fitted.path).model == "sd"
+    with Image.open(fitted.path) as small:
+        assert small.info["comment"].startswith(b"AI-generated")
     with pytest.raises(CannotFit):
         await fit(picture, 900, ffmpeg=ffmpeg)

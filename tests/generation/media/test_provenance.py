@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from generation.clip import Clip
 from generation.errors import EncodeFailed
 from generation.media import provenance
+from generation.media.caption import JPEG, PNG, caption, captioned
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
 from generation.media.identity import Identity, own
@@ -168,6 +170,42 @@ async def test_the_recipe_comes_back_as_the_request_without_anybodys_paths(
     assert (back.prompt, back.seed, back.music.instruments) == (REQUEST.prompt, 7, ("piano", "bass"))
     assert b"secret" not in told.path.read_bytes()
     assert (read_frames(told.path).pixels == read_frames(clip.path).pixels).all()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+async def test_a_still_tells_its_recipe_too_and_keeps_its_pixels_and_its_mark(
+    suffix: str, clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
+) -> None:
+    still = tmp_path / f"still{suffix}"
+    Image.effect_noise((96, 64), 40).convert("RGB").save(still)
+    still.write_bytes(captioned(still.read_bytes(), words("ltx")))
+    mark(still, identity=identity, model="ltx")
+    assert read_recipe(still) is None
+    plain = replace(clip, path=still)
+    told = await with_recipe(plain, REQUEST, still.with_stem("told"), ffmpeg=ffmpeg, identity=identity)
+    back = read_recipe(told.path)
+    assert back is not None
+    assert back.to_json() == provenance.recipe(REQUEST)
+    data = told.path.read_bytes()
+    assert (len(data), b"secret" in data) == (told.size, False)
+    assert caption(data, "comment").startswith("AI-generated")
+    verdict = verify(told.path, identity=identity)
+    assert (verdict.mark, verdict.ours, verdict.model) == (Mark.HOLDS, True, "ltx")
+    assert Image.open(told.path).tobytes() == Image.open(still).tobytes()
+    said = data.index("«здесь»".encode())
+    told.path.write_bytes(data[:said] + b"?" + data[said + 1 :])
+    assert verify(told.path).mark is Mark.BROKEN
+
+
+@pytest.mark.parametrize("head", [PNG, JPEG])
+def test_a_still_from_a_stranger_tells_nothing_and_does_no_harm(head: bytes, tmp_path: Path) -> None:
+    draw, path = random.Random(5), tmp_path / "still.png"
+    for size in (*range(40), 3000):
+        path.write_bytes(head + draw.randbytes(size))
+        assert read_recipe(path) is None
+    for huge in (b"\xff\xff\xff\xffiTXtsynopsis\0", b"\xff\xfe\xff\xffsynopsis=", b"\xff\xfe\0\0" * 400):
+        path.write_bytes(head + huge)
+        assert read_recipe(path) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -230,6 +231,11 @@ async def test_recipe_is_read_from_a_file_that_tells_it(ada: Someone, tmp_path: 
     told = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
     await ada.writes("/recipe", document=(told.path.read_bytes(), "kite.mp4", "video/mp4"))
     await ada.hears("seed=99")
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    still = replace(plain, path=tmp_path / "a.png")
+    drawn = await with_recipe(still, replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
+    await ada.writes("/recipe", document=(drawn.path.read_bytes(), "kite.png", "image/png"))
+    await ada.hears("seed=98")
     await ada.writes("/recipe", document=(plain.path.read_bytes(), "plain.mp4", "video/mp4"))
     await ada.hears("does not tell how it was made")
 
