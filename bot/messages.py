@@ -26,6 +26,7 @@ QUOTE_LENGTH = 60
 PARTICULAR = {"ModelBroken", "PaintFailed", "ScoreFailed"}
 """Errors with a reason that only who runs the place can do something about."""
 MOST_TYPED = 8
+NOT_OF_STILLS = frozenset({"seconds", "camera", "genre", "mood", "tempo", "instruments"})
 
 
 def quoted(text: str, length: int = QUOTE_LENGTH) -> str:
@@ -248,7 +249,7 @@ def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
 
 def recipe_line(request: Request) -> str:
     """What to type to get the same clip again, as chats with slash commands take it."""
-    music = request.music
+    still, music = request.kind is Kind.IMAGE, request.music
     options: dict[str, object] = {
         "prompt": quoted(request.prompt, 2000),
         "model": request.model,
@@ -262,10 +263,10 @@ def recipe_line(request: Request) -> str:
         "instruments": ", ".join(music.instruments),
         "seed": request.seed,
     }
-    command = "image" if request.kind is Kind.IMAGE else "video"
-    return " ".join(
-        [f"/{command}", *(f"{name}: {value}" for name, value in options.items() if value or value == 0)]
-    )
+    if still:
+        options = {name: value for name, value in options.items() if name not in NOT_OF_STILLS}
+    told = (f"{name}: {value}" for name, value in options.items() if value or value == 0)
+    return " ".join((f"/{'image' if still else 'video'}", *told))
 
 
 def entry_line(kind: str, credits_: int, job: int | None, language: str = "en") -> str:

@@ -15,7 +15,7 @@ from bot.frontends.cli.parser import build
 from bot.frontends.cli.recipe import command
 from bot.frontends.cli.wish import from_arguments
 from bot.job import Job, ReplyTo, Requester, State
-from bot.messages import explain
+from bot.messages import explain, recipe_line
 from bot.recipes import Recipes
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall
@@ -86,6 +86,11 @@ async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path)
     async with house_of(tmp_path / "house") as (store, _):
         packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=True), clip, clip.size + 10)
     assert packed == clip
+
+
+def test_a_stills_recipe_names_only_what_its_command_takes() -> None:
+    still = replace(REQUEST, kind=Kind.IMAGE, prompt="a kite", negative="", style=None)
+    assert recipe_line(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
 
 
 def test_a_recipe_is_a_command_that_asks_for_the_same() -> None:
