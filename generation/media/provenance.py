@@ -56,7 +56,7 @@ class Verdict:
 
 def words(model: str) -> dict[str, str]:
     """Tags in the file for people and programs that know no C2PA."""
-    return {"comment": f"AI-generated: picture and sound were made by machine ({model}, Matinee)."}
+    return {"comment": f"AI-generated: made by a machine ({model}, Matinee)."}
 
 
 def mark(path: Path, *, identity: Identity, model: str) -> None:

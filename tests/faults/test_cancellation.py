@@ -127,4 +127,7 @@ async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: i
             cut += await cut_short(verb, draw.randrange(TURNS))
             await store.database.write(lambda c: c.execute("SELECT 1").fetchone())  # the writer still serves
             books(tmp_path)
+        last = await studio.submit(Wish(prompt="uncut", model="testcard"), who("patient"), REPLY)
+        books(tmp_path)
+        assert (await store.job(last.job.id)).state is State.QUEUED  # who is not cut is served as ever
     assert cut > BATCH / 4
