@@ -67,6 +67,7 @@ async def converse(guest: Guest) -> None:
 
 async def waits(guest: Guest) -> None:
     """What is told while a clip is being made, in the same lines everywhere."""
+    await guest.hears(messages.words("stage.painting"))
     await guest.says("queue")
     heard = await guest.hears(messages.words("queue.title"))
     assert f"1 · {messages.words('state.running')} · {PROMPT}" in heard
