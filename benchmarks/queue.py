@@ -23,10 +23,10 @@ from bot.store.database import FILE
 from generation.clip import Clip
 from generation.request import Kind, Music, Request
 
-ROUNDS = 3
+ROUNDS = 5
 PRODUCERS = 64
 OURS = 3200
-HUEYS = 150
+HUEYS = 300
 CLIP = Clip(path=Path("clip.mp4"), width=704, height=512, fps=24, frames=121, seconds=5, size=9, audio=True)
 
 
@@ -151,6 +151,8 @@ async def measure_all() -> dict[str, float]:
     ways = {"ours": ours, "huey, fsync": synced, "huey, no fsync": unsynced}
     rounds = [{name: await in_a_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
     found = {name: median(one[name] for one in rounds) for name in ways}
+    for peer in ("huey, fsync", "huey, no fsync"):  # paired: a slow moment passes both alike
+        found[f"ours / {peer}"] = median(one["ours"] / one[peer] for one in rounds)
     found["fsync ms"] = 1000 * await in_a_folder(fsync_seconds)
     for rows in (1_000, 1_000_000):
         found[f"claim ms, {rows} rows"] = 1000 * await in_a_folder(lambda f, n=rows: claim_seconds(f, n))  # type: ignore[misc]
@@ -162,7 +164,7 @@ def main() -> None:
     found = asyncio.run(measure_all())
     report = Report("Is the queue quick, and as quick when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])
-    report.goal("cycles a second, ours / huey with fsync", found["ours"] / found["huey, fsync"], ">=", 5)
+    report.goal("cycles a second, ours / huey with fsync", found["ours / huey, fsync"], ">=", 5)
     longest, short = found["claim ms, 1000000 rows"], found["claim ms, 1000 rows"]
     report.goal("claim at 1,000,000 rows / at 1,000", longest / short, "<=", 2)
     report.finish()
