@@ -1,10 +1,16 @@
-"""The types that carry everything. Plain frozen data: a Job is a row, never a live object."""
+"""The types that carry everything. Plain frozen data: a Job is a row, never a live object.
+
+What is kept or sent as JSON is a msgspec Struct, which is twice as quick at it as a dataclass:
+`msgspec.structs.replace` changes one.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from generation.clip import Clip
 from generation.request import Request
@@ -30,8 +36,7 @@ FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.CANCELL
 WAITING = frozenset({State.QUEUED, State.RUNNING})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requester:
+class Requester(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks. `community` is the server or group, empty in private."""
 
     platform: str
@@ -47,8 +52,7 @@ class Requester:
         return f"{self.platform}:{self.user}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyTo:
+class ReplyTo(msgspec.Struct, frozen=True, kw_only=True):
     """Where the answer goes: plain data, so that a reply outlives a restart and a dead interaction token."""
 
     platform: str
@@ -60,7 +64,7 @@ class ReplyTo:
     token_until: float = 0.0
     limit: int = 0  # upload limit in bytes, 0 when there is none
     private: bool = False
-    facts: dict[str, Any] = field(default_factory=dict)  # what only this frontend understands
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)  # what only this frontend understands
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,7 @@ class Draft:
     parent: int | None = None  # the job whose button asked for this one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     request: Request
     requester: Requester

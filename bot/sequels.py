@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from bot.job import Job
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
@@ -43,7 +45,7 @@ def larger(request: Request, clip: Clip, limits: Limits) -> Request:
     size = _larger(clip, limits)
     if size is None:
         raise NotOffered(Kind.BIGGER.value, request.model)
-    return replace(
+    return structs.replace(
         request,
         kind=Kind.BIGGER,
         width=size[0],
@@ -59,7 +61,7 @@ def longer(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Reques
     """A clip that goes on from the last frames of this one, in its size and pace."""
     if Kind.EXTEND not in limits.kinds:
         raise NotOffered(Kind.EXTEND.value, request.model)
-    return replace(
+    return structs.replace(
         request,
         kind=Kind.EXTEND,
         frames=limits.frames_for(limits.seconds, clip.fps),

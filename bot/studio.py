@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from msgspec import structs
 
 from bot import sequels
 from bot.admin import Admin, Answer
@@ -217,7 +218,7 @@ class Studio:
         """The same request with another seed, for picture and music."""
         job = await self.job(job_id)
         seed = secrets.randbelow(SEED_LIMIT + 1)
-        request = replace(job.request, seed=seed, music=replace(job.request.music, seed=seed))
+        request = structs.replace(job.request, seed=seed, music=structs.replace(job.request.music, seed=seed))
         return await self._again(request, requester, reply_to, update=update, parent=job.id)
 
     async def rescore(
@@ -233,7 +234,7 @@ class Studio:
             raise NotOffered(OWN_SOUND, job.request.model)
         await asyncio.to_thread(_listened_to, music)
         chosen, _ = self._music(music, job.request.prompt, job.clip.seconds)
-        request = replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))
+        request = structs.replace(job.request, kind=Kind.SCORE, music=chosen, source=str(job.clip.path))
         return await self._again(request, requester, reply_to, update=update, parent=job.id)
 
     async def sequel(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,8 +42,7 @@ class Frames:
         return len(self.pixels) / self.fps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class Clip(msgspec.Struct, frozen=True, kw_only=True):
     """A finished, checked, marked file and its facts."""
 
     path: Path
@@ -56,9 +57,9 @@ class Clip:
     sheet: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        return plain
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Clip:
-        paths = {k: Path(data[k]) if data.get(k) else None for k in ("poster", "sheet")}
-        return cls(**{**data, **paths, "path": Path(data["path"])})
+        return msgspec.convert(data, cls, dec_hook=lambda kind, text: kind(text))

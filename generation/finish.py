@@ -6,9 +6,11 @@ import asyncio
 import io
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import EncoderKilled
@@ -48,7 +50,7 @@ class Maker:
         if self.identity is None:
             return clip
         await asyncio.to_thread(mark, clip.path, identity=self.identity, model=self.model)
-        return replace(clip, size=(await asyncio.to_thread(clip.path.stat)).st_size)
+        return structs.replace(clip, size=(await asyncio.to_thread(clip.path.stat)).st_size)
 
 
 async def finish(  # every fact of the file comes in here, by name
@@ -76,7 +78,7 @@ async def finish(  # every fact of the file comes in here, by name
     )
     here(Place.ENCODED)
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return await maker.sign(replace(clip, sheet=overview))
+    return await maker.sign(structs.replace(clip, sheet=overview))
 
 
 async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
@@ -109,7 +111,7 @@ async def finish_again(source: Path, score: Score | None, target: Path, *, title
     frames = await asyncio.to_thread(read_frames, source)
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return await maker.sign(replace(clip, poster=thumbnail, sheet=overview))
+    return await maker.sign(structs.replace(clip, poster=thumbnail, sheet=overview))
 
 
 async def finish_smaller(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 
@@ -53,8 +55,7 @@ class MusicWish:
         return cls(genre=genre, mood=mood, tempo=tempo, instruments=tuple(filter(None, named)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Music:
+class Music(msgspec.Struct, frozen=True, kw_only=True):
     """Music as it will be made. genre "none" is silence and "native" a joint model's own sound."""
 
     genre: str
@@ -105,8 +106,7 @@ class Wish:
     music: MusicWish = field(default_factory=MusicWish)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     kind: Kind
     model: str
@@ -129,12 +129,12 @@ class Request:
         return self.frames / self.fps
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Request:
-        music = data["music"] | {"instruments": tuple(data["music"]["instruments"])}
-        return cls(**{**data, "kind": Kind(data["kind"]), "music": Music(**music)})
+        return msgspec.convert(data, cls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

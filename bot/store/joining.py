@@ -10,7 +10,7 @@ from bot.errors import QueueFull, TooFast
 from bot.job import Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import ledger, pace, people
-from bot.store.rows import as_json, community_key, job_from_row, row_of
+from bot.store.rows import as_json, community_key, job_from_row, plain, row_of
 
 AHEAD = 1e10
 """Among equals, who has had less than a fair share goes before all who have a backlog."""
@@ -35,9 +35,8 @@ LOOK = """
 SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
     (SELECT id FROM job WHERE update_id = ?2) AS seen,
     (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = person.account AND purse = 'window' AND counted_at >= ?4 AND counted_at < ?5) AS window,
-    (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = person.account AND purse = 'granted') AS granted,
+      WHERE account = person.account AND purse = 'window' AND credits <> 0
+        AND counted_at >= ?4 AND counted_at < ?5) AS window,
     CASE WHEN ?9 THEN (SELECT created_at FROM job
       WHERE account = person.account ORDER BY id DESC LIMIT 1 OFFSET ?9 - 1) END AS earlier,
     CASE WHEN ?6 >= 0 THEN (SELECT count(*) FROM job
@@ -68,15 +67,13 @@ def enqueue(
     caps: Caps,
     now: float,
 ) -> Enqueued:
-    window, cursor = allowance.window(now), c.cursor()
-    account, finish, virtual, seen, spent, granted, earlier, *waiting = _look(
-        cursor, draft, window, caps, now
-    )
+    window, cursor = allowance.window(now), plain(c)
+    account, finish, virtual, seen, spent, earlier, *waiting = _look(cursor, draft, window, caps, now)
     if seen is not None:
         return Enqueued(seen, draft, now, before=job_from_row(row_of(c, seen)))
     _check_caps(caps, waiting, earlier, now)
     if allowance.unlimited or draft.cost > allowance.credits - max(0, -spent):
-        own = ledger.reckoned(allowance, spent, granted, window[1])
+        own = ledger.balance(c, account, allowance, now)
         charges = ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], draft.cost)
     else:
         charges = [ledger.Charge(account, "window", draft.cost)]
@@ -117,7 +114,8 @@ def _look(
     if found is None:
         people.account_of(c.connection, who.key, now=now, name=who.name)
         found = c.execute(LOOK, values).fetchone()
-    return tuple(found)
+    columns: Sequence[Any] = found
+    return columns
 
 
 def _update_id(draft: Draft) -> str:

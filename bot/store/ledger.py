@@ -40,9 +40,10 @@ class Charge(NamedTuple):
 SUMS = """
 SELECT
     (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = ?1 AND purse = 'window' AND counted_at >= ?2 AND counted_at < ?3) AS window,
+      WHERE account = ?1 AND purse = 'window' AND credits <> 0
+        AND counted_at >= ?2 AND counted_at < ?3) AS window,
     (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = ?1 AND purse = 'granted') AS granted
+      WHERE account = ?1 AND purse = 'granted' AND credits <> 0) AS granted
 """
 
 ADD = """
@@ -52,9 +53,9 @@ VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 SETTLE = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
-SELECT ?2, counted_at, account, 'settle', purse, 0, job
-FROM ledger WHERE job = ?1 AND kind = 'reserve'
+SELECT ?2, ?2, account, 'settle', 'free', 0, id FROM job WHERE id = ?1
 """
+"""One row a job, whoever paid: it moves nothing, it only says that what was reserved is spent."""
 
 REFUND = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
@@ -66,14 +67,9 @@ FROM ledger WHERE job = ?1 AND kind = 'reserve'
 def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: float) -> Balance:
     start, back_at = allowance.window(now)
     spent, granted = c.execute(SUMS, (account, start, back_at)).fetchone()
-    return reckoned(allowance, spent, granted, back_at)
-
-
-def reckoned(allowance: Allowance, window: int, granted: int, back_at: float) -> Balance:
-    """From the sums of a window's credits and of those that were granted."""
     return Balance(
         limit=allowance.credits,
-        used=max(0, -window),
+        used=max(0, -spent),
         granted=granted,
         back_at=back_at,
         unlimited=allowance.unlimited,
@@ -147,12 +143,20 @@ def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> 
         _add(c, target, "move", "granted", granted, at=now)
 
 
+ENTRIES = """
+SELECT at, kind, purse, credits, job, note FROM ledger WHERE id IN (
+    SELECT id FROM ledger WHERE account = ?1 AND credits <> 0
+    UNION ALL
+    SELECT ledger.id FROM job JOIN ledger ON ledger.job = job.id
+    WHERE job.account = ?1 AND ledger.account = ?1 AND ledger.credits = 0
+)
+ORDER BY id DESC LIMIT ?2
+"""
+"""Those that move nothing are in no index but that by their job."""
+
+
 def entries(c: sqlite3.Connection, account: int, limit: int) -> list[Entry]:
-    rows = c.execute(
-        "SELECT at, kind, purse, credits, job, note FROM ledger WHERE account = ? ORDER BY id DESC LIMIT ?",
-        (account, limit),
-    )
-    return [Entry(**dict(row)) for row in rows]
+    return [Entry(**dict(row)) for row in c.execute(ENTRIES, (account, limit))]
 
 
 def _add(  # noqa: PLR0913  (a row has columns)

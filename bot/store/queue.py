@@ -10,16 +10,26 @@ from bot.errors import TooLate
 from bot.job import Job, State
 from bot.store import ledger, words
 from bot.store.joining import share
-from bot.store.rows import Superseded, as_json, job_from, job_from_row, only, row_of
+from bot.store.rows import (
+    Superseded,
+    as_json,
+    job_from_row,
+    only,
+    plain,
+    reply_to_from,
+    request_from,
+    requester_from,
+    row_of,
+)
 from generation.clip import Clip
 from generation.errors import Told
 
 READY = """
-SELECT tag, id, request, requester, reply_to, 'running', cost, attempt, epoch + 1,
-       created_at, ?, finished_at, clip, error, message, parent
-FROM job WHERE job.state = 'queued'
+SELECT tag, (SELECT now FROM virtual_time), id, request, requester, reply_to,
+       cost, attempt, epoch, created_at, parent
+FROM job WHERE state = 'queued'
 """
-"""A job that waits, read as it will be once it is claimed, after its tag."""
+"""A job that waits: what is not named here it has none of yet."""
 
 NOT_PAUSED = "NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' AND value = 'true')"
 
@@ -35,16 +45,28 @@ WHERE id = ?1
 
 def claim(c: sqlite3.Connection, *, until: float, this: int | None = None, now: float) -> Job | None:
     """The next in fair order, or `this` one whose turn ever it is; None when it or nothing waits."""
-    cursor = c.cursor()
-    cursor.execute(*((HEAD, (now,)) if this is None else (THIS, (now, this))))
+    cursor = plain(c)
+    cursor.execute(*((HEAD, ()) if this is None else (THIS, (this,))))
     row = cursor.fetchone()
     if row is None:
         return None
-    tag, *values = row
-    number = values[0]
+    tag, virtual, number, request, requester, reply_to, cost, attempt, epoch, created_at, parent = row
     cursor.execute(CLAIM, (number, until, now))
-    cursor.execute("UPDATE virtual_time SET now = ?1 WHERE now < ?1", (tag,))
-    return job_from(values)
+    if tag > virtual:
+        cursor.execute("UPDATE virtual_time SET now = ?", (tag,))
+    return Job(
+        id=number,
+        request=request_from(request),
+        requester=requester_from(requester),
+        reply_to=reply_to_from(reply_to),
+        state=State.RUNNING,
+        cost=cost,
+        attempt=attempt,
+        epoch=epoch + 1,
+        created_at=created_at,
+        started_at=now,
+        parent=parent,
+    )
 
 
 RENEW = "UPDATE job SET lease_until = :until WHERE id = :job AND epoch = :epoch AND state = 'running'"
@@ -87,7 +109,7 @@ def painted(c: sqlite3.Connection, job: int, epoch: int) -> Job:
 
 
 def rendered(c: sqlite3.Connection, job: int, epoch: int, clip: Clip, *, now: float) -> None:
-    cursor = c.cursor()
+    cursor = plain(c)
     if cursor.execute(RENDERED, (job, epoch, as_json(clip), now)).rowcount != 1:
         raise _superseded(c, job)
     ledger.settle(cursor, job, now)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -26,37 +24,33 @@ class Superseded(Exception):
 Executes = sqlite3.Connection | sqlite3.Cursor
 """What runs statements: a connection makes a cursor for each, which costs as much as a small statement."""
 
-COLUMNS = (
-    "id", "request", "requester", "reply_to", "state", "cost", "attempt", "epoch",
-    "created_at", "started_at", "finished_at", "clip", "error", "message", "parent",
-)  # fmt: skip
-
 
 def job_from_row(row: sqlite3.Row) -> Job:
-    return job_from([row[name] for name in COLUMNS])
-
-
-def job_from(values: Sequence[Any]) -> Job:
-    """A job from its COLUMNS."""
-    number, request, requester, reply_to, state, cost, attempt, epoch, *rest = values
-    created_at, started_at, finished_at, clip, error, message, parent = rest
+    clip, error = row["clip"], row["error"]
     return Job(
-        id=number,
-        request=_request(request),
-        requester=_requester(requester),
-        reply_to=_reply_to(reply_to),
-        state=State(state),
-        cost=cost,
-        attempt=attempt,
-        epoch=epoch,
-        created_at=created_at,
-        started_at=started_at,
-        finished_at=finished_at,
+        id=row["id"],
+        request=request_from(row["request"]),
+        requester=requester_from(row["requester"]),
+        reply_to=reply_to_from(row["reply_to"]),
+        state=State(row["state"]),
+        cost=row["cost"],
+        attempt=row["attempt"],
+        epoch=row["epoch"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
         clip=_clip(clip) if clip else None,
         error=msgspec.json.decode(error) if error else None,
-        message=message,
-        parent=parent,
+        message=row["message"],
+        parent=row["parent"],
     )
+
+
+def plain(c: sqlite3.Connection) -> sqlite3.Cursor:
+    """A cursor whose rows are tuples, for what runs often: a named row costs as much as a column."""
+    cursor = c.cursor()
+    cursor.row_factory = None
+    return cursor
 
 
 def as_json(value: object) -> str:
@@ -64,9 +58,9 @@ def as_json(value: object) -> str:
 
 
 _encoded = msgspec.json.Encoder(enc_hook=str).encode  # a Path is the one type of ours that JSON lacks
-_request = msgspec.json.Decoder(Request).decode
-_requester = msgspec.json.Decoder(Requester).decode
-_reply_to = msgspec.json.Decoder(ReplyTo).decode
+request_from = msgspec.json.Decoder(Request).decode
+requester_from = msgspec.json.Decoder(Requester).decode
+reply_to_from = msgspec.json.Decoder(ReplyTo).decode
 _clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decode
 
 

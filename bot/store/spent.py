@@ -9,7 +9,8 @@ from bot.store import people
 
 SPENT = """
 SELECT coalesce(-sum(credits), 0) FROM ledger
-WHERE account = :account AND kind IN ('reserve', 'refund') AND counted_at >= :start AND counted_at < :back
+WHERE account = :account AND kind IN ('reserve', 'refund') AND credits <> 0
+  AND counted_at >= :start AND counted_at < :back
 """
 
 

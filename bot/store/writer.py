@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from generation.failpoint import Place, here
 
@@ -28,14 +27,8 @@ async def in_thread(connection: aiosqlite.Connection, work: Work[T]) -> T:
     return result
 
 
-class _Waiting(NamedTuple):
-    work: Work[Any]
-    answer: asyncio.Future[Any]
-
-
-class _Outcome(NamedTuple):
-    value: Any = None
-    error: Exception | None = None
+_Waiting = tuple[Work[Any], asyncio.Future[Any]]
+_Outcome = tuple[Any, Exception | None]  # what a work returned, or why it did not
 
 
 class GroupWriter:
@@ -46,7 +39,7 @@ class GroupWriter:
         self._connection = connection
         self._explain = explain
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._server = asyncio.create_task(self._serve())
@@ -56,8 +49,9 @@ class GroupWriter:
         if self._closing:
             raise RuntimeError("the database is closed")
         answer: asyncio.Future[T] = self._loop.create_future()
-        self._waiting.append(_Waiting(work, answer))
-        self._wake.set()
+        self._waiting.append((work, answer))
+        if len(self._waiting) == 1:
+            self._wake.set()
         return answer
 
     async def close(self) -> None:
@@ -74,34 +68,34 @@ class GroupWriter:
                 while batch := self._next():
                     await self._answer(batch)
         finally:
-            for one in self._waiting:
-                one.answer.cancel()
+            for _, answer in self._waiting:
+                answer.cancel()
 
     def _next(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while self._waiting and len(batch) < MOST_AT_ONCE:
-            one = self._waiting.popleft()
-            if not one.answer.done():  # a caller that left before its turn wants nothing written
-                batch.append(one)
-        return batch
+        """Those whose turn it is; a caller that left before its turn wants nothing written."""
+        while self._waiting:
+            taken, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            if batch := [one for one in taken if not one[1].done()]:
+                return batch
+        return []
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
-        works = [one.work for one in batch]
+        works = [work for work, _ in batch]
         try:
             outcomes = await in_thread(self._connection, lambda connection: _transaction(connection, works))
         except sqlite3.Error as error:
-            outcomes = [_Outcome(error=self._explain(error)) for _ in batch]
+            outcomes = [(None, self._explain(error)) for _ in batch]
         except asyncio.CancelledError:
-            for one in batch:
-                one.answer.cancel()
+            for _, answer in batch:
+                answer.cancel()
             raise
-        for one, outcome in zip(batch, outcomes, strict=True):
-            if one.answer.done():
+        for (_, answer), (value, failed) in zip(batch, outcomes, strict=True):
+            if answer.done():
                 continue
-            if outcome.error is None:
-                one.answer.set_result(outcome.value)
+            if failed is None:
+                answer.set_result(value)
             else:
-                one.answer.set_exception(self._told(outcome.error))
+                answer.set_exception(self._told(failed))
 
     def _told(self, error: Exception) -> Exception:
         return self._explain(error) if isinstance(error, sqlite3.Error) else error
@@ -118,11 +112,11 @@ def _transaction(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> 
 def _committed(
     connection: sqlite3.Connection,
     works: Sequence[Work[Any]],
-    run: Callable[[sqlite3.Connection, Work[Any]], _Outcome],
+    run: Callable[[sqlite3.Connection, Sequence[Work[Any]]], list[_Outcome]],
 ) -> list[_Outcome]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [run(connection, work) for work in works]
+        outcomes = run(connection, works)
         here(Place.COMMIT, _ill)
         connection.execute("COMMIT")
         here(Place.COMMITTED, _ill)
@@ -138,31 +132,39 @@ class _Halfway(Exception):
     """Something failed after it had written: what it wrote must go, and what others wrote must stay."""
 
 
-def _trusted(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+def _trusted(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
     """Most that fail are refusals, which have written nothing: those need no savepoint."""
-    before = connection.total_changes
-    try:
-        return _Outcome(value=work(connection))
-    except Exception as error:
-        if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
-            raise
-        if connection.total_changes != before:
-            raise _Halfway from error
-        return _Outcome(error=error)
+    outcomes: list[_Outcome] = []
+    for work in works:
+        before = connection.total_changes
+        try:
+            outcomes.append((work(connection), None))
+        except Exception as error:
+            if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
+                raise
+            if connection.total_changes != before:
+                raise _Halfway from error
+            outcomes.append((None, error))
+    return outcomes
 
 
-def _ill() -> Exception:
-    return sqlite3.OperationalError("disk I/O error")
+def _apart(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+    return [_alone(connection, work) for work in works]
 
 
-def _apart(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+def _alone(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+    outcome: _Outcome
     connection.execute("SAVEPOINT one")
     try:
-        outcome = _Outcome(value=work(connection))
+        outcome = work(connection), None
     except Exception as error:  # it belongs to this caller alone, and goes there
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO one")
-        outcome = _Outcome(error=error)
+        outcome = None, error
     connection.execute("RELEASE one")
     return outcome
+
+
+def _ill() -> Exception:
+    return sqlite3.OperationalError("disk I/O error")

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import ffmpeg as build
+from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
@@ -71,7 +72,7 @@ async def fit(
         facts = await asyncio.to_thread(_kept, clip, target, limit)
         if facts is None:
             facts = await _Fitting(clip, limit, ffmpeg, on_progress, identity).into(target)
-    return replace(as_clip(target, facts, poster=clip.poster), sheet=clip.sheet)
+    return structs.replace(as_clip(target, facts, poster=clip.poster), sheet=clip.sheet)
 
 
 def _kept(clip: Clip, target: Path, limit: int) -> Facts | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
 from PIL import Image
 
 from generation.clip import Clip
@@ -56,4 +56,4 @@ def _kept(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity
         settle(part, target)
     finally:
         part.unlink(missing_ok=True)
-    return replace(clip, path=target, width=size[0], height=size[1], size=target.stat().st_size)
+    return structs.replace(clip, path=target, width=size[0], height=size[1], size=target.stat().st_size)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ffmpeg as build
+from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import DiskFull, EncodeFailed
@@ -177,7 +178,7 @@ async def with_recipe(
         out = build.output(picture, str(part), f="mp4", codec="copy", movflags="+faststart", map=0, **tags)
         await run(ffmpeg, out, stage="recipe")
         await _mark_again(part, clip, request, identity)
-    return replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
+    return structs.replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
 
 
 async def _still_with(
@@ -187,7 +188,7 @@ async def _still_with(
         data = await asyncio.to_thread(clip.path.read_bytes)
         await asyncio.to_thread(part.write_bytes, captioned(data, {_RECIPE_TAG: text}))
         await _mark_again(part, clip, request, identity)
-    return replace(clip, path=target, size=(await asyncio.to_thread(target.stat)).st_size)
+    return structs.replace(clip, path=target, size=(await asyncio.to_thread(target.stat)).st_size)
 
 
 async def _mark_again(part: Path, clip: Clip, request: Request, identity: Identity | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bot.admin import Admin
 from bot.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
@@ -62,7 +63,7 @@ async def test_terms_follow_roles_pools_and_what_admins_set(door: Door) -> None:
     assert (terms.allowance.credits, terms.weight) == (10, 1.0)
     assert terms.pool is not None
     assert terms.pool.credits == 30
-    patron = await door.gate.admit(FOX, replace(ANA, roles=("supporter",)), HERE)
+    patron = await door.gate.admit(FOX, structs.replace(ANA, roles=("supporter",)), HERE)
     assert (patron.allowance.credits, patron.weight) == (50, 3.0)
     assert (await door.gate.admit(FOX, BOSS, HERE)).allowance.unlimited
 
@@ -83,7 +84,7 @@ async def test_a_mild_refusal_costs_nothing(door: Door) -> None:
         await door.gate.admit(Wish(prompt="a nude statue"), ANA, HERE)
     assert refusal.value.rule == "adult"
     await door.gate.admit(FOX, ANA, HERE)
-    await door.gate.admit(Wish(prompt="a nude statue"), ANA, replace(HERE, facts={"adult": True}))
+    await door.gate.admit(Wish(prompt="a nude statue"), ANA, structs.replace(HERE, facts={"adult": True}))
 
 
 async def test_blocked_people_stay_out_until_the_end_or_the_pardon(door: Door) -> None:
@@ -112,12 +113,12 @@ async def test_channels_are_served_as_admins_say(door: Door) -> None:
     await door.do("channel deny discord:9")
     with pytest.raises(ChannelClosed):
         await door.gate.admit(FOX, ANA, HERE)
-    await door.gate.admit(FOX, ANA, replace(HERE, chat="10"))
+    await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="10"))
     await door.do("channel allow discord:9")
     await door.gate.admit(FOX, ANA, HERE)
     with pytest.raises(ChannelClosed):
-        await door.gate.admit(FOX, ANA, replace(HERE, chat="10"))
-    await door.gate.admit(FOX, ANA, replace(HERE, chat="11", private=True))
+        await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="10"))
+    await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="11", private=True))
 
 
 async def test_a_model_that_is_off_is_told(door: Door) -> None:

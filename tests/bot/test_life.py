@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bot.delivery import Delivery, Doubtful, Rejected, TooLarge, Unreachable
 from bot.errors import NotYours, PromptRefused, QuotaSpent, TooLate
@@ -248,6 +248,6 @@ async def test_a_last_word_is_said_even_while_the_word_before_it_is_just_leaving
         await until(lambda: chat.said or None)
         chat.may.set()
         await asyncio.sleep(0)  # one turn: the word has left, its task is about to be tidied up
-        delivery.ended(replace(job, state=State.CANCELLED))
+        delivery.ended(structs.replace(job, state=State.CANCELLED))
         await delivery.settle()
         assert [state for _, state, _ in chat.said] == [State.QUEUED, State.CANCELLED]

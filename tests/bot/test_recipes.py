@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from bot.errors import PERSONAL
@@ -75,7 +75,7 @@ async def test_a_clip_tells_how_it_was_made_where_its_author_likes(
 
 async def test_a_still_tells_it_too(clip: Clip, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
-    still = replace(clip, path=tmp_path / "still.png")
+    still = structs.replace(clip, path=tmp_path / "still.png")
     async with house_of(tmp_path / "house") as (store, _):
         packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=True), still, 0)
     assert packed.path.name == "still.told.png"
@@ -89,7 +89,7 @@ async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path)
 
 
 def test_a_stills_recipe_names_only_what_its_command_takes() -> None:
-    still = replace(REQUEST, kind=Kind.IMAGE, prompt="a kite", negative="", style=None)
+    still = structs.replace(REQUEST, kind=Kind.IMAGE, prompt="a kite", negative="", style=None)
     assert recipe_line(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from PIL import Image
 
 from bot import sequels
@@ -54,7 +54,9 @@ def test_whoever_offers_bigger_has_room_for_it_or_shows_no_button(name: str) -> 
         return
     request = sequels.larger(job.request, job.clip, limits)
     assert request.width * request.height >= 1.3 * job.clip.width * job.clip.height
-    same = replace(request, kind=Kind.VIDEO, width=job.clip.width, height=job.clip.height, source=None)
+    same = structs.replace(
+        request, kind=Kind.VIDEO, width=job.clip.width, height=job.clip.height, source=None
+    )
     assert same == job.request
 
 
@@ -147,6 +149,6 @@ def test_a_foreign_clip_is_continued_in_its_own_shape_or_the_nearest(tmp_path: P
     wish = Wish(prompt="on", kind=Kind.EXTEND, source="x.mp4")
     tall = Clip(path=tmp_path, width=1080, height=1920, fps=24, frames=48, seconds=2, size=1, audio=False)
     assert sequels.after(wish, tall, limits).aspect == "9:16"
-    small = replace(tall, width=320, height=256)
+    small = structs.replace(tall, width=320, height=256)
     done = sequels.after(wish, small, limits)
     assert (done.width, done.height, done.fps) == (320, 256, 24)

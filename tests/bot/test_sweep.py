@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from bot.quota import Allowance, Caps
 from bot.store import Store
@@ -20,7 +21,7 @@ async def a_finished_clip(store: Store, path: Path) -> None:
     job = await store.claim(lease=60)
     assert job is not None
     assert job.id == done.job.id
-    await store.rendered(job.id, job.epoch, replace(CLIP, path=path))
+    await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=path))
     await store.begin_delivery(job.id)
     await store.delivered(job.id, "m")
 

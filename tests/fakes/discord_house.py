@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from bot.delivery import Delivery
 from bot.errors import NoSuchJob
 from bot.job import State
@@ -103,7 +105,7 @@ async def cut(clip: Clip, limit: int) -> Clip:
     path = clip.path.with_stem(f"clip-{limit}")
     data = clip.path.read_bytes()[:limit]
     path.write_bytes(data)
-    return replace(clip, path=path, size=len(data))
+    return structs.replace(clip, path=path, size=len(data))
 
 
 def presets() -> dict[str, Preset]:

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import structs
+
 from bot.delivery import Delivery, Inspect
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.job import Job
@@ -81,7 +83,7 @@ async def fit(clip: Clip, limit: int) -> Clip:
     """Fits by cutting: enough to see that it was asked for."""
     smaller = clip.path.with_name(f"fits-{limit}.mp4")
     smaller.write_bytes(clip.path.read_bytes()[:limit])
-    return Clip(**{**{name: getattr(clip, name) for name in clip.__slots__}, "path": smaller, "size": limit})
+    return structs.replace(clip, path=smaller, size=limit)
 
 
 class Watched(Telegram):

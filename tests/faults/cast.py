@@ -9,7 +9,9 @@ from array import array
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import structs
 
 from bot.delivery import Doubtful, Parcel, Rejected, SendError, TooLarge, Unreachable
 from bot.errors import PERSONAL
@@ -250,4 +252,4 @@ class Person:
 
 async def smaller(clip: Clip, limit: int) -> Clip:
     """Fits: how is proven elsewhere."""
-    return replace(clip, size=min(clip.size, limit))
+    return structs.replace(clip, size=min(clip.size, limit))

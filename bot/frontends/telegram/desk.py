@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import structs
 from telegram.error import BadRequest, TelegramError
 
 from bot import messages
@@ -91,7 +92,7 @@ class Desk:
         if job.reply_to.status:
             return
         if status:
-            job = replace(job, reply_to=replace(job.reply_to, status=status))
+            job = structs.replace(job, reply_to=structs.replace(job.reply_to, status=status))
         text, keyboard = told(ticket, language), for_status(job)
         if not await self.voice.show(job, text, keyboard):
             status = str(await self.voice.reply(job.reply_to, text, keyboard=keyboard))
@@ -103,7 +104,7 @@ class Desk:
         """The job with its status message, also where it was claimed before that was known."""
         if job.reply_to.status or job.id not in self.statuses:
             return job
-        return replace(job, reply_to=replace(job.reply_to, status=self.statuses[job.id]))
+        return structs.replace(job, reply_to=structs.replace(job.reply_to, status=self.statuses[job.id]))
 
     async def tidy(self, job: Job) -> None:
         """Take the status message away behind a clip that has a message of its own."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import structs
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import TelegramError
 
@@ -103,7 +104,7 @@ class Taste:
             self.desk.tongues.choose(key, wanted)
         language = self.desk.tongues.of(place.requester.key, place.requester.community, place.language)
         text, keyboard = await self._page(
-            replace(place, requester=replace(place.requester, language=language)), action.job
+            replace(place, requester=structs.replace(place.requester, language=language)), action.job
         )
         try:
             await self.desk.voice.bot.edit_message_text(text, place.chat, message, reply_markup=keyboard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from bot.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
-from bot.store import Access, Store
+from bot.quota import Allowance
+from bot.store import Access, Store, books, joining, ledger, queue, spent
 from bot.store.database import FILE, Database
 from bot.store.migrate import Step, migrate, steps
 from generation.errors import DiskFull
@@ -311,3 +313,66 @@ async def test_a_house_from_before_the_quick_queue_keeps_its_jobs_and_every_cred
         assert [tuple(row) for row in spent] == [(number, -1) for number in numbers]
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             await db.write(lambda c: c.execute("DELETE FROM ledger").rowcount)
+
+
+async def test_books_from_before_the_quick_sums_say_the_same_afterwards(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as c:
+        migrate(c, tmp_path / FILE, steps()[:8])
+        c.execute("INSERT INTO account DEFAULT VALUES")
+        c.execute("INSERT INTO person (key, account, created_at, seen_at) VALUES ('discord:1', 1, 5, 5)")
+        c.execute(
+            "INSERT INTO job (state, account, person, community, model, request, requester, reply_to,"
+            " cost, weight, tag, turn, created_at)"
+            " VALUES ('rendered', 1, 'discord:1', '', 'ltx', '{}', '{}', '{}', 7, 1, 1, 1, 5)"
+        )
+        written = [
+            ("grant", "granted", 4, None),
+            ("reserve", "window", -5, 1),
+            ("reserve", "granted", -2, 1),
+            ("settle", "window", 0, 1),  # a row for every purse, as it was then
+            ("settle", "granted", 0, 1),
+        ]
+        c.executemany(
+            "INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)"
+            " VALUES (5, 5, 1, ?, ?, ?, ?)",
+            written,
+        )
+    store = await Store.open(tmp_path, clock=lambda: 6.0)
+    entries = await store.entries("discord:1")
+    balance = await store.balance("discord:1", Allowance(credits=10))
+    wrong = await store.look(lambda c, _: list(books.wrongs(c)))
+    await store.close()
+    assert [(one.kind, one.purse, one.credits, one.job) for one in reversed(entries)] == written
+    assert (balance.used, balance.granted) == (5, 2)
+    assert not wrong
+
+
+SEEN_WHOLE = {"virtual_time", "CONSTANT"}  # of one row
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(sql, id=name)
+        for name, sql in {
+            "join": joining.LOOK,
+            "claim": queue.HEAD,
+            "claim this": queue.THIS,
+            "settle": ledger.SETTLE,
+            "refund": ledger.REFUND,
+            "balance": ledger.SUMS,
+            "history of credits": ledger.ENTRIES,
+            "used": spent.SPENT,
+        }.items()
+    ],
+)
+async def test_what_runs_often_never_reads_a_whole_table(tmp_path: Path, sql: str) -> None:
+    def plan(c: sqlite3.Connection) -> list[str]:
+        names = {f":{name}": None for name in re.findall(r":([a-z]+)", sql)}
+        numbers = [None] * max(map(int, re.findall(r"\?(\d+)", sql)), default=sql.count("?"))
+        values = {name[1:]: None for name in names} if names else numbers
+        return [row["detail"] for row in c.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+
+    async with opened(tmp_path, known=None) as db:
+        scanned = {line.split()[1] for line in await db.read(plan) if line.startswith("SCAN")}
+    assert scanned <= SEEN_WHOLE

@@ -106,6 +106,19 @@ async def test_a_clip_that_nobody_got_is_refunded_once(desk: Desk) -> None:
     assert kinds == ["refund", "settle", "reserve"]
 
 
+async def test_a_clip_out_of_two_purses_is_settled_by_one_row_that_its_asker_can_read(desk: Desk) -> None:
+    own, pool = Allowance(credits=2), Allowance(credits=10)
+    done = await desk.store.enqueue(a_draft(cost=5, community="7"), allowance=own, pool=pool, caps=Caps())
+    await desk.render()
+    entries = await desk.store.entries("discord:42")
+    assert [(entry.kind, entry.credits, entry.job) for entry in entries] == [
+        ("settle", 0, done.number),
+        ("reserve", -2, done.number),
+    ]
+    assert [entry.credits for entry in await desk.store.entries("pool:discord:7")] == [-3]
+    assert len(await desk.store.entries("discord:42", limit=1)) == 1
+
+
 @pytest.mark.parametrize("sql", ["UPDATE ledger SET credits = 0", "DELETE FROM ledger"])
 async def test_rows_of_the_ledger_never_change(desk: Desk, sql: str) -> None:
     await desk.ask()

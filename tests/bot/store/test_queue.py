@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bot.errors import NoSuchJob, QueueFull, QuotaSpent, TooFast, TooLate
 from bot.job import Job, State
@@ -141,7 +141,7 @@ async def test_the_loaded_models_jobs_of_one_person_are_gathered_too(desk: Desk)
     for _ in jobs:
         job = await desk.store.claim(lease=60, prefer_model=loaded)
         assert job is not None
-        order.append(jobs.index(replace(job, state=State.QUEUED, epoch=0, started_at=None)))
+        order.append(jobs.index(structs.replace(job, state=State.QUEUED, epoch=0, started_at=None)))
         loaded = job.request.model
     assert order == [0, 2, 4, 1, 3]
 
@@ -275,4 +275,4 @@ async def test_history_is_ones_own_newest_first(desk: Desk) -> None:
 async def test_our_status_message_is_remembered(desk: Desk) -> None:
     job = await desk.ask()
     await desk.store.remember_status(job.id, "msg-1")
-    assert (await desk.store.job(job.id)).reply_to == replace(job.reply_to, status="msg-1")
+    assert (await desk.store.job(job.id)).reply_to == structs.replace(job.reply_to, status="msg-1")

@@ -9,10 +9,10 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bot.errors import (
     AlreadyRunning,
@@ -46,7 +46,7 @@ async def make(store: Store, file: Path) -> int | None:
     job = await store.claim(lease=60)
     if job is None:
         return None
-    await store.rendered(job.id, job.epoch, replace(CLIP, path=file))
+    await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=file))
     return job.id
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bot.errors import ClipGone
 from bot.job import Requester
@@ -26,7 +27,7 @@ CLIP_BYTES = 200_000
 async def a_clip(store: Store, data: Path, *, source: Path | None = None) -> int:
     draft = a_draft()
     if source:
-        draft = replace(draft, request=replace(draft.request, source=str(source)))
+        draft = replace(draft, request=structs.replace(draft.request, source=str(source)))
     job = (await store.enqueue(draft, allowance=PLENTY, caps=NO_CAPS)).job
     if source:
         return job.id
@@ -35,7 +36,7 @@ async def a_clip(store: Store, data: Path, *, source: Path | None = None) -> int
     folder = data / "clips" / str(claimed.id)
     await asyncio.to_thread(_write, folder / "clip.mp4")
     await asyncio.to_thread(_write, folder / "clip.fit-9.mp4")
-    await store.rendered(claimed.id, claimed.epoch, replace(CLIP, path=folder / "clip.mp4"))
+    await store.rendered(claimed.id, claimed.epoch, structs.replace(CLIP, path=folder / "clip.mp4"))
     return claimed.id
 
 
@@ -120,8 +121,8 @@ async def test_attachments_go_when_no_job_names_them_any_more(tmp_path: Path) ->
         if path is not fresh:
             os.utime(path, (1e9, 1e9))
     draft = a_draft()
-    music = replace(draft.request.music, melody=str(melody.absolute()))
-    draft = replace(draft, request=replace(draft.request, image=str(named.absolute()), music=music))
+    music = structs.replace(draft.request.music, melody=str(melody.absolute()))
+    draft = replace(draft, request=structs.replace(draft.request, image=str(named.absolute()), music=music))
     await store.enqueue(draft, allowance=Allowance(credits=9), caps=NO_CAPS)
     janitor = Janitor(store=store, data=tmp_path, budget=0)
     assert janitor.tidy_inbox() == 1

@@ -7,11 +7,11 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.errors import ConfigBroken
@@ -51,7 +51,7 @@ async def a_day(store: Metered, clock: Clock) -> None:
         if end == "failed":
             await store.failed(job.id, job.epoch, PaintFailed("m", "r"))
             continue
-        await store.rendered(job.id, job.epoch, replace(CLIP, path=Path("x")))
+        await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=Path("x")))
         await store.begin_delivery(job.id)
         await (store.delivered(job.id, "m") if end == "delivered" else store.doubtful(job.id))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from generation.clip import Clip
@@ -181,7 +181,7 @@ async def test_a_still_tells_its_recipe_too_and_keeps_its_pixels_and_its_mark(
     still.write_bytes(captioned(still.read_bytes(), words("ltx")))
     mark(still, identity=identity, model="ltx")
     assert read_recipe(still) is None
-    plain = replace(clip, path=still)
+    plain = structs.replace(clip, path=still)
     told = await with_recipe(plain, REQUEST, still.with_stem("told"), ffmpeg=ffmpeg, identity=identity)
     back = read_recipe(told.path)
     assert back is not None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import wave
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from generation.ensemble import Ensemble
 from generation.errors import ModelBroken, ModelMissing
@@ -80,7 +80,7 @@ async def test_renders_that_wait_for_it_are_played_for_in_one_batch_with_what_ea
 ) -> None:
     maker, hand = opened(mono), Hand("scorer")
     ensemble = Ensemble(hand, lambda _: maker, 48_000)
-    music = [replace(JOBS[0], seed=seed) for seed in range(4)]
+    music = [structs.replace(JOBS[0], seed=seed) for seed in range(4)]
     together = await asyncio.gather(*(ensemble.play(one, 24_000, quiet) for one in music))
     hand.close()
     for one, heard in zip(music, together, strict=True):

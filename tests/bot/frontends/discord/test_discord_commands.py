@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from bot.frontends.discord.translator import LANGUAGES, table
@@ -200,8 +200,8 @@ async def test_recipe_is_read_from_a_file_that_tells_it(ana: Person, tmp_path: P
     told = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
     await (await ana.types("/recipe", file=ana.attach("b.mp4", told.path.read_bytes()))).says("seed: 99")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    still = replace(plain, path=tmp_path / "a.png")
-    drawn = await with_recipe(still, replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
+    still = structs.replace(plain, path=tmp_path / "a.png")
+    drawn = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
     await (await ana.types("/recipe", file=ana.attach("b.png", drawn.path.read_bytes()))).says("seed: 98")
     await (await ana.types("/recipe", file=ana.attach("a.mp4", plain.path.read_bytes()))).says(
         "does not tell"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import aiohttp
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from bot import messages
@@ -232,8 +232,8 @@ async def test_recipe_is_read_from_a_file_that_tells_it(ada: Someone, tmp_path: 
     await ada.writes("/recipe", document=(told.path.read_bytes(), "kite.mp4", "video/mp4"))
     await ada.hears("seed=99")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    still = replace(plain, path=tmp_path / "a.png")
-    drawn = await with_recipe(still, replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
+    still = structs.replace(plain, path=tmp_path / "a.png")
+    drawn = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
     await ada.writes("/recipe", document=(drawn.path.read_bytes(), "kite.png", "image/png"))
     await ada.hears("seed=98")
     await ada.writes("/recipe", document=(plain.path.read_bytes(), "plain.mp4", "video/mp4"))
