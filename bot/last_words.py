@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from bot import messages
+from bot.bell import Bell
 from bot.insist import ill, insist
 from bot.job import FINAL, Job
 from bot.sending import Frontend, SendError, Unreachable, reachable
@@ -39,7 +40,7 @@ class Words:
             line = self._lines[job.id] = _Line(frontend, self._store, lambda: self._lines.pop(job.id))
             line.begin(job, text, progress)
         else:
-            line.latest = (job, text, progress)
+            line.next(job, text, progress)
 
     def ended(self, job: Job) -> None:
         self.say(job, messages.ended(job, job.requester.language), None)
@@ -60,13 +61,15 @@ class Words:
                 self.ended(job)
 
     async def settle(self) -> None:
-        """Wait for what is being said just now."""
+        """Wait for what is being said just now, and for no chat's rest after it."""
+        for line in self._lines.values():
+            line.hurry()
         if self._lines:
             await asyncio.wait([line.task for line in self._lines.values()])
 
 
 class _Line:
-    """One job's: while one text is on its way only the latest of the others is kept."""
+    """One job's: while a text is on its way or has just been said, only the latest of the others is kept."""
 
     task: asyncio.Task[None]
 
@@ -75,10 +78,22 @@ class _Line:
         self._frontend = frontend
         self._store = store
         self._done = done
+        self._rest_is_over = Bell()
 
     def begin(self, job: Job, text: str, progress: Progress | None) -> None:
         self.latest = (job, text, progress)
         self.task = asyncio.create_task(self._say())
+
+    def next(self, job: Job, text: str, progress: Progress | None) -> None:
+        self.latest = (job, text, progress)
+        if progress is None:
+            self._rest_is_over.ring()
+
+    def hurry(self) -> None:
+        """Only an end is still to be said."""
+        if self.latest is not None and self.latest[2] is not None:
+            self.latest = None
+        self._rest_is_over.ring()
 
     async def _say(self) -> None:
         last = None
@@ -100,7 +115,8 @@ class _Line:
         try:
             if progress is None:
                 here(Place.TELL, lambda: Unreachable("scripted"))
-            await self._frontend.say(job, text, progress=progress)
+            if rest := await self._frontend.say(job, text, progress=progress):
+                await self._rest_is_over.wait(rest)
         except SendError as error:
             log.debug("status not shown", job=job.id, reason=str(error))
             return not isinstance(error, Unreachable)

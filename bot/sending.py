@@ -41,8 +41,11 @@ class Frontend(Protocol):
     async def run(self) -> None:
         """Serve until cancelled."""
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        """Show how the job is, by editing its one status message; the latest wins, none need arrive."""
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
+        """Show how the job is, by editing its one status message; the latest wins, none need arrive.
+
+        Returns for how many seconds this chat wants to hear no more of it, its end apart.
+        """
 
     async def deliver(self, parcel: Parcel) -> str:
         """Send the clip and return the platform's message id; raises a SendError."""

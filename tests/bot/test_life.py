@@ -233,9 +233,10 @@ class Slow(FakeFrontend):
         super().__init__()
         self.may = asyncio.Event()
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        await super().say(job, text, progress=progress)
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
+        rest = await super().say(job, text, progress=progress)
         await self.may.wait()
+        return rest
 
 
 async def test_a_last_word_is_said_even_while_the_word_before_it_is_just_leaving(tmp_path: Path) -> None:
@@ -251,3 +252,22 @@ async def test_a_last_word_is_said_even_while_the_word_before_it_is_just_leaving
         delivery.ended(structs.replace(job, state=State.CANCELLED))
         await delivery.settle()
         assert [state for _, state, _ in chat.said] == [State.QUEUED, State.CANCELLED]
+
+
+async def test_a_chat_rests_after_progress_but_not_before_an_end_nor_when_we_stop(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as (store, studio):
+        chat = FakeFrontend(rest=300)
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved)
+        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        first, second = [(await studio.submit(wish, who(name), reply_to)).job for name in ("ana", "ben")]
+        for job in (first, second):
+            delivery.progress(job, Progress(Stage.PAINTING, 1, 3))
+        await until(lambda: len(chat.said) == 2)
+        for job in (first, second):
+            delivery.progress(job, Progress(Stage.PAINTING, 2, 3))
+        delivery.ended(structs.replace(first, state=State.CANCELLED))
+        await until(lambda: len(chat.said) == 3)
+        async with asyncio.timeout(30):
+            await delivery.settle()
+        told = [(number, state) for number, state, _ in chat.said]
+        assert told == [(1, State.QUEUED), (2, State.QUEUED), (1, State.CANCELLED)]

@@ -20,13 +20,14 @@ class FakeFrontend:
     failures: deque[SendError] = field(default_factory=deque)
     parcels: list[Parcel] = field(default_factory=list)
     nonces: set[str] = field(default_factory=set)
+    rest: float | None = None  # how long it wants to hear no more after a word of progress
 
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        del progress
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
         self.said.append((job.id, job.state, text))
+        return self.rest if progress else None
 
     async def deliver(self, parcel: Parcel) -> str:
         self.parcels.append(parcel)

@@ -84,8 +84,7 @@ class DiscordFrontend:
             else:
                 return
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
-        """Returns when the next edit may follow: until then only the latest word is kept."""
+    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
         preview = self._preview(job, progress) if progress else None
         card = (
             progress_card(job, text, progress, preview=preview.name if preview else None)
@@ -96,9 +95,11 @@ class DiscordFrontend:
         shown = await self._desk.board.show(
             job.id, step, lambda: self._desk.sender.edit(job.reply_to, card, preview)
         )
-        if shown and progress:
-            pause = EDIT_EVERY if token_lives(job.reply_to) else SLOW_EDIT_EVERY
-            await asyncio.sleep(PREVIEW_EVERY if preview else pause)
+        if not (shown and progress):
+            return None
+        if preview:
+            return PREVIEW_EVERY
+        return EDIT_EVERY if token_lives(job.reply_to) else SLOW_EDIT_EVERY
 
     def _preview(self, job: Job, progress: Progress) -> Upload | None:
         """The first picture, where the operator wants it shown and the engine has left one."""
