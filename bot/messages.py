@@ -58,6 +58,7 @@ def _catalogue(language: str) -> dict[str, str]:
     return _read("en") | (_read(language) if language in languages() else {})
 
 
+@cache
 def _read(language: str) -> dict[str, str]:
     return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
 

@@ -17,21 +17,26 @@ REPEATED = re.compile(r"([^\W\d_])\1{2,}")
 LETTER_NAME = re.compile(
     r"(?:.*\bLATIN\b.*|REGIONAL INDICATOR SYMBOL) LETTER (?:SMALL CAPITAL )?([A-Z])(?: WITH .*)?"
 )
-ACCENTS = (
-    (0x0300, 0x036F),  # Latin, Greek, Cyrillic
-    (0x0591, 0x05C7),  # Hebrew points
-    (0x0640, 0x0640),  # the stretch of an Arabic word
-    (0x064B, 0x065F),  # Arabic vowels
-    (0xFE00, 0xFE0F),  # how an emoji is drawn
+ACCENTS = re.compile(
+    "["
+    "\u0300-\u036f"  # Latin, Greek, Cyrillic
+    "\u0591-\u05c7"  # Hebrew points
+    "\u0640"  # the stretch of an Arabic word
+    "\u064b-\u065f"  # Arabic vowels
+    "\ufe00-\ufe0f"  # how an emoji is drawn
+    "]"
 )
+"""Marks that may be left out: not where marks are letters, as in Devanagari."""
 UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co"})
 
 
 def plain(text: str) -> str:
     """NFKC, small letters, no accents, nothing invisible, single spaces."""
+    if text.isascii() and text.isprintable():  # most of what is written, and of the word lists
+        return " ".join(text.lower().replace("_", " ").split())
     text = "".join(map(_latin, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in UNSEEN)
-    bare = "".join(c for c in unicodedata.normalize("NFD", text) if not _accent(c))
+    bare = ACCENTS.sub("", unicodedata.normalize("NFD", text))
     return " ".join(unicodedata.normalize("NFC", bare).split())
 
 
@@ -40,11 +45,6 @@ def _latin(c: str) -> str:
     """A boxed, circled, barred, hooked or small capital letter as the plain one that its name says."""
     found = None if c.isascii() else LETTER_NAME.fullmatch(unicodedata.name(c, ""))
     return found[1].lower() if found else c
-
-
-def _accent(c: str) -> bool:
-    """Marks that may be left out: not where marks are letters, as in Devanagari."""
-    return any(low <= ord(c) <= high for low, high in ACCENTS)
 
 
 def views(text: str, *, emoji: Mapping[str, str], alike: Mapping[int, str]) -> frozenset[str]:
