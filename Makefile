@@ -22,8 +22,9 @@ demo: $(VENV)/installed  ## one clip, here and now: make demo PROMPT="a red rock
 run: $(VENV)/installed  ## the studio, with every chat that has a token
 	@$(BIN)/matinee run
 
+# Compiled files are kept whatever the shell says: the suite starts a few hundred processes of ours.
 test: $(VENV)/installed-dev  ## the whole suite, on all cores
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed-dev  ## style, types and the direction of imports
 	@$(BIN)/ruff check .

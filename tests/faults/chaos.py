@@ -28,7 +28,7 @@ from tests.fakes.discord_people import Person, Reply, person, text_of
 from tests.fakes.telegram_faults import html, refused, reset
 from tests.fakes.telegram_people import Someone
 from tests.faults.books import Books, close, flags
-from tests.faults.theatre import Theatre, kill, maternity, named, theatre
+from tests.faults.theatre import Theatre, kill, named, theatre
 
 VICTIMS = {"bot": 30, "child": 30, "ffmpeg": 25, "all": 15}
 MOMENTS = {"now": 50, "a clip comes in": 25, "a clip is there": 25}
@@ -260,7 +260,7 @@ async def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of uploads that a kill cut off
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="matinee-chaos-"))
-    async with maternity() as bears, theatre(folder, bears) as house:
+    async with theatre(folder) as house:
         draw = random.Random(arguments.seed)
         chaos = Chaos(house, arguments.kills, arguments.jobs, draw, control=arguments.control)
         books = await chaos.run(arguments.minutes * 60)

@@ -1,21 +1,12 @@
-"""The real bot, led to the loopback chats, as a process that may be killed at any moment.
-
-`python -m tests.faults.house` reads one JSON life a line and forks a bot for each, so that a restart spends
-no time on imports; `python -m tests.faults.house '{...}'` is one bot by itself, as an operator starts it.
-"""
+"""`python -m tests.faults.house LIFE`: the real bot, led to the loopback chats, to be killed any moment."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
-import signal
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +25,6 @@ from generation.engines import OnProgress, Order
 from tests.fakes.discord_house import QuickEngine
 from tests.fakes.discord_reach import connector
 
-PR_SET_PDEATHSIG = 1
 CONFIG = """
 [studio]
 model = "tiny"
@@ -75,11 +65,10 @@ class Life:
     control: bool = False  # Telegram is sent to first and written down afterwards, as no clip should be
     grace: float = 30.0
     pauses: tuple[float, ...] = (0.0,)  # how long the stand-in engine takes for job 1, 2 and so on
-    log: str = ""
     environment: dict[str, str] = field(default_factory=dict)
 
-    def to_line(self) -> bytes:
-        return json.dumps(asdict(self)).encode() + b"\n"
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
 
 
 class SendsThenMarks(Telegram):
@@ -143,63 +132,12 @@ def live(life: Life) -> int:
     return 0
 
 
-def fork(life: Life) -> int:
-    """A bot as a child of ours, in a session of its own; its number."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        os.setsid()
-        if sys.platform.startswith("linux"):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # whoever ends the tests ends the bots
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # a bot's children are its own to wait for
-        page = os.open(life.log or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(page, 1)
-        os.dup2(page, 2)
-        code = live(life)
-    except BaseException:  # noqa: BLE001  (a forked child must never go on as its parent)
-        traceback.print_exc()
-        code = 1
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def _read(line: str) -> Life:
-    facts: dict[str, Any] = json.loads(line)
+def _read(told: str) -> Life:
+    facts: dict[str, Any] = json.loads(told)
     for name in ("discord", "telegram"):
         facts[name] = tuple(facts[name]) if facts[name] else None
     return Life(**facts)
 
 
-def warm() -> None:
-    """One life without chats, so that those to come find everything imported and looked up."""
-
-    async def once(folder: str) -> None:
-        async with app.opened(settings(Life(data=f"{folder}/data")), {}, Quick()):
-            pass
-
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(once(folder))
-
-
-def serve() -> None:
-    """Forks by order, and says the number of who was born; whoever waits for a death has that."""
-    logs.start(level="error", style="json", prompts=True, secrets=[])
-    warm()
-    signal.signal(signal.SIGCHLD, _reap)
-    for line in sys.stdin:
-        sys.stdout.write(f"{fork(_read(line))}\n")
-        sys.stdout.flush()
-
-
-def _reap(*_: object) -> None:
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        sys.exit(live(_read(sys.argv[1])))
-    serve()
+    sys.exit(live(_read(sys.argv[1])))

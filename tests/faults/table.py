@@ -11,7 +11,8 @@ from pathlib import Path
 from tests.faults.engine import ENGINE
 from tests.faults.matrix import BOTH, MATRIX, Fault, Outcome
 from tests.faults.play import play
-from tests.faults.theatre import ROOT, maternity, theatre
+from tests.faults.theatre import theatre
+from tests.nursery import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
 START, END = (
@@ -30,14 +31,12 @@ async def observed(chosen: Sequence[Case], folder: Path) -> dict[tuple[str, str]
     """Several at once: most of the time is spent waiting for somebody to be killed."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async with maternity() as bears:
+    async def one(number: int, case: Case) -> tuple[tuple[str, str], Outcome]:
+        fault, platform = case
+        async with turns, theatre(folder / f"{number}-{platform}") as house:
+            return (fault.name, platform), await play(house, platform, fault)
 
-        async def one(number: int, case: Case) -> tuple[tuple[str, str], Outcome]:
-            fault, platform = case
-            async with turns, theatre(folder / f"{number}-{platform}", bears) as house:
-                return (fault.name, platform), await play(house, platform, fault)
-
-        return dict(await asyncio.gather(*(one(number, case) for number, case in enumerate(chosen))))
+    return dict(await asyncio.gather(*(one(number, case) for number, case in enumerate(chosen))))
 
 
 def expected(chosen: Iterable[Case]) -> dict[tuple[str, str], Outcome | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import Chaos
-from tests.faults.theatre import maternity, theatre
+from tests.faults.theatre import theatre
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExcepti
 
 @pytest.mark.timeout(400)
 async def test_a_bot_that_is_killed_at_random_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async with maternity() as bears, theatre(tmp_path, bears) as house:
+    async with theatre(tmp_path) as house:
         chaos = Chaos(house, kills=6, jobs=30, draw=random.Random(4))
         books = await chaos.run(within=300)
     assert books.wrong() == {}

@@ -17,7 +17,8 @@ from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_world import Message
 from tests.faults.books import Row, close, rows_of, shown_on_telegram
 from tests.faults.house import Life
-from tests.faults.theatre import ROOT, Theatre, maternity, theatre
+from tests.faults.theatre import Theatre, theatre
+from tests.nursery import ROOT
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
@@ -29,7 +30,7 @@ PATIENT = 60.0
 async def alone(life: Life) -> AsyncIterator[asyncio.subprocess.Process]:
     """As an operator starts it, with an exit code of its own."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.faults.house", life.to_line().decode(), cwd=ROOT, start_new_session=True
+        sys.executable, "-m", "tests.faults.house", life.to_json(), cwd=ROOT, start_new_session=True
     )
     try:
         yield process
@@ -50,7 +51,7 @@ def _all_in(house: Theatre, states: tuple[State, ...]) -> list[Row] | None:
 
 @pytest.mark.timeout(300)
 async def test_what_can_finish_finishes_and_the_rest_waits_for_the_next_start(tmp_path: Path) -> None:
-    async with maternity() as bears, theatre(tmp_path, bears) as house:
+    async with theatre(tmp_path) as house:
         ada = Someone(house.telegram, "Ada")
         async with alone(house.life("telegram", grace=12.0, pauses=(0.0, 4.0, 90.0))) as process:
             for number in (1, 2, 3):
@@ -82,7 +83,7 @@ def _begun(house: Theatre, job: int) -> bool | None:
 async def test_a_start_after_a_crash_sends_what_is_finished_before_anything_new_is_made(
     tmp_path: Path,
 ) -> None:
-    async with maternity() as bears, theatre(tmp_path, bears) as house:
+    async with theatre(tmp_path) as house:
         ada = Someone(house.telegram, "Ada")
         environment = {"MATINEE_FAILPOINTS": "rendered=die", "MATINEE_FAILPOINTS_NOTES": str(tmp_path / "n")}
         pid = await house.start(house.life("telegram", environment=environment))

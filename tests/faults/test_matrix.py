@@ -11,7 +11,7 @@ from generation.failpoint import Place
 from tests.faults import table
 from tests.faults.matrix import ONCE, Fault
 from tests.faults.play import Play
-from tests.faults.theatre import maternity, theatre
+from tests.faults.theatre import theatre
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
@@ -35,21 +35,20 @@ def test_the_page_shows_this_very_matrix() -> None:
 @pytest.mark.timeout(400)
 async def test_killed_at_any_commit_of_a_clips_life_the_books_are_right(tmp_path: Path) -> None:
     """Before each and after each, one by one, until a clip's whole life has no further commit."""
-    async with maternity() as bears:
 
-        async def struck(place: Place, platform: str, nth: int) -> bool:
-            fault = Fault(stage="any", what="killed", traps=f"{place}=die@{nth}", discord=ONCE, telegram=ONCE)
-            async with theatre(tmp_path / f"{place}-{nth}", bears) as house:
-                played = Play(house, platform, fault, surely=False)
-                await played.run()
-                return bool(played.notes)
+    async def struck(place: Place, platform: str, nth: int) -> bool:
+        fault = Fault(stage="any", what="killed", traps=f"{place}=die@{nth}", discord=ONCE, telegram=ONCE)
+        async with theatre(tmp_path / f"{place}-{nth}") as house:
+            played = Play(house, platform, fault, surely=False)
+            await played.run()
+            return bool(played.notes)
 
-        met = {Place.COMMIT: 0, Place.COMMITTED: 0}
-        for first in range(1, MOST_COMMITS, 2):
-            each = [(place, platform, nth) for place, platform in BOTH_SIDES for nth in (first, first + 1)]
-            found = await asyncio.gather(*(struck(*one) for one in each))
-            for (place, _, _), hit in zip(each, found, strict=True):
-                met[place] += hit
-            if not any(found):
-                break
+    met = {Place.COMMIT: 0, Place.COMMITTED: 0}
+    for first in range(1, MOST_COMMITS, 2):
+        each = [(place, platform, nth) for place, platform in BOTH_SIDES for nth in (first, first + 1)]
+        found = await asyncio.gather(*(struck(*one) for one in each))
+        for (place, _, _), hit in zip(each, found, strict=True):
+            met[place] += hit
+        if not any(found):
+            break
     assert all(5 < count < MOST_COMMITS - 2 for count in met.values())

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -18,24 +17,7 @@ import psutil
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.telegram_server import TelegramServer
 from tests.faults.house import Life
-
-ROOT = Path(__file__).parents[2]
-PATIENT = 60.0
-
-
-async def gone(pid: int) -> None:
-    """Until that process has ended, without looking again and again."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
+from tests.nursery import ROOT, Born, nursery
 
 
 def kill(pids: Iterable[int]) -> None:
@@ -62,41 +44,12 @@ def named(pid: int, word: str) -> list[int]:
 
 
 @dataclass
-class Maternity:
-    """Where bots are born, in a process that has imported everything already."""
-
-    process: asyncio.subprocess.Process
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    async def bear(self, life: Life) -> int:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        async with self.turn:
-            self.process.stdin.write(life.to_line())
-            return int(await asyncio.wait_for(self.process.stdout.readline(), PATIENT))
-
-
-@asynccontextmanager
-async def maternity() -> AsyncIterator[Maternity]:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.faults.house", cwd=ROOT, stdin=pipe, stdout=pipe
-    )
-    try:
-        yield Maternity(process)
-    finally:
-        process.kill()
-        await process.wait()
-
-
-@dataclass
 class Theatre:
     folder: Path
     discord: DiscordServer
     telegram: TelegramServer
-    maternity: Maternity
     births: list[asyncio.Task[int]] = field(default_factory=list)
-    born: dict[int, asyncio.Task[None]] = field(default_factory=dict)  # and the end of each
+    born: dict[int, asyncio.Task[int]] = field(default_factory=dict)  # and the end of each
 
     @property
     def data(self) -> Path:
@@ -108,7 +61,7 @@ class Theatre:
             reach["discord"] = (self.discord.port, self.discord.authority, self.discord.token)
         if "telegram" in platforms:
             reach["telegram"] = (self.telegram.url, self.telegram.token)
-        return Life(data=str(self.data), log=str(self.folder / "log"), **reach, **facts)
+        return Life(data=str(self.data), **reach, **facts)
 
     async def start(self, life: Life) -> int:
         """Whoever stops waiting leaves a bot of this house all the same, never one for the next to ask."""
@@ -117,9 +70,16 @@ class Theatre:
         return await asyncio.shield(birth)
 
     async def _bear(self, life: Life) -> int:
-        pid = await self.maternity.bear(life)
-        self.born[pid] = asyncio.create_task(gone(pid))
-        return pid
+        born = await asyncio.to_thread(self._fork, life)
+        self.born[born.pid] = asyncio.create_task(born.wait())
+        return born.pid
+
+    def _fork(self, life: Life) -> Born:
+        with (self.folder / "log").open("ab") as log:
+            words = ("tests.faults.house", life.to_json())
+            return nursery().bear(
+                *words, folder=ROOT, environment=os.environ, out=log.fileno(), err=log.fileno()
+            )
 
     def alive(self, pid: int) -> bool:
         return not self.born[pid].done()
@@ -154,11 +114,11 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(folder: Path, bears: Maternity) -> AsyncIterator[Theatre]:
+async def theatre(folder: Path) -> AsyncIterator[Theatre]:
     folder.mkdir(parents=True, exist_ok=True)
     async with discord_server() as discord, TelegramServer() as telegram:
         discord.limits = {}
-        made = Theatre(folder, discord, telegram, bears)
+        made = Theatre(folder, discord, telegram)
         try:
             yield made
         finally:

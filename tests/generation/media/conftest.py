@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -11,6 +14,7 @@ from generation.clip import Frames, Score
 from generation.errors import FfmpegMissing
 from generation.media import ffmpeg as ffmpegs
 from generation.media.ffmpeg import Ffmpeg
+from tests.conftest import OWN_PATH
 
 
 @pytest.fixture
@@ -21,12 +25,12 @@ def ffmpeg() -> Ffmpeg:
 @pytest.fixture(params=["system", "carried"])
 def each_ffmpeg(request: pytest.FixtureRequest) -> Ffmpeg:
     """The system's and the carried one, where both are there."""
-    import imageio_ffmpeg  # noqa: PLC0415  (only this fixture needs it)
-
+    if request.param == "carried":
+        return ffmpegs.find(imageio_ffmpeg.get_ffmpeg_exe())
     try:
-        return ffmpegs.find("ffmpeg" if request.param == "system" else imageio_ffmpeg.get_ffmpeg_exe())
-    except FfmpegMissing:
-        pytest.skip(f"no {request.param} ffmpeg here")
+        return ffmpegs.find(shutil.which("ffmpeg", path=os.environ[OWN_PATH]) or "no ffmpeg")
+    except FfmpegMissing as error:
+        pytest.skip(f"the machine's own: {error}")
 
 
 def moving(count: int = 12, width: int = 96, height: int = 64, fps: float = 12.0) -> Frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import signal
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,8 +14,9 @@ import pytest
 from tests.fakes.discord_house import clip_of, with_clip
 from tests.fakes.discord_people import Person, Reply, text_of
 from tests.fakes.discord_server import DiscordServer, save_authority
+from tests.nursery import ROOT, Born, nursery
 
-ROOT = Path(__file__).parents[4]
+HOUSE = "tests.fakes.discord_house"
 
 
 class Bot:
@@ -23,30 +24,26 @@ class Bot:
 
     def __init__(self, server: DiscordServer, folder: Path, *options: str) -> None:
         self._server = server
-        self._command = [
-            sys.executable,
-            "-m",
-            "tests.fakes.discord_house",
-            str(server.port),
-            str(save_authority(server, folder)),
-            server.token,
-            str(folder / "data"),
-            *options,
-        ]
-        self._process: asyncio.subprocess.Process | None = None
+        authority = str(save_authority(server, folder))
+        self._words = (str(server.port), authority, server.token, str(folder / "data"), *options)
+        self._process: asyncio.subprocess.Process | Born | None = None
 
     async def start(self) -> None:
         before = self._server.gateway.identifies
-        quiet = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, cwd=ROOT, stdout=quiet, stderr=quiet
-        )
+        self._process = await self._cold() if "--zlib" in self._words else self._forked()
         gateway = self._server.gateway
         await self._server.world.until(lambda: gateway.identifies > before and gateway.live, within=60)
 
+    async def _cold(self) -> asyncio.subprocess.Process:
+        """As the choice of compression is made at an import."""
+        return await asyncio.create_subprocess_exec(sys.executable, "-m", HOUSE, *self._words, cwd=ROOT)
+
+    def _forked(self) -> Born:
+        return nursery().bear(HOUSE, *self._words, folder=ROOT, environment=os.environ, out=1, err=2)
+
     async def kill(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
+        self._process.kill()
         await self._process.wait()
         await self._server.world.until(lambda: not self._server.gateway.live)
 

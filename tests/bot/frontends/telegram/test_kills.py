@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,50 +18,55 @@ from tests.fakes.telegram_methods import Call
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_world import Message
+from tests.nursery import ROOT, Born, nursery
+
+
+@dataclass
+class Child:
+    """A studio in a process of its own, and what it says: one word a line."""
+
+    born: Born
+    said: asyncio.StreamReader
+
+    async def kill(self) -> None:
+        self.born.kill()
+        await self.born.wait()
 
 
 @asynccontextmanager
-async def studio(
-    folder: Path, server: TelegramServer, *how: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.fakes.telegram_child",
-        str(folder),
-        server.url,
-        server.token,
-        *how,
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "PYTHONUNBUFFERED": "1"},
-    )
+async def studio(folder: Path, server: TelegramServer, *how: str) -> AsyncIterator[Child]:
+    words = ("tests.fakes.telegram_child", str(folder), server.url, server.token, *how)
+    hears, tells = os.pipe()
     try:
-        yield process
+        born = nursery().bear(*words, folder=ROOT, environment=os.environ, out=tells, err=2)
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        os.close(tells)
+    said = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(hears, "rb")
+    )
+    child = Child(born, said)
+    try:
+        yield child
+    finally:
+        await child.kill()
+        pipe.close()
 
 
-async def kill_at_line(process: asyncio.subprocess.Process, line: str) -> None:
-    assert process.stdout is not None
-    async for said in process.stdout:
+async def kill_at_line(child: Child, line: str) -> None:
+    async for said in child.said:
         if said.decode().strip() == line:
-            process.kill()
             break
-    await process.wait()
+    await child.kill()
 
 
-async def kill_at_call(
-    process: asyncio.subprocess.Process, server: TelegramServer, methods: set[str], *, done: bool
-) -> None:
+async def kill_at_call(child: Child, server: TelegramServer, methods: set[str], *, done: bool) -> None:
     async def witness(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
-        if call.method in methods and is_done is done and process.returncode is None:
-            process.kill()
-            await process.wait()
+        if call.method in methods and is_done is done:
+            await child.kill()
 
     server.witness = witness
-    await process.wait()
+    await child.born.wait()
 
 
 POINTS = ["queued", "rendering", "rendered", "delivered"]
