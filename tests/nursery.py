@@ -22,6 +22,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class Born:
     def kill(self) -> None:
         """Nothing happens to one that has ended already."""
         if self.returncode is None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def join(self, timeout: float) -> int:
         """Its exit code, or minus the signal that killed it."""
