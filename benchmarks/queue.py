@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from statistics import median
+from threading import Thread
 
 from huey import SqliteHuey
 
@@ -26,7 +27,7 @@ from generation.request import Kind, Music, Request
 ROUNDS = 5
 PRODUCERS = 64
 OURS = 3200
-HUEYS = 300
+HUEYS = 640
 CLIP = Clip(path=Path("clip.mp4"), width=704, height=512, fps=24, frames=121, seconds=5, size=9, audio=True)
 
 
@@ -68,7 +69,7 @@ async def ours(folder: Path) -> float:
     return OURS / spent
 
 
-def hueys(folder: Path, *, fsync: bool) -> float:
+def hueys(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
     """The same cycle in huey: put, take, run a task that does nothing, store its result."""
     peer = SqliteHuey("peer", filename=str(folder / "huey.db"), fsync=fsync, results=True)
 
@@ -77,10 +78,18 @@ def hueys(folder: Path, *, fsync: bool) -> float:
         return request["seed"]
 
     request = a_draft(0).request.to_json()
+
+    def produce() -> None:
+        for _ in range(HUEYS // producers):
+            make(request)
+            peer.execute(peer.dequeue())
+
+    threads = [Thread(target=produce) for _ in range(producers)]
     started = time.perf_counter()
-    for _ in range(HUEYS):
-        make(request)
-        peer.execute(peer.dequeue())
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     spent = time.perf_counter() - started
     peer.storage.close()
     return HUEYS / spent
@@ -148,10 +157,18 @@ async def measure_all() -> dict[str, float]:
     async def unsynced(folder: Path) -> float:
         return hueys(folder, fsync=False)
 
-    ways = {"ours": ours, "huey, fsync": synced, "huey, no fsync": unsynced}
+    async def alone(folder: Path) -> float:
+        return hueys(folder, fsync=True, producers=1)
+
+    ways = {
+        "ours": ours,
+        "huey, fsync": synced,
+        "huey, no fsync": unsynced,
+        "huey, fsync, one producer": alone,
+    }
     rounds = [{name: await in_a_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
     found = {name: median(one[name] for one in rounds) for name in ways}
-    for peer in ("huey, fsync", "huey, no fsync"):  # paired: a slow moment passes both alike
+    for peer in list(ways)[1:]:  # paired: a slow moment passes both alike
         found[f"ours / {peer}"] = median(one["ours"] / one[peer] for one in rounds)
     found["fsync ms"] = 1000 * await in_a_folder(fsync_seconds)
     for rows in (1_000, 1_000_000):
