@@ -38,10 +38,13 @@ class Play:
         try:
             async with asyncio.timeout(PATIENT):
                 await self._ask()
-                while not self._settled():
+                while not (self._settled() and self._met()):
                     if await self._unheard():
                         await self._ask()
                     await asyncio.sleep(0.02)
+        except TimeoutError:
+            told = f"{self.fault.name}: struck at [{self.notes}], and the books say {rows_of(self.house)}"
+            raise AssertionError(told) from None
         finally:
             self.over = True
             for task in tasks:
@@ -118,8 +121,7 @@ class Play:
         for name in ("surprises", "leftovers"):  # a failure may be what was asked for; a restart cleans up
             wrong.pop(name, None)
         assert not wrong, (self.fault.name, self.platform, wrong)
-        if self.surely:
-            self._struck()
+        assert self._met(), f"{self.fault.name} was never met"
         if not rows:
             return Outcome.TOLD
         assert len(rows) == 1, rows
@@ -128,15 +130,17 @@ class Play:
             return Outcome.AGAIN if self.asked > 1 else Outcome.ONCE
         return Outcome.ASKED if state is State.UNCERTAIN else Outcome.REFUNDED
 
-    def _struck(self) -> None:
+    def _met(self) -> bool:
+        """Some strike only after the books are in order."""
+        if not self.surely:
+            return True
         if self.fault.traps:
             places = {trap.partition("=")[0] for trap in self.fault.traps.split(",")}
-            assert places == set(self.notes.split()), f"{self.fault.name} was never met"
-        elif self.platform == "discord":
-            assert any(fault.hit for fault in self.house.discord.faults), f"{self.fault.name} was never met"
-        else:
-            waiting = self.house.telegram.script.waiting
-            assert not all(waiting[method] for method in UPLOADS), f"{self.fault.name} was never met"
+            return places == set(self.notes.split())
+        if self.platform == "discord":
+            return any(fault.hit for fault in self.house.discord.faults)
+        waiting = self.house.telegram.script.waiting
+        return not all(waiting[method] for method in UPLOADS)
 
 
 async def play(house: Theatre, platform: str, fault: Fault) -> Outcome:

@@ -46,11 +46,11 @@ async def test_it_is_under_the_limit_uses_it_and_keeps_every_frame(
     assert provenance.verify(fitted.path).mark is provenance.Mark.HOLDS
 
 
-async def test_a_starved_picture_is_made_smaller_not_slower(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_a_starved_picture_is_made_smaller_not_slower(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     draw = np.random.default_rng(6)
     blocks = draw.integers(0, 256, (16, 24, 32, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
-    clip = await mux(Frames(blocks, 12.0), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
-    fitted = await fit(clip, clip.size // 5, ffmpeg=ffmpeg)
+    clip = await mux(Frames(blocks, 12.0), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
+    fitted = await fit(clip, clip.size // 5, ffmpeg=each_ffmpeg)
     assert fitted.width < clip.width
     assert fitted.width / fitted.height == pytest.approx(clip.width / clip.height, rel=0.04)
     assert (fitted.frames, fitted.fps) == (clip.frames, clip.fps)
@@ -85,13 +85,15 @@ async def test_a_kept_fit_that_was_damaged_is_made_again(clip: Clip, ffmpeg: Ffm
     assert probe(again.path).frames == clip.frames
 
 
-async def test_a_truncated_master_is_told_and_another_try_is_possible(clip: Clip, ffmpeg: Ffmpeg) -> None:
+async def test_a_truncated_master_is_told_and_another_try_is_possible(
+    clip: Clip, each_ffmpeg: Ffmpeg
+) -> None:
     whole = clip.path.read_bytes()
     clip.path.write_bytes(whole[: len(whole) * 6 // 10])
     with pytest.raises(EncodeFailed):
-        await fit(clip, clip.size // 2, ffmpeg=ffmpeg)
+        await fit(clip, clip.size // 2, ffmpeg=each_ffmpeg)
     clip.path.write_bytes(whole)
-    assert (await fit(clip, clip.size // 2, ffmpeg=ffmpeg)).size <= clip.size // 2
+    assert (await fit(clip, clip.size // 2, ffmpeg=each_ffmpeg)).size <= clip.size // 2
 
 
 async def test_progress_grows_to_its_total(clip: Clip, ffmpeg: Ffmpeg) -> None:

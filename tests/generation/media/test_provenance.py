@@ -161,9 +161,9 @@ async def test_nothing_of_the_person_is_in_a_file_unasked(clip: Clip) -> None:
 
 
 async def test_the_recipe_comes_back_as_the_request_without_anybodys_paths(
-    clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
+    clip: Clip, identity: Identity, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
+    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=each_ffmpeg, identity=identity)
     back = read_recipe(told.path)
     assert back is not None
     assert back.to_json() == provenance.recipe(REQUEST)
