@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from bot import messages
+from bot.job import State
+from bot.studio import Studio
+from tests.bot.house import eventually
 
 PROMPT = "a fox in the snow"
 
@@ -32,6 +35,16 @@ class Guest(Protocol):
 
     def hold(self, *, engine: bool) -> None:
         """Let the engine wait, or go on."""
+
+    async def waits_for_the_engine(self, number: int) -> None:
+        """Until it has begun with this job: no chat promises a word of that."""
+
+
+async def begun(studio: Studio, number: int) -> None:
+    async def running() -> bool:
+        return (await studio.job(number)).state is State.RUNNING
+
+    await eventually(running)
 
 
 async def converse(guest: Guest) -> None:
@@ -67,7 +80,7 @@ async def converse(guest: Guest) -> None:
 
 async def waits(guest: Guest) -> None:
     """What is told while a clip is being made, in the same lines everywhere."""
-    await guest.hears(messages.words("stage.painting"))
+    await guest.waits_for_the_engine(1)
     await guest.says("queue")
     heard = await guest.hears(messages.words("queue.title"))
     assert f"1 · {messages.words('state.running')} · {PROMPT}" in heard

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot import messages
-from tests.bot.frontends.script import converse
+from tests.bot.frontends.script import begun, converse
 from tests.fakes.discord_house import HouseOfDiscord, clip_of
 from tests.fakes.discord_people import Person, Reply, text_of
 from tests.fakes.discord_server import DiscordServer
@@ -50,6 +50,9 @@ class Guest:
             self._house.engine.gate.clear()
         else:
             self._house.engine.gate.set()
+
+    async def waits_for_the_engine(self, number: int) -> None:
+        await begun(self._house.studio, number)
 
 
 async def test_conversation_reads_as_on_every_chat(

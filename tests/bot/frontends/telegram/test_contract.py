@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bot import messages
 from bot.frontends.telegram.frontend import Options
-from tests.bot.frontends.script import converse
+from tests.bot.frontends.script import begun, converse
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_studio import Cinema, cinema
@@ -70,6 +70,9 @@ class Guest:
             self._house.engine.gate.clear()
         else:
             self._house.engine.gate.set()
+
+    async def waits_for_the_engine(self, number: int) -> None:
+        await begun(self._house.studio, number)
 
 
 async def test_conversation_reads_as_on_every_chat(
