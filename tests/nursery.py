@@ -165,21 +165,28 @@ def _begin(wish: dict[str, Any], out: int, err: int) -> None:
     for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(file, number)
         os.close(file)
-    code: Any = 1
+    code = 1
+    try:
+        code = _run(wish)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # it must never go on as what it was forked from
+
+
+def _run(wish: dict[str, Any]) -> int:
     try:
         os.chdir(wish["folder"])
         os.environ.clear()
         os.environ.update(wish["environment"])
         sys.argv[1:] = wish["words"]
         runpy.run_module(wish["module"], run_name="__main__", alter_sys=True)
-        code = 0
     except SystemExit as end:
-        code = end.code or 0
-    except BaseException:  # noqa: BLE001  (it must never go on as what it was forked from)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  (whatever it is, whoever asked reads it)
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+        return 1
+    return 0
 
 
 def _end_with_parent() -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.errors import PromptRefused
 from bot.job import Requester
+from bot.plaintext import plain
 from bot.policy import Policy, timeout
 from generation.request import MusicWish, Wish
 
@@ -237,3 +240,8 @@ def test_a_deepfake_is_refused_unless_the_operator_allows_it() -> None:
 def test_timeouts_grow_and_end_with_an_admin() -> None:
     waits = [timeout(strikes) for strikes in range(1, 6)]
     assert waits == [600, 3600, 86_400, 604_800, None]
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+def test_plain_letters_read_the_same_as_beside_one_that_is_not_seen(text: str) -> None:
+    assert plain(text) == plain(f"{text}\u200b")

@@ -42,9 +42,9 @@ class Play:
                     if await self._unheard():
                         await self._ask()
                     await asyncio.sleep(0.02)
-        except TimeoutError:
+        except TimeoutError as error:
             told = f"{self.fault.name}: struck at [{self.notes}], and the books say {rows_of(self.house)}"
-            raise AssertionError(told) from None
+            raise AssertionError(told) from error
         finally:
             self.over = True
             for task in tasks:
