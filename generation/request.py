@@ -174,7 +174,7 @@ class Limits:
         if not self.bigger_pixels:
             scale = min(scale, self.max_side / max(width, height))
         step = self.side_multiple
-        wide, high = (round(side * scale) // step * step for side in (width, height))
+        wide, high = (math.floor(side * scale + 1e-6) // step * step for side in (width, height))
         return (wide, high) if wide * high >= GROWTH * width * height else None
 
     def frames_for(self, seconds: float, fps: float) -> int:
