@@ -1,7 +1,8 @@
 """The types that carry everything. Plain frozen data: a Job is a row, never a live object.
 
 What is kept or sent as JSON is a msgspec Struct, which is read and written far quicker than a dataclass. Only
-`msgspec.structs.replace` makes a changed one: that of `dataclasses` fails, and no type checker says so.
+`msgspec.structs.replace` makes a changed one: that of `dataclasses` fails, and no type checker says so. A row
+keeps no value that is the default, so a default is for good: another would change what old rows say.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.CANCELL
 WAITING = frozenset({State.QUEUED, State.RUNNING})
 
 
-class Requester(msgspec.Struct, frozen=True, kw_only=True):
+class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who asks. `community` is the server or group, empty in private."""
 
     platform: str
@@ -52,7 +53,7 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.platform}:{self.user}"
 
 
-class ReplyTo(msgspec.Struct, frozen=True, kw_only=True):
+class ReplyTo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where the answer goes: plain data, so that a reply outlives a restart and a dead interaction token."""
 
     platform: str

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import structs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +43,7 @@ class Frames:
         return len(self.pixels) / self.fps
 
 
-class Clip(msgspec.Struct, frozen=True, kw_only=True):
+class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A finished, checked, marked file and its facts."""
 
     path: Path
@@ -57,7 +58,7 @@ class Clip(msgspec.Struct, frozen=True, kw_only=True):
     sheet: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
-        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=str)
+        plain: dict[str, Any] = msgspec.to_builtins(structs.asdict(self), enc_hook=str)
         return plain
 
     @classmethod

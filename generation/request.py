@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 
@@ -55,7 +56,7 @@ class MusicWish:
         return cls(genre=genre, mood=mood, tempo=tempo, instruments=tuple(filter(None, named)))
 
 
-class Music(msgspec.Struct, frozen=True, kw_only=True):
+class Music(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Music as it will be made. genre "none" is silence and "native" a joint model's own sound."""
 
     genre: str
@@ -106,7 +107,7 @@ class Wish:
     music: MusicWish = field(default_factory=MusicWish)
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt: str
     kind: Kind
     model: str
@@ -129,7 +130,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return self.frames / self.fps
 
     def to_json(self) -> dict[str, Any]:
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        whole = {**structs.asdict(self), "music": structs.asdict(self.music)}
+        plain: dict[str, Any] = msgspec.to_builtins(whole)
         return plain
 
     @classmethod

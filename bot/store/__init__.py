@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -30,6 +29,7 @@ from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
 from bot.store.joining import Enqueued
 from bot.store.ledger import Entry
+from bot.store.line import Line
 from bot.store.pace import Eta
 from bot.store.privacy import Linked, Swept
 from bot.store.rows import Superseded
@@ -61,6 +61,7 @@ class Store:
     def __init__(self, database: Database, clock: Clock, steady: Clock) -> None:
         self.database = database
         self._clock = clock
+        self._line = Line()
         self._steady = steady  # leases are measured on it: a wall clock may jump
 
     @classmethod
@@ -84,11 +85,18 @@ class Store:
         self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
     ) -> Enqueued:
         """Raises QuotaSpent, QueueFull or TooFast. `pool` is what the whole community shares, spent last."""
-        return await self.database.write(
-            partial(
-                joining.enqueue, draft=draft, allowance=allowance, pool=pool, caps=caps, now=self._clock()
+        now = self._clock()
+
+        def act(c: sqlite3.Connection) -> Enqueued:
+            return joining.enqueue(
+                c, draft, allowance=allowance, pool=pool, caps=caps, line=self._line, now=now
             )
-        )
+
+        try:
+            return await self.database.write(act)
+        except BaseException:
+            self._line.forget()
+            raise
 
     async def claim(
         self,

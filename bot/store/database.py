@@ -15,6 +15,7 @@ import aiosqlite
 from bot.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
 from bot.store.lock import InstanceLock
 from bot.store.migrate import Step, inspect, migrate, steps
+from bot.store.rows import Connection
 from bot.store.writer import GroupWriter, Work, in_thread
 from generation.errors import DiskFull
 
@@ -66,11 +67,12 @@ class Database:
     async def _connect(self, *, read_only: bool = False) -> aiosqlite.Connection:
         uri = f"{self.path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
         try:
-            connection = await aiosqlite.connect(uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+            connection = await aiosqlite.connect(
+                uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, factory=Connection
+            )
         except sqlite3.Error as error:
             raise DataFolderUnusable(str(self.path.parent), str(error)) from error
         self._closing.push_async_callback(connection.close)
-        connection.row_factory = sqlite3.Row
         return connection
 
     async def _at_start(self, connection: aiosqlite.Connection, work: Work[None]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from bot.errors import QueueFull, TooFast
 from bot.job import Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import ledger, pace, people
+from bot.store.line import Line
 from bot.store.rows import as_json, community_key, job_from_row, plain, row_of
 
 AHEAD = 1e10
@@ -32,30 +35,33 @@ class Enqueued(NamedTuple):
 
 
 LOOK = """
-SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
-    (SELECT id FROM job WHERE update_id = ?2) AS seen,
+SELECT account.id, account.finish, virtual_time.now, (SELECT coalesce(max(id), 0) FROM job),
     (SELECT coalesce(sum(credits), 0) FROM ledger
       WHERE account = person.account AND purse = 'window' AND credits <> 0
-        AND counted_at >= ?4 AND counted_at < ?5) AS window,
-    CASE WHEN ?9 THEN (SELECT created_at FROM job
-      WHERE account = person.account ORDER BY id DESC LIMIT 1 OFFSET ?9 - 1) END AS earlier,
-    CASE WHEN ?6 >= 0 THEN (SELECT count(*) FROM job
-      WHERE account = person.account AND finished_at IS NULL AND state <> 'held') END AS person,
-    CASE WHEN ?7 >= 0 THEN (SELECT count(*) FROM job
-      WHERE community = ?3 AND community <> '' AND finished_at IS NULL AND state <> 'held') END AS community,
-    CASE WHEN ?8 >= 0 THEN (SELECT count(*) FROM job WHERE state = 'queued')
-                    + (SELECT count(*) FROM job WHERE state = 'running') END AS "all"
-FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?1
+        AND counted_at >= ? AND counted_at < ?)
+    {more}
+FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
 """
+COLUMNS = 5
 
-CROWDS = ("person", "community", "all")
+MORE = {
+    "before": "(SELECT id FROM job WHERE update_id = ?)",
+    "earlier": """(SELECT created_at FROM job
+      WHERE account = person.account ORDER BY id DESC LIMIT 1 OFFSET ?)""",
+    "person": """(SELECT count(*) FROM job
+      WHERE account = person.account AND finished_at IS NULL AND state <> 'held')""",
+    "community": """(SELECT count(*) FROM job
+      WHERE community = ? AND community <> '' AND finished_at IS NULL AND state <> 'held')""",
+}
+"""What only some look for: a column costs as much to hand over as to find."""
 
 INSERT = """
 INSERT INTO job (state, account, person, community, model, request, requester, reply_to, cost, weight,
                  tag, turn, created_at, parent, update_id, kind, work)
-VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(id), 0) + 1 FROM job) - ?, ?,
-        nullif(?, 0), nullif(?, ''), ?, ?)
+VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''), ?, ?)
 """
+
+FINISH = "UPDATE account SET finish = ? WHERE id = ?"
 
 
 def enqueue(
@@ -65,25 +71,25 @@ def enqueue(
     allowance: Allowance,
     pool: Allowance | None,
     caps: Caps,
+    line: Line,
     now: float,
 ) -> Enqueued:
     window, cursor = allowance.window(now), plain(c)
-    account, finish, virtual, seen, spent, earlier, *waiting = _look(cursor, draft, window, caps, now)
-    if seen is not None:
-        return Enqueued(seen, draft, now, before=job_from_row(row_of(c, seen)))
-    _check_caps(caps, waiting, earlier, now)
+    (account, finish, virtual, newest, spent), more = _look(cursor, draft, window, caps, now)
+    if more.get("before"):
+        return Enqueued(more["before"], draft, now, before=job_from_row(row_of(c, more["before"])))
+    _check_caps(caps, more, now)
+    line.check(cursor, caps.all, newest)
     if allowance.unlimited or draft.cost > allowance.credits - max(0, -spent):
         own = ledger.balance(c, account, allowance, now)
         charges = ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], draft.cost)
     else:
         charges = [ledger.Charge(account, "window", draft.cost)]
     tag = max(virtual, finish)
-    ahead = 0.0 if finish > virtual else AHEAD
-    number = _insert(cursor, draft, account=account, tag=tag, ahead=ahead, now=now)
+    turn = newest + 1 - (0.0 if finish > virtual else AHEAD)
+    number = _insert(cursor, draft, account=account, tag=tag, turn=turn, now=now)
     ledger.reserve(cursor, charges, job=number, now=now)
-    cursor.execute(
-        "UPDATE account SET finish = ? WHERE id = ?", (tag + share(draft.cost, draft.weight), account)
-    )
+    cursor.execute(FINISH, (tag + share(draft.cost, draft.weight), account))
     return Enqueued(number, draft, now)
 
 
@@ -94,40 +100,42 @@ def share(cost: int, weight: float) -> float:
 
 def _look(
     c: sqlite3.Cursor, draft: Draft, window: tuple[float, float], caps: Caps, now: float
-) -> Sequence[Any]:
-    """All that decides, in one statement; what has no cap is not counted.
-
-    Values that are not there are told as "", 0 or -1: a None takes far longer to bind.
-    """
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
     who = draft.requester
-    values = (
-        who.key,
-        _update_id(draft),
-        community_key(who.platform, who.community),
-        *window,
-        -1 if caps.person is None else caps.person,
-        -1 if caps.community is None else caps.community,
-        -1 if caps.all is None else caps.all,
-        caps.burst or 0,
-    )
-    found = c.execute(LOOK, values).fetchone()
-    if found is None:
+    asked: dict[str, tuple[object, ...]] = {}
+    if draft.update:
+        asked["before"] = (_update_id(draft),)
+    if caps.burst:
+        asked["earlier"] = (caps.burst - 1,)
+    if caps.person is not None:
+        asked["person"] = ()
+    if caps.community is not None and who.community:
+        asked["community"] = (community_key(who.platform, who.community),)
+    sql, values = look_sql(*asked), (*window, *chain.from_iterable(asked.values()), who.key)
+    row = c.execute(sql, values).fetchone()
+    if row is None:
         people.account_of(c.connection, who.key, now=now, name=who.name)
-        found = c.execute(LOOK, values).fetchone()
-    columns: Sequence[Any] = found
-    return columns
+        row = c.execute(sql, values).fetchone()
+    return row[:COLUMNS], dict(zip(asked, row[COLUMNS:], strict=True))
+
+
+@cache
+def look_sql(*asked: str) -> str:
+    return LOOK.format(more="".join(f", {MORE[each]}" for each in asked))
 
 
 def _update_id(draft: Draft) -> str:
     return f"{draft.requester.platform}:{draft.update}" if draft.update else ""
 
 
-def _check_caps(caps: Caps, waiting: Sequence[int | None], earlier: float | None, now: float) -> None:
+def _check_caps(caps: Caps, found: Mapping[str, Any], now: float) -> None:
+    earlier = found.get("earlier")
     if caps.burst and earlier is not None and now - caps.burst_seconds < earlier <= now:
         raise TooFast(caps.burst, caps.burst_seconds, earlier + caps.burst_seconds)
-    for whose, cap, count in zip(CROWDS, (caps.person, caps.community, caps.all), waiting, strict=True):
-        if cap is not None and count is not None and count >= cap:
-            raise QueueFull(whose, count, cap)
+    for whose, cap in (("person", caps.person), ("community", caps.community)):
+        if cap is not None and found.get(whose, -1) >= cap:
+            raise QueueFull(whose, found[whose], cap)
 
 
 def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: float) -> list[ledger.Purse]:
@@ -138,9 +146,9 @@ def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: fl
     return [ledger.Purse(account, ledger.balance(c, account, pool, now))]
 
 
-def _insert(c: sqlite3.Cursor, draft: Draft, *, account: int, tag: float, ahead: float, now: float) -> int:
+def _insert(c: sqlite3.Cursor, draft: Draft, *, account: int, tag: float, turn: float, now: float) -> int:
     who = draft.requester
-    values = (
+    values = (  # what is not there is told as "" or 0: a None takes far longer to bind
         account,
         who.key,
         community_key(who.platform, who.community),
@@ -151,7 +159,7 @@ def _insert(c: sqlite3.Cursor, draft: Draft, *, account: int, tag: float, ahead:
         draft.cost,
         draft.weight,
         tag,
-        ahead,
+        turn,
         now,
         draft.parent or 0,
         _update_id(draft),

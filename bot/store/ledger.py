@@ -53,7 +53,7 @@ VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
 
 SETTLE = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
-SELECT ?2, ?2, account, 'settle', 'free', 0, id FROM job WHERE id = ?1
+VALUES (?2, ?2, (SELECT account FROM job WHERE id = ?1), 'settle', 'free', 0, ?1)
 """
 """One row a job, whoever paid: it moves nothing, it only says that what was reserved is spent."""
 

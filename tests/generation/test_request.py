@@ -120,3 +120,5 @@ def test_a_request_survives_the_wire(data: st.DataObject) -> None:
         image=data.draw(st.none() | text),
     )
     assert Request.from_json(json.loads(json.dumps(request.to_json()))) == request
+    assert list(request.to_json()) == list(Request.__struct_fields__)  # also what nobody chose
+    assert list(request.to_json()["music"]) == list(Music.__struct_fields__)

@@ -16,16 +16,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.errors import QueueFull, QuotaSpent, TooLate
-from bot.job import FINAL, Job, State
+from bot.errors import QueueFull, QuotaSpent, TooLate, UserError
+from bot.job import FINAL, Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import affinity, delivery, joining, ledger, looks, people, queue
+from bot.store.line import Line
 from bot.store.migrate import migrate, steps
-from bot.store.rows import Superseded
+from bot.store.rows import Connection, Superseded
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, NOON, a_draft
 
-OWN, POOL = Allowance(credits=6), Allowance(credits=4)
+OWN, POOL, MOST = Allowance(credits=6), Allowance(credits=4), 8
 BROKEN = PaintFailed("testcard", "black frames")
 USERS = st.sampled_from(["a", "b", "c"])
 
@@ -38,8 +39,8 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         self.now = NOON
         self.known: dict[int, Job] = {}
         self.ended: dict[int, State] = {}
-        self.c = sqlite3.connect(":memory:", isolation_level=None)
-        self.c.row_factory = sqlite3.Row
+        self.c = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
+        self.line = Line()
         with tempfile.NamedTemporaryFile() as nothing:
             migrate(self.c, Path(nothing.name), steps())
 
@@ -53,15 +54,26 @@ class StoreInAnyOrder(RuleBasedStateMachine):
     @rule(user=USERS, cost=st.integers(0, 4), weight=st.sampled_from([0.5, 1.0, 3.0]), shared=st.booleans())
     def ask(self, user: str, cost: int, weight: float, shared: bool) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
         draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
+        waiting = len(looks.waiting(self.c, 50))
+        answer = self._asked(draft)
+        if isinstance(answer, Job):
+            assert waiting < MOST
+            self.note(answer)
+        elif isinstance(answer, QueueFull) and answer.whose == "all":
+            assert answer.waiting == waiting >= MOST
+
+    def _asked(self, draft: Draft) -> Job | UserError:
+        caps = Caps(person=4, all=MOST)
         self.c.execute("SAVEPOINT one")
         try:
-            done = joining.enqueue(
-                self.c, draft, allowance=OWN, pool=POOL, caps=Caps(person=4, all=8), now=self.now
-            )
-            self.note(done.job)
-        except (QuotaSpent, QueueFull):
+            return joining.enqueue(
+                self.c, draft, allowance=OWN, pool=POOL, caps=caps, line=self.line, now=self.now
+            ).job
+        except (QuotaSpent, QueueFull) as error:
             self.c.execute("ROLLBACK TO one")
-        self.c.execute("RELEASE one")
+            return error
+        finally:
+            self.c.execute("RELEASE one")
 
     @rule(model=st.sampled_from([None, "testcard"]))
     def claim(self, model: str | None) -> None:

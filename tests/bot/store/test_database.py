@@ -355,7 +355,7 @@ SEEN_WHOLE = {"virtual_time", "CONSTANT"}  # of one row
     [
         pytest.param(sql, id=name)
         for name, sql in {
-            "join": joining.LOOK,
+            "join": joining.look_sql(*joining.MORE),
             "claim": queue.HEAD,
             "claim this": queue.THIS,
             "settle": ledger.SETTLE,

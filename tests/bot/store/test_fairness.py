@@ -13,7 +13,9 @@ import pytest
 from bot.errors import QueueFull, QuotaSpent
 from bot.quota import Allowance, Caps
 from bot.store import joining, queue
+from bot.store.line import Line
 from bot.store.migrate import migrate, steps
+from bot.store.rows import Connection
 from tests.bot.store.conftest import CLIP, a_draft
 
 CLIP_SECONDS = 60.0
@@ -40,12 +42,12 @@ def floods(*, people: int, submits: int) -> list[tuple[float, str]]:
 def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
     """Serve a day on a virtual clock; how long the quiet people wait for their clip on average."""
     busy: list[float] = []  # when each engine at work is free again
-    waits = []
+    waits, line = [], Line()
     for now, who in asked:
         waits += _serve(c, busy, until=now)
         c.execute("SAVEPOINT one")
         try:
-            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, now=now)
+            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, line=line, now=now)
         except (QueueFull, QuotaSpent):
             assert who.startswith("flood")
             c.execute("ROLLBACK TO one")
@@ -77,8 +79,7 @@ def _serve(c: sqlite3.Connection, busy: list[float], *, until: float) -> list[tu
 
 @pytest.fixture
 def c(tmp_path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.row_factory = sqlite3.Row
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     (tmp_path / "empty").touch()
     migrate(connection, tmp_path / "empty", steps())
     return connection

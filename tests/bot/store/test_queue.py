@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from bot.errors import NoSuchJob, QueueFull, QuotaSpent, TooFast, TooLate
+from bot.errors import NoSuchJob, QueueFull, QuotaSpent, StoreFailed, TooFast, TooLate
 from bot.job import Job, State
 from bot.quota import Allowance, Caps
-from bot.store import Superseded
+from bot.store import Access, Store, Superseded, order
+from generation import failpoint
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft, a_request
 
@@ -58,6 +60,43 @@ async def test_a_full_line_refuses_and_charges_nothing(desk: Desk, caps: Caps, w
         await desk.ask(a_draft(community="7"))
     assert (refusal.value.whose, refusal.value.waiting, refusal.value.limit) == (whose, 2, 2)
     assert await desk.left() == 998
+
+
+async def test_what_is_let_back_into_the_line_counts_at_once(desk: Desk) -> None:
+    desk.caps = Caps(all=4)
+    for _ in range(2):
+        await desk.ask()
+        odd = await desk.claim()
+        await desk.store.hold(odd.id, odd.epoch, BROKEN)
+    for _ in range(3):
+        await desk.ask()
+    await desk.store.database.write(lambda c: order.release(c, odd.id))
+    with pytest.raises(QueueFull):
+        await desk.ask()
+
+
+async def test_what_another_process_puts_into_the_line_counts_at_once(desk: Desk, tmp_path: Path) -> None:
+    desk.caps = Caps(all=3)
+    await desk.ask()
+    guest = await Store.open(tmp_path, Access.GUEST, clock=desk.clock, steady=desk.steady)
+    for _ in range(2):
+        await guest.enqueue(a_draft("7"), allowance=desk.allowance, caps=desk.caps)
+    await guest.close()
+    with pytest.raises(QueueFull):
+        await desk.ask()
+
+
+async def test_what_never_reached_the_disk_makes_no_room_in_the_line(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.caps = Caps(all=3)
+    first, *_ = [await desk.ask() for _ in range(3)]
+    with monkeypatch.context() as ill:
+        ill.setitem(failpoint.ARMED, failpoint.Place.COMMIT, failpoint.Trap(failpoint.Deed.FAIL))
+        lost = await asyncio.gather(desk.store.cancel(first.id), desk.ask(), return_exceptions=True)
+    assert [type(each) for each in lost] == [StoreFailed, StoreFailed]
+    with pytest.raises(QueueFull):
+        await desk.ask()
 
 
 async def test_a_running_job_still_counts_against_the_cap(desk: Desk) -> None:
