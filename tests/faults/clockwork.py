@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.store.database import FILE, Database
+from bot.store.rows import Connection
 
 T = TypeVar("T")
 TURN = "a transaction"
@@ -92,8 +93,7 @@ class Inline(Database):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / FILE, AsyncExitStack())
         self.dead = False
-        self._c = sqlite3.connect(self.path, isolation_level=None)
-        self._c.row_factory = sqlite3.Row
+        self._c = sqlite3.connect(self.path, isolation_level=None, factory=Connection)
         for setting in (
             "locking_mode = EXCLUSIVE",
             "foreign_keys = ON",
