@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import chain
 from typing import Any, NamedTuple
 
 from bot.errors import QueueFull, TooFast
@@ -103,16 +102,21 @@ def _look(
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
     who = draft.requester
-    asked: dict[str, tuple[object, ...]] = {}
+    asked: list[str] = []
+    values: list[object] = [*window]
     if draft.update:
-        asked["before"] = (_update_id(draft),)
+        asked.append("before")
+        values.append(_update_id(draft))
     if caps.burst:
-        asked["earlier"] = (caps.burst - 1,)
+        asked.append("earlier")
+        values.append(caps.burst - 1)
     if caps.person is not None:
-        asked["person"] = ()
+        asked.append("person")
     if caps.community is not None and who.community:
-        asked["community"] = (community_key(who.platform, who.community),)
-    sql, values = look_sql(*asked), (*window, *chain.from_iterable(asked.values()), who.key)
+        asked.append("community")
+        values.append(community_key(who.platform, who.community))
+    values.append(who.key)
+    sql = look_sql(*asked)
     row = c.execute(sql, values).fetchone()
     if row is None:
         people.account_of(c.connection, who.key, now=now, name=who.name)

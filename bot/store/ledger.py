@@ -47,8 +47,13 @@ SELECT
 """
 
 ADD = """
-INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job, note)
-VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)
+INSERT INTO ledger (at, counted_at, account, kind, purse, credits, note)
+VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6)
+"""
+
+RESERVE = """
+INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
+VALUES (?1, ?1, ?2, 'reserve', ?3, ?4, ?5)
 """
 
 SETTLE = """
@@ -102,7 +107,7 @@ def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
 
 def reserve(c: Executes, charged: Sequence[Charge], *, job: int, now: float) -> None:
     for one in charged:
-        _add(c, one.account, "reserve", one.purse, -one.credits, at=now, job=job)
+        c.execute(RESERVE, (now, one.account, one.purse, -one.credits, job))
 
 
 def settle(c: Executes, job: int, now: float) -> None:
@@ -159,15 +164,7 @@ def entries(c: sqlite3.Connection, account: int, limit: int) -> list[Entry]:
     return [Entry(**dict(row)) for row in c.execute(ENTRIES, (account, limit))]
 
 
-def _add(  # noqa: PLR0913  (a row has columns)
-    c: Executes,
-    account: int,
-    kind: str,
-    purse: str,
-    credits_: int,
-    *,
-    at: float,
-    job: int | None = None,
-    note: str = "",
+def _add(
+    c: sqlite3.Connection, account: int, kind: str, purse: str, credits_: int, *, at: float, note: str = ""
 ) -> None:
-    c.execute(ADD, (at, account, kind, purse, credits_, job, note))
+    c.execute(ADD, (at, account, kind, purse, credits_, note))

@@ -25,11 +25,11 @@ from generation.clip import Clip
 from generation.errors import Told
 
 READY = """
-SELECT tag, (SELECT now FROM virtual_time), id, request, requester, reply_to,
+SELECT (SELECT tag FROM virtual_time WHERE now < tag), id, request, requester, reply_to,
        cost, attempt, epoch, created_at, parent
 FROM job WHERE state = 'queued'
 """
-"""A job that waits: what is not named here it has none of yet."""
+"""What its turn moves the virtual time to, and a job that waits: what is not named it has none of yet."""
 
 NOT_PAUSED = "NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' AND value = 'true')"
 
@@ -50,10 +50,10 @@ def claim(c: sqlite3.Connection, *, until: float, this: int | None = None, now: 
     row = cursor.fetchone()
     if row is None:
         return None
-    tag, virtual, number, request, requester, reply_to, cost, attempt, epoch, created_at, parent = row
+    later, number, request, requester, reply_to, cost, attempt, epoch, created_at, parent = row
     cursor.execute(CLAIM, (number, until, now))
-    if tag > virtual:
-        cursor.execute("UPDATE virtual_time SET now = ?", (tag,))
+    if later is not None:
+        cursor.execute("UPDATE virtual_time SET now = ?", (later,))
     return Job(
         id=number,
         request=request_from(request),
