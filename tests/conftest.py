@@ -33,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PATH"] = f"{place}{os.pathsep}{os.environ[OWN_PATH]}"
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two more than there are cores: many tests wait for a deadline or for another process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 2
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if PLACE in config.stash:
         shutil.rmtree(config.stash[PLACE])

@@ -34,10 +34,11 @@ class Enqueued(NamedTuple):
 
 
 LOOK = """
-SELECT account.id, account.finish, virtual_time.now, (SELECT coalesce(max(id), 0) FROM job),
+SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
+    (SELECT coalesce(max(id), 0) FROM job) AS newest,
     (SELECT coalesce(sum(credits), 0) FROM ledger
       WHERE account = person.account AND purse = 'window' AND credits <> 0
-        AND counted_at >= ? AND counted_at < ?)
+        AND counted_at >= ? AND counted_at < ?) AS spent
     {more}
 FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
 """
@@ -126,7 +127,7 @@ def _look(
 
 @cache
 def look_sql(*asked: str) -> str:
-    return LOOK.format(more="".join(f", {MORE[each]}" for each in asked))
+    return LOOK.format(more="".join(f", {MORE[each]} AS {each}" for each in asked))
 
 
 def _update_id(draft: Draft) -> str:
