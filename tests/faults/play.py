@@ -27,6 +27,7 @@ class Play:
     surely: bool = True  # the fault must have struck: one that never did proves nothing
     asked: int = 0
     pid: int = 0
+    asked_of: int = 0  # the bot that was there then
     over: bool = False
     replies: list[Reply] = field(default_factory=list)
     person: Someone | Person | None = None
@@ -86,11 +87,14 @@ class Play:
         if not isinstance(self.person, Person):
             self.person = person(server, "Ana", server.world.guild().channel("general"))
         await server.world.until(lambda: server.gateway.live and server.world.commands, within=PATIENT)
+        self.asked_of = self.pid
         self.replies.append(await self.person.types("/video", prompt=prompt, genre="none"))
 
     async def _unheard(self) -> bool:
-        """No job, no answer, and a bot that is there again."""
+        """No job, no answer, and a bot that is there again: one that is only slow is waited for."""
         if self.platform == "telegram" or rows_of(self.house) or not self.house.discord.gateway.live:
+            return False
+        if self.pid == self.asked_of:
             return False
         with suppress(TimeoutError):
             await self.house.discord.world.until(self._answered, within=ASKS_AGAIN)

@@ -19,6 +19,9 @@ from tests.fakes.telegram_server import TelegramServer
 from tests.faults.house import Life
 from tests.nursery import ROOT, Born, nursery
 
+UNHURRIED = 60.0
+"""Seconds in which a bot must take a command here: how quick it is, is asked elsewhere, and of one alone."""
+
 
 def kill(pids: Iterable[int]) -> None:
     for pid in pids:
@@ -118,6 +121,7 @@ async def theatre(folder: Path) -> AsyncIterator[Theatre]:
     folder.mkdir(parents=True, exist_ok=True)
     async with discord_server() as discord, TelegramServer() as telegram:
         discord.limits = {}
+        discord.rest.ack_within = UNHURRIED
         made = Theatre(folder, discord, telegram)
         try:
             yield made
