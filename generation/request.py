@@ -57,7 +57,10 @@ class MusicWish:
 
 
 class Music(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Music as it will be made. genre "none" is silence and "native" a joint model's own sound."""
+    """Music as it will be made. genre "none" is silence and "native" a joint model's own sound.
+
+    What is kept leaves defaults out, here, in a Request and in a Clip: a default is for good.
+    """
 
     genre: str
     maker: str

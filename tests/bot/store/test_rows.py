@@ -1,0 +1,60 @@
+"""What a row keeps of a job, and what it leaves out."""
+
+from __future__ import annotations
+
+import json
+
+from msgspec import structs
+
+from bot.store import rows
+
+
+def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
+    """Defaults are not kept, so these may never change: only a new field may bring a new one."""
+    kept = {
+        "prompt": "a fox",
+        "kind": "video",
+        "model": "ltx",
+        "width": 704,
+        "height": 512,
+        "frames": 121,
+        "fps": 24.0,
+        "seed": 7,
+        "steps": 8,
+        "guidance": 3.0,
+    }
+    music = {"genre": "lofi", "maker": "band"}
+    left_out = {"negative": "", "style": None, "camera": None, "image": None, "source": None}
+    silent = {
+        "mood": "",
+        "bpm": 90.0,
+        "instruments": (),
+        "words": "",
+        "seed": 0,
+        "track": None,
+        "melody": None,
+    }
+    request = rows.request_from(json.dumps({**kept, "music": music}))
+    assert request.to_json() == {**kept, "music": {**music, **silent}, **left_out}
+    assert json.loads(rows.as_json(request)) == {**kept, "music": music}
+    assert structs.asdict(rows.requester_from('{"platform":"discord","user":"5"}')) == {
+        "platform": "discord",
+        "user": "5",
+        "name": "",
+        "roles": (),
+        "community": "",
+        "admin": False,
+        "language": "en",
+    }
+    assert structs.asdict(rows.reply_to_from('{"platform":"discord","chat":"1"}')) == {
+        "platform": "discord",
+        "chat": "1",
+        "message": "",
+        "status": "",
+        "thread": "",
+        "token": "",
+        "token_until": 0.0,
+        "limit": 0,
+        "private": False,
+        "facts": {},
+    }
