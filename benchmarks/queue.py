@@ -187,16 +187,9 @@ async def measure_all() -> dict[str, float]:
     return found
 
 
-def share_a_core() -> None:
-    """The same for ours and the peer: the engine has the others, and no number hangs on who ran where."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
 def main() -> None:
     logging.disable(logging.INFO)  # huey tells of every task
     settle_down()  # as the bot does before it serves; ours and the peer are measured in one process
-    share_a_core()
     found = asyncio.run(measure_all())
     report = Report("Is the queue quick, and as quick when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from bot.errors import UserError
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
 from bot.store import (
@@ -61,8 +62,8 @@ class Store:
     def __init__(self, database: Database, clock: Clock, steady: Clock) -> None:
         self.database = database
         self._clock = clock
-        self._line = Line()
         self._steady = steady  # leases are measured on it: a wall clock may jump
+        self._line = Line()
 
     @classmethod
     async def open(
@@ -94,6 +95,8 @@ class Store:
 
         try:
             return await self.database.write(act)
+        except UserError:  # a refusal is told after the commit: what it counted is so
+            raise
         except BaseException:
             self._line.forget()
             raise

@@ -13,9 +13,9 @@ from typing import TypeVar
 import aiosqlite
 
 from bot.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
+from bot.store.connection import Connection
 from bot.store.lock import InstanceLock
 from bot.store.migrate import Step, inspect, migrate, steps
-from bot.store.rows import Connection
 from bot.store.writer import GroupWriter, Work, in_thread
 from generation.errors import DiskFull
 

@@ -11,8 +11,9 @@ from bot.errors import QueueFull, TooFast
 from bot.job import Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import ledger, pace, people
+from bot.store.connection import plain
 from bot.store.line import Line
-from bot.store.rows import as_json, community_key, job_from_row, plain, row_of
+from bot.store.rows import as_json, community_key, job_from_row, row_of
 
 AHEAD = 1e10
 """Among equals, who has had less than a fair share goes before all who have a backlog."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bot.errors import QuotaSpent
 from bot.quota import Allowance, Balance
-from bot.store.rows import Executes
+from bot.store.connection import Executes
 
 
 class Purse(NamedTuple):

@@ -9,13 +9,13 @@ from typing import Any
 from bot.errors import TooLate
 from bot.job import Job, State
 from bot.store import ledger, words
+from bot.store.connection import plain
 from bot.store.joining import share
 from bot.store.rows import (
     Superseded,
     as_json,
     job_from_row,
     only,
-    plain,
     reply_to_from,
     request_from,
     requester_from,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
 
 import msgspec
 
@@ -20,10 +19,6 @@ class Superseded(Exception):
         super().__init__(f"job {job} is {state or 'unknown'}")
         self.job = job
         self.state = state
-
-
-Executes = sqlite3.Connection | sqlite3.Cursor
-"""What runs statements: a connection makes a cursor for each, which costs as much as a small statement."""
 
 
 def job_from_row(row: sqlite3.Row) -> Job:
@@ -45,24 +40,6 @@ def job_from_row(row: sqlite3.Row) -> Job:
         message=row["message"],
         parent=row["parent"],
     )
-
-
-class Connection(sqlite3.Connection):
-    """Rows have names; those of the one `plain` cursor are tuples, for what runs often.
-
-    A new cursor costs as much as half a small statement, and a named row as much as a column.
-    """
-
-    def __init__(self, *how: Any, **named: Any) -> None:
-        super().__init__(*how, **named)
-        self.row_factory = sqlite3.Row
-        self.plain = self.cursor()
-        self.plain.row_factory = None
-
-
-def plain(c: sqlite3.Connection) -> sqlite3.Cursor:
-    assert isinstance(c, Connection), "opened by hand"
-    return c.plain
 
 
 def as_json(value: object) -> str:

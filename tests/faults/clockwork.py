@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.store.connection import Connection
 from bot.store.database import FILE, Database
-from bot.store.rows import Connection
 
 T = TypeVar("T")
 TURN = "a transaction"

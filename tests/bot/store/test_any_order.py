@@ -20,9 +20,10 @@ from bot.errors import QueueFull, QuotaSpent, TooLate, UserError
 from bot.job import FINAL, Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import affinity, delivery, joining, ledger, looks, people, queue
+from bot.store.connection import Connection
 from bot.store.line import Line
 from bot.store.migrate import migrate, steps
-from bot.store.rows import Connection, Superseded
+from bot.store.rows import Superseded
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, NOON, a_draft
 

@@ -13,9 +13,9 @@ import pytest
 from bot.errors import QueueFull, QuotaSpent
 from bot.quota import Allowance, Caps
 from bot.store import joining, queue
+from bot.store.connection import Connection
 from bot.store.line import Line
 from bot.store.migrate import migrate, steps
-from bot.store.rows import Connection
 from tests.bot.store.conftest import CLIP, a_draft
 
 CLIP_SECONDS = 60.0

@@ -1,0 +1,27 @@
+"""A connection to SQLite, and the cheapest way to run a statement on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+Executes = sqlite3.Connection | sqlite3.Cursor
+"""What runs statements: a connection makes a cursor for each, which costs half as much as a small one."""
+
+
+class Connection(sqlite3.Connection):
+    """Rows have names; those of the one `plain` cursor are tuples, for what runs often.
+
+    A new cursor costs as much as half a small statement, and a named row as much as a column.
+    """
+
+    def __init__(self, *how: Any, **named: Any) -> None:
+        super().__init__(*how, **named)
+        self.row_factory = sqlite3.Row
+        self.plain = self.cursor()
+        self.plain.row_factory = None
+
+
+def plain(c: sqlite3.Connection) -> sqlite3.Cursor:
+    assert isinstance(c, Connection), "opened by hand"
+    return c.plain
