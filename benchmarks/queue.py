@@ -17,6 +17,7 @@ from threading import Thread
 from huey import SqliteHuey
 
 from benchmarks.report import Report
+from bot import loop
 from bot.frontends.settling import settle_down
 from bot.job import Draft, ReplyTo, Requester
 from bot.quota import Allowance, Caps
@@ -190,7 +191,7 @@ async def measure_all() -> dict[str, float]:
 def main() -> None:
     logging.disable(logging.INFO)  # huey tells of every task
     settle_down()  # as the bot does before it serves; ours and the peer are measured in one process
-    found = asyncio.run(measure_all())
+    found = loop.run(measure_all())
     report = Report("Is the queue quick, and as quick when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])
     report.goal("cycles a second, ours / huey with fsync", found["ours / huey, fsync"], ">=", 5)

@@ -23,7 +23,7 @@ from telegram.ext import Application, CommandHandler, ContextTypes
 
 from benchmarks.report import Report
 from benchmarks.telegram_wire import TOKEN, exchange
-from bot import messages
+from bot import loop, messages
 from bot.frontends.telegram.frontend import Options
 from tests.fakes.telegram_studio import cinema
 
@@ -136,7 +136,7 @@ async def main() -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 4:
         if sys.argv[1] == "ours":
-            asyncio.run(serve_ours(*sys.argv[2:]))
+            loop.run(serve_ours(*sys.argv[2:]))
         else:
             serve_library(sys.argv[2], sys.argv[3], concurrent=sys.argv[1] == "concurrent")
     else:

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from bot import app, chats, keeping, logs, messages, reading
+from bot import app, chats, keeping, logs, loop, messages, reading
 from bot.admin import VERBS
 from bot.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.frontends.cli import doctor, recipe, tables, weights, wish
@@ -50,7 +50,7 @@ def run_command(args: Namespace) -> int:
         quiet = args.command != "run"
         level = "error" if quiet and settings.log.level == "info" else settings.log.level
         logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)
-        return asyncio.run(COMMANDS[args.command](settings, args))
+        return loop.run(COMMANDS[args.command](settings, args))
     except Told as error:
         return _tell(error, language, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:

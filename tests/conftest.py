@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 import structlog
+
+from bot import loop
 
 OWN_PATH = "MACHINES_OWN_PATH"
 """The variable that keeps the PATH as it was, for those who try the machine's own ffmpeg too."""
@@ -37,6 +41,10 @@ def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are cores: many tests wait for a deadline or for another process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 2
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"ours": loop.new}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -108,7 +108,7 @@ def nursery() -> Nursery:
 
 def _warm() -> None:
     """Everything imported, and one short life without chats, so that those to come find it looked up."""
-    from bot import app, commands, messages, settings  # noqa: F401, PLC0415  (heavy)
+    from bot import app, commands, loop, messages, settings  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
     from tests.fakes import discord_reach, telegram_studio  # noqa: F401, PLC0415
@@ -126,7 +126,7 @@ def _warm() -> None:
     for language in messages.languages():
         messages.words("language", language)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(once(folder))
+        loop.run(once(folder))
     structlog.reset_defaults()
     gc.collect()
     gc.freeze()  # what all of them share is never looked through again, and so not copied

@@ -119,7 +119,7 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
             stdin=inlet,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            process_group=0,
+            start_new_session=True,
             limit=1 << 20,
         )
     except OSError as error:

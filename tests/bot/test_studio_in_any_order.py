@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from bot import loop
 from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from bot.errors import PERSONAL
 from bot.job import FINAL, Job, State
@@ -30,7 +30,7 @@ class StudioInAnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
+        self.loop = loop.new()
         self.folder = tempfile.TemporaryDirectory()
         self.jobs: dict[int, Job] = {}
         self.shown: dict[int, int] = {}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from bot import loop
 from bot.delivery import Delivery
 from bot.errors import NoSuchJob
 from bot.job import State
@@ -224,4 +225,4 @@ if __name__ == "__main__":
     given = reader.parse_args()
     if given.zlib:
         sys.modules["zstandard"] = None  # type: ignore[assignment]  # an import of it fails, as if it were absent
-    asyncio.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))
+    loop.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))

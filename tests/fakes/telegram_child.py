@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from bot import loop
 from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
 from tests.fakes.telegram_studio import cinema
@@ -36,4 +37,4 @@ def _say(_logger: object, _level: str, event: MutableMapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    loop.run(main(*sys.argv[1:]))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot import app, logs
+from bot import app, logs, loop
 from bot.chats import Makers
 from bot.delivery import Frontend
 from bot.errors import StartError
@@ -125,7 +125,7 @@ def live(life: Life) -> int:
     if engine is not None:
         engine.pauses = tuple(life.pauses)
     try:
-        asyncio.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
+        loop.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 3

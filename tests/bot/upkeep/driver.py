@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 
-from bot import app
+from bot import app, loop
 from bot.settings import load
 
 
@@ -22,4 +22,4 @@ def tear() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    loop.run(main(sys.argv[1]))

@@ -42,7 +42,7 @@ async def matinee(folder: Path, *words: str, **variables: str) -> AsyncIterator[
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # its engine, which holds the same pipes, has ended too
 
 
 @asynccontextmanager

@@ -1,0 +1,37 @@
+"""One event loop for the bot and its tests: what is shown here is shown on what people run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from bot import loop
+
+
+async def kind() -> type[asyncio.AbstractEventLoop]:
+    return type(asyncio.get_running_loop())
+
+
+async def test_tests_run_on_the_loop_of_the_bot() -> None:
+    ours = loop.new()
+    try:
+        assert await kind() is type(ours)
+    finally:
+        ours.close()
+
+
+def test_a_command_runs_on_it_and_leaves_none_behind() -> None:
+    found = loop.run(kind())
+    assert found.__module__.startswith("asyncio" if sys.platform == "win32" else "uvloop")
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        asyncio.get_running_loop()
+
+
+def test_what_stops_a_command_comes_out_of_it() -> None:
+    async def fail() -> None:
+        raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        loop.run(fail())
