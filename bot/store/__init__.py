@@ -29,8 +29,8 @@ from bot.store.database import FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.house import Block, Rules, Standing
 from bot.store.joining import Enqueued
+from bot.store.known import Known
 from bot.store.ledger import Entry
-from bot.store.line import Line
 from bot.store.pace import Eta
 from bot.store.privacy import Linked, Swept
 from bot.store.rows import Superseded
@@ -63,7 +63,7 @@ class Store:
         self.database = database
         self._clock = clock
         self._steady = steady  # leases are measured on it: a wall clock may jump
-        self._line = Line()
+        self._known = Known()
 
     @classmethod
     async def open(
@@ -90,7 +90,7 @@ class Store:
 
         def act(c: sqlite3.Connection) -> Enqueued:
             return joining.enqueue(
-                c, draft, allowance=allowance, pool=pool, caps=caps, line=self._line, now=now
+                c, draft, allowance=allowance, pool=pool, caps=caps, known=self._known, now=now
             )
 
         try:
@@ -98,7 +98,7 @@ class Store:
         except UserError:  # a refusal is told after the commit: what it counted is so
             raise
         except BaseException:
-            self._line.forget()
+            self._known.forget()
             raise
 
     async def claim(

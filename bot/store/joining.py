@@ -12,7 +12,7 @@ from bot.job import Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import ledger, pace, people
 from bot.store.connection import plain
-from bot.store.line import Line
+from bot.store.known import Known
 from bot.store.rows import as_json, community_key, job_from_row, row_of
 
 AHEAD = 1e10
@@ -36,14 +36,11 @@ class Enqueued(NamedTuple):
 
 LOOK = """
 SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
-    (SELECT coalesce(max(id), 0) FROM job) AS newest,
-    (SELECT coalesce(sum(credits), 0) FROM ledger
-      WHERE account = person.account AND purse = 'window' AND credits <> 0
-        AND counted_at >= ? AND counted_at < ?) AS spent
+    (SELECT coalesce(max(id), 0) FROM job) AS newest
     {more}
 FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
 """
-COLUMNS = 5
+COLUMNS = 4
 
 MORE = {
     "before": "(SELECT id FROM job WHERE update_id = ?)",
@@ -72,23 +69,21 @@ def enqueue(
     allowance: Allowance,
     pool: Allowance | None,
     caps: Caps,
-    line: Line,
+    known: Known,
     now: float,
 ) -> Enqueued:
-    window, cursor = allowance.window(now), plain(c)
-    (account, finish, virtual, newest, spent), more = _look(cursor, draft, window, caps, now)
+    cursor = plain(c)
+    (account, finish, virtual, newest), more = _look(cursor, draft, caps, now)
     if more.get("before"):
         return Enqueued(more["before"], draft, now, before=job_from_row(row_of(c, more["before"])))
     _check_caps(caps, more, now)
-    line.check(cursor, caps.all, newest)
-    if allowance.unlimited or draft.cost > allowance.credits - max(0, -spent):
-        own = ledger.balance(c, account, allowance, now)
-        charges = ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], draft.cost)
-    else:
-        charges = [ledger.Charge(account, "window", draft.cost)]
+    known.seen(newest)
+    known.check_line(cursor, caps.all)
+    charges = _charges(c, draft, account, allowance, pool, known, now)
     tag = max(virtual, finish)
     turn = newest + 1 - (0.0 if finish > virtual else AHEAD)
     number = _insert(cursor, draft, account=account, tag=tag, turn=turn, now=now)
+    known.joined(number)
     ledger.reserve(cursor, charges, job=number, now=now)
     cursor.execute(FINISH, (tag + share(draft.cost, draft.weight), account))
     return Enqueued(number, draft, now)
@@ -99,13 +94,11 @@ def share(cost: int, weight: float) -> float:
     return max(1, cost) / weight
 
 
-def _look(
-    c: sqlite3.Cursor, draft: Draft, window: tuple[float, float], caps: Caps, now: float
-) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def _look(c: sqlite3.Cursor, draft: Draft, caps: Caps, now: float) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
     who = draft.requester
     asked: list[str] = []
-    values: list[object] = [*window]
+    values: list[object] = []
     if draft.update:
         asked.append("before")
         values.append(_update_id(draft))
@@ -142,6 +135,23 @@ def _check_caps(caps: Caps, found: Mapping[str, Any], now: float) -> None:
     for whose, cap in (("person", caps.person), ("community", caps.community)):
         if cap is not None and found.get(whose, -1) >= cap:
             raise QueueFull(whose, found[whose], cap)
+
+
+def _charges(
+    c: sqlite3.Connection,
+    draft: Draft,
+    account: int,
+    allowance: Allowance,
+    pool: Allowance | None,
+    known: Known,
+    now: float,
+) -> list[ledger.Charge]:
+    window, cost = allowance.window(now), draft.cost
+    if not allowance.unlimited and known.spends(account, window, cost, allowance.credits):
+        return [ledger.Charge(account, "window", cost)]
+    own = ledger.balance(c, account, allowance, now)
+    known.spent(account, window, own.used + cost)
+    return ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], cost)
 
 
 def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: float) -> list[ledger.Purse]:

@@ -89,6 +89,8 @@ def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
     own = purses[0].balance
     if own.unlimited:
         return [Charge(purses[0].account, "free", cost)]
+    if cost <= own.left - own.granted:
+        return [Charge(purses[0].account, "window", cost)]
     owed, found = cost, list[Charge]()
     for purse in purses:
         for name, left in (

@@ -21,7 +21,7 @@ from bot.job import FINAL, Draft, Job, State
 from bot.quota import Allowance, Caps
 from bot.store import affinity, delivery, joining, ledger, looks, people, queue
 from bot.store.connection import Connection
-from bot.store.line import Line
+from bot.store.known import Known
 from bot.store.migrate import migrate, steps
 from bot.store.rows import Superseded
 from generation.errors import PaintFailed
@@ -41,7 +41,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         self.known: dict[int, Job] = {}
         self.ended: dict[int, State] = {}
         self.c = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
-        self.line = Line()
+        self.writers = [Known(), Known()]  # the running studio, and a terminal beside it
         with tempfile.NamedTemporaryFile() as nothing:
             migrate(self.c, Path(nothing.name), steps())
 
@@ -52,23 +52,37 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         if job:
             self.known[job.id] = job
 
-    @rule(user=USERS, cost=st.integers(0, 4), weight=st.sampled_from([0.5, 1.0, 3.0]), shared=st.booleans())
-    def ask(self, user: str, cost: int, weight: float, shared: bool) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
+    @rule(
+        user=USERS,
+        cost=st.integers(0, 4),
+        weight=st.sampled_from([0.5, 1.0, 3.0]),
+        shared=st.booleans(),
+        writer=st.sampled_from([0, 0, 0, 1]),
+    )
+    def ask(self, user: str, cost: int, weight: float, shared: bool, writer: int) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
         draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
         waiting = len(looks.waiting(self.c, 50))
-        answer = self._asked(draft)
+        left = self._left(f"discord:{user}", OWN) + (self._left("pool:discord:7", POOL) if shared else 0)
+        answer = self._asked(draft, self.writers[writer])
+        assert isinstance(answer, QueueFull) or isinstance(answer, QuotaSpent) == (cost > left)
         if isinstance(answer, Job):
             assert waiting < MOST
             self.note(answer)
         elif isinstance(answer, QueueFull) and answer.whose == "all":
             assert answer.waiting == waiting >= MOST
 
-    def _asked(self, draft: Draft) -> Job | UserError:
+    def _left(self, key: str, allowance: Allowance) -> int:
+        account = people.find(self.c, key)
+        if account is None:
+            return allowance.credits
+        return ledger.balance(self.c, account.id, allowance, self.now).left
+
+    def _asked(self, draft: Draft, known: Known) -> Job | UserError:
         caps = Caps(person=4, all=MOST)
         self.c.execute("SAVEPOINT one")
         try:
             return joining.enqueue(
-                self.c, draft, allowance=OWN, pool=POOL, caps=caps, line=self.line, now=self.now
+                self.c, draft, allowance=OWN, pool=POOL, caps=caps, known=known, now=self.now
             ).job
         except (QuotaSpent, QueueFull) as error:
             self.c.execute("ROLLBACK TO one")

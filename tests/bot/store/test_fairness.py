@@ -14,7 +14,7 @@ from bot.errors import QueueFull, QuotaSpent
 from bot.quota import Allowance, Caps
 from bot.store import joining, queue
 from bot.store.connection import Connection
-from bot.store.line import Line
+from bot.store.known import Known
 from bot.store.migrate import migrate, steps
 from tests.bot.store.conftest import CLIP, a_draft
 
@@ -42,12 +42,12 @@ def floods(*, people: int, submits: int) -> list[tuple[float, str]]:
 def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
     """Serve a day on a virtual clock; how long the quiet people wait for their clip on average."""
     busy: list[float] = []  # when each engine at work is free again
-    waits, line = [], Line()
+    waits, known = [], Known()
     for now, who in asked:
         waits += _serve(c, busy, until=now)
         c.execute("SAVEPOINT one")
         try:
-            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, line=line, now=now)
+            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, known=known, now=now)
         except (QueueFull, QuotaSpent):
             assert who.startswith("flood")
             c.execute("ROLLBACK TO one")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bot.errors import QuotaSpent
 from bot.quota import Allowance, Caps
+from bot.store import Access, Store
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import Desk, a_draft
 
@@ -26,6 +28,15 @@ async def test_a_price_above_what_is_left_names_the_facts_and_takes_nothing(desk
     assert await desk.left() == 2
 
 
+async def test_as_many_wishes_as_there_are_credits_and_not_one_more(desk: Desk) -> None:
+    desk.allowance = Allowance(credits=5)
+    for left in (4, 3, 2, 1, 0):
+        await desk.ask()
+        assert await desk.left() == left
+    with pytest.raises(QuotaSpent):
+        await desk.ask()
+
+
 async def test_the_window_is_spent_before_the_grant_and_both_come_back(desk: Desk) -> None:
     desk.allowance = Allowance(credits=2)
     await desk.store.grant("discord:42", 10, note="welcome")
@@ -35,6 +46,26 @@ async def test_the_window_is_spent_before_the_grant_and_both_come_back(desk: Des
     await desk.store.cancel(job.id)
     balance = await desk.store.balance("discord:42", desk.allowance)
     assert (balance.used, balance.granted, balance.left) == (0, 10, 12)
+
+
+async def test_what_another_process_spends_is_gone_at_once(desk: Desk, tmp_path: Path) -> None:
+    desk.allowance = Allowance(credits=5)
+    await desk.ask(a_draft(cost=2))
+    guest = await Store.open(tmp_path, Access.GUEST, clock=desk.clock, steady=desk.steady)
+    for asker in (guest, desk.store, guest):
+        await asker.enqueue(a_draft(), allowance=desk.allowance, caps=desk.caps)
+    await guest.close()
+    with pytest.raises(QuotaSpent):
+        await desk.ask()
+    assert await desk.left() == 0
+
+
+async def test_what_came_back_can_be_spent_at_once(desk: Desk) -> None:
+    desk.allowance = Allowance(credits=5)
+    job = await desk.ask(a_draft(cost=5))
+    await desk.store.cancel(job.id)
+    await desk.ask(a_draft(cost=5))
+    assert await desk.left() == 0
 
 
 async def test_a_new_day_brings_the_window_back_but_no_refund_from_yesterday(desk: Desk) -> None:
@@ -73,6 +104,16 @@ async def test_a_clock_that_jumps_back_gives_no_second_helping(desk: Desk) -> No
     assert await desk.left() == 0
     await desk.store.cancel(job.id)
     assert await desk.left() == 5
+
+
+async def test_yesterday_is_as_spent_as_it_was_when_the_clock_goes_back_to_it(desk: Desk) -> None:
+    desk.allowance = Allowance(credits=5)
+    await desk.ask(a_draft(cost=4))
+    desk.clock.now += DAY
+    await desk.ask(a_draft(cost=2))
+    desk.clock.now -= DAY
+    with pytest.raises(QuotaSpent):
+        await desk.ask(a_draft(cost=2))
 
 
 async def test_a_servers_pool_is_spent_after_ones_own(desk: Desk) -> None:
