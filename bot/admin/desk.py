@@ -56,7 +56,7 @@ class Desk:
         found = people.find(self.c, key)
         if found is None:
             raise NoSuchPerson(key)
-        return found.id
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,23 +216,22 @@ class Store:
 
     async def balance(self, key: str, allowance: Allowance) -> Balance:
         def look(c: Any) -> Balance:
-            account = people.find(c, key)
-            number = account.id if account else 0  # no account has that number
-            return ledger.balance(c, number, allowance, self._clock())
+            account = people.find(c, key) or 0  # no account has that number
+            return ledger.balance(c, account, allowance, self._clock())
 
         return await self.database.read(look)
 
     async def entries(self, key: str, limit: int = 10) -> list[Entry]:
         def look(c: Any) -> list[Entry]:
             account = people.find(c, key)
-            return ledger.entries(c, account.id, limit) if account else []
+            return ledger.entries(c, account, limit) if account else []
 
         return await self.database.read(look)
 
     async def grant(self, key: str, credits_: int, *, note: str = "") -> None:
         def act(c: Any) -> None:
             now = self._clock()
-            ledger.grant(c, people.account_of(c, key, now=now).id, credits_, note=note, now=now)
+            ledger.grant(c, people.account_of(c, key, now=now), credits_, note=note, now=now)
 
         await self.database.write(act)
 
@@ -241,7 +240,7 @@ class Store:
 
         def act(c: Any) -> bool:
             now = self._clock()
-            account = people.account_of(c, key, now=now).id
+            account = people.account_of(c, key, now=now)
             return ledger.buy(c, account, credits_, payment=payment, now=now)
 
         return await self.database.write(act)

@@ -1,4 +1,4 @@
-"""Joining the line: seen before, allowed, paid for, and given a fair place, in one look and three writes."""
+"""Joining the line: seen before, allowed, paid for, and given a fair place, in one look and two writes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,18 @@ class Enqueued(NamedTuple):
         return self.before or _fresh(self.draft, self.number, self.at)
 
 
-LOOK = """
-SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
+TURN = "max(1, cost) / weight"
+"""How much of everybody's turn a job takes: a free one also takes some."""
+
+LOOK = f"""
+SELECT person.account,
+    (SELECT tag + iif(state = 'cancelled' AND started_at IS NULL, 0, {TURN}) FROM job
+      WHERE account = person.account ORDER BY id DESC LIMIT 1) AS finish,
+    virtual_time.now AS virtual,
     (SELECT coalesce(max(id), 0) FROM job) AS newest
-    {more}
-FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
-"""
+    {{more}}
+FROM person, virtual_time WHERE person.key = ?
+"""  # noqa: S608  (words of our own)
 COLUMNS = 4
 
 MORE = {
@@ -58,8 +64,6 @@ INSERT INTO job (state, account, person, community, model, request, requester, r
                  tag, turn, created_at, parent, update_id, kind, work)
 VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''), ?, ?)
 """
-
-FINISH = "UPDATE account SET finish = ? WHERE id = ?"
 
 
 def enqueue(
@@ -80,18 +84,12 @@ def enqueue(
     known.seen(newest)
     known.check_line(cursor, caps.all)
     charges = _charges(c, draft, account, allowance, pool, known, now)
-    tag = max(virtual, finish)
-    turn = newest + 1 - (0.0 if finish > virtual else AHEAD)
+    waits = finish is not None and finish > virtual
+    tag, turn = (finish, newest + 1.0) if waits else (virtual, newest + 1 - AHEAD)
     number = _insert(cursor, draft, account=account, tag=tag, turn=turn, now=now)
     known.joined(number)
     ledger.reserve(cursor, charges, job=number, now=now)
-    cursor.execute(FINISH, (tag + share(draft.cost, draft.weight), account))
     return Enqueued(number, draft, now)
-
-
-def share(cost: int, weight: float) -> float:
-    """How much of everybody's turn a job takes: a free one also takes some."""
-    return max(1, cost) / weight
 
 
 def _look(c: sqlite3.Cursor, draft: Draft, caps: Caps, now: float) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -158,7 +156,7 @@ def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: fl
     community = community_key(draft.requester.platform, draft.requester.community)
     if not (pool and community):
         return []
-    account = people.account_of(c, f"pool:{community}", now=now).id
+    account = people.account_of(c, f"pool:{community}", now=now)
     return [ledger.Purse(account, ledger.balance(c, account, pool, now))]
 
 

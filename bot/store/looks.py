@@ -43,5 +43,5 @@ def history(c: sqlite3.Connection, key: str, limit: int) -> list[Job]:
     account = people.find(c, key)
     if account is None:
         return []
-    rows = c.execute("SELECT * FROM job WHERE account = ? ORDER BY id DESC LIMIT ?", (account.id, limit))
+    rows = c.execute("SELECT * FROM job WHERE account = ? ORDER BY id DESC LIMIT ?", (account, limit))
     return [job_from_row(row) for row in rows]

@@ -37,7 +37,7 @@ class Payment:
 def of(c: sqlite3.Connection, key: str) -> list[Payment]:
     """Somebody's payments that did not go back, newest first."""
     account = people.find(c, key)
-    rows = c.execute(BY_ACCOUNT, (account.id,)).fetchall() if account else []
+    rows = c.execute(BY_ACCOUNT, (account,)).fetchall() if account else []
     return [payment for row in rows if (payment := _payment(c, row)) is not None]
 
 

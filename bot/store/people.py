@@ -6,32 +6,19 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
 
 from bot.store.rows import only
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Whose credits and whose turn: several people of one human may share it."""
-
-    id: int
-    finish: float
+def find(c: sqlite3.Connection, key: str) -> int | None:
+    """The account whose credits and turns they use: several people of one human may share it."""
+    row = only(c.execute("SELECT account FROM person WHERE key = ?", (key,)).fetchall())
+    return row["account"] if row else None
 
 
-FIND = """
-SELECT account.id, account.finish FROM person JOIN account ON account.id = person.account WHERE person.key = ?
-"""
-
-
-def find(c: sqlite3.Connection, key: str) -> Account | None:
-    row = only(c.execute(FIND, (key,)).fetchall())
-    return Account(row["id"], row["finish"]) if row else None
-
-
-def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> Account:
-    """The account of this person, who is made known if new."""
+def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> int:
+    """The same of a person who is made known if new."""
     found = find(c, key)
     if found:
         return found
@@ -41,9 +28,7 @@ def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -
         "INSERT INTO person (key, account, name, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
         (key, account, name, now, now),
     )
-    made = find(c, key)
-    assert made is not None
-    return made
+    return account
 
 
 def _returning(c: sqlite3.Connection, key: str) -> int | None:

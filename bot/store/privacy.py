@@ -51,10 +51,10 @@ def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
     if row is None:
         raise BadCode
     ours, theirs = people.account_of(c, key, now=now), people.account_of(c, row["person"], now=now)
-    if ours.id != theirs.id:
-        ledger.move_grants(c, ours.id, theirs.id, now)
-        c.execute("UPDATE person SET account = ? WHERE key = ?", (theirs.id, key))
-        c.execute("UPDATE job SET account = ? WHERE person = ?", (theirs.id, key))
+    if ours != theirs:
+        ledger.move_grants(c, ours, theirs, now)
+        c.execute("UPDATE person SET account = ? WHERE key = ?", (theirs, key))
+        c.execute("UPDATE job SET account = ? WHERE person = ?", (theirs, key))
     return str(row["person"])
 
 
@@ -69,7 +69,7 @@ def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
     columns = "id, state, request, requester, reply_to, cost, created_at, finished_at, clip, error, parent"
     jobs = c.execute(f"SELECT {columns} FROM job WHERE person = ? ORDER BY id", (key,))  # noqa: S608  (names above)
     found = people.find(c, key)
-    entries = ledger.entries(c, found.id, -1) if found else []
+    entries = ledger.entries(c, found, -1) if found else []
     return {
         "person": dict(person) if person else None,
         "linked": linked(c, key),
@@ -101,7 +101,7 @@ def forget(c: sqlite3.Connection, key: str, now: float) -> Swept:
     if account:
         c.execute(
             "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
-            (_token(c, key), account.id, now + REMEMBER_SECONDS),
+            (_token(c, key), account, now + REMEMBER_SECONDS),
         )
         c.execute("DELETE FROM person WHERE key = ?", (key,))
     return swept

@@ -20,5 +20,5 @@ def in_window(c: sqlite3.Connection, key: str, allowance: Allowance, now: float)
     if account is None:
         return 0
     bounds = dict(zip(("start", "back"), allowance.window(now), strict=True))
-    used: int = c.execute(SPENT, {"account": account.id, **bounds}).fetchone()[0]
+    used: int = c.execute(SPENT, {"account": account, **bounds}).fetchone()[0]
     return used

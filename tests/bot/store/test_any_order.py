@@ -75,7 +75,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         account = people.find(self.c, key)
         if account is None:
             return allowance.credits
-        return ledger.balance(self.c, account.id, allowance, self.now).left
+        return ledger.balance(self.c, account, allowance, self.now).left
 
     def _asked(self, draft: Draft, known: Known) -> Job | UserError:
         caps = Caps(person=4, all=MOST)
@@ -154,7 +154,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
     @rule(user=USERS, credits_=st.integers(1, 5))
     def grant(self, user: str, credits_: int) -> None:
         account = people.account_of(self.c, f"discord:{user}", now=self.now)
-        ledger.grant(self.c, account.id, credits_, note="", now=self.now)
+        ledger.grant(self.c, account, credits_, note="", now=self.now)
 
     @rule(hours=st.sampled_from([-30, -1, 1, 13, 30]))
     def time_passes(self, hours: int) -> None:
@@ -184,8 +184,8 @@ class StoreInAnyOrder(RuleBasedStateMachine):
             account = people.find(self.c, key)
             if account is None:
                 continue
-            found = ledger.balance(self.c, account.id, allowance, self.now)
-            entries = ledger.entries(self.c, account.id, 10_000)
+            found = ledger.balance(self.c, account, allowance, self.now)
+            entries = ledger.entries(self.c, account, 10_000)
             granted = sum(entry.credits for entry in entries if entry.purse == "granted")
             assert 0 <= granted == found.granted
             assert 0 <= found.used <= allowance.credits

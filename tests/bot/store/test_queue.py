@@ -289,6 +289,27 @@ async def test_jobs_behind_a_cancelled_one_move_up(desk: Desk) -> None:
     assert order == [other[0].id, mine[4].id, other[1].id, later.id]
 
 
+@pytest.mark.parametrize("gone", [(1, 2), (2, 1)])
+async def test_turns_that_were_never_taken_cost_nothing(desk: Desk, gone: tuple[int, int]) -> None:
+    mine = [await desk.ask(a_draft("a", cost=4)) for _ in range(3)]
+    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(3)]
+    for number in gone:
+        await desk.store.cancel(mine[number].id)
+    later = await desk.ask(a_draft("a", cost=4))
+    order = [(await desk.claim()).id for _ in range(5)]
+    assert order == [mine[0].id, other[0].id, other[1].id, later.id, other[2].id]
+
+
+async def test_a_turn_that_was_taken_counts_although_it_was_cancelled(desk: Desk) -> None:
+    mine = await desk.ask(a_draft("a", cost=4))
+    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
+    await desk.claim()
+    await desk.store.cancel(mine.id)
+    later = await desk.ask(a_draft("a", cost=4))
+    order = [(await desk.claim()).id for _ in range(3)]
+    assert order == [other[0].id, other[1].id, later.id]
+
+
 async def test_while_paused_nothing_is_claimed(desk: Desk) -> None:
     await desk.ask()
     await desk.store.pause(paused=True)
