@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from bot.errors import QueueFull, TooFast
 from bot.job import Draft, Job, State
@@ -19,7 +21,7 @@ AHEAD = 1e10
 """Among equals, who has had less than a fair share goes before all who have a backlog."""
 
 
-class Enqueued(NamedTuple):
+class Enqueued(msgspec.Struct, frozen=True):
     number: int
     draft: Draft
     at: float
@@ -76,8 +78,8 @@ def enqueue(
     known: Known,
     now: float,
 ) -> Enqueued:
-    cursor = plain(c)
-    (account, finish, virtual, newest), more = _look(cursor, draft, caps, now)
+    cursor, key = plain(c), draft.requester.key
+    (account, finish, virtual, newest), more = _look(cursor, draft, key, caps, now)
     if more.get("before"):
         return Enqueued(more["before"], draft, now, before=job_from_row(row_of(c, more["before"])))
     _check_caps(caps, more, now)
@@ -86,13 +88,15 @@ def enqueue(
     charges = _charges(c, draft, account, allowance, pool, known, now)
     waits = finish is not None and finish > virtual
     tag, turn = (finish, newest + 1.0) if waits else (virtual, newest + 1 - AHEAD)
-    number = _insert(cursor, draft, account=account, tag=tag, turn=turn, now=now)
+    number = _insert(cursor, draft, key, account=account, tag=tag, turn=turn, now=now)
     known.joined(number)
     ledger.reserve(cursor, charges, job=number, now=now)
     return Enqueued(number, draft, now)
 
 
-def _look(c: sqlite3.Cursor, draft: Draft, caps: Caps, now: float) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def _look(
+    c: sqlite3.Cursor, draft: Draft, key: str, caps: Caps, now: float
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
     who = draft.requester
     asked: list[str] = []
@@ -108,11 +112,11 @@ def _look(c: sqlite3.Cursor, draft: Draft, caps: Caps, now: float) -> tuple[Sequ
     if caps.community is not None and who.community:
         asked.append("community")
         values.append(community_key(who.platform, who.community))
-    values.append(who.key)
+    values.append(key)
     sql = look_sql(*asked)
     row = c.execute(sql, values).fetchone()
     if row is None:
-        people.account_of(c.connection, who.key, now=now, name=who.name)
+        people.account_of(c.connection, key, now=now, name=who.name)
         row = c.execute(sql, values).fetchone()
     return row[:COLUMNS], dict(zip(asked, row[COLUMNS:], strict=True))
 
@@ -130,9 +134,10 @@ def _check_caps(caps: Caps, found: Mapping[str, Any], now: float) -> None:
     earlier = found.get("earlier")
     if caps.burst and earlier is not None and now - caps.burst_seconds < earlier <= now:
         raise TooFast(caps.burst, caps.burst_seconds, earlier + caps.burst_seconds)
-    for whose, cap in (("person", caps.person), ("community", caps.community)):
-        if cap is not None and found.get(whose, -1) >= cap:
-            raise QueueFull(whose, found[whose], cap)
+    if caps.person is not None and found["person"] >= caps.person:
+        raise QueueFull("person", found["person"], caps.person)
+    if caps.community is not None and found.get("community", -1) >= caps.community:
+        raise QueueFull("community", found["community"], caps.community)
 
 
 def _charges(
@@ -160,11 +165,13 @@ def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: fl
     return [ledger.Purse(account, ledger.balance(c, account, pool, now))]
 
 
-def _insert(c: sqlite3.Cursor, draft: Draft, *, account: int, tag: float, turn: float, now: float) -> int:
+def _insert(
+    c: sqlite3.Cursor, draft: Draft, key: str, *, account: int, tag: float, turn: float, now: float
+) -> int:
     who = draft.requester
     values = (  # what is not there is told as "" or 0: a None takes far longer to bind
         account,
-        who.key,
+        key,
         community_key(who.platform, who.community),
         draft.request.model,
         as_json(draft.request),

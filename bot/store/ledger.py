@@ -5,14 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from bot.errors import QuotaSpent
 from bot.quota import Allowance, Balance
 from bot.store.connection import Executes
 
 
-class Purse(NamedTuple):
+class Purse(msgspec.Struct, frozen=True):
     """Who pays: an account and what is in it."""
 
     account: int
@@ -29,7 +30,7 @@ class Entry:
     note: str
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True):
     """One pocket's part of a price."""
 
     account: int

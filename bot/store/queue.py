@@ -46,8 +46,7 @@ WHERE id = ?1
 def claim(c: sqlite3.Connection, *, until: float, this: int | None = None, now: float) -> Job | None:
     """The next in fair order, or `this` one whose turn ever it is; None when it or nothing waits."""
     cursor = plain(c)
-    cursor.execute(*((HEAD, ()) if this is None else (THIS, (this,))))
-    row = cursor.fetchone()
+    row = (cursor.execute(HEAD) if this is None else cursor.execute(THIS, (this,))).fetchone()
     if row is None:
         return None
     later, number, request, requester, reply_to, cost, attempt, epoch, created_at, parent = row
