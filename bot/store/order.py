@@ -16,7 +16,8 @@ LINE = "SELECT id, tag, turn FROM job WHERE state = 'queued' AND id <> ? ORDER B
 MOVE = "UPDATE job SET tag = :tag, turn = :turn WHERE id = :job AND state = 'queued'"
 
 RELEASE = """
-UPDATE job SET state = CASE WHEN clip IS NULL THEN 'queued' ELSE 'rendered' END, attempt = 0, error = NULL
+UPDATE job SET state = iif(clip IS NULL, 'queued', 'rendered'), attempt = 0, error = NULL,
+               started_at = iif(clip IS NULL, NULL, started_at)
 WHERE id = :job AND state = 'held' RETURNING *
 """
 

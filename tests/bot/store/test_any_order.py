@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bot.errors import QueueFull, QuotaSpent, TooLate, UserError
 from bot.job import FINAL, Draft, Job, State
 from bot.quota import Allowance, Caps
-from bot.store import affinity, delivery, joining, ledger, looks, people, queue
+from bot.store import affinity, delivery, joining, ledger, looks, order, people, queue
 from bot.store.connection import Connection
 from bot.store.known import Known
 from bot.store.migrate import migrate, steps
@@ -147,6 +147,13 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         with suppress(TooLate):
             self.note(queue.cancel(self.c, data.draw(st.sampled_from(sorted(self.known))), now=self.now))
 
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.known)))
+        with suppress(UserError):
+            self.note(order.release(self.c, number))
+
     @rule()
     def restart(self) -> None:
         delivery.recover(self.c, {"discord"})
@@ -167,6 +174,11 @@ class StoreInAnyOrder(RuleBasedStateMachine):
             " EXCEPT SELECT job FROM unsaid"
         )
         assert ended.fetchall() == []
+
+    @invariant()
+    def what_waits_has_not_begun(self) -> None:
+        begun = "SELECT 1 FROM job WHERE state = 'queued' AND started_at IS NOT NULL"
+        assert self.c.execute(begun).fetchall() == []
 
     @invariant()
     def a_job_ends_once(self) -> None:

@@ -300,6 +300,18 @@ async def test_turns_that_were_never_taken_cost_nothing(desk: Desk, gone: tuple[
     assert order == [mine[0].id, other[0].id, other[1].id, later.id, other[2].id]
 
 
+async def test_a_turn_that_was_given_back_costs_nothing_either(desk: Desk) -> None:
+    mine = await desk.ask(a_draft("a", cost=4))
+    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
+    odd = await desk.claim()
+    await desk.store.hold(odd.id, odd.epoch, BROKEN)
+    await desk.store.database.write(lambda c: order.release(c, odd.id))
+    await desk.store.cancel(mine.id)
+    later = await desk.ask(a_draft("a", cost=4))
+    line = [(await desk.claim()).id for _ in range(3)]
+    assert line == [other[0].id, later.id, other[1].id]
+
+
 async def test_a_turn_that_was_taken_counts_although_it_was_cancelled(desk: Desk) -> None:
     mine = await desk.ask(a_draft("a", cost=4))
     other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
