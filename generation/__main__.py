@@ -27,7 +27,7 @@ def main() -> None:
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):  # a stopped child wakes to see that its parent is gone
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
-    with suppress(BrokenPipeError):
+    with suppress(ConnectionError):  # our pipes may be sockets, which break in more ways
         asyncio.run(Host(line).serve())
     sys.stderr.flush()
     leave()

@@ -1,4 +1,4 @@
-"""Joining the line: seen before, allowed, paid for, and given a fair place, in one look and two writes."""
+"""Joining the line: seen before, allowed, paid for, and given a fair place, in one look and three writes."""
 
 from __future__ import annotations
 
@@ -36,18 +36,12 @@ class Enqueued(msgspec.Struct, frozen=True):
         return self.before or _fresh(self.draft, self.number, self.at)
 
 
-TURN = "max(1, cost) / weight"
-"""How much of everybody's turn a job takes: a free one also takes some."""
-
-LOOK = f"""
-SELECT person.account,
-    (SELECT tag + iif(state = 'cancelled' AND started_at IS NULL, 0, {TURN}) FROM job
-      WHERE account = person.account ORDER BY id DESC LIMIT 1) AS finish,
-    virtual_time.now AS virtual,
+LOOK = """
+SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
     (SELECT coalesce(max(id), 0) FROM job) AS newest
-    {{more}}
-FROM person, virtual_time WHERE person.key = ?
-"""  # noqa: S608  (words of our own)
+    {more}
+FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
+"""
 COLUMNS = 4
 
 MORE = {
@@ -68,6 +62,9 @@ VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''
 """
 
 
+FINISH = "UPDATE account SET finish = ? WHERE id = ?"
+
+
 def enqueue(
     c: sqlite3.Connection,
     draft: Draft,
@@ -86,12 +83,17 @@ def enqueue(
     known.seen(newest)
     known.check_line(cursor, caps.all)
     charges = _charges(c, draft, account, allowance, pool, known, now)
-    waits = finish is not None and finish > virtual
-    tag, turn = (finish, newest + 1.0) if waits else (virtual, newest + 1 - AHEAD)
+    tag, turn = (finish, newest + 1.0) if finish > virtual else (virtual, newest + 1 - AHEAD)
     number = _insert(cursor, draft, key, account=account, tag=tag, turn=turn, now=now)
     known.joined(number)
     ledger.reserve(cursor, charges, job=number, now=now)
+    cursor.execute(FINISH, (tag + share(draft.cost, draft.weight), account))
     return Enqueued(number, draft, now)
+
+
+def share(cost: int, weight: float) -> float:
+    """How much of everybody's turn a job takes: a free one also takes some."""
+    return max(1, cost) / weight
 
 
 def _look(

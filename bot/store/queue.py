@@ -10,7 +10,7 @@ from bot.errors import TooLate
 from bot.job import Job, State
 from bot.store import ledger, words
 from bot.store.connection import plain
-from bot.store.joining import TURN
+from bot.store.joining import share
 from bot.store.rows import (
     Superseded,
     as_json,
@@ -139,12 +139,7 @@ UPDATE job SET state = 'cancelled', finished_at = :now, lease_until = NULL
 WHERE id = :job AND state IN ('queued', 'running', 'held') RETURNING *
 """
 
-CLOSE_UP = f"""
-UPDATE job SET tag = tag - freed
-FROM (SELECT {TURN} AS freed, account AS whose, tag AS since FROM job WHERE id = ?1)
-WHERE account = whose AND id > ?1 AND tag > since
-"""  # noqa: S608  (words of our own)
-"""A turn that was not taken costs none: the person's later jobs move up, and with the newest the next one."""
+CLOSE_UP = "UPDATE job SET tag = tag - :share WHERE account = :account AND state = 'queued' AND tag > :tag"
 
 
 def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
@@ -155,12 +150,19 @@ def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
         raise TooLate(number, before["state"])
     words.owe(c, number)
     if before["state"] == State.QUEUED:
-        c.execute(CLOSE_UP, (number,))
+        _close_up(c, before)
     if not before["painted"]:
         ledger.refund(c, number, now)
     elif not before["clip"]:
         ledger.settle(c, number, now)
     return job_from_row(rows[0])
+
+
+def _close_up(c: sqlite3.Connection, gone: sqlite3.Row) -> None:
+    """The person's later jobs move up: a turn that was not taken costs none."""
+    freed = share(gone["cost"], gone["weight"])
+    c.execute(CLOSE_UP, {"share": freed, "account": gone["account"], "tag": gone["tag"]})
+    c.execute("UPDATE account SET finish = finish - ? WHERE id = ?", (freed, gone["account"]))
 
 
 def change(c: sqlite3.Connection, sql: str, *, job: int, **values: Any) -> Job:

@@ -119,8 +119,8 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
             stdin=inlet,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,
             limit=1 << 20,
+            **_group_of_its_own(),
         )
     except OSError as error:
         if outlet is not None:
@@ -149,6 +149,16 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
     if code or _ran_full(tail):  # some versions end well although the disk took no more
         raise _failure(stage, code, tail, Path(command[-1]).parent)
     return _join(tail)
+
+
+def _group_of_its_own() -> dict[str, Any]:
+    """An engine's child, which runs on asyncio's own loop, is ended by its session: ffmpeg must stay in that.
+
+    Another loop, as the bot's is, may know no group but that of a new session.
+    """
+    if isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
+        return {"process_group": 0}
+    return {"start_new_session": True}
 
 
 def _step_back(process: asyncio.subprocess.Process, nice: int) -> None:

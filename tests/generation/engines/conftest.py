@@ -58,8 +58,8 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
     monkeypatch.setenv("MATINEE_TEST", str(os.getpid()))
     engines: list[ChildEngine] = []
 
-    def build(*, patience: Patience = QUICK, beat: float = 5.0, **more: Any) -> ChildEngine:
-        setup = Setup(plugins=(PLUGIN,), nice=0, beat_every=beat)
+    def build(*, patience: Patience = QUICK, beat: float = 5.0, ffmpeg: str = "", **more: Any) -> ChildEngine:
+        setup = Setup(plugins=(PLUGIN,), nice=0, beat_every=beat, ffmpeg=ffmpeg)
         engines.append(ChildEngine(setup, patience=patience, **more))
         return engines[-1]
 

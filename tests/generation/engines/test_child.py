@@ -21,6 +21,7 @@ from generation.engines import Order
 from generation.engines.child import ChildEngine, Patience
 from generation.engines.session import members
 from generation.errors import EngineDied, EngineStuck, ModelBroken, PaintFailed
+from generation.media.ffmpeg import find
 
 from .conftest import Listener, Make
 
@@ -247,6 +248,25 @@ async def test_what_the_child_started_ends_with_it(make: Make, order: Ordering) 
     assert len(members(session)) == 2
     os.kill(session, signal.SIGKILL)
     assert isinstance(await failure(start(engine, order(label="2"))), EngineDied)
+    assert members(session) == []
+
+
+async def test_an_ffmpeg_at_work_ends_with_its_child(make: Make, order: Ordering, tmp_path: Path) -> None:
+    begun, ffmpeg = tmp_path / "begun", tmp_path / "ffmpeg"
+    os.mkfifo(begun)
+    ffmpeg.write_text(
+        f'#!/bin/sh\ncase "$*" in *-version*|*-encoders*) exec {find().path} "$@";; esac\n'
+        f"echo $$ > {begun}\nexec sleep 1000\n"
+    )
+    ffmpeg.chmod(0o755)
+    engine = make(ffmpeg=str(ffmpeg))
+    encoding = start(engine, order())
+    at_work = int(await asyncio.wait_for(asyncio.to_thread(begun.read_text), PATIENT))
+    session = engine.pid
+    assert session is not None
+    assert (os.getpgid(at_work), os.getsid(at_work)) == (at_work, session)
+    os.kill(session, signal.SIGKILL)
+    assert isinstance(await failure(encoding), EngineDied)
     assert members(session) == []
 
 
