@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -18,5 +19,11 @@ def new() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=new) as runner:
-        return runner.run(main)
+    """Called in the main thread, as `asyncio.run` is where signals are heard."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with asyncio.Runner(loop_factory=new) as runner:
+            return runner.run(main)
+    finally:
+        for number, handler in before.items():  # libuv's would swallow both from here on
+            signal.signal(number, handler)

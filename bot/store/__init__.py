@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from bot.errors import UserError
 from bot.job import Draft, Job
 from bot.quota import Allowance, Balance, Caps
 from bot.store import (
@@ -64,6 +63,7 @@ class Store:
         self._clock = clock
         self._steady = steady  # leases are measured on it: a wall clock may jump
         self._known = Known()
+        database.when_undone(self._known.forget)
 
     @classmethod
     async def open(
@@ -93,13 +93,7 @@ class Store:
                 c, draft, allowance=allowance, pool=pool, caps=caps, known=self._known, now=now
             )
 
-        try:
-            return await self.database.write(act)
-        except UserError:  # a refusal is told after the commit: what it counted is so
-            raise
-        except BaseException:
-            self._known.forget()
-            raise
+        return await self.database.write(act)
 
     async def claim(
         self,

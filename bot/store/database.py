@@ -88,6 +88,11 @@ class Database:
         assert self._writer is not None, "opened for reading only"
         return self._writer.write(work)
 
+    def when_undone(self, tell: Callable[[], None]) -> None:
+        """`tell` is called, in the writer's thread, when what a work has written will never be true."""
+        if self._writer is not None:
+            self._writer.undone = tell
+
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one consistent view of the data, beside any writing."""
         assert self._reader is not None

@@ -32,7 +32,7 @@ class Known:
         self.forget()
 
     def forget(self) -> None:
-        """After a write that failed: what was counted in it never came true."""
+        """After a write was undone: what was counted in it never came true."""
         self._newest = 0
         self._counted = (math.inf, 0)
         self._spent: dict[int, tuple[Window | None, float]] = {}

@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from generation.failpoint import Place, here
@@ -36,6 +37,7 @@ class GroupWriter:
         self, connection: aiosqlite.Connection, explain: Callable[[sqlite3.Error], Exception]
     ) -> None:
         """`explain` turns SQLite's own failures into errors that a person can be told."""
+        self.undone: Callable[[], None] = lambda: None
         self._connection = connection
         self._explain = explain
         self._loop = asyncio.get_running_loop()
@@ -82,7 +84,9 @@ class GroupWriter:
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         works = [work for work, _ in batch]
         try:
-            outcomes = await in_thread(self._connection, lambda connection: _transaction(connection, works))
+            outcomes = await in_thread(
+                self._connection, lambda connection: _transaction(connection, works, self.undone)
+            )
         except sqlite3.Error as error:
             outcomes = [(None, self._explain(error)) for _ in batch]
         except asyncio.CancelledError:
@@ -101,18 +105,21 @@ class GroupWriter:
         return self._explain(error) if isinstance(error, sqlite3.Error) else error
 
 
-def _transaction(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+def _transaction(
+    connection: sqlite3.Connection, works: Sequence[Work[Any]], undone: Callable[[], None]
+) -> list[_Outcome]:
     """All of them at once; if one failed halfway, all again, each with a savepoint to fall back to."""
     try:
-        return _committed(connection, works, _trusted)
+        return _committed(connection, works, _trusted, undone)
     except _Halfway:
-        return _committed(connection, works, _apart)
+        return _committed(connection, works, partial(_apart, undone=undone), undone)
 
 
 def _committed(
     connection: sqlite3.Connection,
     works: Sequence[Work[Any]],
     run: Callable[[sqlite3.Connection, Sequence[Work[Any]]], list[_Outcome]],
+    undone: Callable[[], None],
 ) -> list[_Outcome]:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -121,6 +128,7 @@ def _committed(
         connection.execute("COMMIT")
         here(Place.COMMITTED, _ill)
     except BaseException:
+        undone()
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -148,11 +156,13 @@ def _trusted(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list
     return outcomes
 
 
-def _apart(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
-    return [_alone(connection, work) for work in works]
+def _apart(
+    connection: sqlite3.Connection, works: Sequence[Work[Any]], undone: Callable[[], None]
+) -> list[_Outcome]:
+    return [_alone(connection, work, undone) for work in works]
 
 
-def _alone(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
+def _alone(connection: sqlite3.Connection, work: Work[Any], undone: Callable[[], None]) -> _Outcome:
     outcome: _Outcome
     connection.execute("SAVEPOINT one")
     try:
@@ -160,6 +170,7 @@ def _alone(connection: sqlite3.Connection, work: Work[Any]) -> _Outcome:
     except Exception as error:  # it belongs to this caller alone, and goes there
         if not connection.in_transaction:
             raise
+        undone()
         connection.execute("ROLLBACK TO one")
         outcome = None, error
     connection.execute("RELEASE one")

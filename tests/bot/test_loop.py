@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_command_runs_on_it_and_leaves_none_behind() -> None:
     assert found.__module__.startswith("asyncio" if sys.platform == "win32" else "uvloop")
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
+
+
+def test_it_gives_the_signals_back() -> None:
+    async def listen() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, list)
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    loop.run(listen())
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_what_stops_a_command_comes_out_of_it() -> None:

@@ -90,6 +90,14 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         finally:
             self.c.execute("RELEASE one")
 
+    @rule(user=USERS, cost=st.integers(0, 4), writer=st.sampled_from([0, 1]))
+    def ask_in_vain(self, user: str, cost: int, writer: int) -> None:
+        """The disk fails: nothing of it is true, and the next job gets the number."""
+        self.c.execute("BEGIN")
+        self._asked(a_draft(user, cost=cost), self.writers[writer])
+        self.writers[writer].forget()
+        self.c.execute("ROLLBACK")
+
     @rule(model=st.sampled_from([None, "testcard"]))
     def claim(self, model: str | None) -> None:
         first = affinity.go_first(self.c, model, 2) if model else None

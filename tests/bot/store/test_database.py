@@ -21,6 +21,7 @@ from bot.quota import Allowance
 from bot.store import Access, Store, books, joining, ledger, queue, spent
 from bot.store.database import FILE, Database
 from bot.store.migrate import Step, migrate, steps
+from generation import failpoint
 from generation.errors import DiskFull
 from tests.bot.store.conftest import a_draft
 
@@ -70,6 +71,30 @@ async def test_one_failure_in_a_group_undoes_only_itself(tmp_path: Path) -> None
         assert answers[0] == "first"
         assert isinstance(answers[1], sqlite3.IntegrityError)
         assert await db.read(words) == ["first", "last"]
+
+
+async def test_whatever_is_undone_is_told_before_the_next_work_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def say(c: sqlite3.Connection, word: str) -> None:
+        said.append(add(c, word))
+        if word == "bad":
+            raise LookupError
+
+    async with opened(tmp_path) as db:
+        db.when_undone(lambda: said.append("undone"))
+        await asyncio.gather(
+            *(db.write(partial(say, word=word)) for word in ("a", "bad", "b")), return_exceptions=True
+        )
+        assert said == ["a", "bad", "undone", "a", "bad", "undone", "b"]
+        with monkeypatch.context() as ill:
+            ill.setitem(failpoint.ARMED, failpoint.Place.COMMIT, failpoint.Trap(failpoint.Deed.FAIL))
+            with pytest.raises(StoreFailed):
+                await db.write(partial(say, word="c"))
+        assert said[7:] == ["c", "undone"]
+        assert await db.read(words) == ["a", "b"]
 
 
 async def test_callers_that_leave_at_any_moment_leave_no_transaction_open(tmp_path: Path) -> None:

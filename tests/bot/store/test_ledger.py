@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import QuotaSpent
+from bot.errors import QuotaSpent, StoreFailed
 from bot.quota import Allowance, Caps
 from bot.store import Access, Store
+from generation import failpoint
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import Desk, a_draft
 
@@ -58,6 +59,22 @@ async def test_what_another_process_spends_is_gone_at_once(desk: Desk, tmp_path:
     with pytest.raises(QuotaSpent):
         await desk.ask()
     assert await desk.left() == 0
+
+
+async def test_what_another_process_spends_in_place_of_a_lost_wish_is_gone_too(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.allowance = Allowance(credits=5)
+    await desk.ask()
+    with monkeypatch.context() as ill:
+        ill.setitem(failpoint.ARMED, failpoint.Place.COMMIT, failpoint.Trap(failpoint.Deed.FAIL))
+        with pytest.raises(StoreFailed):
+            await desk.ask()
+    guest = await Store.open(tmp_path, Access.GUEST, clock=desk.clock, steady=desk.steady)
+    await guest.enqueue(a_draft(cost=4), allowance=desk.allowance, caps=desk.caps)
+    await guest.close()
+    with pytest.raises(QuotaSpent):
+        await desk.ask()
 
 
 async def test_what_came_back_can_be_spent_at_once(desk: Desk) -> None:

@@ -312,6 +312,17 @@ async def test_a_turn_that_was_given_back_costs_nothing_either(desk: Desk) -> No
     assert line == [other[0].id, later.id, other[1].id]
 
 
+async def test_who_is_moved_to_the_front_once_still_waits_with_the_next(desk: Desk) -> None:
+    mine = [await desk.ask(a_draft("a")) for _ in range(3)]
+    other = [await desk.ask(a_draft("b")) for _ in range(3)]
+    await desk.store.database.write(lambda c: order.move(c, mine[2].id, 0))
+    later = await desk.ask(a_draft("a"))
+    line = [(await desk.claim()).id for _ in range(7)]
+    assert line[0] == mine[2].id
+    assert line[-1] == later.id
+    assert sorted(line[1:-1]) == sorted(job.id for job in (*mine[:2], *other))
+
+
 async def test_a_turn_that_was_taken_counts_although_it_was_cancelled(desk: Desk) -> None:
     mine = await desk.ask(a_draft("a", cost=4))
     other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
