@@ -19,11 +19,11 @@ def new() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Called in the main thread, as `asyncio.run` is where signals are heard."""
+    """Called in the main thread, where signals are heard."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with asyncio.Runner(loop_factory=new) as runner:
             return runner.run(main)
     finally:
         for number, handler in before.items():  # libuv's would swallow both from here on
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -61,7 +61,6 @@ INSERT INTO job (state, account, person, community, model, request, requester, r
 VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''), ?, ?)
 """
 
-
 FINISH = "UPDATE account SET finish = ? WHERE id = ?"
 
 
