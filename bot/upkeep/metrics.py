@@ -132,17 +132,22 @@ LINE = f"{WAITING} WHERE state IN ('queued', 'running')"
 
 async def keep_figures(meters: Meters, outlet: Outlet, store: Store, starts: Callable[[], int]) -> None:
     """Until cancelled: look, and write or serve what is known."""
+    await _look(meters, store, starts)  # who asks first is not told of a line that nobody has looked at
     end = meters.serve(outlet.port) if outlet.port else None
     try:
         while True:
-            waiting, running = await store.look(lambda c, _: tuple(c.execute(LINE).fetchone()))
-            meters.look(waiting, running, starts())
             if outlet.file is not None:
                 await asyncio.to_thread(_write, meters, outlet.file)
             await asyncio.sleep(EVERY)
+            await _look(meters, store, starts)
     finally:
         if end is not None:
             end()
+
+
+async def _look(meters: Meters, store: Store, starts: Callable[[], int]) -> None:
+    waiting, running = await store.look(lambda c, _: tuple(c.execute(LINE).fetchone()))
+    meters.look(waiting, running, starts())
 
 
 def _write(meters: Meters, file: Path) -> None:

@@ -70,11 +70,11 @@ async def test_an_export_holds_all_that_is_known_and_no_token(desk: Desk) -> Non
 
 
 async def test_a_forgotten_person_leaves_sums_but_no_trace(desk: Desk) -> None:
-    job = await finished(desk, "4711", cost=5)
-    swept = await desk.store.forget("discord:4711")
+    job = await finished(desk, "471108154711081547", cost=5)
+    swept = await desk.store.forget("discord:471108154711081547")
     assert swept.files == (str(CLIP.path),)
     dump = await desk.store.look(lambda c, _: "\n".join(c.iterdump()))
-    assert "4711" not in dump
+    assert "471108154711081547" not in dump
     assert "fox" not in dump
     assert "Ana" not in dump
     kept = await desk.store.job(job)
