@@ -32,10 +32,10 @@ class Fault:
     stage: str
     what: str
     traps: str = ""
-    discord: Outcome | None = None  # None: does not arise there
+    discord: Outcome | None = None  # None: does not arise there, or not at a moment of its own
     telegram: Outcome | None = None
     script: Script | None = None
-    real: bool = False  # with the real engine's child
+    real: bool = False  # with the real engine's child, in which alone traps strike
 
     @property
     def name(self) -> str:
@@ -46,10 +46,8 @@ class Fault:
         return found
 
 
-def _dies(
-    place: Place, stage: str, what: str, discord: Outcome, telegram: Outcome, *, real: bool = False
-) -> Fault:
-    return Fault(stage=stage, what=what, traps=f"{place}=die", discord=discord, telegram=telegram, real=real)
+def _dies(place: Place, stage: str, what: str, discord: Outcome | None, telegram: Outcome) -> Fault:
+    return Fault(stage=stage, what=what, traps=f"{place}=die", discord=discord, telegram=telegram)
 
 
 def _fails(place: Place, stage: str, what: str, discord: Outcome, telegram: Outcome) -> Fault:
@@ -75,6 +73,9 @@ def _discord(what: str, outcome: Outcome, *, real: bool = False, **how: object) 
 KILLED = (
     _dies(Place.RECOVER, "starting", "killed before sorting out", ONCE, ONCE),
     _dies(Place.RECOVERED, "starting", "killed after sorting out", ONCE, ONCE),
+    # while the first backup is made somebody may ask already: on Discord it is chance whether they must again
+    _dies(Place.SETTLE, "starting", "killed before its backup has a name", None, ONCE),
+    _dies(Place.SETTLED, "starting", "killed after its backup has one", None, ONCE),
     _dies(Place.ENQUEUE, "asking", "killed before the job is written", AGAIN, ONCE),
     _dies(Place.ENQUEUED, "asking", "killed before its answer", ONCE, ONCE),
     _dies(Place.CLAIM, "queued", "killed before its turn", ONCE, ONCE),

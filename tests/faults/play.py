@@ -126,6 +126,7 @@ class Play:
             wrong.pop(name, None)
         assert not wrong, (self.fault.name, self.platform, wrong)
         assert self._met(), f"{self.fault.name} was never met"
+        assert not (self.fault.real and len(self.house.born) > 1), f"{self.fault.name} ended the bot itself"
         if not rows:
             return Outcome.TOLD
         assert len(rows) == 1, rows
