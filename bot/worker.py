@@ -103,7 +103,6 @@ class Worker:
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
 
     async def _claim(self) -> Job | None:
-        here(Place.CLAIM, ill)
         prefer = self._loaded if self._affinity else None
         return await self._store.claim(
             lease=LEASE, this=self.only, prefer_model=prefer, passing=self._affinity

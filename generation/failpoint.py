@@ -27,7 +27,7 @@ class Place(StrEnum):
     ENQUEUED = "enqueued"  # its row is safe, and nobody was told yet
     COMMIT = "commit"  # a transaction is about to be made safe, whosever it is
     COMMITTED = "committed"  # it is safe, and nobody was told yet
-    CLAIM = "claim"
+    CLAIM = "claim"  # a job has its turn, and no row says so
     CLAIMED = "claimed"  # the job is ours, and the engine knows nothing of it yet
     PAINT = "paint"  # in the child
     PAINTED = "painted"  # in the child: the frames are there

@@ -12,12 +12,16 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from bot import loop
 
 OWN_PATH = "MACHINES_OWN_PATH"
 """The variable that keeps the PATH as it was, for those who try the machine's own ffmpeg too."""
 PLACE = pytest.StashKey[Path]()
+
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # how quick something is, a busy machine cannot tell
 
 
 def pytest_configure(config: pytest.Config) -> None:

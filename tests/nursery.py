@@ -52,7 +52,7 @@ class Born:
         if self.returncode is None:
             if not select.select([self._end], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-            self.returncode = int(os.read(self._end, 20))
+            self.returncode = _number(self._end)
             os.close(self._end)
         return self.returncode
 
@@ -66,6 +66,17 @@ class Born:
     def _hear(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[int]) -> None:
         loop.remove_reader(self._end)
         ended.set_result(self.join(timeout=0))
+
+
+def _number(pipe: int) -> int:
+    """The next line of it and no more: whoever looks late finds its number and its end at once."""
+    digits = b""
+    while not digits.endswith(b"\n"):
+        byte = os.read(pipe, 1)
+        if not byte:
+            raise EOFError("a guard ended without a word")
+        digits += byte
+    return int(digits)
 
 
 class Nursery:
@@ -86,7 +97,7 @@ class Nursery:
             socket.send_fds(self._line, [json.dumps(wish).encode()], [out, err, tells])
         finally:
             os.close(tells)
-        return Born(int(os.read(told, 20)), told)
+        return Born(_number(told), told)
 
     def close(self) -> None:
         self._line.close()

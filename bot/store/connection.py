@@ -22,6 +22,11 @@ class Connection(sqlite3.Connection):
         self.plain.row_factory = None
 
 
+def ill() -> sqlite3.OperationalError:
+    """As SQLite fails when its disk does: for failpoints."""
+    return sqlite3.OperationalError("disk I/O error")
+
+
 def plain(c: sqlite3.Connection) -> sqlite3.Cursor:
     assert isinstance(c, Connection), "opened by hand"
     return c.plain

@@ -9,7 +9,7 @@ from typing import Any
 from bot.errors import TooLate
 from bot.job import Job, State
 from bot.store import ledger, words
-from bot.store.connection import plain
+from bot.store.connection import ill, plain
 from bot.store.joining import share
 from bot.store.rows import (
     Superseded,
@@ -23,6 +23,7 @@ from bot.store.rows import (
 )
 from generation.clip import Clip
 from generation.errors import Told
+from generation.failpoint import Place, here
 
 READY = """
 SELECT (SELECT tag FROM virtual_time WHERE now < tag), id, request, requester, reply_to,
@@ -49,6 +50,7 @@ def claim(c: sqlite3.Connection, *, until: float, this: int | None = None, now: 
     row = (cursor.execute(HEAD) if this is None else cursor.execute(THIS, (this,))).fetchone()
     if row is None:
         return None
+    here(Place.CLAIM, ill)
     later, number, request, requester, reply_to, cost, attempt, epoch, created_at, parent = row
     cursor.execute(CLAIM, (number, until, now))
     if later is not None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bot.store.connection import ill
 from generation.failpoint import Place, here
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ def _committed(
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcomes = run(connection, works)
-        here(Place.COMMIT, _ill)
+        here(Place.COMMIT, ill)
         connection.execute("COMMIT")
-        here(Place.COMMITTED, _ill)
+        here(Place.COMMITTED, ill)
     except BaseException:
         undone()
         if connection.in_transaction:
@@ -175,7 +176,3 @@ def _alone(connection: sqlite3.Connection, work: Work[Any], undone: Callable[[],
         outcome = None, error
     connection.execute("RELEASE one")
     return outcome
-
-
-def _ill() -> Exception:
-    return sqlite3.OperationalError("disk I/O error")

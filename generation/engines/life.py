@@ -232,15 +232,25 @@ class Life:
         """Missing beats, renders that do not move, and an end that nobody else noticed."""
         assert self._process is not None
         quiet = self._setup.beat_every * self._patience.beats
+        pause = self._setup.beat_every / 4
         while not self._ended:
-            await asyncio.sleep(self._setup.beat_every / 4)
+            due = time.monotonic() + pause
+            await asyncio.sleep(pause)
             now = time.monotonic()
+            if now - due > pause:
+                self._forgive(now - due, now)
             if self._process.returncode is not None:
                 await self._died()
             elif self._hello.done() and now - self._heard > quiet:
                 self._end(f"gave no sign of life for {quiet:g} s")
             elif stuck := next((t for t in self._tickets.values() if self._is_stuck(t, now)), None):
                 self._end("is stuck", stuck=stuck)
+
+    def _forgive(self, late: float, now: float) -> None:
+        """What this process slept through itself, with words unread, is no silence of the child."""
+        self._heard = min(now, self._heard + late)
+        for ticket in self._tickets.values():
+            ticket.touched = min(now, ticket.touched + late)
 
     def _is_stuck(self, ticket: Ticket, now: float) -> bool:
         stall = self._patience.load if self._loading() else self._patience.stall

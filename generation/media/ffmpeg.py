@@ -73,9 +73,10 @@ def _examine(program: str, origin: str) -> Ffmpeg:
     if path is None:
         raise FfmpegMissing((f"{program}: not found",))
     try:
-        answer = subprocess.run(  # noqa: S603  (the operator's own program, no shell)
-            [path, "-nostdin", "-encoders"], capture_output=True, text=True, timeout=20, check=True
-        )
+        answer = _answer(path)
+        if answer.returncode < 0:  # ended by somebody else, as for want of memory: that says nothing of it
+            answer = _answer(path)
+        answer.check_returncode()
     except (OSError, subprocess.SubprocessError) as error:
         raise FfmpegMissing((f"{path}: does not run ({type(error).__name__})",)) from error
     found = re.search(r"ffmpeg version (\S+)", answer.stderr)
@@ -86,6 +87,12 @@ def _examine(program: str, origin: str) -> Ffmpeg:
     if _number(version) < OLDEST:
         raise FfmpegMissing((f"{path}: {version} is older than {OLDEST[0]}.{OLDEST[1]}",))
     return Ffmpeg(path, version, origin)
+
+
+def _answer(path: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  (the operator's own program, no shell)
+        [path, "-nostdin", "-encoders"], capture_output=True, text=True, timeout=20, check=False
+    )
 
 
 def _number(version: str) -> tuple[int, ...]:

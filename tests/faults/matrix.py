@@ -32,7 +32,7 @@ class Fault:
     stage: str
     what: str
     traps: str = ""
-    discord: Outcome | None = None  # None: does not arise there, or not at a moment of its own
+    discord: Outcome | None = None  # None: does not arise there
     telegram: Outcome | None = None
     script: Script | None = None
     real: bool = False  # with the real engine's child, in which alone traps strike
@@ -46,7 +46,7 @@ class Fault:
         return found
 
 
-def _dies(place: Place, stage: str, what: str, discord: Outcome | None, telegram: Outcome) -> Fault:
+def _dies(place: Place, stage: str, what: str, discord: Outcome, telegram: Outcome) -> Fault:
     return Fault(stage=stage, what=what, traps=f"{place}=die", discord=discord, telegram=telegram)
 
 
@@ -62,9 +62,16 @@ def _telegram(what: str, answer: Answer, outcome: Outcome, times: int = 1, *, re
     return Fault(stage="sending", what=what, telegram=outcome, script=script, real=real)
 
 
-def _discord(what: str, outcome: Outcome, *, real: bool = False, **how: object) -> Fault:
+def _discord(
+    what: str,
+    outcome: Outcome,
+    *,
+    real: bool = False,
+    methods: tuple[str, ...] = ("PATCH", "POST"),
+    **how: object,
+) -> Fault:
     def script(house: Theatre) -> None:
-        for method in ("PATCH", "POST"):
+        for method in methods:
             house.discord.fail(method, ".", uploads=True, **how)
 
     return Fault(stage="sending", what=what, discord=outcome, script=script, real=real)
@@ -73,9 +80,8 @@ def _discord(what: str, outcome: Outcome, *, real: bool = False, **how: object) 
 KILLED = (
     _dies(Place.RECOVER, "starting", "killed before sorting out", ONCE, ONCE),
     _dies(Place.RECOVERED, "starting", "killed after sorting out", ONCE, ONCE),
-    # while the first backup is made somebody may ask already: on Discord it is chance whether they must again
-    _dies(Place.SETTLE, "starting", "killed before its backup has a name", None, ONCE),
-    _dies(Place.SETTLED, "starting", "killed after its backup has one", None, ONCE),
+    _dies(Place.SETTLE, "starting", "killed before its backup has a name", ONCE, ONCE),
+    _dies(Place.SETTLED, "starting", "killed after its backup has one", ONCE, ONCE),
     _dies(Place.ENQUEUE, "asking", "killed before the job is written", AGAIN, ONCE),
     _dies(Place.ENQUEUED, "asking", "killed before its answer", ONCE, ONCE),
     _dies(Place.CLAIM, "queued", "killed before its turn", ONCE, ONCE),
@@ -166,27 +172,30 @@ CHATS = (
     _discord("connection lost, taken all the same", ONCE, drop=True, commit=True),
     _discord("connection lost, not taken", ONCE, drop=True),
     _discord("rate limit", ONCE, retry_after=0.3),
-    _discord("token dead", ONCE, status=401, code=50027),
+    _discord("token dead", ONCE, methods=("PATCH",), status=401, code=50027),
     _discord("forbidden everywhere", REFUNDED, status=403, code=50013, times=9),
     _discord("too large for the chat", ONCE, status=413, code=40005, real=True),
 )
+
+CLIP = 2
+"""Among the files of a render that get a name: the first is what there is to look at meanwhile."""
 
 CHILD = tuple(
     Fault(
         stage="rendering",
         what=f"the engine's process killed {when}",
-        traps=f"{place}=die",
+        traps=f"{place}=die@{nth}",
         real=True,
         **{platform: ONCE},  # type: ignore[arg-type]  # it is the same on both: each is shown on one
     )
-    for (place, when), platform in zip(
+    for (place, nth, when), platform in zip(
         (
-            (Place.PAINT, "before painting"),
-            (Place.PAINTED, "after painting"),
-            (Place.ENCODED, "after encoding"),
-            (Place.SETTLE, "before a file has its name"),
-            (Place.SETTLED, "right after that"),
-            (Place.FINISHED, "before it says so"),
+            (Place.PAINT, 1, "before painting"),
+            (Place.PAINTED, 1, "after painting"),
+            (Place.ENCODED, 1, "after encoding"),
+            (Place.SETTLE, CLIP, "before the clip has its name"),
+            (Place.SETTLED, CLIP, "right after that"),
+            (Place.FINISHED, 1, "before it says so"),
         ),
         BOTH * 3,
         strict=True,

@@ -14,7 +14,7 @@ from tests.faults.books import close, rows_of
 from tests.faults.matrix import UPLOADS, Fault, Outcome
 from tests.faults.theatre import Theatre
 
-PATIENT = 50.0
+PATIENT = 150.0
 ASKS_AGAIN = 2.0
 """Seconds after which a person who sees no answer at all, and a bot that is back, tries once more."""
 
@@ -38,6 +38,7 @@ class Play:
         tasks = [asyncio.create_task(part) for part in (self._keep_alive(), self._free_the_hung())]
         try:
             async with asyncio.timeout(PATIENT):
+                await self._started()
                 await self._ask()
                 while not (self._settled() and self._met()):
                     if await self._unheard():
@@ -55,9 +56,18 @@ class Play:
         return self._outcome()
 
     @property
+    def at_start(self) -> bool:
+        return self.fault.stage == "starting"
+
+    @property
     def notes(self) -> str:
         path = self.house.folder / "notes"
         return path.read_text(encoding="ascii") if path.exists() else ""
+
+    async def _started(self) -> None:
+        """What strikes a start has struck, and another bot is on its way, before anybody asks."""
+        while self.at_start and not (self.notes and len(self.house.born) > 1):  # noqa: ASYNC110  (a file rings no bell)
+            await asyncio.sleep(0.02)
 
     async def _keep_alive(self) -> None:
         """As systemd or Docker would."""
@@ -71,7 +81,7 @@ class Play:
         """As the watchdog would."""
         if "=hang" not in self.fault.traps:
             return
-        while not self.notes:  # noqa: ASYNC110  (a file rings no bell)
+        while not (self.pid and self.notes):  # noqa: ASYNC110  (a file rings no bell)
             await asyncio.sleep(0.02)
         await self.house.end(self.pid)
 
@@ -87,6 +97,8 @@ class Play:
         if not isinstance(self.person, Person):
             self.person = person(server, "Ana", server.world.guild().channel("general"))
         await server.world.until(lambda: server.gateway.live and server.world.commands, within=PATIENT)
+        early = self.notes and self.asked == 1 and self.surely and not self.at_start
+        assert not early, f"{self.fault.name} struck before anybody asked"
         self.asked_of = self.pid
         self.replies.append(await self.person.types("/video", prompt=prompt, genre="none"))
 

@@ -64,10 +64,12 @@ async def test_what_can_finish_finishes_and_the_rest_waits_for_the_next_start(tm
         assert [first.state, second.state] == [State.DELIVERED] * 2
         assert (third.state, third.attempt) == (State.QUEUED, 0)
         assert house.rows("SELECT count(*) FROM ledger WHERE job = 3 AND kind <> 'reserve'") == [(0,)]
-        await house.start(house.life("telegram"))
-        rows = await reached(house, State.DELIVERED)
-        assert [shown_on_telegram(house.telegram, row) for row in rows] == [1, 1, 1]
-        assert [len(_clips(ada, number)) for number in (1, 2, 3)] == [1, 1, 1]
+        async with alone(house.life("telegram")) as process:
+            rows = await reached(house, State.DELIVERED)
+            assert [shown_on_telegram(house.telegram, row) for row in rows] == [1, 1, 1]
+            assert [len(_clips(ada, number)) for number in (1, 2, 3)] == [1, 1, 1]
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), PATIENT)
     assert close(house).wrong() == {}
 
 

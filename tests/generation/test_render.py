@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generation import Clip, Kind, Music, Progress, Request, Stage
+from generation import Clip, Kind, Music, Progress, Request, Stage, failpoint
 from generation.errors import AttachmentRefused, EncodeFailed, FolderUnwritable, ScoreFailed
+from generation.failpoint import Place
 from generation.finish import finish_smaller
 from generation.media.probe import probe, read_frames
-from generation.media.provenance import Mark, verify
+from generation.media.provenance import Mark, read_recipe, verify
 from generation.models.preset import read_presets
 from generation.progress import PREVIEW
 from generation.render import Kit, Order, render
 from tests.fakes.sounds import wave_file
+from tests.faults.matrix import CLIP
 
 CONFIG = Path(__file__).parents[2] / "config"
 PRESET = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))["testcard"]
@@ -92,6 +94,27 @@ async def test_a_first_picture_can_be_seen_until_the_clip_is_there(kit: Kit, tmp
     await render(order(tmp_path), kit, look)
     assert seen == [(192, 128)]
     assert not (tmp_path / PREVIEW).exists()
+
+
+async def test_nothing_of_the_person_is_in_a_file_unasked(tmp_path: Path) -> None:
+    kit = Kit(provenance={"folder": str(tmp_path)})
+    clip = await render(order(tmp_path / "1", prompt="Persimmon lanterns above Ulaanbaatar"), kit, quiet)
+    kit.close()
+    for path in (clip.path, clip.poster, clip.sheet):
+        assert path is not None
+        data = path.read_bytes().lower()
+        assert [word for word in (b"persimmon", b"lanterns", b"ulaanbaatar") if word in data] == []
+    assert read_recipe(clip.path) is None
+
+
+async def test_the_clip_is_the_file_that_the_fault_matrix_takes_for_it(kit: Kit, tmp_path: Path) -> None:
+    failpoint.arm({failpoint.VARIABLE: f"{Place.SETTLE}=fail@{CLIP}"})
+    try:
+        with pytest.raises(EncodeFailed) as caught:
+            await render(order(tmp_path), kit, quiet)
+    finally:
+        failpoint.arm({})
+    assert caught.value.stage == "encode"
 
 
 async def test_a_picture_is_a_png(kit: Kit, tmp_path: Path) -> None:

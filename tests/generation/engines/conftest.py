@@ -25,17 +25,25 @@ Make = Callable[..., ChildEngine]
 @pytest.fixture(autouse=True)
 def _nothing_is_left() -> Iterator[None]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    sessions = {os.getsid(pid) for pid in before}
+    sessions = {_session(pid) for pid in before} | {None}
     yield
     left = [
         process.pid
         for process in psutil.process_iter()
         if process.pid not in before
         and any("generation" in word for word in _words(process))
-        and os.getsid(process.pid) not in sessions
         and _marked(process)
+        and _session(process.pid) not in sessions
     ]
     assert left == []
+
+
+def _session(pid: int) -> int | None:
+    """None of one that has just ended."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _words(process: psutil.Process) -> list[str]:

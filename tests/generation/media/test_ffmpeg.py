@@ -65,6 +65,18 @@ def test_one_that_will_not_do_is_named_with_the_reason(script: str, why: str, tm
     assert why in caught.value.tried[0]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_that_somebody_kills_is_asked_again_once(times: int, tmp_path: Path) -> None:
+    lives = tmp_path / "lives"
+    dies = f'echo >> {lives}; [ "$(wc -l < {lives})" -gt {times} ] || kill -9 $$; '
+    path = program(tmp_path, f"{dies}echo ' V..... libx264 x'; echo ' A..... aac x'").path
+    if times > 1:
+        with pytest.raises(FfmpegMissing, match="does not run"):
+            ffmpegs.find(path)
+    else:
+        assert ffmpegs.find(path).path == path
+
+
 def test_one_that_is_not_there_is_named() -> None:
     with pytest.raises(FfmpegMissing) as caught:
         ffmpegs.find("/nowhere/ffmpeg")

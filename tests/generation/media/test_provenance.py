@@ -154,12 +154,6 @@ def test_what_is_no_clip_has_no_mark_that_holds(tmp_path: Path) -> None:
         assert read_recipe(tmp_path / name) is None
 
 
-async def test_nothing_of_the_person_is_in_a_file_unasked(clip: Clip) -> None:
-    data = clip.path.read_bytes()
-    assert b"fox" not in data
-    assert read_recipe(clip.path) is None
-
-
 async def test_the_recipe_comes_back_as_the_request_without_anybodys_paths(
     clip: Clip, identity: Identity, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
