@@ -22,4 +22,5 @@ class Notifier:
             return
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.setblocking(False)  # who does not listen holds nobody up
             out.sendto(words.encode(), name)

@@ -24,6 +24,7 @@ from generation.request import Wish
 from generation.scores.genre import read_genres
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
+from tests.fakes.noon import where_it_is_noon
 
 CREDITS = 6
 POLICY = Policy.read(rules={"words": {"lists": ["operator"]}}, words={}, operator=["forbidden"])
@@ -109,7 +110,7 @@ async def house_of(folder: Path, *, credits_: int = CREDITS) -> AsyncIterator[tu
     house = House(
         model="testcard",
         maker="band",
-        allowance=Allowance(credits=credits_),
+        allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
         caps=Caps(person=max(4, credits_), all=max(20, credits_)),
         data=folder,
         disk_floor=0,

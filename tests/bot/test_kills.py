@@ -62,7 +62,7 @@ async def test_no_job_is_lost_when_the_child_is_killed_at_random(tmp_path: Path,
         ]
         async with running(worker.run(), delivery.run()):
             for job in jobs:
-                await studio.reached(job.id, State.DELIVERED, State.FAILED, seconds=90)
+                await studio.reached(job.id, State.DELIVERED, State.FAILED, seconds=250)
         await engine.close()
         ended = [await studio.job(job.id) for job in jobs]
         assert len(chat.struck) == KILLS

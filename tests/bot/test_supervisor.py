@@ -23,7 +23,7 @@ from generation.errors import EngineDied
 from tests.bot.house import PRESETS, Together, together, until
 from tests.fakes.frontend import FakeFrontend
 
-QUICK = Patience(engine=1.0, room=30.0, chat=0.05, look=0.01, pauses=(0.05,))
+QUICK = Patience(engine=1.0, room=30.0, chat=0.05, look=0.01, pauses=(1.0,))
 
 
 class Moody(FakeFrontend):

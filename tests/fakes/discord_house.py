@@ -34,6 +34,7 @@ from generation.progress import PREVIEW, OnProgress, Progress, Stage
 from generation.render import Order
 from generation.request import Kind, Request
 from generation.scores.genre import read_genres
+from tests.fakes.noon import where_it_is_noon
 
 if TYPE_CHECKING:
     import aiohttp
@@ -158,7 +159,7 @@ async def house(
         house=House(
             model="testcard",
             maker="band",
-            allowance=Allowance(credits=credits_),
+            allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
             caps=Caps(person=100, community=200, all=2000),
             data=data,
             disk_floor=0,

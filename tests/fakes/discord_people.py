@@ -75,7 +75,7 @@ class Reply:
         found: JSON = await self.server.world.until(lambda: self.interaction.modal, within=within)
         return found
 
-    async def acknowledged(self, *, within: float = 5.0) -> int:
+    async def acknowledged(self, *, within: float = 30.0) -> int:
         await self.server.world.until(lambda: self.interaction.acked is not None, within=within)
         assert self.interaction.acked is not None
         return self.interaction.acked

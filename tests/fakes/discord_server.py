@@ -100,7 +100,7 @@ class DiscordServer:
     )
     limited: int = 0  # how often a client ran into a 429
     statuses: Counter[int] = field(default_factory=Counter)
-    ack_within: float = 3.0
+    ack_within: float = 15.0
     port: int = 0
     authority: str = ""
 

@@ -57,6 +57,7 @@ class Presses:
         self._commands = commands
         self._desk = commands.desk
         self._clock = clock
+        self.patience = PATIENCE
         self._lately: OrderedDict[tuple[str, int, str], float] = OrderedDict()
 
     async def serve(self, pressed: Pressed) -> None:
@@ -65,7 +66,7 @@ class Presses:
             await self._answer(pressed)
             return
         task = asyncio.create_task(self._act(action, pressed))
-        await asyncio.wait({task}, timeout=PATIENCE)
+        await asyncio.wait({task}, timeout=self.patience)
         if not task.done():
             await self._answer(pressed)
             await self._outcome(task, pressed, late=True)

@@ -42,12 +42,12 @@ def matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]
     """Forked, so that only its own work takes time; not where a library reads a variable at its import."""
     if variables:
         process = start(folder, *words, **variables)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=250)
         return process.returncode, out, err
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
         files = {"out": said.fileno(), "err": told.fileno()}
         born = nursery().bear("bot", *words, folder=folder, environment=ENVIRONMENT, **files)
-        code = born.join(timeout=100)
+        code = born.join(timeout=250)
         for file in (said, told):
             file.seek(0)
         return code, said.read(), told.read()

@@ -28,13 +28,13 @@ def ada(server: TelegramServer) -> Someone:
 
 @pytest.fixture
 async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
-    """The real client over our transport, impatient enough for a test."""
+    """The real client over our transport; whoever waits for silence says how long."""
     bot: ExtBot[None] = ExtBot(
         token=server.token,
         base_url=f"{server.url}/bot",
         base_file_url=f"{server.url}/file/bot",
-        request=AiohttpRequest(read_timeout=0.5),
-        get_updates_request=AiohttpRequest(read_timeout=0.5),
+        request=AiohttpRequest(read_timeout=10),
+        get_updates_request=AiohttpRequest(read_timeout=10),
     )
     async with bot:
         yield bot
