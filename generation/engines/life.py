@@ -48,6 +48,7 @@ class Ticket:
     touched: float = field(default_factory=time.monotonic)
     began: float | None = None
     loading: bool = False
+    scoring: bool = False
     encoding: bool = False  # by an ffmpeg of its own, so a dead child is hardly its doing
 
     def resolve(self, outcome: Clip | BaseException) -> None:
@@ -65,6 +66,7 @@ class Life:
         self._command, self._setup, self._patience = command, setup, patience
         self._process: asyncio.subprocess.Process | None = None
         self._tickets: dict[str, Ticket] = {}
+        self._brush = ""  # the label of who took it last: one paints at a time
         self._tasks: list[asyncio.Task[None]] = []
         self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
@@ -266,9 +268,13 @@ class Life:
         progress = Progress(Stage(stage), int(done), int(total))
         ticket = self._tickets.get(label)
         if ticket is not None:
+            if ticket.began is None and progress.stage in {Stage.LOADING, Stage.PAINTING}:
+                self._brush = label
             self._moved = ticket.touched = time.monotonic()
             ticket.began = ticket.began or ticket.touched
             ticket.loading = progress.stage is Stage.LOADING
+            if progress.stage is Stage.SCORING:
+                ticket.scoring = progress.done < progress.total
             ticket.encoding = progress.stage in {Stage.ENCODING, Stage.FITTING}
             asyncio.get_running_loop().call_soon(
                 ticket.on_progress, progress
@@ -307,9 +313,8 @@ class Life:
         session.end(self._process.pid)
         if stuck is not None:
             stuck.resolve(EngineStuck(self._patience.stall))
-        for ticket in self._tickets.values():
-            at_work = ticket.began is not None and not ticket.encoding
-            guilty = at_work and stuck is None and not innocent
+        for label, ticket in self._tickets.items():
+            guilty = self._at_work(label, ticket) and stuck is None and not innocent
             ticket.resolve(EngineDied(self._why(why), guilty=guilty))
         self._tickets.clear()
         self._idle.set()
@@ -318,6 +323,11 @@ class Life:
             self._hello.exception()
         log.log(logging.INFO if self._closing else logging.WARNING, "engine %s", self._why(why))
         self._gone.set()
+
+    def _at_work(self, label: str, ticket: Ticket) -> bool:
+        """What is painted, its music made too, is above suspicion once another has the brush."""
+        begun = ticket.began is not None and not ticket.encoding
+        return begun and (label == self._brush or ticket.scoring)
 
     def _why(self, why: str) -> str:
         return "\n".join([why, *self._stderr])

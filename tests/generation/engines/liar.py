@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 
 def say(text: str) -> None:
@@ -16,7 +17,7 @@ def say(text: str) -> None:
 def answer() -> None:
     """Every order is done at once, and tires it."""
     for line in sys.stdin:
-        name, facts = next(iter(json.loads(line).items()))
+        name, facts = message(line)
         if name == "close":
             return
         if name == "order":
@@ -26,9 +27,25 @@ def answer() -> None:
             say(json.dumps({"done": [facts["label"], clip]}))
 
 
+def begin_two(*, music: bool) -> None:
+    """And die when the second has the brush; the first is painted by then, its music perhaps not."""
+    for _ in range(2):
+        order = next(facts for name, facts in map(message, sys.stdin) if name == "order")
+        say(json.dumps({"progress": [order["label"], "painting", 0, 4]}))
+        if music:
+            say(json.dumps({"progress": [order["label"], "scoring", 1, 4]}))
+
+
+def message(line: str) -> tuple[str, Any]:
+    name, facts = next(iter(json.loads(line).items()))
+    return str(name), facts
+
+
 def main(kind: str) -> None:
     say('{"hello":{"pid":1}}')
     say('{"beat":null}')
+    if kind in {"brush", "music"}:
+        begin_two(music=kind == "music")
     if kind == "tired":
         answer()
     if kind == "endless":

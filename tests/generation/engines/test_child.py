@@ -114,6 +114,15 @@ async def test_who_only_waited_is_innocent_of_a_death(make: Make, order: Orderin
     assert [isinstance(e, EngineDied) and e.guilty for e in errors] == [True, False]
 
 
+@pytest.mark.parametrize(("at", "guilty"), [("brush", [False, True]), ("music", [True, True])])
+async def test_who_handed_the_brush_on_is_innocent_unless_its_music_is_still_made(
+    make: Make, order: Ordering, at: str, guilty: list[bool]
+) -> None:
+    engine = make(command=(sys.executable, "-m", "tests.generation.engines.liar", at))
+    errors = [await failure(task) for task in [start(engine, order(label=label)) for label in "12"]]
+    assert [isinstance(e, EngineDied) and e.guilty for e in errors] == guilty
+
+
 async def test_a_hang_is_found_and_only_the_one_that_hangs_is_blamed(make: Make, order: Ordering) -> None:
     engine = make(beat=0.5, patience=Patience(stall=2.0, pauses=(0.0,)))
     listener = Listener()
