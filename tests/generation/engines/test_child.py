@@ -326,7 +326,7 @@ async def test_no_child_outlives_a_killed_parent(order: Ordering, *, stopped: bo
 async def test_killing_the_child_at_random_loses_no_order(make: Make, order: Ordering) -> None:
     """A caller who asks again whenever the engine died gets every clip."""
     engine, chance, left = make(), random.Random(5), 6
-    killed = 0
+    killed = words = 0
 
     async def insist(label: str) -> Clip:
         while True:
@@ -336,8 +336,9 @@ async def test_killing_the_child_at_random_loses_no_order(make: Make, order: Ord
                 continue
 
     def murder(_: Progress) -> None:
-        nonlocal killed
-        if killed < left and chance.random() < 0.08 and engine.pid is not None:
+        nonlocal killed, words
+        words += 1
+        if killed < left and words > 13 * (killed + 1) and engine.pid is not None:
             killed += 1
             os.kill(engine.pid, signal.SIGKILL)
 
@@ -347,7 +348,7 @@ async def test_killing_the_child_at_random_loses_no_order(make: Make, order: Ord
         return [await insist(queue.pop(0)) for _ in range(len(queue)) if queue]
 
     clips = [clip for batch in await asyncio.gather(slot(), slot()) for clip in batch]
-    assert 0 < killed <= left
+    assert killed == left
     assert len({clip.path for clip in clips}) == 14
     assert all(clip.path.stat().st_size == clip.size for clip in clips)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import discord
 import pytest
 
@@ -186,6 +189,22 @@ async def test_an_acknowledgement_that_came_too_late_makes_no_job(
     reply = await ana.types("/history")
     await reply.says("You have no clips yet")
     assert await matinee.studio.waiting() == []
+
+
+async def test_a_command_is_acknowledged_while_the_database_is_held_up(
+    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+) -> None:
+    """Nothing of ours comes before it, so Discord's three seconds never wait for a disk."""
+    gate, database = threading.Event(), matinee.store.database
+    held = [asyncio.ensure_future(way(lambda _: gate.wait(60))) for way in (database.read, database.write)]
+    try:
+        reply = await ana.types("/video", prompt="a slow disk")
+        await reply.acknowledged()
+        assert not any(one.done() for one in held)
+    finally:
+        gate.set()
+        await asyncio.gather(*held)
+    assert await clip_of(server, 1) is reply.interaction.original
 
 
 async def test_the_same_interaction_twice_is_one_job(
