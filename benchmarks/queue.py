@@ -18,9 +18,9 @@ from huey import SqliteHuey
 
 from benchmarks.report import Report
 from bot import loop
+from bot.domain.jobs import Draft, ReplyTo, Requester
+from bot.domain.quota import Allowance, Caps
 from bot.frontends.settling import settle_down
-from bot.job import Draft, ReplyTo, Requester
-from bot.quota import Allowance, Caps
 from bot.store import Store, queue
 from bot.store.database import FILE
 from generation.clip import Clip

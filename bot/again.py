@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.job import Job
+from bot.domain.jobs import Job
 from generation.request import Kind, Wish
 
 

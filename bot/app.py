@@ -17,8 +17,8 @@ import structlog
 from bot import chats, rooms
 from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
-from bot.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
-from bot.job import Job, Requester
+from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
+from bot.domain.jobs import Job, Requester
 from bot.notices import Notices
 from bot.reading import (
     admin_chats,

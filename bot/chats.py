@@ -8,7 +8,7 @@ from functools import partial
 
 from bot import messages
 from bot.delivery import Frontend
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
 from bot.settings import DiscordSettings, Settings, TelegramSettings
 from bot.studio import Studio
 

@@ -11,12 +11,8 @@ import structlog
 
 from bot import messages
 from bot.bell import Bell
-from bot.errors import CannotDeliver, ClipGone, ClipRefused, NeedsReview
-from bot.insist import REFUSED, ill, insist, settled
-from bot.inspection import Finding
-from bot.job import Action, Job, State
-from bot.last_words import Words
-from bot.sending import (
+from bot.domain.errors import CannotDeliver, ClipGone, ClipRefused, NeedsReview
+from bot.domain.frontend import (
     Button,
     Connecting,
     Doubtful,
@@ -28,6 +24,10 @@ from bot.sending import (
     Unreachable,
     reachable,
 )
+from bot.domain.jobs import Action, Job, State
+from bot.insist import REFUSED, ill, insist, settled
+from bot.inspection import Finding
+from bot.last_words import Words
 from bot.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told

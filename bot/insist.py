@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import structlog
 
-from bot.errors import StoreFailed
-from bot.job import Job, State
+from bot.domain.errors import StoreFailed
+from bot.domain.jobs import Job, State
 from bot.store import Store, Superseded
 from generation.errors import DiskFull
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from bot.job import Job
+from bot.domain.jobs import Job
 from bot.store import Store, inspected
 from generation.media.eye import Blind
 from generation.media.nsfw import Sighting

@@ -9,9 +9,9 @@ import structlog
 
 from bot import messages
 from bot.bell import Bell
+from bot.domain.frontend import Frontend, SendError, Unreachable, reachable
+from bot.domain.jobs import FINAL, Job
 from bot.insist import ill, insist
-from bot.job import FINAL, Job
-from bot.sending import Frontend, SendError, Unreachable, reachable
 from bot.store import Store, words
 from generation.failpoint import Place, here
 from generation.progress import Progress

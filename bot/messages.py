@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bot.job import Job, State
-from bot.quota import Balance
+from bot.domain.jobs import Job, State
+from bot.domain.quota import Balance
 from generation.errors import GenerationError, Told
 from generation.progress import Progress
 from generation.request import Adjustment, Kind, Music, Request, Unheard

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot.job import Action
+from bot.domain.jobs import Action
 
 log = structlog.get_logger(__name__)
 

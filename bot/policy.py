@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from bot.errors import PromptRefused
-from bot.job import Requester
+from bot.domain.errors import PromptRefused
+from bot.domain.jobs import Requester
 from bot.lexicon import Lexicon
 from bot.plaintext import scripts_of
 from generation.errors import PromptTooLong

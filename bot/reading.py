@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
+from bot.domain.quota import Allowance, Balance, Caps, Tier
 from bot.inspection import Finding, Inspector, Look
 from bot.plaintext import SCRIPTS
 from bot.policy import Policy
-from bot.quota import Allowance, Balance, Caps, Tier
 from bot.settings import Settings, config_folder
 from bot.store import Store
 from bot.studio import House

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.job import Job
+from bot.domain.jobs import Job
 from bot.store import Store
 from generation.clip import Clip
 from generation.errors import GenerationError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot import messages
-from bot.errors import NothingToAppeal
-from bot.job import Action, Job, Requester
+from bot.domain.errors import NothingToAppeal
+from bot.domain.jobs import Action, Job, Requester
 from bot.notices import Notice
 from bot.store import Store, complaints, inspected
 

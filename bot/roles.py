@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from bot.errors import TierKept
-from bot.job import Requester
-from bot.quota import Tier
+from bot.domain.errors import TierKept
+from bot.domain.jobs import Requester
+from bot.domain.quota import Tier
 from bot.store import Store, house
 from generation.request import check_choice
 

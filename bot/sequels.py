@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bot.job import Job
+from bot.domain.jobs import Job
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
 from generation.media.probe import as_clip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
 from generation import failpoint
 
 OWN_FILE = "matinee.toml"

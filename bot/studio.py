@@ -15,13 +15,13 @@ from msgspec import structs
 
 from bot import sequels
 from bot.admin import Admin, Answer
-from bot.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
+from bot.domain.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
+from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
+from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.gate import Gate, Terms
 from bot.insist import ill
-from bot.job import Action, Draft, Job, ReplyTo, Requester, State
 from bot.notices import Notice
 from bot.policy import Policy
-from bot.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.review import Review
 from bot.roles import Roles
 from bot.store import (
@@ -191,7 +191,7 @@ class Studio:
         update: str = "",
         parent: int | None = None,
     ) -> Ticket:
-        """A wish becomes a job, paid for and in the queue; raises one of bot.errors.PERSONAL."""
+        """A wish becomes a job, paid for and in the queue; raises one of bot.domain.errors.PERSONAL."""
         prompt = clean_prompt(wish.prompt)
         terms = await self._gate.admit(wish, requester, reply_to)
         preset, replaced = self._painter(wish, terms.rules.default_model)

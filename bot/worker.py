@@ -10,8 +10,8 @@ from typing import Protocol
 import structlog
 
 from bot.bell import Bell
+from bot.domain.jobs import Job, State
 from bot.insist import REFUSED, ill, insist, settled
-from bot.job import Job, State
 from bot.store import Store, Superseded
 from generation.clip import Clip
 from generation.engines import Engine, Order

@@ -10,9 +10,9 @@ from typing import Any
 from bot import messages
 from bot.admin.desk import Answer, Desk, Param, Verb
 from bot.admin.verbs import VERBS
-from bot.errors import BadArgument, NotAllowed, UnknownVerb
-from bot.job import Requester
-from bot.quota import Plan
+from bot.domain.errors import BadArgument, NotAllowed, UnknownVerb
+from bot.domain.jobs import Requester
+from bot.domain.quota import Plan
 from bot.store import Store, house, untold
 from generation.request import near
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot import messages
-from bot.errors import NoSuchPerson
-from bot.job import Requester
-from bot.quota import Plan
+from bot.domain.errors import NoSuchPerson
+from bot.domain.jobs import Requester
+from bot.domain.quota import Plan
 from bot.store import people
 from generation.errors import UnknownChoice
 from generation.request import near

@@ -28,9 +28,9 @@ from bot.admin.desk import (
     some_credits,
     words,
 )
-from bot.errors import ClipRefused, TooLate
-from bot.job import Job, State
-from bot.quota import Allowance
+from bot.domain.errors import ClipRefused, TooLate
+from bot.domain.jobs import Job, State
+from bot.domain.quota import Allowance
 from bot.store import complaints, house, inspected, ledger, looks, order, people, queue, spent, stats
 
 ANNOUNCED_FOR = 86_400.0

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from bot.job import Draft, Job
-from bot.quota import Allowance, Balance, Caps
+from bot.domain.jobs import Draft, Job
+from bot.domain.quota import Allowance, Balance, Caps
 from bot.store import (
     affinity,
     complaints,

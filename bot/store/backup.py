@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import DatabaseCorrupt, StoreFailed
+from bot.domain.errors import DatabaseCorrupt, StoreFailed
 from bot.store import queue, words
 from bot.store.database import FILE
 from bot.store.migrate import inspect, steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from bot.errors import NoSuchReport
+from bot.domain.errors import NoSuchReport
 from bot.store.rows import only
 
 OPEN_APPEALS, OPEN_REPORTS = 3, 10

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from bot.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
+from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
 from bot.store.connection import Connection
 from bot.store.lock import InstanceLock
 from bot.store.migrate import Step, inspect, migrate, steps

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.job import Job, State
+from bot.domain.jobs import Job, State
 from bot.store import ledger, words
 from bot.store.queue import change, free
 from bot.store.rows import job_from_row

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.quota import Allowance, Plan, Tier
+from bot.domain.quota import Allowance, Plan, Tier
 from bot.store import people
 from bot.store.rows import only
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from bot.errors import QueueFull, TooFast
-from bot.job import Draft, Job, State
-from bot.quota import Allowance, Caps
+from bot.domain.errors import QueueFull, TooFast
+from bot.domain.jobs import Draft, Job, State
+from bot.domain.quota import Allowance, Caps
 from bot.store import ledger, pace, people
 from bot.store.connection import plain
 from bot.store.known import Known

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 
-from bot.errors import QueueFull
+from bot.domain.errors import QueueFull
 
 COUNT = """
 SELECT (SELECT count(*) FROM job WHERE state = 'queued') + (SELECT count(*) FROM job WHERE state = 'running'),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bot.errors import QuotaSpent
-from bot.quota import Allowance, Balance
+from bot.domain.errors import QuotaSpent
+from bot.domain.quota import Allowance, Balance
 from bot.store.connection import Executes
 
 

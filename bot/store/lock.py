@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import AlreadyRunning, DataFolderUnusable
+from bot.domain.errors import AlreadyRunning, DataFolderUnusable
 
 
 @dataclass(frozen=True, slots=True)

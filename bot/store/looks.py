@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from bot.job import Job, State
+from bot.domain.jobs import Job, State
 from bot.store import people
 from bot.store.rows import job_from_row, row_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from bot.errors import DatabaseCorrupt, DatabaseNewer
+from bot.domain.errors import DatabaseCorrupt, DatabaseNewer
 from generation.media.files import settle
 
 APPLICATION_ID = 0x4D544E45

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from bot.errors import TooLate
-from bot.job import Job, State
+from bot.domain.errors import TooLate
+from bot.domain.jobs import Job, State
 from bot.store import ledger, queue, words
 from bot.store.rows import job_from_row, only, row_of
 from generation.errors import Told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from bot.quota import Allowance
+from bot.domain.quota import Allowance
 from bot.store import ledger, people
 from bot.store.rows import only
 

@@ -8,7 +8,7 @@ import sqlite3
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bot.errors import BadCode
+from bot.domain.errors import BadCode
 from bot.store import complaints, house, ledger, people
 from bot.store.rows import only
 

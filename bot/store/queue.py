@@ -6,8 +6,8 @@ import json
 import sqlite3
 from typing import Any
 
-from bot.errors import TooLate
-from bot.job import Job, State
+from bot.domain.errors import TooLate
+from bot.domain.jobs import Job, State
 from bot.store import ledger, words
 from bot.store.connection import ill, plain
 from bot.store.joining import share

@@ -6,8 +6,8 @@ import sqlite3
 
 import msgspec
 
-from bot.errors import NoSuchJob
-from bot.job import Job, ReplyTo, Requester, State
+from bot.domain.errors import NoSuchJob
+from bot.domain.jobs import Job, ReplyTo, Requester, State
 from generation.clip import Clip
 from generation.request import Request
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from bot.quota import Allowance
+from bot.domain.quota import Allowance
 from bot.store import people
 
 SPENT = """

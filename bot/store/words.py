@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from bot.job import Job
+from bot.domain.jobs import Job
 from bot.store.rows import job_from_row
 
 OWED = """

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.errors import DataFolderUnusable, OutputUnusable
+from bot.domain.errors import DataFolderUnusable, OutputUnusable
 from bot.store import FILE
 from bot.store.backup import Restored, copy, put_back
 from bot.store.lock import InstanceLock

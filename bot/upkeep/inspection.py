@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.errors import DatabaseCorrupt, DataFolderUnusable
+from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable
 from bot.store import FILE, books
 from bot.store.backup import reading
 from bot.store.books import Wrong

@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-from bot.errors import ConfigBroken
-from bot.job import Draft, Job, State
-from bot.quota import Allowance, Caps
+from bot.domain.errors import ConfigBroken
+from bot.domain.jobs import Draft, Job, State
+from bot.domain.quota import Allowance, Caps
 from bot.store import Enqueued, Store
 from bot.upkeep.pulse import Life, Pulse
 from generation.clip import Clip

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.delivery import Delivery, Inspect
-from bot.job import Job, ReplyTo, Requester, State
+from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.domain.quota import Allowance, Caps
 from bot.policy import Policy
-from bot.quota import Allowance, Caps
 from bot.settings import config_folder
 from bot.store import Store
 from bot.studio import House, Studio, Ticket

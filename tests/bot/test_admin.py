@@ -10,9 +10,9 @@ import pytest
 
 from bot import messages
 from bot.admin import VERBS, Admin
-from bot.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, UnknownVerb
-from bot.job import Job, Requester, State
-from bot.quota import Allowance, Caps, Plan, Tier
+from bot.domain.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, UnknownVerb
+from bot.domain.jobs import Job, Requester, State
+from bot.domain.quota import Allowance, Caps, Plan, Tier
 from bot.store import Store, house
 from generation.errors import PaintFailed, UnknownChoice
 from tests.bot.store.conftest import CLIP, Clock, a_draft

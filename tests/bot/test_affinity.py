@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.delivery import Delivery
-from bot.job import ReplyTo
+from bot.domain.jobs import ReplyTo
 from bot.worker import Worker
 from generation.request import Wish
 from tests.bot.house import PRESETS, halved, house_of, running, until, who

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.admin import Admin
-from bot.job import State
+from bot.domain.jobs import State
 from bot.store import Access, Store, untold
 from tests.bot.house import CREDITS, Together, eventually, running, together, until, who
 from tests.bot.test_admin import BOSSES, PLAN

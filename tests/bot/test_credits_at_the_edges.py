@@ -13,11 +13,11 @@ import pytest
 from msgspec import structs
 
 from bot.admin import Admin
-from bot.errors import BadArgument, QuotaSpent, TooLate
+from bot.domain.errors import BadArgument, QuotaSpent, TooLate
+from bot.domain.jobs import Job, ReplyTo, Requester
+from bot.domain.quota import Allowance, Caps, Plan, Tier
 from bot.gate import Gate
-from bot.job import Job, ReplyTo, Requester
 from bot.policy import Policy
-from bot.quota import Allowance, Caps, Plan, Tier
 from bot.store import Enqueued, Store, house, spent
 from bot.sweep import Sweeper
 from generation.request import Wish

@@ -11,11 +11,11 @@ import pytest
 from msgspec import structs
 
 from bot.admin import Admin
-from bot.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
+from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
+from bot.domain.jobs import ReplyTo, Requester
+from bot.domain.quota import Allowance, Plan, Tier
 from bot.gate import Gate
-from bot.job import ReplyTo, Requester
 from bot.policy import Policy
-from bot.quota import Allowance, Plan, Tier
 from bot.store import Store
 from generation.request import Wish
 from tests.bot.store.conftest import Clock

@@ -11,9 +11,9 @@ import pytest
 
 from bot import reading
 from bot.delivery import Inspect, Unreachable
-from bot.errors import ConfigBroken, TooLate
+from bot.domain.errors import ConfigBroken, TooLate
+from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.inspection import Finding, Inspector
-from bot.job import Action, Job, ReplyTo, State
 from bot.notices import Notice
 from bot.settings import load
 from bot.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot import reading, settings
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
 
 
 def read(**flags: str) -> reading.Tables:

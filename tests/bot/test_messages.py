@@ -10,11 +10,11 @@ from typing import Any, get_type_hints
 
 import pytest
 
-import bot.errors
+import bot.domain.errors
 import generation.errors
 from bot import messages
-from bot.errors import AlreadyRunning, QueueFull, QuotaSpent
-from bot.job import Job, ReplyTo, Requester, State
+from bot.domain.errors import AlreadyRunning, QueueFull, QuotaSpent
+from bot.domain.jobs import Job, ReplyTo, Requester, State
 from generation.errors import AttachmentRefused, OutOfRange, Told, UnknownChoice
 from generation.request import Kind, Music, Request
 
@@ -23,7 +23,7 @@ SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
 
 
 def kinds() -> list[type[Told]]:
-    modules = (bot.errors, generation.errors)
+    modules = (bot.domain.errors, generation.errors)
     return [kind for kind in Told.kinds.values() if kind.__module__ in {m.__name__ for m in modules}]
 
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import PromptRefused
-from bot.job import Requester
+from bot.domain.errors import PromptRefused
+from bot.domain.jobs import Requester
 from bot.plaintext import plain
 from bot.policy import Policy, timeout
 from generation.request import MusicWish, Wish

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.quota import Allowance, Plan, Tier, price
+from bot.domain.quota import Allowance, Plan, Tier, price
 
 PATRONS = Tier(name="patron", credits=50, weight=2.0, roles=frozenset({"supporter"}))
 STAFF = Tier(name="staff", unlimited=True, people=frozenset({"discord:1"}))

@@ -10,11 +10,11 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
-from bot.errors import PERSONAL
+from bot.domain.errors import PERSONAL
+from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.frontends.cli.parser import build
 from bot.frontends.cli.recipe import command
 from bot.frontends.cli.wish import from_arguments
-from bot.job import Job, ReplyTo, Requester, State
 from bot.messages import explain, recipe_line
 from bot.recipes import Recipes
 from generation.clip import Clip, Frames

@@ -13,7 +13,7 @@ from msgspec import structs
 from PIL import Image
 
 from bot import sequels
-from bot.job import Action, Job, ReplyTo, State
+from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.studio import Ticket
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, NotOffered

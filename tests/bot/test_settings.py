@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
 from bot.settings import SECTIONS, Secret, load
 
 TOKEN = "123456789:AAHsecret-secret-secret-secret-secret"  # noqa: S105  (made up)

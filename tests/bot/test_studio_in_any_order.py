@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bot import loop
 from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
-from bot.errors import PERSONAL
-from bot.job import FINAL, Job, State
+from bot.domain.errors import PERSONAL
+from bot.domain.jobs import FINAL, Job, State
 from generation.errors import EngineDied, EngineStuck, PaintFailed
 from tests.bot.house import CREDITS, Together, eventually, together, who
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot.commands import told_in
 from bot.delivery import Frontend
-from bot.errors import Died, StoreFailed
+from bot.domain.errors import Died, StoreFailed
 from bot.supervisor import Patience, Supervisor
 from bot.sweep import Sweeper
 from bot.upkeep.health import judge

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bot import messages
-from bot.job import ReplyTo, State
+from bot.domain.jobs import ReplyTo, State
 from generation.errors import NotOffered
 from generation.request import Kind, Unheard, Wish
 from tests.bot.house import together, who

@@ -20,11 +20,11 @@ from msgspec import structs
 
 from bot import loop
 from bot.delivery import Delivery
-from bot.errors import NoSuchJob
-from bot.job import State
+from bot.domain.errors import NoSuchJob
+from bot.domain.jobs import State
+from bot.domain.quota import Allowance, Caps, Tier
 from bot.lexicon import Lexicon
 from bot.policy import Policy, Rule
-from bot.quota import Allowance, Caps, Tier
 from bot.store import Store
 from bot.studio import House, Studio
 from bot.worker import Worker

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from bot.delivery import Doubtful, Parcel, SendError
-from bot.job import Job, State
+from bot.domain.jobs import Job, State
 from generation.progress import Progress
 
 

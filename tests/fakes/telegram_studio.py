@@ -12,11 +12,11 @@ from pathlib import Path
 from msgspec import structs
 
 from bot.delivery import Delivery, Inspect
+from bot.domain.jobs import Job
+from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
-from bot.job import Job
 from bot.notices import Notices
 from bot.policy import Policy
-from bot.quota import Allowance, Caps
 from bot.settings import config_folder
 from bot.store import Store
 from bot.studio import House, Studio

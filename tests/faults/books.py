@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from bot.job import State
+from bot.domain.jobs import State
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_world import Message

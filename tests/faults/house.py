@@ -14,7 +14,7 @@ from typing import Any
 from bot import app, logs, loop
 from bot.chats import Makers
 from bot.delivery import Frontend
-from bot.errors import StartError
+from bot.domain.errors import StartError
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.settings import Settings, load

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from bot.job import State
+from bot.domain.jobs import State
 from generation.failpoint import NOTES, VARIABLE
 from tests.fakes.discord_people import Person, Reply, person
 from tests.fakes.telegram_people import Someone

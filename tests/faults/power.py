@@ -23,8 +23,8 @@ from typing import Any
 
 import apsw
 
-from bot.job import Job
-from bot.quota import Allowance, Caps
+from bot.domain.jobs import Job
+from bot.domain.quota import Allowance, Caps
 from bot.store import Store
 from bot.store.migrate import steps
 from tests.bot.store.conftest import CLIP, a_draft

@@ -26,7 +26,7 @@ from pathlib import Path
 import structlog
 
 from bot.delivery import Delivery
-from bot.quota import Allowance, Caps
+from bot.domain.quota import Allowance, Caps
 from bot.store import FILE, Store
 from bot.studio import House, Studio
 from bot.sweep import Sweeper

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from bot.errors import PERSONAL
-from bot.job import Action, Job, ReplyTo, State
+from bot.domain.errors import PERSONAL
+from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.store import FILE, Store, Superseded
 from generation.clip import Clip
 from generation.errors import PaintFailed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.delivery import Delivery
-from bot.job import Job, ReplyTo, State
+from bot.domain.jobs import Job, ReplyTo, State
 from bot.worker import Worker
 from generation.engines.child import ChildEngine, Patience, Setup
 from generation.models import Preset

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.job import State
+from bot.domain.jobs import State
 from tests.bot.house import until
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_world import Message

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from bot import messages
-from bot.job import Job
-from bot.quota import Balance
+from bot.domain.jobs import Job
+from bot.domain.quota import Balance
 from bot.store import Entry
 from generation.models import lossy_ways
 from generation.models.common.lossy import TITLES

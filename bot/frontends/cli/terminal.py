@@ -11,8 +11,8 @@ from typing import Any
 
 from bot import messages
 from bot.delivery import Parcel, Rejected
-from bot.errors import OutputUnusable
-from bot.job import Job, ReplyTo, State
+from bot.domain.errors import OutputUnusable
+from bot.domain.jobs import Job, ReplyTo, State
 from generation.media.files import settle
 from generation.progress import Progress
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from bot.errors import BadOption
+from bot.domain.errors import BadOption
 from generation.request import Kind, MusicWish, Wish
 
 UNITS = {

@@ -7,8 +7,8 @@ from typing import Any
 import discord
 
 from bot import messages
+from bot.domain.jobs import ReplyTo, Requester
 from bot.frontends.discord.faults import MARGIN
-from bot.job import ReplyTo, Requester
 
 Interaction = discord.Interaction[Any]
 

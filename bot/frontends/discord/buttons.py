@@ -10,7 +10,7 @@ import discord
 from discord import ui
 
 from bot.delivery import Button
-from bot.job import Action
+from bot.domain.jobs import Action
 
 EMOJI = {
     "reroll": "🎲",

@@ -9,6 +9,7 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from bot.domain.jobs import Action
 from bot.frontends.discord import CONNECTIONS
 from bot.frontends.discord.answers import Rush, acknowledge, honest, log
 from bot.frontends.discord.asking import Interaction, language_of
@@ -24,7 +25,6 @@ from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
 from bot.frontends.discord.translator import CommandWords
 from bot.frontends.settling import settle_down
-from bot.job import Action
 from bot.studio import DECISIONS, Studio
 
 __all__ = ["AutoShardedMatinee", "Matinee", "client_for"]

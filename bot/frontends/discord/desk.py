@@ -13,7 +13,8 @@ import structlog
 
 from bot import messages
 from bot.delivery import SendError
-from bot.errors import ElsewhereOnly, NotYours
+from bot.domain.errors import ElsewhereOnly, NotYours
+from bot.domain.jobs import WAITING, Action, Job, ReplyTo, Requester
 from bot.frontends.discord.answers import aside, honest, tell, whisper
 from bot.frontends.discord.asking import (
     PLATFORM,
@@ -30,7 +31,6 @@ from bot.frontends.discord.cards import Card, tame
 from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting_card
-from bot.job import WAITING, Action, Job, ReplyTo, Requester
 from bot.store import Eta
 from bot.studio import Studio, Ticket
 from generation.errors import UnknownChoice

@@ -8,8 +8,8 @@ from discord import TextStyle, ui
 
 from bot import messages
 from bot.again import reworded
+from bot.domain.jobs import Action, Job
 from bot.frontends.discord.asking import Interaction
-from bot.job import Action, Job
 from generation.request import PROMPT_LIMIT, Wish
 
 PREFIX = "e:"

@@ -11,6 +11,8 @@ from discord import app_commands
 
 from bot import messages
 from bot.delivery import Button
+from bot.domain.jobs import Action, Job
+from bot.domain.quota import Balance
 from bot.frontends.discord import attachments
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.cards import Card, tame
@@ -18,8 +20,6 @@ from bot.frontends.discord.desk import Asker, Desk, job_number
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import Language, register
 from bot.frontends.discord.shown import hidden, in_a_box
-from bot.job import Action, Job
-from bot.quota import Balance
 
 Word = app_commands.Range[str, 1, 100]
 Sentence = app_commands.Range[str, 1, 500]

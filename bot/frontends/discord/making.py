@@ -10,7 +10,7 @@ import discord
 from discord import app_commands
 
 from bot import messages
-from bot.errors import NoPicture
+from bot.domain.errors import NoPicture
 from bot.frontends.discord.answers import honest
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.attachments import PICTURES, SOUNDS, fetch

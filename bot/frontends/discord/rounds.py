@@ -11,13 +11,13 @@ import structlog
 
 from bot import messages
 from bot.delivery import SendError
+from bot.domain.jobs import Job, State
 from bot.frontends.discord.asking import PLATFORM
 from bot.frontends.discord.board import Step
 from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import token_lives
 from bot.frontends.discord.shown import waiting_card
-from bot.job import Job, State
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 
 from bot.admin import VERBS
-from bot.errors import NotAllowed
+from bot.domain.errors import NotAllowed
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.cards import Card, tame

@@ -10,7 +10,7 @@ from telegram import Chat
 
 from bot import messages
 from bot.admin import VERBS
-from bot.errors import MessageGone, NotAllowed, NotForYou
+from bot.domain.errors import MessageGone, NotAllowed, NotForYou
 from bot.frontends.telegram import asks, pictures
 from bot.frontends.telegram.asked import Asked
 from bot.frontends.telegram.desk import Command, Desk, Perform

@@ -12,14 +12,14 @@ from telegram.error import BadRequest, TelegramError
 
 from bot import messages
 from bot.delivery import SendError
-from bot.errors import PERSONAL, NoClipMeant, NotYours, PromptRefused
+from bot.domain.errors import PERSONAL, NoClipMeant, NotYours, PromptRefused
+from bot.domain.jobs import Action, Job, ReplyTo, Requester, State
 from bot.frontends.telegram.asked import Asked
 from bot.frontends.telegram.keyboards import fits, for_status, single
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.tongues import Tongues
 from bot.frontends.telegram.voice import Markup, Voice
-from bot.job import Action, Job, ReplyTo, Requester, State
 from bot.studio import Studio, Ticket
 from generation.errors import Told, UnknownChoice
 from generation.request import Kind

@@ -12,6 +12,7 @@ from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.delivery import Parcel, Unreachable
+from bot.domain.jobs import Job, State
 from bot.frontends.settling import settle_down
 from bot.frontends.telegram import menu, noticing, sharing
 from bot.frontends.telegram.client import Client
@@ -25,7 +26,6 @@ from bot.frontends.telegram.presses import Pressed, Presses
 from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
-from bot.job import Job, State
 from bot.notices import Notice
 from bot.studio import Studio
 from generation.progress import Progress

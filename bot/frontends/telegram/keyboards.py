@@ -8,7 +8,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot import messages
 from bot.delivery import Button
-from bot.job import Action, Job, State
+from bot.domain.jobs import Action, Job, State
 from generation.scores.genre import Genre
 
 DATA_LIMIT = 64

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot import messages
 from bot.again import reworded
-from bot.errors import PictureMissing
+from bot.domain.errors import PictureMissing
 from bot.frontends.telegram import asks, options, pictures, sounds, taste, wall
 from bot.frontends.telegram.asked import Asked
 from bot.frontends.telegram.asks import Note

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.errors import BadOption
+from bot.domain.errors import BadOption
 from generation.errors import UnknownChoice
 from generation.request import Kind, MusicWish, Wish, near
 from generation.scores.genres import MOODS, SILENT, TEMPOS, instrument_names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from telegram.constants import ChatType
 
 from bot import messages
-from bot.job import ReplyTo, Requester
+from bot.domain.jobs import ReplyTo, Requester
 
 if TYPE_CHECKING:
     from telegram import Chat, Message, User

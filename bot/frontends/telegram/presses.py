@@ -15,13 +15,13 @@ from telegram.error import BadRequest, TelegramError
 
 from bot import messages
 from bot.delivery import SendError
-from bot.errors import PERSONAL, NotForYou
+from bot.domain.errors import PERSONAL, NotForYou
+from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.asked import Asked
 from bot.frontends.telegram.making import KINDS
 from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.taste import own_number
 from bot.frontends.telegram.wall import Chosen
-from bot.job import Action, Job
 from bot.studio import DECISIONS, Ticket
 from generation.errors import Told, UnknownChoice
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.errors import PERSONAL
+from bot.domain.errors import PERSONAL
 from bot.frontends.telegram import options
 from generation.request import Kind, Request, Wish
 

@@ -12,9 +12,9 @@ from telegram import (
 from telegram.error import BadRequest
 
 from bot import messages
+from bot.domain.jobs import Job, State
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import NAME, requester, spoken
-from bot.job import Job, State
 from bot.studio import Studio
 from generation.request import Kind
 

@@ -12,9 +12,9 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import TelegramError
 
 from bot import messages
-from bot.errors import NotAllowed, NotForYou
+from bot.domain.errors import NotAllowed, NotForYou
+from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button, rows
-from bot.job import Action
 from generation.request import Wish
 from generation.scores.genres import SILENT
 

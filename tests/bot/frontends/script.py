@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from bot import messages
-from bot.job import State
+from bot.domain.jobs import State
 from bot.studio import Studio
 from tests.bot.house import eventually
 

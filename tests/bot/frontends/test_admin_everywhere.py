@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from bot.admin import VERBS
 from bot.commands import COMMANDS
+from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
-from bot.quota import Allowance, Caps
 from bot.settings import load
 from bot.store import Store, house
 from generation.errors import PaintFailed

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.job import Draft, Job, ReplyTo, Requester
-from bot.quota import Allowance, Caps
+from bot.domain.jobs import Draft, Job, ReplyTo, Requester
+from bot.domain.quota import Allowance, Caps
 from bot.store import Store
 from generation.clip import Clip
 from generation.request import Kind, Music, Request

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.errors import QueueFull, QuotaSpent, TooLate, UserError
-from bot.job import FINAL, Draft, Job, State
-from bot.quota import Allowance, Caps
+from bot.domain.errors import QueueFull, QuotaSpent, TooLate, UserError
+from bot.domain.jobs import FINAL, Draft, Job, State
+from bot.domain.quota import Allowance, Caps
 from bot.store import affinity, delivery, joining, ledger, looks, order, people, queue
 from bot.store.connection import Connection
 from bot.store.known import Known

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
-from bot.quota import Allowance
+from bot.domain.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
+from bot.domain.quota import Allowance
 from bot.store import Access, Store, books, joining, ledger, queue, spent
 from bot.store.database import FILE, Database
 from bot.store.migrate import Step, migrate, steps
@@ -272,7 +272,7 @@ WRITE_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
 from bot.store import Store
-from bot.quota import Allowance, Caps
+from bot.domain.quota import Allowance, Caps
 from tests.bot.store.conftest import a_draft
 
 async def one(store):

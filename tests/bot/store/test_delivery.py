@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.job import State
+from bot.domain.jobs import State
 from bot.store import Superseded
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft

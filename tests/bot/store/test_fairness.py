@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import QueueFull, QuotaSpent
-from bot.quota import Allowance, Caps
+from bot.domain.errors import QueueFull, QuotaSpent
+from bot.domain.quota import Allowance, Caps
 from bot.store import joining, queue
 from bot.store.connection import Connection
 from bot.store.known import Known

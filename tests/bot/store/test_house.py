@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from bot.errors import BadCode
-from bot.job import State
+from bot.domain.errors import BadCode
+from bot.domain.jobs import State
 from bot.policy import timeout
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft

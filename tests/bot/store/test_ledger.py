@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import QuotaSpent, StoreFailed
-from bot.quota import Allowance, Caps
+from bot.domain.errors import QuotaSpent, StoreFailed
+from bot.domain.quota import Allowance, Caps
 from bot.store import Access, Store
 from generation import failpoint
 from generation.errors import PaintFailed

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.errors import NoSuchJob, QueueFull, QuotaSpent, StoreFailed, TooFast, TooLate
-from bot.job import Job, State
-from bot.quota import Allowance, Caps
+from bot.domain.errors import NoSuchJob, QueueFull, QuotaSpent, StoreFailed, TooFast, TooLate
+from bot.domain.jobs import Job, State
+from bot.domain.quota import Allowance, Caps
 from bot.store import Access, Store, Superseded, order
 from generation import failpoint
 from generation.errors import PaintFailed

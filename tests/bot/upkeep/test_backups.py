@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.errors import (
+from bot.domain.errors import (
     AlreadyRunning,
     DatabaseCorrupt,
     DatabaseNewer,
@@ -22,8 +22,8 @@ from bot.errors import (
     OutputUnusable,
     TooLate,
 )
-from bot.job import State
-from bot.quota import Allowance, Caps
+from bot.domain.jobs import State
+from bot.domain.quota import Allowance, Caps
 from bot.store import FILE, Store
 from bot.upkeep import backups
 from bot.upkeep.inspection import look_over

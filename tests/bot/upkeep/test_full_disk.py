@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bot import messages
-from bot.errors import DiskLow
-from bot.job import ReplyTo
+from bot.domain.errors import DiskLow
+from bot.domain.jobs import ReplyTo
 from generation.request import Wish
 from tests.bot.house import CREDITS, house_of, who
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.errors import ClipGone
-from bot.job import Requester
-from bot.quota import Allowance
+from bot.domain.errors import ClipGone
+from bot.domain.jobs import Requester
+from bot.domain.quota import Allowance
 from bot.store import Store
 from bot.upkeep.inspection import look_over
 from bot.upkeep.janitor import GRACE, Janitor

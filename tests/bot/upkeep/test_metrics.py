@@ -14,7 +14,7 @@ import pytest
 from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.errors import ConfigBroken
+from bot.domain.errors import ConfigBroken
 from bot.upkeep.metrics import Metered, Meters, Outlet, keep_figures
 from bot.upkeep.pulse import Life, Part, Pulse
 from generation.errors import PaintFailed

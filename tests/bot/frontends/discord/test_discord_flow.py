@@ -8,7 +8,7 @@ import threading
 import discord
 import pytest
 
-from bot.job import State
+from bot.domain.jobs import State
 from tests.fakes.discord_house import HouseOfDiscord, clip_bytes, clip_of, settled, with_clip
 from tests.fakes.discord_people import Person, labels, person, text_of
 from tests.fakes.discord_server import DiscordServer

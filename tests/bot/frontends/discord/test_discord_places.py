@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from bot.domain.quota import Tier
 from bot.frontends.discord.manner import Manner
-from bot.quota import Tier
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, house, settled
 from tests.fakes.discord_people import Person, person, text_of
 from tests.fakes.discord_server import DiscordServer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.job import Requester, State
+from bot.domain.jobs import Requester, State
 from tests.fakes.sounds import wave_file
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer

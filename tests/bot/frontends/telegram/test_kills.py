@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.job import State
+from bot.domain.jobs import State
 from bot.store import Access, Store
 from tests.fakes.telegram_methods import Call
 from tests.fakes.telegram_people import Someone

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.errors import BadOption
+from bot.domain.errors import BadOption
 from bot.frontends.telegram.options import read
 from bot.frontends.telegram.recipe import write
 from generation.errors import UnknownChoice

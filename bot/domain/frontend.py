@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from bot.job import Action, Job
+from bot.domain.jobs import Action, Job
 from generation.clip import Clip
 from generation.progress import Progress
 
