@@ -23,8 +23,9 @@ from telegram.ext import Application, CommandHandler, ContextTypes
 
 from benchmarks.report import Report
 from benchmarks.telegram_wire import TOKEN, exchange
-from bot import loop, messages
+from bot import loop
 from bot.frontends.telegram.frontend import Options
+from bot.i18n import messages
 from tests.fakes.telegram_studio import cinema
 
 if TYPE_CHECKING:

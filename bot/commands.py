@@ -18,13 +18,14 @@ from typing import Any
 
 import structlog
 
-from bot import app, chats, keeping, logs, loop, messages, reading
+from bot import app, chats, keeping, logs, loop, reading
 from bot.admin import VERBS
 from bot.domain.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance
 from bot.frontends.cli import doctor, recipe, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
+from bot.i18n import messages
 from bot.settings import Settings, load
 from bot.store import Store, spent
 from bot.studio import Studio, Ticket

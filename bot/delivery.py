@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import structlog
 
-from bot import messages
 from bot.bell import Bell
 from bot.domain.errors import CannotDeliver, ClipGone, ClipRefused, NeedsReview
 from bot.domain.frontend import (
@@ -25,6 +24,7 @@ from bot.domain.frontend import (
     reachable,
 )
 from bot.domain.jobs import Action, Job, State
+from bot.i18n import messages
 from bot.insist import REFUSED, ill, insist, settled
 from bot.inspection import Finding
 from bot.last_words import Words

@@ -9,10 +9,10 @@ from functools import partial
 
 import structlog
 
-from bot import messages
 from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
 from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan
+from bot.i18n import messages
 from bot.policy import Policy, timeout
 from bot.store import Rules, Standing, Store, complaints, house
 from bot.store.rows import community_key

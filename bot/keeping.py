@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from dataclasses import asdict
 
-from bot import messages
+from bot.i18n import messages
 from bot.reading import backup_folder
 from bot.settings import Settings
 from bot.upkeep import backups, inspection, leftovers

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from bot import messages
 from bot.bell import Bell
 from bot.domain.frontend import Frontend, SendError, Unreachable, reachable
 from bot.domain.jobs import FINAL, Job
+from bot.i18n import messages
 from bot.insist import ill, insist
 from bot.store import Store, words
 from generation.failpoint import Place, here

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot import messages
 from bot.domain.errors import NothingToAppeal
 from bot.domain.jobs import Action, Job, Requester
+from bot.i18n import messages
 from bot.notices import Notice
 from bot.store import Store, complaints, inspected
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot import messages
 from bot.delivery import Delivery, Frontend
+from bot.i18n import messages
 from bot.sweep import Sweeper
 from bot.upkeep.monitor import Monitor
 from bot.upkeep.pulse import Life, Look

@@ -1,4 +1,4 @@
-"""What can go wrong between a wish and a finished clip: facts only. bot/messages.py finds the words."""
+"""What can go wrong between a wish and a finished clip: facts only. bot/i18n/messages.py finds the words."""
 
 from __future__ import annotations
 

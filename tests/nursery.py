@@ -119,9 +119,10 @@ def nursery() -> Nursery:
 
 def _warm() -> None:
     """Everything imported, and one short life without chats, so that those to come find it looked up."""
-    from bot import app, commands, loop, messages, settings  # noqa: F401, PLC0415  (heavy)
+    from bot import app, commands, loop, settings  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
+    from bot.i18n import messages  # noqa: F401, PLC0415  (heavy)
     from tests.fakes import discord_reach, telegram_studio  # noqa: F401, PLC0415
     from tests.fakes.engine import FakeEngine  # noqa: PLC0415
 

@@ -7,12 +7,12 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bot import messages
 from bot.admin.desk import Answer, Desk, Param, Verb
 from bot.admin.verbs import VERBS
 from bot.domain.errors import BadArgument, NotAllowed, UnknownVerb
 from bot.domain.jobs import Requester
 from bot.domain.quota import Plan
+from bot.i18n import messages
 from bot.store import Store, house, untold
 from generation.request import near
 

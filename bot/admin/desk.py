@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import messages
 from bot.domain.errors import NoSuchPerson
 from bot.domain.jobs import Requester
 from bot.domain.quota import Plan
+from bot.i18n import messages
 from bot.store import people
 from generation.errors import UnknownChoice
 from generation.request import near

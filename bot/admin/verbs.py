@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from bot import messages
 from bot.admin.desk import (
     DAYS,
     SPAN,
@@ -31,6 +30,7 @@ from bot.admin.desk import (
 from bot.domain.errors import ClipRefused, TooLate
 from bot.domain.jobs import Job, State
 from bot.domain.quota import Allowance
+from bot.i18n import messages
 from bot.store import complaints, house, inspected, ledger, looks, order, people, queue, spent, stats
 
 ANNOUNCED_FOR = 86_400.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from bot import messages
+from bot.i18n import messages
 from bot.store import FILE, Store, books
 from bot.store.backup import reading
 from bot.store.books import Holding

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from bot import messages
+from bot.i18n import messages
 from bot.upkeep import backups
 from bot.upkeep.janitor import Janitor
 from generation.errors import Told

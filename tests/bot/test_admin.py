@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import messages
 from bot.admin import VERBS, Admin
 from bot.domain.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, UnknownVerb
 from bot.domain.jobs import Job, Requester, State
 from bot.domain.quota import Allowance, Caps, Plan, Tier
+from bot.i18n import messages
 from bot.store import Store, house
 from generation.errors import PaintFailed, UnknownChoice
 from tests.bot.store.conftest import CLIP, Clock, a_draft

@@ -12,9 +12,9 @@ import pytest
 
 import bot.domain.errors
 import generation.errors
-from bot import messages
 from bot.domain.errors import AlreadyRunning, QueueFull, QuotaSpent
 from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.i18n import messages
 from generation.errors import AttachmentRefused, OutOfRange, Told, UnknownChoice
 from generation.request import Kind, Music, Request
 

@@ -15,7 +15,7 @@ from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.frontends.cli.parser import build
 from bot.frontends.cli.recipe import command
 from bot.frontends.cli.wish import from_arguments
-from bot.messages import explain, recipe_line
+from bot.i18n.messages import explain, recipe_line
 from bot.recipes import Recipes
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall

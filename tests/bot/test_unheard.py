@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot import messages
 from bot.domain.jobs import ReplyTo, State
+from bot.i18n import messages
 from generation.errors import NotOffered
 from generation.request import Kind, Unheard, Wish
 from tests.bot.house import together, who

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bot import messages
 from bot.frontends.cli.tables import Table
+from bot.i18n import messages
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find

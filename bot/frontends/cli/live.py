@@ -18,8 +18,8 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 from rich.text import Text
 
-from bot import messages
 from bot.frontends.cli.terminal import Show
+from bot.i18n import messages
 from generation.progress import Progress
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from bot import messages
+from bot.i18n import messages
 from generation.request import PROMPT_LIMIT, Kind, Request
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot import messages
 from bot.domain.jobs import Job
 from bot.domain.quota import Balance
+from bot.i18n import messages
 from bot.store import Entry
 from generation.models import lossy_ways
 from generation.models.common.lossy import TITLES

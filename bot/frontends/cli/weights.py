@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from bot import messages
 from bot.frontends.cli.terminal import Show
+from bot.i18n import messages
 from generation.errors import ModelMissing
 from generation.models.common.weights import locate
 from generation.models.pull import Weighty, pull

@@ -6,9 +6,9 @@ from typing import Any
 
 import discord
 
-from bot import messages
 from bot.domain.jobs import ReplyTo, Requester
 from bot.frontends.discord.faults import MARGIN
+from bot.i18n import messages
 
 Interaction = discord.Interaction[Any]
 

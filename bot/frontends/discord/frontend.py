@@ -9,7 +9,6 @@ import aiohttp
 import discord
 import structlog
 
-from bot import messages
 from bot.delivery import Button, Parcel, SendError
 from bot.domain.jobs import Job, State
 from bot.frontends.discord.board import Step
@@ -19,6 +18,7 @@ from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.rounds import Rounds
 from bot.frontends.discord.sender import Sent, Upload, token_lives
 from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
+from bot.i18n import messages
 from bot.notices import Notice
 from bot.studio import Studio
 from generation.progress import PREVIEW, Progress, Stage

@@ -9,7 +9,6 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot import messages
 from bot.domain.errors import NoPicture
 from bot.frontends.discord.answers import honest
 from bot.frontends.discord.asking import Interaction
@@ -18,6 +17,7 @@ from bot.frontends.discord.desk import Desk
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.options import NEEDED, making_options, taking
 from bot.frontends.discord.register import register
+from bot.i18n import messages
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
 from generation.scores.recording import check
 

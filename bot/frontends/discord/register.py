@@ -8,9 +8,9 @@ from typing import Any
 
 from discord import app_commands
 
-from bot import messages
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.translator import described
+from bot.i18n import messages
 
 
 class _Languages(app_commands.Transformer):

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
-from bot import messages
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.asking import PLATFORM, Interaction
 from bot.frontends.discord.cards import Card
@@ -16,6 +15,7 @@ from bot.frontends.discord.desk import Asker, Desk, server_key
 from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import Language, register
 from bot.frontends.discord.translator import described
+from bot.i18n import messages
 
 Word = app_commands.Range[str, 1, 100]
 

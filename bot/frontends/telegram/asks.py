@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from telegram import ForceReply
 
-from bot import messages
+from bot.i18n import messages
 
 if TYPE_CHECKING:
     from telegram import Message

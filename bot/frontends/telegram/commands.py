@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from telegram import Chat
 
-from bot import messages
 from bot.admin import VERBS
 from bot.domain.errors import MessageGone, NotAllowed, NotForYou
 from bot.frontends.telegram import asks, pictures
@@ -20,6 +19,7 @@ from bot.frontends.telegram.making import Making
 from bot.frontends.telegram.menu import EVERYBODY
 from bot.frontends.telegram.places import Place, sender_of
 from bot.frontends.telegram.taste import Taste
+from bot.i18n import messages
 from generation.errors import UnknownChoice
 from generation.request import near
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from telegram import InlineKeyboardMarkup, InputFile, Message
 from telegram.error import BadRequest
 
-from bot import messages
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button
 from bot.frontends.telegram.voice import CAPTION_LIMIT, answering, cut, tame
+from bot.i18n import messages
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.asked import Asked

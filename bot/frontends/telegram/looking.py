@@ -10,13 +10,13 @@ import structlog
 from telegram import InlineKeyboardMarkup
 from telegram.error import TelegramError
 
-from bot import messages
 from bot.domain.errors import NotYours
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram import films
 from bot.frontends.telegram.keyboards import button, single
 from bot.frontends.telegram.recipe import write
 from bot.frontends.telegram.taste import own_number
+from bot.i18n import messages
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.asked import Asked

@@ -18,7 +18,7 @@ from telegram import (
 )
 from telegram.error import TelegramError
 
-from bot import messages
+from bot.i18n import messages
 
 EVERYBODY = (
     "video", "image", "animate", "music", "queue", "cancel", "history", "quota", "settings", "models",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from telegram.constants import ChatType
 
-from bot import messages
 from bot.domain.jobs import ReplyTo, Requester
+from bot.i18n import messages
 
 if TYPE_CHECKING:
     from telegram import Chat, Message, User

@@ -11,10 +11,10 @@ from telegram import (
 )
 from telegram.error import BadRequest
 
-from bot import messages
 from bot.domain.jobs import Job, State
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import NAME, requester, spoken
+from bot.i18n import messages
 from bot.studio import Studio
 from generation.request import Kind
 

@@ -11,10 +11,10 @@ from msgspec import structs
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import TelegramError
 
-from bot import messages
 from bot.domain.errors import NotAllowed, NotForYou
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button, rows
+from bot.i18n import messages
 from generation.request import Wish
 from generation.scores.genres import SILENT
 

@@ -10,11 +10,11 @@ import structlog
 from telegram import InlineKeyboardMarkup, LabeledPrice
 from telegram.error import BadRequest, TelegramError
 
-from bot import messages
 from bot.domain.errors import NoSuchPayment, NotAllowed
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.keyboards import button
 from bot.frontends.telegram.places import NAME
+from bot.i18n import messages
 
 if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from bot import messages
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button, fits, rows
+from bot.i18n import messages
 from generation.request import Kind, Limits, Wish
 from generation.scores.genre import Genre
 from generation.scores.genres import SILENT

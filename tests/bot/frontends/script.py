@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bot import messages
 from bot.domain.jobs import State
+from bot.i18n import messages
 from bot.studio import Studio
 from tests.bot.house import eventually
 
@@ -48,7 +48,7 @@ async def begun(studio: Studio, number: int) -> None:
 
 
 async def converse(guest: Guest) -> None:
-    """Everything said here comes from bot/messages.py, so it reads the same wherever it is said."""
+    """Everything said here comes from bot/i18n/messages.py, so it reads the same wherever it is said."""
     guest.hold(engine=True)
     await guest.asks_for_a_clip(PROMPT, genre="lofi", seed="7")
     await guest.hears("Clip #1")

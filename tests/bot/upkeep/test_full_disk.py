@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import messages
 from bot.domain.errors import DiskLow
 from bot.domain.jobs import ReplyTo
+from bot.i18n import messages
 from generation.request import Wish
 from tests.bot.house import CREDITS, house_of, who
 

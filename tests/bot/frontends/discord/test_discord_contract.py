@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import messages
+from bot.i18n import messages
 from tests.bot.frontends.script import begun, converse
 from tests.fakes.discord_house import HouseOfDiscord, clip_of
 from tests.fakes.discord_people import Person, Reply, text_of

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import messages
 from bot.domain.jobs import State
 from bot.frontends.telegram.frontend import Options
+from bot.i18n import messages
 from tests.fakes.telegram_faults import refused
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot import messages
 from bot.frontends.telegram.frontend import Options
+from bot.i18n import messages
 from tests.bot.frontends.script import begun, converse
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer

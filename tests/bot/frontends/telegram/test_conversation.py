@@ -13,11 +13,11 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
-from bot import messages
 from bot.domain.jobs import State
 from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.menu import EVERYBODY, commands
+from bot.i18n import messages
 from bot.store import Access, Entry, Store
 from generation.clip import Frames
 from generation.media.ffmpeg import find

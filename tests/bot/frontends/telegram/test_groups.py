@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bot import messages
 from bot.frontends.telegram.frontend import Options
+from bot.i18n import messages
 from tests.fakes.telegram_faults import flood
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
