@@ -21,8 +21,9 @@ from bot import loop
 from bot.domain.jobs import Draft, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.settling import settle_down
-from bot.store import Store, queue
+from bot.store import queue
 from bot.store.database import FILE
+from bot.store.store import Store
 from generation.clip import Clip
 from generation.request import Kind, Music, Request
 

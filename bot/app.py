@@ -31,7 +31,7 @@ from bot.reading import (
 )
 from bot.recipes import Recipes
 from bot.settings import Settings
-from bot.store import FILE, Access, Store
+from bot.store.store import FILE, Access, Store
 from bot.studio import Studio
 from bot.supervisor import Revivable, Supervisor
 from bot.sweep import Sweeper

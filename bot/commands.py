@@ -27,7 +27,8 @@ from bot.frontends.cli import doctor, recipe, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.i18n import messages
 from bot.settings import Settings, load
-from bot.store import Store, spent
+from bot.store import spending
+from bot.store.store import Store
 from bot.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
@@ -250,7 +251,7 @@ async def _true_balance(store: Store, key: str, allowance: Allowance) -> Balance
     found = await store.balance(key, allowance)
     if not found.unlimited:
         return found
-    used = await store.look(lambda c, now: spent.in_window(c, key, allowance, now))
+    used = await store.look(lambda c, now: spending.in_window(c, key, allowance, now))
     return replace(found, used=used)
 
 

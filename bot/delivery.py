@@ -28,7 +28,7 @@ from bot.i18n import messages
 from bot.insist import REFUSED, ill, insist, settled
 from bot.inspection import Finding
 from bot.last_words import Words
-from bot.store import Store, Superseded
+from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
 from generation.failpoint import Place, here

@@ -14,8 +14,9 @@ from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan
 from bot.i18n import messages
 from bot.policy import Policy, timeout
-from bot.store import Rules, Standing, Store, complaints, house
-from bot.store.rows import community_key
+from bot.store import admin_state, reports
+from bot.store.job_rows import community_key
+from bot.store.store import Rules, Standing, Store
 from generation.request import Wish
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ class Gate:
         """Written down for an appeal; a severe one is answered with a time-out."""
         words = messages.quoted(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
         number = await self._store.act(
-            lambda c, now: complaints.refuse(c, person=requester.key, rule=rule, words=words, now=now)
+            lambda c, now: reports.refuse(c, person=requester.key, rule=rule, words=words, now=now)
         )
         if self._policy.severe(rule):
             block = await self._store.strike(requester.key, rule, wait=timeout)
@@ -79,7 +80,7 @@ class Gate:
 
     async def _known(self, key: str) -> tuple[Rules, Standing]:
         def look(c: sqlite3.Connection, now: float) -> tuple[Rules, Standing]:
-            return house.rules(c), house.standing(c, key, now)
+            return admin_state.rules(c), admin_state.standing(c, key, now)
 
         return await self._store.look(look)
 

@@ -10,7 +10,7 @@ import structlog
 
 from bot.domain.errors import StoreFailed
 from bot.domain.jobs import Job, State
-from bot.store import Store, Superseded
+from bot.store.store import Store, Superseded
 from generation.errors import DiskFull
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,8 @@ from pathlib import Path
 import structlog
 
 from bot.domain.jobs import Job
-from bot.store import Store, inspected
+from bot.store import inspections
+from bot.store.store import Store
 from generation.media.eye import Blind
 from generation.media.nsfw import Sighting
 
@@ -37,7 +38,7 @@ class Inspector:
 
     async def inspect(self, job: Job) -> Finding:
         """What was found is remembered: a try after a restart, or a released clip, needs no second look."""
-        known = await self._store.look(lambda c, _: inspected.found(c, job.id))
+        known = await self._store.look(lambda c, _: inspections.found(c, job.id))
         if known is not None:
             return Finding(known)
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
@@ -45,7 +46,7 @@ class Inspector:
             return Finding.CLEAR
         found, sight = await self._judged(job.clip.path)
         await self._store.act(
-            lambda c, now: inspected.write_down(
+            lambda c, now: inspections.write_down(
                 c, job.id, found=found, what=sight.what, certainty=sight.certainty, now=now
             )
         )

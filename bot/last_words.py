@@ -12,7 +12,8 @@ from bot.domain.frontend import Frontend, SendError, Unreachable, reachable
 from bot.domain.jobs import FINAL, Job
 from bot.i18n import messages
 from bot.insist import ill, insist
-from bot.store import Store, words
+from bot.store import notice_outbox
+from bot.store.store import Store
 from generation.failpoint import Place, here
 from generation.progress import Progress
 
@@ -55,7 +56,7 @@ class Words:
         if now < self._look_at:
             return
         self._look_at = now + OWED_EVERY
-        for job in await insist(lambda: self._store.look(lambda c, _: words.owed(c))):
+        for job in await insist(lambda: self._store.look(lambda c, _: notice_outbox.owed(c))):
             frontend = self._frontends.get(job.reply_to.platform)
             if job.id not in self._lines and frontend is not None and reachable(frontend):
                 self.ended(job)
@@ -125,6 +126,6 @@ class _Line:
     async def _tick_off(self, job: int) -> None:
         async def write() -> None:
             here(Place.TOLD, ill)
-            await self._store.act(lambda c, _: words.said(c, job))
+            await self._store.act(lambda c, _: notice_outbox.said(c, job))
 
         await insist(write)

@@ -17,7 +17,7 @@ from bot.inspection import Finding, Inspector, Look
 from bot.plaintext import SCRIPTS
 from bot.policy import Policy
 from bot.settings import Settings, config_folder
-from bot.store import Store
+from bot.store.store import Store
 from bot.studio import House
 from bot.upkeep import backups
 from bot.upkeep.metrics import Outlet

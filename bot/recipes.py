@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.domain.jobs import Job
-from bot.store import Store
+from bot.store.store import Store
 from generation.clip import Clip
 from generation.errors import GenerationError
 from generation.media.ffmpeg import Ffmpeg

@@ -8,7 +8,8 @@ from bot.domain.errors import NothingToAppeal
 from bot.domain.jobs import Action, Job, Requester
 from bot.i18n import messages
 from bot.notices import Notice
-from bot.store import Store, complaints, inspected
+from bot.store import inspections, reports
+from bot.store.store import Store
 
 
 class Review:
@@ -36,7 +37,7 @@ class Review:
     async def appeal(self, requester: Requester, words: str = "", *, refusal: int = 0) -> bool:
         """Against this refusal of theirs, or with 0 the last one; raises NothingToAppeal."""
         key = requester.key
-        refused = await self._store.look(lambda c, now: complaints.refusal(c, key, refusal, now))
+        refused = await self._store.look(lambda c, now: reports.refusal(c, key, refusal, now))
         own = messages.quoted(words, 500)
         if refused is None and not own:
             raise NothingToAppeal
@@ -51,7 +52,7 @@ class Review:
 
     async def show_held(self, job: Job) -> None:
         """With the clip itself, so that an admin can see what they decide on."""
-        seen = await self._store.look(lambda c, _: inspected.seen(c, job.id)) or ("", 0.0)
+        seen = await self._store.look(lambda c, _: inspections.seen(c, job.id)) or ("", 0.0)
         text = messages.words(
             "notice.held",
             job=job.id,

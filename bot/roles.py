@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from bot.domain.errors import TierKept
 from bot.domain.jobs import Requester
 from bot.domain.quota import Tier
-from bot.store import Store, house
+from bot.store import admin_state
+from bot.store.store import Store
 from generation.request import check_choice
 
 
@@ -28,13 +29,13 @@ class Roles:
         mine = self.offered(requester)
 
         def act(c: sqlite3.Connection, now: float) -> None:
-            before = house.rules(c).role_tiers.get(role)
+            before = admin_state.rules(c).role_tiers.get(role)
             for name in filter(None, (before, tier)):
                 if name in self._tiers and name not in mine:
                     raise TierKept(name)
-            house.set_role(c, role, tier)
+            admin_state.set_role(c, role, tier)
             details = {"role": role, "tier": tier}
-            house.write_down(c, admin=requester.key, verb="server tier", details=details, now=now)
+            admin_state.write_down(c, admin=requester.key, verb="server tier", details=details, now=now)
 
         await self._store.act(act)
 

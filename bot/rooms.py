@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bot.reading import Tables, backup_folder, means, plugins
 from bot.settings import Settings
-from bot.store import Store
+from bot.store.store import Store
 from bot.upkeep.janitor import Janitor
 from bot.upkeep.keeper import BackupPlan, Keeper
 from generation.engines.child import ChildEngine, Patience, Setup

@@ -24,21 +24,9 @@ from bot.notices import Notice
 from bot.policy import Policy
 from bot.review import Review
 from bot.roles import Roles
-from bot.store import (
-    Entry,
-    Eta,
-    Linked,
-    Store,
-    Superseded,
-    Swept,
-    inspected,
-    payments,
-    spent,
-    tongues,
-    untold,
-    words,
-)
+from bot.store import cancel_outbox, chosen_languages, inspections, notice_outbox, payments, spending
 from bot.store.payments import Payment
+from bot.store.store import Entry, Eta, Linked, Store, Superseded, Swept
 from bot.sweep import Sweeper
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
@@ -160,7 +148,7 @@ class Studio:
         """Unless it was said meanwhile, as what is owed at a start is."""
         job = await self.job(job_id)
         deaf = job.reply_to.platform == "cli"  # to whom no word is ever owed
-        if deaf or await self._store.look(lambda c, _: words.is_owed(c, job_id)):
+        if deaf or await self._store.look(lambda c, _: notice_outbox.is_owed(c, job_id)):
             self.on_ended(job)
 
     def _changed(self) -> None:
@@ -171,8 +159,8 @@ class Studio:
         """Until cancelled: see to what a terminal beside us did."""
         while True:
             try:
-                if await self._store.look(lambda c, _: untold.any_left(c)):
-                    for job_id, owed in (await self._store.act(lambda c, _: untold.take(c))).items():
+                if await self._store.look(lambda c, _: cancel_outbox.any_left(c)):
+                    for job_id, owed in (await self._store.act(lambda c, _: cancel_outbox.take(c))).items():
                         self._ended_by_admin(job_id) if owed else self.on_cancel(job_id)
             except Told as error:  # a full disk now is no reason to stop serving
                 log.warning("could not see what was done beside us", reason=str(error))
@@ -338,7 +326,7 @@ class Studio:
 
     async def languages(self, platform: str) -> dict[str, str]:
         """Who chose a language there, people and communities, and which."""
-        return await self._store.look(lambda c, _: tongues.chosen(c, platform))
+        return await self._store.look(lambda c, _: chosen_languages.chosen(c, platform))
 
     async def change_setting(self, key: str, name: str, value: Any) -> None:
         """None forgets it."""
@@ -363,7 +351,9 @@ class Studio:
         found = await self._store.balance(requester.key, terms.allowance)
         if not found.unlimited:
             return found
-        used = await self._store.look(lambda c, now: spent.in_window(c, requester.key, terms.allowance, now))
+        used = await self._store.look(
+            lambda c, now: spending.in_window(c, requester.key, terms.allowance, now)
+        )
         return replace(found, used=used)
 
     async def entries(self, requester: Requester, limit: int = 10) -> list[Entry]:
@@ -398,7 +388,7 @@ class Studio:
     async def veiled(self, jobs: Iterable[Job]) -> frozenset[int]:
         """Which of these clips were sent veiled."""
         numbers = [job.id for job in jobs]
-        return await self._store.look(lambda c, _: inspected.veiled(c, numbers))
+        return await self._store.look(lambda c, _: inspections.veiled(c, numbers))
 
     async def export(self, requester: Requester) -> dict[str, Any]:
         """All that is kept about a person, as data for a file."""

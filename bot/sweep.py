@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from bot.store import Store, Swept
+from bot.store.store import Store, Swept
 from bot.upkeep.janitor import remove
 from generation.errors import Told
 

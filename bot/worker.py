@@ -12,7 +12,7 @@ import structlog
 from bot.bell import Bell
 from bot.domain.jobs import Job, State
 from bot.insist import REFUSED, ill, insist, settled
-from bot.store import Store, Superseded
+from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.engines import Engine, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told

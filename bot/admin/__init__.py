@@ -13,7 +13,8 @@ from bot.domain.errors import BadArgument, NotAllowed, UnknownVerb
 from bot.domain.jobs import Requester
 from bot.domain.quota import Plan
 from bot.i18n import messages
-from bot.store import Store, house, untold
+from bot.store import admin_state, cancel_outbox
+from bot.store.store import Store
 from generation.request import near
 
 __all__ = ["VERBS", "Admin", "Answer", "Verb"]
@@ -51,9 +52,9 @@ class Admin:
             if not verb.looks:
                 names = [param.name for param in verb.params]
                 details = dict(zip(names, values, strict=False))
-                house.write_down(c, admin=admin.key, verb=verb.name, details=details, now=now)
+                admin_state.write_down(c, admin=admin.key, verb=verb.name, details=details, now=now)
             if self._on_end is None and answer.ended:
-                untold.leave(c, answer.ended)
+                cancel_outbox.leave(c, answer.ended)
             return answer
 
         answer = await (self._store.look(act) if verb.looks else self._store.act(act))

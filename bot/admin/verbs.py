@@ -31,7 +31,18 @@ from bot.domain.errors import ClipRefused, TooLate
 from bot.domain.jobs import Job, State
 from bot.domain.quota import Allowance
 from bot.i18n import messages
-from bot.store import complaints, house, inspected, ledger, looks, order, people, queue, spent, stats
+from bot.store import (
+    admin_queue,
+    admin_state,
+    inspections,
+    job_queries,
+    ledger,
+    people,
+    queue,
+    reports,
+    spending,
+    stats,
+)
 
 ANNOUNCED_FOR = 86_400.0
 
@@ -40,9 +51,9 @@ def quota_show(desk: Desk, person: str) -> Answer:
     account = desk.account(person)
     if person.startswith("pool:"):
         return _pool(desk, person, account)
-    tier, allowance = house.terms(desk.c, desk.plan, person, desk.now)
+    tier, allowance = admin_state.terms(desk.c, desk.plan, person, desk.now)
     found = ledger.balance(desk.c, account, allowance, desk.now)
-    used = spent.in_window(desk.c, person, allowance, desk.now) if found.unlimited else found.used
+    used = spending.in_window(desk.c, person, allowance, desk.now) if found.unlimited else found.used
     facts = {"person": person, "tier": tier.name, "used": used, "limit": found.limit, "left": found.left}
     key = "quota.show.unlimited" if found.unlimited else "quota.show"
     return Answer(key, facts | {"granted": found.granted})
@@ -57,7 +68,7 @@ def _pool(desk: Desk, pool: str, account: int) -> Answer:
 
 def quota_set(desk: Desk, person: str, credits_: int) -> Answer:
     desk.account(person)
-    house.set_credits(desk.c, person, credits_)
+    admin_state.set_credits(desk.c, person, credits_)
     return Answer("quota.set", {"person": person, "credits": credits_})
 
 
@@ -69,24 +80,24 @@ def quota_grant(desk: Desk, person: str, credits_: int, note: str = "") -> Answe
 def quota_reset(desk: Desk, person: str) -> Answer:
     """The window starts afresh and what was set for the person alone is dropped."""
     forgiven = ledger.reset(desk.c, desk.account(person), desk.plan.base, note="reset", now=desk.now)
-    house.set_credits(desk.c, person, None)
+    admin_state.set_credits(desk.c, person, None)
     return Answer("quota.reset", {"person": person, "credits": forgiven})
 
 
 def quota_tier(desk: Desk, person: str, tier: str | None) -> Answer:
     desk.account(person)
-    house.set_tier(desk.c, person, tier)
+    admin_state.set_tier(desk.c, person, tier)
     return Answer("quota.tier", {"person": person, "tier": tier or "everyone"})
 
 
 def quota_role(desk: Desk, role: str, tier: str | None) -> Answer:
     """Whoever has the role is in the tier; without one it means nothing any more."""
-    house.set_role(desk.c, role, tier)
+    admin_state.set_role(desk.c, role, tier)
     return Answer("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
 
 
 def queue_list(desk: Desk) -> Answer:
-    line = looks.waiting(desk.c, 25)
+    line = job_queries.waiting(desk.c, 25)
     return Answer("queue.list", {"count": len(line)}, lines=tuple(map(_line, line)))
 
 
@@ -112,7 +123,7 @@ def queue_drain(desk: Desk) -> Answer:
 
 
 def queue_cancel(desk: Desk, job: int) -> Answer:
-    before = looks.job(desk.c, job)
+    before = job_queries.job(desk.c, job)
     if before.state is State.HELD and before.clip:
         raise TooLate(job, before.state.value)  # painted: it is released or rejected
     queue.cancel(desk.c, job, now=desk.now)
@@ -120,34 +131,34 @@ def queue_cancel(desk: Desk, job: int) -> Answer:
 
 
 def queue_move(desk: Desk, job: int, place: int) -> Answer:
-    order.move(desk.c, job, place)
-    return Answer("queue.move", {"job": job, "place": looks.place(desk.c, job)})
+    admin_queue.move(desk.c, job, place)
+    return Answer("queue.move", {"job": job, "place": job_queries.place(desk.c, job)})
 
 
 def queue_clear(desk: Desk, person: str | None = None) -> Answer:
-    gone = order.clear(desk.c, person=person, now=desk.now)
+    gone = admin_queue.clear(desk.c, person=person, now=desk.now)
     return Answer("queue.clear", {"count": len(gone)}, ended=tuple(job.id for job in gone))
 
 
 def block(desk: Desk, person: str, span: float | None = None, reason: str = "") -> Answer:
     until = None if span is None else desk.now + span
-    house.block(desk.c, person, until=until, reason=reason or "admin", now=desk.now)
+    admin_state.block(desk.c, person, until=until, reason=reason or "admin", now=desk.now)
     lasting = Answer("lasting.forever").said if span is None else partial(messages.span, span)
     return Answer("block", {"person": person, "lasting": lasting})
 
 
 def unblock(desk: Desk, person: str) -> Answer:
-    known = house.unblock(desk.c, person)
+    known = admin_state.unblock(desk.c, person)
     return Answer("unblock" if known else "unblock.none", {"person": person})
 
 
 def model_enable(desk: Desk, model: str) -> Answer:
-    house.take_out(desk.c, "disabled_models", model)
+    admin_state.take_out(desk.c, "disabled_models", model)
     return Answer("model.enable", {"model": model})
 
 
 def model_disable(desk: Desk, model: str) -> Answer:
-    house.put_in(desk.c, "disabled_models", model)
+    admin_state.put_in(desk.c, "disabled_models", model)
     return Answer("model.disable", {"model": model})
 
 
@@ -157,20 +168,20 @@ def model_default(desk: Desk, model: str) -> Answer:
 
 
 def channel_allow(desk: Desk, channel: str) -> Answer:
-    house.take_out(desk.c, "denied_channels", channel)
-    house.put_in(desk.c, "allowed_channels", channel)
+    admin_state.take_out(desk.c, "denied_channels", channel)
+    admin_state.put_in(desk.c, "allowed_channels", channel)
     return Answer("channel.allow", {"channel": channel})
 
 
 def channel_deny(desk: Desk, channel: str) -> Answer:
-    house.take_out(desk.c, "allowed_channels", channel)
-    house.put_in(desk.c, "denied_channels", channel)
+    admin_state.take_out(desk.c, "allowed_channels", channel)
+    admin_state.put_in(desk.c, "denied_channels", channel)
     return Answer("channel.deny", {"channel": channel})
 
 
 def channel_forget(desk: Desk, channel: str) -> Answer:
-    house.take_out(desk.c, "allowed_channels", channel)
-    house.take_out(desk.c, "denied_channels", channel)
+    admin_state.take_out(desk.c, "allowed_channels", channel)
+    admin_state.take_out(desk.c, "denied_channels", channel)
     return Answer("channel.forget", {"channel": channel})
 
 
@@ -182,17 +193,17 @@ def show_stats(desk: Desk, day: str = "today") -> Answer:
 
 
 def announce(desk: Desk, text: str) -> Answer:
-    house.announce(desk.c, text, now=desk.now, until=desk.now + ANNOUNCED_FOR)
+    admin_state.announce(desk.c, text, now=desk.now, until=desk.now + ANNOUNCED_FOR)
     return Answer("announce")
 
 
 def announce_stop(desk: Desk) -> Answer:
-    house.announce(desk.c, "", now=desk.now, until=desk.now)
+    admin_state.announce(desk.c, "", now=desk.now, until=desk.now)
     return Answer("announce.stop")
 
 
 def show_audit(desk: Desk) -> Answer:
-    rows = house.audit(desk.c, 20)
+    rows = admin_state.audit(desk.c, 20)
     lines = (
         Answer(
             "audit.line",
@@ -204,8 +215,8 @@ def show_audit(desk: Desk) -> Answer:
 
 
 def review_list(desk: Desk) -> Answer:
-    held = order.held(desk.c)
-    said = complaints.waiting(desk.c, 20)
+    held = admin_queue.held(desk.c)
+    said = reports.waiting(desk.c, 20)
     lines = [_held(desk, job) for job in held]
     lines += [
         Answer(
@@ -223,32 +234,32 @@ def review_list(desk: Desk) -> Answer:
 
 
 def _held(desk: Desk, job: Job) -> Answer:
-    seen = messages.sight(*(inspected.seen(desk.c, job.id) or ("", 0.0)))
+    seen = messages.sight(*(inspections.seen(desk.c, job.id) or ("", 0.0)))
     prompt = messages.quoted(job.request.prompt)
     return Answer("review.held", {"job": job.id, "who": job.requester.key, "seen": seen, "prompt": prompt})
 
 
 def review_release(desk: Desk, job: int) -> Answer:
-    released = order.release(desk.c, job)
+    released = admin_queue.release(desk.c, job)
     if released.clip:
-        inspected.release(desk.c, job, desk.now)
+        inspections.release(desk.c, job, desk.now)
     return Answer("review.release", {"job": job})
 
 
 def review_reject(desk: Desk, job: int) -> Answer:
-    order.reject(desk.c, job, ClipRefused(), now=desk.now)
+    admin_queue.reject(desk.c, job, ClipRefused(), now=desk.now)
     return Answer("review.reject", {"job": job}, ended=(job,))
 
 
 def review_close(desk: Desk, number: int) -> Answer:
-    complaints.close(desk.c, number, desk.now)
+    reports.close(desk.c, number, desk.now)
     return Answer("review.close", {"number": number})
 
 
 def review_pardon(desk: Desk, number: int) -> Answer:
     """The appeal was right: its person may go on at once."""
-    appeal = complaints.close(desk.c, number, desk.now)
-    house.unblock(desk.c, appeal.person)
+    appeal = reports.close(desk.c, number, desk.now)
+    admin_state.unblock(desk.c, appeal.person)
     return Answer("review.pardon", {"number": number, "person": appeal.person})
 
 

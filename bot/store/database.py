@@ -14,7 +14,7 @@ import aiosqlite
 
 from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
 from bot.store.connection import Connection
-from bot.store.lock import InstanceLock
+from bot.store.instance_lock import InstanceLock
 from bot.store.migrate import Step, inspect, migrate, steps
 from bot.store.writer import GroupWriter, Work, in_thread
 from generation.errors import DiskFull

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.quota import Allowance
 from bot.store import ledger, people
-from bot.store.rows import only
+from bot.store.job_rows import only
 
 PAID, BACK = "payment:", "payment-back:"
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from typing import Any
 
-from bot.store.rows import only
+from bot.store.job_rows import only
 
 
 def find(c: sqlite3.Connection, key: str) -> int | None:

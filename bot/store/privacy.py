@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.domain.errors import BadCode
-from bot.store import complaints, house, ledger, people
-from bot.store.rows import only
+from bot.store import admin_state, ledger, people, reports
+from bot.store.job_rows import only
 
 CODE_SECONDS = 600.0
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another
@@ -96,7 +96,7 @@ def forget(c: sqlite3.Connection, key: str, now: float) -> Swept:
     """
     account = people.find(c, key)
     swept = _blank(c, f"person = ? AND state IN {FINISHED}", (key,))
-    complaints.forget(c, key)
+    reports.forget(c, key)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     if account:
         c.execute(
@@ -119,8 +119,8 @@ def sweep(c: sqlite3.Connection, *, before: float | None, now: float) -> Swept:
     """What has run out by itself; and all that says who or what of jobs finished `before`, if that is set."""
     for table in ("link_code", "forgotten", "block"):
         c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (three names of ours)
-    c.execute("DELETE FROM strike WHERE at < ?", (now - house.STRIKES_COUNT_FOR,))
-    complaints.sweep(c, before=before, now=now)
+    c.execute("DELETE FROM strike WHERE at < ?", (now - admin_state.STRIKES_COUNT_FOR,))
+    reports.sweep(c, before=before, now=now)
     if before is None:
         return Swept()
     return _blank(c, f"finished_at < ? AND person <> '{NOBODY}' AND state IN {FINISHED}", (before,))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.domain.errors import DataFolderUnusable, OutputUnusable
-from bot.store import FILE
 from bot.store.backup import Restored, copy, put_back
-from bot.store.lock import InstanceLock
+from bot.store.instance_lock import InstanceLock
+from bot.store.store import FILE
 
 FOLDER = "backups"
 NAME = re.compile(r"matinee-(\d{8}T\d{6})Z(-\d+)?\.db")

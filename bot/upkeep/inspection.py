@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable
-from bot.store import FILE, books
+from bot.store import integrity
 from bot.store.backup import reading
-from bot.store.books import Wrong
+from bot.store.integrity import Wrong
 from bot.store.migrate import inspect, steps
+from bot.store.store import FILE
 from bot.upkeep.leftovers import leftovers
 
 NEEDS_FILE = {"rendered", "delivering", "uncertain", "held"}
@@ -41,8 +42,8 @@ def look_over(data: Path) -> Report:
             if inspect(c, path, steps()) == 0:
                 raise DatabaseCorrupt(str(path), "there is nothing in it")
             c.execute("BEGIN")  # one view of everything, beside whatever is being written
-            numbers = books.numbers(c)
-            found = [*books.wrongs(c), *_without_file(c), *_without_job(c, data / "clips", numbers)]
+            numbers = integrity.numbers(c)
+            found = [*integrity.wrongs(c), *_without_file(c), *_without_job(c, data / "clips", numbers)]
     except sqlite3.Error as error:
         raise DatabaseCorrupt(str(path), str(error)) from error
     found += [Wrong(kind="leftover", detail=str(path)) for path in leftovers(data, older_than=YOUNG)]
@@ -50,14 +51,14 @@ def look_over(data: Path) -> Report:
 
 
 def _without_file(c: sqlite3.Connection) -> Iterator[Wrong]:
-    for one in books.holdings(c):
+    for one in integrity.holdings(c):
         if not one.path.is_file():
             kind = "no_file" if one.state in NEEDS_FILE else "file_gone"
             yield Wrong(kind=kind, job=one.job, detail=str(one.path))
 
 
 def _without_job(c: sqlite3.Connection, clips: Path, numbers: set[int]) -> Iterator[Wrong]:
-    holders = {one.job for one in books.holdings(c)} | books.at_work(c)
+    holders = {one.job for one in integrity.holdings(c)} | integrity.at_work(c)
     for entry in sorted(clips.glob("*")):
         number = int(entry.name) if entry.name.isdecimal() else None
         if number is None or number not in numbers:

@@ -11,9 +11,10 @@ from pathlib import Path
 import structlog
 
 from bot.i18n import messages
-from bot.store import FILE, Store, books
+from bot.store import integrity
 from bot.store.backup import reading
-from bot.store.books import Holding
+from bot.store.integrity import Holding
+from bot.store.store import FILE, Store
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Janitor:
         if not old:
             return 0
         with reading(self._data / FILE) as c:
-            wanted = books.referenced(c)
+            wanted = integrity.referenced(c)
         stale = [path for path in old if str(path) not in wanted]
         for path in stale:
             remove(path, self._data)
@@ -65,7 +66,7 @@ class Janitor:
         if not old:
             return 0
         with reading(self._data / FILE) as c:
-            ended = books.without_clip(c)
+            ended = integrity.without_clip(c)
         stale = [path for path in old if int(path.name) in ended]
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
@@ -82,7 +83,7 @@ class Janitor:
         """The oldest clips that were delivered go, until what is held fits the budget, or none is left."""
         gone = freed = 0
         while self._budget and held - freed > self._budget:
-            batch = await self._store.look(lambda c, _: books.clearable(c, AT_ONCE))
+            batch = await self._store.look(lambda c, _: integrity.clearable(c, AT_ONCE))
             if not batch:
                 log.warning(
                     "over budget, and nothing delivered is left to clear", held=messages.size(held - freed)
@@ -97,7 +98,7 @@ class Janitor:
 
     async def _clear(self, one: Holding) -> int:
         """The row first: a crash between leaves a file of nobody, never a row that promises one."""
-        if not await self._store.act(lambda c, _: books.cleared(c, one.job)):
+        if not await self._store.act(lambda c, _: integrity.cleared(c, one.job)):
             return 0
         return remove(one.path, self._data / "clips")
 

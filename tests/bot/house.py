@@ -15,7 +15,7 @@ from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Caps
 from bot.policy import Policy
 from bot.settings import config_folder
-from bot.store import Store
+from bot.store.store import Store
 from bot.studio import House, Studio, Ticket
 from bot.worker import Worker
 from generation.clip import Clip

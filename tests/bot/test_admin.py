@@ -13,7 +13,8 @@ from bot.domain.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, Un
 from bot.domain.jobs import Job, Requester, State
 from bot.domain.quota import Allowance, Caps, Plan, Tier
 from bot.i18n import messages
-from bot.store import Store, house
+from bot.store import admin_state
+from bot.store.store import Store
 from generation.errors import PaintFailed, UnknownChoice
 from tests.bot.store.conftest import CLIP, Clock, a_draft
 
@@ -71,8 +72,8 @@ class Office:
     async def do(self, line: str, who: str = "discord") -> str:
         return (await self.admin.perform(line, BOSSES[who])).said()
 
-    async def audit(self) -> list[house.Audited]:
-        return await self.store.look(lambda c, _: house.audit(c, 100))
+    async def audit(self) -> list[admin_state.Audited]:
+        return await self.store.look(lambda c, _: admin_state.audit(c, 100))
 
     async def left(self) -> int:
         return (await self.store.balance("discord:42", BASE)).left
@@ -207,8 +208,10 @@ async def test_a_block_ends_by_itself(office: Office) -> None:
     clock = Clock()
     await office.do("block 42 2h spam")
     key = "discord:42"
-    assert await office.store.database.read(lambda c: house.block_of(c, key, clock.now + 7199)) is not None
-    assert await office.store.database.read(lambda c: house.block_of(c, key, clock.now + 7201)) is None
+    assert (
+        await office.store.database.read(lambda c: admin_state.block_of(c, key, clock.now + 7199)) is not None
+    )
+    assert await office.store.database.read(lambda c: admin_state.block_of(c, key, clock.now + 7201)) is None
 
 
 async def test_rules_are_what_was_said_last(office: Office) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from bot.admin import Admin
 from bot.domain.jobs import State
-from bot.store import Access, Store, untold
+from bot.store import cancel_outbox
+from bot.store.store import Access, Store
 from tests.bot.house import CREDITS, Together, eventually, running, together, until, who
 from tests.bot.test_admin import BOSSES, PLAN
 
@@ -69,7 +70,7 @@ async def test_word_that_nobody_was_there_to_hear_is_told_at_the_next_start(tmp_
         assert (await house.studio.job(job)).state is State.CANCELLED
 
         async def seen_to() -> bool:
-            return not await house.store.look(lambda c, _: untold.any_left(c))
+            return not await house.store.look(lambda c, _: cancel_outbox.any_left(c))
 
         assert await eventually(seen_to)
         assert len(told(house, job)) == 1

@@ -18,7 +18,8 @@ from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps, Plan, Tier
 from bot.gate import Gate
 from bot.policy import Policy
-from bot.store import Enqueued, Store, house, spent
+from bot.store import admin_state, spending
+from bot.store.store import Enqueued, Store
 from bot.sweep import Sweeper
 from generation.request import Wish
 from tests.bot.store.conftest import CLIP, NOON, Clock, a_draft
@@ -100,7 +101,7 @@ async def test_the_unlimited_pay_nothing_and_what_they_used_is_told(bank: Bank) 
     said = await bank.do("quota show 1")
     assert "60 used, no limit" in said
     terms = await bank.gate.terms(boss)
-    used = await bank.store.look(lambda c, now: spent.in_window(c, boss.key, terms.allowance, now))
+    used = await bank.store.look(lambda c, now: spending.in_window(c, boss.key, terms.allowance, now))
     assert used == 60
 
 
@@ -147,7 +148,7 @@ async def test_a_number_that_is_none_changes_nothing(bank: Bank, number: str) ->
         with pytest.raises(BadArgument):
             await bank.do(line)
     assert await bank.sums() == -1
-    assert await bank.store.look(lambda c, _: house.audit(c, 9)) == []
+    assert await bank.store.look(lambda c, _: admin_state.audit(c, 9)) == []
 
 
 async def test_a_block_without_an_end_may_have_a_reason_at_once(bank: Bank) -> None:

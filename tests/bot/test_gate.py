@@ -16,7 +16,7 @@ from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan, Tier
 from bot.gate import Gate
 from bot.policy import Policy
-from bot.store import Store
+from bot.store.store import Store
 from generation.request import Wish
 from tests.bot.store.conftest import Clock
 

@@ -16,7 +16,7 @@ from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.inspection import Finding, Inspector
 from bot.notices import Notice
 from bot.settings import load
-from bot.store import Store
+from bot.store.store import Store
 from generation.media import nsfw
 from generation.media.eye import Blind
 from generation.media.nsfw import Sighting

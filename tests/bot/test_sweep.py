@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import structs
 
 from bot.domain.quota import Allowance, Caps
-from bot.store import Store
+from bot.store.store import Store
 from bot.sweep import Sweeper
 from tests.bot.store.conftest import CLIP, Clock, a_draft
 

@@ -25,7 +25,7 @@ from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.lexicon import Lexicon
 from bot.policy import Policy, Rule
-from bot.store import Store
+from bot.store.store import Store
 from bot.studio import House, Studio
 from bot.worker import Worker
 from generation.clip import Clip

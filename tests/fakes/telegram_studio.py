@@ -18,7 +18,7 @@ from bot.frontends.telegram.frontend import Options, Telegram
 from bot.notices import Notices
 from bot.policy import Policy
 from bot.settings import config_folder
-from bot.store import Store
+from bot.store.store import Store
 from bot.studio import House, Studio
 from bot.worker import Worker
 from generation.clip import Clip

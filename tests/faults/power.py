@@ -25,8 +25,8 @@ import apsw
 
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
-from bot.store import Store
 from bot.store.migrate import steps
+from bot.store.store import Store
 from tests.bot.store.conftest import CLIP, a_draft
 
 SECTOR = 512

@@ -27,7 +27,7 @@ import structlog
 
 from bot.delivery import Delivery
 from bot.domain.quota import Allowance, Caps
-from bot.store import FILE, Store
+from bot.store.store import FILE, Store
 from bot.studio import House, Studio
 from bot.sweep import Sweeper
 from bot.upkeep.inspection import look_over

@@ -14,7 +14,7 @@ import pytest
 
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import Action, Job, ReplyTo, State
-from bot.store import FILE, Store, Superseded
+from bot.store.store import FILE, Store, Superseded
 from generation.clip import Clip
 from generation.errors import PaintFailed
 from generation.request import Wish

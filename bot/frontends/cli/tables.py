@@ -11,7 +11,7 @@ from typing import Any
 from bot.domain.jobs import Job
 from bot.domain.quota import Balance
 from bot.i18n import messages
-from bot.store import Entry
+from bot.store.store import Entry
 from generation.models import lossy_ways
 from generation.models.common.lossy import TITLES
 from generation.models.common.measured import measured

@@ -31,7 +31,7 @@ from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting_card
 from bot.i18n import messages
-from bot.store import Eta
+from bot.store.store import Eta
 from bot.studio import Studio, Ticket
 from generation.errors import UnknownChoice
 from generation.request import MusicWish, Wish, check_choice

@@ -6,7 +6,7 @@ from bot.delivery import Button
 from bot.domain.jobs import Action, Job, State
 from bot.frontends.discord.cards import GOLD, GREY, Card, bar, tame
 from bot.i18n import messages
-from bot.store import Eta
+from bot.store.store import Eta
 from generation.progress import Progress
 from generation.request import Kind
 

@@ -15,7 +15,8 @@ from bot.commands import COMMANDS
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
 from bot.settings import load
-from bot.store import Store, house
+from bot.store import admin_state
+from bot.store.store import Store
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import a_draft
 from tests.fakes.discord_house import house as house_of_discord
@@ -66,17 +67,17 @@ class Door:
     model: str
     types: Callable[[str], Awaitable[str]]
 
-    async def does(self, verb: str) -> tuple[str, list[house.Audited]]:
+    async def does(self, verb: str) -> tuple[str, list[admin_state.Audited]]:
         """The answer to the verb, with everything there that it needs, and the audit rows it left."""
         store = await self.store()
         facts = await prepared(store)
-        before = await store.look(lambda c, _: len(house.audit(c, 1000)))
+        before = await store.look(lambda c, _: len(admin_state.audit(c, 1000)))
         if self.name == "cli":
             await store.close()
         line = f"{verb} {WORDS.get(verb, '')}".strip().format(model=self.model, **facts)
         answer = await self.types(line)
         store = await self.store()
-        rows = await store.look(lambda c, _: house.audit(c, 1000))
+        rows = await store.look(lambda c, _: admin_state.audit(c, 1000))
         if self.name == "cli":
             await store.close()
         return answer, rows[: len(rows) - before]

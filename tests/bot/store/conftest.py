@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.jobs import Draft, Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
-from bot.store import Store
+from bot.store.store import Store
 from generation.clip import Clip
 from generation.request import Kind, Music, Request
 

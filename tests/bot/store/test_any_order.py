@@ -19,11 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from bot.domain.errors import QueueFull, QuotaSpent, TooLate, UserError
 from bot.domain.jobs import FINAL, Draft, Job, State
 from bot.domain.quota import Allowance, Caps
-from bot.store import affinity, delivery, joining, ledger, looks, order, people, queue
+from bot.store import admin_queue, affinity, delivery, enqueue, job_queries, ledger, people, queue
 from bot.store.connection import Connection
-from bot.store.known import Known
+from bot.store.enqueue_cache import Known
+from bot.store.job_rows import Superseded
 from bot.store.migrate import migrate, steps
-from bot.store.rows import Superseded
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, NOON, a_draft
 
@@ -61,7 +61,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
     )
     def ask(self, user: str, cost: int, weight: float, shared: bool, writer: int) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
         draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
-        waiting = len(looks.waiting(self.c, 50))
+        waiting = len(job_queries.waiting(self.c, 50))
         left = self._left(f"discord:{user}", OWN) + (self._left("pool:discord:7", POOL) if shared else 0)
         answer = self._asked(draft, self.writers[writer])
         assert isinstance(answer, QueueFull) or isinstance(answer, QuotaSpent) == (cost > left)
@@ -81,7 +81,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         caps = Caps(person=4, all=MOST)
         self.c.execute("SAVEPOINT one")
         try:
-            return joining.enqueue(
+            return enqueue.enqueue(
                 self.c, draft, allowance=OWN, pool=POOL, caps=caps, known=known, now=self.now
             ).job
         except (QuotaSpent, QueueFull) as error:
@@ -101,7 +101,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
     @rule(model=st.sampled_from([None, "testcard"]))
     def claim(self, model: str | None) -> None:
         first = affinity.go_first(self.c, model, 2) if model else None
-        head = next((job for job in looks.waiting(self.c, 50) if job.state is State.QUEUED), None)
+        head = next((job for job in job_queries.waiting(self.c, 50) if job.state is State.QUEUED), None)
         job = queue.claim(self.c, until=self.now, this=first, now=self.now)
         assert (job and job.id) == (head and head.id)
         self.note(job)
@@ -117,7 +117,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
                     done = queue.painted(self.c, job.id, epoch)
                 case "rendered":
                     queue.rendered(self.c, job.id, epoch, CLIP, now=self.now)
-                    done = looks.job(self.c, job.id)
+                    done = job_queries.job(self.c, job.id)
                 case "failed":
                     done = queue.failed(self.c, job.id, epoch, BROKEN, now=self.now)
                 case "requeue":
@@ -160,7 +160,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.known)))
         with suppress(UserError):
-            self.note(order.release(self.c, number))
+            self.note(admin_queue.release(self.c, number))
 
     @rule()
     def restart(self) -> None:
@@ -221,8 +221,8 @@ class StoreInAnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def places_are_the_order_of_the_line(self) -> None:
-        line = [job.id for job in looks.waiting(self.c, 50) if job.state is State.QUEUED]
-        assert [looks.place(self.c, number) for number in line] == list(range(len(line)))
+        line = [job.id for job in job_queries.waiting(self.c, 50) if job.state is State.QUEUED]
+        assert [job_queries.place(self.c, number) for number in line] == list(range(len(line)))
 
 
 TestStoreInAnyOrder = StoreInAnyOrder.TestCase

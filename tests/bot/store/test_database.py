@@ -18,9 +18,10 @@ import pytest
 
 from bot.domain.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
 from bot.domain.quota import Allowance
-from bot.store import Access, Store, books, joining, ledger, queue, spent
+from bot.store import enqueue, integrity, ledger, queue, spending
 from bot.store.database import FILE, Database
 from bot.store.migrate import Step, migrate, steps
+from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import DiskFull
 from tests.bot.store.conftest import a_draft
@@ -365,7 +366,7 @@ async def test_books_from_before_the_quick_sums_say_the_same_afterwards(tmp_path
     store = await Store.open(tmp_path, clock=lambda: 6.0)
     entries = await store.entries("discord:1")
     balance = await store.balance("discord:1", Allowance(credits=10))
-    wrong = await store.look(lambda c, _: list(books.wrongs(c)))
+    wrong = await store.look(lambda c, _: list(integrity.wrongs(c)))
     await store.close()
     assert [(one.kind, one.purse, one.credits, one.job) for one in reversed(entries)] == written
     assert (balance.used, balance.granted) == (5, 2)
@@ -380,14 +381,14 @@ SEEN_WHOLE = {"virtual_time", "CONSTANT"}  # of one row
     [
         pytest.param(sql, id=name)
         for name, sql in {
-            "join": joining.look_sql(*joining.MORE),
+            "join": enqueue.look_sql(*enqueue.MORE),
             "claim": queue.HEAD,
             "claim this": queue.THIS,
             "settle": ledger.SETTLE,
             "refund": ledger.REFUND,
             "balance": ledger.SUMS,
             "history of credits": ledger.ENTRIES,
-            "used": spent.SPENT,
+            "used": spending.SPENT,
         }.items()
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain.jobs import State
-from bot.store import Superseded
+from bot.store.store import Superseded
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft
 

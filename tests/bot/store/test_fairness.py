@@ -12,9 +12,9 @@ import pytest
 
 from bot.domain.errors import QueueFull, QuotaSpent
 from bot.domain.quota import Allowance, Caps
-from bot.store import joining, queue
+from bot.store import enqueue, queue
 from bot.store.connection import Connection
-from bot.store.known import Known
+from bot.store.enqueue_cache import Known
 from bot.store.migrate import migrate, steps
 from tests.bot.store.conftest import CLIP, a_draft
 
@@ -47,7 +47,7 @@ def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
         waits += _serve(c, busy, until=now)
         c.execute("SAVEPOINT one")
         try:
-            joining.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, known=known, now=now)
+            enqueue.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, known=known, now=now)
         except (QueueFull, QuotaSpent):
             assert who.startswith("flood")
             c.execute("ROLLBACK TO one")

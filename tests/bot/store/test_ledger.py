@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.errors import QuotaSpent, StoreFailed
 from bot.domain.quota import Allowance, Caps
-from bot.store import Access, Store
+from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import Desk, a_draft

@@ -11,7 +11,8 @@ from msgspec import structs
 from bot.domain.errors import NoSuchJob, QueueFull, QuotaSpent, StoreFailed, TooFast, TooLate
 from bot.domain.jobs import Job, State
 from bot.domain.quota import Allowance, Caps
-from bot.store import Access, Store, Superseded, order
+from bot.store import admin_queue
+from bot.store.store import Access, Store, Superseded
 from generation import failpoint
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft, a_request
@@ -70,7 +71,7 @@ async def test_what_is_let_back_into_the_line_counts_at_once(desk: Desk) -> None
         await desk.store.hold(odd.id, odd.epoch, BROKEN)
     for _ in range(3):
         await desk.ask()
-    await desk.store.database.write(lambda c: order.release(c, odd.id))
+    await desk.store.database.write(lambda c: admin_queue.release(c, odd.id))
     with pytest.raises(QueueFull):
         await desk.ask()
 
@@ -305,7 +306,7 @@ async def test_a_turn_that_was_given_back_costs_nothing_either(desk: Desk) -> No
     other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
     odd = await desk.claim()
     await desk.store.hold(odd.id, odd.epoch, BROKEN)
-    await desk.store.database.write(lambda c: order.release(c, odd.id))
+    await desk.store.database.write(lambda c: admin_queue.release(c, odd.id))
     await desk.store.cancel(mine.id)
     later = await desk.ask(a_draft("a", cost=4))
     line = [(await desk.claim()).id for _ in range(3)]
@@ -315,7 +316,7 @@ async def test_a_turn_that_was_given_back_costs_nothing_either(desk: Desk) -> No
 async def test_who_is_moved_to_the_front_once_still_waits_with_the_next(desk: Desk) -> None:
     mine = [await desk.ask(a_draft("a")) for _ in range(3)]
     other = [await desk.ask(a_draft("b")) for _ in range(3)]
-    await desk.store.database.write(lambda c: order.move(c, mine[2].id, 0))
+    await desk.store.database.write(lambda c: admin_queue.move(c, mine[2].id, 0))
     later = await desk.ask(a_draft("a"))
     line = [(await desk.claim()).id for _ in range(7)]
     assert line[0] == mine[2].id

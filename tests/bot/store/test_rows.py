@@ -6,7 +6,7 @@ import json
 
 from msgspec import structs
 
-from bot.store import rows
+from bot.store import job_rows
 
 
 def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
@@ -34,10 +34,10 @@ def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
         "track": None,
         "melody": None,
     }
-    request = rows.request_from(json.dumps({**kept, "music": music}))
+    request = job_rows.request_from(json.dumps({**kept, "music": music}))
     assert request.to_json() == {**kept, "music": {**music, **silent}, **left_out}
-    assert json.loads(rows.as_json(request)) == {**kept, "music": music}
-    assert structs.asdict(rows.requester_from('{"platform":"discord","user":"5"}')) == {
+    assert json.loads(job_rows.as_json(request)) == {**kept, "music": music}
+    assert structs.asdict(job_rows.requester_from('{"platform":"discord","user":"5"}')) == {
         "platform": "discord",
         "user": "5",
         "name": "",
@@ -46,7 +46,7 @@ def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
         "admin": False,
         "language": "en",
     }
-    assert structs.asdict(rows.reply_to_from('{"platform":"discord","chat":"1"}')) == {
+    assert structs.asdict(job_rows.reply_to_from('{"platform":"discord","chat":"1"}')) == {
         "platform": "discord",
         "chat": "1",
         "message": "",

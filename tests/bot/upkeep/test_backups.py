@@ -24,7 +24,7 @@ from bot.domain.errors import (
 )
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps
-from bot.store import FILE, Store
+from bot.store.store import FILE, Store
 from bot.upkeep import backups
 from bot.upkeep.inspection import look_over
 from bot.upkeep.janitor import Janitor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.store import FILE, Store
+from bot.store.store import FILE, Store
 from bot.upkeep import leftovers
 from bot.upkeep.inspection import YOUNG, look_over
 from generation.errors import PaintFailed

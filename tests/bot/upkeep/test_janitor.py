@@ -13,7 +13,7 @@ from msgspec import structs
 from bot.domain.errors import ClipGone
 from bot.domain.jobs import Requester
 from bot.domain.quota import Allowance
-from bot.store import Store
+from bot.store.store import Store
 from bot.upkeep.inspection import look_over
 from bot.upkeep.janitor import GRACE, Janitor
 from generation.request import MusicWish

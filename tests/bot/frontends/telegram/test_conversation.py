@@ -18,7 +18,7 @@ from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.menu import EVERYBODY, commands
 from bot.i18n import messages
-from bot.store import Access, Entry, Store
+from bot.store.store import Access, Entry, Store
 from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux

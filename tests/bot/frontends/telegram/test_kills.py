@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.jobs import State
-from bot.store import Access, Store
+from bot.store.store import Access, Store
 from tests.fakes.telegram_methods import Call
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer

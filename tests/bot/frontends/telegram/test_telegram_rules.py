@@ -8,7 +8,7 @@ from pathlib import Path
 from bot.delivery import Inspect
 from bot.frontends.telegram.frontend import Options
 from bot.inspection import Finding, Inspector
-from bot.store import Store
+from bot.store.store import Store
 from generation.media.nsfw import Sighting
 from tests.bot.test_gate import a_policy
 from tests.fakes.telegram_people import Someone

@@ -12,10 +12,10 @@ import msgspec
 from bot.domain.errors import QueueFull, TooFast
 from bot.domain.jobs import Draft, Job, State
 from bot.domain.quota import Allowance, Caps
-from bot.store import ledger, pace, people
+from bot.store import eta, ledger, people
 from bot.store.connection import plain
-from bot.store.known import Known
-from bot.store.rows import as_json, community_key, job_from_row, row_of
+from bot.store.enqueue_cache import Known
+from bot.store.job_rows import as_json, community_key, job_from_row, row_of
 
 AHEAD = 1e10
 """Among equals, who has had less than a fair share goes before all who have a backlog."""
@@ -186,7 +186,7 @@ def _insert(
         draft.parent or 0,
         _update_id(draft),
         draft.request.kind.value,
-        pace.work_of(draft.request),
+        eta.work_of(draft.request),
     )
     number = c.execute(INSERT, values).lastrowid
     assert number is not None

@@ -7,8 +7,8 @@ import sqlite3
 
 from bot.domain.errors import TooLate
 from bot.domain.jobs import Job, State
-from bot.store import ledger, queue, words
-from bot.store.rows import job_from_row, only, row_of
+from bot.store import ledger, notice_outbox, queue
+from bot.store.job_rows import job_from_row, only, row_of
 from generation.errors import Told
 
 LINE = "SELECT id, tag, turn FROM job WHERE state = 'queued' AND id <> ? ORDER BY tag, turn, id LIMIT ?"
@@ -80,7 +80,7 @@ def reject(c: sqlite3.Connection, number: int, error: Told, *, now: float) -> Jo
     """Looked at and not found fit: never sent, and refunded."""
     done = _decided(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, number, now)
-    words.owe(c, number)
+    notice_outbox.owe(c, number)
     return done
 
 

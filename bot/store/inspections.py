@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from bot.store.rows import only
+from bot.store.job_rows import only
 
 RELEASED = "clear"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from bot.domain.jobs import Job
-from bot.store.rows import job_from_row
+from bot.store.job_rows import job_from_row
 
 OWED = """
 SELECT job.* FROM unsaid JOIN job ON job.id = unsaid.job

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from bot.domain.errors import NoSuchReport
-from bot.store.rows import only
+from bot.store.job_rows import only
 
 OPEN_APPEALS, OPEN_REPORTS = 3, 10
 """More than so many at a time would drown everybody else's."""

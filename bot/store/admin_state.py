@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.domain.quota import Allowance, Plan, Tier
 from bot.store import people
-from bot.store.rows import only
+from bot.store.job_rows import only
 
 STRIKES_COUNT_FOR = 30 * 86_400.0
 

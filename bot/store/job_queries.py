@@ -6,7 +6,7 @@ import sqlite3
 
 from bot.domain.jobs import Job, State
 from bot.store import people
-from bot.store.rows import job_from_row, row_of
+from bot.store.job_rows import job_from_row, row_of
 
 AHEAD = """
 SELECT count(*) FROM job
