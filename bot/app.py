@@ -19,7 +19,7 @@ from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.domain.jobs import Job, Requester
-from bot.notices import Notices
+from bot.moderation.admin_notices import Notices
 from bot.reading import (
     admin_chats,
     an_eye,

@@ -26,8 +26,8 @@ from bot.domain.frontend import (
 from bot.domain.jobs import Action, Job, State
 from bot.i18n import messages
 from bot.insist import REFUSED, ill, insist, settled
-from bot.inspection import Finding
 from bot.last_words import Words
+from bot.moderation.clip_inspection import Finding
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told

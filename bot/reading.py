@@ -13,9 +13,9 @@ from typing import Any
 
 from bot.domain.errors import ConfigBroken
 from bot.domain.quota import Allowance, Balance, Caps, Tier
-from bot.inspection import Finding, Inspector, Look
-from bot.plaintext import SCRIPTS
-from bot.policy import Policy
+from bot.moderation.clip_inspection import Finding, Inspector, Look
+from bot.moderation.policy import Policy
+from bot.moderation.text_normalize import SCRIPTS
 from bot.settings import Settings, config_folder
 from bot.store.store import Store
 from bot.studio import House

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bot.delivery import Delivery, Inspect
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Caps
-from bot.policy import Policy
+from bot.moderation.policy import Policy
 from bot.settings import config_folder
 from bot.store.store import Store
 from bot.studio import House, Studio, Ticket

@@ -15,7 +15,7 @@ from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptR
 from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan, Tier
 from bot.gate import Gate
-from bot.policy import Policy
+from bot.moderation.policy import Policy
 from bot.store.store import Store
 from generation.request import Wish
 from tests.bot.store.conftest import Clock

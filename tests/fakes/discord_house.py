@@ -23,8 +23,8 @@ from bot.delivery import Delivery
 from bot.domain.errors import NoSuchJob
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps, Tier
-from bot.lexicon import Lexicon
-from bot.policy import Policy, Rule
+from bot.moderation.lexicon import Lexicon
+from bot.moderation.policy import Policy, Rule
 from bot.store.store import Store
 from bot.studio import House, Studio
 from bot.worker import Worker

@@ -15,8 +15,8 @@ from bot.delivery import Delivery, Inspect
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
-from bot.notices import Notices
-from bot.policy import Policy
+from bot.moderation.admin_notices import Notices
+from bot.moderation.policy import Policy
 from bot.settings import config_folder
 from bot.store.store import Store
 from bot.studio import House, Studio

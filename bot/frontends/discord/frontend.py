@@ -19,7 +19,7 @@ from bot.frontends.discord.rounds import Rounds
 from bot.frontends.discord.sender import Sent, Upload, token_lives
 from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
 from bot.i18n import messages
-from bot.notices import Notice
+from bot.moderation.admin_notices import Notice
 from bot.studio import Studio
 from generation.progress import PREVIEW, Progress, Stage
 from generation.request import Kind

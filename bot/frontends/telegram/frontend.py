@@ -26,7 +26,7 @@ from bot.frontends.telegram.presses import Pressed, Presses
 from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
-from bot.notices import Notice
+from bot.moderation.admin_notices import Notice
 from bot.studio import Studio
 from generation.progress import Progress
 

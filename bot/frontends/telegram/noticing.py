@@ -15,7 +15,7 @@ from bot.i18n import messages
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.voice import Voice
-    from bot.notices import Notice
+    from bot.moderation.admin_notices import Notice
 
 
 async def post(voice: Voice, chat: int, notice: Notice) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.inspection import Finding, Inspector
-from bot.notices import Notices
+from bot.moderation.admin_notices import Notices
+from bot.moderation.clip_inspection import Finding, Inspector
 from generation.media.nsfw import Sighting
 from tests.bot.test_gate import a_policy
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, house, settled

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bot.delivery import Inspect
 from bot.frontends.telegram.frontend import Options
-from bot.inspection import Finding, Inspector
+from bot.moderation.clip_inspection import Finding, Inspector
 from bot.store.store import Store
 from generation.media.nsfw import Sighting
 from tests.bot.test_gate import a_policy

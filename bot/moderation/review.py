@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bot.domain.errors import NothingToAppeal
 from bot.domain.jobs import Action, Job, Requester
 from bot.i18n import messages
-from bot.notices import Notice
+from bot.moderation.admin_notices import Notice
 from bot.store import inspections, reports
 from bot.store.store import Store
 

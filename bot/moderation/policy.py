@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.domain.errors import PromptRefused
 from bot.domain.jobs import Requester
-from bot.lexicon import Lexicon
-from bot.plaintext import scripts_of
+from bot.moderation.lexicon import Lexicon
+from bot.moderation.text_normalize import scripts_of
 from generation.errors import PromptTooLong
 from generation.request import PROMPT_LIMIT, Wish
 

@@ -1,0 +1,1 @@
+"""Prompt rules, clip inspection, reports and appeals."""
