@@ -19,6 +19,12 @@ from bot.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.domain.jobs import Job, Requester
+from bot.maintenance import temp_files
+from bot.maintenance.metrics import Metered, Meters, keep_figures
+from bot.maintenance.monitor import Monitor
+from bot.maintenance.retention import Sweeper
+from bot.maintenance.scheduler import Keeper
+from bot.maintenance.systemd import Notifier
 from bot.moderation.admin_notices import Notices
 from bot.reading import (
     admin_chats,
@@ -34,12 +40,6 @@ from bot.settings import Settings
 from bot.store.store import FILE, Access, Store
 from bot.studio import Studio
 from bot.supervisor import Revivable, Supervisor
-from bot.sweep import Sweeper
-from bot.upkeep import leftovers
-from bot.upkeep.keeper import Keeper
-from bot.upkeep.metrics import Metered, Meters, keep_figures
-from bot.upkeep.monitor import Monitor
-from bot.upkeep.systemd import Notifier
 from bot.worker import Worker
 from generation.engines import Engine
 from generation.engines.child import ChildEngine
@@ -148,7 +148,7 @@ async def opened(
     meters = Meters(data) if outlet(settings) else None
     store = await Metered.open(data)
     try:
-        await asyncio.to_thread(leftovers.clear, data)
+        await asyncio.to_thread(temp_files.clear, data)
         engine = engine or rooms.engine(settings, tables)
         studio = Studio(
             store=store,

@@ -9,11 +9,11 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from bot.i18n import messages
+from bot.maintenance import backups, integrity_check, temp_files
+from bot.maintenance.health import judge
+from bot.maintenance.heartbeat import Pulse
 from bot.reading import backup_folder
 from bot.settings import Settings
-from bot.upkeep import backups, inspection, leftovers
-from bot.upkeep.health import judge
-from bot.upkeep.pulse import Pulse
 
 DONE, FAILED = 0, 1
 
@@ -52,8 +52,8 @@ async def restore(settings: Settings, args: Namespace) -> int:
 async def check(settings: Settings, args: Namespace) -> int:
     data = settings.studio.data
     if args.fix:
-        await asyncio.to_thread(leftovers.clear, data, older_than=inspection.YOUNG)
-    report = await asyncio.to_thread(inspection.look_over, data)
+        await asyncio.to_thread(temp_files.clear, data, older_than=integrity_check.YOUNG)
+    report = await asyncio.to_thread(integrity_check.look_over, data)
     said = [messages.words(f"check.{one.kind}", job=one.job, detail=one.detail) for one in report.found]
     if args.json:
         facts = [{**asdict(one), "message": text} for one, text in zip(report.found, said, strict=True)]

@@ -13,14 +13,14 @@ from typing import Any
 
 from bot.domain.errors import ConfigBroken
 from bot.domain.quota import Allowance, Balance, Caps, Tier
+from bot.maintenance import backups
+from bot.maintenance.metrics import Outlet
 from bot.moderation.clip_inspection import Finding, Inspector, Look
 from bot.moderation.policy import Policy
 from bot.moderation.text_normalize import SCRIPTS
 from bot.settings import Settings, config_folder
 from bot.store.store import Store
 from bot.studio import House
-from bot.upkeep import backups
-from bot.upkeep.metrics import Outlet
 from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.eye import Eye

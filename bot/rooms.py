@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from bot.maintenance.janitor import Janitor
+from bot.maintenance.scheduler import BackupPlan, Keeper
 from bot.reading import Tables, backup_folder, means, plugins
 from bot.settings import Settings
 from bot.store.store import Store
-from bot.upkeep.janitor import Janitor
-from bot.upkeep.keeper import BackupPlan, Keeper
 from generation.engines.child import ChildEngine, Patience, Setup
 
 

@@ -20,6 +20,7 @@ from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.gate import Gate, Terms
 from bot.insist import ill
+from bot.maintenance.retention import Sweeper
 from bot.moderation.admin_notices import Notice
 from bot.moderation.policy import Policy
 from bot.moderation.review import Review
@@ -27,7 +28,6 @@ from bot.roles import Roles
 from bot.store import cancel_outbox, chosen_languages, inspections, notice_outbox, payments, spending
 from bot.store.payments import Payment
 from bot.store.store import Entry, Eta, Linked, Store, Superseded, Swept
-from bot.sweep import Sweeper
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
 from generation.media.floor import floor_of

@@ -11,9 +11,9 @@ import structlog
 
 from bot.delivery import Delivery, Frontend
 from bot.i18n import messages
-from bot.sweep import Sweeper
-from bot.upkeep.monitor import Monitor
-from bot.upkeep.pulse import Life, Look
+from bot.maintenance.heartbeat import Life, Look
+from bot.maintenance.monitor import Monitor
+from bot.maintenance.retention import Sweeper
 from bot.worker import Worker
 from generation.errors import GenerationError
 

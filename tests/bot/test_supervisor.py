@@ -13,11 +13,11 @@ import pytest
 from bot.commands import told_in
 from bot.delivery import Frontend
 from bot.domain.errors import Died, StoreFailed
+from bot.maintenance.health import judge
+from bot.maintenance.heartbeat import Life, Pulse
+from bot.maintenance.monitor import Monitor
+from bot.maintenance.retention import Sweeper
 from bot.supervisor import Patience, Supervisor
-from bot.sweep import Sweeper
-from bot.upkeep.health import judge
-from bot.upkeep.monitor import Monitor
-from bot.upkeep.pulse import Life, Pulse
 from bot.worker import Worker
 from generation.errors import EngineDied
 from tests.bot.house import PRESETS, Together, together, until

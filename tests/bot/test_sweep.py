@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec import structs
 
 from bot.domain.quota import Allowance, Caps
+from bot.maintenance.retention import Sweeper
 from bot.store.store import Store
-from bot.sweep import Sweeper
 from tests.bot.store.conftest import CLIP, Clock, a_draft
 
 DAY = 86_400.0

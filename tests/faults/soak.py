@@ -27,10 +27,10 @@ import structlog
 
 from bot.delivery import Delivery
 from bot.domain.quota import Allowance, Caps
+from bot.maintenance.integrity_check import look_over
+from bot.maintenance.retention import Sweeper
 from bot.store.store import FILE, Store
 from bot.studio import House, Studio
-from bot.sweep import Sweeper
-from bot.upkeep.inspection import look_over
 from bot.worker import Worker
 from tests.bot.house import GENRES, POLICY, PRESETS
 from tests.faults.cast import Chat, Painter, Person, Trace, smaller

@@ -24,11 +24,11 @@ from bot.domain.errors import (
 )
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps
+from bot.maintenance import backups
+from bot.maintenance.integrity_check import look_over
+from bot.maintenance.janitor import Janitor
+from bot.maintenance.scheduler import BackupPlan, Keeper
 from bot.store.store import FILE, Store
-from bot.upkeep import backups
-from bot.upkeep.inspection import look_over
-from bot.upkeep.janitor import Janitor
-from bot.upkeep.keeper import BackupPlan, Keeper
 from tests.bot.house import running
 from tests.bot.store.conftest import CLIP, Clock, a_draft
 

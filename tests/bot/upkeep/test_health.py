@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from bot.upkeep import health
-from bot.upkeep.pulse import Life, Pulse
+from bot.maintenance import health
+from bot.maintenance.heartbeat import Life, Pulse
 from tests.bot.house import until
 from tests.fakes.telegram_server import TOKEN, TelegramServer
 from tests.nursery import nursery

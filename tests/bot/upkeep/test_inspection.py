@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.maintenance import temp_files
+from bot.maintenance.integrity_check import YOUNG, look_over
 from bot.store.store import FILE, Store
-from bot.upkeep import leftovers
-from bot.upkeep.inspection import YOUNG, look_over
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import a_draft
 from tests.bot.upkeep.test_backups import NO_CAPS, PLENTY, ask, deliver, make
@@ -113,10 +113,10 @@ async def test_what_a_crash_left_half_written_is_named_and_removed_and_nothing_e
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"?")
-    assert leftovers.leftovers(tmp_path, older_than=YOUNG) == [], "somebody may be writing them just now"
+    assert temp_files.leftovers(tmp_path, older_than=YOUNG) == [], "somebody may be writing them just now"
     for path in tmp_path.rglob("*"):
         os.utime(path, (1e9, 1e9))
     assert {kind for kind, _ in found(tmp_path)} == {"leftover"}
-    leftovers.clear(tmp_path, older_than=YOUNG)
+    temp_files.clear(tmp_path, older_than=YOUNG)
     assert not [name for name in names if (tmp_path / name).exists()]
     assert all((tmp_path / name).exists() for name in (*keep, FILE))

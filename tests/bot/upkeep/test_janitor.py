@@ -13,9 +13,9 @@ from msgspec import structs
 from bot.domain.errors import ClipGone
 from bot.domain.jobs import Requester
 from bot.domain.quota import Allowance
+from bot.maintenance.integrity_check import look_over
+from bot.maintenance.janitor import GRACE, Janitor
 from bot.store.store import Store
-from bot.upkeep.inspection import look_over
-from bot.upkeep.janitor import GRACE, Janitor
 from generation.request import MusicWish
 from tests.bot.house import house_of
 from tests.bot.store.conftest import CLIP, Clock, a_draft

@@ -15,8 +15,8 @@ from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.domain.errors import ConfigBroken
-from bot.upkeep.metrics import Metered, Meters, Outlet, keep_figures
-from bot.upkeep.pulse import Life, Part, Pulse
+from bot.maintenance.heartbeat import Life, Part, Pulse
+from bot.maintenance.metrics import Metered, Meters, Outlet, keep_figures
 from generation.errors import PaintFailed
 from tests.bot.house import running, until
 from tests.bot.store.conftest import CLIP, Clock, a_draft

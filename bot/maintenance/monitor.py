@@ -10,8 +10,8 @@ from pathlib import Path
 
 import structlog
 
-from bot.upkeep.pulse import FILE, Life, Look, Part, Pulse
-from bot.upkeep.systemd import Notifier
+from bot.maintenance.heartbeat import FILE, Life, Look, Part, Pulse
+from bot.maintenance.systemd import Notifier
 
 log = structlog.get_logger(__name__)
 EVERY = 1.0

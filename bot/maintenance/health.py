@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.upkeep.pulse import Life, Pulse
+from bot.maintenance.heartbeat import Life, Pulse
 
 SILENT = 15.0
 """Seconds without a beat, of which one a second is due: the event loop, the process or the disk is stuck."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
+from bot.maintenance.janitor import remove
 from bot.store.store import Store, Swept
-from bot.upkeep.janitor import remove
 from generation.errors import Told
 
 log = structlog.get_logger(__name__)

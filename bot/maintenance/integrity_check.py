@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable
+from bot.maintenance.temp_files import leftovers
 from bot.store import integrity
 from bot.store.backup import reading
 from bot.store.integrity import Wrong
 from bot.store.migrate import inspect, steps
 from bot.store.store import FILE
-from bot.upkeep.leftovers import leftovers
 
 NEEDS_FILE = {"rendered", "delivering", "uncertain", "held"}
 HARMLESS = {"file_gone", "nobodys", "leftover"}

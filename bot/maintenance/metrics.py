@@ -15,8 +15,8 @@ import structlog
 from bot.domain.errors import ConfigBroken
 from bot.domain.jobs import Draft, Job, State
 from bot.domain.quota import Allowance, Caps
+from bot.maintenance.heartbeat import Life, Pulse
 from bot.store.store import Enqueued, Store
-from bot.upkeep.pulse import Life, Pulse
 from generation.clip import Clip
 from generation.errors import Told
 

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from bot.i18n import messages
-from bot.upkeep import backups
-from bot.upkeep.janitor import Janitor
+from bot.maintenance import backups
+from bot.maintenance.janitor import Janitor
 from generation.errors import Told
 
 log = structlog.get_logger(__name__)
