@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import structlog
 
 from bot import chats, rooms
-from bot.admin import Admin, Answer
+from bot.admin.admin import Admin, Answer
 from bot.delivery import Delivery, Frontend
 from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.domain.jobs import Job, Requester

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bot import app, chats, keeping, logs, loop, reading
-from bot.admin import VERBS
+from bot.admin.admin import VERBS
 from bot.domain.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance

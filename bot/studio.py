@@ -14,7 +14,7 @@ import structlog
 from msgspec import structs
 
 from bot import sequels
-from bot.admin import Admin, Answer
+from bot.admin.admin import Admin, Answer
 from bot.domain.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
 from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from bot.admin.desk import (
+from bot.admin.arguments import (
     DAYS,
     SPAN,
     Answer,

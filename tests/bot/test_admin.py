@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin import VERBS, Admin
+from bot.admin.admin import VERBS, Admin
 from bot.domain.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, UnknownVerb
 from bot.domain.jobs import Job, Requester, State
 from bot.domain.quota import Allowance, Caps, Plan, Tier

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin import Admin
+from bot.admin.admin import Admin
 from bot.domain.jobs import State
 from bot.store import cancel_outbox
 from bot.store.store import Access, Store

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec import structs
 
-from bot.admin import Admin
+from bot.admin.admin import Admin
 from bot.domain.errors import BadArgument, QuotaSpent, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps, Plan, Tier

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.admin import Admin
+from bot.admin.admin import Admin
 from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
 from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan, Tier

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.admin import VERBS
+from bot.admin.admin import VERBS
 from bot.domain.errors import NotAllowed
 from bot.frontends.discord.answers import honest, tell
 from bot.frontends.discord.asking import Interaction

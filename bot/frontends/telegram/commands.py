@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from telegram import Chat
 
-from bot.admin import VERBS
+from bot.admin.admin import VERBS
 from bot.domain.errors import MessageGone, NotAllowed, NotForYou
 from bot.frontends.telegram import asks, pictures
 from bot.frontends.telegram.asked import Asked

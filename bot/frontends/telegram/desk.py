@@ -27,7 +27,7 @@ from generation.request import Kind
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.admin import Answer
+    from bot.admin.admin import Answer
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.admin import VERBS
+from bot.admin.admin import VERBS
 from bot.commands import COMMANDS
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
