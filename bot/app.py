@@ -16,7 +16,6 @@ import structlog
 
 from bot import chats, rooms
 from bot.admin.admin import Admin, Answer
-from bot.delivery import Delivery, Frontend
 from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.domain.jobs import Job, Requester
 from bot.maintenance import temp_files
@@ -26,6 +25,9 @@ from bot.maintenance.retention import Sweeper
 from bot.maintenance.scheduler import Keeper
 from bot.maintenance.systemd import Notifier
 from bot.moderation.admin_notices import Notices
+from bot.pipeline.delivery import Delivery, Frontend
+from bot.pipeline.recipe_embedding import Recipes
+from bot.pipeline.worker import Worker
 from bot.reading import (
     admin_chats,
     an_eye,
@@ -35,12 +37,10 @@ from bot.reading import (
     read_policy,
     read_tables,
 )
-from bot.recipes import Recipes
 from bot.settings import Settings
 from bot.store.store import FILE, Access, Store
 from bot.studio import Studio
 from bot.supervisor import Revivable, Supervisor
-from bot.worker import Worker
 from generation.engines import Engine
 from generation.engines.child import ChildEngine
 from generation.failpoint import Place, here

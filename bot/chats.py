@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from bot.delivery import Frontend
 from bot.domain.errors import ConfigBroken
 from bot.i18n import messages
+from bot.pipeline.delivery import Frontend
 from bot.settings import DiscordSettings, Settings, TelegramSettings
 from bot.studio import Studio
 

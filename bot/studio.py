@@ -19,11 +19,11 @@ from bot.domain.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYour
 from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.gate import Gate, Terms
-from bot.insist import ill
 from bot.maintenance.retention import Sweeper
 from bot.moderation.admin_notices import Notice
 from bot.moderation.policy import Policy
 from bot.moderation.review import Review
+from bot.pipeline.retry import ill
 from bot.roles import Roles
 from bot.store import cancel_outbox, chosen_languages, inspections, notice_outbox, payments, spending
 from bot.store.payments import Payment

@@ -9,12 +9,12 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot.delivery import Delivery, Frontend
 from bot.i18n import messages
 from bot.maintenance.heartbeat import Life, Look
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import Sweeper
-from bot.worker import Worker
+from bot.pipeline.delivery import Delivery, Frontend
+from bot.pipeline.worker import Worker
 from generation.errors import GenerationError
 
 log = structlog.get_logger(__name__)

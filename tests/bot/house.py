@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.delivery import Delivery, Inspect
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Caps
 from bot.moderation.policy import Policy
+from bot.pipeline.delivery import Delivery, Inspect
+from bot.pipeline.worker import Worker
 from bot.settings import config_folder
 from bot.store.store import Store
 from bot.studio import House, Studio, Ticket
-from bot.worker import Worker
 from generation.clip import Clip
 from generation.models.preset import read_presets
 from generation.request import Wish

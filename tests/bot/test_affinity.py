@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.delivery import Delivery
 from bot.domain.jobs import ReplyTo
-from bot.worker import Worker
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.worker import Worker
 from generation.request import Wish
 from tests.bot.house import PRESETS, halved, house_of, running, until, who
 from tests.fakes.engine import FakeEngine

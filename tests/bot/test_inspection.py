@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from bot import reading
-from bot.delivery import Inspect, Unreachable
 from bot.domain.errors import ConfigBroken, TooLate
 from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.moderation.admin_notices import Notice
 from bot.moderation.clip_inspection import Finding, Inspector
+from bot.pipeline.delivery import Inspect, Unreachable
 from bot.settings import load
 from bot.store.store import Store
 from generation.media import nsfw

@@ -16,7 +16,7 @@ from bot.frontends.cli.parser import build
 from bot.frontends.cli.recipe import command
 from bot.frontends.cli.wish import from_arguments
 from bot.i18n.messages import explain, recipe_line
-from bot.recipes import Recipes
+from bot.pipeline.recipe_embedding import Recipes
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall
 from generation.media.ffmpeg import find

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot import loop
-from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import FINAL, Job, State
+from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from generation.errors import EngineDied, EngineStuck, PaintFailed
 from tests.bot.house import CREDITS, Together, eventually, together, who
 

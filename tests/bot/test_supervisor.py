@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from bot.commands import told_in
-from bot.delivery import Frontend
 from bot.domain.errors import Died, StoreFailed
 from bot.maintenance.health import judge
 from bot.maintenance.heartbeat import Life, Pulse
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import Sweeper
+from bot.pipeline.delivery import Frontend
+from bot.pipeline.worker import Worker
 from bot.supervisor import Patience, Supervisor
-from bot.worker import Worker
 from generation.errors import EngineDied
 from tests.bot.house import PRESETS, Together, together, until
 from tests.fakes.frontend import FakeFrontend

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from bot import loop
-from bot.delivery import Delivery
 from bot.domain.errors import NoSuchJob
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
 from bot.moderation.policy import Policy, Rule
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.worker import Worker
 from bot.store.store import Store
 from bot.studio import House, Studio
-from bot.worker import Worker
 from generation.clip import Clip
 from generation.models.preset import Preset, read_presets
 from generation.progress import PREVIEW, OnProgress, Progress, Stage

@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from bot.delivery import Doubtful, Parcel, SendError
 from bot.domain.jobs import Job, State
+from bot.pipeline.delivery import Doubtful, Parcel, SendError
 from generation.progress import Progress
 
 

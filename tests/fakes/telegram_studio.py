@@ -11,16 +11,16 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bot.delivery import Delivery, Inspect
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.moderation.admin_notices import Notices
 from bot.moderation.policy import Policy
+from bot.pipeline.delivery import Delivery, Inspect
+from bot.pipeline.worker import Worker
 from bot.settings import config_folder
 from bot.store.store import Store
 from bot.studio import House, Studio
-from bot.worker import Worker
 from generation.clip import Clip
 from generation.engines import Order
 from generation.errors import PaintFailed

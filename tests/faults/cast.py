@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from bot.delivery import Doubtful, Parcel, Rejected, SendError, TooLarge, Unreachable
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.pipeline.delivery import Doubtful, Parcel, Rejected, SendError, TooLarge, Unreachable
 from bot.studio import Studio
 from generation.clip import Clip
 from generation.engines import OnProgress, Order

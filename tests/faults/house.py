@@ -13,10 +13,10 @@ from typing import Any
 
 from bot import app, logs, loop
 from bot.chats import Makers
-from bot.delivery import Frontend
 from bot.domain.errors import StartError
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
+from bot.pipeline.delivery import Frontend
 from bot.settings import Settings, load
 from bot.studio import Studio
 from generation import failpoint

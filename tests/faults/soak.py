@@ -25,13 +25,13 @@ from pathlib import Path
 
 import structlog
 
-from bot.delivery import Delivery
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance.integrity_check import look_over
 from bot.maintenance.retention import Sweeper
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.worker import Worker
 from bot.store.store import FILE, Store
 from bot.studio import House, Studio
-from bot.worker import Worker
 from tests.bot.house import GENRES, POLICY, PRESETS
 from tests.faults.cast import Chat, Painter, Person, Trace, smaller
 from tests.faults.clockwork import TURN, Clockwork, Inline

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.delivery import Delivery
 from bot.domain.jobs import Job, ReplyTo, State
-from bot.worker import Worker
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.worker import Worker
 from generation.engines.child import ChildEngine, Patience, Setup
 from generation.models import Preset
 from generation.request import Limits, MusicWish, Wish

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot.delivery import Parcel, Rejected
 from bot.domain.errors import OutputUnusable
 from bot.domain.jobs import Job, ReplyTo, State
 from bot.i18n import messages
+from bot.pipeline.delivery import Parcel, Rejected
 from generation.media.files import settle
 from generation.progress import Progress
 

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 import discord
 import structlog
 
-from bot.delivery import Button
 from bot.domain.errors import PERSONAL, PromptRefused
 from bot.domain.jobs import Action
 from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.cards import RED, Card
 from bot.frontends.discord.faults import ALREADY_ACKNOWLEDGED
 from bot.i18n import messages
+from bot.pipeline.delivery import Button
 from generation.errors import Told
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.delivery import Button
 from bot.domain.jobs import Action
+from bot.pipeline.delivery import Button
 
 EMOJI = {
     "reroll": "🎲",

@@ -10,8 +10,8 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.delivery import Button
 from bot.frontends.discord.buttons import rows
+from bot.pipeline.delivery import Button
 from generation.progress import Progress
 
 GOLD, GREY, RED = 0xE2B04A, 0x6B7280, 0xC0392B

@@ -11,7 +11,6 @@ from typing import Any
 import discord
 import structlog
 
-from bot.delivery import SendError
 from bot.domain.errors import ElsewhereOnly, NotYours
 from bot.domain.jobs import WAITING, Action, Job, ReplyTo, Requester
 from bot.frontends.discord.answers import aside, honest, tell, whisper
@@ -31,6 +30,7 @@ from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting_card
 from bot.i18n import messages
+from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
 from bot.studio import Studio, Ticket
 from generation.errors import UnknownChoice

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 import discord
 
-from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 TOO_LARGE, ALREADY_ACKNOWLEDGED, TOKEN_DEAD, INVALID_FORM = 40005, 40060, 50027, 50035

@@ -9,7 +9,6 @@ import aiohttp
 import discord
 import structlog
 
-from bot.delivery import Button, Parcel, SendError
 from bot.domain.jobs import Job, State
 from bot.frontends.discord.board import Step
 from bot.frontends.discord.cards import GOLD, Card, tame
@@ -20,6 +19,7 @@ from bot.frontends.discord.sender import Sent, Upload, token_lives
 from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
 from bot.i18n import messages
 from bot.moderation.admin_notices import Notice
+from bot.pipeline.delivery import Button, Parcel, SendError
 from bot.studio import Studio
 from generation.progress import PREVIEW, Progress, Stage
 from generation.request import Kind

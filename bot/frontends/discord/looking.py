@@ -9,7 +9,6 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
-from bot.delivery import Button
 from bot.domain.jobs import Action, Job
 from bot.domain.quota import Balance
 from bot.frontends.discord import attachments
@@ -20,6 +19,7 @@ from bot.frontends.discord.offers import Offers
 from bot.frontends.discord.register import Language, register
 from bot.frontends.discord.shown import hidden, in_a_box
 from bot.i18n import messages
+from bot.pipeline.delivery import Button
 
 Word = app_commands.Range[str, 1, 100]
 Sentence = app_commands.Range[str, 1, 500]

@@ -9,7 +9,6 @@ import aiohttp
 import discord
 import structlog
 
-from bot.delivery import SendError
 from bot.domain.jobs import Job, State
 from bot.frontends.discord.asking import PLATFORM
 from bot.frontends.discord.board import Step
@@ -18,6 +17,7 @@ from bot.frontends.discord.manner import Manner
 from bot.frontends.discord.sender import token_lives
 from bot.frontends.discord.shown import waiting_card
 from bot.i18n import messages
+from bot.pipeline.delivery import SendError
 
 log = structlog.get_logger(__name__)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.delivery import Button
 from bot.domain.jobs import Action, Job, State
 from bot.frontends.discord.cards import GOLD, GREY, Card, bar, tame
 from bot.i18n import messages
+from bot.pipeline.delivery import Button
 from bot.store.store import Eta
 from generation.progress import Progress
 from generation.request import Kind

@@ -10,7 +10,6 @@ import structlog
 from msgspec import structs
 from telegram.error import BadRequest, TelegramError
 
-from bot.delivery import SendError
 from bot.domain.errors import PERSONAL, NoClipMeant, NotYours, PromptRefused
 from bot.domain.jobs import Action, Job, ReplyTo, Requester, State
 from bot.frontends.telegram.asked import Asked
@@ -20,6 +19,7 @@ from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.tongues import Tongues
 from bot.frontends.telegram.voice import Markup, Voice
 from bot.i18n import messages
+from bot.pipeline.delivery import SendError
 from bot.studio import Studio, Ticket
 from generation.errors import Told, UnknownChoice
 from generation.request import Kind

@@ -13,8 +13,8 @@ from telegram.error import (
 )
 from telegram.error import RetryAfter as Flooded
 
-from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from bot.frontends.telegram.transport import NeverSent
+from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 
 TOO_LARGE = ("request entity too large", "file is too big", "too big for", "file too large")
 PASSING = ("internal server error", "too many requests", "bad gateway", "service unavailable")

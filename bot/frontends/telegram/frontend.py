@@ -11,7 +11,6 @@ from telegram import CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Mes
 from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
-from bot.delivery import Parcel, Unreachable
 from bot.domain.jobs import Job, State
 from bot.frontends.settling import settle_down
 from bot.frontends.telegram import menu, noticing, sharing
@@ -27,6 +26,7 @@ from bot.frontends.telegram.till import Till
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
 from bot.moderation.admin_notices import Notice
+from bot.pipeline.delivery import Parcel, Unreachable
 from bot.studio import Studio
 from generation.progress import Progress
 

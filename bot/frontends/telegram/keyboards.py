@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
-from bot.delivery import Button
 from bot.domain.jobs import Action, Job, State
 from bot.i18n import messages
+from bot.pipeline.delivery import Button
 from generation.scores.genre import Genre
 
 DATA_LIMIT = 64

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from telegram import InputFile, Message
 
-from bot.delivery import Button
 from bot.frontends.telegram.keyboards import keyboard
 from bot.frontends.telegram.parcels import STILLS
 from bot.frontends.telegram.voice import CAPTION_LIMIT, cut, tame
 from bot.i18n import messages
+from bot.pipeline.delivery import Button
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.voice import Voice

@@ -14,13 +14,13 @@ from telegram import InputFile, InputMediaPhoto, InputMediaVideo, Message
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, RetryAfter, TelegramError
 
-from bot.delivery import Button, Parcel
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram import faults
 from bot.frontends.telegram.faults import Flood
 from bot.frontends.telegram.keyboards import keyboard
 from bot.frontends.telegram.voice import CAPTION_LIMIT, Voice, answering, cut, tame
 from bot.i18n import messages
+from bot.pipeline.delivery import Button, Parcel
 
 SOON = 60.0
 """Seconds: who waited longer has put the phone away, and only a new message rings it."""

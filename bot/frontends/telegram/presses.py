@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 from telegram.error import BadRequest, TelegramError
 
-from bot.delivery import SendError
 from bot.domain.errors import PERSONAL, NotForYou
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.asked import Asked
@@ -22,6 +21,7 @@ from bot.frontends.telegram.places import Place
 from bot.frontends.telegram.taste import own_number
 from bot.frontends.telegram.wall import Chosen
 from bot.i18n import messages
+from bot.pipeline.delivery import SendError
 from bot.studio import DECISIONS, Ticket
 from generation.errors import Told, UnknownChoice
 

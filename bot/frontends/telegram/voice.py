@@ -19,12 +19,12 @@ from telegram import (
 )
 from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
-from bot.delivery import Unreachable
 from bot.domain.jobs import Job, ReplyTo
 from bot.frontends.telegram import faults
 from bot.frontends.telegram.client import Client
 from bot.frontends.telegram.pace import Pace
 from bot.frontends.telegram.transport import NeverSent
+from bot.pipeline.delivery import Unreachable
 from generation.progress import Progress
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ import pytest
 from telegram.error import TelegramError
 
 from bot import logs
-from bot.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from bot.frontends.telegram import faults
 from bot.frontends.telegram.keyboards import genre_wall
 from bot.frontends.telegram.places import spoken
+from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from tests.fakes.telegram_faults import Fault, flood, html, refused, reset, silence
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TOKEN, TelegramServer

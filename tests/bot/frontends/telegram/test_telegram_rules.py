@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from bot.delivery import Inspect
 from bot.frontends.telegram.frontend import Options
 from bot.moderation.clip_inspection import Finding, Inspector
+from bot.pipeline.delivery import Inspect
 from bot.store.store import Store
 from generation.media.nsfw import Sighting
 from tests.bot.test_gate import a_policy

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import structlog
 
-from bot.bell import Bell
 from bot.domain.jobs import Job, State
-from bot.insist import REFUSED, ill, insist, settled
+from bot.pipeline.retry import REFUSED, ill, insist, settled
+from bot.pipeline.wakeup import Bell
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.engines import Engine, Order

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from bot.bell import Bell
 from bot.domain.frontend import Frontend, SendError, Unreachable, reachable
 from bot.domain.jobs import FINAL, Job
 from bot.i18n import messages
-from bot.insist import ill, insist
+from bot.pipeline.retry import ill, insist
+from bot.pipeline.wakeup import Bell
 from bot.store import notice_outbox
 from bot.store.store import Store
 from generation.failpoint import Place, here

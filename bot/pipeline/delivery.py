@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import structlog
 
-from bot.bell import Bell
 from bot.domain.errors import CannotDeliver, ClipGone, ClipRefused, NeedsReview
 from bot.domain.frontend import (
     Button,
@@ -25,9 +24,10 @@ from bot.domain.frontend import (
 )
 from bot.domain.jobs import Action, Job, State
 from bot.i18n import messages
-from bot.insist import REFUSED, ill, insist, settled
-from bot.last_words import Words
 from bot.moderation.clip_inspection import Finding
+from bot.pipeline.retry import REFUSED, ill, insist, settled
+from bot.pipeline.status_updates import Words
+from bot.pipeline.wakeup import Bell
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
