@@ -39,7 +39,7 @@ from bot.reading import (
 )
 from bot.settings import Settings
 from bot.store.store import FILE, Access, Store
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from bot.supervisor import Revivable, Supervisor
 from generation.engines import Engine
 from generation.engines.child import ChildEngine

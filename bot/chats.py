@@ -10,7 +10,7 @@ from bot.domain.errors import ConfigBroken
 from bot.i18n import messages
 from bot.pipeline.delivery import Frontend
 from bot.settings import DiscordSettings, Settings, TelegramSettings
-from bot.studio import Studio
+from bot.studio.studio import Studio
 
 Makers = Mapping[str, Callable[[Studio], Frontend]]
 """How each chat is made, and made again should it die of a surprise."""

@@ -29,7 +29,7 @@ from bot.i18n import messages
 from bot.settings import Settings, load
 from bot.store import spending
 from bot.store.store import Store
-from bot.studio import Studio, Ticket
+from bot.studio.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, read_recipe, verify

@@ -20,7 +20,7 @@ from bot.moderation.policy import Policy
 from bot.moderation.text_normalize import SCRIPTS
 from bot.settings import Settings, config_folder
 from bot.store.store import Store
-from bot.studio import House
+from bot.studio.studio import House
 from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.eye import Eye

@@ -17,7 +17,7 @@ from bot.pipeline.delivery import Delivery, Inspect
 from bot.pipeline.worker import Worker
 from bot.settings import config_folder
 from bot.store.store import Store
-from bot.studio import House, Studio, Ticket
+from bot.studio.studio import House, Studio, Ticket
 from generation.clip import Clip
 from generation.models.preset import read_presets
 from generation.request import Wish

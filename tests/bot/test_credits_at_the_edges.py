@@ -16,11 +16,11 @@ from bot.admin.admin import Admin
 from bot.domain.errors import BadArgument, QuotaSpent, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps, Plan, Tier
-from bot.gate import Gate
 from bot.maintenance.retention import Sweeper
 from bot.moderation.policy import Policy
 from bot.store import admin_state, spending
 from bot.store.store import Enqueued, Store
+from bot.studio.admission import Gate
 from generation.request import Wish
 from tests.bot.store.conftest import CLIP, NOON, Clock, a_draft
 from tests.bot.test_admin import BOSSES

@@ -13,7 +13,7 @@ from bot.domain.errors import NotYours, PromptRefused, QuotaSpent, TooLate
 from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.domain.quota import Allowance
 from bot.pipeline.delivery import Delivery, Doubtful, Rejected, TooLarge, Unreachable
-from bot.studio import Ticket
+from bot.studio.studio import Ticket
 from generation.errors import EngineDied, PaintFailed, PromptEmpty, UnknownChoice
 from generation.progress import Progress, Stage
 from generation.request import Wish

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
 
-from bot import sequels
 from bot.domain.jobs import Action, Job, ReplyTo, State
-from bot.studio import Ticket
+from bot.studio.studio import Ticket, derivatives
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, NotOffered
 from generation.request import Kind, Limits, Music, Request, Wish
@@ -49,10 +48,10 @@ def a_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None =
 def test_whoever_offers_bigger_has_room_for_it_or_shows_no_button(name: str) -> None:
     job, limits = a_job(name), PRESETS[name].limits
     assert job.clip is not None
-    if "bigger" not in sequels.verbs(job, PRESETS, name):
+    if "bigger" not in derivatives.verbs(job, PRESETS, name):
         assert limits.larger(limits.width, limits.height) is None
         return
-    request = sequels.larger(job.request, job.clip, limits)
+    request = derivatives.larger(job.request, job.clip, limits)
     assert request.width * request.height >= 1.3 * job.clip.width * job.clip.height
     same = structs.replace(
         request, kind=Kind.VIDEO, width=job.clip.width, height=job.clip.height, source=None
@@ -62,7 +61,7 @@ def test_whoever_offers_bigger_has_room_for_it_or_shows_no_button(name: str) -> 
 
 def test_most_models_that_offer_bigger_have_room_for_it_at_their_own_size() -> None:
     offering = [name for name, p in PRESETS.items() if Kind.BIGGER in p.limits.kinds]
-    grown = [name for name in offering if "bigger" in sequels.verbs(a_job(name), PRESETS, name)]
+    grown = [name for name in offering if "bigger" in derivatives.verbs(a_job(name), PRESETS, name)]
     assert {"ltx", "ltx-distilled", "wan", "animatediff-lightning", "zeroscope"} <= set(grown)
 
 
@@ -81,23 +80,23 @@ def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, heigh
 def test_a_clip_at_its_largest_has_no_button_and_cannot_be_asked_for() -> None:
     job = a_job("ltx", size=(1280, 736))
     assert job.clip is not None
-    assert "bigger" not in sequels.verbs(job, PRESETS, "ltx")
+    assert "bigger" not in derivatives.verbs(job, PRESETS, "ltx")
     with pytest.raises(NotOffered):
-        sequels.larger(job.request, job.clip, PRESETS["ltx"].limits)
+        derivatives.larger(job.request, job.clip, PRESETS["ltx"].limits)
 
 
 def test_a_still_moves_by_whoever_can() -> None:
     still = a_job("sd15", kind=Kind.IMAGE)
-    assert sequels.verbs(still, PRESETS, "wan22") == ("animate",)
-    assert sequels.animator("sd15", PRESETS, "wan22") == "wan22"
-    assert sequels.animator("sd15", PRESETS, "modelscope") == "testcard"
-    assert sequels.verbs(still, {"sd15": PRESETS["sd15"]}, "sd15") == ()
+    assert derivatives.verbs(still, PRESETS, "wan22") == ("animate",)
+    assert derivatives.animator("sd15", PRESETS, "wan22") == "wan22"
+    assert derivatives.animator("sd15", PRESETS, "modelscope") == "testcard"
+    assert derivatives.verbs(still, {"sd15": PRESETS["sd15"]}, "sd15") == ()
 
 
 def test_a_clip_goes_on_in_its_own_size_and_pace() -> None:
     job = a_job("ltx", size=(448, 768))
     assert job.clip is not None
-    request = sequels.longer(job.request, job.clip, PRESETS["ltx"].limits, seed=9)
+    request = derivatives.longer(job.request, job.clip, PRESETS["ltx"].limits, seed=9)
     assert (request.width, request.height, request.fps, request.seed) == (448, 768, job.clip.fps, 9)
     assert json.loads(json.dumps(request.to_json()))["source"] == "clip.mp4"
 
@@ -107,7 +106,7 @@ def test_a_clip_goes_on_in_its_own_size_and_pace() -> None:
     [((1000, 900), "1:1"), ((4000, 3000), None), ((900, 1600), "9:16"), ((300, 100), "16:9")],
 )
 def test_a_picture_gets_the_shape_that_cuts_least_off_it(size: tuple[int, int], aspect: str | None) -> None:
-    assert sequels.nearest_aspect(*size, PRESETS["ltx"].limits) == aspect
+    assert derivatives.nearest_aspect(*size, PRESETS["ltx"].limits) == aspect
 
 
 async def a_finished_clip(house: Together) -> int:
@@ -149,7 +148,7 @@ def test_a_foreign_clip_is_continued_in_its_own_shape_or_the_nearest(tmp_path: P
     limits = Limits(width=704, height=512, aspects=shapes, max_pixels=942080)
     wish = Wish(prompt="on", kind=Kind.EXTEND, source="x.mp4")
     tall = Clip(path=tmp_path, width=1080, height=1920, fps=24, frames=48, seconds=2, size=1, audio=False)
-    assert sequels.after(wish, tall, limits).aspect == "9:16"
+    assert derivatives.after(wish, tall, limits).aspect == "9:16"
     small = structs.replace(tall, width=320, height=256)
-    done = sequels.after(wish, small, limits)
+    done = derivatives.after(wish, small, limits)
     assert (done.width, done.height, done.fps) == (320, 256, 24)

@@ -27,7 +27,7 @@ from bot.moderation.policy import Policy, Rule
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.store.store import Store
-from bot.studio import House, Studio
+from bot.studio.studio import House, Studio
 from generation.clip import Clip
 from generation.models.preset import Preset, read_presets
 from generation.progress import PREVIEW, OnProgress, Progress, Stage

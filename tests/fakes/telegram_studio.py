@@ -20,7 +20,7 @@ from bot.pipeline.delivery import Delivery, Inspect
 from bot.pipeline.worker import Worker
 from bot.settings import config_folder
 from bot.store.store import Store
-from bot.studio import House, Studio
+from bot.studio.studio import House, Studio
 from generation.clip import Clip
 from generation.engines import Order
 from generation.errors import PaintFailed

@@ -16,7 +16,7 @@ from msgspec import structs
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.pipeline.delivery import Doubtful, Parcel, Rejected, SendError, TooLarge, Unreachable
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation.clip import Clip
 from generation.engines import OnProgress, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, OutOfMemory, PaintFailed

@@ -18,7 +18,7 @@ from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.pipeline.delivery import Frontend
 from bot.settings import Settings, load
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation import failpoint
 from generation.clip import Clip
 from generation.engines import OnProgress, Order

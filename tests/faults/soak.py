@@ -31,7 +31,7 @@ from bot.maintenance.retention import Sweeper
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.store.store import FILE, Store
-from bot.studio import House, Studio
+from bot.studio.studio import House, Studio
 from tests.bot.house import GENRES, POLICY, PRESETS
 from tests.faults.cast import Chat, Painter, Person, Trace, smaller
 from tests.faults.clockwork import TURN, Clockwork, Inline

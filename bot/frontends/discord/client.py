@@ -25,7 +25,7 @@ from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server import NEEDED, add_server
 from bot.frontends.discord.translator import CommandWords
 from bot.frontends.settling import settle_down
-from bot.studio import DECISIONS, Studio
+from bot.studio.studio import DECISIONS, Studio
 
 __all__ = ["AutoShardedMatinee", "Matinee", "client_for"]
 

@@ -32,7 +32,7 @@ from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
-from bot.studio import Studio, Ticket
+from bot.studio.studio import Studio, Ticket
 from generation.errors import UnknownChoice
 from generation.request import MusicWish, Wish, check_choice
 from generation.scores.genres import NATIVE, SILENT

@@ -20,7 +20,7 @@ from bot.frontends.discord.shown import button, ended_card, hidden, progress_car
 from bot.i18n import messages
 from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import Button, Parcel, SendError
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation.progress import PREVIEW, Progress, Stage
 from generation.request import Kind
 

@@ -9,7 +9,7 @@ from discord import app_commands
 from bot.domain.jobs import WAITING, Job, Requester
 from bot.frontends.discord.asking import PLATFORM, Interaction, language_of
 from bot.i18n import messages
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation.scores.genres import NATIVE, SILENT, TEMPOS, instrument_names
 
 Choices = list[app_commands.Choice[str]]

@@ -20,7 +20,7 @@ from bot.frontends.telegram.tongues import Tongues
 from bot.frontends.telegram.voice import Markup, Voice
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
-from bot.studio import Studio, Ticket
+from bot.studio.studio import Studio, Ticket
 from generation.errors import Told, UnknownChoice
 from generation.request import Kind
 

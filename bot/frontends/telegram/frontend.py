@@ -27,7 +27,7 @@ from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.voice import Voice
 from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import Parcel, Unreachable
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation.progress import Progress
 
 MARGIN = 0.97

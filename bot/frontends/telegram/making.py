@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.again import reworded
 from bot.domain.errors import PictureMissing
 from bot.frontends.telegram import asks, options, pictures, sounds, taste, wall
 from bot.frontends.telegram.asked import Asked
@@ -16,7 +15,8 @@ from bot.frontends.telegram.keyboards import genre_wall
 from bot.frontends.telegram.sounds import Sound
 from bot.frontends.telegram.wall import Chosen
 from bot.i18n import messages
-from bot.studio import Ticket
+from bot.studio.rewording import reworded
+from bot.studio.studio import Ticket
 from generation.errors import PromptEmpty
 from generation.media.files import write_whole
 from generation.request import Kind, Wish

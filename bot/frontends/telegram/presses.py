@@ -22,7 +22,7 @@ from bot.frontends.telegram.taste import own_number
 from bot.frontends.telegram.wall import Chosen
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
-from bot.studio import DECISIONS, Ticket
+from bot.studio.studio import DECISIONS, Ticket
 from generation.errors import Told, UnknownChoice
 
 if TYPE_CHECKING:

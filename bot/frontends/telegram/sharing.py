@@ -15,7 +15,7 @@ from bot.domain.jobs import Job, State
 from bot.frontends.telegram.parcels import Sent
 from bot.frontends.telegram.places import NAME, requester, spoken
 from bot.i18n import messages
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from generation.request import Kind
 
 PAGE, MOST = 20, 200

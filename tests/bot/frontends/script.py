@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bot.domain.jobs import State
 from bot.i18n import messages
-from bot.studio import Studio
+from bot.studio.studio import Studio
 from tests.bot.house import eventually
 
 PROMPT = "a fox in the snow"

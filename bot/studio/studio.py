@@ -13,21 +13,21 @@ from typing import Any
 import structlog
 from msgspec import structs
 
-from bot import sequels
 from bot.admin.admin import Admin, Answer
 from bot.domain.errors import ClipGone, Closing, DiskLow, NoSuchPayment, NotYours, TooLate
 from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price
-from bot.gate import Gate, Terms
 from bot.maintenance.retention import Sweeper
 from bot.moderation.admin_notices import Notice
 from bot.moderation.policy import Policy
 from bot.moderation.review import Review
 from bot.pipeline.retry import ill
-from bot.roles import Roles
 from bot.store import cancel_outbox, chosen_languages, inspections, notice_outbox, payments, spending
 from bot.store.payments import Payment
 from bot.store.store import Entry, Eta, Linked, Store, Superseded, Swept
+from bot.studio.admission import Gate, Terms
+from bot.studio.role_tiers import Roles
+from bot.studio.studio import derivatives
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
 from generation.media.floor import floor_of
@@ -235,27 +235,27 @@ class Studio:
         if job.clip is None or not job.clip.path.is_file():
             raise ClipGone(job.id)
         if action.verb == "animate":
-            model = sequels.animator(job.request.model, self.presets, self.house.model)
+            model = derivatives.animator(job.request.model, self.presets, self.house.model)
             wish = Wish(
                 prompt=job.request.prompt,
                 negative=job.request.negative,
                 kind=Kind.ANIMATE,
                 model=model,
                 image=str(job.clip.path),
-                aspect=sequels.nearest_aspect(job.clip.width, job.clip.height, self.preset(model).limits),
+                aspect=derivatives.nearest_aspect(job.clip.width, job.clip.height, self.preset(model).limits),
             )
             return await self.submit(wish, requester, reply_to, update=update, parent=job.id)
         limits = self.preset(job.request.model).limits
         if action.verb == "bigger":
-            request = sequels.larger(job.request, job.clip, limits)
+            request = derivatives.larger(job.request, job.clip, limits)
         else:
             seed = secrets.randbelow(SEED_LIMIT + 1)
-            request = sequels.longer(job.request, job.clip, limits, seed=seed)
+            request = derivatives.longer(job.request, job.clip, limits, seed=seed)
         return await self._again(request, requester, reply_to, update=update, parent=job.id)
 
     def offers(self, job: Job) -> tuple[str, ...]:
         """The verbs of `sequel` that would work on this clip: only for those is there a button."""
-        return sequels.verbs(job, self.presets, self.house.model)
+        return derivatives.verbs(job, self.presets, self.house.model)
 
     async def act(
         self, action: Action, requester: Requester, reply_to: ReplyTo, *, update: str = ""
@@ -516,12 +516,12 @@ def _as_wish(request: Request) -> Wish:
 def _looked_at(wish: Wish, limits: Limits) -> Wish:
     """What is attached, opened warily before anything is charged: it decides the shape where nobody says."""
     if wish.source is not None:
-        clip = sequels.opened(Path(wish.source))
-        return sequels.after(wish, clip, limits)
+        clip = derivatives.opened(Path(wish.source))
+        return derivatives.after(wish, clip, limits)
     picture = read_picture(Path(wish.image or ""))
     if wish.width or wish.height or wish.aspect:
         return wish
-    return replace(wish, aspect=sequels.nearest_aspect(picture.width, picture.height, limits))
+    return replace(wish, aspect=derivatives.nearest_aspect(picture.width, picture.height, limits))
 
 
 def _listened_to(music: MusicWish) -> None:

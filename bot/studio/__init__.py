@@ -1,0 +1,1 @@
+"""What every frontend calls, and the only place that decides who may do and see what."""
