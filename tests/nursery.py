@@ -122,7 +122,7 @@ def _warm() -> None:
     from bot import app, commands, loop, settings  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
-    from bot.i18n import messages  # noqa: F401, PLC0415  (heavy)
+    from bot.i18n import messages  # noqa: PLC0415
     from tests.fakes import discord_reach, telegram_studio  # noqa: F401, PLC0415
     from tests.fakes.engine import FakeEngine  # noqa: PLC0415
 

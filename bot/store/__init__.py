@@ -1,1 +1,1 @@
-"""The SQLite database: jobs, ledger, people. `store.py` is the face; nothing outside this package runs SQL."""
+"""The SQLite database: jobs, ledger, people. `store.py` is the face; no SQL runs outside this package."""
