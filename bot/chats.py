@@ -28,7 +28,7 @@ def makers(settings: Settings) -> Makers:
 
 def _discord(settings: Settings, studio: Studio) -> Frontend:
     from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (loaded only where it is served)
-    from bot.frontends.discord.manner import Manner  # noqa: PLC0415
+    from bot.frontends.discord.settings import Manner  # noqa: PLC0415
 
     chosen = settings.discord
     manner = Manner(

@@ -11,19 +11,19 @@ from discord import app_commands
 
 from bot.domain.jobs import Action
 from bot.frontends.discord import CONNECTIONS
-from bot.frontends.discord.answers import Rush, acknowledge, honest, log
-from bot.frontends.discord.asking import Interaction, language_of
-from bot.frontends.discord.board import Board
+from bot.frontends.discord.admin_command import add_ruling
 from bot.frontends.discord.buttons import Pick, Press
-from bot.frontends.discord.desk import Desk
-from bot.frontends.discord.forms import edit_form, edited, form_action, form_answers
-from bot.frontends.discord.looking import add_looking
-from bot.frontends.discord.making import MENU, add_making
-from bot.frontends.discord.manner import Manner
-from bot.frontends.discord.ruling import add_ruling
+from bot.frontends.discord.command_translations import CommandWords
+from bot.frontends.discord.handlers import Desk
+from bot.frontends.discord.info_commands import add_looking
+from bot.frontends.discord.interaction_context import Interaction, language_of
+from bot.frontends.discord.make_commands import MENU, add_making
+from bot.frontends.discord.modals import edit_form, edited, form_action, form_answers
+from bot.frontends.discord.responses import Rush, acknowledge, honest, log
 from bot.frontends.discord.sender import Sender
-from bot.frontends.discord.server import NEEDED, add_server
-from bot.frontends.discord.translator import CommandWords
+from bot.frontends.discord.server_command import NEEDED, add_server
+from bot.frontends.discord.settings import Manner
+from bot.frontends.discord.status_order import Board
 from bot.frontends.settling import settle_down
 from bot.studio.studio import DECISIONS, Studio
 

@@ -10,13 +10,13 @@ import discord
 import structlog
 
 from bot.domain.jobs import Job, State
-from bot.frontends.discord.board import Step
 from bot.frontends.discord.cards import GOLD, Card, tame
 from bot.frontends.discord.client import client_for
-from bot.frontends.discord.manner import Manner
-from bot.frontends.discord.rounds import Rounds
+from bot.frontends.discord.job_cards import button, ended_card, hidden, progress_card
+from bot.frontends.discord.periodic import Rounds
 from bot.frontends.discord.sender import Sent, Upload, token_lives
-from bot.frontends.discord.shown import button, ended_card, hidden, progress_card
+from bot.frontends.discord.settings import Manner
+from bot.frontends.discord.status_order import Step
 from bot.i18n import messages
 from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import Button, Parcel, SendError

@@ -14,7 +14,7 @@ import structlog
 
 from bot.domain.jobs import ReplyTo
 from bot.frontends.discord.cards import Card
-from bot.frontends.discord.faults import INVALID_FORM, NO_HISTORY, told_as_send_error
+from bot.frontends.discord.send_errors import INVALID_FORM, NO_HISTORY, told_as_send_error
 from bot.pipeline.delivery import Parcel, Rejected, SendError, TooLarge
 
 log = structlog.get_logger(__name__)

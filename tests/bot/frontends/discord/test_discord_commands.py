@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
-from bot.frontends.discord.translator import LANGUAGES, table
+from bot.frontends.discord.command_translations import LANGUAGES, table
 from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.settings import Manner
 from bot.i18n import messages
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, house
 from tests.fakes.discord_people import Person, labels, person, text_of

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.domain.quota import Tier
-from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.settings import Manner
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, house, settled
 from tests.fakes.discord_people import Person, person, text_of
 from tests.fakes.discord_server import DiscordServer

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.jobs import State
 from bot.frontends.discord.frontend import DiscordFrontend
-from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.settings import Manner
 from tests.fakes.discord_house import HouseOfDiscord, clip_of, house, settled, with_clip
 from tests.fakes.discord_people import Person, labels, person, text_of
 from tests.fakes.discord_rules import BUTTON

@@ -10,12 +10,12 @@ import discord
 import structlog
 
 from bot.domain.jobs import Job, State
-from bot.frontends.discord.asking import PLATFORM
-from bot.frontends.discord.board import Step
-from bot.frontends.discord.desk import Desk
-from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.handlers import Desk
+from bot.frontends.discord.interaction_context import PLATFORM
+from bot.frontends.discord.job_cards import waiting_card
 from bot.frontends.discord.sender import token_lives
-from bot.frontends.discord.shown import waiting_card
+from bot.frontends.discord.settings import Manner
+from bot.frontends.discord.status_order import Step
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 

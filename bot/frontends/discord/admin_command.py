@@ -9,11 +9,11 @@ from discord import app_commands
 
 from bot.admin.admin import VERBS
 from bot.domain.errors import NotAllowed
-from bot.frontends.discord.answers import honest, tell
-from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.cards import Card, tame
-from bot.frontends.discord.desk import Desk
-from bot.frontends.discord.register import register
+from bot.frontends.discord.command_registration import register
+from bot.frontends.discord.handlers import Desk
+from bot.frontends.discord.interaction_context import Interaction
+from bot.frontends.discord.responses import honest, tell
 
 Line = app_commands.Range[str, 1, 500]
 

@@ -7,7 +7,7 @@ from typing import Any
 from discord import TextStyle, ui
 
 from bot.domain.jobs import Action, Job
-from bot.frontends.discord.asking import Interaction
+from bot.frontends.discord.interaction_context import Interaction
 from bot.i18n import messages
 from bot.studio.rewording import reworded
 from generation.request import PROMPT_LIMIT, Wish

@@ -11,9 +11,9 @@ import structlog
 
 from bot.domain.errors import PERSONAL, PromptRefused
 from bot.domain.jobs import Action
-from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.cards import RED, Card
-from bot.frontends.discord.faults import ALREADY_ACKNOWLEDGED
+from bot.frontends.discord.interaction_context import Interaction
+from bot.frontends.discord.send_errors import ALREADY_ACKNOWLEDGED
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
 from generation.errors import Told

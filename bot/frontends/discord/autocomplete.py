@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from discord import app_commands
 
 from bot.domain.jobs import WAITING, Job, Requester
-from bot.frontends.discord.asking import PLATFORM, Interaction, language_of
+from bot.frontends.discord.interaction_context import PLATFORM, Interaction, language_of
 from bot.i18n import messages
 from bot.studio.studio import Studio
 from generation.scores.genres import NATIVE, SILENT, TEMPOS, instrument_names

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
-from bot.frontends.discord.answers import honest, tell
-from bot.frontends.discord.asking import PLATFORM, Interaction
+from bot.frontends.discord.autocomplete import Offers
 from bot.frontends.discord.cards import Card
-from bot.frontends.discord.desk import Asker, Desk, server_key
-from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.register import Language, register
-from bot.frontends.discord.translator import described
+from bot.frontends.discord.command_registration import Language, register
+from bot.frontends.discord.command_translations import described
+from bot.frontends.discord.handlers import Asker, Desk, server_key
+from bot.frontends.discord.interaction_context import PLATFORM, Interaction
+from bot.frontends.discord.responses import honest, tell
 from bot.i18n import messages
 
 Word = app_commands.Range[str, 1, 100]

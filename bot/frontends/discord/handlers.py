@@ -13,8 +13,8 @@ import structlog
 
 from bot.domain.errors import ElsewhereOnly, NotYours
 from bot.domain.jobs import WAITING, Action, Job, ReplyTo, Requester
-from bot.frontends.discord.answers import aside, honest, tell, whisper
-from bot.frontends.discord.asking import (
+from bot.frontends.discord.cards import Card, tame
+from bot.frontends.discord.interaction_context import (
     PLATFORM,
     TOKEN_LIFE,
     Interaction,
@@ -24,11 +24,11 @@ from bot.frontends.discord.asking import (
     reply_to_of,
     requester_of,
 )
-from bot.frontends.discord.board import Board, Step
-from bot.frontends.discord.cards import Card, tame
-from bot.frontends.discord.manner import Manner
+from bot.frontends.discord.job_cards import ended_card, hidden, recipe_card, waiting_card
+from bot.frontends.discord.responses import aside, honest, tell, whisper
 from bot.frontends.discord.sender import Sender
-from bot.frontends.discord.shown import ended_card, hidden, recipe_card, waiting_card
+from bot.frontends.discord.settings import Manner
+from bot.frontends.discord.status_order import Board, Step
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.store.store import Eta

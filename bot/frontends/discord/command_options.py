@@ -11,8 +11,8 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.register import Callback, Complete
+from bot.frontends.discord.autocomplete import Offers
+from bot.frontends.discord.command_registration import Callback, Complete
 from generation.request import PROMPT_LIMIT, SEED_LIMIT
 from generation.scores.genres import MOODS
 

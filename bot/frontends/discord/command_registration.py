@@ -8,8 +8,8 @@ from typing import Any
 
 from discord import app_commands
 
-from bot.frontends.discord.asking import Interaction
-from bot.frontends.discord.translator import described
+from bot.frontends.discord.command_translations import described
+from bot.frontends.discord.interaction_context import Interaction
 from bot.i18n import messages
 
 

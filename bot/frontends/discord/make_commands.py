@@ -10,13 +10,13 @@ import discord
 from discord import app_commands
 
 from bot.domain.errors import NoPicture
-from bot.frontends.discord.answers import honest
-from bot.frontends.discord.asking import Interaction
 from bot.frontends.discord.attachments import PICTURES, SOUNDS, fetch
-from bot.frontends.discord.desk import Desk
-from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.options import NEEDED, making_options, taking
-from bot.frontends.discord.register import register
+from bot.frontends.discord.autocomplete import Offers
+from bot.frontends.discord.command_options import NEEDED, making_options, taking
+from bot.frontends.discord.command_registration import register
+from bot.frontends.discord.handlers import Desk
+from bot.frontends.discord.interaction_context import Interaction
+from bot.frontends.discord.responses import honest
 from bot.i18n import messages
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
 from generation.scores.recording import check

@@ -12,12 +12,12 @@ from discord import app_commands
 from bot.domain.jobs import Action, Job
 from bot.domain.quota import Balance
 from bot.frontends.discord import attachments
-from bot.frontends.discord.answers import honest, tell
+from bot.frontends.discord.autocomplete import Offers
 from bot.frontends.discord.cards import Card, tame
-from bot.frontends.discord.desk import Asker, Desk, job_number
-from bot.frontends.discord.offers import Offers
-from bot.frontends.discord.register import Language, register
-from bot.frontends.discord.shown import hidden, in_a_box
+from bot.frontends.discord.command_registration import Language, register
+from bot.frontends.discord.handlers import Asker, Desk, job_number
+from bot.frontends.discord.job_cards import hidden, in_a_box
+from bot.frontends.discord.responses import honest, tell
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
 

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 
 from bot.domain.jobs import ReplyTo, Requester
-from bot.frontends.discord.faults import MARGIN
+from bot.frontends.discord.send_errors import MARGIN
 from bot.i18n import messages
 
 Interaction = discord.Interaction[Any]
