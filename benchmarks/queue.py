@@ -20,7 +20,7 @@ from benchmarks.report import Report
 from bot import loop
 from bot.domain.jobs import Draft, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
-from bot.frontends.settling import settle_down
+from bot.frontends.common.gc_tuning import settle_down
 from bot.store import queue
 from bot.store.database import FILE
 from bot.store.store import Store

@@ -42,8 +42,8 @@ def _discord(settings: Settings, studio: Studio) -> Frontend:
 
 
 def _telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:
-    from bot.frontends.telegram.doors import Webhook  # noqa: PLC0415  (loaded only where it is served)
     from bot.frontends.telegram.frontend import Options, Telegram  # noqa: PLC0415
+    from bot.frontends.telegram.updates import Webhook  # noqa: PLC0415  (loaded only where it is served)
 
     hook = None
     if chosen.webhook:

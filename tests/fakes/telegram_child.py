@@ -14,8 +14,8 @@ from typing import Any
 import structlog
 
 from bot import loop
-from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import Options
+from bot.frontends.telegram.updates import Webhook
 from tests.fakes.telegram_studio import cinema
 
 

@@ -10,6 +10,7 @@ import discord
 from discord import app_commands
 
 from bot.domain.jobs import Action
+from bot.frontends.common.gc_tuning import settle_down
 from bot.frontends.discord import CONNECTIONS
 from bot.frontends.discord.admin_command import add_ruling
 from bot.frontends.discord.buttons import Pick, Press
@@ -24,7 +25,6 @@ from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server_command import NEEDED, add_server
 from bot.frontends.discord.settings import Manner
 from bot.frontends.discord.status_order import Board
-from bot.frontends.settling import settle_down
 from bot.studio.studio import DECISIONS, Studio
 
 __all__ = ["AutoShardedMatinee", "Matinee", "client_for"]

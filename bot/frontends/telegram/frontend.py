@@ -12,19 +12,19 @@ from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
 from bot.domain.jobs import Job, State
-from bot.frontends.settling import settle_down
-from bot.frontends.telegram import menu, noticing, sharing
+from bot.frontends.common.gc_tuning import settle_down
+from bot.frontends.telegram import admin_notices, command_menu, inline_mode
+from bot.frontends.telegram.button_handler import Pressed, Presses
 from bot.frontends.telegram.client import Client
-from bot.frontends.telegram.commands import Commands
-from bot.frontends.telegram.desk import Desk, Perform
-from bot.frontends.telegram.doors import PAUSES, Line, Webhook, listen, poll
+from bot.frontends.telegram.clip_sender import Carrier, dressed
+from bot.frontends.telegram.command_router import Commands
 from bot.frontends.telegram.keyboards import for_status
-from bot.frontends.telegram.parcels import Carrier, dressed
-from bot.frontends.telegram.places import Place, community_of, place_of, sender_of
-from bot.frontends.telegram.presses import Pressed, Presses
-from bot.frontends.telegram.till import Till
+from bot.frontends.telegram.message_context import Place, community_of, place_of, sender_of
+from bot.frontends.telegram.messenger import Voice
+from bot.frontends.telegram.responder import Desk, Perform
+from bot.frontends.telegram.star_payments import Till
 from bot.frontends.telegram.transport import AiohttpRequest
-from bot.frontends.telegram.voice import Voice
+from bot.frontends.telegram.updates import PAUSES, Line, Webhook, listen, poll
 from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import Parcel, Unreachable
 from bot.studio.studio import Studio
@@ -71,7 +71,7 @@ class Telegram:
         self._presses = Presses(self.commands)
         self._carrier = Carrier(self.voice, local=options.local)
         self._studio = studio
-        self._menus = menu.Menus(self.bot, admins=options.admins, selling=bool(options.stars))
+        self._menus = command_menu.Menus(self.bot, admins=options.admins, selling=bool(options.stars))
         self.ready = asyncio.Event()
         self._line = Line()
 
@@ -108,7 +108,7 @@ class Telegram:
         return tuple(map(str, sorted(self.options.admins)))
 
     async def notify(self, chat: str, notice: Notice) -> None:
-        await noticing.post(self.voice, int(chat), notice)
+        await admin_notices.post(self.voice, int(chat), notice)
 
     def reached(self) -> bool:
         """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
@@ -146,7 +146,7 @@ class Telegram:
         if update.callback_query is not None:
             await self._pressed(update.callback_query)
         elif update.inline_query is not None:
-            await sharing.offer(update.inline_query, bot=self.bot, studio=self._studio)
+            await inline_mode.offer(update.inline_query, bot=self.bot, studio=self._studio)
         elif update.pre_checkout_query is not None and self.till is not None:
             buyer = update.pre_checkout_query.from_user
             language = self.desk.tongues.of(f"{self.name}:{buyer.id}", "", buyer.language_code)

@@ -14,9 +14,9 @@ from msgspec import structs
 from PIL import Image
 
 from bot.domain.jobs import State
-from bot.frontends.telegram.doors import Webhook
+from bot.frontends.telegram.command_menu import EVERYBODY, commands
 from bot.frontends.telegram.frontend import Options
-from bot.frontends.telegram.menu import EVERYBODY, commands
+from bot.frontends.telegram.updates import Webhook
 from bot.i18n import messages
 from bot.store.store import Access, Entry, Store
 from generation.clip import Frames

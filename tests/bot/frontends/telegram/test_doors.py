@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from bot.domain.jobs import State
-from bot.frontends.telegram.doors import Webhook
 from bot.frontends.telegram.frontend import LOCAL_LIMIT, Options, Telegram
+from bot.frontends.telegram.updates import Webhook
 from tests.fakes.telegram_faults import flood, refused, reset
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer

@@ -10,9 +10,9 @@ import pytest
 from telegram.error import TelegramError
 
 from bot import logs
-from bot.frontends.telegram import faults
+from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.keyboards import genre_wall
-from bot.frontends.telegram.places import spoken
+from bot.frontends.telegram.message_context import spoken
 from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
 from tests.fakes.telegram_faults import Fault, flood, html, refused, reset, silence
 from tests.fakes.telegram_people import Someone
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("fault", "meaning"),
     [
-        (flood(7), faults.Flood),
+        (flood(7), send_errors.Flood),
         (refused(403, "Forbidden: bot was blocked by the user"), Rejected),
         (refused(400, "Bad Request: not enough rights to send videos to the chat"), Rejected),
         (refused(500, "Internal Server Error"), Unreachable),
@@ -45,7 +45,7 @@ async def test_meaning_of_each_failure(
     answered = fault.status is not None or fault.reset
     with pytest.raises(TelegramError) as caught:
         await client.send_video(ada.id, b"film", read_timeout=10 if answered else 0.3)
-    told = faults.send_error(caught.value)
+    told = send_errors.send_error(caught.value)
     assert type(told) is meaning
     assert server.token not in str(told)
 

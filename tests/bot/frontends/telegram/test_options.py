@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.errors import BadOption
-from bot.frontends.telegram.options import read
-from bot.frontends.telegram.recipe import write
+from bot.frontends.telegram.option_parser import read
+from bot.frontends.telegram.recipe_text import write
 from generation.errors import UnknownChoice
 from generation.request import Kind, Music, MusicWish, Request, Wish
 

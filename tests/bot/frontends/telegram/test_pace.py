@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.frontends.telegram.pace import GROUP, PRIVATE, Pace
+from bot.frontends.telegram.rate_limiter import GROUP, PRIVATE, Pace
 
 
 class Clock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.domain.errors import PERSONAL
-from bot.frontends.telegram import options
+from bot.frontends.telegram import option_parser
 from generation.request import Kind, Request, Wish
 
 COMMANDS = {Kind.IMAGE: "/image", Kind.ANIMATE: "/animate"}
@@ -26,7 +26,7 @@ def write(request: Request) -> str:
 def _prompt(request: Request) -> str:
     """As it is, or in quotes where some of its words would be read as options."""
     try:
-        plain = options.read(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
+        plain = option_parser.read(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
     except PERSONAL:
         plain = False
     return request.prompt if plain else f'prompt="{request.prompt.replace(chr(34), chr(39))}"'

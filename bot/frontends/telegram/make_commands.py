@@ -7,13 +7,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bot.domain.errors import PictureMissing
-from bot.frontends.telegram import asks, options, pictures, sounds, taste, wall
-from bot.frontends.telegram.asked import Asked
-from bot.frontends.telegram.asks import Note
-from bot.frontends.telegram.desk import Command, Desk
+from bot.frontends.telegram import (
+    audio_files,
+    image_files,
+    option_menu,
+    option_parser,
+    preferences,
+    questions,
+)
+from bot.frontends.telegram.audio_files import Sound
+from bot.frontends.telegram.invocation import Asked
 from bot.frontends.telegram.keyboards import genre_wall
-from bot.frontends.telegram.sounds import Sound
-from bot.frontends.telegram.wall import Chosen
+from bot.frontends.telegram.option_menu import Chosen
+from bot.frontends.telegram.questions import Note
+from bot.frontends.telegram.responder import Command, Desk
 from bot.i18n import messages
 from bot.studio.rewording import reworded
 from bot.studio.studio import Ticket
@@ -25,7 +32,7 @@ from generation.scores.recording import check
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
 
-    from bot.frontends.telegram.places import Place
+    from bot.frontends.telegram.message_context import Place
 
 KINDS = {"video": Kind.VIDEO, "image": Kind.IMAGE, "animate": Kind.ANIMATE}
 
@@ -41,7 +48,7 @@ class Making:
     async def film(self, asked: Asked) -> None:
         """The words make a job; without any they are asked for, and who wished for the wall is shown it."""
         kind = self._kind(asked)
-        if kind is Kind.ANIMATE and pictures.of(asked.message) is None:
+        if kind is Kind.ANIMATE and image_files.of(asked.message) is None:
             await self._ask(asked, "animate")
             return
         wish = self._read(asked, kind)
@@ -62,7 +69,7 @@ class Making:
     def draw(self, wish: Wish, chosen: Chosen, language: str) -> InlineKeyboardMarkup:
         studio = self.desk.studio
         limits = studio.preset(wish.model).limits
-        return wall.draw(wish, chosen, genres=studio.genres, limits=limits, language=language)
+        return option_menu.draw(wish, chosen, genres=studio.genres, limits=limits, language=language)
 
     def redraw(self, asked: Asked, chosen: Chosen) -> InlineKeyboardMarkup:
         return self.draw(self._read(asked, self._kind(asked)), chosen, asked.place.language)
@@ -90,8 +97,8 @@ class Making:
     async def ask_reword(self, place: Place, number: int) -> None:
         job = await self.desk.visible(number, place)
         note = Note("edit", str(number))
-        text = asks.question(note, place.language)
-        await self.desk.tell(place, text, asks.field(place.language), code=job.request.prompt)
+        text = questions.question(note, place.language)
+        await self.desk.tell(place, text, questions.field(place.language), code=job.request.prompt)
 
     async def music(self, asked: Asked) -> None:
         """In reply to a clip, or with its number: new music for it; without words, the wall of genres.
@@ -99,14 +106,14 @@ class Making:
         Written under a song, that is the music.
         """
         words, job = await self.desk.which(asked)
-        song = sounds.own(asked.message)
+        song = audio_files.own(asked.message)
         if not words and song is None:
             await self.offer_music(asked.place, job.id)
             return
-        wish = options.read(words, genres=tuple(self.desk.studio.genres))
+        wish = option_parser.read(words, genres=tuple(self.desk.studio.genres))
         music = wish.music
         if music.genre is None and wish.prompt:  # "/music 17 jazz", without the #
-            music = options.read(f"#{wish.prompt}", genres=tuple(self.desk.studio.genres)).music
+            music = option_parser.read(f"#{wish.prompt}", genres=tuple(self.desk.studio.genres)).music
         if song is not None:
             music = replace(music, track=await self._sound(asked, song))
         place = asked.place
@@ -124,10 +131,10 @@ class Making:
         place = asked.place
         if wish.kind is Kind.ANIMATE:
             wish = replace(wish, image=await self._picture(asked))
-        song = None if wish.kind is Kind.IMAGE else sounds.of(asked.message)
+        song = None if wish.kind is Kind.IMAGE else audio_files.of(asked.message)
         if song is not None:
             wish = replace(wish, music=replace(wish.music, track=await self._sound(asked, song)))
-        wish = taste.apply(wish, await self.desk.preferences(place))
+        wish = preferences.apply(wish, await self.desk.preferences(place))
         ticket = await self.desk.studio.submit(
             wish, place.requester, self.desk.where(place), update=asked.update
         )
@@ -136,8 +143,8 @@ class Making:
 
     async def _ask(self, asked: Asked, name: str) -> None:
         note = Note(name, " ".join(asked.words.split()))
-        text = asks.question(note, asked.place.language)
-        await self.desk.tell(asked.place, text, asks.field(asked.place.language))
+        text = questions.question(note, asked.place.language)
+        await self.desk.tell(asked.place, text, questions.field(asked.place.language))
 
     def _kind(self, asked: Asked) -> Kind:
         """A photo under which /video is written is meant to move."""
@@ -148,7 +155,7 @@ class Making:
     def _read(self, asked: Asked, kind: Kind) -> Wish:
         """Words that are missing are taken from the message that is answered."""
         genres = tuple(self.desk.studio.genres)
-        wish = options.read(asked.words, kind=kind, genres=genres)
+        wish = option_parser.read(asked.words, kind=kind, genres=genres)
         if wish.prompt:
             return wish
         if words := quoted_words(asked.message, self.desk.voice.bot.id):
@@ -159,15 +166,15 @@ class Making:
 
     async def _picture(self, asked: Asked) -> str:
         """The picture of the message itself, or of the one it answers, made clean."""
-        found = pictures.of(asked.message)
+        found = image_files.of(asked.message)
         if found is None:
             raise PictureMissing("/animate")
-        content = await pictures.fetch(found, self.desk.voice.bot)
+        content = await image_files.fetch(found, self.desk.voice.bot)
         target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
-        return str(await asyncio.to_thread(pictures.keep, content, found.name, target.absolute()))
+        return str(await asyncio.to_thread(image_files.keep, content, found.name, target.absolute()))
 
     async def _sound(self, asked: Asked, song: Sound) -> str:
-        content = await sounds.fetch(song, self.desk.voice.bot)
+        content = await audio_files.fetch(song, self.desk.voice.bot)
         target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.sound"
         await asyncio.to_thread(write_whole, target, content)
         await asyncio.to_thread(check, target, song.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.frontends.telegram.places import Place
+    from bot.frontends.telegram.message_context import Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bot.frontends.telegram.places import spoken
+from bot.frontends.telegram.message_context import spoken
 
 Recall = Callable[[], Awaitable[Mapping[str, str]]]
 

@@ -15,10 +15,10 @@ from telegram.constants import ChatAction
 from telegram.error import BadRequest, RetryAfter, TelegramError
 
 from bot.domain.jobs import Action, Job
-from bot.frontends.telegram import faults
-from bot.frontends.telegram.faults import Flood
+from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.voice import CAPTION_LIMIT, Voice, answering, cut, tame
+from bot.frontends.telegram.messenger import CAPTION_LIMIT, Voice, answering, cut, tame
+from bot.frontends.telegram.send_errors import Flood
 from bot.i18n import messages
 from bot.pipeline.delivery import Button, Parcel
 
@@ -62,7 +62,7 @@ class Carrier:
         try:
             message = await self._send(parcel)
         except BadRequest as error:
-            raise faults.send_error(error) from error
+            raise send_errors.send_error(error) from error
         finally:
             acting.cancel()
             with suppress(asyncio.CancelledError):
@@ -74,7 +74,7 @@ class Carrier:
             try:
                 return await self._turn(parcel)
             except BadRequest as error:
-                if not faults.gone(error):
+                if not send_errors.gone(error):
                     raise
         try:
             return await self.voice.post(parcel.job.reply_to, self._post(parcel))
@@ -93,13 +93,13 @@ class Carrier:
         try:
             return await self._edit(parcel)(chat)
         except BadRequest as error:
-            if faults.gone(error):
+            if send_errors.gone(error):
                 raise slow from error
             raise
         except RetryAfter as error:
             raise slow from error
         except TelegramError as error:
-            raise faults.send_error(error) from error
+            raise send_errors.send_error(error) from error
 
     def turns_status(self, job: Job) -> bool:
         """Whether the status message itself becomes the clip."""

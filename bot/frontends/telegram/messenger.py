@@ -20,9 +20,9 @@ from telegram import (
 from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
 from bot.domain.jobs import Job, ReplyTo
-from bot.frontends.telegram import faults
+from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.client import Client
-from bot.frontends.telegram.pace import Pace
+from bot.frontends.telegram.rate_limiter import Pace
 from bot.frontends.telegram.transport import NeverSent
 from bot.pipeline.delivery import Unreachable
 from generation.progress import Progress
@@ -86,7 +86,7 @@ class Voice:
         try:
             return await self.patiently(int(reply_to.chat), lambda chat: send(chat, thread))
         except BadRequest as error:
-            if thread is None or not faults.topic_lost(error):
+            if thread is None or not send_errors.topic_lost(error):
                 raise
         return await self.patiently(int(reply_to.chat), lambda chat: send(chat, None))
 
@@ -117,7 +117,7 @@ class Voice:
         try:
             await self.patiently(int(job.reply_to.chat), edit)
         except BadRequest as error:
-            return faults.unchanged(error)
+            return send_errors.unchanged(error)
         return True
 
     async def glance(
@@ -131,10 +131,10 @@ class Voice:
             shown = f"{text}\n{bar(progress.share)}"
             await self.bot.rewrite(chat, int(job.reply_to.status), shown, reply_markup=keyboard)
         except RetryAfter as error:
-            self.pace.shut(chat, faults.seconds(error))
+            self.pace.shut(chat, send_errors.seconds(error))
         except TelegramError as error:
-            if not (faults.unchanged(error) or faults.gone(error)):
-                raise faults.send_error(error) from error
+            if not (send_errors.unchanged(error) or send_errors.gone(error)):
+                raise send_errors.send_error(error) from error
 
     async def patiently(self, number: int, call: Callable[[int], Awaitable[T]]) -> T:
         """Wait out a flood, follow a chat that moved. Raises BadRequest as it is, else a SendError."""
@@ -142,15 +142,15 @@ class Voice:
         for _ in range(TRIES):
             chat = self.home(number)
             if (silence := self.pace.silence(chat)) > LONGEST_SILENCE:
-                raise faults.Flood(silence)
+                raise send_errors.Flood(silence)
             await self.pace.turn(chat)
             try:
                 return await call(chat)
             except RetryAfter as error:
                 flood = error
-                self.pace.shut(chat, faults.seconds(error))
-                if faults.seconds(error) > LONGEST_SILENCE:
-                    raise faults.send_error(error) from error
+                self.pace.shut(chat, send_errors.seconds(error))
+                if send_errors.seconds(error) > LONGEST_SILENCE:
+                    raise send_errors.send_error(error) from error
             except ChatMigrated as error:
                 await self.move(chat, error.new_chat_id)
             except NeverSent:
@@ -158,8 +158,8 @@ class Voice:
             except BadRequest:
                 raise
             except TelegramError as error:
-                raise faults.send_error(error) from error
-        raise Unreachable("not connected") if flood is None else faults.send_error(flood)
+                raise send_errors.send_error(error) from error
+        raise Unreachable("not connected") if flood is None else send_errors.send_error(flood)
 
     def home(self, chat: int) -> int:
         """Where a chat is now."""

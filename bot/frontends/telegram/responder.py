@@ -12,12 +12,12 @@ from telegram.error import BadRequest, TelegramError
 
 from bot.domain.errors import PERSONAL, NoClipMeant, NotYours, PromptRefused
 from bot.domain.jobs import Action, Job, ReplyTo, Requester, State
-from bot.frontends.telegram.asked import Asked
+from bot.frontends.telegram.clip_sender import Sent
+from bot.frontends.telegram.invocation import Asked
 from bot.frontends.telegram.keyboards import fits, for_status, single
-from bot.frontends.telegram.parcels import Sent
-from bot.frontends.telegram.places import Place
-from bot.frontends.telegram.tongues import Tongues
-from bot.frontends.telegram.voice import Markup, Voice
+from bot.frontends.telegram.languages import Tongues
+from bot.frontends.telegram.message_context import Place
+from bot.frontends.telegram.messenger import Markup, Voice
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.studio.studio import Studio, Ticket

@@ -19,9 +19,9 @@ from generation.request import Wish
 from generation.scores.genres import SILENT
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.asked import Asked
-    from bot.frontends.telegram.desk import Command, Desk
-    from bot.frontends.telegram.places import Place
+    from bot.frontends.telegram.invocation import Asked
+    from bot.frontends.telegram.message_context import Place
+    from bot.frontends.telegram.responder import Command, Desk
 
 GENRES = ("lofi", "pop", "jazz", "cinematic", "ambient", SILENT)
 LENGTHS = ("3", "5", "8")

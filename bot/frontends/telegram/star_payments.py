@@ -13,15 +13,15 @@ from telegram.error import BadRequest, TelegramError
 from bot.domain.errors import NoSuchPayment, NotAllowed
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.places import NAME
+from bot.frontends.telegram.message_context import NAME
 from bot.i18n import messages
 
 if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery
 
-    from bot.frontends.telegram.asked import Asked
-    from bot.frontends.telegram.desk import Command, Desk
-    from bot.frontends.telegram.places import Place
+    from bot.frontends.telegram.invocation import Asked
+    from bot.frontends.telegram.message_context import Place
+    from bot.frontends.telegram.responder import Command, Desk
     from bot.store.payments import Payment
 
 PACKS = (10, 50, 100)

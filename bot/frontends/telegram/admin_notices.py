@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from telegram import InputFile, Message
 
+from bot.frontends.telegram.clip_sender import STILLS
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.parcels import STILLS
-from bot.frontends.telegram.voice import CAPTION_LIMIT, cut, tame
+from bot.frontends.telegram.messenger import CAPTION_LIMIT, cut, tame
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.voice import Voice
+    from bot.frontends.telegram.messenger import Voice
     from bot.moderation.admin_notices import Notice
 
 

@@ -12,12 +12,12 @@ from telegram.error import BadRequest
 
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.voice import CAPTION_LIMIT, answering, cut, tame
+from bot.frontends.telegram.messenger import CAPTION_LIMIT, answering, cut, tame
 from bot.i18n import messages
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.asked import Asked
-    from bot.frontends.telegram.desk import Command, Desk
+    from bot.frontends.telegram.invocation import Asked
+    from bot.frontends.telegram.responder import Command, Desk
 
 CLIP = Path(__file__).with_name("hello.mp4")
 """matinee make "a red rocket rising over the snow at night" --model pocket --genre lofi --seed 7"""

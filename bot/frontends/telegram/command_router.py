@@ -10,15 +10,15 @@ from telegram import Chat
 
 from bot.admin.admin import VERBS
 from bot.domain.errors import MessageGone, NotAllowed, NotForYou
-from bot.frontends.telegram import asks, pictures
-from bot.frontends.telegram.asked import Asked
-from bot.frontends.telegram.desk import Command, Desk, Perform
-from bot.frontends.telegram.hello import Hello
-from bot.frontends.telegram.looking import Looking
-from bot.frontends.telegram.making import Making
-from bot.frontends.telegram.menu import EVERYBODY
-from bot.frontends.telegram.places import Place, sender_of
-from bot.frontends.telegram.taste import Taste
+from bot.frontends.telegram import image_files, questions
+from bot.frontends.telegram.command_menu import EVERYBODY
+from bot.frontends.telegram.info_commands import Looking
+from bot.frontends.telegram.invocation import Asked
+from bot.frontends.telegram.make_commands import Making
+from bot.frontends.telegram.message_context import Place, sender_of
+from bot.frontends.telegram.preferences import Taste
+from bot.frontends.telegram.responder import Command, Desk, Perform
+from bot.frontends.telegram.start_command import Hello
 from bot.i18n import messages
 from generation.errors import UnknownChoice
 from generation.request import near
@@ -26,7 +26,7 @@ from generation.request import near
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.frontends.telegram.till import Till
+    from bot.frontends.telegram.star_payments import Till
 
 COMMAND = re.compile(r"/([a-zA-Z0-9_]{1,32})(?:@([a-zA-Z0-9_]+))?(?:\s+|$)")
 
@@ -54,7 +54,7 @@ class Commands:
         found = COMMAND.match(text)
         if found is not None:
             return self._command(found, message, place)
-        if note := asks.answered(message, self.desk.voice.bot.id):
+        if note := questions.answered(message, self.desk.voice.bot.id):
             words = text if note.name == "edit" else f"{note.words} {text}".strip()
             number = note.words if note.name == "edit" else ""
             return Asked(place=place, message=message, name=f"{note.name}{number}", words=words, answers=True)
@@ -90,7 +90,7 @@ class Commands:
 
     async def _unnamed(self, asked: Asked) -> None:
         """In private a sentence may be a scene, and a picture may be meant to move: the wall asks."""
-        picture = pictures.of(asked.message)
+        picture = image_files.of(asked.message)
         if not asked.words and picture is None:
             await self.desk.tell(asked.place, messages.words("hint", asked.place.language))
             return
@@ -127,7 +127,7 @@ class Commands:
 
 
 def _usual(message: Message) -> str:
-    return "animate" if pictures.of(message) else "video"
+    return "animate" if image_files.of(message) else "video"
 
 
 def message_words(message: Message, after: int) -> str:

@@ -12,8 +12,8 @@ from telegram import (
 from telegram.error import BadRequest
 
 from bot.domain.jobs import Job, State
-from bot.frontends.telegram.parcels import Sent
-from bot.frontends.telegram.places import NAME, requester, spoken
+from bot.frontends.telegram.clip_sender import Sent
+from bot.frontends.telegram.message_context import NAME, requester, spoken
 from bot.i18n import messages
 from bot.studio.studio import Studio
 from generation.request import Kind

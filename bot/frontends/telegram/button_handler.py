@@ -15,11 +15,11 @@ from telegram.error import BadRequest, TelegramError
 
 from bot.domain.errors import PERSONAL, NotForYou
 from bot.domain.jobs import Action, Job
-from bot.frontends.telegram.asked import Asked
-from bot.frontends.telegram.making import KINDS
-from bot.frontends.telegram.places import Place
-from bot.frontends.telegram.taste import own_number
-from bot.frontends.telegram.wall import Chosen
+from bot.frontends.telegram.invocation import Asked
+from bot.frontends.telegram.make_commands import KINDS
+from bot.frontends.telegram.message_context import Place
+from bot.frontends.telegram.option_menu import Chosen
+from bot.frontends.telegram.preferences import own_number
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.studio.studio import DECISIONS, Ticket
@@ -28,7 +28,7 @@ from generation.errors import Told, UnknownChoice
 if TYPE_CHECKING:
     from telegram import CallbackQuery, Message
 
-    from bot.frontends.telegram.commands import Commands
+    from bot.frontends.telegram.command_router import Commands
 
 PATIENCE = 2.0
 """Seconds that a person looks at a button's spinner; what takes longer is told by a message."""

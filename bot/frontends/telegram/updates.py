@@ -17,7 +17,7 @@ from aiohttp import web
 from telegram import Bot, Update
 from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
-from bot.frontends.telegram import faults
+from bot.frontends.telegram import send_errors
 
 KINDS = ("message", "callback_query", "inline_query", "pre_checkout_query", "my_chat_member")
 LONG_POLL = 30
@@ -118,7 +118,7 @@ async def _insist(call: Callable[[], Awaitable[object]]) -> None:
 
 def _pause(error: TelegramError, tries: int) -> float:
     if isinstance(error, RetryAfter):
-        return faults.seconds(error)
+        return send_errors.seconds(error)
     if isinstance(error, Conflict):
         log.warning("another process fetches this bot's updates: run only one Matinee on a token")
     else:
