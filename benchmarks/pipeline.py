@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from benchmarks.report import Report
-from bot import loop
+from bot.runtime import event_loop
 from generation import Kind, Music, Request
 from generation.engines import Order
 from generation.engines.child import ChildEngine, Setup
@@ -72,7 +72,7 @@ def main() -> None:
     report = Report("How much longer than the GPU's own time do N clips take?")
     with tempfile.TemporaryDirectory() as folder:
         ways = {
-            name: loop.run(run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
+            name: event_loop.run(run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
             for name, slots in (("overlapped", 2), ("one by one", 1))
         }
     report.table(

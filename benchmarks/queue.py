@@ -17,10 +17,10 @@ from threading import Thread
 from huey import SqliteHuey
 
 from benchmarks.report import Report
-from bot import loop
 from bot.domain.jobs import Draft, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.common.gc_tuning import settle_down
+from bot.runtime import event_loop
 from bot.store import queue
 from bot.store.database import FILE
 from bot.store.store import Store
@@ -192,7 +192,7 @@ async def measure_all() -> dict[str, float]:
 def main() -> None:
     logging.disable(logging.INFO)  # huey tells of every task
     settle_down()  # as the bot does before it serves; ours and the peer are measured in one process
-    found = loop.run(measure_all())
+    found = event_loop.run(measure_all())
     report = Report("Is the queue quick, and as quick when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])
     report.goal("cycles a second, ours / huey with fsync", found["ours / huey, fsync"], ">=", 5)

@@ -23,9 +23,9 @@ from telegram.ext import Application, CommandHandler, ContextTypes
 
 from benchmarks.report import Report
 from benchmarks.telegram_wire import TOKEN, exchange
-from bot import loop
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
+from bot.runtime import event_loop
 from tests.fakes.telegram_studio import cinema
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ async def main() -> None:
 if __name__ == "__main__":
     if len(sys.argv) == 4:
         if sys.argv[1] == "ours":
-            loop.run(serve_ours(*sys.argv[2:]))
+            event_loop.run(serve_ours(*sys.argv[2:]))
         else:
             serve_library(sys.argv[2], sys.argv[3], concurrent=sys.argv[1] == "concurrent")
     else:

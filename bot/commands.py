@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from bot import app, chats, keeping, logs, loop, reading
+from bot import keeping
 from bot.admin.admin import VERBS
 from bot.domain.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester, State
@@ -26,7 +26,8 @@ from bot.domain.quota import Allowance, Balance
 from bot.frontends.cli import doctor, recipe, tables, weights, wish
 from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.i18n import messages
-from bot.settings import Settings, load
+from bot.runtime import app, config, event_loop, frontend_registry, logs
+from bot.runtime.settings import Settings, load
 from bot.store import spending
 from bot.store.store import Store
 from bot.studio.studio import Studio, Ticket
@@ -52,7 +53,7 @@ def run_command(args: Namespace) -> int:
         quiet = args.command != "run"
         level = "error" if quiet and settings.log.level == "info" else settings.log.level
         logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)
-        return loop.run(COMMANDS[args.command](settings, args))
+        return event_loop.run(COMMANDS[args.command](settings, args))
     except Told as error:
         return _tell(error, language, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
@@ -187,17 +188,17 @@ def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
 
 
 async def _models(settings: Settings, args: Namespace) -> int:
-    known = reading.read_tables(settings)
+    known = config.read_tables(settings)
     if args.action == "pull":
         if args.latest:
-            known = reading.read_tables(settings, locked=False)
+            known = config.read_tables(settings, locked=False)
         with_weights = {name: one for name, one in known.makers.items() if one.source}
         return await _pull(settings, {**with_weights, **known.presets}, args.name or settings.studio.model)
-    means = reading.means(settings)
+    means = config.means(settings)
     card = card_of(args.card) if args.card else guess(means.device)
     tables.models(known.presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
     if not args.json:
-        tables.lossy(known.presets, reading.prices()).show(as_json=False)
+        tables.lossy(known.presets, config.prices()).show(as_json=False)
     return DONE
 
 
@@ -218,12 +219,12 @@ async def _convert(_: Settings, args: Namespace) -> int:
 
 
 async def _genres(settings: Settings, args: Namespace) -> int:
-    tables.genres(reading.read_tables(settings).genres).show(as_json=args.json)
+    tables.genres(config.read_tables(settings).genres).show(as_json=args.json)
     return DONE
 
 
 async def _makers(settings: Settings, args: Namespace) -> int:
-    known = reading.read_tables(settings).makers
+    known = config.read_tables(settings).makers
     tables.makers(known, settings.studio.maker).show(as_json=args.json)
     return DONE
 
@@ -237,10 +238,10 @@ async def _queue(settings: Settings, args: Namespace) -> int:
 
 async def _quota(settings: Settings, args: Namespace) -> int:
     me = _me(settings)
-    house = reading.house(settings)
+    house = config.house(settings)
     allowance = replace(house.allowance, unlimited=house.allowance.unlimited or house.admins_unlimited)
     async with app.looking(settings) as store:
-        balance = await _true_balance(store, me.key, allowance) if store else reading.untouched(allowance)
+        balance = await _true_balance(store, me.key, allowance) if store else config.untouched(allowance)
         entries = await store.entries(me.key) if store else []
     tables.quota(balance, entries).show(as_json=args.json)
     return DONE
@@ -263,18 +264,18 @@ async def _history(settings: Settings, args: Namespace) -> int:
 
 
 async def _doctor(settings: Settings, args: Namespace) -> int:
-    presets = reading.read_tables(settings).presets
+    presets = config.read_tables(settings).presets
     findings = doctor.examine(
         data=settings.studio.data,
-        floor=reading.house(settings).disk_floor,
+        floor=config.house(settings).disk_floor,
         configured_ffmpeg=settings.engine.ffmpeg,
         preset=presets[settings.studio.model],
-        means=reading.means(settings),
-        chats=chats.left_out(settings),
+        means=config.means(settings),
+        chats=frontend_registry.left_out(settings),
         after=settings.rules.after,
     )
     if args.card:
-        findings += doctor.imagined(card_of(args.card), presets.values(), reading.means(settings))
+        findings += doctor.imagined(card_of(args.card), presets.values(), config.means(settings))
     doctor.table(findings).show(as_json=args.json)
     return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
 
@@ -290,7 +291,7 @@ async def _admin(settings: Settings, args: Namespace) -> int:
 
 
 async def _run(settings: Settings, _: Namespace) -> int:
-    for chat, why in chats.left_out(settings).items():
+    for chat, why in frontend_registry.left_out(settings).items():
         if why:
             print(messages.words("left out", _language(settings), chat=chat, why=why), file=sys.stderr)
     await app.run(settings)

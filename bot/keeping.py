@@ -12,8 +12,8 @@ from bot.i18n import messages
 from bot.maintenance import backups, integrity_check, temp_files
 from bot.maintenance.health import judge
 from bot.maintenance.heartbeat import Pulse
-from bot.reading import backup_folder
-from bot.settings import Settings
+from bot.runtime.config import backup_folder
+from bot.runtime.settings import Settings
 
 DONE, FAILED = 0, 1
 

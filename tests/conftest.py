@@ -14,7 +14,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from bot import loop
+from bot.runtime import event_loop
 
 OWN_PATH = "MACHINES_OWN_PATH"
 """The variable that keeps the PATH as it was, for those who try the machine's own ffmpeg too."""
@@ -48,7 +48,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"ours": loop.new}
+    return {"ours": event_loop.new}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -119,10 +119,11 @@ def nursery() -> Nursery:
 
 def _warm() -> None:
     """Everything imported, and one short life without chats, so that those to come find it looked up."""
-    from bot import app, commands, loop, settings  # noqa: F401, PLC0415  (heavy)
+    from bot import commands  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
     from bot.i18n import messages  # noqa: PLC0415
+    from bot.runtime import app, event_loop, settings  # noqa: F401, PLC0415  (heavy)
     from tests.fakes import discord_reach, telegram_studio  # noqa: F401, PLC0415
     from tests.fakes.engine import FakeEngine  # noqa: PLC0415
 
@@ -138,7 +139,7 @@ def _warm() -> None:
     for language in messages.languages():
         messages.words("language", language)
     with tempfile.TemporaryDirectory() as folder:
-        loop.run(once(folder))
+        event_loop.run(once(folder))
     structlog.reset_defaults()
     gc.collect()
     gc.freeze()  # what all of them share is never looked through again, and so not copied

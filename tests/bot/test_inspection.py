@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bot import reading
 from bot.domain.errors import ConfigBroken, TooLate
 from bot.domain.jobs import Action, Job, ReplyTo, State
 from bot.moderation.admin_notices import Notice
 from bot.moderation.clip_inspection import Finding, Inspector
 from bot.pipeline.delivery import Inspect, Unreachable
-from bot.settings import load
+from bot.runtime import config
+from bot.runtime.settings import load
 from bot.store.store import Store
 from generation.media import nsfw
 from generation.media.eye import Blind
@@ -168,12 +168,12 @@ async def test_a_second_try_needs_no_second_look(gallery: Open) -> None:
 def test_a_look_that_cannot_be_had_is_told_at_the_start(tmp_path: Path) -> None:
     settings = load(environment={}, flags={"rules.after": "hold", "studio.data": str(tmp_path)})
     if nsfw.available():
-        assert reading.an_eye(settings) is not None
+        assert config.an_eye(settings) is not None
         wrong = load(environment={}, flags={"rules.after": "hold", "rules.after_sees": "face_femal"})
         with pytest.raises(ConfigBroken) as refusal:
-            reading.an_eye(wrong)
+            config.an_eye(wrong)
         assert refusal.value.near == "face_female"
     else:
         with pytest.raises(ConfigBroken, match="nudenet"):
-            reading.an_eye(settings)
-    assert reading.an_eye(load(environment={}, flags={})) is None
+            config.an_eye(settings)
+    assert config.an_eye(load(environment={}, flags={})) is None

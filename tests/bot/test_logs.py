@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from bot import logs
+from bot.runtime import logs
 
 TELEGRAM = "123456789:AAHabcdefghijklmnopqrstuvwxyz012345"
 OURS = "correct-horse-battery"

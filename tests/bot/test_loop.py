@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from bot import loop
+from bot.runtime import event_loop
 
 
 async def kind() -> type[asyncio.AbstractEventLoop]:
@@ -16,7 +16,7 @@ async def kind() -> type[asyncio.AbstractEventLoop]:
 
 
 async def test_tests_run_on_the_loop_of_the_bot() -> None:
-    ours = loop.new()
+    ours = event_loop.new()
     try:
         assert await kind() is type(ours)
     finally:
@@ -24,7 +24,7 @@ async def test_tests_run_on_the_loop_of_the_bot() -> None:
 
 
 def test_a_command_runs_on_it_and_leaves_none_behind() -> None:
-    found = loop.run(kind())
+    found = event_loop.run(kind())
     assert found.__module__.startswith("asyncio" if sys.platform == "win32" else "uvloop")
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
@@ -36,7 +36,7 @@ def test_it_gives_the_signals_back() -> None:
             asyncio.get_running_loop().add_signal_handler(number, list)
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    loop.run(listen())
+    event_loop.run(listen())
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
@@ -45,4 +45,4 @@ def test_what_stops_a_command_comes_out_of_it() -> None:
         raise LookupError("gone")
 
     with pytest.raises(LookupError, match="gone"):
-        loop.run(fail())
+        event_loop.run(fail())

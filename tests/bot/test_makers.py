@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bot import reading, settings
 from bot.domain.errors import ConfigBroken
+from bot.runtime import config, settings
 
 
-def read(**flags: str) -> reading.Tables:
-    return reading.read_tables(settings.load(environment={}, flags=flags))
+def read(**flags: str) -> config.Tables:
+    return config.read_tables(settings.load(environment={}, flags=flags))
 
 
 def test_every_maker_is_offered_and_the_band_plays_unasked() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import ConfigBroken
-from bot.settings import SECTIONS, Secret, load
+from bot.runtime.settings import SECTIONS, Secret, load
 
 TOKEN = "123456789:AAHsecret-secret-secret-secret-secret"  # noqa: S105  (made up)
 

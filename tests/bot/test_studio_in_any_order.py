@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot import loop
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import FINAL, Job, State
 from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.runtime import event_loop
 from generation.errors import EngineDied, EngineStuck, PaintFailed
 from tests.bot.house import CREDITS, Together, eventually, together, who
 
@@ -30,7 +30,7 @@ class StudioInAnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = loop.new()
+        self.loop = event_loop.new()
         self.folder = tempfile.TemporaryDirectory()
         self.jobs: dict[int, Job] = {}
         self.shown: dict[int, int] = {}

@@ -18,7 +18,7 @@ from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import Sweeper
 from bot.pipeline.delivery import Frontend
 from bot.pipeline.worker import Worker
-from bot.supervisor import Patience, Supervisor
+from bot.runtime.supervisor import Patience, Supervisor
 from generation.errors import EngineDied
 from tests.bot.house import PRESETS, Together, together, until
 from tests.fakes.frontend import FakeFrontend

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from bot import loop
 from bot.domain.errors import NoSuchJob
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps, Tier
@@ -26,6 +25,7 @@ from bot.moderation.lexicon import Lexicon
 from bot.moderation.policy import Policy, Rule
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
+from bot.runtime import event_loop
 from bot.store.store import Store
 from bot.studio.studio import House, Studio
 from generation.clip import Clip
@@ -226,4 +226,4 @@ if __name__ == "__main__":
     given = reader.parse_args()
     if given.zlib:
         sys.modules["zstandard"] = None  # type: ignore[assignment]  # an import of it fails, as if it were absent
-    loop.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))
+    event_loop.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))

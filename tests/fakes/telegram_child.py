@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-from bot import loop
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.updates import Webhook
+from bot.runtime import event_loop
 from tests.fakes.telegram_studio import cinema
 
 
@@ -37,4 +37,4 @@ def _say(_logger: object, _level: str, event: MutableMapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    loop.run(main(*sys.argv[1:]))
+    event_loop.run(main(*sys.argv[1:]))

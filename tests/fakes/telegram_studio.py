@@ -18,7 +18,7 @@ from bot.moderation.admin_notices import Notices
 from bot.moderation.policy import Policy
 from bot.pipeline.delivery import Delivery, Inspect
 from bot.pipeline.worker import Worker
-from bot.settings import config_folder
+from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.studio import House, Studio
 from generation.clip import Clip

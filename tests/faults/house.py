@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot import app, logs, loop
-from bot.chats import Makers
 from bot.domain.errors import StartError
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.pipeline.delivery import Frontend
-from bot.settings import Settings, load
+from bot.runtime import app, event_loop, logs
+from bot.runtime.frontend_registry import Makers
+from bot.runtime.settings import Settings, load
 from bot.studio.studio import Studio
 from generation import failpoint
 from generation.clip import Clip
@@ -126,7 +126,7 @@ def live(life: Life) -> int:
     if engine is not None:
         engine.pauses = tuple(life.pauses)
     try:
-        loop.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
+        event_loop.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 3

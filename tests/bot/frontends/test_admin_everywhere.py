@@ -14,7 +14,7 @@ from bot.admin.admin import VERBS
 from bot.commands import COMMANDS
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
-from bot.settings import load
+from bot.runtime.settings import load
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PaintFailed

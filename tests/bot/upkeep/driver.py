@@ -6,8 +6,8 @@ import asyncio
 import signal
 import sys
 
-from bot import app, loop
-from bot.settings import load
+from bot.runtime import app, event_loop
+from bot.runtime.settings import load
 
 
 async def main(folder: str) -> None:
@@ -22,4 +22,4 @@ def tear() -> None:
 
 
 if __name__ == "__main__":
-    loop.run(main(sys.argv[1]))
+    event_loop.run(main(sys.argv[1]))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from telegram.error import TelegramError
 
-from bot import logs
 from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.keyboards import genre_wall
 from bot.frontends.telegram.message_context import spoken
 from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.runtime import logs
 from tests.fakes.telegram_faults import Fault, flood, html, refused, reset, silence
 from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TOKEN, TelegramServer

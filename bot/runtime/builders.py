@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from bot.maintenance.janitor import Janitor
 from bot.maintenance.scheduler import BackupPlan, Keeper
-from bot.reading import Tables, backup_folder, means, plugins
-from bot.settings import Settings
+from bot.runtime.config import Tables, backup_folder, means, plugins
+from bot.runtime.settings import Settings
 from bot.store.store import Store
 from generation.engines.child import ChildEngine, Patience, Setup
 

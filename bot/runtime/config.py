@@ -18,7 +18,7 @@ from bot.maintenance.metrics import Outlet
 from bot.moderation.clip_inspection import Finding, Inspector, Look
 from bot.moderation.policy import Policy
 from bot.moderation.text_normalize import SCRIPTS
-from bot.settings import Settings, config_folder
+from bot.runtime.settings import Settings, config_folder
 from bot.store.store import Store
 from bot.studio.studio import House
 from generation.errors import PresetBroken

@@ -14,7 +14,6 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot import chats, rooms
 from bot.admin.admin import Admin, Answer
 from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
 from bot.domain.jobs import Job, Requester
@@ -28,19 +27,12 @@ from bot.moderation.admin_notices import Notices
 from bot.pipeline.delivery import Delivery, Frontend
 from bot.pipeline.recipe_embedding import Recipes
 from bot.pipeline.worker import Worker
-from bot.reading import (
-    admin_chats,
-    an_eye,
-    house,
-    inspector,
-    outlet,
-    read_policy,
-    read_tables,
-)
-from bot.settings import Settings
+from bot.runtime import builders, frontend_registry
+from bot.runtime.config import admin_chats, an_eye, house, inspector, outlet, read_policy, read_tables
+from bot.runtime.settings import Settings
+from bot.runtime.supervisor import Revivable, Supervisor
 from bot.store.store import FILE, Access, Store
 from bot.studio.studio import Studio
-from bot.supervisor import Revivable, Supervisor
 from generation.engines import Engine
 from generation.engines.child import ChildEngine
 from generation.failpoint import Place, here
@@ -78,7 +70,7 @@ class App:
     frontends: dict[str, Frontend]
     sweeper: Sweeper
     keeper: Keeper
-    makers: chats.Makers
+    makers: frontend_registry.Makers
     meters: Meters | None = None
     grace: float = GRACE
 
@@ -133,7 +125,7 @@ def prepare_data_folder(folder: Path) -> None:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None
+    settings: Settings, makers: frontend_registry.Makers, engine: KeptEngine | None = None
 ) -> AsyncIterator[App]:
     """Everything ready but not yet running; closes in the order that loses nothing.
 
@@ -149,7 +141,7 @@ async def opened(
     store = await Metered.open(data)
     try:
         await asyncio.to_thread(temp_files.clear, data)
-        engine = engine or rooms.engine(settings, tables)
+        engine = engine or builders.engine(settings, tables)
         studio = Studio(
             store=store,
             house=house(settings),
@@ -181,7 +173,7 @@ async def opened(
         studio.on_ended, delivery.on_held = _ended(delivery, meters), studio.show_held
         store.meters = meters
         studio.read_notices(Notices(frontends, admin_chats(settings)).post)
-        keeper = rooms.keeper(settings, store)
+        keeper = builders.keeper(settings, store)
         app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers, meters)
         for name in makers:
             app.make_chat(name)
@@ -248,14 +240,18 @@ def _ended(delivery: Delivery, meters: Meters | None) -> Callable[[Job], None]:
 
 async def run(settings: Settings) -> None:
     """Every chat that has what it needs, until a signal says stop. Raises ChatsLost if all have ended."""
-    makers = chats.makers(settings)
+    makers = frontend_registry.makers(settings)
     if not makers:
         raise NothingToServe
     await run_with(settings, makers)
 
 
 async def run_with(
-    settings: Settings, makers: chats.Makers, engine: KeptEngine | None = None, *, grace: float = GRACE
+    settings: Settings,
+    makers: frontend_registry.Makers,
+    engine: KeptEngine | None = None,
+    *,
+    grace: float = GRACE,
 ) -> None:
     """The same with other chats, or another engine."""
     async with opened(settings, makers, engine) as app:

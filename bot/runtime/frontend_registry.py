@@ -9,7 +9,7 @@ from functools import partial
 from bot.domain.errors import ConfigBroken
 from bot.i18n import messages
 from bot.pipeline.delivery import Frontend
-from bot.settings import DiscordSettings, Settings, TelegramSettings
+from bot.runtime.settings import DiscordSettings, Settings, TelegramSettings
 from bot.studio.studio import Studio
 
 Makers = Mapping[str, Callable[[Studio], Frontend]]

@@ -1,0 +1,1 @@
+"""From settings to a running bot: settings, composition, supervisor, logs, event loop."""
