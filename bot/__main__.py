@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bot.frontends.cli import parser
+from bot.cli import parser
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
@@ -13,7 +13,7 @@ DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser.build().parse_args(argv)
     # Only now: --help and usage errors answer without loading the studio.
-    from bot.commands import run_command  # noqa: PLC0415
+    from bot.cli.commands import run_command  # noqa: PLC0415
 
     return run_command(args)
 

@@ -119,7 +119,7 @@ def nursery() -> Nursery:
 
 def _warm() -> None:
     """Everything imported, and one short life without chats, so that those to come find it looked up."""
-    from bot import commands  # noqa: F401, PLC0415  (heavy)
+    from bot.cli import commands  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
     from bot.i18n import messages  # noqa: PLC0415

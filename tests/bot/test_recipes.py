@@ -10,11 +10,11 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
+from bot.cli.parser import build
+from bot.cli.recipe_command import command
+from bot.cli.wish_arguments import from_arguments
 from bot.domain.errors import PERSONAL
 from bot.domain.jobs import Job, ReplyTo, Requester, State
-from bot.frontends.cli.parser import build
-from bot.frontends.cli.recipe import command
-from bot.frontends.cli.wish import from_arguments
 from bot.i18n.messages import explain, recipe_line
 from bot.pipeline.recipe_embedding import Recipes
 from generation.clip import Clip, Frames

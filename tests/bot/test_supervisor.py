@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.commands import told_in
+from bot.cli.commands import told_in
 from bot.domain.errors import Died, StoreFailed
 from bot.maintenance.health import judge
 from bot.maintenance.heartbeat import Life, Pulse

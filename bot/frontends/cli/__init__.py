@@ -1,1 +1,0 @@
-"""The terminal: `matinee make`, and a look at everything the studio keeps."""

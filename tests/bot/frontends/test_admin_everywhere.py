@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.admin.admin import VERBS
-from bot.commands import COMMANDS
+from bot.cli.commands import COMMANDS
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
 from bot.runtime.settings import load

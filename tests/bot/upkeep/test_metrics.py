@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
 
 
 async def test_nobody_who_wants_no_figures_loads_the_library() -> None:
-    script = "import sys, bot.runtime.app, bot.commands; sys.exit('prometheus_client' in sys.modules)"
+    script = "import sys, bot.runtime.app, bot.cli.commands; sys.exit('prometheus_client' in sys.modules)"
     root = str(Path(__file__).parents[3])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, env=os.environ | {"PYTHONPATH": root}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bot.frontends.cli.tables import Table
+from bot.cli.tables import Table
 from bot.i18n import messages
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw

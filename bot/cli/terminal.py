@@ -144,6 +144,6 @@ def show_for(*, quiet: bool) -> Show:
         return Show()
     if not sys.stderr.isatty():
         return Lines()
-    from bot.frontends.cli.live import Live  # noqa: PLC0415  (rich takes longer to import than --help may last)
+    from bot.cli.progress_bars import Live  # noqa: PLC0415  (rich takes longer to import than --help may last)
 
     return Live()

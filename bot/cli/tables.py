@@ -47,7 +47,7 @@ class Table:
         if not self.rows:
             print(self.empty)
             return
-        from bot.frontends.cli.live import show_table  # noqa: PLC0415  (only a table needs rich)
+        from bot.cli.progress_bars import show_table  # noqa: PLC0415  (only a table needs rich)
 
         show_table(self.title, self.header, self.rows)
         for note in self.notes:

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bot.frontends.cli.terminal import Show
+from bot.cli.terminal import Show
 from bot.i18n import messages
 from generation.errors import ModelMissing
 from generation.models.common.weights import locate

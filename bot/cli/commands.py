@@ -18,13 +18,12 @@ from typing import Any
 
 import structlog
 
-from bot import keeping
 from bot.admin.admin import VERBS
+from bot.cli import doctor, maintenance_commands, model_weights, recipe_command, tables, wish_arguments
+from bot.cli.terminal import Show, Target, Terminal, show_for
 from bot.domain.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance
-from bot.frontends.cli import doctor, recipe, tables, weights, wish
-from bot.frontends.cli.terminal import Show, Target, Terminal, show_for
 from bot.i18n import messages
 from bot.runtime import app, config, event_loop, frontend_registry, logs
 from bot.runtime.settings import Settings, load
@@ -72,7 +71,7 @@ def told_in(group: BaseExceptionGroup[BaseException]) -> Told:
 
 
 def _flags(args: Namespace) -> dict[str, str]:
-    flags = dict(map(wish.pair, args.set))
+    flags = dict(map(wish_arguments.pair, args.set))
     return flags | ({"studio.data": args.data} if args.data else {})
 
 
@@ -90,9 +89,9 @@ def _tell(error: Told, language: str, *, as_json: bool) -> int:
 
 
 async def _make(settings: Settings, args: Namespace) -> int:
-    asked = wish.from_arguments(args)
-    limit = wish.byte_count(args.limit) if args.limit else 0
-    out = args.out or wish.free_name(Path("clips"), args.prompt)
+    asked = wish_arguments.from_arguments(args)
+    limit = wish_arguments.byte_count(args.limit) if args.limit else 0
+    out = args.out or wish_arguments.free_name(Path("clips"), args.prompt)
     target = Target(out, out.with_suffix(".png") if args.sheet else None, args.recipe)
     target.check()
     show = show_for(quiet=args.json or args.quiet)
@@ -207,14 +206,14 @@ async def _pull(settings: Settings, presets: Mapping[str, Weighty], name: str) -
         raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
     show = show_for(quiet=False)
     try:
-        lock.write(settings.studio.data, await weights.bring(presets[name], show))
+        lock.write(settings.studio.data, await model_weights.bring(presets[name], show))
     finally:
         show.close()
     return DONE
 
 
 async def _convert(_: Settings, args: Namespace) -> int:
-    await weights.convert(args.checkpoint, args.folder, args.tokenizer)
+    await model_weights.convert(args.checkpoint, args.folder, args.tokenizer)
     return DONE
 
 
@@ -313,7 +312,7 @@ async def _recipe(settings: Settings, args: Namespace) -> int:
         raise OutputUnusable(str(args.file), "there is no such file")
     language = settings.studio.language
     request = await asyncio.to_thread(read_recipe, args.file)
-    again = recipe.command(request) if request else None
+    again = recipe_command.command(request) if request else None
     if args.json:
         facts = {"request": request.to_json() if request else None, "command": again}
         print(json.dumps(facts, ensure_ascii=False))
@@ -343,10 +342,10 @@ COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] =
     "quota": _quota,
     "history": _history,
     "doctor": _doctor,
-    "health": keeping.health,
-    "backup": keeping.backup,
-    "restore": keeping.restore,
-    "check": keeping.check,
+    "health": maintenance_commands.health,
+    "backup": maintenance_commands.backup,
+    "restore": maintenance_commands.restore,
+    "check": maintenance_commands.check,
     "admin": _admin,
     "convert": _convert,
     "verify": _verify,

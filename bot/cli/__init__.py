@@ -1,0 +1,1 @@
+"""The terminal: `matinee make`, and a look at everything the studio keeps."""
