@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.report import Report
 from bot.runtime import event_loop
 from generation import Kind, Music, Request
-from generation.engines import Order
-from generation.engines.child import ChildEngine, Setup
+from generation.engines.engine import Order
+from generation.engines.local.engine import ChildEngine, Setup
 from generation.models import Preset
 from generation.request import Limits
 

@@ -10,7 +10,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from generation.engines.host import Host, Line, leave
+from generation.engines.local.host import Host, Line, leave
 
 _PR_SET_PDEATHSIG = 1
 

@@ -14,7 +14,7 @@ from bot.pipeline.retry import REFUSED, ill, insist, settled
 from bot.pipeline.wakeup import Bell
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
-from generation.engines import Engine, Order
+from generation.engines.engine import Engine, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
 from generation.failpoint import Place, here
 from generation.models.preset import Preset

@@ -33,8 +33,8 @@ from bot.runtime.settings import Settings
 from bot.runtime.supervisor import Revivable, Supervisor
 from bot.store.store import FILE, Access, Store
 from bot.studio.studio import Studio
-from generation.engines import Engine
-from generation.engines.child import ChildEngine
+from generation.engines.engine import Engine
+from generation.engines.local.engine import ChildEngine
 from generation.failpoint import Place, here
 from generation.finish import finish_smaller
 from generation.media import identity

@@ -9,7 +9,7 @@ from bot.maintenance.scheduler import BackupPlan, Keeper
 from bot.runtime.config import Tables, backup_folder, means, plugins
 from bot.runtime.settings import Settings
 from bot.store.store import Store
-from generation.engines.child import ChildEngine, Patience, Setup
+from generation.engines.local.engine import ChildEngine, Patience, Setup
 
 
 def engine(settings: Settings, tables: Tables) -> ChildEngine:

@@ -13,7 +13,7 @@ import pytest
 from bot.domain.jobs import Job, ReplyTo, State
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from generation.engines.child import ChildEngine, Patience, Setup
+from generation.engines.local.engine import ChildEngine, Patience, Setup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish
 from tests.bot.house import PRESETS, halved, house_of, running, who

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from generation.clip import Clip
-from generation.engines import OnProgress, Order
+from generation.engines.engine import OnProgress, Order
 from generation.progress import Progress, Stage
 
 

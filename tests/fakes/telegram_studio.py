@@ -22,7 +22,7 @@ from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.studio import House, Studio
 from generation.clip import Clip
-from generation.engines import Order
+from generation.engines.engine import Order
 from generation.errors import PaintFailed
 from generation.models.preset import Preset, read_presets
 from generation.progress import OnProgress, Progress, Stage

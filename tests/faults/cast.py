@@ -18,7 +18,7 @@ from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.pipeline.delivery import Doubtful, Parcel, Rejected, SendError, TooLarge, Unreachable
 from bot.studio.studio import Studio
 from generation.clip import Clip
-from generation.engines import OnProgress, Order
+from generation.engines.engine import OnProgress, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, OutOfMemory, PaintFailed
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish

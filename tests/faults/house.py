@@ -21,7 +21,7 @@ from bot.runtime.settings import Settings, load
 from bot.studio.studio import Studio
 from generation import failpoint
 from generation.clip import Clip
-from generation.engines import OnProgress, Order
+from generation.engines.engine import OnProgress, Order
 from tests.fakes.discord_house import QuickEngine
 from tests.fakes.discord_reach import connector
 

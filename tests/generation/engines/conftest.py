@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from generation import Kind, Music, Progress, Request
-from generation.engines import Order
-from generation.engines.child import ChildEngine, Patience, Setup
+from generation.engines.engine import Order
+from generation.engines.local.engine import ChildEngine, Patience, Setup
 from generation.models import Preset
 from generation.request import Limits
 

@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from generation import Clip, Progress, Stage
-from generation.engines import Order
-from generation.engines.child import ChildEngine, Patience
-from generation.engines.session import members
+from generation.engines.engine import Order
+from generation.engines.local.engine import ChildEngine, Patience
+from generation.engines.local.process_group import members
 from generation.errors import EngineDied, EngineStuck, ModelBroken, PaintFailed
 from generation.media.ffmpeg import find
 
@@ -298,7 +298,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from generation.engines import Order
-from generation.engines.child import ChildEngine, Setup
+from generation.engines.local.engine import ChildEngine, Setup
 import json
 async def main():
     order = Order.from_json(json.loads(sys.argv[1]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generation.clip import Clip
-from generation.engines import session, wire
+from generation.engines.local import process_group, protocol
 from generation.errors import EngineDied, EngineStuck, Told
 from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
@@ -62,7 +62,7 @@ class Ticket:
 
 
 class Life:
-    def __init__(self, command: Sequence[str], setup: wire.Setup, patience: Patience) -> None:
+    def __init__(self, command: Sequence[str], setup: protocol.Setup, patience: Patience) -> None:
         self._command, self._setup, self._patience = command, setup, patience
         self._process: asyncio.subprocess.Process | None = None
         self._tickets: dict[str, Ticket] = {}
@@ -111,7 +111,7 @@ class Life:
                 stdout=pipe,
                 stderr=pipe,
                 start_new_session=True,
-                limit=wire.LONGEST,
+                limit=protocol.LONGEST,
             )
         except OSError as error:
             self._ended = True
@@ -179,7 +179,7 @@ class Life:
         assert self._process is not None
         assert self._process.stdin is not None
         with suppress(OSError, RuntimeError):  # its end is noticed elsewhere
-            self._process.stdin.write(wire.encode(name, facts))
+            self._process.stdin.write(protocol.encode(name, facts))
 
     async def _listen(self) -> None:
         assert self._process is not None
@@ -200,12 +200,12 @@ class Life:
         """Its stderr says why, to the last line; what it started may hold that open, so it ends first."""
         assert self._process is not None
         if not self._ended:
-            session.end(self._process.pid)
+            process_group.end(self._process.pid)
             await asyncio.wait({self._tasks[STDERR]}, timeout=self._patience.words)
         self._end(f"ended by itself with {self._process.returncode}")
 
     def _hear(self, line: bytes) -> None:
-        message = wire.decode(line)
+        message = protocol.decode(line)
         hear = self._hearers.get(message[0]) if message else None
         try:
             if message is None or hear is None:
@@ -310,7 +310,7 @@ class Life:
         if self._ended or self._process is None:
             return
         self._ended = True
-        session.end(self._process.pid)
+        process_group.end(self._process.pid)
         if stuck is not None:
             stuck.resolve(EngineStuck(self._patience.stall))
         for label, ticket in self._tickets.items():

@@ -9,7 +9,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from generation.engines import session, wire
+from generation.engines.local import process_group, protocol
 from generation.errors import PaintFailed, Told
 from generation.failpoint import Place, here
 from generation.models.plan import Means
@@ -31,7 +31,7 @@ class Line:
         self._lock = threading.Lock()
 
     def say(self, name: str, facts: Any) -> None:
-        data = memoryview(wire.encode(name, facts))
+        data = memoryview(protocol.encode(name, facts))
         with self._lock:
             while data:
                 data = data[os.write(self._out, data) :]
@@ -40,7 +40,7 @@ class Line:
         """Runs in a thread of its own, so that a parent's end is noticed whatever the loop is doing."""
         with os.fdopen(self._in, "rb") as lines:
             for line in lines:
-                message = wire.decode(line)
+                message = protocol.decode(line)
                 if message is not None:
                     loop.call_soon_threadsafe(queue.put_nowait, message)
         leave()
@@ -48,7 +48,7 @@ class Line:
 
 def leave() -> None:
     """At once, and with every ffmpeg: nobody is there any more for whom to finish."""
-    session.end(os.getsid(0), spare=os.getpid())
+    process_group.end(os.getsid(0), spare=os.getpid())
     os._exit(0)
 
 
@@ -63,7 +63,7 @@ class Host:
         threading.Thread(target=self._line.listen, args=(loop, inbox), daemon=True).start()
         name, facts = await inbox.get()
         assert name == "setup"
-        setup = wire.Setup.from_json(facts)
+        setup = protocol.Setup.from_json(facts)
         kit = self._kit(setup)
         if kit is None:
             return
@@ -77,7 +77,7 @@ class Host:
         await asyncio.gather(beats, *self._renders.values(), return_exceptions=True)
         kit.close()
 
-    def _kit(self, setup: wire.Setup) -> Kit | None:
+    def _kit(self, setup: protocol.Setup) -> Kit | None:
         os.nice(setup.nice)
         os.environ["HF_HUB_OFFLINE"] = "1"  # weights are brought by `matinee models pull`, never by a render
         means = Means.from_json(setup.memory)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from generation.engines.life import Life, Patience
-from generation.engines.wire import Setup
+from generation.engines.local.process import Life, Patience
+from generation.engines.local.protocol import Setup
 from generation.errors import EngineDied, GenerationError
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The engine that renders in a child process of this machine."""
