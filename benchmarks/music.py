@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report
-from generation.hands import Hand
 from generation.progress import OnStep
+from generation.rendering.worker_thread import Hand
 from generation.request import Music, MusicWish
 from generation.scores import load
 from generation.scores.genres import choose, read_genres

@@ -36,9 +36,9 @@ from bot.studio.studio import Studio
 from generation.engines.engine import Engine
 from generation.engines.local.engine import ChildEngine
 from generation.failpoint import Place, here
-from generation.finish import finish_smaller
 from generation.media import identity
 from generation.media.ffmpeg import find
+from generation.rendering.finalize import finish_smaller
 
 log = structlog.get_logger(__name__)
 

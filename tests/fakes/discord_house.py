@@ -31,7 +31,7 @@ from bot.studio.studio import House, Studio
 from generation.clip import Clip
 from generation.models.preset import Preset, read_presets
 from generation.progress import PREVIEW, OnProgress, Progress, Stage
-from generation.render import Order
+from generation.rendering.render import Order
 from generation.request import Kind, Request
 from generation.scores.genre import read_genres
 from tests.fakes.noon import where_it_is_noon

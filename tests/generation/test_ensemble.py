@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from generation.clip import Score
-from generation.ensemble import Ensemble
 from generation.errors import ScoreFailed
-from generation.hands import Hand
 from generation.progress import OnStep
+from generation.rendering.music_batching import Ensemble
+from generation.rendering.worker_thread import Hand
 from generation.request import Music
 
 RATE = 100

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from generation.hands import Hand
 from generation.progress import Cancelled, OnStep
+from generation.rendering.worker_thread import Hand
 
 
 async def test_steps_are_heard_in_the_loop_and_the_result_comes_back() -> None:

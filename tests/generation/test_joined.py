@@ -10,7 +10,7 @@ import pytest
 from generation.clip import Frames, Score
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
-from generation.render import _joined
+from generation.rendering.render import _joined
 
 FPS, RATE = 8.0, 24_000
 

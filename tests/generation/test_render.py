@@ -16,12 +16,12 @@ from PIL import Image
 from generation import Clip, Kind, Music, Progress, Request, Stage, failpoint
 from generation.errors import AttachmentRefused, EncodeFailed, FolderUnwritable, ScoreFailed
 from generation.failpoint import Place
-from generation.finish import finish_smaller
 from generation.media.probe import probe, read_frames
 from generation.media.provenance import Mark, read_recipe, verify
 from generation.models.preset import read_presets
 from generation.progress import PREVIEW
-from generation.render import Kit, Order, render
+from generation.rendering.finalize import finish_smaller
+from generation.rendering.render import Kit, Order, render
 from tests.fakes.sounds import wave_file
 from tests.faults.matrix import CLIP
 

@@ -13,7 +13,7 @@ from generation.engines.local import process_group, protocol
 from generation.errors import PaintFailed, Told
 from generation.failpoint import Place, here
 from generation.models.plan import Means
-from generation.render import Kit, Order, render
+from generation.rendering.render import Kit, Order, render
 
 if TYPE_CHECKING:
     from generation.progress import Progress

@@ -12,10 +12,10 @@ import pytest
 import torch
 from msgspec import structs
 
-from generation.ensemble import Ensemble
 from generation.errors import ModelBroken, ModelMissing
-from generation.hands import Hand
 from generation.progress import Cancelled
+from generation.rendering.music_batching import Ensemble
+from generation.rendering.worker_thread import Hand
 from generation.request import Music
 from generation.scores import load
 from generation.scores.musicgen import MusicGen

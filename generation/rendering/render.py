@@ -10,11 +10,8 @@ from typing import Any
 
 from generation import scores
 from generation.clip import Clip, Frames, Score
-from generation.ensemble import Ensemble
 from generation.errors import AttachmentRefused, PaintFailed, ScoreFailed, Told
 from generation.failpoint import Place, here
-from generation.finish import Maker, finish, finish_again, finish_still
-from generation.hands import Hand
 from generation.media import identity
 from generation.media.ffmpeg import find
 from generation.media.files import make_folder, told
@@ -26,6 +23,9 @@ from generation.models.plan import Means
 from generation.models.resident import Residents
 from generation.order import Order
 from generation.progress import PREVIEW, Cancelled, OnProgress, OnStep, Progress, Stage
+from generation.rendering.finalize import Maker, finish, finish_again, finish_still
+from generation.rendering.music_batching import Ensemble
+from generation.rendering.worker_thread import Hand
 from generation.request import Kind, Request
 
 __all__ = ["Kit", "Order", "render"]

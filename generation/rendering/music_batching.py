@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from generation.clip import Score
-from generation.hands import Hand
 from generation.progress import OnStep
+from generation.rendering.worker_thread import Hand
 from generation.request import Music
 from generation.scores import ScoreMaker
 

@@ -1,0 +1,1 @@
+"""One render inside an engine: frames and music in parallel, then the finished file."""
