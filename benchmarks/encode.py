@@ -24,9 +24,9 @@ from generation.clip import Clip, Frames, Score
 from generation.errors import CannotFit
 from generation.media.ffmpeg import Ffmpeg, find, run
 from generation.media.fit import fit
-from generation.media.floor import ROOM
 from generation.media.mux import mux, preset_for
 from generation.media.probe import probe
+from generation.media.size_estimate import ROOM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.report import Report
 from generation.clip import Frames
 from generation.media.ffmpeg import find
-from generation.media.meter import Loudness, measure
+from generation.media.loudness_meter import Loudness, measure
 from generation.media.mux import mux
 from generation.request import MusicWish
 from generation.scores import load

@@ -11,8 +11,8 @@ import structlog
 from bot.domain.jobs import Job
 from bot.store import inspections
 from bot.store.store import Store
-from generation.media.eye import Blind
 from generation.media.nsfw import Sighting
+from generation.media.nsfw_process import Blind
 
 log = structlog.get_logger(__name__)
 

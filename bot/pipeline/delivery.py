@@ -32,7 +32,7 @@ from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
 from generation.failpoint import Place, here
-from generation.media.floor import ROOM
+from generation.media.size_estimate import ROOM
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset
 from generation.progress import Progress

@@ -23,7 +23,7 @@ from bot.store.store import Store
 from bot.studio.studio import House
 from generation.errors import PresetBroken
 from generation.media import nsfw
-from generation.media.eye import Eye
+from generation.media.nsfw_process import Eye
 from generation.models import check as check_preset
 from generation.models import lock
 from generation.models.plan import Means

@@ -30,7 +30,7 @@ from bot.studio.role_tiers import Roles
 from bot.studio.studio import derivatives
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
-from generation.media.floor import floor_of
+from generation.media.size_estimate import floor_of
 from generation.models.common.opening import read_picture
 from generation.models.common.vocabulary import unheard
 from generation.models.preset import Preset

@@ -20,10 +20,10 @@ from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished
 from generation.media.fit_still import fit_still
-from generation.media.floor import LEAST_FRAME, LEAST_SOUND, ROOM, SEAL, floor, sizes
 from generation.media.identity import Identity
 from generation.media.mux import output
 from generation.media.probe import Facts, as_clip, check, probe
+from generation.media.size_estimate import LEAST_FRAME, LEAST_SOUND, ROOM, SEAL, floor, sizes
 from generation.progress import OnProgress, Progress, Stage
 
 _MOST = 0.995

@@ -11,9 +11,9 @@ from PIL import Image
 from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
-from generation.media.caption import captioned
 from generation.media.files import settle, told
 from generation.media.identity import Identity
+from generation.media.image_metadata import captioned
 
 _QUALITIES = (95, 90, 80, 70)
 _SCALES = (1.0, 0.75, 0.5, 0.25)

@@ -9,7 +9,7 @@ import ffmpeg as build
 
 from generation.clip import Score
 from generation.media.ffmpeg import Ffmpeg, run
-from generation.media.meter import SHORTEST, Loudness, measure
+from generation.media.loudness_meter import SHORTEST, Loudness, measure
 
 TARGET = -14.0  # LUFS, what music services settled on
 CEILING = -1.0  # dBTP, of the finished AAC

@@ -16,12 +16,12 @@ from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import DiskFull, EncodeFailed
-from generation.media.caption import READ, caption, captioned, is_still
+from generation.media.c2pa_layout import intact
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import finished, is_full, settle, told
 from generation.media.identity import Identity
+from generation.media.image_metadata import READ, caption, captioned, is_still
 from generation.media.probe import as_clip, probe
-from generation.media.seal import intact
 from generation.request import PROMPT_LIMIT, Request
 
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"

@@ -15,11 +15,11 @@ from msgspec import structs
 from generation.clip import Clip
 from generation.errors import EncoderKilled
 from generation.failpoint import Place, here
-from generation.media.caption import captioned
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import finished
 from generation.media.fit import fit
 from generation.media.identity import Identity
+from generation.media.image_metadata import captioned
 from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import as_clip, read_frames
 from generation.media.provenance import mark, words

@@ -18,8 +18,8 @@ from bot.runtime import config
 from bot.runtime.settings import load
 from bot.store.store import Store
 from generation.media import nsfw
-from generation.media.eye import Blind
 from generation.media.nsfw import Sighting
+from generation.media.nsfw_process import Blind
 from generation.request import Wish
 from tests.bot.house import CREDITS, Together, together, until, who
 

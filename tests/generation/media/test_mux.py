@@ -10,7 +10,7 @@ from PIL import Image
 
 from generation.clip import Frames, Score
 from generation.errors import EncodeFailed, FolderUnwritable
-from generation.media import meter
+from generation.media import loudness_meter
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.mux import mux, preset_for, rescore
 from generation.media.probe import probe, read_frames
@@ -92,7 +92,7 @@ async def test_music_is_at_minus_14_and_below_minus_1(
     clip = await mux(
         moving(24), noise(2.0, level=level), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg, preset="superfast"
     )
-    heard = await meter.measure(clip.path)
+    heard = await loudness_meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
     assert heard.peak <= -1
 
@@ -101,7 +101,7 @@ async def test_hard_drums_are_held_below_minus_1(ffmpeg: Ffmpeg, tmp_path: Path)
     beat = np.exp(-(np.arange(48_000) % 12_000) / 2500.0)[:, None]
     drums = Score((noise(1.0, level=0.3, rate=48_000).samples * beat).astype(np.float32), 48_000)
     clip = await mux(moving(24), drums, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
-    heard = await meter.measure(clip.path)
+    heard = await loudness_meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
     assert heard.peak <= -1
 
@@ -110,7 +110,7 @@ async def test_silence_stays_silence(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     silence = Score(np.zeros((32_000, 2), np.float32), 32_000)
     clip = await mux(moving(), silence, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     assert clip.audio
-    assert (await meter.measure(clip.path)).silent
+    assert (await loudness_meter.measure(clip.path)).silent
 
 
 async def test_new_music_leaves_the_picture_bit_for_bit(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from PIL import Image
 
 from generation.clip import Frames, Score
 from generation.media import nsfw
-from generation.media.eye import Blind, Eye
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.mux import mux
 from generation.media.nsfw import Sighting, sighting
+from generation.media.nsfw_process import Blind, Eye
 from tests.generation.media.conftest import moving
 
 COLLINS = Path(__file__).parent / "pictures" / "collins.jpg"
@@ -104,7 +104,7 @@ async def test_an_eye_that_dies_or_hangs_opens_again() -> None:
 async def test_the_eye_closes_when_whoever_asked_is_gone() -> None:
     """However its owner ended, its end of the pipe closes."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "generation.media.eye"),
+        *(sys.executable, "-m", "generation.media.nsfw_process"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env=dict(os.environ),

@@ -13,10 +13,10 @@ from PIL import Image
 from generation.clip import Clip
 from generation.errors import EncodeFailed
 from generation.media import provenance
-from generation.media.caption import JPEG, PNG, caption, captioned
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
 from generation.media.identity import Identity, own
+from generation.media.image_metadata import JPEG, PNG, caption, captioned
 from generation.media.mux import mux, rescore
 from generation.media.probe import as_clip, check, probe, read_frames
 from generation.media.provenance import Mark, mark, read_recipe, verify, with_recipe, words

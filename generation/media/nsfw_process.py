@@ -15,7 +15,7 @@ from typing import Any
 
 from generation.media.nsfw import EXPLICIT, Sighting, look_at
 
-COMMAND = (sys.executable, "-m", "generation.media.eye")
+COMMAND = (sys.executable, "-m", "generation.media.nsfw_process")
 NO_CARD = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
 
 
