@@ -123,7 +123,7 @@ def _warm() -> None:
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
     from bot.i18n import messages  # noqa: PLC0415
-    from bot.runtime import app, event_loop, settings  # noqa: F401, PLC0415  (heavy)
+    from bot.runtime import app, event_loop, settings  # noqa: PLC0415  (heavy)
     from tests.fakes import discord_reach, telegram_studio  # noqa: F401, PLC0415
     from tests.fakes.engine import FakeEngine  # noqa: PLC0415
 
