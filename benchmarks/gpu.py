@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation import Request
-from generation.models import Plan, Preset
-from generation.models.common.card import see
+from generation.models.common.device import see
+from generation.models.common.registry import Plan, Preset
 from generation.request import Kind, Limits, Music
 
 PROMPT = "a fox in the snow, cinematic light, drifting flakes, slow camera"
@@ -190,7 +190,7 @@ def main() -> None:
 def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
     from diffusers import LTXPipeline  # noqa: PLC0415  (heavy)
 
-    from generation.models.common.placing import place  # noqa: PLC0415  (heavy)
+    from generation.models.common.device_placement import place  # noqa: PLC0415  (heavy)
     from generation.models.ltx import Ltx  # noqa: PLC0415  (heavy)
 
     made = parts(tiny=sizes.tiny)

@@ -15,8 +15,8 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.report import Report
-from generation.models import Plan, Preset, load, lossy_ways
-from generation.models.preset import read_presets
+from generation.models.common.preset import read_presets
+from generation.models.common.registry import Plan, Preset, load, lossy_ways
 from generation.request import Kind, Music, Request
 
 CONFIG = Path(__file__).parents[1] / "config"

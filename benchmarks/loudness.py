@@ -14,9 +14,9 @@ from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.loudness_meter import Loudness, measure
 from generation.media.mux import mux
+from generation.music.common.music_choice import choose, read_genres
+from generation.music.common.registry import load
 from generation.request import MusicWish
-from generation.scores import load
-from generation.scores.genres import choose, read_genres
 
 GENRES = (
     "lofi", "pop", "rock", "jazz", "classical", "ambient", "electronic", "chiptune", "metal", "synthwave",

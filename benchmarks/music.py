@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report
+from generation.music.common.music_choice import choose, read_genres
+from generation.music.common.registry import load
+from generation.music.musicgen import MusicGen
 from generation.progress import OnStep
 from generation.rendering.worker_thread import Hand
 from generation.request import Music, MusicWish
-from generation.scores import load
-from generation.scores.genres import choose, read_genres
-from generation.scores.musicgen import MusicGen
 from tests.generation.scores import tiny
 
 STEPS = 100

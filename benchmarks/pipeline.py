@@ -14,7 +14,7 @@ from bot.runtime import event_loop
 from generation import Kind, Music, Request
 from generation.engines.engine import Order
 from generation.engines.local.engine import ChildEngine, Setup
-from generation.models import Preset
+from generation.models.common.registry import Preset
 from generation.request import Limits
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -12,10 +12,10 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation import Request
-from generation.models import Plan, families, model
+from generation.models.common.model_cache import Residents
+from generation.models.common.preset import Preset
+from generation.models.common.registry import Plan, families, model
 from generation.models.ltx import Ltx
-from generation.models.preset import Preset
-from generation.models.resident import Residents
 
 ROUNDS = 5
 

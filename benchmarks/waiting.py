@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from generation.models import model
+from generation.models.common.registry import model
 from generation.models.testcard import TestCard
 
 if TYPE_CHECKING:
     from generation.clip import Frames
-    from generation.models import Plan, Preset
+    from generation.models.common.registry import Plan, Preset
     from generation.progress import OnStep
     from generation.request import Request
 

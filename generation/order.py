@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from generation.models.preset import Preset
+from generation.models.common.preset import Preset
 from generation.request import Request
 
 

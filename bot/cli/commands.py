@@ -33,9 +33,9 @@ from bot.studio.studio import Studio, Ticket
 from generation.errors import GenerationError, Told, UnknownChoice
 from generation.media.identity import own
 from generation.media.provenance import Mark, read_recipe, verify
-from generation.models import lock
-from generation.models.common.card import card_of, guess
-from generation.models.pull import Weighty
+from generation.models.common import weights_lock
+from generation.models.common.device import card_of, guess
+from generation.models.common.pull import Weighty
 from generation.request import Kind, Request, Wish, near
 
 DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
@@ -206,7 +206,7 @@ async def _pull(settings: Settings, presets: Mapping[str, Weighty], name: str) -
         raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
     show = show_for(quiet=False)
     try:
-        lock.write(settings.studio.data, await model_weights.bring(presets[name], show))
+        weights_lock.write(settings.studio.data, await model_weights.bring(presets[name], show))
     finally:
         show.close()
     return DONE

@@ -16,10 +16,10 @@ from bot.i18n import messages
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find
-from generation.models.common.card import guess
-from generation.models.plan import Card, Means, plans
-from generation.models.preset import Preset
-from generation.models.pull import is_here
+from generation.models.common.device import guess
+from generation.models.common.memory_plan import Card, Means, plans
+from generation.models.common.preset import Preset
+from generation.models.common.pull import is_here
 
 PACKAGES = (
     "torch",

@@ -10,8 +10,8 @@ from pathlib import Path
 from bot.cli.terminal import Show
 from bot.i18n import messages
 from generation.errors import ModelMissing
+from generation.models.common.pull import Weighty, pull
 from generation.models.common.weights import locate
-from generation.models.pull import Weighty, pull
 from generation.progress import Progress, Stage
 
 MEGA = 1_000_000

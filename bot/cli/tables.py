@@ -12,15 +12,15 @@ from bot.domain.jobs import Job
 from bot.domain.quota import Balance
 from bot.i18n import messages
 from bot.store.store import Entry
-from generation.models import lossy_ways
 from generation.models.common.lossy import TITLES
-from generation.models.common.measured import measured
-from generation.models.plan import Card, Keep, Means, plans
-from generation.models.preset import Preset
-from generation.models.pull import is_here
+from generation.models.common.measured_scores import measured
+from generation.models.common.memory_plan import Card, Keep, Means, plans
+from generation.models.common.preset import Preset
+from generation.models.common.pull import is_here
+from generation.models.common.registry import lossy_ways
+from generation.music.common.genre_tables import Genre
+from generation.music.common.preset import Maker
 from generation.request import PROMPT_LIMIT, Request
-from generation.scores.genre import Genre
-from generation.scores.preset import Maker
 
 HELD = {
     Keep.RESIDENT: "whole",

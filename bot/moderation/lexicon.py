@@ -11,7 +11,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from bot.moderation.text_normalize import plain, spelt_out, squeezed, views, without_spaces
+from bot.moderation.text_normalization import plain, spelt_out, squeezed, views, without_spaces
 
 MAJORITY = 18
 APART = {"alike", "emoji", "harmless", "years"}

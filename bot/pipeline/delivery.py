@@ -27,14 +27,14 @@ from bot.i18n import messages
 from bot.moderation.clip_inspection import Finding
 from bot.pipeline.retry import REFUSED, ill, insist, settled
 from bot.pipeline.status_updates import Words
-from bot.pipeline.wakeup import Bell
+from bot.pipeline.wake_up import Bell
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.errors import CannotFit, Told
 from generation.failpoint import Place, here
 from generation.media.size_estimate import ROOM
+from generation.models.common.preset import Preset
 from generation.models.common.vocabulary import unheard
-from generation.models.preset import Preset
 from generation.progress import Progress
 from generation.request import Kind
 

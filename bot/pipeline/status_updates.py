@@ -11,8 +11,8 @@ from bot.domain.frontend import Frontend, SendError, Unreachable, reachable
 from bot.domain.jobs import FINAL, Job
 from bot.i18n import messages
 from bot.pipeline.retry import ill, insist
-from bot.pipeline.wakeup import Bell
-from bot.store import notice_outbox
+from bot.pipeline.wake_up import Bell
+from bot.store import status_outbox
 from bot.store.store import Store
 from generation.failpoint import Place, here
 from generation.progress import Progress
@@ -56,7 +56,7 @@ class Words:
         if now < self._look_at:
             return
         self._look_at = now + OWED_EVERY
-        for job in await insist(lambda: self._store.look(lambda c, _: notice_outbox.owed(c))):
+        for job in await insist(lambda: self._store.look(lambda c, _: status_outbox.owed(c))):
             frontend = self._frontends.get(job.reply_to.platform)
             if job.id not in self._lines and frontend is not None and reachable(frontend):
                 self.ended(job)
@@ -126,6 +126,6 @@ class _Line:
     async def _tick_off(self, job: int) -> None:
         async def write() -> None:
             here(Place.TOLD, ill)
-            await self._store.act(lambda c, _: notice_outbox.said(c, job))
+            await self._store.act(lambda c, _: status_outbox.said(c, job))
 
         await insist(write)

@@ -11,13 +11,13 @@ import structlog
 
 from bot.domain.jobs import Job, State
 from bot.pipeline.retry import REFUSED, ill, insist, settled
-from bot.pipeline.wakeup import Bell
+from bot.pipeline.wake_up import Bell
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.engines.engine import Engine, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
 from generation.failpoint import Place, here
-from generation.models.preset import Preset
+from generation.models.common.preset import Preset
 from generation.progress import Progress
 from generation.request import Kind
 

@@ -16,21 +16,21 @@ from bot.domain.quota import Allowance, Balance, Caps, Tier
 from bot.maintenance import backups
 from bot.maintenance.metrics import Outlet
 from bot.moderation.clip_inspection import Finding, Inspector, Look
-from bot.moderation.policy import Policy
-from bot.moderation.text_normalize import SCRIPTS
+from bot.moderation.prompt_policy import Policy
+from bot.moderation.text_normalization import SCRIPTS
 from bot.runtime.settings import Settings, config_folder
 from bot.store.store import Store
 from bot.studio.studio import House
 from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.nsfw_process import Eye
-from generation.models import check as check_preset
-from generation.models import lock
-from generation.models.plan import Means
-from generation.models.preset import Preset, allowed, read_presets
+from generation.models.common import weights_lock
+from generation.models.common.memory_plan import Means
+from generation.models.common.preset import Preset, allowed, read_presets
+from generation.models.common.registry import check as check_preset
+from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
+from generation.music.common.preset import Maker, MakerBroken, offered, read_makers
 from generation.request import near, unknown_fields
-from generation.scores.genre import Genre, GenreBroken, read_genres
-from generation.scores.preset import Maker, MakerBroken, offered, read_makers
 
 NO_EYE = "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
 
@@ -92,8 +92,8 @@ def read_tables(settings: Settings, *, locked: bool = True) -> Tables:
     plugins(settings)
     try:
         presets = read_presets(settings.tables.get("models", {}))
-        commits = lock.read(settings.studio.data) if locked else {}
-        presets = {name: lock.pinned(preset, commits) for name, preset in presets.items()}
+        commits = weights_lock.read(settings.studio.data) if locked else {}
+        presets = {name: weights_lock.pinned(preset, commits) for name, preset in presets.items()}
         for preset in presets.values():
             check_preset(preset)
     except PresetBroken as error:

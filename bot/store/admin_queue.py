@@ -7,7 +7,7 @@ import sqlite3
 
 from bot.domain.errors import TooLate
 from bot.domain.jobs import Job, State
-from bot.store import ledger, notice_outbox, queue
+from bot.store import ledger, queue, status_outbox
 from bot.store.job_rows import job_from_row, only, row_of
 from generation.errors import Told
 
@@ -80,7 +80,7 @@ def reject(c: sqlite3.Connection, number: int, error: Told, *, now: float) -> Jo
     """Looked at and not found fit: never sent, and refunded."""
     done = _decided(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, number, now)
-    notice_outbox.owe(c, number)
+    status_outbox.owe(c, number)
     return done
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, StoreFailed
-from bot.store import notice_outbox, queue
+from bot.store import queue, status_outbox
 from bot.store.database import FILE
 from bot.store.migrate import inspect, steps
 from generation.errors import DiskFull
@@ -110,7 +110,7 @@ def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
     sql = "UPDATE job SET state = 'uncertain' WHERE state IN ('rendered', 'delivering') RETURNING id"
     doubtful = c.execute(sql).fetchall()
     for row in doubtful:
-        notice_outbox.owe(c, row["id"])
+        status_outbox.owe(c, row["id"])
     return len(waiting), len(doubtful)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bot.domain.jobs import Job, State
-from bot.store import ledger, notice_outbox
+from bot.store import ledger, status_outbox
 from bot.store.job_rows import job_from_row
 from bot.store.queue import change, free
 from generation.errors import Told
@@ -57,7 +57,7 @@ def not_sent(c: sqlite3.Connection, job: int) -> Job:
 
 
 def doubtful(c: sqlite3.Connection, job: int) -> Job:
-    notice_outbox.owe(c, job)
+    status_outbox.owe(c, job)
     return change(c, DOUBTFUL, job=job)
 
 
@@ -73,7 +73,7 @@ def failed(c: sqlite3.Connection, job: int, error: Told, *, now: float) -> Job:
     """The clip stays on the disk, and a clip that nobody got costs nothing."""
     done = change(c, FAILED, job=job, error=json.dumps(error.to_json()))
     ledger.refund(c, job, now)
-    notice_outbox.owe(c, job)
+    status_outbox.owe(c, job)
     return done
 
 
@@ -87,7 +87,7 @@ def recover(c: sqlite3.Connection, deduplicating: Collection[str]) -> Recovered:
     rows = c.execute(SORT_OUT, {"platforms": json.dumps(sorted(deduplicating))}).fetchall()
     for row in rows:
         if row["state"] == State.UNCERTAIN:
-            notice_outbox.owe(c, row["id"])
+            status_outbox.owe(c, row["id"])
     return Recovered(
         requeued=tuple(requeued),
         resent=tuple(row["id"] for row in rows if row["state"] == "rendered"),

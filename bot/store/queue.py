@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.errors import TooLate
 from bot.domain.jobs import Job, State
-from bot.store import ledger, notice_outbox
+from bot.store import ledger, status_outbox
 from bot.store.connection import ill, plain
 from bot.store.enqueue import share
 from bot.store.job_rows import (
@@ -119,7 +119,7 @@ def rendered(c: sqlite3.Connection, job: int, epoch: int, clip: Clip, *, now: fl
 def failed(c: sqlite3.Connection, job: int, epoch: int, error: Told, *, now: float) -> Job:
     done = change(c, FAILED, job=job, epoch=epoch, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, job, now)
-    notice_outbox.owe(c, job)
+    status_outbox.owe(c, job)
     return done
 
 
@@ -150,7 +150,7 @@ def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
     rows = c.execute(CANCEL, {"job": number, "now": now}).fetchall()
     if not rows:
         raise TooLate(number, before["state"])
-    notice_outbox.owe(c, number)
+    status_outbox.owe(c, number)
     if before["state"] == State.QUEUED:
         _close_up(c, before)
     if not before["painted"]:

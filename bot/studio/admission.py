@@ -13,7 +13,7 @@ from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptR
 from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan
 from bot.i18n import messages
-from bot.moderation.policy import Policy, timeout
+from bot.moderation.prompt_policy import Policy, timeout
 from bot.store import admin_state, reports
 from bot.store.job_rows import community_key
 from bot.store.store import Rules, Standing, Store

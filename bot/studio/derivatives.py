@@ -12,7 +12,7 @@ from bot.domain.jobs import Job
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
 from generation.media.probe import as_clip
-from generation.models.preset import Preset
+from generation.models.common.preset import Preset
 from generation.request import Kind, Limits, Request, Wish
 
 VERBS = ("animate", "extend", "bigger")

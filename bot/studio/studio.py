@@ -19,10 +19,10 @@ from bot.domain.jobs import Action, Draft, Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Balance, Caps, Plan, Tier, price
 from bot.maintenance.retention import Sweeper
 from bot.moderation.admin_notices import Notice
-from bot.moderation.policy import Policy
+from bot.moderation.prompt_policy import Policy
 from bot.moderation.review import Review
 from bot.pipeline.retry import ill
-from bot.store import cancel_outbox, chosen_languages, inspections, notice_outbox, payments, spending
+from bot.store import cancel_outbox, chosen_languages, inspections, payments, spending, status_outbox
 from bot.store.payments import Payment
 from bot.store.store import Entry, Eta, Linked, Store, Superseded, Swept
 from bot.studio.admission import Gate, Terms
@@ -31,9 +31,11 @@ from bot.studio.studio import derivatives
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
 from generation.media.size_estimate import floor_of
-from generation.models.common.opening import read_picture
+from generation.models.common.first_frames import read_picture
+from generation.models.common.preset import Preset
 from generation.models.common.vocabulary import unheard
-from generation.models.preset import Preset
+from generation.music.common.genre_tables import Genre
+from generation.music.common.music_choice import NATIVE, choose
 from generation.request import (
     SEED_LIMIT,
     Adjustment,
@@ -48,8 +50,6 @@ from generation.request import (
     complete,
     near,
 )
-from generation.scores.genre import Genre
-from generation.scores.genres import NATIVE, choose
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ class Studio:
         """Unless it was said meanwhile, as what is owed at a start is."""
         job = await self.job(job_id)
         deaf = job.reply_to.platform == "cli"  # to whom no word is ever owed
-        if deaf or await self._store.look(lambda c, _: notice_outbox.is_owed(c, job_id)):
+        if deaf or await self._store.look(lambda c, _: status_outbox.is_owed(c, job_id)):
             self.on_ended(job)
 
     def _changed(self) -> None:
@@ -527,7 +527,7 @@ def _looked_at(wish: Wish, limits: Limits) -> Wish:
 def _listened_to(music: MusicWish) -> None:
     """What is attached to be heard, opened as warily: its first moment, for the rest is the engine's."""
     for path in filter(None, (music.track, music.melody)):
-        from generation.scores.recording import check  # noqa: PLC0415  (heavy)
+        from generation.music.common.audio_decode import check  # noqa: PLC0415  (heavy)
 
         check(Path(path), Path(path).name)
 

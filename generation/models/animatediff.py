@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.errors import ModelBroken
-from generation.models import model
 from generation.models.common import weights
-from generation.models.common.diffused import Diffused, remember
-from generation.models.common.placing import place
-from generation.models.common.repainting import enlarged, sibling, strength
+from generation.models.common.device_placement import place
+from generation.models.common.diffusers_pipeline import Diffused, remember
+from generation.models.common.registry import model
+from generation.models.common.video_upscale import enlarged, sibling, strength
 from generation.request import Kind
 
 if TYPE_CHECKING:
-    from generation.models.plan import Plan
-    from generation.models.preset import Preset
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
     from generation.request import Request
 
 CAMERA_WEIGHT = 0.7

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.errors import NotOffered
-from generation.models import model
 from generation.models.common import weights
-from generation.models.common.diffused import Diffused, from_folder
-from generation.models.common.opening import opening
+from generation.models.common.diffusers_pipeline import Diffused, from_folder
+from generation.models.common.first_frames import opening
+from generation.models.common.registry import model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from generation.models.plan import Plan
-    from generation.models.preset import Preset
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
     from generation.request import Request
 
 

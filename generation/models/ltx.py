@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from generation.models import model
-from generation.models.common import flat
-from generation.models.common.diffused import Diffused, torch_seed
+from generation.models.common import flat_art_upscale
+from generation.models.common.diffusers_pipeline import Diffused, torch_seed
+from generation.models.common.first_frames import opening
 from generation.models.common.lossy import WEIGHTS
-from generation.models.common.opening import opening
-from generation.models.common.repainting import sibling
-from generation.models.common.upscaling import repainted
+from generation.models.common.ltx_upscale import repainted
+from generation.models.common.registry import model
+from generation.models.common.video_upscale import sibling
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Ltx(Diffused):
     def sized(self, made: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
         if not self.preset.options.get("flat_art"):
             return super().sized(made, request)
-        return flat.enlarged(made, request.frames, request.width, request.height)
+        return flat_art_upscale.enlarged(made, request.frames, request.width, request.height)
 
     def _distilled(self, request: Request) -> bool:
         """Distilled weights know certain times best, if asked for exactly so many steps."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.clip import Frames, Score
-from generation.models import model
-from generation.models.common.diffused import Diffused
+from generation.models.common.diffusers_pipeline import Diffused
+from generation.models.common.first_frames import opening
+from generation.models.common.frames import pixels
 from generation.models.common.lossy import WEIGHTS
-from generation.models.common.opening import opening
-from generation.models.common.pictures import pixels
-from generation.models.common.repainting import sibling
+from generation.models.common.registry import model
+from generation.models.common.video_upscale import sibling
 
 if TYPE_CHECKING:
     from generation.request import Request

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from generation.models import model
-from generation.models.common.diffused import Diffused
-from generation.models.common.repainting import enlarged, sibling, strength
+from generation.models.common.diffusers_pipeline import Diffused
+from generation.models.common.registry import model
+from generation.models.common.video_upscale import enlarged, sibling, strength
 from generation.models.common.videocrafter import MARKER
 from generation.request import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from generation.models.plan import Plan
-    from generation.models.preset import Preset
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
     from generation.request import Request
 
 
@@ -28,7 +28,7 @@ class ModelScope(Diffused):
         pipe = super().build(folder, preset, plan)
         marker = folder / MARKER
         if marker.is_file():
-            from generation.models.common.scaled import ScaledDDIM  # noqa: PLC0415  (heavy)
+            from generation.models.common.videocrafter_ddim import ScaledDDIM  # noqa: PLC0415  (heavy)
 
             scale = json.loads(marker.read_text(encoding="utf-8"))["scale"]
             pipe.scheduler = ScaledDDIM.made_from(pipe.scheduler, **scale)

@@ -7,8 +7,8 @@ import random
 from typing import TYPE_CHECKING
 
 from generation.clip import Frames
-from generation.models import model
-from generation.models.common.opening import opening
+from generation.models.common.first_frames import opening
+from generation.models.common.registry import model
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from PIL import Image, ImageDraw
 
-    from generation.models.plan import Plan
-    from generation.models.preset import Preset
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
     from generation.progress import OnStep
     from generation.request import Request
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from generation.clip import Score
+from generation.music.common.registry import ScoreMaker
 from generation.progress import OnStep
 from generation.rendering.worker_thread import Hand
 from generation.request import Music
-from generation.scores import ScoreMaker
 
 MOST = 8
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from generation import scores
 from generation.clip import Clip, Frames, Score
 from generation.errors import AttachmentRefused, PaintFailed, ScoreFailed, Told
 from generation.failpoint import Place, here
@@ -18,9 +17,10 @@ from generation.media.files import make_folder, told
 from generation.media.identity import Identity
 from generation.media.probe import as_clip, read_frames
 from generation.media.stills import preview
-from generation.models.common.pictures import fitted
-from generation.models.plan import Means
-from generation.models.resident import Residents
+from generation.models.common.frames import fitted
+from generation.models.common.memory_plan import Means
+from generation.models.common.model_cache import Residents
+from generation.music.common import registry
 from generation.order import Order
 from generation.progress import PREVIEW, Cancelled, OnProgress, OnStep, Progress, Stage
 from generation.rendering.finalize import Maker, finish, finish_again, finish_still
@@ -52,14 +52,14 @@ class Kit:
         self.score_options = dict(options or {})
         self.identity = _identity(dict(provenance or {}))
         self.models = Residents(means)
-        self.makers: dict[str, scores.ScoreMaker] = {}
+        self.makers: dict[str, registry.ScoreMaker] = {}
         self.painter = Hand("painter")
         self.scorer = Hand("scorer")
         self.ensemble = Ensemble(self.scorer, self.maker, SOUND_RATE)
 
-    def maker(self, name: str) -> scores.ScoreMaker:
+    def maker(self, name: str) -> registry.ScoreMaker:
         if name not in self.makers:
-            self.makers[name] = scores.load(name, dict(self.score_options.get(name, {})))
+            self.makers[name] = registry.load(name, dict(self.score_options.get(name, {})))
         return self.makers[name]
 
     def signer(self, order: Order) -> Maker:
@@ -192,7 +192,7 @@ def _sound_of_both(source: Path, seconds: float, frames: Frames) -> Score:
     """A joint model's own sound goes on where the clip's ended; a clip without any was silent."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    from generation.scores.recording import read  # noqa: PLC0415  (heavy)
+    from generation.music.common.audio_decode import read  # noqa: PLC0415  (heavy)
 
     assert frames.audio is not None
     rate, new = frames.audio.rate, frames.audio.samples
@@ -232,7 +232,7 @@ async def _sound(request: Request, frames: Frames, score: Score | None) -> Score
         return frames.audio if request.music.genre == NATIVE else None
     if frames.audio is None:
         return score
-    from generation.scores.ducking import mixed  # noqa: PLC0415  (heavy)
+    from generation.music.common.ducking import mixed  # noqa: PLC0415  (heavy)
 
     return await asyncio.to_thread(mixed, frames.audio, score)
 

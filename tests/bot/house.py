@@ -12,16 +12,16 @@ from typing import Any, TypeVar
 
 from bot.domain.jobs import Job, ReplyTo, Requester, State
 from bot.domain.quota import Allowance, Caps
-from bot.moderation.policy import Policy
+from bot.moderation.prompt_policy import Policy
 from bot.pipeline.delivery import Delivery, Inspect
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.studio import House, Studio, Ticket
 from generation.clip import Clip
-from generation.models.preset import read_presets
+from generation.models.common.preset import read_presets
+from generation.music.common.genre_tables import read_genres
 from generation.request import Wish
-from generation.scores.genre import read_genres
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.noon import where_it_is_noon

@@ -17,7 +17,7 @@ from bot.domain.errors import BadArgument, QuotaSpent, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps, Plan, Tier
 from bot.maintenance.retention import Sweeper
-from bot.moderation.policy import Policy
+from bot.moderation.prompt_policy import Policy
 from bot.store import admin_state, spending
 from bot.store.store import Enqueued, Store
 from bot.studio.admission import Gate

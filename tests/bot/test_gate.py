@@ -14,7 +14,7 @@ from bot.admin.admin import Admin
 from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
 from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, Plan, Tier
-from bot.moderation.policy import Policy
+from bot.moderation.prompt_policy import Policy
 from bot.store.store import Store
 from bot.studio.admission import Gate
 from generation.request import Wish

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bot.domain.errors import PromptRefused
 from bot.domain.jobs import Requester
-from bot.moderation.policy import Policy, timeout
-from bot.moderation.text_normalize import plain
+from bot.moderation.prompt_policy import Policy, timeout
+from bot.moderation.text_normalization import plain
 from generation.request import MusicWish, Wish
 
 HERE = Path(__file__).parent

@@ -22,18 +22,18 @@ from bot.domain.errors import NoSuchJob
 from bot.domain.jobs import State
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
-from bot.moderation.policy import Policy, Rule
+from bot.moderation.prompt_policy import Policy, Rule
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.runtime import event_loop
 from bot.store.store import Store
 from bot.studio.studio import House, Studio
 from generation.clip import Clip
-from generation.models.preset import Preset, read_presets
+from generation.models.common.preset import Preset, read_presets
+from generation.music.common.genre_tables import read_genres
 from generation.progress import PREVIEW, OnProgress, Progress, Stage
 from generation.rendering.render import Order
 from generation.request import Kind, Request
-from generation.scores.genre import read_genres
 from tests.fakes.noon import where_it_is_noon
 
 if TYPE_CHECKING:

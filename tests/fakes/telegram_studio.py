@@ -15,7 +15,7 @@ from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.moderation.admin_notices import Notices
-from bot.moderation.policy import Policy
+from bot.moderation.prompt_policy import Policy
 from bot.pipeline.delivery import Delivery, Inspect
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
@@ -24,10 +24,10 @@ from bot.studio.studio import House, Studio
 from generation.clip import Clip
 from generation.engines.engine import Order
 from generation.errors import PaintFailed
-from generation.models.preset import Preset, read_presets
+from generation.models.common.preset import Preset, read_presets
+from generation.music.common.genre_tables import Genre, read_genres
 from generation.progress import OnProgress, Progress, Stage
 from generation.request import Kind
-from generation.scores.genre import Genre, read_genres
 from tests.fakes.noon import where_it_is_noon
 
 PLATFORMS = frozenset[str]()

@@ -11,7 +11,7 @@ from bot.domain.jobs import Job, ReplyTo, State
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from generation.engines.local.engine import ChildEngine, Patience, Setup
-from generation.models import Preset
+from generation.models.common.registry import Preset
 from generation.request import Limits, MusicWish, Wish
 from tests.bot.house import halved, house_of, running, until, who
 from tests.fakes.frontend import FakeFrontend

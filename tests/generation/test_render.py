@@ -18,7 +18,7 @@ from generation.errors import AttachmentRefused, EncodeFailed, FolderUnwritable,
 from generation.failpoint import Place
 from generation.media.probe import probe, read_frames
 from generation.media.provenance import Mark, read_recipe, verify
-from generation.models.preset import read_presets
+from generation.models.common.preset import read_presets
 from generation.progress import PREVIEW
 from generation.rendering.finalize import finish_smaller
 from generation.rendering.render import Kit, Order, render

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from generation import Kind, Music, Request, RequestError, Wish
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
-from generation.models.preset import read_presets
+from generation.models.common.preset import read_presets
 from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, seen
 
 SHIPPED = read_presets(tomllib.loads((Path(__file__).parents[2] / "config" / "models.toml").read_text()))

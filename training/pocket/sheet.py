@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from generation.models.common.flat import enlarged
+from generation.models.common.flat_art_upscale import enlarged
 from training.pocket.theatre import FRAMES, Clip
 
 _SHOWN = (0, 4, 8, 12, 16)

@@ -10,7 +10,7 @@ from bot.domain.jobs import WAITING, Job, Requester
 from bot.frontends.discord.interaction_context import PLATFORM, Interaction, language_of
 from bot.i18n import messages
 from bot.studio.studio import Studio
-from generation.scores.genres import NATIVE, SILENT, TEMPOS, instrument_names
+from generation.music.common.music_choice import NATIVE, SILENT, TEMPOS, instrument_names
 
 Choices = list[app_commands.Choice[str]]
 MOST = 25

@@ -13,8 +13,8 @@ from discord import app_commands
 
 from bot.frontends.discord.autocomplete import Offers
 from bot.frontends.discord.command_registration import Callback, Complete
+from generation.music.common.music_choice import MOODS
 from generation.request import PROMPT_LIMIT, SEED_LIMIT
-from generation.scores.genres import MOODS
 
 Text = app_commands.Range[str, 1, PROMPT_LIMIT]
 Word = app_commands.Range[str, 1, 100]

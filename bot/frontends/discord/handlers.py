@@ -34,8 +34,8 @@ from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
 from bot.studio.studio import Studio, Ticket
 from generation.errors import UnknownChoice
+from generation.music.common.music_choice import NATIVE, SILENT
 from generation.request import MusicWish, Wish, check_choice
-from generation.scores.genres import NATIVE, SILENT
 
 log = structlog.get_logger(__name__)
 

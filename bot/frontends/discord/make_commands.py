@@ -18,8 +18,8 @@ from bot.frontends.discord.handlers import Desk
 from bot.frontends.discord.interaction_context import Interaction
 from bot.frontends.discord.responses import honest
 from bot.i18n import messages
+from generation.music.common.audio_decode import check
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
-from generation.scores.recording import check
 
 MENU = "Animate this"
 TAKES = {

@@ -12,7 +12,7 @@ from telegram.error import TelegramError
 
 from bot.domain.errors import NotYours
 from bot.domain.jobs import Action, Job
-from bot.frontends.telegram import video_files
+from bot.frontends.telegram import clip_files
 from bot.frontends.telegram.keyboards import button, single
 from bot.frontends.telegram.preferences import own_number
 from bot.frontends.telegram.recipe_text import write
@@ -106,7 +106,7 @@ class Looking:
 
     async def recipe(self, asked: Asked) -> None:
         """Of a clip made here; of any other file, what it tells itself."""
-        film = None if asked.words else video_files.of(asked.message)
+        film = None if asked.words else clip_files.of(asked.message)
         if film is not None and await self.desk.replied(asked) is None:
             await self._recipe_of(film, asked.place)
             return
@@ -114,8 +114,8 @@ class Looking:
         title = messages.words("recipe.title", asked.place.language, job=job.id)
         await self.desk.tell(asked.place, title, code=write(job.request))
 
-    async def _recipe_of(self, film: video_files.Film, place: Place) -> None:
-        request = await video_files.recipe(film, self.desk.voice.bot)
+    async def _recipe_of(self, film: clip_files.Film, place: Place) -> None:
+        request = await clip_files.recipe(film, self.desk.voice.bot)
         name = messages.quoted(film.name, 60)
         if request is None:
             await self.desk.tell(place, messages.words("recipe.untold", place.language, file=name))

@@ -9,7 +9,7 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from bot.domain.jobs import Action, Job, State
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
-from generation.scores.genre import Genre
+from generation.music.common.genre_tables import Genre
 
 DATA_LIMIT = 64
 EMOJI = {

@@ -26,8 +26,8 @@ from bot.studio.rewording import reworded
 from bot.studio.studio import Ticket
 from generation.errors import PromptEmpty
 from generation.media.files import write_whole
+from generation.music.common.audio_decode import check
 from generation.request import Kind, Wish
-from generation.scores.recording import check
 
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message

@@ -10,9 +10,9 @@ from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button, fits, rows
 from bot.i18n import messages
+from generation.music.common.genre_tables import Genre
+from generation.music.common.music_choice import SILENT
 from generation.request import Kind, Limits, Wish
-from generation.scores.genre import Genre
-from generation.scores.genres import SILENT
 
 LENGTHS = (3.0, 5.0, 8.0, 10.0)
 SHAPES = ("16:9", "1:1", "9:16")

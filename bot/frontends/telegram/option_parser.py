@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.domain.errors import BadOption
 from generation.errors import UnknownChoice
+from generation.music.common.music_choice import MOODS, SILENT, TEMPOS, instrument_names
 from generation.request import Kind, MusicWish, Wish, near
-from generation.scores.genres import MOODS, SILENT, TEMPOS, instrument_names
 
 TOKEN = re.compile(r"""([\w-]+[=:])?(?:"([^"]*)"|“([^”]*)”)|(\S+)""")
 FLAG = re.compile(r"(?:--|—|–)([a-zA-Z][\w-]*)(?:=(.*))?", re.DOTALL)  # noqa: RUF001  (phones turn -- into a dash)

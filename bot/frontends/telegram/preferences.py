@@ -15,8 +15,8 @@ from bot.domain.errors import NotAllowed, NotForYou
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button, rows
 from bot.i18n import messages
+from generation.music.common.music_choice import SILENT
 from generation.request import Wish
-from generation.scores.genres import SILENT
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.invocation import Asked

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from generation.engines.local import process_group, protocol
 from generation.errors import PaintFailed, Told
 from generation.failpoint import Place, here
-from generation.models.plan import Means
+from generation.models.common.memory_plan import Means
 from generation.rendering.render import Kit, Order, render
 
 if TYPE_CHECKING:

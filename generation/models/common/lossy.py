@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from generation.errors import ModelBroken
-from generation.models.plan import Keep
+from generation.models.common.memory_plan import Keep
 
 if TYPE_CHECKING:
-    from generation.models.plan import Plan
-    from generation.models.preset import Preset
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
 
 TITLES = {
     "int8": "weights in eight-bit integers",

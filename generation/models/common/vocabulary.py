@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from generation.models.preset import Preset
+    from generation.models.common.preset import Preset
 
 Words = dict[str, dict[str, list[str]]]
 """Kind ("colour"), value ("red"), and the phrases that are read as it."""

@@ -12,7 +12,7 @@ from generation.errors import ModelBroken, ModelMissing
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from generation.models.preset import Preset
+    from generation.models.common.preset import Preset
 
 HOME = Path(__file__).parents[3]
 """Where the packages lie: a shipped model is named from here."""

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.errors import BadCode
 from bot.domain.jobs import State
-from bot.moderation.policy import timeout
+from bot.moderation.prompt_policy import timeout
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import CLIP, Desk, a_draft
 

@@ -14,7 +14,7 @@ import pytest
 from generation import Kind, Music, Progress, Request
 from generation.engines.engine import Order
 from generation.engines.local.engine import ChildEngine, Patience, Setup
-from generation.models import Preset
+from generation.models.common.registry import Preset
 from generation.request import Limits
 
 PLUGIN = "tests.generation.engines.trouble"

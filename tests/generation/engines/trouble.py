@@ -13,11 +13,11 @@ import numpy as np
 
 from generation.clip import Frames
 from generation.errors import OutOfMemory
-from generation.models import model
-from generation.models.common.pictures import pixels
+from generation.models.common.frames import pixels
+from generation.models.common.registry import model
 
 if TYPE_CHECKING:
-    from generation.models import Plan, Preset
+    from generation.models.common.registry import Plan, Preset
     from generation.progress import OnStep
     from generation.request import Request
 

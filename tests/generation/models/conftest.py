@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generation import Kind, Music, Request
-from generation.models import Preset
+from generation.models.common.registry import Preset
 from generation.request import Limits
 
 os.environ.setdefault(

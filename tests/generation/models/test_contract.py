@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from generation import Cancelled, Kind, Request
 from generation.clip import Frames
 from generation.errors import AttachmentRefused, ModelBroken, ModelMissing, NotOffered
-from generation.models import Plan, Preset, families, load
-from generation.models.common.diffused import Diffused
+from generation.models.common.diffusers_pipeline import Diffused
+from generation.models.common.registry import Plan, Preset, families, load
 from tests.generation.models import tiny
 from tests.generation.models.conftest import asked
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.models.common.flat import enlarged
+from generation.models.common.flat_art_upscale import enlarged
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,11 +13,11 @@ import torch
 
 from generation import Cancelled
 from generation.errors import PresetBroken
-from generation.models import Plan, Preset, check, load, lossy_ways
 from generation.models.common import attention
+from generation.models.common.device_placement import painter
 from generation.models.common.lossy import CACHES, TITLES, WEIGHTS, chosen, has_torchao
-from generation.models.common.placing import painter
-from generation.models.plan import Keep
+from generation.models.common.memory_plan import Keep
+from generation.models.common.registry import Plan, Preset, check, load, lossy_ways
 from tests.generation.models.conftest import asked
 
 pytestmark = [

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.models import Preset
-from generation.models.common.card import guess
-from generation.models.plan import Card, Keep, Means, plans
-from generation.models.preset import allowed
+from generation.models.common.device import guess
+from generation.models.common.memory_plan import Card, Keep, Means, plans
+from generation.models.common.preset import allowed
+from generation.models.common.registry import Preset
 from generation.request import Limits
 
 TIERS = {"resident": 18.0, "eight_bit": 14.0, "offload": 10.0, "group": 6.0}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from generation.errors import PresetBroken
-from generation.models import check
-from generation.models.preset import Preset, read_presets
+from generation.models.common.preset import Preset, read_presets
+from generation.models.common.registry import check
 from generation.request import Kind
 
 SHIPPED = Path(__file__).parents[3] / "config" / "models.toml"

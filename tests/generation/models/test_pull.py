@@ -12,11 +12,11 @@ import pytest
 from huggingface_hub import constants
 
 from generation.errors import DiskFull, HubUnreachable, ModelBroken, ModelGated, ModelMissing, PresetBroken
-from generation.models import Preset, lock
-from generation.models.common import weights
-from generation.models.pull import is_here, pull, sources
+from generation.models.common import weights, weights_lock
+from generation.models.common.pull import is_here, pull, sources
+from generation.models.common.registry import Preset
+from generation.music.common.preset import read_makers
 from generation.request import Limits
-from generation.scores.preset import read_makers
 from tests.generation.models.hub import COMMIT, Hub, running
 
 PRESET = Preset(
@@ -189,18 +189,18 @@ def test_a_pinned_commit_is_the_one_that_comes_and_is_used(hub: Hub) -> None:
 
 
 def test_what_was_pulled_is_written_down_and_used_from_then_on(tmp_path: Path) -> None:
-    assert lock.pinned(PRESET, lock.read(tmp_path)) == PRESET
-    lock.write(tmp_path, {"some/model": COMMIT, "an/other": "a" * 40})
-    lock.write(tmp_path, {"an/other": "b" * 40})
-    commits = lock.read(tmp_path)
+    assert weights_lock.pinned(PRESET, weights_lock.read(tmp_path)) == PRESET
+    weights_lock.write(tmp_path, {"some/model": COMMIT, "an/other": "a" * 40})
+    weights_lock.write(tmp_path, {"an/other": "b" * 40})
+    commits = weights_lock.read(tmp_path)
     assert commits == {"some/model": COMMIT, "an/other": "b" * 40}
-    assert lock.pinned(PRESET, commits).pin("some/model") == COMMIT
+    assert weights_lock.pinned(PRESET, commits).pin("some/model") == COMMIT
     named = replace(PRESET, revision="c" * 40)
-    assert lock.pinned(named, commits).pin("some/model") == "c" * 40
+    assert weights_lock.pinned(named, commits).pin("some/model") == "c" * 40
 
 
 @pytest.mark.parametrize("text", ["= =", '"some/model" = 3'])
 def test_a_broken_list_of_commits_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / lock.FILE).write_text(text)
-    with pytest.raises(PresetBroken, match=lock.FILE):
-        lock.read(tmp_path)
+    (tmp_path / weights_lock.FILE).write_text(text)
+    with pytest.raises(PresetBroken, match=weights_lock.FILE):
+        weights_lock.read(tmp_path)

@@ -10,11 +10,11 @@ import pytest
 
 from generation.clip import Frames
 from generation.errors import BadFrames, OutOfMemory
-from generation.models import Plan, Preset, model
-from generation.models.common.diffused import is_memory
-from generation.models.common.pictures import fitted, judge, pixels
-from generation.models.plan import Card
-from generation.models.resident import Residents
+from generation.models.common.diffusers_pipeline import is_memory
+from generation.models.common.frames import fitted, judge, pixels
+from generation.models.common.memory_plan import Card
+from generation.models.common.model_cache import Residents
+from generation.models.common.registry import Plan, Preset, model
 from generation.progress import OnStep
 from generation.request import Limits, Request
 from tests.generation.models.conftest import asked

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from generation import Cancelled, Kind, Music, Request
-from generation.models import Preset, load
+from generation.models.common.registry import Preset, load
 from generation.request import Limits
 
 if TYPE_CHECKING:

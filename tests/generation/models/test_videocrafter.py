@@ -13,9 +13,9 @@ import torch
 from diffusers.models.embeddings import get_timestep_embedding
 
 from generation.errors import ModelBroken
-from generation.models import Plan, Preset, load
 from generation.models.common import videocrafter
-from generation.models.common.scaled import ScaledDDIM
+from generation.models.common.registry import Plan, Preset, load
+from generation.models.common.videocrafter_ddim import ScaledDDIM
 from generation.request import Limits
 from tests.generation.models import tiny
 from tests.generation.models.conftest import asked

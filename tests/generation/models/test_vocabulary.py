@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generation.models.common.preset import Preset, read_presets
 from generation.models.common.vocabulary import unheard
-from generation.models.preset import Preset, read_presets
 
 ROOT = Path(__file__).parents[3]
 POCKET = read_presets(tomllib.loads((ROOT / "config" / "models.toml").read_text("utf-8")))["pocket"]

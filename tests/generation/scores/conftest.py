@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generation.scores.genres import Genre, read_genres
+from generation.music.common.music_choice import Genre, read_genres
 
 CONFIG = Path(__file__).parents[3] / "config"
 

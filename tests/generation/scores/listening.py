@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from generation.clip import Score
-from generation.scores.theory import SCALES, Key
+from generation.music.common.theory import SCALES, Key
 
 Curve = NDArray[np.float64]
 

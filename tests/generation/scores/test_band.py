@@ -11,12 +11,12 @@ import pytest
 
 from generation.clip import Score
 from generation.errors import ScoreFailed
+from generation.music.band import Band, arrange
+from generation.music.common.music_choice import Genre, choose, read_genres
+from generation.music.common.music_vocabulary import INSTRUMENTS
+from generation.music.common.registry import load, makers
 from generation.progress import Cancelled
 from generation.request import Music, MusicWish
-from generation.scores import load, makers
-from generation.scores.band import Band, arrange
-from generation.scores.genres import Genre, choose, read_genres
-from generation.scores.words import INSTRUMENTS
 from tests.generation.scores.conftest import shipped_genres
 from tests.generation.scores.listening import (
     best_scale,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from generation.errors import ModelBroken, ModelMissing
+from generation.music.common.registry import ScoreMaker, load
 from generation.progress import Cancelled
 from generation.request import Music
-from generation.scores import ScoreMaker, load
 from tests.generation.scores import tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # the autoencoder's own

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from generation.errors import ModelBroken, ScoreFailed
+from generation.music.common.registry import ScoreMaker, load
 from generation.progress import Cancelled
 from generation.request import Music
-from generation.scores import ScoreMaker, load
 
 PLAYER = """
 import json, math, os, struct, sys, wave

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from generation.errors import OutOfRange, UnknownChoice
+from generation.music.common.music_choice import Genre, GenreBroken, choose, read_genres, tempo_word
+from generation.music.common.music_vocabulary import INSTRUMENTS, MOODS, PARTS
 from generation.request import Music, MusicWish
-from generation.scores.genres import Genre, GenreBroken, choose, read_genres, tempo_word
-from generation.scores.words import INSTRUMENTS, MOODS, PARTS
 
 
 def chosen(genres: dict[str, Genre], wish: MusicWish, prompt: str = "a bowl", seconds: float = 5.0) -> Music:
@@ -157,6 +157,7 @@ def test_every_instrument_plays_a_part_of_the_band() -> None:
 
 
 def test_choosing_music_costs_no_heavy_import() -> None:
-    code = "import sys, generation.scores.genres; print(sorted({'numpy', 'torch'} & set(sys.modules)))"
+    module = "generation.music.common.music_choice"
+    code = f"import sys, {module}; print(sorted({{'numpy', 'torch'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  (our own interpreter)
     assert done.stdout.strip() == "[]"

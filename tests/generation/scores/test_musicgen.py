@@ -13,13 +13,13 @@ import torch
 from msgspec import structs
 
 from generation.errors import ModelBroken, ModelMissing
+from generation.music.common.registry import load
+from generation.music.musicgen import MusicGen
+from generation.music.musicgen.cuda_graphs import Studio, plainly
 from generation.progress import Cancelled
 from generation.rendering.music_batching import Ensemble
 from generation.rendering.worker_thread import Hand
 from generation.request import Music
-from generation.scores import load
-from generation.scores.musicgen import MusicGen
-from generation.scores.musicgen.recorded import Studio, plainly
 from tests.generation.scores import tiny
 
 JOBS = (

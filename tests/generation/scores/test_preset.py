@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from generation.scores import makers
-from generation.scores.preset import MakerBroken, offered, read_makers
+from generation.music.common.preset import MakerBroken, offered, read_makers
+from generation.music.common.registry import makers
 from tests.generation.scores.conftest import CONFIG
 
 

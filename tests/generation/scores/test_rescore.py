@@ -11,9 +11,9 @@ import numpy as np
 from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux, rescore
+from generation.music.band import Band
+from generation.music.common.music_choice import Genre, choose
 from generation.request import MusicWish
-from generation.scores.band import Band
-from generation.scores.genres import Genre, choose
 
 
 def packets(path: Path, kind: str) -> list[str]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from generation.clip import Score
 from generation.errors import AttachmentRefused, ScoreFailed
+from generation.music.common.audio_decode import read
+from generation.music.common.audio_finish import looped, resampled
+from generation.music.common.beats import beats
+from generation.music.common.ducking import mixed
+from generation.music.common.registry import load
 from generation.request import Music
-from generation.scores import load
-from generation.scores.beats import beats
-from generation.scores.ducking import mixed
-from generation.scores.recording import read
-from generation.scores.sound import looped, resampled
 
 RATE = 48_000
 Sound = NDArray[np.float32]

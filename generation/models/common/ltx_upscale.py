@@ -1,0 +1,78 @@
+"""LTX's own way to a larger clip: latents, enlarged by a network or as pictures, are lightly painted over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from generation.errors import ModelBroken
+from generation.models.common import weights
+from generation.models.common.video_upscale import enlarged, strength
+
+if TYPE_CHECKING:
+    from generation.models.common.memory_plan import Plan
+    from generation.models.common.preset import Preset
+    from generation.request import Request
+
+GRID = 32
+
+
+def repainted(pipe: Any, preset: Preset, plan: Plan, request: Request, seed: Any) -> dict[str, Any]:
+    """What the conditioned pipeline is called with to paint the request's clip at the request's size."""
+    step = pipe.vae_temporal_compression_ratio
+    frames = (request.frames - 1) // step * step + 1
+    half = "upscaler" in preset.options  # its network makes twice the size, no other
+    sides = [side // (2 if half else 1) for side in (request.width, request.height)]
+    width, height = (max(GRID, side // GRID * GRID) for side in sides)
+    video = enlarged(request, frames, width, height)
+    if half:
+        latents = _by_network(pipe, preset, plan, video, seed)
+        width, height = width * 2, height * 2
+    else:
+        latents = _by_pictures(pipe, video, seed)
+    return {
+        "latents": latents,
+        "width": width,
+        "height": height,
+        "num_frames": frames,
+        "denoise_strength": strength(request.steps),
+    }
+
+
+def _by_network(pipe: Any, preset: Preset, plan: Plan, video: list[Any], seed: Any) -> Any:
+    from diffusers import LTXLatentUpsamplePipeline  # noqa: PLC0415  (heavy)
+
+    width, height = video[0].size
+    upsampler = LTXLatentUpsamplePipeline(vae=pipe.vae, latent_upsampler=_network(preset, plan))
+    return upsampler(video=video, width=width, height=height, generator=seed, output_type="latent").frames
+
+
+def _by_pictures(pipe: Any, video: list[Any], seed: Any) -> Any:
+    import torch  # noqa: PLC0415  (heavy)
+
+    width, height = video[0].size
+    vae = pipe.vae
+    pixels = pipe.video_processor.preprocess_video(video, height=height, width=width)
+    with torch.inference_mode():
+        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.sample(seed)  # noqa: SLF001  (has no other name)
+        return pipe._normalize_latents(latents, vae.latents_mean, vae.latents_std)  # noqa: SLF001  (the pipeline's own scale)
+
+
+def _network(preset: Preset, plan: Plan) -> Any:
+    import torch  # noqa: PLC0415  (heavy)
+    from diffusers.pipelines.ltx.modeling_latent_upsampler import (  # noqa: PLC0415  (heavy)
+        LTXLatentUpsamplerModel,
+    )
+
+    source = preset.options["upscaler"]
+    folder = weights.locate(preset.name, source, preset.pin(source))
+    inner = folder / "latent_upsampler"
+    part = inner if inner.is_dir() else folder
+    for file in part.glob("*.safetensors"):
+        weights.check_file(preset.name, file)
+    try:
+        network = LTXLatentUpsamplerModel.from_pretrained(
+            part, dtype=getattr(torch, plan.dtype), use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ModelBroken(preset.name, f"its upscaler: {error}"[:300]) from error
+    return network.to(plan.device)

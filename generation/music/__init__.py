@@ -1,0 +1,1 @@
+"""Music makers, one file or folder each."""

@@ -1,0 +1,26 @@
+"""ACE-Step: whole pieces in a few steps, under a licence that allows trade."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generation.music.common.diffusers_pipeline import Diffused
+from generation.music.common.registry import score
+from generation.request import Music
+
+__all__ = ["AceStep"]
+
+
+@score("acestep")
+class AceStep(Diffused):
+    kind = "AceStepPipeline"
+    shortest = 10.0
+
+    def asked(self, music: Music, seconds: float) -> dict[str, Any]:
+        return {
+            "prompt": music.words,
+            "lyrics": "[Instrumental]",
+            "audio_duration": seconds,
+            "bpm": round(music.bpm),
+            "guidance_scale": 1.0 if self.pipe.is_turbo else 7.0,
+        }

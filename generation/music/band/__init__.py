@@ -1,0 +1,41 @@
+"""A house band that needs no weights: it writes a piece and plays it, in tune, in time, to the sample."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from generation.clip import Score
+from generation.errors import ScoreFailed
+from generation.music.band.arrange import arrange
+from generation.music.band.mixdown import play
+from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
+from generation.music.common.registry import score
+from generation.progress import OnStep
+from generation.request import Music
+
+__all__ = ["Band", "arrange"]
+
+
+@score("band")
+class Band:
+    def __init__(self, genres: dict[str, Genre]) -> None:
+        self._genres = genres
+
+    @classmethod
+    def load(cls, options: dict[str, Any]) -> Self:
+        try:
+            return cls(read_genres(options.get("genres", {})))
+        except GenreBroken as broken:
+            raise ScoreFailed("band", str(broken)) from broken
+
+    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+        if music.genre not in self._genres:
+            raise ScoreFailed("band", f"no genre {music.genre!r}")
+        sheet = arrange(music, self._genres[music.genre], samples / rate)
+        sound = play(sheet, music.mood, samples, rate, on_step)
+        return Score(np.ascontiguousarray(sound.T, dtype=np.float32), rate)
+
+    def close(self) -> None:
+        self._genres = {}

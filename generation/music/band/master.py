@@ -1,0 +1,71 @@
+"""From the band's sound to a finished one: room, glue, loudness, an end."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from generation.music.band.synth import Sound, noise, shaped
+from generation.music.common.loudness_normalize import fast_length, levelled
+
+
+@functools.lru_cache(maxsize=4)
+def _room(rate: int) -> Sound:
+    """Two ears' worth of a warm room, 1.6 s long, its high notes fading first."""
+    count = round(1.6 * rate)
+    times = np.arange(count) / rate
+    ears = []
+    for ear in (1, 2):
+        raw = noise(count, 100 + ear)
+        dark = shaped(raw, rate, 120, 2200) * np.exp(-times / 0.34)
+        bright = shaped(raw, rate, 2200, 8000) * np.exp(-times / 0.16)
+        ears.append((dark + 0.7 * bright) * np.clip((times - 0.012) / 0.02, 0, 1))
+    room = np.stack(ears)
+    room /= np.sqrt((room**2).sum(axis=1, keepdims=True))
+    scaled: Sound = room.astype(np.float32)
+    return scaled
+
+
+def reverb(sent: Sound, rate: int) -> Sound:
+    """What the room answers to a mono sound, for two ears."""
+    room = _room(rate)
+    size = fast_length(len(sent) + room.shape[1])
+    heard = np.fft.irfft(np.fft.rfft(sent, size) * np.fft.rfft(room, size), size)
+    return heard[:, : len(sent)].astype(np.float32, copy=False)
+
+
+def pumped(sound: Sound, kicks: list[int], depth: float, rate: int) -> Sound:
+    """Everything ducks as the kick strikes, and comes back within a beat."""
+    gain = np.ones(sound.shape[-1], np.float32)
+    dip = (1 - depth * np.exp(-np.arange(round(0.3 * rate)) / (0.09 * rate))).astype(np.float32)
+    for kick in kicks:
+        part = gain[kick : kick + len(dip)]
+        np.minimum(part, dip[: len(part)], out=part)
+    return sound * gain
+
+
+def glued(sound: Sound, rate: int) -> Sound:
+    """Gentle compression of the whole: loud moments come 2:1 nearer to the rest."""
+    block = round(0.01 * rate)
+    count = sound.shape[-1]
+    power = np.pad((sound**2).mean(axis=0), (0, -count % block)).reshape(-1, block).mean(axis=1)
+    usual = np.sqrt((power[power > 0.01 * power.max()]).mean()) + 1e-9
+    level, envelope = 0.0, np.empty(len(power))
+    for number, now in enumerate(np.sqrt(power)):
+        level += (now - level) * (0.5 if now > level else 0.06)
+        envelope[number] = level
+    gain = np.minimum(1.0, (usual / np.maximum(envelope, 1e-9)) ** 0.5)
+    curve = np.interp(np.arange(count), np.arange(len(gain)) * block, gain).astype(np.float32)
+    result: Sound = sound * curve
+    return result
+
+
+def finished(sound: Sound, rate: int, fade: float) -> Sound:
+    """At -14 LUFS under the ceiling, beginning and ending in silence."""
+    count = sound.shape[-1]
+    out = np.linspace(1, 0, max(1, min(count, round(fade * rate))), dtype=np.float32)
+    sound = sound.copy()
+    sound[:, -len(out) :] *= out * out * (3 - 2 * out)
+    sound[:, : round(0.004 * rate)] *= np.linspace(0, 1, round(0.004 * rate), dtype=np.float32)[:count]
+    return levelled(sound, rate)

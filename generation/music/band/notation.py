@@ -1,0 +1,87 @@
+"""The written music: what is played when. Pure data, the same for the same music on every machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generation.music.common.genre_tables import Genre
+from generation.music.common.theory import Chord, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    start: float  # seconds
+    seconds: float
+    pitch: int
+    loud: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    start: float
+    piece: str
+    loud: float
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A chord and the beats it sounds."""
+
+    start: float
+    beats: float
+    chord: Chord
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar as the form has it: which parts play, and whether a fill leads out of it."""
+
+    section: int
+    lead: bool = True
+    drums: float = 1.0  # how much of the kit plays: 0 none, under 1 without snare
+    fill: bool = False
+    opening: bool = False  # first of its section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Time: beats to seconds, with the genre's swing. The first beat is at `lead_in`."""
+
+    bpm: float
+    meter: int
+    swing: float
+    swing_on: int
+    lead_in: float
+
+    def at(self, beat: float) -> float:
+        unit = 1.0 if self.swing_on == 8 else 0.5
+        whole, rest = divmod(beat + 1e-9, unit)
+        half, late = unit / 2, self.swing * unit / 2
+        if rest < half:
+            warped = rest * (half + late) / half
+        else:
+            warped = half + late + (rest - half) * (half - late) / half
+        return self.lead_in + (whole * unit + warped) * 60 / self.bpm
+
+    def step(self, bar: int, step: int) -> float:
+        """When a step of a pattern is: four of them a beat."""
+        return self.at(bar * self.meter + step / 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    genre: Genre
+    key: Key
+    grid: Grid
+    seconds: float
+    bars: tuple[Bar, ...]
+    slots: tuple[Slot, ...]  # without the last chord
+    last: Slot
+    voices: dict[str, str]  # part -> voice
+    hits: tuple[Hit, ...]
+    notes: dict[str, tuple[Note, ...]]  # part -> its notes
+
+    @property
+    def end(self) -> float:
+        """When the last chord is struck."""
+        return self.grid.at(self.last.start)

@@ -1,0 +1,1 @@
+"""What music makers share: registry, genre tables, audio processing."""

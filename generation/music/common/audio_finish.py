@@ -1,0 +1,87 @@
+"""What every maker does to sound in the end: rate, length, ears, fades."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generation.clip import Score
+from generation.music.common.loudness_normalize import levelled
+
+Sound = NDArray[np.float32]
+FADE_IN = 0.02
+
+
+def resampled(sound: Sound, rate: int, wanted: int) -> Sound:
+    """The same sound, samples first, at another rate: exact below both Nyquist limits."""
+    if rate == wanted or not len(sound):
+        return sound
+    unit = rate // math.gcd(rate, wanted)
+    edge = rate // 20
+    size = -(-(len(sound) + 2 * edge) // unit) * unit
+    padded = np.zeros((size, sound.shape[1]), np.float32)
+    padded[edge : edge + len(sound)] = sound
+    target = size * wanted // rate
+    spectrum = np.fft.rfft(padded, axis=0)
+    kept = np.zeros((target // 2 + 1, sound.shape[1]), spectrum.dtype)
+    shared = min(len(kept), len(spectrum))
+    kept[:shared] = spectrum[:shared]
+    again = np.fft.irfft(kept, target, axis=0) * (target / size)
+    start = edge * wanted // rate
+    length = round(len(sound) * wanted / rate)
+    return np.ascontiguousarray(again[start : start + length], dtype=np.float32)
+
+
+def two_ears(sound: Sound) -> Sound:
+    """Samples first, two channels: mono is doubled, more than two are folded."""
+    sound = sound.reshape(len(sound), -1)
+    if sound.shape[1] == 2:
+        return sound
+    return np.repeat(sound.mean(axis=1, keepdims=True), 2, axis=1)
+
+
+def fitted(sound: Sound, samples: int) -> Sound:
+    """Cut or filled with silence to the sample."""
+    if len(sound) >= samples:
+        return sound[:samples]
+    return np.pad(sound, ((0, samples - len(sound)), (0, 0)))
+
+
+def faded(sound: Sound, rate: int, out: float) -> Sound:
+    """In within 20 ms, out within `out` seconds or a quarter of it all, to silence on the last sample."""
+    count = len(sound)
+    rise = min(count, round(FADE_IN * rate))
+    fall = min(count // 4 or count, round(out * rate))
+    shaped = sound.copy()
+    shaped[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)[:, None]
+    bend = np.cos(np.linspace(0, np.pi / 2, fall)).astype(np.float32)
+    bend[-1:] = 0
+    shaped[count - fall :] *= bend[:, None]
+    return shaped
+
+
+def finished(sound: Sound, rate: int, samples: int, wanted: int, *, out: float = 1.5) -> Score:
+    """A maker's raw sound as a Score: two ears, the wanted rate and length, faded, at -14 LUFS."""
+    heard = fitted(resampled(two_ears(np.nan_to_num(sound)), rate, wanted), samples)
+    shaped = faded(heard, wanted, out)
+    level = levelled(np.ascontiguousarray(shaped.T), wanted)
+    return Score(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
+
+
+def looped(sound: Sound, samples: int, overlap: int) -> Sound:
+    """As often as needed, each time faded into the next over `overlap` samples."""
+    if len(sound) >= samples:
+        return sound
+    overlap = max(1, min(overlap, len(sound) // 2))
+    rise = np.sqrt(np.linspace(0, 1, overlap, dtype=np.float32))[:, None]
+    stride = len(sound) - overlap
+    result = np.zeros((samples + len(sound), sound.shape[1]), np.float32)
+    for start in range(0, samples, max(1, stride)):
+        part = sound.copy()
+        if start:
+            part[:overlap] *= rise
+        part[-overlap:] *= rise[::-1]
+        result[start : start + len(part)] += part
+    return result[:samples]

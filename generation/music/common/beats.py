@@ -1,0 +1,57 @@
+"""Where the beat of a recording lies: enough to cut on it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generation.music.common.audio_finish import Sound
+
+HOPS = 100
+"""Looks a second."""
+SLOWEST, FASTEST = 60.0, 180.0
+Curve = NDArray[np.float64]
+
+
+def rises(sound: Sound, rate: int) -> Curve:
+    """How much louder each hundredth of a second is than the one before, low and high notes apart."""
+    mono = sound.mean(axis=1)
+    hop = rate // HOPS
+    size = 2 * hop
+    count = max(0, (len(mono) - size) // hop + 1)
+    if count < 2:
+        return np.zeros(max(1, count))
+    frames = np.lib.stride_tricks.sliding_window_view(mono, size)[::hop][:count]
+    loud = np.log1p(1000 * np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32))))
+    flux: Curve = np.concatenate([[0.0], np.maximum(0, np.diff(loud, axis=0)).sum(axis=1)])
+    return flux
+
+
+def beats(sound: Sound, rate: int) -> Curve:
+    """The seconds of the beats, evenly spaced; empty when there is no telling."""
+    flux = rises(sound, rate)
+    flux = flux - flux.mean()
+    if len(flux) < 3 * HOPS or not flux.any():
+        return np.empty(0)
+    size = 2 * len(flux)
+    likeness = np.fft.irfft(np.abs(np.fft.rfft(flux, size)) ** 2)[: len(flux)]
+    lags = np.arange(round(60 / FASTEST * HOPS), min(len(flux) // 2, round(60 / SLOWEST * HOPS)) + 1)
+    near_120 = np.exp(-0.5 * (np.log2(lags / (0.5 * HOPS)) / 0.7) ** 2)
+    lag = int(lags[(likeness[lags] * near_120).argmax()])
+    period = _sharpened(likeness, lag, len(flux))
+    offsets = np.arange(0, period, 1.0)
+    marks = [flux[(np.arange(offset, len(flux) - 1, period)).astype(int)].mean() for offset in offsets]
+    found: Curve = np.arange(float(offsets[int(np.argmax(marks))]), len(flux), period) / HOPS
+    return found
+
+
+def _sharpened(likeness: Curve, lag: int, length: int) -> float:
+    """A beat's length from the far end of many beats, where a small error has grown to be seen."""
+    period = float(lag)
+    for times in (2, 4, 8, 16):
+        centre = round(period * times)
+        if centre + 3 >= length // 2:
+            break
+        window = likeness[centre - 3 : centre + 4]
+        period = (centre - 3 + int(window.argmax())) / times
+    return period

@@ -1,0 +1,199 @@
+"""Genres for everyone else: read their tables, and complete what a person said about music."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from generation.errors import NoTune, OutOfRange, UnknownChoice
+from generation.music.common.genre_tables import (
+    FASTEST,
+    NATIVE,
+    OWN,
+    RESERVED,
+    SILENT,
+    SLOWEST,
+    Genre,
+    GenreBroken,
+    read_genres,
+)
+from generation.music.common.music_vocabulary import (
+    FAST_WORDS,
+    INSTRUMENTS,
+    MOODS,
+    SLOW_WORDS,
+    TEMPOS,
+    instrument,
+    instrument_names,
+    mentions,
+)
+from generation.request import Music, MusicWish, check_choice, near
+
+__all__ = [
+    "MOODS",
+    "NATIVE",
+    "OWN",
+    "SILENT",
+    "TEMPOS",
+    "Genre",
+    "GenreBroken",
+    "choose",
+    "infer_genre",
+    "instrument_names",
+    "read_genres",
+    "tempo_word",
+]
+
+
+def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
+    wish: MusicWish,
+    prompt: str,
+    *,
+    seconds: float,
+    genres: Mapping[str, Genre],
+    maker: str,
+    seed: int,
+    makers: tuple[str, ...] = (),
+    followers: tuple[str, ...] = (),
+) -> tuple[Music, tuple[str, ...]]:
+    """Complete the wish; also says which of genre, mood and tempo were chosen for the person.
+
+    `makers` are those on offer; with none given any name is taken; `followers` are those of
+    them that play after a tune. Raises UnknownChoice, OutOfRange and NoTune.
+    """
+    if wish.maker is not None and makers:
+        check_choice("maker", wish.maker, makers)
+    maker = wish.maker or maker
+    chosen_seed = seed if wish.seed is None else wish.seed
+    named = _genre_name(wish, genres)
+    if named in {SILENT, NATIVE}:
+        return Music(genre=named, maker=maker, seed=chosen_seed), ()
+    if wish.track is not None:
+        return Music(genre=OWN, maker="track", track=wish.track, seed=chosen_seed), ()
+    if wish.melody is not None:
+        maker = _follower(wish, maker, followers)
+    genre = genres[named or infer_genre(prompt, genres)]
+    mood = _mood(wish, prompt, genre, chosen_seed)
+    bpm = _bpm(wish, prompt, mood, genre, seconds)
+    instruments = _instruments(wish)
+    music = Music(
+        genre=genre.name,
+        maker=maker,
+        mood=mood,
+        bpm=bpm,
+        instruments=instruments,
+        words=_words(genre, mood, bpm, instruments),
+        seed=chosen_seed,
+        melody=wish.melody,
+    )
+    given = {"genre": named, "mood": wish.mood, "tempo": wish.tempo}
+    return music, tuple(option for option, value in given.items() if value is None)
+
+
+def _follower(wish: MusicWish, maker: str, followers: tuple[str, ...]) -> str:
+    """Who plays after the tune: the one that was named if it can, else the first that does."""
+    if maker in followers:
+        return maker
+    if wish.maker is not None or not followers:
+        raise NoTune(maker)
+    return followers[0]
+
+
+def infer_genre(prompt: str, genres: Mapping[str, Genre]) -> str:
+    """The genre whose words the prompt has most of; the first of all when it has none."""
+    marks = {
+        name: 2 * mentions(prompt, (*genre.words, name)) + mentions(prompt, genre.hints)
+        for name, genre in genres.items()
+    }
+    return max(marks, key=lambda name: marks[name])
+
+
+def tempo_word(bpm: float, genre: Genre) -> str:
+    """How people would call it, for this kind of music."""
+    low, _, high = genre.bpm
+    place = (bpm - low) / (high - low) if high > low else 0.5
+    return "slow" if place < 0.34 else "fast" if place > 0.66 else "medium"
+
+
+def _genre_name(wish: MusicWish, genres: Mapping[str, Genre]) -> str | None:
+    if wish.genre is None:
+        return None
+    wanted = wish.genre.strip().lower()
+    by_title = {genre.title.lower(): name for name, genre in genres.items()}
+    wanted = by_title.get(wanted, wanted)
+    choices = (*genres, SILENT, NATIVE)
+    if wanted in RESERVED and wanted not in choices:
+        raise UnknownChoice("genre", wish.genre, None, choices)
+    check_choice("genre", wanted, choices)
+    return wanted
+
+
+def _mood(wish: MusicWish, prompt: str, genre: Genre, seed: int) -> str:
+    if wish.mood is not None:
+        mood = wish.mood.strip().lower()
+        check_choice("mood", mood, tuple(MOODS))
+        return mood
+    marks = {
+        name: mentions(prompt, (*mood.words, name)) + 0.5 * (name in genre.moods)
+        for name, mood in MOODS.items()
+    }
+    best = max(marks, key=lambda name: marks[name])
+    if marks[best] >= 1:
+        return best
+    return genre.moods[seed % len(genre.moods)] if genre.moods else ""
+
+
+def _bpm(wish: MusicWish, prompt: str, mood: str, genre: Genre, seconds: float) -> float:
+    if wish.tempo is not None:
+        asked = _asked_tempo(wish.tempo)
+        if isinstance(asked, float):
+            return asked
+        pace = asked[0]
+    elif mentions(prompt, SLOW_WORDS) != mentions(prompt, FAST_WORDS):
+        pace = 0.15 if mentions(prompt, SLOW_WORDS) > mentions(prompt, FAST_WORDS) else 0.85
+    else:
+        pace = MOODS[mood].pace if mood in MOODS else 0.5
+    low, usual, high = genre.bpm
+    wanted = low + (usual - low) * pace * 2 if pace < 0.5 else usual + (high - usual) * (pace - 0.5) * 2
+    return _fitted(wanted, seconds, genre)
+
+
+def _asked_tempo(text: str) -> float | tuple[float]:
+    """Beats a minute, or the place of a tempo word in any genre's range."""
+    tempo = " ".join(text.lower().split())
+    number = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:bpm)?", tempo)
+    if number is None:
+        check_choice("tempo", tempo, tuple(TEMPOS))
+        return (TEMPOS[tempo],)
+    bpm = float(number[1])
+    if not SLOWEST <= bpm <= FASTEST:
+        raise OutOfRange("tempo", bpm, SLOWEST, FASTEST)
+    return bpm
+
+
+def _fitted(wanted: float, seconds: float, genre: Genre) -> float:
+    """The tempo near `wanted` at which a last bar, or half of one, begins a good second before the end."""
+    low, _, high = genre.bpm
+    body = seconds - min(1.6, 0.25 * seconds)
+    unit = (genre.meter if genre.meter % 2 else genre.meter / 2) * 60.0
+    units = max(1, round(body * wanted / unit))
+    fitted = units * unit / body
+    if low <= fitted <= high and abs(fitted / wanted - 1) <= 0.07:
+        return round(fitted, 1)
+    return round(wanted, 1)
+
+
+def _instruments(wish: MusicWish) -> tuple[str, ...]:
+    found = []
+    for name in wish.instruments:
+        one = instrument(name)
+        if one is None:
+            likely = near(name, instrument_names())
+            raise UnknownChoice("instrument", name, likely and instrument(likely), tuple(INSTRUMENTS))
+        found.append(one)
+    return tuple(dict.fromkeys(found))
+
+
+def _words(genre: Genre, mood: str, bpm: float, instruments: tuple[str, ...]) -> str:
+    parts = [genre.prompt, f"{mood} mood" if mood else "", ", ".join(instruments), f"{bpm:.0f} bpm"]
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,62 @@
+"""Music makers, one file each: @score("name") on a class that can load and score registers it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from generation import music
+from generation.clip import Score
+from generation.errors import ScoreFailed
+from generation.progress import OnStep
+from generation.request import Music
+
+__all__ = ["ScoreMaker", "load", "makers", "score"]
+
+
+class ScoreMaker(Protocol):
+    """A loaded music maker. It lives in the engine's child and is called from one thread at a time."""
+
+    @classmethod
+    def load(cls, options: dict[str, Any]) -> ScoreMaker:
+        """Bring it into memory; raises ModelMissing or ModelBroken.
+
+        `options` is plain data from the config: the maker's own table and, under "genres", the genre tables.
+        """
+
+    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+        """Exactly `samples` stereo samples at `rate`; `on_step` may raise Cancelled."""
+
+    def close(self) -> None:
+        """Give the memory back."""
+
+
+OLD_NAMES = {"elsewhere": "external_process"}
+"""Names that older configurations may still use."""
+_MAKERS: dict[str, type[ScoreMaker]] = {}
+S = TypeVar("S", bound=type[ScoreMaker])
+
+
+def score(name: str) -> Callable[[S], S]:
+    def register(cls: S) -> S:
+        _MAKERS[name] = cls
+        return cls
+
+    return register
+
+
+def makers() -> tuple[str, ...]:
+    """Every maker there is a file for, without importing any."""
+    return tuple(sorted({m.name for m in pkgutil.iter_modules(music.__path__)} - {"common"}))
+
+
+def load(name: str, options: dict[str, Any]) -> ScoreMaker:
+    """The maker of this name, or the one that its preset's options name."""
+    maker = str(options.get("maker", name))
+    maker = OLD_NAMES.get(maker, maker)
+    if maker not in makers():
+        raise ScoreFailed(name, "no such music maker")
+    importlib.import_module(f"{music.__name__}.{maker}")
+    return _MAKERS[maker].load(options)

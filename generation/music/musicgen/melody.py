@@ -1,0 +1,51 @@
+"""A tune to follow: which of the twelve notes is strongest, moment by moment, as MusicGen melody hears it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generation.music.common.audio_decode import read
+from generation.music.common.audio_finish import resampled
+from generation.request import Music
+
+WINDOW, HOP, NOTES, LONGEST = 16_384, 4096, 12, 30.0
+
+
+def chroma_states(model: Any, jobs: Sequence[Music]) -> Tensor:
+    """(jobs, chroma length, width): what stands in front; a job without a tune gets the quiet one."""
+    rate = int(model.config.audio_encoder.sampling_rate)
+    length, width = model.config.chroma_length, model.config.decoder.hidden_size
+    rows = [_repeated(_chroma(one.melody, rate), length) for one in jobs]
+    states = torch.stack(rows).to(model.device, model.dtype)
+    projected: Tensor = states if width == NOTES else model.audio_enc_to_dec_proj(states)
+    return projected
+
+
+def _repeated(rows: Tensor, length: int) -> Tensor:
+    times = -(-length // len(rows))
+    return rows.repeat(times, 1)[:length]
+
+
+def _chroma(melody: str | None, rate: int) -> Tensor:
+    """(moments, notes), one note each."""
+    if melody is None:
+        return torch.eye(NOTES)[:1]
+    from transformers.audio_utils import chroma_filter_bank  # noqa: PLC0415  (heavy)
+
+    tune = read(Path(melody), longest=LONGEST)
+    mono = resampled(tune.samples.mean(axis=1, keepdims=True).astype(np.float32), tune.rate, rate)[:, 0]
+    sound = torch.from_numpy(np.pad(mono, (0, max(0, WINDOW - len(mono)))))
+    spectrum = (
+        torch.stft(sound, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True).abs() ** 2
+    )
+    filters = torch.from_numpy(
+        chroma_filter_bank(num_frequency_bins=WINDOW, num_chroma=NOTES, sampling_rate=rate, tuning=0)
+    ).float()
+    strongest = (filters @ spectrum).T.argmax(dim=-1)
+    return torch.eye(NOTES)[strongest]
