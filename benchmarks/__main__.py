@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-APART = {"__main__", "report", "waiting"}
+APART = {"__main__", "report", "simulated_gpu", "fake_bot_api"}
 
 
 def main() -> int:

@@ -44,7 +44,7 @@ def parts(*, tiny: bool) -> dict[str, Any]:
     import torch  # noqa: PLC0415  (heavy)
     import transformers  # noqa: PLC0415  (heavy)
 
-    from tests.generation.models.tiny import ltx_parts, t5_tokenizer  # noqa: PLC0415  (torch)
+    from tests.generation.models.tiny_pipelines import ltx_parts, t5_tokenizer  # noqa: PLC0415  (torch)
 
     if tiny:
         return ltx_parts()

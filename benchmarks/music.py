@@ -21,7 +21,7 @@ from generation.music.musicgen import MusicGen
 from generation.progress import OnStep
 from generation.rendering.worker_thread import Hand
 from generation.request import Music, MusicWish
-from tests.generation.scores import tiny
+from tests.generation.music import tiny_weights
 
 STEPS = 100
 JOBS = 8
@@ -118,7 +118,7 @@ def main() -> None:
     torch.set_num_threads(1)
     report = Report("What does music cost?")
     with tempfile.TemporaryDirectory() as folder:
-        source = str(tiny.save_musicgen(Path(folder), layers=24))
+        source = str(tiny_weights.save_musicgen(Path(folder), layers=24))
         maker = load("musicgen", {"source": source})
         assert isinstance(maker, MusicGen)
         one, many, peer = milliseconds_a_step(ours(maker, 1), ours(maker, JOBS), theirs(maker))

@@ -47,7 +47,7 @@ def order(number: int, folder: Path, seconds: float) -> Order:
 async def run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
     """Wall seconds for the jobs, the engine being warm, `slots` of them in its hands at a time."""
     genres = tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
-    setup = Setup(plugins=("benchmarks.waiting",), scores={"band": {"genres": genres}})
+    setup = Setup(plugins=("benchmarks.simulated_gpu",), scores={"band": {"genres": genres}})
     engine = ChildEngine(setup, slots=slots)
     await engine.render(order(0, folder, 0.1), lambda _: None)
     waiting = iter(range(1, jobs + 1))

@@ -21,12 +21,12 @@ import psutil
 import structlog
 from telegram.ext import Application, CommandHandler, ContextTypes
 
+from benchmarks.fake_bot_api import TOKEN, exchange
 from benchmarks.report import Report
-from benchmarks.telegram_wire import TOKEN, exchange
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
 from bot.runtime import event_loop
-from tests.fakes.telegram_studio import cinema
+from tests.fakes.telegram_app import cinema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -179,8 +179,8 @@ LEAST: dict[str, float] = {
 
 def config_folder() -> Path:
     """Beside the packages in a checkout, inside bot/ in a wheel."""
-    inside = Path(__file__).parent / "config"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "config"
+    inside = Path(__file__).parents[1] / "config"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "config"
 
 
 def load(

@@ -25,9 +25,9 @@ from bot.pipeline.retry import ill
 from bot.store import cancel_outbox, chosen_languages, inspections, payments, spending, status_outbox
 from bot.store.payments import Payment
 from bot.store.store import Entry, Eta, Linked, Store, Superseded, Swept
+from bot.studio import derivatives
 from bot.studio.admission import Gate, Terms
 from bot.studio.role_tiers import Roles
-from bot.studio.studio import derivatives
 from generation.errors import LimitTooSmall, NotOffered, Told, UnknownChoice
 from generation.failpoint import Place, here
 from generation.media.size_estimate import floor_of

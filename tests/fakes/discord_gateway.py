@@ -10,7 +10,7 @@ from typing import Protocol
 import zstandard
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tests.fakes.discord_reach import RESUME_HOST
+from tests.fakes.discord_connector import RESUME_HOST
 from tests.fakes.discord_world import JSON, Guild, World, snowflake
 
 DISPATCH, HEARTBEAT, IDENTIFY, PRESENCE, RESUME, RECONNECT = 0, 1, 2, 3, 6, 7

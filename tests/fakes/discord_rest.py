@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.discord_rules import Refused, check_choices, check_commands, check_message, check_modal
+from tests.fakes.discord_validation import Refused, check_choices, check_commands, check_message, check_modal
 from tests.fakes.discord_world import (
     COMPONENTS_V2,
     DM,

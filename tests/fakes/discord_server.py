@@ -18,10 +18,10 @@ import aiohttp
 import trustme
 from aiohttp import web
 
+from tests.fakes.discord_connector import HOSTS, connector
 from tests.fakes.discord_gateway import Gateway
-from tests.fakes.discord_reach import HOSTS, connector
 from tests.fakes.discord_rest import Call, Rest
-from tests.fakes.discord_rules import Refused
+from tests.fakes.discord_validation import Refused
 from tests.fakes.discord_world import COMPONENTS_V2, JSON, MIB, World
 
 TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)

@@ -19,9 +19,9 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fakes.discord_house import HouseOfDiscord, QuickEngine, clip_of, house, settled
-from tests.fakes.discord_people import Person, Reply, labels, person, text_of
+from tests.fakes.discord_app import HouseOfDiscord, QuickEngine, clip_of, house, settled
 from tests.fakes.discord_server import DiscordServer, discord_server
+from tests.fakes.discord_users import Person, Reply, labels, person, text_of
 from tests.fakes.discord_world import JSON, Message
 
 MANAGE_GUILD = 1 << 5

@@ -16,7 +16,7 @@ import structlog
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.updates import Webhook
 from bot.runtime import event_loop
-from tests.fakes.telegram_studio import cinema
+from tests.fakes.telegram_app import cinema
 
 
 async def main(folder: str, url: str, token: str, *how: str) -> None:

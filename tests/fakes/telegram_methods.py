@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.fakes.telegram_rules import (
+from tests.fakes.telegram_validation import (
     CAPTION_LIMIT,
     FILE_LIMIT,
     TEXT_LIMIT,

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from tests.fakes.telegram_faults import Fault, Script, play
 from tests.fakes.telegram_methods import Call, decode, run
-from tests.fakes.telegram_rules import Refused
 from tests.fakes.telegram_spec import check_answer, check_call, check_update
+from tests.fakes.telegram_validation import Refused
 from tests.fakes.telegram_world import World
 
 T = TypeVar("T")

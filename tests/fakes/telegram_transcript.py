@@ -16,9 +16,9 @@ from pathlib import Path
 from PIL import Image
 
 from bot.frontends.telegram.frontend import Options
-from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 from tests.fakes.telegram_world import Message
 
 WRITTEN = "Written by `python -m tests.fakes.telegram_transcript docs`, not by hand."

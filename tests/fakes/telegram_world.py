@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.telegram_rules import FILE_LIMIT, Flood, Refused, bad
+from tests.fakes.telegram_validation import FILE_LIMIT, Flood, Refused, bad
 
 BOT_ID = 7_000_001
 BOT = {

@@ -24,11 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.discord_people import Person, Reply, person, text_of
+from tests.fakes.discord_users import Person, Reply, person, text_of
 from tests.fakes.telegram_faults import html, refused, reset
-from tests.fakes.telegram_people import Someone
-from tests.faults.books import Books, close, flags
-from tests.faults.theatre import Theatre, kill, named, theatre
+from tests.fakes.telegram_users import Someone
+from tests.faults.consistency import Books, close, flags
+from tests.faults.harness import Theatre, kill, named, theatre
 
 VICTIMS = {"bot": 30, "child": 30, "ffmpeg": 25, "all": 15}
 MOMENTS = {"now": 50, "a clip comes in": 25, "a clip is there": 25}

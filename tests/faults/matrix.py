@@ -9,7 +9,7 @@ from enum import StrEnum
 from generation.failpoint import Place
 from tests.fakes.telegram_faults import Fault as Answer
 from tests.fakes.telegram_faults import flood, html, refused, reset
-from tests.faults.theatre import Theatre
+from tests.faults.harness import Theatre
 
 
 class Outcome(StrEnum):

@@ -32,9 +32,9 @@ from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.store.store import FILE, Store
 from bot.studio.studio import House, Studio
-from tests.bot.house import GENRES, POLICY, PRESETS
-from tests.faults.cast import Chat, Painter, Person, Trace, smaller
-from tests.faults.clockwork import TURN, Clockwork, Inline
+from tests.bot.app_harness import GENRES, POLICY, PRESETS
+from tests.faults.simulation import Chat, Painter, Person, Trace, smaller
+from tests.faults.virtual_clock import TURN, Clockwork, Inline
 
 DAY = 86_400.0
 START = 1_790_000_000.0 // DAY * DAY

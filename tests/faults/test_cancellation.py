@@ -18,7 +18,7 @@ from bot.store.store import FILE, Store, Superseded
 from generation.clip import Clip
 from generation.errors import PaintFailed
 from generation.request import Wish
-from tests.bot.house import Watched, house_of, who
+from tests.bot.app_harness import Watched, house_of, who
 
 RUNS = 500
 BATCH = 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import Chaos
-from tests.faults.theatre import theatre
+from tests.faults.harness import theatre
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""

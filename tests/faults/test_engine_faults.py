@@ -13,9 +13,9 @@ from bot.pipeline.worker import Worker
 from generation.engines.local.engine import ChildEngine, Patience, Setup
 from generation.models.common.registry import Preset
 from generation.request import Limits, MusicWish, Wish
-from tests.bot.house import halved, house_of, running, until, who
+from tests.bot.app_harness import halved, house_of, running, until, who
 from tests.fakes.frontend import FakeFrontend
-from tests.faults.engine import ASIDE, ENGINE, EngineFault
+from tests.faults.engine_faults import ASIDE, ENGINE, EngineFault
 
 BEATS = {"freeze": 1.0, "stop": 1.0}
 STALLS = {"hang": 10.0}
@@ -29,7 +29,7 @@ PRESET = Preset(
 @pytest.mark.parametrize("fault", ENGINE, ids=lambda fault: fault.verb)
 async def test_one_job_may_do_its_worst(tmp_path: Path, fault: EngineFault) -> None:
     beat, stall = BEATS.get(fault.verb, 5.0), STALLS.get(fault.verb, 60.0)
-    setup = Setup(nice=0, beat_every=beat, plugins=("tests.generation.engines.trouble",))
+    setup = Setup(nice=0, beat_every=beat, plugins=("tests.generation.engines.local.faulty_model",))
     engine = ChildEngine(setup, patience=Patience(pauses=(0.0, 0.02), stall=stall))
     chat = FakeFrontend()
     async with house_of(tmp_path, credits_=100) as (store, studio):

@@ -12,7 +12,7 @@ import pytest
 from generation import failpoint
 from generation.failpoint import ARMED, Deed, Place, Trap
 from tests.faults.matrix import declared
-from tests.nursery import ROOT
+from tests.paths import ROOT
 
 
 def passed_in(path: Path) -> list[str]:

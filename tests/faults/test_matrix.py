@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from generation.failpoint import Place
-from tests.faults import table
+from tests.faults import matrix_docs
+from tests.faults.harness import theatre
 from tests.faults.matrix import BOTH, EVERY_COMMIT, ONCE, Fault
-from tests.faults.play import Play
-from tests.faults.theatre import theatre
+from tests.faults.scenario import Play
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
@@ -24,12 +24,12 @@ MOST_COMMITS = 30
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_every_fault_ends_as_declared_on_every_platform(tmp_path: Path, share: int) -> None:
-    chosen = table.cases()[share::SHARES]
-    assert await table.observed(chosen, tmp_path) == table.expected(chosen)
+    chosen = matrix_docs.cases()[share::SHARES]
+    assert await matrix_docs.observed(chosen, tmp_path) == matrix_docs.expected(chosen)
 
 
 def test_the_page_shows_this_very_matrix() -> None:
-    assert table.written() == table.matrix(), "run: python -m tests.faults.table"
+    assert matrix_docs.written() == matrix_docs.matrix(), "run: python -m tests.faults.matrix_docs"
 
 
 @pytest.mark.timeout(600)

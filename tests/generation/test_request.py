@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ from generation import Kind, Music, Request, RequestError, Wish
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 from generation.models.common.preset import read_presets
 from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, seen
+from tests.paths import CONFIG
 
-SHIPPED = read_presets(tomllib.loads((Path(__file__).parents[2] / "config" / "models.toml").read_text()))
+SHIPPED = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))
 MUSIC = Music(genre="none", maker="band")
 LIMITS = Limits(
     width=704,

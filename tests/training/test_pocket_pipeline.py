@@ -1,16 +1,16 @@
 """The shipped weights, held to what they could do on the day they were shipped."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
+from tests.paths import ROOT
 from training.pocket import evaluate
-from training.pocket.handwritten import free, handwritten
-from training.pocket.theatre import FRAMES
+from training.pocket.handwritten_captions import free, handwritten
+from training.pocket.procedural_clips import FRAMES
 
-SHIPPED = Path(__file__).parents[2] / "generation" / "pocket"
+SHIPPED = ROOT / "generation" / "pocket"
 LARGEST = 12_000_000
 LEAST = {"colour": 95, "setting": 95, "motion": 95, "shape": 90}  # One of the twenty clips below that day.
 

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.pocket import captions, principal, runs, text, transformer, vae
-from training.pocket.principal import Basis
-from training.pocket.theatre import perform, plays
+from training.pocket import captions, principal_components, text, training_run, transformer, vae
+from training.pocket.principal_components import Basis
+from training.pocket.procedural_clips import perform, plays
 
 
 @pytest.fixture(scope="module")
 def basis() -> Basis:
     """Orthonormal but not solved for: solving takes longer than these tests may."""
     torch.set_num_threads(1)
-    noise = torch.randn(3072, principal.CHANNELS, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(3072, principal_components.CHANNELS, generator=torch.Generator().manual_seed(0))
     return Basis(torch.zeros(3072), torch.linalg.qr(noise)[0])
 
 
@@ -33,8 +33,8 @@ def test_a_resumed_transformer_is_the_unbroken_one(basis: Basis, tmp_path: Path)
     losses = [unbroken.advance(2, 1.0) for _ in range(4)]
     for _ in range(2):
         broken.advance(2, 1.0)
-    runs.save(tmp_path / "state.pt", broken.state())
-    state = runs.load(tmp_path / "state.pt")
+    training_run.save(tmp_path / "state.pt", broken.state())
+    state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
     assert [resumed.advance(2, 1.0) for _ in range(2)] == losses[2:]
@@ -46,8 +46,8 @@ def test_a_resumed_vae_is_the_unbroken_one(basis: Basis, tmp_path: Path) -> None
     unbroken, broken, resumed = (vae.Trainer(basis, rate=1e-3, sample=4, held=2) for _ in range(3))
     losses = [unbroken.advance(1, 1.0) for _ in range(2)]
     broken.advance(1, 1.0)
-    runs.save(tmp_path / "state.pt", broken.state())
-    state = runs.load(tmp_path / "state.pt")
+    training_run.save(tmp_path / "state.pt", broken.state())
+    state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
     assert resumed.advance(1, 1.0) == losses[1]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from training.pocket.theatre import Play
+from training.pocket.procedural_clips import Play
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "colour": {

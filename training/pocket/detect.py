@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from training.pocket.actors import ACTORS, COLOURS
-from training.pocket.backdrops import SCENES, SIZE, backdrop
-from training.pocket.theatre import FRAMES, MOTIONS, Clip, Play, perform, track
+from training.pocket.backgrounds import SCENES, SIZE, backdrop
+from training.pocket.figures import ACTORS, COLOURS
+from training.pocket.procedural_clips import FRAMES, MOTIONS, Clip, Play, perform, track
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.floating]

@@ -10,32 +10,32 @@ from random import Random
 import torch
 from torch import nn
 
-from training.pocket import principal, runs, vae
+from training.pocket import principal_components, training_run, vae
 
 STATE = "encoder.pt"
 
 
 def train(work: Path, *, steps: int, size: int, rate: float) -> None:
     torch.manual_seed(0)
-    basis, where = principal.load_basis(work / "basis.pt"), runs.device()
+    basis, where = principal_components.load_basis(work / "basis.pt"), training_run.device()
     encoder = vae.build().encoder.to(where)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
     spread = basis.encode(vae.batch(Random(9), 24)).std((0, 2, 3, 4)).sqrt().view(1, -1, 1, 1, 1)
     step, total = 0, 0.0
-    if state := runs.load(work / STATE):
+    if state := training_run.load(work / STATE):
         encoder.load_state_dict(state["encoder"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     while step < steps:
-        clips = vae.batch(runs.draws(7, step)[0], size)
+        clips = vae.batch(training_run.draws(7, step)[0], size)
         for group in optimizer.param_groups:
-            group["lr"] = rate * runs.pace(step, steps, warmup=50, cooldown=steps // 2)
+            group["lr"] = rate * training_run.pace(step, steps, warmup=50, cooldown=steps // 2)
         found = encoder(vae.pixels(clips).to(where))
-        miss = (found[:, : principal.CHANNELS] - basis.encode(clips).to(where)) / spread.to(where)
+        miss = (found[:, : principal_components.CHANNELS] - basis.encode(clips).to(where)) / spread.to(where)
         certain = (
-            (found[:, principal.CHANNELS] + 8).square().mean()
+            (found[:, principal_components.CHANNELS] + 8).square().mean()
         )  # One log-variance for all: next to none.
         error = miss.square().mean() + 0.01 * certain
         optimizer.zero_grad(set_to_none=True)
@@ -44,10 +44,10 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
         optimizer.step()
         step, total = step + 1, total + float(error.detach())
         if step % 100 == 0 or step == steps:
-            runs.log(work / "encoder.jsonl", step=step, loss=total / 100)
+            training_run.log(work / "encoder.jsonl", step=step, loss=total / 100)
             total = 0.0
             state = {"encoder": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            runs.save(work / STATE, state)
+            training_run.save(work / STATE, state)
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from diffusers import LTXPipeline
 
-from training.pocket import captions, detect, sheet
-from training.pocket.handwritten import free, handwritten
-from training.pocket.theatre import FPS, FRAMES, Clip, Play, perform, plays
+from training.pocket import captions, contact_sheet, detect
+from training.pocket.handwritten_captions import free, handwritten
+from training.pocket.procedural_clips import FPS, FRAMES, Clip, Play, perform, plays
 
 SIZE, STEPS, GUIDANCE, WORDS = 64, 8, 4.0, 64
 
@@ -112,7 +112,7 @@ def main() -> None:
         load(options.pipeline), options.count, steps=options.steps, guidance=options.guidance
     )
     if options.sheet:
-        sheet.contact(shown[:20]).save(options.sheet, quality=88)
+        contact_sheet.contact(shown[:20]).save(options.sheet, quality=88)
     if options.to:
         facts = {
             "date": datetime.now(UTC).date().isoformat(),

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXPipeline
 from torch import nn
 
-from training.pocket import encoder, lexicon, runs, text, transformer, vae
+from training.pocket import encoder, lexicon, text, training_run, transformer, vae
 
 
 def assemble(work: Path) -> LTXPipeline:
@@ -33,7 +33,7 @@ def assemble(work: Path) -> LTXPipeline:
 def _vae(work: Path, state: dict[str, Any]) -> AutoencoderKLLTXVideo:
     model = vae.build()
     _fill(list(model.decoder.parameters()), _need(work / "vae.pt")["average"])
-    if fitted := runs.load(work / encoder.STATE):
+    if fitted := training_run.load(work / encoder.STATE):
         model.encoder.load_state_dict(fitted["encoder"])
     model.latents_mean.copy_(state["mean"])
     model.latents_std.copy_(state["deviation"])
@@ -47,7 +47,7 @@ def _fill(parameters: list[nn.Parameter], values: list[torch.Tensor]) -> None:
 
 
 def _need(path: Path) -> dict[str, Any]:
-    state = runs.load(path)
+    state = training_run.load(path)
     if state is None:
         raise FileNotFoundError(path)
     return state

@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.pocket import principal, runs
-from training.pocket.principal import Basis
-from training.pocket.theatre import Play, perform, plays
+from training.pocket import principal_components, training_run
+from training.pocket.principal_components import Basis
+from training.pocket.procedural_clips import Play, perform, plays
 
 SHARD = 2000
 
 
 def write(work: Path, count: int) -> None:
-    basis = principal.load_basis(work / "basis.pt")
+    basis = principal_components.load_basis(work / "basis.pt")
     (work / "latents").mkdir(exist_ok=True)
     for shard in range(count // SHARD):
         path = _path(work, shard)
         if not path.exists():
-            runs.save(path, {"latents": _encode(basis, shard)})
+            training_run.save(path, {"latents": _encode(basis, shard)})
             print(path.name, flush=True)
 
 

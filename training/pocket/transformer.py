@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional
 
-from training.pocket import captions, latents, principal, runs, text
+from training.pocket import captions, latents, principal_components, text, training_run
 from training.pocket.muon import Muon
-from training.pocket.theatre import FPS, OFTENER, Play
+from training.pocket.procedural_clips import FPS, OFTENER, Play
 
 HEADS, HEAD, LAYERS = 5, 32, 5
-ROPE = (principal.TIME / FPS, principal.SPACE, principal.SPACE)
+ROPE = (principal_components.TIME / FPS, principal_components.SPACE, principal_components.SPACE)
 _PADS = (24, 24, 24, 24, 24, 24, 64, 128)  # T5 sees its padding, so it meets several lengths while it learns.
 _EMPTY = 0.12  # Share of captions left empty, for guidance.
 _RATE, _MUON_RATE = 2e-3, 0.015
@@ -32,8 +32,8 @@ _RATE, _MUON_RATE = 2e-3, 0.015
 
 def build() -> LTXVideoTransformer3DModel:
     model = LTXVideoTransformer3DModel(
-        in_channels=principal.CHANNELS,
-        out_channels=principal.CHANNELS,
+        in_channels=principal_components.CHANNELS,
+        out_channels=principal_components.CHANNELS,
         patch_size=1,
         patch_size_t=1,
         num_attention_heads=HEADS,
@@ -57,8 +57,8 @@ def sigmas(count: int, noise: torch.Generator) -> Tensor:
 class Trainer:
     def __init__(self, raw: Tensor, plays: Sequence[Play], *, worker: int = 0) -> None:
         torch.manual_seed(0)
-        self.where, self.worker, self.step, self.plays = runs.device(), worker, 0, plays
-        self.mean, self.deviation = principal.scale(raw[:4000].float())
+        self.where, self.worker, self.step, self.plays = training_run.device(), worker, 0, plays
+        self.mean, self.deviation = principal_components.scale(raw[:4000].float())
         view = (1, -1, 1, 1, 1)
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
         self.frames, self.height, self.width = normal.shape[2:]
@@ -75,13 +75,13 @@ class Trainer:
         rest = [p for p in self.parameters if id(p) not in chosen]
         self.muon = Muon(matrices, rate=_MUON_RATE)
         self.adam = torch.optim.AdamW(rest, lr=_RATE, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
-        self.average = runs.Average(self.parameters, longest=0.998)
+        self.average = training_run.Average(self.parameters, longest=0.998)
 
     def loss(self, size: int) -> Tensor:
-        random, noise = runs.draws(0, self.step, self.worker)
+        random, noise = training_run.draws(0, self.step, self.worker)
         pick = random.choices(range(len(self.data)), cum_weights=self.turns, k=size)
         said = ["" if random.random() < _EMPTY else captions.caption(self.plays[i], random) for i in pick]
-        pad = runs.draws(5, self.step)[0].choice(_PADS)
+        pad = training_run.draws(5, self.step)[0].choice(_PADS)
         read = self.tokenizer(
             said, padding="max_length", max_length=pad, truncation=True, return_tensors="pt"
         )
@@ -163,10 +163,12 @@ def run(worker: int, options: argparse.Namespace) -> None:
         torch.distributed.init_process_group("gloo", meeting, rank=worker, world_size=options.workers)
     raw, plays = latents.read(options.work, options.clips)
     trainer, state_file = Trainer(raw, plays, worker=worker), options.work / "transformer.pt"
-    if state := runs.load(state_file):
+    if state := training_run.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
-    clock = runs.Clock(steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes)
+    clock = training_run.Clock(
+        steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes
+    )
     while not clock.over(trainer.step):
         pace = clock.pace(trainer.step)
         total += trainer.advance(options.size, pace, _gather if options.workers > 1 else None)
@@ -178,10 +180,10 @@ def run(worker: int, options: argparse.Namespace) -> None:
                 "s": seconds,
                 "clips": options.size * options.workers,
             }
-            runs.log(options.work / "transformer.jsonl", **row)
+            training_run.log(options.work / "transformer.jsonl", **row)
             total, since = 0.0, time.monotonic()
         if worker == 0 and (time.monotonic() - saved > 180 or clock.over(trainer.step)):
-            runs.save(state_file, trainer.state())
+            training_run.save(state_file, trainer.state())
             saved = time.monotonic()
 
 

@@ -16,10 +16,10 @@ import torch
 from diffusers import AutoencoderKLLTXVideo
 from torch import Tensor, nn
 
-from training.pocket import principal, runs
-from training.pocket.inverse import FINE, WIDE, invert
-from training.pocket.principal import CHANNELS, Basis
-from training.pocket.theatre import OFTENER, perform, plays
+from training.pocket import principal_components, training_run
+from training.pocket.decoder_init import FINE, WIDE, invert
+from training.pocket.principal_components import CHANNELS, Basis
+from training.pocket.procedural_clips import OFTENER, perform, plays
 
 _NOISE = 0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
 
@@ -73,21 +73,21 @@ def _turns() -> list[float]:
 class Trainer:
     def __init__(self, basis: Basis, *, rate: float, sample: int = 200, held: int = 24) -> None:
         torch.manual_seed(0)
-        self.basis, self.rate, self.step, self.where = basis, rate, 0, runs.device()
+        self.basis, self.rate, self.step, self.where = basis, rate, 0, training_run.device()
         decoder = build().decoder
-        invert(decoder, basis, principal.sample_clips(sample, seed=3))
+        invert(decoder, basis, principal_components.sample_clips(sample, seed=3))
         self.decoder = decoder.to(self.where)
         self.parameters = list(decoder.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
-        self.average = runs.Average(self.parameters, longest=0.998)
+        self.average = training_run.Average(self.parameters, longest=0.998)
         random, kept = Random(9), plays()[1]
         self.held = torch.from_numpy(np.stack([perform(play, random) for play in kept[:held]]))
-        self.unit = principal.scale(basis.encode(self.held))[1].view(1, -1, 1, 1, 1)
+        self.unit = principal_components.scale(basis.encode(self.held))[1].view(1, -1, 1, 1, 1)
 
     def advance(self, size: int, pace: float) -> float:
-        random, noise = runs.draws(1, self.step)
+        random, noise = training_run.draws(1, self.step)
         clips = batch(random, size)
         latents = self.basis.encode(clips)
         level = _NOISE * torch.rand((size, 1, 1, 1, 1), generator=noise)
@@ -109,7 +109,7 @@ class Trainer:
         self.average.swap()
         found = self.decoder(self.basis.encode(self.held).to(self.where)).cpu()
         self.average.swap()
-        return runs.psnr(found, pixels(self.held))
+        return training_run.psnr(found, pixels(self.held))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -128,18 +128,22 @@ class Trainer:
 def run(options: argparse.Namespace, every: int = 200) -> None:
     work = options.work
     if not (work / "basis.pt").exists():
-        principal.solve().save(work / "basis.pt")
-    trainer = Trainer(principal.load_basis(work / "basis.pt"), rate=options.rate)
-    if state := runs.load(work / "vae.pt"):
+        principal_components.solve().save(work / "basis.pt")
+    trainer = Trainer(principal_components.load_basis(work / "basis.pt"), rate=options.rate)
+    if state := training_run.load(work / "vae.pt"):
         trainer.restore(state)
     total, since = 0.0, time.monotonic()
-    clock = runs.Clock(steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes)
+    clock = training_run.Clock(
+        steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes
+    )
     while not clock.over(trainer.step):
         total += trainer.advance(options.size, clock.pace(trainer.step))
         if trainer.step % every == 0 or clock.over(trainer.step):
             row = {"step": trainer.step, "loss": total / every, "psnr": trainer.quality()}
-            runs.log(work / "vae.jsonl", **row, s=(time.monotonic() - since) / every, clips=options.size)
-            runs.save(work / "vae.pt", trainer.state())
+            training_run.log(
+                work / "vae.jsonl", **row, s=(time.monotonic() - since) / every, clips=options.size
+            )
+            training_run.save(work / "vae.pt", trainer.state())
             total, since = 0.0, time.monotonic()
 
 

@@ -19,12 +19,12 @@ from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PaintFailed
 from tests.bot.store.conftest import a_draft
-from tests.fakes.discord_house import house as house_of_discord
-from tests.fakes.discord_people import Person, person, text_of
+from tests.fakes.discord_app import house as house_of_discord
 from tests.fakes.discord_server import discord_server
-from tests.fakes.telegram_people import Someone
+from tests.fakes.discord_users import Person, person, text_of
+from tests.fakes.telegram_app import cinema
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import cinema
+from tests.fakes.telegram_users import Someone
 
 if TYPE_CHECKING:
     import pytest

@@ -31,18 +31,18 @@ FRAMES |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_words": 5}
 def build(name: str, folder: Path) -> Preset:
     """Weights in `folder` and the preset that names them; `name` is a family or a variant."""
     family = VARIANTS.get(name, name)
-    from tests.generation.models import tiny, tiny_more  # noqa: PLC0415  (torch, only for who asks)
+    from tests.generation.models import tiny_llm_pipelines, tiny_pipelines  # noqa: PLC0415  (torch, only for who asks)
 
     options = dict(OPTIONS.get(family, {}))
     if family == "animatediff":
         for style in ("plain", "other"):
-            tiny.still(folder / style)
-        tiny.adapter(folder / "weights")
+            tiny_pipelines.still(folder / style)
+        tiny_pipelines.adapter(folder / "weights")
         options["styles"] = {style: str(folder / style) for style in ("plain", "other")}
     elif family == "image":
-        tiny.still(folder / "weights")
+        tiny_pipelines.still(folder / "weights")
     else:
-        getattr(tiny_more if name in MORE else tiny, name)(folder / "weights")
+        getattr(tiny_llm_pipelines if name in MORE else tiny_pipelines, name)(folder / "weights")
     return Preset(
         name=f"tiny-{name}",
         family=family,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from generation.errors import PresetBroken
 from generation.models.common.preset import Preset, read_presets
 from generation.models.common.registry import check
 from generation.request import Kind
+from tests.paths import CONFIG
 
-SHIPPED = Path(__file__).parents[3] / "config" / "models.toml"
+SHIPPED = CONFIG / "models.toml"
 PLAIN = '[one]\nfamily = "testcard"\ntitle = "One"\nlimits = {width = 512, height = 320}\n'
 
 

@@ -17,7 +17,7 @@ from generation.models.common.pull import is_here, pull, sources
 from generation.models.common.registry import Preset
 from generation.music.common.preset import read_makers
 from generation.request import Limits
-from tests.generation.models.hub import COMMIT, Hub, running
+from tests.generation.models.fake_hub import COMMIT, Hub, running
 
 PRESET = Preset(
     name="small", family="ltx", title="Small", source="some/model", limits=Limits(width=64, height=64)

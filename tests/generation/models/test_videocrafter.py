@@ -17,7 +17,7 @@ from generation.models.common import videocrafter
 from generation.models.common.registry import Plan, Preset, load
 from generation.models.common.videocrafter_ddim import ScaledDDIM
 from generation.request import Limits
-from tests.generation.models import tiny
+from tests.generation.models import tiny_pipelines
 from tests.generation.models.conftest import asked
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
@@ -66,7 +66,7 @@ THEIRS = {  # of two levels with one layer each, the first of them attending
 
 
 def unet() -> Any:
-    return tiny.seeded(
+    return tiny_pipelines.seeded(
         diffusers.UNet3DConditionModel,
         block_out_channels=(4, 8),
         layers_per_block=1,
@@ -129,7 +129,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_saved_paints_with_the_scaled_sampler(tmp_path: Path) -> None:
     videocrafter.save(
-        tmp_path, unet=unet(), vae=tiny.autoencoder(), words=tiny.clip(), tokenizer=tiny.clip_tokenizer()
+        tmp_path,
+        unet=unet(),
+        vae=tiny_pipelines.autoencoder(),
+        words=tiny_pipelines.clip(),
+        tokenizer=tiny_pipelines.clip_tokenizer(),
     )
     preset = Preset(
         name="crafted",
@@ -145,13 +149,13 @@ def test_what_is_saved_paints_with_the_scaled_sampler(tmp_path: Path) -> None:
 
 
 def test_the_scale_falls_and_stays() -> None:
-    scheduler = ScaledDDIM.made_from(tiny.ddim(), end=0.7, steps=400)
+    scheduler = ScaledDDIM.made_from(tiny_pipelines.ddim(), end=0.7, steps=400)
     assert scheduler.scale[0] == 1
     assert scheduler.scale[399] == scheduler.scale[999] == pytest.approx(0.7)
 
 
 def test_where_the_scale_is_level_it_is_plain_ddim() -> None:
-    plain, scaled = tiny.ddim(), ScaledDDIM.made_from(tiny.ddim(), end=0.7, steps=400)
+    plain, scaled = tiny_pipelines.ddim(), ScaledDDIM.made_from(tiny_pipelines.ddim(), end=0.7, steps=400)
     chance = torch.Generator().manual_seed(1)
     noise, sample = (torch.randn(1, 4, 8, 8, generator=chance) for _ in range(2))
     for scheduler in (plain, scaled):

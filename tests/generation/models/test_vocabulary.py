@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 
 from generation.models.common.preset import Preset, read_presets
 from generation.models.common.vocabulary import unheard
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 POCKET = read_presets(tomllib.loads((ROOT / "config" / "models.toml").read_text("utf-8")))["pocket"]
 ENTRIES = json.loads((ROOT / "generation" / "pocket" / "vocabulary.json").read_text("utf-8"))
 PHRASES = sorted(p for kinds in ENTRIES["kinds"].values() for phrases in kinds.values() for p in phrases)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.discord_house import HouseOfDiscord, house
-from tests.fakes.discord_people import Person, person
+from tests.fakes.discord_app import HouseOfDiscord, house
 from tests.fakes.discord_schema import Description, description
 from tests.fakes.discord_server import DiscordServer, discord_server
+from tests.fakes.discord_users import Person, person
 from tests.fakes.discord_world import Channel
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from generation.request import Kind
-from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
-from tests.fakes.discord_people import Person, labels, person, text_of
-from tests.fakes.discord_rules import walk
+from tests.fakes.discord_app import HouseOfDiscord, clip_of, settled
 from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_users import Person, labels, person, text_of
+from tests.fakes.discord_validation import walk
 from tests.fakes.discord_world import Channel, Message
 
 MANAGE_MESSAGES, MANAGE_GUILD = 1 << 13, 1 << 5

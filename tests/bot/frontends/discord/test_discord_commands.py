@@ -17,11 +17,11 @@ from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
 from generation.request import Kind, Music, Request
-from tests.fakes.discord_house import HouseOfDiscord, clip_of, settled
-from tests.fakes.discord_people import Person, person, text_of
+from tests.fakes.discord_app import HouseOfDiscord, clip_of, settled
 from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.discord_world import Channel, Message
-from tests.fakes.sounds import wave_file
+from tests.fakes.wav_samples import wave_file
 
 MANAGE_GUILD = 1 << 5
 PNG = base64.b64decode(

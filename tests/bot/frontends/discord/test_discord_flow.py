@@ -9,9 +9,9 @@ import discord
 import pytest
 
 from bot.domain.jobs import State
-from tests.fakes.discord_house import HouseOfDiscord, clip_bytes, clip_of, settled, with_clip
-from tests.fakes.discord_people import Person, labels, person, text_of
+from tests.fakes.discord_app import HouseOfDiscord, clip_bytes, clip_of, settled, with_clip
 from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import THREAD, Channel
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from bot.frontends.discord.settings import Manner
 from bot.i18n import messages
-from tests.fakes.discord_house import HouseOfDiscord, clip_of, house
-from tests.fakes.discord_people import Person, labels, person, text_of
+from tests.fakes.discord_app import HouseOfDiscord, clip_of, house
 from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import Channel
 
 MANAGE_GUILD = 1 << 5

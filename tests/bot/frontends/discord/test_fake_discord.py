@@ -13,8 +13,8 @@ import discord
 import pytest
 from discord import app_commands
 
-from tests.fakes.discord_people import person, text_of
 from tests.fakes.discord_server import DiscordServer
+from tests.fakes.discord_users import person, text_of
 from tests.fakes.discord_world import THREAD, Channel
 
 

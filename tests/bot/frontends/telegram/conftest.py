@@ -10,9 +10,9 @@ from telegram.ext import ExtBot
 
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.transport import AiohttpRequest
-from tests.fakes.telegram_people import Someone
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 
 
 @pytest.fixture

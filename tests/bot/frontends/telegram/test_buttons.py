@@ -9,10 +9,10 @@ import pytest
 from bot.domain.jobs import State
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_faults import refused
-from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 from tests.fakes.telegram_world import Chat, Message
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
-from tests.bot.frontends.script import begun, converse
-from tests.fakes.telegram_people import Someone
+from tests.bot.frontends.shared_conversation import begun, converse
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 
 
 class Guest:

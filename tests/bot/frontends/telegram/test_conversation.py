@@ -24,10 +24,10 @@ from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
 from generation.request import Kind, Music, Request
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_faults import flood, html, reset
-from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 from tests.fakes.telegram_world import Message
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
+from tests.fakes.telegram_app import Cinema, cinema
 from tests.fakes.telegram_faults import flood
-from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_studio import Cinema, cinema
+from tests.fakes.telegram_users import Someone
 from tests.fakes.telegram_world import BOT, Chat
 
 GROUP_BOT = {"id": 1087968824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}

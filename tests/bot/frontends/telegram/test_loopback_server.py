@@ -20,8 +20,8 @@ from telegram.error import (
 from telegram.ext import Application, CommandHandler, ContextTypes, ExtBot
 
 from tests.fakes.telegram_faults import flood, html, refused
-from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_users import Someone
 
 Bot = ExtBot[None]
 SECRET = "only-telegram-knows"  # noqa: S105  (of this test)

@@ -13,8 +13,8 @@ from telegram.ext import ExtBot
 
 from bot.frontends.telegram.transport import AiohttpRequest, NeverAnswered, NeverSent
 from tests.fakes.telegram_faults import reset, silence
-from tests.fakes.telegram_people import Someone
 from tests.fakes.telegram_server import TelegramServer
+from tests.fakes.telegram_users import Someone
 
 
 async def test_refused_connection_is_known_to_be_unsent() -> None:

@@ -1,0 +1,150 @@
+"""How soon is an interaction acknowledged while an engine has every core? Ours, beside a naive bot."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from typing import Any
+
+from benchmarks.report import Report
+from tests.fakes.discord_server import DiscordServer, discord_server, save_authority
+from tests.fakes.discord_users import Reply, person
+
+BURN = "import os\nos.nice(10)\nwhile True: sum(range(100_000))"
+AT_ONCE, STEADY, PER_SECOND = 500, 150, 25
+NAIVE, NAIVE_RENDER = 40, 1.0
+"""The naive bot's clip takes one second, which is quick; a real one would make it look worse."""
+
+
+def _process(*arguments: str) -> Popen[bytes]:
+    return Popen([sys.executable, *arguments], stdout=DEVNULL, stderr=DEVNULL)  # noqa: S603  (all of it is ours)
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """What an engine's child does to the machine, at the priority that it is given."""
+    burners = [_process("-c", BURN) for _ in range(os.cpu_count() or 2)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+@asynccontextmanager
+async def bot(server: DiscordServer, *command: str) -> AsyncIterator[None]:
+    process = _process("-m", *command)
+    try:
+        await server.world.until(lambda: server.gateway.live and server.world.commands, within=90)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def acks(server: DiscordServer, count: int, *, per_second: float | None) -> list[float]:
+    """Seconds from each interaction to its acknowledgement."""
+    channel = next(c for guild in server.world.guilds.values() for c in guild.channels)
+    crowd = [person(server, f"Person{n}", channel) for n in range(count)]
+    start = time.monotonic()
+    replies: list[Reply] = []
+    for number, one in enumerate(crowd):
+        if per_second:
+            await asyncio.sleep(max(0.0, start + number / per_second - time.monotonic()))
+        replies.append(await one.types("/video", prompt=f"clip {number}"))
+    await server.world.until(lambda: all(r.interaction.acked is not None for r in replies), within=90)
+    return sorted(reply.interaction.acked_after for reply in replies)
+
+
+def at(values: Sequence[float], share: float) -> float:
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+async def ours(folder: Path) -> tuple[list[float], list[float]]:
+    async with discord_server(ack_within=60.0) as server:
+        server.world.guild().channel("general")
+        facts = (str(server.port), str(save_authority(server, folder)), server.token, str(folder / "data"))
+        async with bot(server, "tests.fakes.discord_app", *facts, "--pause", "0.5"):
+            await acks(server, 20, per_second=PER_SECOND)  # the first ones open the connections
+            steady = await acks(server, STEADY, per_second=PER_SECOND)
+            return steady, await acks(server, AT_ONCE, per_second=None)
+
+
+async def naive(folder: Path) -> list[float]:
+    async with discord_server(ack_within=60.0) as server:
+        server.world.guild().channel("general")
+        facts = (str(server.port), str(save_authority(server, folder)), server.token)
+        async with bot(server, "benchmarks.discord_ack", "--naive", *facts):
+            return await acks(server, NAIVE, per_second=PER_SECOND)
+
+
+async def naive_bot(port: int, authority: str, token: str) -> None:
+    """What many start with: defer, then render right here."""
+    import discord  # noqa: PLC0415  (only the naive bot's own process needs it)
+    from discord import app_commands  # noqa: PLC0415
+
+    from tests.fakes.discord_connector import connector  # noqa: PLC0415
+
+    client = discord.Client(intents=discord.Intents(guilds=True), connector=connector(port, authority))
+    tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
+
+    async def video(interaction: Any, prompt: str) -> None:
+        await interaction.response.defer()
+        end = time.monotonic() + NAIVE_RENDER
+        while time.monotonic() < end:
+            sum(range(100_000))
+        await interaction.edit_original_response(content=prompt)
+
+    tree.add_command(app_commands.Command(name="video", description="Make a clip", callback=video))
+
+    async def sync() -> None:
+        await tree.sync()
+
+    client.setup_hook = sync  # type: ignore[method-assign]  # the shortest way that the library offers
+    await client.start(token)
+
+
+def main() -> None:
+    reader = argparse.ArgumentParser()
+    reader.add_argument("--naive", nargs=3, metavar=("PORT", "AUTHORITY", "TOKEN"))
+    given = reader.parse_args()
+    if given.naive:
+        port, authority, token = given.naive
+        asyncio.run(naive_bot(int(port), Path(authority).read_text(encoding="utf-8"), token))
+        return
+    report = Report("How soon is an interaction acknowledged while an engine has every core?")
+    with tempfile.TemporaryDirectory() as folder, busy_cores():
+        steady, burst = asyncio.run(ours(Path(folder)))
+        peer = asyncio.run(naive(Path(folder)))
+    rows = [
+        (name, len(values), *(f"{1000 * at(values, share):.1f}" for share in (0.5, 0.99, 1.0)))
+        for name, values in (
+            (f"ours, {PER_SECOND} a second", steady),
+            (f"ours, {AT_ONCE} at once", burst),
+            (f"renders in its process, {PER_SECOND} a second", peer),
+        )
+    ]
+    report.table(("bot", "interactions", "p50 ms", "p99 ms", "slowest ms"), rows)
+    report.figures = {
+        "steady_p99_s": at(steady, 0.99),
+        "burst_slowest_s": burst[-1],
+        "naive_p99_s": at(peer, 0.99),
+        "load": os.getloadavg()[0],
+    }
+    report.goal(f"slowest of {AT_ONCE} at once, seconds", burst[-1], "<=", 1.5)
+    report.goal(f"p99 at {PER_SECOND} a second, seconds", at(steady, 0.99), "<=", 0.05)
+    report.goal("times sooner than rendering in process", at(peer, 0.99) / at(steady, 0.99), ">=", 200)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

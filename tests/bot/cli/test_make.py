@@ -1,0 +1,303 @@
+"""`matinee make` as a person runs it: a process, its words, its exit code, its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.media.probe import probe, read_frames
+from tests.conftest import OWN_PATH
+from tests.fork_server import nursery
+from tests.paths import ROOT
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+CARD = ("--model", "testcard")
+SMALL = (*CARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
+
+
+def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
+    """From its first line on, and with the ffmpeg that the machine has."""
+    return subprocess.Popen(  # noqa: S603  (our own command)
+        [sys.executable, "-m", "bot", *words],
+        cwd=folder,
+        env=ENVIRONMENT | {"PATH": os.environ[OWN_PATH]} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
+    """Forked, so that only its own work takes time; not where a library reads a variable at its import."""
+    if variables:
+        process = start(folder, *words, **variables)
+        out, err = process.communicate(timeout=250)
+        return process.returncode, out, err
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
+        files = {"out": said.fileno(), "err": told.fileno()}
+        born = nursery().bear("bot", *words, folder=folder, environment=ENVIRONMENT, **files)
+        code = born.join(timeout=250)
+        for file in (said, told):
+            file.seek(0)
+        return code, said.read(), told.read()
+
+
+def states(folder: Path) -> dict[int, str]:
+    with sqlite3.connect(folder / "data" / "matinee.db") as database:
+        return dict(database.execute("SELECT id, state FROM job"))
+
+
+def spent(folder: Path) -> int:
+    with sqlite3.connect(folder / "data" / "matinee.db") as database:
+        total: int = database.execute("SELECT coalesce(sum(credits), 0) FROM ledger").fetchone()[0]
+    return -total
+
+
+def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) -> None:
+    code, out, err = matinee(
+        tmp_path, "make", "a fox in the snow", "--genre", "lofi", "--sheet", "--json", *SMALL
+    )
+    assert (code, err) == (0, "")
+    facts: dict[str, Any] = json.loads(out)
+    clip = probe(tmp_path / facts["clip"])
+    assert (clip.video_codec, clip.pixels, clip.audio_codec) == ("h264", "yuv420p", "aac")
+    assert clip.frames == facts["request"]["frames"] == 24
+    data = (tmp_path / facts["clip"]).read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert (tmp_path / facts["sheet"]).read_bytes().startswith(b"\x89PNG")
+    assert facts["request"]["music"]["genre"] == "lofi"
+    assert states(tmp_path) == {1: "delivered"}
+    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    assert (code, "made by AI (Test card), signed by this Matinee" in out) == (0, True)
+    (tmp_path / facts["clip"]).write_bytes(data[:-9] + b"changed!!")
+    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    assert (code, "changed afterwards" in out) == (1, True)
+
+
+def test_a_clip_tells_by_which_command_it_is_made_again(tmp_path: Path) -> None:
+    _, out, _ = matinee(tmp_path, "make", 'a fox; it\'s "snow"', "--genre", "jazz", "--quiet", *SMALL)
+    first = out.strip()
+    code, told, _ = matinee(tmp_path, "recipe", first)
+    assert (code, "jazz" in told, "a fox; it's" in told) == (0, True, True)
+    code, out, _ = matinee(tmp_path, "recipe", first, "--json")
+    facts = json.loads(out)
+    assert (facts["request"]["seed"], facts["request"]["prompt"]) == (7, 'a fox; it\'s "snow"')
+    words = shlex.split(facts["command"])[1:]
+    code, out, _ = matinee(tmp_path, *words, "--quiet", "--no-recipe")
+    second = out.strip()
+    assert (read_frames(tmp_path / second).pixels == read_frames(tmp_path / first).pixels).all()
+    code, told, _ = matinee(tmp_path, "recipe", second)
+    assert (code, "does not tell how it was made" in told) == (1, True)
+    assert matinee(tmp_path, "verify", first)[0] == matinee(tmp_path, "verify", second)[0] == 0
+
+
+def test_out_of_the_box_a_model_paints_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    words = ("make", "a glass rocket rising over the snow at night", "--seed", "7", "--sheet")
+    code, out, err = matinee(tmp_path, *words, "--size", "301x200", OMP_NUM_THREADS="1")
+    assert code == 0, err
+    assert "301x200" in err
+    assert "does not know “glass”" in err
+    assert "pocket knows: red, orange" in err
+    clip = probe(tmp_path / out.split()[0])
+    assert (clip.width, clip.height, clip.frames, clip.audio) == (300, 200, 17, True)
+
+
+def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
+    for name in ("clips/a-fox.mp4", "clips/a-fox-2.mp4"):
+        code, out, _ = matinee(tmp_path, "make", "A fox!", "--no-music", "--quiet", *SMALL)
+        assert (code, out.strip()) == (0, name)
+        assert not probe(tmp_path / name).audio
+
+
+def test_own_music_is_the_score_and_a_tune_needs_a_maker_that_follows_it(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "tune.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"".join(struct.pack("<h", 9000 * (-1) ** (n // 10)) for n in range(24_000)))
+    code, out, _ = matinee(tmp_path, "make", "A fox!", "--track", "tune.wav", "--json", *SMALL)
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["request"]["music"]["maker"] == "track"
+    assert probe(tmp_path / facts["clip"]).audio
+    code, _, err = matinee(tmp_path, "make", "A fox!", "--maker", "band", "--melody", "tune.wav", *SMALL)
+    assert (code, "band plays no given tune" in err) == (2, True)
+    assert states(tmp_path) == {1: "delivered"}
+
+
+def test_who_can_play_is_listed_with_their_licences(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "makers", "--json")
+    found = {one["name"]: one for one in json.loads(out)}
+    assert code == 0
+    assert found["band"]["default"]
+    assert found["band"]["here"]
+    assert not found["musicgen-small"]["commercial_ok"]
+    commercial = json.loads(matinee(tmp_path, "makers", "--json", "--set", "studio.commercial=true")[1])
+    assert {"band", "ace-step"} <= {one["name"] for one in commercial}
+    assert all(one["commercial_ok"] for one in commercial)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["make", ""], 2, "the prompt is empty"),
+        (["make", "x" * 5000], 2, "5000 characters"),
+        (["make", "fox", "--seconds", "-1"], 2, "seconds can be"),
+        (["make", "fox", "--size", "7x7"], 2, "size can be"),
+        (["make", "fox", "--size", "big"], 2, "An example"),
+        (["make", "fox", "--model", "testcart"], 2, "Did you mean “testcard”"),
+        (["make", "fox", "--genre", "lofy"], 2, "Did you mean “lofi”"),
+        (["make", "fox", "--limit", "much"], 2, "An example"),
+        (["make", "fox", "--limit", "5kB"], 2, "No clip this long fits under 5 kB"),
+        (["recipe", "absent.mp4"], 2, "no such file"),
+        (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be used"),
+        (["make", "fox", "--out", "clip.avi"], 2, "ends in .mp4"),
+        (["make", "fox", "--data", "/dev/null/data"], 3, "cannot be used"),
+        (["make", "fox", "--set", "engine.slotz=3"], 3, "Did you mean “slots”"),
+        (["make", "fox", "--set", "engine.ffmpeg=/bin/false"], 3, "No usable ffmpeg"),
+        (["make", "fox", "--config", "absent.toml"], 3, "absent.toml"),
+        (["make", "fox", "--maker", "pianist"], 2, "no maker called"),
+        (["make", "fox", "--track", "absent.mp3"], 2, "cannot be read"),
+        (["make", "fox", "--track", "data/words.mp3"], 2, "cannot be"),
+        (["make", "fox", "--maker", "band", "--melody", "tune.wav"], 2, "cannot be"),
+        (["make", "fox", "--model", "testcard", "--genre", "native"], 2, "no own sound"),
+        (["make", "fox", "--image", "absent.png"], 2, "absent.png"),
+        (["queue", "--set", "studio.model=testcart"], 0, "Nothing waits"),
+        (["models", "--set", "studio.model=testcart"], 3, "there is no model testcart"),
+        (["run"], 3, "nothing to serve"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_an_exit_code(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    got, out, err = matinee(tmp_path, *words)
+    assert got == code
+    assert said in out + err
+    assert "Traceback" not in out + err
+
+
+def test_errors_are_objects_for_machines(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "make", "fox", "--model", "testcart", "--json")
+    error = json.loads(out)["error"]
+    assert code == 2
+    assert (error["kind"], error["facts"]["near"]) == ("UnknownChoice", "testcard")
+
+
+def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
+    process = start(
+        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--fps", "60", "--no-music", *CARD
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("painting"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "is cancelled" in err
+    assert out == ""
+    assert states(tmp_path) == {1: "cancelled"}
+    assert spent(tmp_path) == 0
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_second_instance_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+    first = start(tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music", *CARD)
+    assert first.stderr is not None
+    first.stderr.readline()
+    code, _, err = matinee(tmp_path, "make", "another", *SMALL)
+    assert code == 3
+    assert f"process {first.pid}" in err
+    assert matinee(tmp_path, "queue")[0] == 0  # looking is always allowed
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+
+
+def test_a_corrupt_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "matinee.db"
+    file.parent.mkdir()
+    file.write_bytes(b"this is no database at all" * 400)
+    before = file.read_bytes()
+    code, _, err = matinee(tmp_path, "make", "a fox", *SMALL)
+    assert code == 3
+    assert "damaged" in err
+    assert "Traceback" not in err
+    assert file.read_bytes() == before
+
+
+def test_what_a_dead_terminal_left_waiting_is_cancelled_and_told(tmp_path: Path) -> None:
+    first = start(tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music", *CARD)
+    assert first.stderr is not None
+    for line in first.stderr:
+        if line.startswith("painting"):
+            break
+    first.kill()
+    first.communicate(timeout=30)
+    code, _, err = matinee(tmp_path, "make", "another", "--no-music", *SMALL)
+    assert code == 0
+    assert "#1, was cut short" in err
+    assert states(tmp_path) == {1: "cancelled", 2: "delivered"}
+    assert spent(tmp_path) == 1
+
+
+def test_help_and_imports_are_light(tmp_path: Path) -> None:
+    heavy = "{'torch','diffusers','transformers','discord','telegram','numpy','rich','av','PIL','aiosqlite'}"
+    for code in ("import bot", "import bot.__main__", "from bot.frontends.cli import parser; parser.build()"):
+        done = subprocess.run(  # noqa: S603  (our own code)
+            [sys.executable, "-c", f"import sys; {code}; print(*({heavy} & set(sys.modules)))"],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("listing", ["models", "genres", "queue", "quota", "history", "doctor"])
+def test_every_listing_speaks_to_people_and_machines(tmp_path: Path, listing: str) -> None:
+    code, out, err = matinee(tmp_path, listing)
+    assert (code, err) == (0, "")
+    assert out.strip()
+    code, out, _ = matinee(tmp_path, listing, "--json")
+    assert code == 0
+    json.loads(out)
+
+
+def test_a_clip_goes_on_and_grows_from_its_file(tmp_path: Path) -> None:
+    code, _, err = matinee(tmp_path, "make", "a fox", "--out", "one.mp4", "--no-music", "--quiet", *SMALL)
+    assert code == 0, err
+    words = ("make", "a fox", "--model", "testcard", "--no-music", "--json")
+    code, out, err = matinee(tmp_path, *words, "--bigger", "one.mp4", "--out", "big.mp4")
+    assert code == 0, err
+    small, big = probe(tmp_path / "one.mp4"), probe(tmp_path / "big.mp4")
+    assert (big.frames, big.fps) == (small.frames, small.fps)
+    assert (big.width, big.height) == (2 * small.width, 2 * small.height)
+    code, out, err = matinee(tmp_path, *words, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1")
+    assert code == 0, err
+    longer = probe(tmp_path / "on.mp4")
+    assert (longer.width, longer.height) == (small.width, small.height)
+    assert longer.frames > small.frames
+    code, out, err = matinee(tmp_path, *words, "--bigger", "data/matinee.db")
+    assert (code, spent(tmp_path) >= 0) == (2, True)
+    assert "cannot be used" in json.loads(out)["error"]["message"]
+
+
+def test_models_are_listed_with_the_scores_that_were_measured(tmp_path: Path) -> None:
+    code, out, _ = matinee(tmp_path, "models")
+    assert code == 0
+    assert "pocket paints what it is asked for" in out
+    _, out, _ = matinee(tmp_path, "models", "--json")
+    scores = {model["name"]: model["scores"] for model in json.loads(out)}
+    assert scores["pocket"]["scores"]["templates"]["colour"] >= 90
+    assert scores["testcard"] is None

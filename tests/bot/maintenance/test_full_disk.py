@@ -1,0 +1,83 @@
+"""A disk that is full, or nearly: told in words, refunded, and nothing half-written stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.domain.errors import DiskLow
+from bot.domain.jobs import ReplyTo
+from bot.i18n import messages
+from generation.request import Wish
+from tests.bot.app_harness import CREDITS, house_of, who
+from tests.paths import ROOT
+
+MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cd "$2" && exec "$3" "$4"'
+SCRIPT = """
+import json, subprocess, sys
+from pathlib import Path
+
+def matinee(*words):
+    done = subprocess.run([sys.executable, "-m", "bot", *words], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+size = ["--model", "testcard", "--size", "512x384", "--seconds", "6", "--steps", "2"]
+made = matinee("make", "a fox", *size, "--json", "--set", "studio.disk_floor_mb=0")
+left = [str(path) for path in Path(".").rglob("*") if ".part" in path.name]
+found = {"make": made, "left": left, "check": matinee("check"), "quota": matinee("quota", "--json")}
+print(json.dumps(found))
+"""
+
+
+async def test_below_the_floor_new_clips_are_refused_in_words_and_cost_nothing(tmp_path: Path) -> None:
+    async with house_of(tmp_path) as (store, studio):
+        studio.house = replace(studio.house, disk_floor=10**18)
+        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        with pytest.raises(DiskLow) as refusal:
+            await studio.submit(wish, who("ana"), reply_to)
+        assert "nearly full" in messages.explain(refusal.value)
+        assert (await studio.balance(who("ana"))).left == CREDITS
+        assert not await store.waiting()
+
+
+def _may_mount() -> bool:
+    unshare = shutil.which("unshare")
+    return (
+        unshare is not None
+        and not subprocess.run(  # noqa: S603  (a harmless try)
+            [unshare, "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+            check=False,
+            capture_output=True,
+        ).returncode
+    )
+
+
+@pytest.mark.skipif(not _may_mount(), reason="only where a small disk can be mounted")
+@pytest.mark.parametrize("size", ["560k", "680k"])
+@pytest.mark.timeout(200)  # three programs are started
+def test_a_disk_that_fills_in_the_middle_of_a_clip_is_told_and_refunded(tmp_path: Path, size: str) -> None:
+    script, disk = tmp_path / "script.py", tmp_path / "disk"
+    script.write_text(SCRIPT)
+    disk.mkdir()
+    unshare = shutil.which("unshare")
+    assert unshare is not None
+    done = subprocess.run(  # noqa: S603  (our own command)
+        [unshare, "--user", "--map-root-user", "--mount",
+         "sh", "-c", MOUNTED, "-", size, disk, sys.executable, script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=True,
+    )  # fmt: skip
+    facts = json.loads(done.stdout)
+    code, out, err = facts["make"]
+    assert code == 1
+    assert "The disk is full" in json.loads(out)["error"]["message"], out + err
+    assert "Traceback" not in err
+    assert facts["left"] == []
+    assert facts["check"][0] == 0, facts["check"]
+    assert sum(entry["credits"] for entry in json.loads(facts["quota"][1])["entries"]) == 0

@@ -1,0 +1,122 @@
+"""`matinee check` finds what is wrong with books and files, both ways, and calls nothing else wrong."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.maintenance import temp_files
+from bot.maintenance.integrity_check import YOUNG, look_over
+from bot.store.store import FILE, Store
+from generation.errors import PaintFailed
+from tests.bot.maintenance.test_backups import NO_CAPS, PLENTY, ask, deliver, make
+from tests.bot.store.conftest import a_draft
+
+
+def found(data: Path) -> set[tuple[str, int | None]]:
+    return {(one.kind, one.job) for one in look_over(data).found}
+
+
+async def every_end(data: Path) -> Store:
+    """A house in which jobs have ended in every way that there is, under its own verbs."""
+    store = await Store.open(data)
+    for number in range(1, 9):
+        (data / "clips" / str(number)).mkdir(parents=True)
+        (data / "clips" / str(number) / "clip.mp4").write_bytes(b"clip")
+    for _ in range(9):
+        await store.enqueue(a_draft(cost=2), allowance=PLENTY, caps=NO_CAPS)
+    for number in (1, 2, 3):
+        await make(store, data / "clips" / str(number) / "clip.mp4")
+    await deliver(store, 1)
+    await store.begin_delivery(2)
+    await store.doubtful(2)
+    await store.delivery_failed(3, PaintFailed("m", "r"))
+    failed = await store.claim(lease=60)
+    assert failed is not None
+    await store.failed(failed.id, failed.epoch, PaintFailed("m", "r"))
+    held = await store.claim(lease=60)
+    assert held is not None
+    await store.hold(held.id, held.epoch, PaintFailed("m", "r"))
+    late = await store.claim(lease=60)
+    assert late is not None
+    await store.painted(late.id, late.epoch)
+    await store.cancel(late.id)
+    await store.cancel(7)
+    return store
+
+
+async def test_every_way_a_job_can_end_is_in_order(tmp_path: Path) -> None:
+    store = await every_end(tmp_path)
+    report = look_over(tmp_path)  # beside a running house, too
+    assert report.sound
+    assert report.jobs == 9
+    assert {one.kind for one in report.found} == {"nobodys"}, "files of jobs that ended otherwise"
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "kind"),
+    [
+        ("UPDATE job SET cost = 3 WHERE id = 1", "sum"),
+        ("UPDATE job SET state = 'queued' WHERE id = 1", "sum"),
+        ("UPDATE job SET state = 'delivered' WHERE id = 4", "sum"),
+        ("UPDATE job SET state = 'failed' WHERE id = 1", "sum"),
+        ("UPDATE job SET state = 'cancelled' WHERE id = 9", "sum"),
+        ("DELETE FROM job WHERE id = 1", "stray"),
+        ("UPDATE job SET account = 77 WHERE id = 1", "reference"),
+    ],
+)
+async def test_books_that_do_not_add_up_are_found(tmp_path: Path, harm: str, kind: str) -> None:
+    await (await every_end(tmp_path)).close()
+    with closing(sqlite3.connect(tmp_path / FILE)) as c, c:
+        c.execute(harm)
+    report = look_over(tmp_path)
+    assert kind in {one.kind for one in report.found}
+    assert not report.sound
+
+
+async def test_files_are_looked_for_both_ways(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    clips = tmp_path / "clips"
+    for number in (1, 2):
+        (clips / str(number)).mkdir(parents=True)
+        (clips / str(number) / "clip.mp4").write_bytes(b"clip")
+        await ask(store)
+        await make(store, clips / str(number) / "clip.mp4")
+    await deliver(store, 1)
+    (clips / "77").mkdir()
+    (clips / "77" / "clip.mp4").write_bytes(b"whose?")
+    assert found(tmp_path) == {("nobodys", None)}
+    (clips / "1" / "clip.mp4").unlink()
+    assert look_over(tmp_path).sound, "its chat has it"
+    (clips / "2" / "clip.mp4").unlink()
+    assert found(tmp_path) == {("nobodys", None), ("file_gone", 1), ("no_file", 2)}
+    assert not look_over(tmp_path).sound
+    await store.close()
+
+
+async def test_what_a_crash_left_half_written_is_named_and_removed_and_nothing_else(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path)
+    await ask(store)
+    await store.close()
+    names = [
+        "clips/1/clip.mp4.part", "clips/1/clip.mp4.part.sound", "clips/1/clip.fit-9.mp4.part.best",
+        "clips/1/clip.mp4.signed.part", "clips/1/.fit-abc/log", ".identity-xyz/key.pem", "pulse.json.part",
+        "backups/matinee.db.part", "backups/matinee.db.part-journal", "matinee.db.restored", ".writable",
+    ]  # fmt: skip
+    keep = ["clips/1/clip.mp4", "clips/1/party.png", "identity/key.pem", "backups/mine.db", "apart.txt"]
+    for name in (*names, *keep):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    assert temp_files.leftovers(tmp_path, older_than=YOUNG) == [], "somebody may be writing them just now"
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    assert {kind for kind, _ in found(tmp_path)} == {"leftover"}
+    temp_files.clear(tmp_path, older_than=YOUNG)
+    assert not [name for name in names if (tmp_path / name).exists()]
+    assert all((tmp_path / name).exists() for name in (*keep, FILE))

@@ -1,0 +1,229 @@
+"""A whole Matinee behind the loopback Discord: all of it real but the engine.
+
+Run as a program it is a bot process of its own, to be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import sys
+import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from bot.domain.errors import NoSuchJob
+from bot.domain.jobs import State
+from bot.domain.quota import Allowance, Caps, Tier
+from bot.moderation.lexicon import Lexicon
+from bot.moderation.prompt_policy import Policy, Rule
+from bot.pipeline.delivery import Delivery
+from bot.pipeline.worker import Worker
+from bot.runtime import event_loop
+from bot.store.store import Store
+from bot.studio.studio import House, Studio
+from generation.clip import Clip
+from generation.models.common.preset import Preset, read_presets
+from generation.music.common.genre_tables import read_genres
+from generation.progress import PREVIEW, OnProgress, Progress, Stage
+from generation.rendering.render import Order
+from generation.request import Kind, Request
+from tests.fakes.noon_timezone import where_it_is_noon
+from tests.paths import CONFIG
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from bot.frontends.discord.frontend import DiscordFrontend
+    from tests.fakes.discord_server import DiscordServer
+    from tests.fakes.discord_world import Message
+
+STEPS = 4
+
+
+def clip_bytes(request: Request, size: int) -> bytes:
+    """Every request has a clip of its own, and the same one at any time."""
+    seed = hashlib.sha256(f"{request.prompt} {request.seed} {request.music}".encode()).digest()
+    return (seed * (size // len(seed) + 1))[:size]
+
+
+@dataclass
+class QuickEngine:
+    """Writes bytes that stand for a clip; `gate` holds it back after the first step."""
+
+    size: int = 4096
+    slots: int = 1
+    pause: float = 0.0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    rendered: list[str] = field(default_factory=list)
+    fails: Exception | None = None
+    preview: bytes = b""  # what is left to look at once it is painted
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def open(self) -> None:
+        """Always ready."""
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
+        if self.preview:
+            order.folder.mkdir(parents=True, exist_ok=True)
+            (order.folder / PREVIEW).write_bytes(self.preview)
+        for step in range(1, STEPS + 1):
+            on_progress(Progress(Stage.PAINTING, step, STEPS))
+            await asyncio.sleep(self.pause)
+            await self.gate.wait()
+        if self.fails is not None:
+            raise self.fails
+        request = order.request
+        still = request.kind is Kind.IMAGE
+        path = order.folder / ("clip.png" if still else "clip.mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(clip_bytes(request, self.size))
+        self.rendered.append(order.label)
+        return Clip(
+            path=path,
+            width=request.width,
+            height=request.height,
+            fps=request.fps,
+            frames=request.frames,
+            seconds=request.seconds,
+            size=self.size,
+            audio=not still,
+        )
+
+
+async def cut(clip: Clip, limit: int) -> Clip:
+    """Stands for a clip made smaller."""
+    path = clip.path.with_stem(f"clip-{limit}")
+    data = clip.path.read_bytes()[:limit]
+    path.write_bytes(data)
+    return structs.replace(clip, path=path, size=len(data))
+
+
+def presets() -> dict[str, Preset]:
+    """Ours, one that can do everything, and one that knows few words."""
+    known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
+    plain = known["testcard"]
+    plain = replace(plain, limits=replace(plain.limits, kinds=(Kind.VIDEO, Kind.IMAGE)))
+    able = replace(plain.limits, kinds=tuple(Kind), styles=("Realistic", "Anime"), cameras=("zoom-in",))
+    every = replace(plain, name="able", title="Can do everything", limits=able)
+    return {"testcard": plain, "able": every, "pocket": known["pocket"]}
+
+
+@dataclass
+class HouseOfDiscord:
+    studio: Studio
+    store: Store
+    engine: QuickEngine
+    delivery: Delivery
+    worker: Worker
+    frontend: DiscordFrontend
+
+    async def serve(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.worker.run())
+            group.create_task(self.delivery.run())
+            group.create_task(self.frontend.run())
+
+
+@asynccontextmanager
+async def house(
+    data: Path,
+    connector: aiohttp.BaseConnector,
+    token: str,
+    *,
+    engine: QuickEngine | None = None,
+    credits_: int = 1000,
+    tiers: tuple[Tier, ...] = (),
+    policy: Policy | None = None,
+    **options: Any,
+) -> AsyncIterator[HouseOfDiscord]:
+    """Everything, running."""
+    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (after the choice of zlib or zstd)
+
+    known = presets()
+    store = await Store.open(data)
+    await store.recover(frozenset({"discord"}))
+    studio = Studio(
+        store=store,
+        house=House(
+            model="testcard",
+            maker="band",
+            allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
+            caps=Caps(person=100, community=200, all=2000),
+            data=data,
+            disk_floor=0,
+            tiers=tiers,
+        ),
+        presets=known,
+        genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
+        policy=policy or Policy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
+    )
+    quick = engine or QuickEngine()
+    frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
+    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut, presets=known)
+    worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
+    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
+    studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
+    running = HouseOfDiscord(studio, store, quick, delivery, worker, frontend)
+    serving = asyncio.create_task(running.serve())
+    try:
+        yield running
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+        await store.close()
+
+
+def with_clip(server: DiscordServer, job: int) -> list[Message]:
+    """The messages that show this clip, wherever they are."""
+    shown = [m for m in server.world.messages.values() if not m.deleted]
+    return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
+
+
+async def clip_of(server: DiscordServer, job: int) -> Message:
+    messages: list[Message] = await server.world.until(lambda: with_clip(server, job))
+    return messages[0]
+
+
+async def settled(server: DiscordServer, matinee: HouseOfDiscord, job: int) -> State:
+    """How the job ended; looked at after each change of the chat, and once a moment besides."""
+    while True:
+        with suppress(NoSuchJob):
+            state = (await matinee.studio.job(job)).state
+            if state.final:
+                return state
+        with suppress(TimeoutError):
+            await server.world.changed(within=0.5)
+
+
+async def _main(arguments: argparse.Namespace, authority: str) -> None:
+    from tests.fakes.discord_connector import connector  # noqa: PLC0415  (only a process of its own needs it)
+
+    link = connector(arguments.port, authority)
+    engine = QuickEngine(pause=arguments.pause)
+    async with house(Path(arguments.data), link, arguments.token, engine=engine):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    reader = argparse.ArgumentParser()
+    for name in ("port", "authority", "token", "data"):
+        reader.add_argument(name, type=int if name == "port" else str)
+    reader.add_argument("--pause", type=float, default=0.02)
+    reader.add_argument("--zlib", action="store_true", help="as where zstandard is not installed")
+    given = reader.parse_args()
+    if given.zlib:
+        sys.modules["zstandard"] = None  # type: ignore[assignment]  # an import of it fails, as if it were absent
+    event_loop.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))

@@ -1,0 +1,214 @@
+"""Processes forked off one that has imported everything: their own in all but the seconds until they begin.
+
+`python -m tests.fork_server` is that one. It reads from a socket what to run, as `python -m` would, and
+where the output goes. A guard stands by each and tells its number, then how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import ctypes
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tests.paths import ROOT
+
+LONGEST = 1 << 17  # bytes of one wish, its environment included
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Born:
+    pid: int
+    _end: int
+    returncode: int | None = None
+    _ended: asyncio.Future[int] | None = None
+
+    def kill(self) -> None:
+        """Nothing happens to one that has ended already."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def join(self, timeout: float) -> int:
+        """Its exit code, or minus the signal that killed it."""
+        if self.returncode is None:
+            if not select.select([self._end], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            self.returncode = _number(self._end)
+            os.close(self._end)
+        return self.returncode
+
+    async def wait(self) -> int:
+        if self._ended is None:
+            loop = asyncio.get_running_loop()
+            self._ended = loop.create_future()
+            loop.add_reader(self._end, self._hear, loop, self._ended)
+        return await asyncio.shield(self._ended)
+
+    def _hear(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[int]) -> None:
+        loop.remove_reader(self._end)
+        ended.set_result(self.join(timeout=0))
+
+
+def _number(pipe: int) -> int:
+    """The next line of it and no more: whoever looks late finds its number and its end at once."""
+    digits = b""
+    while not digits.endswith(b"\n"):
+        byte = os.read(pipe, 1)
+        if not byte:
+            raise EOFError("a guard ended without a word")
+        digits += byte
+    return int(digits)
+
+
+class Nursery:
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  (our own)
+                [sys.executable, "-m", __name__], cwd=ROOT, stdin=theirs.fileno()
+            )
+
+    def bear(
+        self, module: str, *words: str, folder: Path, environment: Mapping[str, str], out: int, err: int
+    ) -> Born:
+        """`python -m module words` in that folder; `out` and `err` are what it writes to."""
+        wish = {"module": module, "words": words, "folder": str(folder), "environment": dict(environment)}
+        told, tells = os.pipe()
+        try:
+            socket.send_fds(self._line, [json.dumps(wish).encode()], [out, err, tells])
+        finally:
+            os.close(tells)
+        return Born(_number(told), told)
+
+    def close(self) -> None:
+        self._line.close()
+        self._process.wait()
+
+
+_ONE: list[Nursery] = []
+_TURN = threading.Lock()
+
+
+def nursery() -> Nursery:
+    """The one of this process; it ends with it."""
+    with _TURN:
+        if not _ONE:
+            _ONE.append(Nursery())
+            atexit.register(_ONE[0].close)
+        return _ONE[0]
+
+
+def _warm() -> None:
+    """Everything imported, and one short life without chats, so that those to come find it looked up."""
+    from bot.cli import commands  # noqa: F401, PLC0415  (heavy)
+    from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
+    from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
+    from bot.i18n import messages  # noqa: PLC0415
+    from bot.runtime import app, event_loop, settings  # noqa: PLC0415  (heavy)
+    from tests.fakes import discord_connector, telegram_app  # noqa: F401, PLC0415
+    from tests.fakes.engine import FakeEngine  # noqa: PLC0415
+
+    class Idle(FakeEngine):
+        silent_for = 0.0
+
+    async def once(folder: str) -> None:
+        chosen = settings.load(environment={}, flags={"studio.data": f"{folder}/data"})
+        async with app.opened(chosen, {}, Idle()):
+            pass
+
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    for language in messages.languages():
+        messages.words("language", language)
+    with tempfile.TemporaryDirectory() as folder:
+        event_loop.run(once(folder))
+    structlog.reset_defaults()
+    gc.collect()
+    gc.freeze()  # what all of them share is never looked through again, and so not copied
+
+
+def _serve(line: socket.socket) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a guard has said all when it ends
+    while True:
+        told, files, _, _ = socket.recv_fds(line, LONGEST, 3)
+        if not told:
+            return
+        if not os.fork():
+            line.close()
+            _guard(json.loads(told), *files)
+        for file in files:
+            os.close(file)
+
+
+def _guard(wish: dict[str, Any], out: int, err: int, tells: int) -> None:
+    _end_with_parent()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if not pid:
+        os.close(tells)
+        _begin(wish, out, err)
+    for file in (out, err):
+        os.close(file)
+    os.write(tells, f"{pid}\n".encode())
+    os.write(tells, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+    os._exit(0)
+
+
+def _begin(wish: dict[str, Any], out: int, err: int) -> None:
+    _end_with_parent()
+    os.setsid()
+    for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
+        os.dup2(file, number)
+        os.close(file)
+    code = 1
+    try:
+        code = _run(wish)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)  # it must never go on as what it was forked from
+
+
+def _run(wish: dict[str, Any]) -> int:
+    try:
+        os.chdir(wish["folder"])
+        os.environ.clear()
+        os.environ.update(wish["environment"])
+        sys.argv[1:] = wish["words"]
+        runpy.run_module(wish["module"], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  (whatever it is, whoever asked reads it)
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Whoever ends the tests ends what they started."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _warm()
+    _serve(socket.socket(fileno=os.dup(0)))

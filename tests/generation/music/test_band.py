@@ -1,0 +1,180 @@
+"""The house band plays in time, in tune, at the right loudness, and ends with the picture."""
+
+from __future__ import annotations
+
+import functools
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from generation.clip import Score
+from generation.errors import ScoreFailed
+from generation.music.band import Band, arrange
+from generation.music.common.music_choice import Genre, choose, read_genres
+from generation.music.common.music_vocabulary import INSTRUMENTS
+from generation.music.common.registry import load, makers
+from generation.progress import Cancelled
+from generation.request import Music, MusicWish
+from tests.generation.music.audio_measures import (
+    best_scale,
+    chroma,
+    fifths_apart,
+    loudness,
+    lowest_pitch,
+    mono,
+    onsets,
+    true_peak,
+)
+from tests.generation.music.conftest import shipped_genres
+
+GENRES = tuple(shipped_genres())
+BLUE = {"blues", "funk", "jazz", "bossa", "metal"}
+"""Their chords borrow from outside the key on purpose."""
+DRUMLESS = {"classical", "ambient", "cinematic"}
+"""Bowed and swelling sounds have no sharp beginning to measure."""
+
+
+@pytest.fixture(scope="module")
+def band(genre_tables: dict[str, Any]) -> Band:
+    return Band.load({"genres": genre_tables})
+
+
+def music(genres: dict[str, Genre], name: str, seconds: float, seed: int = 3, **wish: Any) -> Music:
+    said = MusicWish(genre=name, **wish)
+    return choose(said, "a bowl", seconds=seconds, genres=genres, maker="band", seed=seed)[0]
+
+
+def quiet(_done: int, _total: int) -> None:
+    pass
+
+
+@functools.cache
+def _played(name: str, seconds: float, rate: int) -> Score:
+    genres = read_genres(shipped_genres())
+    return Band(genres).score(music(genres, name, seconds), round(seconds * rate), rate, quiet)
+
+
+def test_the_band_is_found_without_being_imported() -> None:
+    assert "band" in makers()
+    assert "genres" not in makers()
+
+
+@pytest.mark.parametrize("name", GENRES)
+def test_every_genre_is_on_its_grid_in_its_key_and_comes_home(genres: dict[str, Genre], name: str) -> None:
+    heard = _played(name, 12.0, 24_000)
+    sheet = arrange(music(genres, name, 12.0), genres[name], 12.0)
+    apart = fifths_apart(sheet.key, best_scale(chroma(heard), sheet.key.mode))
+    assert apart <= (1 if name in BLUE else 0)
+    tail = mono(heard)[round((sheet.end + 0.1) * heard.rate) : round((sheet.end + 0.9) * heard.rate)]
+    assert abs((lowest_pitch(tail, heard.rate) - sheet.key.tonic + 6) % 12 - 6) < 0.2
+    if name not in DRUMLESS:
+        steps = [sheet.grid.step(bar, step) for bar in range(len(sheet.bars) + 1) for step in range(16)]
+        late = [min(abs(onset - step) for step in steps) for onset in onsets(heard)]
+        assert len(late) >= 12
+        assert np.median(late) < 0.010
+        assert np.quantile(late, 0.85) < 0.020
+
+
+@pytest.mark.parametrize("name", GENRES)
+def test_every_genre_is_as_loud_as_the_rest_and_never_clips(name: str) -> None:
+    heard = _played(name, 5.0, 48_000)
+    assert loudness(heard) == pytest.approx(-14, abs=1)
+    assert true_peak(heard) <= -1
+    assert np.abs(heard.samples[-48:]).max() < 1e-3
+    assert np.abs(heard.samples[0]).max() < 1e-3
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.04, 7.3, 30.0])
+@pytest.mark.parametrize("name", ["lofi", "classical", "metal"])
+def test_any_length_ends_on_the_last_sample(
+    genres: dict[str, Genre], band: Band, name: str, seconds: float
+) -> None:
+    samples = round(seconds * 16_000)
+    heard = band.score(music(genres, name, seconds), samples, 16_000, quiet)
+    assert heard.samples.shape == (samples, 2)
+    assert heard.samples.dtype == np.float32
+    assert np.isfinite(heard.samples).all()
+    assert np.abs(heard.samples).max() > 0.05
+    assert np.abs(heard.samples[-16:]).max() < 2e-3
+
+
+@pytest.mark.parametrize("name", GENRES)
+def test_the_last_chord_falls_on_a_beat_and_has_room_to_ring(genres: dict[str, Genre], name: str) -> None:
+    for seconds in (2.0, 3.3, 5.0, 8.0, 21.0, 60.0):
+        sheet = arrange(music(genres, name, seconds), genres[name], seconds)
+        assert sheet.last.start == int(sheet.last.start)
+        assert seconds - sheet.end >= min(1.0, 0.15 * seconds)
+        assert sheet.last.chord.root == sheet.key.tonic
+        assert all(note.start < seconds for notes in sheet.notes.values() for note in notes)
+
+
+def test_the_same_seed_plays_the_same_and_another_does_not(genres: dict[str, Genre], band: Band) -> None:
+    first, again, other = (
+        band.score(music(genres, "pop", 4.0, seed), 64_000, 16_000, quiet).samples for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_genres_sound_different() -> None:
+    def colour(name: str) -> np.ndarray[Any, Any]:
+        spectrum = np.abs(np.fft.rfft(mono(_played(name, 12.0, 24_000))[:262_144]))
+        bands = np.geomspace(40, 90_000, 25).astype(int)
+        levels = np.log10([spectrum[a:b].mean() + 1e-9 for a, b in pairwise(bands)])
+        centred: np.ndarray[Any, Any] = levels - levels.mean()
+        return centred
+
+    colours = {name: colour(name) for name in GENRES}
+    closest = min(
+        float(np.abs(colours[a] - colours[b]).mean()) for i, a in enumerate(GENRES) for b in GENRES[i + 1 :]
+    )
+    assert closest > 0.05
+
+
+def test_named_instruments_take_tune_and_harmony(genres: dict[str, Genre]) -> None:
+    sheet = arrange(music(genres, "lofi", 8, instruments=("piano", "flute")), genres["lofi"], 8)
+    assert sheet.voices == {"drums": "lofi", "bass": "round", "comp": "piano", "lead": "flute"}
+    only_tune = arrange(music(genres, "lofi", 8, instruments=("flute",)), genres["lofi"], 8)
+    assert (only_tune.voices["comp"], only_tune.voices["lead"]) == ("epiano", "flute")
+    drummed = arrange(music(genres, "classical", 8, instruments=("drums",)), genres["classical"], 8)
+    assert drummed.hits
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_every_instrument_can_be_heard(genres: dict[str, Genre], band: Band, name: str) -> None:
+    heard = band.score(music(genres, "ambient", 2.0, instruments=(name,)), 32_000, 16_000, quiet)
+    without = band.score(music(genres, "ambient", 2.0), 32_000, 16_000, quiet)
+    assert np.isfinite(heard.samples).all()
+    assert not np.allclose(heard.samples, without.samples)
+
+
+def test_a_mood_leans_to_its_mode_and_the_swing_is_kept(genres: dict[str, Genre]) -> None:
+    modes = {
+        mood: arrange(music(genres, "pop", 5, mood=mood), genres["pop"], 5).key.mode
+        for mood in ("happy", "sad")
+    }
+    assert modes == {"happy": "major", "sad": "minor"}
+    grid = arrange(music(genres, "jazz", 5), genres["jazz"], 5).grid
+    first, second = grid.at(0.5) - grid.at(0), grid.at(1) - grid.at(0.5)
+    assert first / second > 1.5
+
+
+def test_nobody_waits_for_music_that_nobody_wants(genres: dict[str, Genre], band: Band) -> None:
+    def stop(done: int, _total: int) -> None:
+        if done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        band.score(music(genres, "rock", 3), 48_000, 16_000, stop)
+    steps: list[tuple[int, int]] = []
+    band.score(music(genres, "rock", 3), 48_000, 16_000, lambda done, total: steps.append((done, total)))
+    assert steps == [(done, steps[-1][1]) for done in range(steps[-1][1] + 1)]
+
+
+def test_a_genre_the_band_was_not_given_is_said_clearly(band: Band) -> None:
+    with pytest.raises(ScoreFailed, match="polka"):
+        band.score(Music(genre="polka", maker="band"), 100, 16_000, quiet)
+    with pytest.raises(ScoreFailed, match="lofi"):
+        load("band", {"genres": {"lofi": {"tempo": 3}}})

@@ -1,0 +1,72 @@
+"""ACE-Step and Stable Audio: loaded the ordinary way, exact in length, stopped within a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generation.errors import ModelBroken, ModelMissing
+from generation.music.common.registry import ScoreMaker, load
+from generation.progress import Cancelled
+from generation.request import Music
+from tests.generation.music import tiny_weights
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # the autoencoder's own
+
+SAVED = {"acestep": tiny_weights.save_acestep, "stableaudio": tiny_weights.save_stableaudio}
+LOFI = Music(genre="lofi", maker="m", words="warm lofi", bpm=82, seed=4)
+
+
+@pytest.fixture(scope="session", params=SAVED)
+def maker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScoreMaker:
+    folder = SAVED[request.param](tmp_path_factory.mktemp(request.param))
+    return load("preset", {"maker": request.param, "name": "preset", "source": str(folder), "steps": 3})
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 47.0])
+def test_any_length_is_exact_to_the_sample(maker: ScoreMaker, seconds: float) -> None:
+    samples = round(seconds * 48_000) + 1
+    steps: list[tuple[int, int]] = []
+    heard = maker.score(LOFI, samples, 48_000, lambda done, total: steps.append((done, total)))
+    assert heard.samples.shape == (samples, 2)
+    assert np.isfinite(heard.samples).all()
+    assert 0 < np.abs(heard.samples).max() <= 0.9
+    assert np.abs(heard.samples[[0, -1]]).max() < 1e-3
+    assert steps[-1][0] == steps[-1][1]
+    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
+
+
+def test_a_seed_is_a_piece(maker: ScoreMaker) -> None:
+    def quiet(_done: int, _total: int) -> None:
+        pass
+
+    first, again, other = (
+        maker.score(Music(genre="lofi", maker="m", words="warm", seed=seed), 48_000, 48_000, quiet).samples
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_it_stops_within_a_step_and_plays_on_afterwards(maker: ScoreMaker) -> None:
+    seen: list[int] = []
+
+    def stop(done: int, _total: int) -> None:
+        seen.append(done)
+        if done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        maker.score(LOFI, 48_000, 48_000, stop)
+    assert seen == [0, 1, 2]
+    assert maker.score(LOFI, 4_800, 48_000, lambda _d, _t: None).samples.shape == (4_800, 2)
+
+
+def test_missing_and_broken_weights_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing):
+        load("ace-step", {"maker": "acestep", "name": "ace-step", "source": str(tmp_path / "none")})
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)
+    with pytest.raises(ModelBroken):
+        load("ace-step", {"maker": "acestep", "name": "ace-step", "source": str(tmp_path)})

@@ -1,0 +1,54 @@
+"""Operators name music makers in a file, and a commercial house is offered no others than it may use."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from generation.music.common.preset import MakerBroken, offered, read_makers
+from generation.music.common.registry import makers
+from tests.paths import CONFIG
+
+
+def shipped() -> dict[str, Any]:
+    return tomllib.loads((CONFIG / "music.toml").read_text(encoding="utf-8"))
+
+
+def test_every_shipped_preset_has_a_maker_and_a_licence() -> None:
+    for one in read_makers(shipped()).values():
+        assert one.maker in makers()
+        assert one.licence
+        assert one.title
+
+
+def test_a_commercial_house_never_gets_musicgen() -> None:
+    presets = read_makers(shipped())
+    allowed = offered(presets, commercial=True)
+    assert {"band", "track", "ace-step"} <= set(allowed)
+    assert not [name for name in allowed if presets[name].maker == "musicgen"]
+    assert set(offered(presets, commercial=False)) == set(presets)
+
+
+def test_what_the_child_gets_is_plain_data_with_the_genres() -> None:
+    options = read_makers(shipped())["ace-step"].for_child({"lofi": {"title": "x"}})
+    assert options["maker"] == "acestep"
+    assert options["steps"] == 8
+    assert options["genres"] == {"lofi": {"title": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "near"),
+    [
+        ({"maker": "band"}, "x.title", None),
+        ({"maker": "band", "title": "B", "licens": "MIT"}, "x.licens", "licence"),
+        ({"maker": "band", "title": 3}, "x.title", None),
+        ({"maker": "band", "title": "B", "commercial_ok": "yes"}, "x.commercial_ok", None),
+        ("band", "x", None),
+    ],
+)
+def test_a_wrong_entry_is_named(table: Any, place: str, near: str | None) -> None:
+    with pytest.raises(MakerBroken) as told:
+        read_makers({"x": table})
+    assert (told.value.place, told.value.near) == (place, near)

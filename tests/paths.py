@@ -1,0 +1,8 @@
+"""Where the repository and its shipped configuration are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config"

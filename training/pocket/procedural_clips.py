@@ -1,0 +1,91 @@
+"""The procedural theatre: a Play names what is to be seen, `perform` draws it, the same for the same seed."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from training.pocket.backgrounds import FINE, SCENES, SIZE, backdrop
+from training.pocket.figures import ACTORS, COLOURS, FIGURES, WHITE
+
+FRAMES, FPS = 17, 8
+MOTIONS = ("left", "right", "rise", "fall", "bounce", "spin", "grow", "circle")
+HELD_OUT = 0.06
+OFTENER = {"star": 2.5, "boat": 1.5}  # Shapes that are hard to learn are trained on more often.
+
+Clip = NDArray[np.uint8]  # (FRAMES, SIZE, SIZE, 3)
+Track = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn
+
+
+@dataclass(frozen=True)
+class Play:
+    colour: str
+    actor: str
+    place: str
+    time: str
+    motion: str
+
+
+@cache
+def plays() -> tuple[tuple[Play, ...], tuple[Play, ...]]:
+    """Every combination, shuffled once and for all: those for training, and those held out of it."""
+    every = [
+        Play(colour, actor, *scene, motion)
+        for colour, actor, scene, motion in product(COLOURS, ACTORS, SCENES, MOTIONS)
+    ]
+    Random(123).shuffle(every)
+    cut = int(len(every) * HELD_OUT)
+    return tuple(every[cut:]), tuple(every[:cut])
+
+
+def perform(play: Play, random: Random) -> Clip:
+    scene = np.asarray(backdrop(play.place, play.time, random), np.float32)
+    paint = tuple(min(255, max(0, c + random.randint(-5, 5))) for c in COLOURS[play.colour])
+    clip = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
+    for frame, (x, y, radius, turn) in enumerate(track(play.motion, random)):
+        figure = np.asarray(_figure(play.actor, paint, (x, y, radius, turn)), np.float32)
+        cover = figure[..., 3:] / 255
+        clip[frame] = figure[..., :3] * cover + scene * (1 - cover) + 0.5
+    return clip
+
+
+def track(motion: str, random: Random) -> Track:
+    t, flat = np.linspace(0, 1, FRAMES), np.ones(FRAMES)
+    x, y = (0.5 + random.uniform(-0.05, 0.05)) * flat, (0.52 + random.uniform(-0.05, 0.05)) * flat
+    radius, turn = random.uniform(0.175, 0.195) * flat, 0 * flat
+    travel = 0.22 + 0.56 * t
+    match motion:
+        case "left":
+            x = 1 - travel
+        case "right":
+            x = travel
+        case "rise":
+            y = 1 - travel
+        case "fall":
+            y = travel
+        case "bounce":
+            y = 0.74 - 0.46 * np.abs(np.sin(2 * math.pi * t))
+        case "spin":
+            turn = math.pi * t
+        case "grow":
+            radius = radius * (0.45 + 1.15 * t)
+        case "circle":
+            angle = 2 * math.pi * t - math.pi / 2 + random.uniform(-0.15, 0.15)
+            x, y = 0.5 + 0.25 * np.cos(angle), 0.5 + 0.25 * np.sin(angle)
+    return np.stack([x, y, radius, turn], axis=1)
+
+
+def _figure(actor: str, paint: tuple[int, ...], pose: tuple[float, float, float, float]) -> Image.Image:
+    x, y, radius, turn = pose
+    image = Image.new("RGBA", (FINE, FINE))
+    draw = ImageDraw.Draw(image)
+    cos, sin = radius * math.cos(turn), radius * math.sin(turn)
+    for role, points in FIGURES[actor]:
+        spots = [((x + a * cos - b * sin) * FINE, (y + a * sin + b * cos) * FINE) for a, b in points]
+        draw.polygon(spots, fill=(*(paint if role == "own" else WHITE), 255))
+    return image.reduce(FINE // SIZE)
