@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-APART = {"__main__", "report", "simulated_gpu", "fake_bot_api"}
+NOT_BENCHMARKS = {"__main__", "report", "simulated_gpu", "fake_bot_api"}
 
 
 def main() -> int:
     goals: list[tuple[str, dict[str, object]]] = []
     folder = Path(__file__).parent
     for name in sorted(
-        module.name for module in pkgutil.iter_modules([str(folder)]) if module.name not in APART
+        module.name for module in pkgutil.iter_modules([str(folder)]) if module.name not in NOT_BENCHMARKS
     ):
         print(f"\n## {name}", flush=True)
         command = [sys.executable, "-m", f"benchmarks.{name}"]

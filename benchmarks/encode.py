@@ -20,23 +20,23 @@ import ffmpeg as build
 import numpy as np
 
 from benchmarks.report import Report
-from generation.clip import Clip, Frames, Score
+from generation.clip import Audio, Clip, Frames
 from generation.errors import CannotFit
 from generation.media.ffmpeg import Ffmpeg, find, run
 from generation.media.fit import fit
 from generation.media.mux import mux, preset_for
 from generation.media.probe import probe
-from generation.media.size_estimate import ROOM
+from generation.media.size_estimate import LIMIT_MARGIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PEER = ("moviepy>=2,<3", "numpy", "imageio", "imageio-ffmpeg")
+PEER_PACKAGES = ("moviepy>=2,<3", "numpy", "imageio", "imageio-ffmpeg")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "matinee-benchmarks"
-COUNT, WIDTH, HEIGHT, FPS = 121, 768, 512, 24.0
+FRAME_COUNT, WIDTH, HEIGHT, FPS = 121, 768, 512, 24.0
 PRESET = preset_for(0)  # what a clip gets when no other waits; a busy studio takes still quicker ones
 MATRIX = {"ours": "bt709", "moviepy": "smpte170m", "export": "smpte170m"}
-_PEER_CODE = """
+_PEER_SCRIPT = """
 import resource, sys, wave, numpy as np
 way, pixels, sound, out, fps = sys.argv[1:6]
 frames, fps = np.load(pixels, mmap_mode="r"), float(fps)
@@ -86,7 +86,7 @@ def animation(count: int, width: int, height: int, seed: int = 1) -> NDArray[np.
     return frames
 
 
-def grain(count: int, width: int, height: int, seed: int = 2) -> NDArray[np.uint8]:
+def grainy_animation(count: int, width: int, height: int, seed: int = 2) -> NDArray[np.uint8]:
     """The same under film grain: nothing is harder to keep."""
     draw = np.random.default_rng(seed)
     frames = animation(count, width, height, seed)
@@ -95,14 +95,14 @@ def grain(count: int, width: int, height: int, seed: int = 2) -> NDArray[np.uint
     return frames
 
 
-def music(seconds: float, rate: int = 32_000) -> Score:
+def sample_audio(seconds: float, rate: int = 32_000) -> Audio:
     t = np.arange(round(seconds * rate)) / rate
     chord = sum(np.sin(2 * np.pi * f * t) for f in (220, 277.2, 329.6)) * np.exp(-(t % 0.5) * 3) * 0.2
-    return Score(np.repeat(np.asarray(chord, np.float32)[:, None], 2, 1), rate)
+    return Audio(np.repeat(np.asarray(chord, np.float32)[:, None], 2, 1), rate)
 
 
 @contextmanager
-def cpu(spent: dict[str, float], name: str) -> Iterator[None]:
+def measure_cpu(spent: dict[str, float], name: str) -> Iterator[None]:
     """CPU seconds of this process and of every child that ended meanwhile."""
 
     def now() -> float:
@@ -120,20 +120,22 @@ async def quality(ffmpeg: Ffmpeg, path: Path, pixels: NDArray[np.uint8], matrix:
     `matrix` is how the file's maker turned colours into brightness: each is judged by its own.
     """
     _, height, width, _ = pixels.shape
-    painted = build.input("pipe:0", f="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=FPS)
-    painted = painted.filter("scale", out_color_matrix=matrix, out_range="tv").filter("format", "yuv420p")
-    seen = (
+    reference = build.input(
+        "pipe:0", f="rawvideo", pix_fmt="rgb24", video_size=(width, height), framerate=FPS
+    )
+    reference = reference.filter("scale", out_color_matrix=matrix, out_range="tv").filter("format", "yuv420p")
+    encoded = (
         build.input(str(path))["v"]
         .filter("scale", width, height, flags="bicubic")
         .filter("format", "yuv420p")
     )
-    seen, painted = (
-        seen.filter("settb", "1/24").filter("setpts", "N"),
-        painted.filter("settb", "1/24").filter("setpts", "N"),
+    encoded, reference = (
+        encoded.filter("settb", "1/24").filter("setpts", "N"),
+        reference.filter("settb", "1/24").filter("setpts", "N"),
     )
     name = "libvmaf" if await has_vmaf(ffmpeg) else "ssim"
     options = {"n_threads": os.cpu_count() or 1, "shortest": 1} if name == "libvmaf" else {}
-    judged = build.filter([seen, painted], name, **options)
+    judged = build.filter([encoded, reference], name, **options)
     said = await run(ffmpeg, build.output(judged, "-", f="null"), stage="judge", feed=list(pixels))
     found = re.search(r"VMAF score: ([\d.]+)", said) or re.search(r"All:([\d.]+)", said)
     assert found, said
@@ -153,21 +155,21 @@ def peer_python() -> Path:
     python = home / "bin" / "python"
     if not (home / "ready").exists():
         venv.create(home, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEER], check=True)  # noqa: S603  (our own list)
+        subprocess.run([python, "-m", "pip", "install", "-q", *PEER_PACKAGES], check=True)  # noqa: S603  (our own list)
         (home / "ready").touch()
     return python
 
 
-def by_peer(way: str, pixels: NDArray[np.uint8], score: Score, out: Path) -> float:
+def encode_with_peer(way: str, pixels: NDArray[np.uint8], audio: Audio, out: Path) -> float:
     """The CPU seconds of the work itself: its start and its imports are not counted, nor are ours."""
     np.save(out.with_suffix(".npy"), pixels)
     with wave.open(str(out.with_suffix(".wav")), "wb") as file:
         file.setnchannels(2)
         file.setsampwidth(2)
-        file.setframerate(score.rate)
-        file.writeframes((score.samples * 32_767).astype("<i2").tobytes())
+        file.setframerate(audio.rate)
+        file.writeframes((audio.samples * 32_767).astype("<i2").tobytes())
     arguments = [way, *map(str, (out.with_suffix(".npy"), out.with_suffix(".wav"), out, FPS))]
-    command = [str(peer_python()), "-c", _PEER_CODE, *arguments]
+    command = [str(peer_python()), "-c", _PEER_SCRIPT, *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603  (our own code)
     return float(done.stdout.split()[-1])
 
@@ -179,22 +181,26 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-async def against_peers(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, folder: Path) -> dict[str, Clip]:
+async def compare_with_peers(
+    report: Report, ffmpeg: Ffmpeg, vmaf_ffmpeg: Ffmpeg, folder: Path
+) -> dict[str, Clip]:
     clips, rows = {}, []
     warm = Frames(animation(2, 64, 64), FPS)
-    await mux(warm, music(0.5), folder / "warm.mp4", ffmpeg=ffmpeg, preset=PRESET)  # ours is imported now
-    for name, paint in (("animation", animation), ("grain", grain)):
-        pixels, score = paint(COUNT, WIDTH, HEIGHT), music(COUNT / FPS)
+    await mux(
+        warm, sample_audio(0.5), folder / "warm.mp4", ffmpeg=ffmpeg, preset=PRESET
+    )  # ours is imported now
+    for name, make_frames in (("animation", animation), ("grain", grainy_animation)):
+        pixels, audio = make_frames(FRAME_COUNT, WIDTH, HEIGHT), sample_audio(FRAME_COUNT / FPS)
         spent: dict[str, float] = {}
         files = {way: folder / f"{name}-{way}.mp4" for way in ("ours", "moviepy", "export")}
-        with cpu(spent, "ours"):
-            clips[name] = await mux(Frames(pixels, FPS), score, files["ours"], ffmpeg=ffmpeg, preset=PRESET)
+        with measure_cpu(spent, "ours"):
+            clips[name] = await mux(Frames(pixels, FPS), audio, files["ours"], ffmpeg=ffmpeg, preset=PRESET)
         for way in ("moviepy", "export"):
-            spent[way] = by_peer(way, pixels, score, files[way])
+            spent[way] = encode_with_peer(way, pixels, audio, files[way])
         facts = {
             way: {
                 "cpu_s": round(spent[way], 2),
-                "quality": round(await quality(judge, path, pixels, MATRIX[way]), 2),
+                "quality": round(await quality(vmaf_ffmpeg, path, pixels, MATRIX[way]), 2),
                 "frames": frames_in(path),
                 "bytes": path.stat().st_size,
             }
@@ -202,7 +208,7 @@ async def against_peers(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, folder: P
         }
         report.figures[name] = facts
         rows += [(name, way, *fact.values()) for way, fact in facts.items()]
-        report.goal(f"{name}: frames lost", COUNT - float(facts["ours"]["frames"]), "==", 0)
+        report.goal(f"{name}: frames lost", FRAME_COUNT - float(facts["ours"]["frames"]), "==", 0)
         for way, title in (("moviepy", "moviepy"), ("export", "export_to_video + moviepy")):
             better = float(facts["ours"]["quality"]) - float(facts[way]["quality"])
             report.goal(f"{name}: quality above {title}", better, ">=", 0)
@@ -214,15 +220,17 @@ async def against_peers(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, folder: P
     return clips
 
 
-async def against_one_pass(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, clip: Clip, folder: Path) -> None:
+async def compare_with_one_pass(
+    report: Report, ffmpeg: Ffmpeg, vmaf_ffmpeg: Ffmpeg, clip: Clip, folder: Path
+) -> None:
     """At one tight limit: ours against one pass at the same average rate, as export tools do it.
 
     With and without a cap on its peaks: without one it is better or worse, and more often over the limit.
     """
-    pixels = animation(COUNT, WIDTH, HEIGHT)
+    pixels = animation(FRAME_COUNT, WIDTH, HEIGHT)
     limit = clip.size * 3 // 8
     ours = await fit(clip, limit, ffmpeg=ffmpeg)
-    rate = int((limit - probe(ours.path).audio_bytes) * 8 * ROOM / clip.seconds)
+    rate = int((limit - probe(ours.path).audio_bytes) * 8 * LIMIT_MARGIN / clip.seconds)
     files = {"ours": ours.path}
     for name, cap in (("one pass", {}), ("one pass, capped", {"maxrate": rate, "bufsize": 2 * rate})):
         files[name] = folder / f"{name}.mp4"
@@ -237,7 +245,7 @@ async def against_one_pass(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, clip: 
             **cap,
         )
         await run(ffmpeg, out, stage="one-pass")
-    seen = {name: await quality(judge, path, pixels) for name, path in files.items()}
+    seen = {name: await quality(vmaf_ffmpeg, path, pixels) for name, path in files.items()}
     used = {name: path.stat().st_size / limit for name, path in files.items()}
     report.figures["tight_limit"] = {"limit": limit, "quality": seen, "used": used}
     print()
@@ -247,11 +255,11 @@ async def against_one_pass(report: Report, ffmpeg: Ffmpeg, judge: Ffmpeg, clip: 
         report.goal(f"animation: VMAF over {name}", seen["ours"] - seen[name], ">=", 5)
 
 
-async def sweep(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> None:
+async def check_size_limits(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> None:
     """Many clips, four limits each: none over, and where the limit binds it is used."""
-    over, used, refused, unfit = 0, [], 0, 0
+    over, used, refused, wrongly_refused = 0, [], 0, 0
     for number in range(clips):
-        paint = grain if number % 2 else animation
+        make_frames = grainy_animation if number % 2 else animation
         width, height, count = (
             (256, 144, 24),
             (160, 160, 36),
@@ -259,16 +267,16 @@ async def sweep(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> Non
             (320, 192, 25),
             (97, 130, 49),
         )[number % 5]
-        score = None if number % 7 == 3 else music(count / FPS)
-        frames = Frames(paint(count, width, height, number), FPS)
-        clip = await mux(frames, score, folder / f"{number}.mp4", ffmpeg=ffmpeg, preset="superfast")
+        audio = None if number % 7 == 3 else sample_audio(count / FPS)
+        frames = Frames(make_frames(count, width, height, number), FPS)
+        clip = await mux(frames, audio, folder / f"{number}.mp4", ffmpeg=ffmpeg, preset="superfast")
         for share in (1.2, 0.8, 0.5, 0.3):
             limit = int(clip.size * share)
             try:
                 fitted = await fit(clip, limit, ffmpeg=ffmpeg)
             except CannotFit as refusal:
                 refused += 1
-                unfit += limit > refusal.floor
+                wrongly_refused += limit > refusal.floor
                 continue
             over += fitted.path.stat().st_size > limit
             if fitted is not clip:
@@ -282,7 +290,7 @@ async def sweep(report: Report, ffmpeg: Ffmpeg, folder: Path, clips: int) -> Non
     }
     print(f"\n{clips} clips x 4 limits: {len(used)} made smaller, {refused} refused, {over} over the limit")
     report.goal("files over their limit", over, "==", 0)
-    report.goal("refused although above the floor", unfit, "==", 0)
+    report.goal("refused although above the floor", wrongly_refused, "==", 0)
     report.goal(
         "share of binding limits that are used to 95 %", float(np.mean(np.array(used) >= 0.95)), ">=", 1
     )
@@ -296,12 +304,12 @@ async def main() -> None:
     ffmpeg = find()
     import imageio_ffmpeg  # noqa: PLC0415  (the judge: it carries libvmaf)
 
-    judge = find(imageio_ffmpeg.get_ffmpeg_exe())
+    vmaf_ffmpeg = find(imageio_ffmpeg.get_ffmpeg_exe())
     peer_python()
     with tempfile.TemporaryDirectory() as scratch:
-        clips = await against_peers(report, ffmpeg, judge, Path(scratch))
-        await against_one_pass(report, ffmpeg, judge, clips["animation"], Path(scratch))
-        await sweep(report, ffmpeg, Path(scratch), chosen.clips)
+        clips = await compare_with_peers(report, ffmpeg, vmaf_ffmpeg, Path(scratch))
+        await compare_with_one_pass(report, ffmpeg, vmaf_ffmpeg, clips["animation"], Path(scratch))
+        await check_size_limits(report, ffmpeg, Path(scratch), chosen.clips)
     report.finish()
 
 

@@ -17,53 +17,53 @@ LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 ME = {"id": 7000001, "is_bot": True, "first_name": "Matinee", "username": "matinee_bot"}
 
 
-class Exchange:
+class FakeBotApi:
     """The updates that wait, and when each person was answered."""
 
-    def __init__(self, distance: float) -> None:
-        self.distance = distance
+    def __init__(self, latency: float) -> None:
+        self.latency = latency
         self.updates: list[dict[str, Any]] = []
-        self.answered: dict[int, float] = {}
-        self.news = asyncio.Event()
-        self._numbers = iter(range(1, 10**9))
+        self.answered_at: dict[int, float] = {}
+        self.has_updates = asyncio.Event()
+        self._ids = iter(range(1, 10**9))
 
     def write(self, person: int, text: str) -> None:
         user = {"id": person, "is_bot": False, "first_name": "Ada", "language_code": "en"}
         message = {
-            "message_id": next(self._numbers),
+            "message_id": next(self._ids),
             "date": int(time.time()),
             "from": user,
             "chat": {"id": person, "type": "private", "first_name": "Ada"},
             "text": text,
             "entities": [{"type": "bot_command", "offset": 0, "length": len(text)}],
         }
-        self.updates.append({"update_id": next(self._numbers), "message": message})
-        self.news.set()
+        self.updates.append({"update_id": next(self._ids), "message": message})
+        self.has_updates.set()
 
     async def answer(self, method: str, body: bytes) -> object:
         if method == "getUpdates":
-            return await self._fetch(_parameters(body))
+            return await self._get_updates(_parameters(body))
         if method == "sendMessage":
-            return self._sent(_parameters(body))
+            return self._send_message(_parameters(body))
         return ME if method == "getMe" else True
 
-    async def _fetch(self, given: dict[str, Any]) -> object:
+    async def _get_updates(self, given: dict[str, Any]) -> object:
         offset = int(given.get("offset") or 0)
         self.updates = [update for update in self.updates if update["update_id"] >= offset]
         if not self.updates:
-            self.news.clear()
+            self.has_updates.clear()
             try:
-                await asyncio.wait_for(self.news.wait(), float(given.get("timeout") or 0) or 0.01)
+                await asyncio.wait_for(self.has_updates.wait(), float(given.get("timeout") or 0) or 0.01)
             except TimeoutError:
                 return []
         return self.updates[: int(given.get("limit") or 100)]
 
-    def _sent(self, given: dict[str, Any]) -> object:
+    def _send_message(self, given: dict[str, Any]) -> object:
         person = int(given["chat_id"])
-        self.answered.setdefault(person, time.perf_counter())
+        self.answered_at.setdefault(person, time.perf_counter())
         chat = {"id": person, "type": "private", "first_name": "Ada"}
         return {
-            "message_id": next(self._numbers),
+            "message_id": next(self._ids),
             "date": 1,
             "from": ME,
             "chat": chat,
@@ -71,10 +71,10 @@ class Exchange:
         }
 
 
-class _Caller(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One kept-alive connection; requests come one after the other."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: FakeBotApi) -> None:
         self._exchange = exchange
         self._buffer = b""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,8 +98,8 @@ class _Caller(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, method: str, body: bytes) -> None:
-        if self._exchange.distance:
-            await asyncio.sleep(self._exchange.distance)
+        if self._exchange.latency:
+            await asyncio.sleep(self._exchange.latency)
         content = json.dumps({"ok": True, "result": await self._exchange.answer(method, body)}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         self._transport.write(head.encode() + content)
@@ -113,11 +113,11 @@ def _parameters(body: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def exchange(distance: float) -> AsyncIterator[tuple[Exchange, str]]:
+async def fake_bot_api(latency: float) -> AsyncIterator[tuple[FakeBotApi, str]]:
     """The exchange and its address."""
-    one = Exchange(distance)
+    one = FakeBotApi(latency)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Caller(one), "127.0.0.1", 0, backlog=1024
+        lambda: _Connection(one), "127.0.0.1", 0, backlog=1024
     )
     try:
         yield one, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

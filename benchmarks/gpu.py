@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation import Request
-from generation.models.common.device import see
-from generation.models.common.registry import Plan, Preset
+from generation.models.common.device import detect_device
+from generation.models.common.registry import MemoryPlan, Preset
 from generation.request import Kind, Limits, Music
 
 PROMPT = "a fox in the snow, cinematic light, drifting flakes, slow camera"
@@ -38,7 +38,7 @@ class Result:
     denoise: float  # the steps alone
 
 
-def parts(*, tiny: bool) -> dict[str, Any]:
+def build_components(*, tiny: bool) -> dict[str, Any]:
     """The components of LTX-Video 2B in their published shapes, or tiny ones, with random weights."""
     import diffusers  # noqa: PLC0415  (heavy)
     import torch  # noqa: PLC0415  (heavy)
@@ -59,7 +59,7 @@ def parts(*, tiny: bool) -> dict[str, Any]:
     )
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
-        made = {
+        components = {
             "transformer": diffusers.LTXVideoTransformer3DModel(),
             "vae": diffusers.AutoencoderKLLTXVideo(),
             "text_encoder": transformers.T5EncoderModel(config),
@@ -67,13 +67,13 @@ def parts(*, tiny: bool) -> dict[str, Any]:
     torch.set_default_dtype(torch.float32)
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
     return {
-        **{name: part.eval() for name, part in made.items()},
+        **{name: part.eval() for name, part in components.items()},
         "scheduler": scheduler,
         "tokenizer": t5_tokenizer(),
     }
 
 
-def settle() -> float:
+def synchronized_time() -> float:
     import torch  # noqa: PLC0415  (heavy)
 
     if torch.cuda.is_available():
@@ -81,7 +81,7 @@ def settle() -> float:
     return time.perf_counter()
 
 
-def plain(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result:
+def run_plain_diffusers(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result:
     """As a model card says: the pipeline, then its pictures into PyAV's encoder with x264's own settings."""
     import av  # noqa: PLC0415  (heavy)
     import numpy as np  # noqa: PLC0415  (heavy)
@@ -93,10 +93,10 @@ def plain(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result
     times: list[float] = []
 
     def note(_: Any, __: int, ___: Any, more: dict[str, Any]) -> dict[str, Any]:
-        times.append(settle())
+        times.append(synchronized_time())
         return more
 
-    start = settle()
+    start = synchronized_time()
     pictures = pipe(
         prompt=f"{PROMPT} {seed}",
         negative_prompt="",
@@ -115,10 +115,10 @@ def plain(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result
         for picture in pictures:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(picture))))
         file.mux(stream.encode())
-    return Result(settle() - start, _steps(times))
+    return Result(synchronized_time() - start, _denoise_seconds(times))
 
 
-def ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
+def run_ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
     from generation.media.ffmpeg import find  # noqa: PLC0415  (heavy)
     from generation.media.mux import mux, preset_for  # noqa: PLC0415  (heavy)
 
@@ -136,13 +136,13 @@ def ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
         music=Music(genre="none", maker="band"),
     )
     times: list[float] = []
-    start = settle()
-    frames = model.paint(request, lambda *_: times.append(settle()))
+    start = synchronized_time()
+    frames = model.generate_frames(request, lambda *_: times.append(synchronized_time()))
     asyncio.run(mux(frames, None, folder / "ours.mp4", ffmpeg=find(), preset=preset_for(2)))
-    return Result(settle() - start, _steps(times))
+    return Result(synchronized_time() - start, _denoise_seconds(times))
 
 
-def _steps(times: list[float]) -> float:
+def _denoise_seconds(times: list[float]) -> float:
     """All steps from the intervals between them: the first has no beginning that can be heard."""
     return (times[-1] - times[0]) / (len(times) - 1) * len(times)
 
@@ -156,7 +156,7 @@ def flops(sizes: Sizes, transformer: Any) -> float:
     return float(2 * weights * tokens + 4 * config.num_layers * tokens**2 * inner)
 
 
-def matrix_rate() -> float:
+def measured_matmul_flops() -> float:
     """What the card really reaches in bfloat16 products, in operations a second."""
     import torch  # noqa: PLC0415  (heavy)
 
@@ -164,10 +164,10 @@ def matrix_rate() -> float:
     left, right = (torch.randn(side, side, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         left @ right
-    start = settle()
+    start = synchronized_time()
     for _ in range(rounds):
         left @ right
-    return 2 * side**3 * rounds / (settle() - start)
+    return 2 * side**3 * rounds / (synchronized_time() - start)
 
 
 def main() -> None:
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1" if chosen.tiny else "8")
-    card = see()
+    card = detect_device()
     report = Report("How fast is LTX-Video 2B, and how near to what the card can do?")
     if card.kind != "cuda" and not chosen.tiny:
         print("no CUDA card here: run with --tiny to try the script itself")
@@ -190,22 +190,22 @@ def main() -> None:
 def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
     from diffusers import LTXPipeline  # noqa: PLC0415  (heavy)
 
-    from generation.models.common.device_placement import place  # noqa: PLC0415  (heavy)
+    from generation.models.common.device_placement import place_pipeline  # noqa: PLC0415  (heavy)
     from generation.models.ltx import Ltx  # noqa: PLC0415  (heavy)
 
-    made = parts(tiny=sizes.tiny)
+    components = build_components(tiny=sizes.tiny)
     limits = Limits(width=sizes.width, height=sizes.height)
     preset = Preset(name="ltx", family="ltx", title="LTX", limits=limits)
-    plan = Plan() if sizes.tiny else Plan(device="cuda", dtype="bfloat16", compile=True)
+    plan = MemoryPlan() if sizes.tiny else MemoryPlan(device="cuda", dtype="bfloat16", compile=True)
     results: dict[str, Result] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = [plain(made, sizes, folder, seed) for seed in range(rounds + 1)]
+        runs = [run_plain_diffusers(components, sizes, folder, seed) for seed in range(rounds + 1)]
         results["plain diffusers"] = min(runs[1:], key=lambda run: run.total)  # the first warms up
-        pipe = LTXPipeline(**made)
-        place(pipe, preset, plan)
+        pipe = LTXPipeline(**components)
+        place_pipeline(pipe, preset, plan)
         model = Ltx(pipe, preset, plan)
-        runs = [ours(model, sizes, folder, seed) for seed in range(rounds + 1)]
+        runs = [run_ours(model, sizes, folder, seed) for seed in range(rounds + 1)]
         results["ours"] = min(runs[1:], key=lambda run: run.total)
     report.table(
         ("way", "prompt to MP4 (s)", "denoise (s)"),
@@ -213,7 +213,12 @@ def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
     )
     report.figures = {"card": card, "sizes": vars(sizes)} | {name: vars(run) for name, run in results.items()}
     if not sizes.tiny:
-        share = flops(sizes, made["transformer"]) * sizes.steps / results["ours"].denoise / matrix_rate()
+        share = (
+            flops(sizes, components["transformer"])
+            * sizes.steps
+            / results["ours"].denoise
+            / measured_matmul_flops()
+        )
         speed = results["plain diffusers"].total / results["ours"].total
         report.goal("plain diffusers / ours, prompt to MP4", speed, ">=", 2.5)
         report.goal("denoise share of the card's matrix rate", share, ">=", 0.65)

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation.models.common.preset import read_presets
-from generation.models.common.registry import Plan, Preset, load, lossy_ways
+from generation.models.common.registry import MemoryPlan, Preset, load, lossy_options
 from generation.request import Kind, Music, Request
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -25,7 +25,7 @@ PROMPTS = ("a red rocket rising over the snow at night", "a yellow star spinning
 ROUNDS = 2
 
 
-def asked(prompt: str, seed: int) -> Request:
+def make_request(prompt: str, seed: int) -> Request:
     return Request(
         prompt=prompt,
         kind=Kind.VIDEO,
@@ -41,7 +41,7 @@ def asked(prompt: str, seed: int) -> Request:
     )
 
 
-def painted(held: Any) -> tuple[float, Any]:
+def timed_frames(loaded_model: Any) -> tuple[float, Any]:
     """Seconds of the quickest round, and its pictures as floats."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
@@ -49,7 +49,8 @@ def painted(held: Any) -> tuple[float, Any]:
     for _ in range(ROUNDS):
         start = time.perf_counter()
         clips = [
-            held.paint(asked(prompt, seed), lambda *_: None).pixels for seed, prompt in enumerate(PROMPTS)
+            loaded_model.generate_frames(make_request(prompt, seed), lambda *_: None).pixels
+            for seed, prompt in enumerate(PROMPTS)
         ]
         quickest = min(quickest, time.perf_counter() - start)
     return quickest, np.stack(clips).astype(np.float32) / 255
@@ -73,11 +74,11 @@ def ssim(one: Any, other: Any) -> float:
         return torch.nn.functional.avg_pool2d(values, 8, stride=2)
 
     means = over(first), over(second)
-    spread = [over(each * each) - m * m for each, m in zip((first, second), means, strict=True)]
-    shared = over(first * second) - means[0] * means[1]
-    light = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
-    form = (2 * shared + 9e-4) / (spread[0] + spread[1] + 9e-4)
-    return float((light * form).mean())
+    variances = [over(each * each) - m * m for each, m in zip((first, second), means, strict=True)]
+    covariance = over(first * second) - means[0] * means[1]
+    luminance = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
+    contrast_structure = (2 * covariance + 9e-4) / (variances[0] + variances[1] + 9e-4)
+    return float((luminance * contrast_structure).mean())
 
 
 def main() -> None:
@@ -87,34 +88,37 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     preset = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))["pocket"]
     report = Report("What does each lossy option cost, and what does it bring?")
-    exact_seconds, exact = painted(load(preset, Plan()))
-    prices = {}
-    for name in lossy_ways(preset):
-        seconds, pictures = painted(load(giving_up(preset, name), Plan()))
-        price = {
+    exact_seconds, exact = timed_frames(load(preset, MemoryPlan()))
+    measurements = {}
+    for name in lossy_options(preset):
+        seconds, pictures = timed_frames(load(with_lossy_option(preset, name), MemoryPlan()))
+        measurement = {
             "psnr": psnr(exact, pictures),
             "ssim": ssim(exact, pictures),
             "speed": exact_seconds / seconds,
         }
-        prices[name] = {fact: round(value, 3) for fact, value in price.items()}
+        measurements[name] = {fact: round(value, 3) for fact, value in measurement.items()}
     report.table(
         ("option", "PSNR (dB)", "SSIM", "speed"),
-        [(name, f"{p['psnr']:.1f}", f"{p['ssim']:.4f}", f"{p['speed']:.2f}x") for name, p in prices.items()],
+        [
+            (name, f"{p['psnr']:.1f}", f"{p['ssim']:.4f}", f"{p['speed']:.2f}x")
+            for name, p in measurements.items()
+        ],
     )
-    report.figures = {"steps": STEPS, "clips": len(PROMPTS), "prices": prices}
-    caches = [price for name, price in prices.items() if name in {"first_block", "taylor", "pyramid"}]
-    report.goal("least SSIM of any option", min(p["ssim"] for p in prices.values()), ">=", 0.9)
+    report.figures = {"steps": STEPS, "clips": len(PROMPTS), "prices": measurements}
+    caches = [price for name, price in measurements.items() if name in {"first_block", "taylor", "pyramid"}]
+    report.goal("least SSIM of any option", min(p["ssim"] for p in measurements.values()), ">=", 0.9)
     report.goal("step caches: mean speed against the exact way", mean(p["speed"] for p in caches), ">=", 1.3)
     if keep:
-        write(prices)
+        write_measurements(measurements)
     report.finish()
 
 
-def giving_up(preset: Preset, name: str) -> Preset:
+def with_lossy_option(preset: Preset, name: str) -> Preset:
     return replace(preset, options={**preset.options, "lossy": [name]})
 
 
-def write(prices: dict[str, dict[str, float]]) -> None:
+def write_measurements(measurements: dict[str, dict[str, float]]) -> None:
     lines = [
         "# What each lossy option costs in the picture, and what it brings, against the exact way.",
         "# Measured by `python -m benchmarks.lossy --keep`, which writes this file.",
@@ -122,7 +126,7 @@ def write(prices: dict[str, dict[str, float]]) -> None:
         "[measured]",
         f'on = "pocket, {STEPS} steps, one processor core"',
     ]
-    for name, price in prices.items():
+    for name, price in measurements.items():
         lines += ["", f"[{name}]", *(f"{fact} = {value}" for fact, value in price.items())]
     (CONFIG / "lossy.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -12,77 +12,85 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation import Request
-from generation.models.common.model_cache import Residents
+from generation.models.common.model_cache import ModelCache
 from generation.models.common.preset import Preset
-from generation.models.common.registry import Plan, families, model
+from generation.models.common.registry import MemoryPlan, families, picture_model
 from generation.models.ltx import Ltx
 
 ROUNDS = 5
 
 
-@model("counted")
-class Counted(Ltx):
+@picture_model("counted")
+class CountingLtx(Ltx):
     """LTX that counts its loads, its text encoder's calls and the seconds that go into painting itself."""
 
     loads = 0
-    words = 0
-    painting = 0.0
+    encoder_calls = 0
+    generation_seconds = 0.0
 
     @classmethod
-    def load(cls, preset: Preset, plan: Plan) -> Any:
+    def load(cls, preset: Preset, plan: MemoryPlan) -> Any:
         cls.loads += 1
         held = super().load(preset, plan)
-        held.pipe.text_encoder.register_forward_hook(cls._read)
+        held.pipe.text_encoder.register_forward_hook(cls._count_encoder_call)
         return held
 
     @classmethod
-    def _read(cls, *_: object) -> None:
-        cls.words += 1
+    def _count_encoder_call(cls, *_: object) -> None:
+        cls.encoder_calls += 1
 
-    def paint(self, request: Request, on_step: Any) -> Any:
+    def generate_frames(self, request: Request, on_step: Any) -> Any:
         start = time.perf_counter()
-        frames = super().paint(request, on_step)
-        type(self).painting += time.perf_counter() - start
+        frames = super().generate_frames(request, on_step)
+        type(self).generation_seconds += time.perf_counter() - start
         return frames
 
 
-def job(residents: Residents, preset: Preset, request: Request) -> tuple[float, bytes]:
+def timed_job(cache: ModelCache, preset: Preset, request: Request) -> tuple[float, bytes]:
     """Seconds beside the painting, and the picture."""
-    Counted.painting = 0.0
+    CountingLtx.generation_seconds = 0.0
     start = time.perf_counter()
-    frames = residents.paint(preset, request, lambda *_: None)
-    return time.perf_counter() - start - Counted.painting, frames.pixels.tobytes()
+    frames = cache.generate_frames(preset, request, lambda *_: None)
+    return time.perf_counter() - start - CountingLtx.generation_seconds, frames.pixels.tobytes()
 
 
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from tests.generation.models.conftest import asked, build  # noqa: PLC0415  (torch, after the threads are set)
+    from tests.generation.models.conftest import build_preset, make_request  # noqa: PLC0415  (torch, after the threads are set)
 
     assert "counted" in families()
     report = Report("What does a resident model save?")
     with tempfile.TemporaryDirectory() as folder:
-        preset = replace(build("ltx", Path(folder)), family="counted")
-        residents = Residents()
-        job(residents, preset, asked("ltx", seed=0))
-        Counted.loads = Counted.words = 0
-        rolls = [job(residents, preset, asked("ltx", seed=seed)) for seed in (*range(ROUNDS), 0)]
-        loads, words = Counted.loads, Counted.words
-        fresh = []
+        preset = replace(build_preset("ltx", Path(folder)), family="counted")
+        cache = ModelCache()
+        timed_job(cache, preset, make_request("ltx", seed=0))
+        CountingLtx.loads = CountingLtx.encoder_calls = 0
+        cached_runs = [
+            timed_job(cache, preset, make_request("ltx", seed=seed)) for seed in (*range(ROUNDS), 0)
+        ]
+        loads, encoder_calls = CountingLtx.loads, CountingLtx.encoder_calls
+        reloaded_runs = []
         for seed in range(ROUNDS):
-            residents.close()
-            fresh.append(job(residents, preset, asked("ltx", seed=seed)))
-        residents.close()
-    kept, loaded = median(seconds for seconds, _ in rolls), median(seconds for seconds, _ in fresh)
+            cache.close()
+            reloaded_runs.append(timed_job(cache, preset, make_request("ltx", seed=seed)))
+        cache.close()
+    kept, loaded = (
+        median(seconds for seconds, _ in cached_runs),
+        median(seconds for seconds, _ in reloaded_runs),
+    )
     report.table(
         ("way", "milliseconds beside the painting"),
         [("resident", f"{kept * 1e3:.3f}"), ("loaded for every job", f"{loaded * 1e3:.1f}")],
     )
-    same = all(roll[1] == again[1] for roll, again in zip(rolls, fresh, strict=False))
+    same = all(roll[1] == again[1] for roll, again in zip(cached_runs, reloaded_runs, strict=False))
     report.figures = {"resident_s": kept, "loaded_s": loaded, "rounds": ROUNDS}
     report.goal("loads by later jobs", loads, "==", 0)
-    report.goal("text encoder calls by re-rolls", words, "==", 0)
+    report.goal("text encoder calls by re-rolls", encoder_calls, "==", 0)
     report.goal(
-        "same seed, same bits, also after a reload", float(same and rolls[0][1] == rolls[-1][1]), "==", 1
+        "same seed, same bits, also after a reload",
+        float(same and cached_runs[0][1] == cached_runs[-1][1]),
+        "==",
+        1,
     )
     report.goal("reload / resident overhead", loaded / kept, ">=", 10)
     report.finish()

@@ -15,22 +15,22 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report
-from generation.music.common.music_choice import choose, read_genres
+from generation.music.common.music_choice import choose_music, read_genres
 from generation.music.common.registry import load
 from generation.music.musicgen import MusicGen
 from generation.progress import OnStep
-from generation.rendering.worker_thread import Hand
+from generation.rendering.worker_thread import WorkerThread
 from generation.request import Music, MusicWish
 from tests.generation.music import tiny_weights
 
 STEPS = 100
 JOBS = 8
-PICTURE = 4.0  # seconds the simulated card paints
-RATE = 48_000
+PICTURE_SECONDS = 4.0  # seconds the simulated card paints
+SAMPLE_RATE = 48_000
 ROUNDS = 3
 
 
-def quiet(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     pass
 
 
@@ -40,7 +40,7 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def theirs(maker: MusicGen) -> Callable[[], Any]:
+def transformers_decoding(maker: MusicGen) -> Callable[[], Any]:
     """`generate`, its codec left out."""
     maker.model.audio_encoder.decode = lambda codes, **_: type("Out", (), {"audio_values": codes})
     text = maker.tokenizer(["warm lofi"], return_tensors="pt")
@@ -52,9 +52,9 @@ def theirs(maker: MusicGen) -> Callable[[], Any]:
     return generate
 
 
-def ours(maker: MusicGen, jobs: int) -> Callable[[], Any]:
+def our_decoding(maker: MusicGen, jobs: int) -> Callable[[], Any]:
     music = [Music(genre="lofi", maker="m", words="warm lofi", seed=seed) for seed in range(jobs)]
-    return lambda: maker.codes(music, STEPS - 3, quiet)
+    return lambda: maker.generate_codes(music, STEPS - 3, ignore_progress)
 
 
 def milliseconds_a_step(*works: Callable[[], Any]) -> list[float]:
@@ -68,34 +68,40 @@ def milliseconds_a_step(*works: Callable[[], Any]) -> list[float]:
     return best
 
 
-async def beside(paint: Callable[[OnStep], Any], score: Callable[[OnStep], Any] | None) -> float:
+async def render_seconds(
+    generate_frames: Callable[[OnStep], Any], compose: Callable[[OnStep], Any] | None
+) -> float:
     """Wall seconds of a picture with its music, each in its own hand as in a render."""
-    painter, scorer = Hand("painter"), Hand("scorer")
+    picture_thread, music_thread = WorkerThread("painter"), WorkerThread("scorer")
     began = time.perf_counter()
-    works = [painter.do(paint, quiet)] + ([scorer.do(score, quiet)] if score else [])
+    works = [picture_thread.run(generate_frames, ignore_progress)] + (
+        [music_thread.run(compose, ignore_progress)] if compose else []
+    )
     await asyncio.gather(*works)
-    painter.close()
-    scorer.close()
+    picture_thread.close()
+    music_thread.close()
     return time.perf_counter() - began
 
 
-def added(paint: Callable[[OnStep], Any], score: Callable[[OnStep], Any]) -> tuple[float, float]:
+def music_overhead(
+    generate_frames: Callable[[OnStep], Any], compose: Callable[[OnStep], Any]
+) -> tuple[float, float]:
     """Picture alone in seconds, and what music adds to it in per cent: the best of each, taken in turn."""
     alone, both = [], []
     for _ in range(ROUNDS):
-        alone.append(asyncio.run(beside(paint, None)))
-        both.append(asyncio.run(beside(paint, score)))
+        alone.append(asyncio.run(render_seconds(generate_frames, None)))
+        both.append(asyncio.run(render_seconds(generate_frames, compose)))
     return min(alone), 100 * (min(both) / min(alone) - 1)
 
 
-def card(on_step: OnStep) -> None:
+def simulated_gpu(on_step: OnStep) -> None:
     """A graphics card at work: the processor waits for each of its steps."""
     for step in range(20):
-        time.sleep(PICTURE / 20)
+        time.sleep(PICTURE_SECONDS / 20)
         on_step(step, 20)
 
 
-def processor(on_step: OnStep) -> None:
+def cpu_picture_model(on_step: OnStep) -> None:
     """A tiny picture model on one core."""
     torch.manual_seed(0)
     frames, filters = torch.randn(4, 16, 96, 96), torch.randn(16, 16, 3, 3) / 12
@@ -105,12 +111,12 @@ def processor(on_step: OnStep) -> None:
             on_step(step, 1200)
 
 
-def band(length: float) -> Callable[[OnStep], Any]:
+def band_composer(length: float) -> Callable[[OnStep], Any]:
     data = tomllib.loads((Path(__file__).parents[1] / "config" / "genres.toml").read_text(encoding="utf-8"))
     maker = load("band", {"genres": data})
     wish = MusicWish(genre="lofi")
-    music, _ = choose(wish, "x", seconds=length, genres=read_genres(data), maker="band", seed=1)
-    return lambda on_step: maker.score(music, round(length * RATE), RATE, on_step)
+    music, _ = choose_music(wish, "x", seconds=length, genres=read_genres(data), maker="band", seed=1)
+    return lambda on_step: maker.compose(music, round(length * SAMPLE_RATE), SAMPLE_RATE, on_step)
 
 
 def main() -> None:
@@ -121,12 +127,14 @@ def main() -> None:
         source = str(tiny_weights.save_musicgen(Path(folder), layers=24))
         maker = load("musicgen", {"source": source})
         assert isinstance(maker, MusicGen)
-        one, many, peer = milliseconds_a_step(ours(maker, 1), ours(maker, JOBS), theirs(maker))
-    play = band(5.0)
-    play(quiet)
-    alone = statistics.median(seconds(lambda: play(quiet)) for _ in range(ROUNDS))
-    simulated, on_card = added(card, play)
-    real, on_processor = added(processor, play)
+        one, many, peer = milliseconds_a_step(
+            our_decoding(maker, 1), our_decoding(maker, JOBS), transformers_decoding(maker)
+        )
+    compose_band = band_composer(5.0)
+    compose_band(ignore_progress)
+    alone = statistics.median(seconds(lambda: compose_band(ignore_progress)) for _ in range(ROUNDS))
+    simulated, on_card = music_overhead(simulated_gpu, compose_band)
+    real, on_processor = music_overhead(cpu_picture_model, compose_band)
     report.table(
         ("decoding, 24 layers of width 16", "CPU ms a step"),
         (

@@ -13,14 +13,14 @@ from benchmarks.report import Report
 from bot.runtime import event_loop
 from generation import Kind, Music, Request
 from generation.engines.engine import Order
-from generation.engines.local.engine import ChildEngine, Setup
+from generation.engines.local.engine import EngineSetup, LocalEngine
 from generation.models.common.registry import Preset
 from generation.request import Limits
 
 CONFIG = Path(__file__).parents[1] / "config"
 
 
-def order(number: int, folder: Path, seconds: float) -> Order:
+def make_order(number: int, folder: Path, seconds: float) -> Order:
     preset = Preset(
         name="simulated",
         family="waiting",
@@ -44,17 +44,17 @@ def order(number: int, folder: Path, seconds: float) -> Order:
     return Order(label=str(number), request=request, preset=preset, folder=folder / str(number))
 
 
-async def run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
+async def measure_run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
     """Wall seconds for the jobs, the engine being warm, `slots` of them in its hands at a time."""
     genres = tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
-    setup = Setup(plugins=("benchmarks.simulated_gpu",), scores={"band": {"genres": genres}})
-    engine = ChildEngine(setup, slots=slots)
-    await engine.render(order(0, folder, 0.1), lambda _: None)
+    setup = EngineSetup(plugins=("benchmarks.simulated_gpu",), maker_options={"band": {"genres": genres}})
+    engine = LocalEngine(setup, slots=slots)
+    await engine.render(make_order(0, folder, 0.1), lambda _: None)
     waiting = iter(range(1, jobs + 1))
 
     async def slot() -> None:
         for number in waiting:
-            await engine.render(order(number, folder, seconds), lambda _: None)
+            await engine.render(make_order(number, folder, seconds), lambda _: None)
 
     start = time.perf_counter()
     await asyncio.gather(*(slot() for _ in range(engine.slots)))
@@ -68,19 +68,19 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0, help="of the simulated GPU, a clip")
     chosen = parser.parse_args()
-    floor = chosen.jobs * chosen.seconds
+    gpu_seconds = chosen.jobs * chosen.seconds
     report = Report("How much longer than the GPU's own time do N clips take?")
     with tempfile.TemporaryDirectory() as folder:
         ways = {
-            name: event_loop.run(run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
+            name: event_loop.run(measure_run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
             for name, slots in (("overlapped", 2), ("one by one", 1))
         }
     report.table(
         ("way", "seconds", "of the GPU's own"),
-        [(name, f"{took:.1f}", f"{took / floor:.3f}") for name, took in ways.items()],
+        [(name, f"{took:.1f}", f"{took / gpu_seconds:.3f}") for name, took in ways.items()],
     )
-    report.figures = {"jobs": chosen.jobs, "gpu_seconds": floor, **ways}
-    report.goal("overlapped / GPU's own time", ways["overlapped"] / floor, "<=", 1.15)
+    report.figures = {"jobs": chosen.jobs, "gpu_seconds": gpu_seconds, **ways}
+    report.goal("overlapped / GPU's own time", ways["overlapped"] / gpu_seconds, "<=", 1.15)
     report.finish()
 
 

@@ -19,23 +19,23 @@ from huey import SqliteHuey
 from benchmarks.report import Report
 from bot.domain.jobs import Draft, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
-from bot.frontends.common.gc_tuning import settle_down
+from bot.frontends.common.gc_tuning import freeze_startup_objects
 from bot.runtime import event_loop
 from bot.store import queue
-from bot.store.database import FILE
+from bot.store.database import DATABASE_FILE
 from bot.store.store import Store
 from generation.clip import Clip
 from generation.request import Kind, Music, Request
 
 ROUNDS = 11
 PRODUCERS = 64
-OURS = 3200
-HUEYS = 640
-LINES = (1_000, 1_000_000)
+OUR_CYCLES = 3200
+HUEY_CYCLES = 640
+QUEUE_LENGTHS = (1_000, 1_000_000)
 CLIP = Clip(path=Path("clip.mp4"), width=704, height=512, fps=24, frames=121, seconds=5, size=9, audio=True)
 
 
-def a_draft(user: int) -> Draft:
+def make_draft(user: int) -> Draft:
     request = Request(
         prompt="a fox runs through fresh snow at dawn",
         kind=Kind.VIDEO,
@@ -53,27 +53,27 @@ def a_draft(user: int) -> Draft:
     return Draft(request=request, requester=who, reply_to=ReplyTo(platform="discord", chat="1"), cost=1)
 
 
-async def ours(folder: Path) -> float:
+async def our_cycles_per_second(folder: Path) -> float:
     """Cycles of enqueue, claim and finish a second: quota, caps, fairness and ledger included."""
     store = await Store.open(folder)
     allowance, caps = Allowance(credits=10**9), Caps(person=5, all=500)
-    drafts = [a_draft(user) for user in range(PRODUCERS)]
+    drafts = [make_draft(user) for user in range(PRODUCERS)]
 
     async def produce(user: int) -> None:
-        for _ in range(OURS // PRODUCERS):
+        for _ in range(OUR_CYCLES // PRODUCERS):
             await store.enqueue(drafts[user], allowance=allowance, caps=caps)
             job = await store.claim(lease=60)
             assert job is not None
-            await store.rendered(job.id, job.epoch, CLIP)
+            await store.mark_rendered(job.id, job.epoch, CLIP)
 
     started = time.perf_counter()
     await asyncio.gather(*(produce(user) for user in range(PRODUCERS)))
     spent = time.perf_counter() - started
     await store.close()
-    return OURS / spent
+    return OUR_CYCLES / spent
 
 
-def hueys(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
+def huey_cycles_per_second(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
     """The same cycle in huey: put, take, run a task that does nothing, store its result."""
     peer = SqliteHuey("peer", filename=str(folder / "huey.db"), fsync=fsync, results=True)
 
@@ -81,10 +81,10 @@ def hueys(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
     def make(request: dict[str, object]) -> object:
         return request["seed"]
 
-    request = a_draft(0).request.to_json()
+    request = make_draft(0).request.to_json()
 
     def produce() -> None:
-        for _ in range(HUEYS // producers):
+        for _ in range(HUEY_CYCLES // producers):
             make(request)
             peer.execute(peer.dequeue())
 
@@ -96,12 +96,12 @@ def hueys(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
         thread.join()
     spent = time.perf_counter() - started
     peer.storage.close()
-    return HUEYS / spent
+    return HUEY_CYCLES / spent
 
 
-def fill(folder: Path, rows: int) -> None:
+def insert_queued_jobs(folder: Path, rows: int) -> None:
     """Put so many waiting jobs of a thousand people in, past the verbs."""
-    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
+    with closing(sqlite3.connect(folder / DATABASE_FILE)) as connection, connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(job)") if row[1] != "id"]
         values = [
             "value" if name == "turn" else "(value / 1000)" if name == "tag" else name for name in columns
@@ -121,16 +121,18 @@ def timed_claim(c: sqlite3.Connection) -> float:
     return time.perf_counter() - started
 
 
-async def claims(folder: Path, lines: Sequence[int], times: int = 400) -> list[tuple[float, ...]]:
+async def measure_claims(
+    folder: Path, queue_lengths: Sequence[int], times: int = 400
+) -> list[tuple[float, ...]]:
     """The seconds of a claim from each line, one after the other, again and again."""
     stores = []
-    for rows in lines:
+    for rows in queue_lengths:
         own = folder / str(rows)
         own.mkdir()
         store = await Store.open(own)
-        await store.enqueue(a_draft(0), allowance=Allowance(credits=9), caps=Caps())
+        await store.enqueue(make_draft(0), allowance=Allowance(credits=9), caps=Caps())
         await store.close()
-        fill(own, rows)
+        insert_queued_jobs(own, rows)
         stores.append(await Store.open(own))
     found = [tuple([await one.database.write(timed_claim) for one in stores]) for _ in range(times)]
     for store in stores:
@@ -155,35 +157,35 @@ async def fsync_seconds(folder: Path) -> float:
     return await asyncio.to_thread(measure)
 
 
-async def in_a_folder(measure: Callable[[Path], Awaitable[float]]) -> float:
+async def in_temporary_folder(measure: Callable[[Path], Awaitable[float]]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         return await measure(Path(folder))
 
 
 async def measure_all() -> dict[str, float]:
     async def synced(folder: Path) -> float:
-        return hueys(folder, fsync=True)
+        return huey_cycles_per_second(folder, fsync=True)
 
     async def unsynced(folder: Path) -> float:
-        return hueys(folder, fsync=False)
+        return huey_cycles_per_second(folder, fsync=False)
 
     async def alone(folder: Path) -> float:
-        return hueys(folder, fsync=True, producers=1)
+        return huey_cycles_per_second(folder, fsync=True, producers=1)
 
     ways = {
-        "ours": ours,
+        "ours": our_cycles_per_second,
         "huey, fsync": synced,
         "huey, no fsync": unsynced,
         "huey, fsync, one producer": alone,
     }
-    rounds = [{name: await in_a_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
+    rounds = [{name: await in_temporary_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
     found = {name: median(one[name] for one in rounds) for name in ways}
     for peer in list(ways)[1:]:  # paired: a slow moment passes both alike
         found[f"ours / {peer}"] = median(one["ours"] / one[peer] for one in rounds)
-    found["fsync ms"] = 1000 * await in_a_folder(fsync_seconds)
+    found["fsync ms"] = 1000 * await in_temporary_folder(fsync_seconds)
     with tempfile.TemporaryDirectory() as folder:
-        pairs = await claims(Path(folder), LINES)
-    for rows, seconds in zip(LINES, zip(*pairs, strict=True), strict=True):
+        pairs = await measure_claims(Path(folder), QUEUE_LENGTHS)
+    for rows, seconds in zip(QUEUE_LENGTHS, zip(*pairs, strict=True), strict=True):
         found[f"claim ms, {rows} rows"] = 1000 * median(seconds)
     found["claim, long / short"] = median(long / short for short, long in pairs)
     return found
@@ -191,7 +193,7 @@ async def measure_all() -> dict[str, float]:
 
 def main() -> None:
     logging.disable(logging.INFO)  # huey tells of every task
-    settle_down()  # as the bot does before it serves; ours and the peer are measured in one process
+    freeze_startup_objects()  # as the bot does; ours and the peer run in one process
     found = event_loop.run(measure_all())
     report = Report("Is the queue quick, and as quick when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])

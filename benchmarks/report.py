@@ -11,7 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_TESTS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, "==": operator.eq}
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+}
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Report:
                 print("  ".join("-" * width for width in widths))
 
     def goal(self, name: str, value: float, sign: str, bound: float) -> None:
-        met = _TESTS[sign](value, bound)
+        met = _COMPARISONS[sign](value, bound)
         self.goals.append({"name": name, "goal": f"{sign} {bound:g}", "value": round(value, 4), "met": met})
 
     def finish(self) -> None:

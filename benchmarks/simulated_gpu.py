@@ -5,36 +5,36 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from generation.models.common.registry import model
+from generation.models.common.registry import picture_model
 from generation.models.testcard import TestCard
 
 if TYPE_CHECKING:
     from generation.clip import Frames
-    from generation.models.common.registry import Plan, Preset
+    from generation.models.common.registry import MemoryPlan, Preset
     from generation.progress import OnStep
     from generation.request import Request
 
 
-@model("waiting")
-class Waiting:
+@picture_model("waiting")
+class SimulatedGpu:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._made: dict[tuple[int, int, int], Frames] = {}
+        self._frames_by_size: dict[tuple[int, int, int], Frames] = {}
 
     @classmethod
-    def load(cls, preset: Preset, plan: Plan) -> Waiting:  # noqa: ARG003  (every family is loaded so)
+    def load(cls, preset: Preset, plan: MemoryPlan) -> SimulatedGpu:  # noqa: ARG003  (every family is loaded so)
         return cls(float(preset.options["seconds"]))
 
-    def paint(self, request: Request, on_step: OnStep) -> Frames:
+    def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
         """The pictures are drawn once and count as the card's work, not as the processor's."""
         until = time.monotonic() + self._seconds
         size = (request.width, request.height, request.frames)
-        if size not in self._made:
-            self._made[size] = TestCard().paint(request, lambda *_: None)
+        if size not in self._frames_by_size:
+            self._frames_by_size[size] = TestCard().generate_frames(request, lambda *_: None)
         for step in range(request.steps):
             time.sleep(max(0.0, (until - time.monotonic()) / (request.steps - step)))
             on_step(step + 1, request.steps)
-        return self._made[size]
+        return self._frames_by_size[size]
 
     def close(self) -> None:
-        self._made.clear()
+        self._frames_by_size.clear()

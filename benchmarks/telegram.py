@@ -21,12 +21,12 @@ import psutil
 import structlog
 from telegram.ext import Application, CommandHandler, ContextTypes
 
-from benchmarks.fake_bot_api import TOKEN, exchange
+from benchmarks.fake_bot_api import TOKEN, fake_bot_api
 from benchmarks.report import Report
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
 from bot.runtime import event_loop
-from tests.fakes.telegram_app import cinema
+from tests.fakes.telegram_app import running_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from telegram import Update
 
 PEOPLE = 500
-ROUNDS = {0.05: 1, 0.0: 3}
+ROUNDS_BY_LATENCY = {0.05: 1, 0.0: 3}
 """How often each is measured at which distance; the median is told."""
-FIRST = 999
-SHOWN = {"replies_per_s": 0, "median_s": 3, "p99_s": 3, "cpu_ms": 2}
+WARMUP_PERSON = 999
+COLUMN_DIGITS = {"replies_per_s": 0, "median_s": 3, "p99_s": 3, "cpu_ms": 2}
 CONTENDERS = {
     "ours": "ours",
     "defaults": "python-telegram-bot, defaults",
@@ -48,14 +48,14 @@ CONTENDERS = {
 async def serve_ours(url: str, token: str) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as folder:
-        async with cinema(Path(folder), Options(token=token, api=url)):
+        async with running_app(Path(folder), Options(token=token, api_url=url)):
             await asyncio.Event().wait()
 
 
 def serve_library(url: str, token: str, *, concurrent: bool) -> None:
     async def answer(update: Update, _: ContextTypes.DEFAULT_TYPE) -> None:
         assert update.message is not None
-        await update.message.reply_text(messages.words("help.telegram"))
+        await update.message.reply_text(messages.translate("help.telegram"))
 
     builder = Application.builder().token(token).base_url(f"{url}/bot").base_file_url(f"{url}/file/bot")
     app = (builder.concurrent_updates(True) if concurrent else builder).build()
@@ -63,8 +63,8 @@ def serve_library(url: str, token: str, *, concurrent: bool) -> None:
     app.run_polling()
 
 
-async def measure(contender: str, distance: float) -> dict[str, float]:
-    async with exchange(distance) as (api, url):
+async def measure(contender: str, latency: float) -> dict[str, float]:
+    async with fake_bot_api(latency) as (api, url):
         environment = os.environ | {"PYTHONPATH": "."}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -76,19 +76,19 @@ async def measure(contender: str, distance: float) -> dict[str, float]:
             env=environment,
         )
         try:
-            api.write(FIRST, "/help")
-            await _until(lambda: FIRST in api.answered)
+            api.write(WARMUP_PERSON, "/help")
+            await _until(lambda: WARMUP_PERSON in api.answered_at)
             await asyncio.sleep(1)  # what a start still does besides is over
             people = range(1000, 1000 + PEOPLE)
             spent, begin = _processor_time(process.pid), time.perf_counter()
             for person in people:
                 api.write(person, "/help")
-            await _until(lambda: len(api.answered) == PEOPLE + 1)
+            await _until(lambda: len(api.answered_at) == PEOPLE + 1)
             spent = _processor_time(process.pid) - spent
         finally:
             process.terminate()
             await process.wait()
-        waits = sorted(api.answered[person] - begin for person in people)
+        waits = sorted(api.answered_at[person] - begin for person in people)
     return {
         "replies_per_s": PEOPLE / waits[-1],
         "median_s": statistics.median(waits),
@@ -97,9 +97,9 @@ async def measure(contender: str, distance: float) -> dict[str, float]:
     }
 
 
-async def _until(look: Callable[[], bool]) -> None:
+async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(120):
-        while not look():  # noqa: ASYNC110  (twenty looks a second cost the measured ones nothing)
+        while not condition():  # noqa: ASYNC110  (twenty looks a second cost the measured ones nothing)
             await asyncio.sleep(0.05)
 
 
@@ -108,22 +108,22 @@ def _processor_time(pid: int) -> float:
     return float(times.user + times.system)
 
 
-async def middle(contender: str, distance: float) -> dict[str, float]:
-    found = [await measure(contender, distance) for _ in range(ROUNDS[distance])]
+async def median_of_rounds(contender: str, latency: float) -> dict[str, float]:
+    found = [await measure(contender, latency) for _ in range(ROUNDS_BY_LATENCY[latency])]
     return {key: statistics.median(one[key] for one in found) for key in found[0]}
 
 
 async def main() -> None:
     report = Report("500 people write at once: how soon does each hear back?")
-    for distance in ROUNDS:
+    for distance in ROUNDS_BY_LATENCY:
         at = f"{distance * 1000:.0f} ms"
-        found = {name: await middle(name, distance) for name in CONTENDERS}
+        found = {name: await median_of_rounds(name, distance) for name in CONTENDERS}
         report.figures[f"at {at}"] = {
             name: {key: round(value, 4) for key, value in figures.items()} for name, figures in found.items()
         }
         print(f"\nTelegram {at} away")
         rows = [
-            [CONTENDERS[n], *(f"{f[key]:.{digits}f}" for key, digits in SHOWN.items())]
+            [CONTENDERS[n], *(f"{f[key]:.{digits}f}" for key, digits in COLUMN_DIGITS.items())]
             for n, f in found.items()
         ]
         report.table(["", "replies a second", "median wait, s", "p99 wait, s", "processor, ms a reply"], rows)

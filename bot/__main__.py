@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from bot.cli import parser
 
-DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_REQUEST, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser.build().parse_args(argv)
+    args = parser.build_parser().parse_args(argv)
     # Only now: --help and usage errors answer without loading the studio.
     from bot.cli.commands import run_command  # noqa: PLC0415
 

@@ -10,27 +10,27 @@ import signal
 import sys
 from contextlib import suppress
 
-from generation.engines.local.host import Host, Line, leave
+from generation.engines.local.host import Host, ParentPipe, exit_now
 
 _PR_SET_PDEATHSIG = 1
 
 
-def _let_the_parent_say(*_: object) -> None:
+def _ignore_signal(*_: object) -> None:
     """The child ends by the parent's word or with the parent. Not SIG_IGN, which ffmpeg would inherit."""
 
 
 def main() -> None:
-    line = Line()
+    line = ParentPipe()
     faulthandler.enable()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _let_the_parent_say)
+        signal.signal(number, _ignore_signal)
     if sys.platform.startswith("linux"):
         with suppress(OSError, AttributeError):  # a stopped child wakes to see that its parent is gone
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
     with suppress(ConnectionError):  # our pipes may be sockets, which break in more ways
         asyncio.run(Host(line).serve())
     sys.stderr.flush()
-    leave()
+    exit_now()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class Audio:
     """Sound in memory: float32 samples (n, channels) within -1..1."""
 
     samples: NDArray[np.float32]
@@ -35,8 +35,8 @@ class Frames:
 
     pixels: NDArray[np.uint8]
     fps: float
-    audio: Score | None = None
-    carried: int = 0
+    audio: Audio | None = None
+    overlap: int = 0
 
     @property
     def seconds(self) -> float:

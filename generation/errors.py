@@ -5,11 +5,39 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+OLD_NAMES = {
+    "BadCode": "InvalidLinkCode",
+    "ChannelClosed": "ChannelDenied",
+    "ChatsLost": "AllFrontendsEnded",
+    "ClipRefused": "ClipNotAllowed",
+    "Closing": "NotAcceptingJobs",
+    "Died": "Crashed",
+    "ElsewhereOnly": "OtherChannelsOnly",
+    "ModelOff": "ModelDisabled",
+    "NoClipMeant": "NoClipGiven",
+    "NoPicture": "NoPictureInMessage",
+    "NoTune": "MelodyNotSupported",
+    "NotForYou": "NotYourButtons",
+    "NotYours": "NotYourJob",
+    "NothingToServe": "NoFrontendConfigured",
+    "PaintFailed": "PictureFailed",
+    "PictureMissing": "PictureRequired",
+    "ScoreFailed": "MusicFailed",
+    "TierKept": "TierNotGrantable",
+    "TooFast": "RateLimited",
+}
+"""Errors are stored by name, so the names of earlier versions must still be read."""
 
-class Told(Exception):
+
+def current_name(kind: str) -> str:
+    """The name that an error class has now."""
+    return OLD_NAMES.get(kind, kind)
+
+
+class ExplainedError(Exception):
     """An error that is a set of facts; every subclass is a dataclass and can travel as JSON."""
 
-    kinds: ClassVar[dict[str, type[Told]]] = {}
+    kinds: ClassVar[dict[str, type[ExplainedError]]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -27,12 +55,12 @@ class Told(Exception):
         return {"kind": type(self).__name__, "facts": self.facts()}
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> Told:
-        return Told.kinds[data["kind"]](**data["facts"])
+    def from_json(data: dict[str, Any]) -> ExplainedError:
+        return ExplainedError.kinds[current_name(data["kind"])](**data["facts"])
 
 
 @dataclass(eq=False)
-class RequestError(Told):
+class RequestError(ExplainedError):
     """The wish itself cannot be met: the asker's to mend, nothing is charged."""
 
 
@@ -76,7 +104,7 @@ class NotOffered(RequestError):
 
 
 @dataclass(eq=False)
-class NoTune(RequestError):
+class MelodyNotSupported(RequestError):
     """A tune was given, and `maker` does not play after one."""
 
     maker: str
@@ -99,7 +127,7 @@ class AttachmentRefused(RequestError):
 
 
 @dataclass(eq=False)
-class PresetBroken(Told):
+class PresetBroken(ExplainedError):
     """A model's table is unusable: `place` is the key, `problem` goes on from it, `near` was likely meant."""
 
     place: str
@@ -108,7 +136,7 @@ class PresetBroken(Told):
 
 
 @dataclass(eq=False)
-class GenerationError(Told):
+class GenerationError(ExplainedError):
     """The work failed: told with the job's number, refunded, its traceback logged once."""
 
 
@@ -140,7 +168,7 @@ class ModelBroken(GenerationError):
 
 
 @dataclass(eq=False)
-class PaintFailed(GenerationError):
+class PictureFailed(GenerationError):
     model: str
     reason: str
 
@@ -153,7 +181,7 @@ class BadFrames(GenerationError):
 
 
 @dataclass(eq=False)
-class ScoreFailed(GenerationError):
+class MusicFailed(GenerationError):
     maker: str
     reason: str
 

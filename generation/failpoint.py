@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-VARIABLE = "MATINEE_FAILPOINTS"
-NOTES = f"{VARIABLE}_NOTES"
+ENV_VAR = "MATINEE_FAILPOINTS"
+TRIGGERED_FILE_ENV_VAR = f"{ENV_VAR}_NOTES"
 
 
-class Place(StrEnum):
+class FailPoint(StrEnum):
     """In the order in which a clip passes them."""
 
     RECOVER = "recover"  # a start is about to sort out what the last run left
@@ -29,28 +29,28 @@ class Place(StrEnum):
     COMMITTED = "committed"  # it is safe, and nobody was told yet
     CLAIM = "claim"  # a job has its turn, and no row says so
     CLAIMED = "claimed"  # the job is ours, and the engine knows nothing of it yet
-    PAINT = "paint"  # in the child
-    PAINTED = "painted"  # in the child: the frames are there
+    GENERATE = "paint"  # in the child
+    GENERATED = "painted"  # in the child: the frames are there
     ENCODED = "encoded"  # in the child: the file has its name, but no mark yet
-    SETTLE = "settle"  # a finished file is about to get its name
-    SETTLED = "settled"
+    RENAME = "settle"  # a finished file is about to get its name
+    RENAMED = "settled"
     FINISHED = "finished"  # in the child: the clip is whole, and the parent does not know
-    MADE = "made"  # the engine handed the clip over, and no row says so
-    RENDERED = "rendered"  # the row says so
+    RECEIVED = "made"  # the engine handed the clip over, and no row says so
+    RENDER_RECORDED = "rendered"  # the row says so
     FAIL = "fail"  # a job is about to be given up
     FAILED = "failed"  # it is refunded, and its person does not know
     FIT = "fit"  # the clip is about to be made to measure
     FITTED = "fitted"
-    BEGIN = "begin"  # the intent to send is about to be written
-    BEGUN = "begun"  # it is written
+    RECORD_INTENT = "begin"  # the intent to send is about to be written
+    INTENT_RECORDED = "begun"  # it is written
     SEND = "send"  # the clip is about to leave
     SENT = "sent"  # the chat has it, and no row says so
-    MARKED = "marked"  # the row says so
-    TELL = "tell"  # a job's last word is about to be said
-    TOLD = "told"  # it was said, and no row says so
+    DELIVERY_RECORDED = "marked"  # the row says so
+    SEND_STATUS = "tell"  # a job's last word is about to be said
+    STATUS_SENT = "told"  # it was said, and no row says so
 
 
-class Deed(StrEnum):
+class Effect(StrEnum):
     FAIL = "fail"  # raise what such a place raises when the disk or the network is ill
     HANG = "hang"  # never come back
     DIE = "die"  # as by kill -9
@@ -58,67 +58,67 @@ class Deed(StrEnum):
 
 
 @dataclass(slots=True)
-class Trap:
-    deed: Deed
-    nth: int = 1  # the passing at which it strikes
-    passed: int = field(default=0)
+class Armed:
+    effect: Effect
+    trigger_on: int = 1  # the passing at which it strikes
+    pass_count: int = field(default=0)
 
 
-ARMED: dict[Place, Trap] = {}
+ARMED_POINTS: dict[FailPoint, Armed] = {}
 
 
-def here(place: Place, error: Callable[[], Exception] | None = None) -> None:
+def pass_failpoint(point: FailPoint, error: Callable[[], Exception] | None = None) -> None:
     """Nothing, unless this place is armed. `error` makes what is raised here when it is to fail."""
-    if ARMED:
-        _pass(place, error or _ill)
+    if ARMED_POINTS:
+        _trigger_if_due(point, error or _simulated_disk_error)
 
 
-def _ill() -> Exception:
+def _simulated_disk_error() -> Exception:
     return OSError(5, "Input/output error")
 
 
-def _pass(place: Place, error: Callable[[], Exception]) -> None:
-    trap = ARMED.get(place)
-    if trap is None:
+def _trigger_if_due(point: FailPoint, error: Callable[[], Exception]) -> None:
+    armed = ARMED_POINTS.get(point)
+    if armed is None:
         return
-    trap.passed += 1
-    if trap.passed != trap.nth or place in struck():
+    armed.pass_count += 1
+    if armed.pass_count != armed.trigger_on or point in already_triggered():
         return
-    _note(place)
-    if trap.deed is Deed.FAIL:
+    _record_triggered(point)
+    if armed.effect is Effect.FAIL:
         raise error()
-    if trap.deed is Deed.HANG:
+    if armed.effect is Effect.HANG:
         time.sleep(3600.0)
-    if trap.deed is Deed.DIE:
+    if armed.effect is Effect.DIE:
         os.kill(os.getpid(), signal.SIGKILL)
     os._exit(0)
 
 
-def struck() -> set[str]:
+def already_triggered() -> set[str]:
     """The places where it has struck already, in this process or one before it."""
-    notes = os.environ.get(NOTES)
+    notes = os.environ.get(TRIGGERED_FILE_ENV_VAR)
     return set(Path(notes).read_text(encoding="ascii").split()) if notes and Path(notes).is_file() else set()
 
 
-def _note(place: Place) -> None:
-    if notes := os.environ.get(NOTES):
+def _record_triggered(point: FailPoint) -> None:
+    if notes := os.environ.get(TRIGGERED_FILE_ENV_VAR):
         with Path(notes).open("a", encoding="ascii") as file:
-            file.write(f"{place}\n")
+            file.write(f"{point}\n")
 
 
-def read(text: str) -> dict[Place, Trap]:
+def parse(text: str) -> dict[FailPoint, Armed]:
     """Raises ValueError for anything that is none of our places and deeds."""
-    traps = {}
+    armed = {}
     for one in filter(None, (part.strip() for part in text.split(","))):
-        place, _, rest = one.partition("=")
-        deed, _, nth = rest.partition("@")
-        traps[Place(place)] = Trap(Deed(deed), int(nth or 1))
-    return traps
+        point, _, rest = one.partition("=")
+        effect, _, nth = rest.partition("@")
+        armed[FailPoint(point)] = Armed(Effect(effect), int(nth or 1))
+    return armed
 
 
 def arm(environment: Mapping[str, str]) -> None:
-    ARMED.clear()
-    ARMED.update(read(environment.get(VARIABLE, "")))
+    ARMED_POINTS.clear()
+    ARMED_POINTS.update(parse(environment.get(ENV_VAR, "")))
 
 
 arm(os.environ)

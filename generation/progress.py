@@ -11,8 +11,8 @@ class Stage(StrEnum):
     """In the order a person sees them; LOADING is skipped when the model is resident."""
 
     LOADING = "loading"
-    PAINTING = "painting"
-    SCORING = "scoring"
+    GENERATING_FRAMES = "painting"
+    COMPOSING = "scoring"
     ENCODING = "encoding"
     FITTING = "fitting"
 
@@ -24,11 +24,11 @@ class Progress:
     total: int
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         return self.done / self.total if self.total else 0.0
 
 
-PREVIEW = "preview.jpg"
+PREVIEW_FILE = "preview.jpg"
 """In the order's folder from when the picture is painted until the clip is there."""
 
 

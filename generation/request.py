@@ -15,8 +15,8 @@ from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong
 
 PROMPT_LIMIT = 2000
 SEED_LIMIT = 2**32 - 1
-UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs"})
-GROWTH = 1.3
+INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
+MIN_ENLARGEMENT = 1.3
 """A size that has not so many times the pixels is not worth a second pass."""
 
 
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     IMAGE = "image"  # one still, no music
     ANIMATE = "animate"  # a picture is the first frame
     EXTEND = "extend"  # go on from the last frames of a clip
-    SCORE = "score"  # keep a clip's picture, make only new music
+    MUSIC = "score"  # keep a clip's picture, make only new music
     BIGGER = "bigger"  # the same clip at a larger size
 
 
@@ -43,7 +43,7 @@ class MusicWish:
     melody: str | None = None  # path of a tune to follow
 
     @classmethod
-    def typed(
+    def from_text(
         cls,
         *,
         genre: str | None = None,
@@ -172,7 +172,7 @@ class Limits:
     negative: bool = True
     native_audio: bool = False
 
-    def larger(self, width: int, height: int) -> tuple[int, int] | None:
+    def enlarged_size(self, width: int, height: int) -> tuple[int, int] | None:
         """The size a second pass makes of this one: at most twice it; None where there is no room to grow."""
         room = max(self.max_pixels, self.bigger_pixels)
         scale = min(2.0, math.sqrt(room / (width * height)))
@@ -180,7 +180,7 @@ class Limits:
             scale = min(scale, self.max_side / max(width, height))
         step = self.side_multiple
         wide, high = (math.floor(side * scale + 1e-6) // step * step for side in (width, height))
-        return (wide, high) if wide * high >= GROWTH * width * height else None
+        return (wide, high) if wide * high >= MIN_ENLARGEMENT * width * height else None
 
     def frames_for(self, seconds: float, fps: float) -> int:
         """The nearest count on the model's grid (8k+1, 4k+1, ...), at least one step of it."""
@@ -200,14 +200,14 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unheard:
+class UnknownWords:
     """Words of a prompt that the model does not know; the person is told."""
 
     model: str
     words: tuple[str, ...]  # left out of the picture
-    stand_ins: tuple[tuple[str, str], ...]  # what was asked for, and what is painted in its place
-    knows: tuple[str, ...]
-    nothing: bool  # no word of the prompt says anything to it
+    substitutes: tuple[tuple[str, str], ...]  # what was asked for, and what is painted in its place
+    known: tuple[str, ...]
+    nothing_known: bool  # no word of the prompt says anything to it
 
 
 def check_range(option: str, value: float, low: float, high: float) -> None:
@@ -215,7 +215,7 @@ def check_range(option: str, value: float, low: float, high: float) -> None:
         raise OutOfRange(option, value, low, high)
 
 
-def near(value: str, choices: tuple[str, ...]) -> str | None:
+def closest_match(value: str, choices: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
 
     found = get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
@@ -224,21 +224,25 @@ def near(value: str, choices: tuple[str, ...]) -> str | None:
 
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise UnknownChoice(option, value, near(value, choices), choices)
+        raise UnknownChoice(option, value, closest_match(value, choices), choices)
 
 
-JOINERS = frozenset("\u200c\u200d")
+INVISIBLE_JOINERS = frozenset("\u200c\u200d")
 """Unseen, but Persian words and emoji are written with them."""
 
 
-def seen(text: str) -> str:
+def visible_text(text: str) -> str:
     """On one line, and without what nobody sees: control characters, and those that turn a text around."""
-    kept = (c for c in text if c.isspace() or c in JOINERS or unicodedata.category(c) not in UNSEEN)
+    kept = (
+        c
+        for c in text
+        if c.isspace() or c in INVISIBLE_JOINERS or unicodedata.category(c) not in INVISIBLE_CATEGORIES
+    )
     return " ".join("".join(kept).split())
 
 
 def clean_prompt(prompt: str) -> str:
-    text = seen(prompt)
+    text = visible_text(prompt)
     if not text:
         raise PromptEmpty
     if len(text) > PROMPT_LIMIT:
@@ -250,7 +254,7 @@ def complete(
     wish: Wish, *, model: str, limits: Limits, music: Music, seed: int
 ) -> tuple[Request, tuple[Adjustment, ...]]:
     """Fill in what was left open and round the rest to the model's grid; raises RequestError."""
-    if wish.kind not in limits.kinds and wish.kind is not Kind.SCORE:
+    if wish.kind not in limits.kinds and wish.kind is not Kind.MUSIC:
         raise NotOffered(wish.kind.value, model)
     prompt = clean_prompt(wish.prompt)
     if len(wish.negative) > PROMPT_LIMIT:
@@ -287,7 +291,7 @@ def complete(
         steps=int(steps),
         guidance=float(guidance),
         music=music,
-        negative=seen(wish.negative),
+        negative=visible_text(wish.negative),
         style=wish.style,
         camera=wish.camera,
         image=wish.image,
@@ -313,20 +317,22 @@ def _size(wish: Wish, limits: Limits) -> tuple[int, int]:
 
 
 def _adjustments(wish: Wish, request: Request) -> list[Adjustment]:
-    told = []
+    adjustments = []
     if (
         wish.width is not None
         and wish.height is not None
         and (wish.width, wish.height) != (request.width, request.height)
     ):
-        told.append(Adjustment("size", f"{wish.width}x{wish.height}", f"{request.width}x{request.height}"))
+        adjustments.append(
+            Adjustment("size", f"{wish.width}x{wish.height}", f"{request.width}x{request.height}")
+        )
     if (
         wish.seconds is not None
         and request.kind is not Kind.IMAGE
         and abs(wish.seconds - request.seconds) > 0.2
     ):
-        told.append(Adjustment("seconds", f"{wish.seconds:g}", f"{request.seconds:.1f}"))
-    return told
+        adjustments.append(Adjustment("seconds", f"{wish.seconds:g}", f"{request.seconds:.1f}"))
+    return adjustments
 
 
 def unknown_fields(cls: type, data: dict[str, Any]) -> list[str]:

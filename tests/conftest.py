@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 
 from bot.runtime import event_loop
 
-OWN_PATH = "MACHINES_OWN_PATH"
+ORIGINAL_PATH_VARIABLE = "MACHINES_OWN_PATH"
 """The variable that keeps the PATH as it was, for those who try the machine's own ffmpeg too."""
-PLACE = pytest.StashKey[Path]()
+FFMPEG_FOLDER = pytest.StashKey[Path]()
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # how quick something is, a busy machine cannot tell
@@ -31,14 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         return  # whoever started this one has done so
-    os.environ[OWN_PATH] = os.environ["PATH"]
+    os.environ[ORIGINAL_PATH_VARIABLE] = os.environ["PATH"]
     try:
         carried = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError:  # there is none for this kind of machine
         return
-    config.stash[PLACE] = place = Path(tempfile.mkdtemp(prefix="matinee-tests-"))
+    config.stash[FFMPEG_FOLDER] = place = Path(tempfile.mkdtemp(prefix="matinee-tests-"))
     (place / "ffmpeg").symlink_to(carried)
-    os.environ["PATH"] = f"{place}{os.pathsep}{os.environ[OWN_PATH]}"
+    os.environ["PATH"] = f"{place}{os.pathsep}{os.environ[ORIGINAL_PATH_VARIABLE]}"
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -48,12 +48,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"ours": event_loop.new}
+    return {"ours": event_loop.new_event_loop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if PLACE in config.stash:
-        shutil.rmtree(config.stash[PLACE])
+    if FFMPEG_FOLDER in config.stash:
+        shutil.rmtree(config.stash[FFMPEG_FOLDER])
 
 
 @pytest.fixture(autouse=True)

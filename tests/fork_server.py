@@ -31,16 +31,16 @@ import structlog
 
 from tests.paths import ROOT
 
-LONGEST = 1 << 17  # bytes of one wish, its environment included
+MAX_MESSAGE_BYTES = 1 << 17  # bytes of one wish, its environment included
 PR_SET_PDEATHSIG = 1
 
 
 @dataclass
-class Born:
+class ForkedProcess:
     pid: int
-    _end: int
+    _exit_pipe: int
     returncode: int | None = None
-    _ended: asyncio.Future[int] | None = None
+    _exit_future: asyncio.Future[int] | None = None
 
     def kill(self) -> None:
         """Nothing happens to one that has ended already."""
@@ -51,25 +51,25 @@ class Born:
     def join(self, timeout: float) -> int:
         """Its exit code, or minus the signal that killed it."""
         if self.returncode is None:
-            if not select.select([self._end], [], [], timeout)[0]:
+            if not select.select([self._exit_pipe], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
-            self.returncode = _number(self._end)
-            os.close(self._end)
+            self.returncode = _read_number(self._exit_pipe)
+            os.close(self._exit_pipe)
         return self.returncode
 
     async def wait(self) -> int:
-        if self._ended is None:
+        if self._exit_future is None:
             loop = asyncio.get_running_loop()
-            self._ended = loop.create_future()
-            loop.add_reader(self._end, self._hear, loop, self._ended)
-        return await asyncio.shield(self._ended)
+            self._exit_future = loop.create_future()
+            loop.add_reader(self._exit_pipe, self._on_exit_readable, loop, self._exit_future)
+        return await asyncio.shield(self._exit_future)
 
-    def _hear(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[int]) -> None:
-        loop.remove_reader(self._end)
+    def _on_exit_readable(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[int]) -> None:
+        loop.remove_reader(self._exit_pipe)
         ended.set_result(self.join(timeout=0))
 
 
-def _number(pipe: int) -> int:
+def _read_number(pipe: int) -> int:
     """The next line of it and no more: whoever looks late finds its number and its end at once."""
     digits = b""
     while not digits.endswith(b"\n"):
@@ -80,45 +80,45 @@ def _number(pipe: int) -> int:
     return int(digits)
 
 
-class Nursery:
+class ForkServer:
     def __init__(self) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  (our own)
                 [sys.executable, "-m", __name__], cwd=ROOT, stdin=theirs.fileno()
             )
 
-    def bear(
+    def spawn(
         self, module: str, *words: str, folder: Path, environment: Mapping[str, str], out: int, err: int
-    ) -> Born:
+    ) -> ForkedProcess:
         """`python -m module words` in that folder; `out` and `err` are what it writes to."""
-        wish = {"module": module, "words": words, "folder": str(folder), "environment": dict(environment)}
-        told, tells = os.pipe()
+        command = {"module": module, "words": words, "folder": str(folder), "environment": dict(environment)}
+        read_end, write_end = os.pipe()
         try:
-            socket.send_fds(self._line, [json.dumps(wish).encode()], [out, err, tells])
+            socket.send_fds(self._socket, [json.dumps(command).encode()], [out, err, write_end])
         finally:
-            os.close(tells)
-        return Born(_number(told), told)
+            os.close(write_end)
+        return ForkedProcess(_read_number(read_end), read_end)
 
     def close(self) -> None:
-        self._line.close()
+        self._socket.close()
         self._process.wait()
 
 
-_ONE: list[Nursery] = []
-_TURN = threading.Lock()
+_INSTANCES: list[ForkServer] = []
+_LOCK = threading.Lock()
 
 
-def nursery() -> Nursery:
+def fork_server() -> ForkServer:
     """The one of this process; it ends with it."""
-    with _TURN:
-        if not _ONE:
-            _ONE.append(Nursery())
-            atexit.register(_ONE[0].close)
-        return _ONE[0]
+    with _LOCK:
+        if not _INSTANCES:
+            _INSTANCES.append(ForkServer())
+            atexit.register(_INSTANCES[0].close)
+        return _INSTANCES[0]
 
 
-def _warm() -> None:
+def _preload_modules() -> None:
     """Everything imported, and one short life without chats, so that those to come find it looked up."""
     from bot.cli import commands  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
@@ -131,70 +131,70 @@ def _warm() -> None:
     class Idle(FakeEngine):
         silent_for = 0.0
 
-    async def once(folder: str) -> None:
+    async def open_app_once(folder: str) -> None:
         chosen = settings.load(environment={}, flags={"studio.data": f"{folder}/data"})
-        async with app.opened(chosen, {}, Idle()):
+        async with app.open_app(chosen, {}, Idle()):
             pass
 
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     for language in messages.languages():
-        messages.words("language", language)
+        messages.translate("language", language)
     with tempfile.TemporaryDirectory() as folder:
-        event_loop.run(once(folder))
+        event_loop.run(open_app_once(folder))
     structlog.reset_defaults()
     gc.collect()
     gc.freeze()  # what all of them share is never looked through again, and so not copied
 
 
-def _serve(line: socket.socket) -> None:
+def _serve(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a guard has said all when it ends
     while True:
-        told, files, _, _ = socket.recv_fds(line, LONGEST, 3)
-        if not told:
+        message, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, 3)
+        if not message:
             return
         if not os.fork():
-            line.close()
-            _guard(json.loads(told), *files)
+            connection.close()
+            _fork_and_wait(json.loads(message), *files)
         for file in files:
             os.close(file)
 
 
-def _guard(wish: dict[str, Any], out: int, err: int, tells: int) -> None:
-    _end_with_parent()
+def _fork_and_wait(command: dict[str, Any], out: int, err: int, write_end: int) -> None:
+    _die_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if not pid:
-        os.close(tells)
-        _begin(wish, out, err)
+        os.close(write_end)
+        _run_child(command, out, err)
     for file in (out, err):
         os.close(file)
-    os.write(tells, f"{pid}\n".encode())
-    os.write(tells, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
+    os.write(write_end, f"{pid}\n".encode())
+    os.write(write_end, f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n".encode())
     os._exit(0)
 
 
-def _begin(wish: dict[str, Any], out: int, err: int) -> None:
-    _end_with_parent()
+def _run_child(command: dict[str, Any], out: int, err: int) -> None:
+    _die_with_parent()
     os.setsid()
     for file, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
         os.dup2(file, number)
         os.close(file)
     code = 1
     try:
-        code = _run(wish)
+        code = _run_module(command)
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
         os._exit(code)  # it must never go on as what it was forked from
 
 
-def _run(wish: dict[str, Any]) -> int:
+def _run_module(command: dict[str, Any]) -> int:
     try:
-        os.chdir(wish["folder"])
+        os.chdir(command["folder"])
         os.environ.clear()
-        os.environ.update(wish["environment"])
-        sys.argv[1:] = wish["words"]
-        runpy.run_module(wish["module"], run_name="__main__", alter_sys=True)
+        os.environ.update(command["environment"])
+        sys.argv[1:] = command["words"]
+        runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001  (whatever it is, whoever asked reads it)
@@ -203,12 +203,12 @@ def _run(wish: dict[str, Any]) -> int:
     return 0
 
 
-def _end_with_parent() -> None:
+def _die_with_parent() -> None:
     """Whoever ends the tests ends what they started."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    _warm()
+    _preload_modules()
     _serve(socket.socket(fileno=os.dup(0)))

@@ -10,22 +10,22 @@ from typing import Any
 
 from bot.domain.errors import NoSuchPerson
 from bot.domain.jobs import Requester
-from bot.domain.quota import Plan
+from bot.domain.quota import QuotaPlan
 from bot.i18n import messages
 from bot.store import people
 from generation.errors import UnknownChoice
-from generation.request import near
+from generation.request import closest_match
 
-MOST_CREDITS = 1_000_000
+MAX_CREDITS = 1_000_000
 PLATFORMS = ("discord", "telegram", "cli", "web")
 DIGITS = re.compile(r"[0-9]{1,18}")  # what int() takes besides, like ١٢ or 1_000, is nobody's meaning here
-SPAN = re.compile(r"[0-9]|forever$|-")
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-DAYS = {"today": 1, "week": 7}
+DURATION_START = re.compile(r"[0-9]|forever$|-")
+DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+STATS_PERIODS = {"today": 1, "week": 7}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AdminResult:
     """What came of it: `key` names the sentence, `lines` are sentences below it.
 
     A fact that is said differently in each language is a function of the language.
@@ -33,137 +33,137 @@ class Answer:
 
     key: str
     facts: Mapping[str, Any] = field(default_factory=dict)
-    lines: tuple[Answer, ...] = ()
-    ended: tuple[int, ...] = ()  # jobs whose engine and person must be told
+    lines: tuple[AdminResult, ...] = ()
+    ended_jobs: tuple[int, ...] = ()  # jobs whose engine and person must be told
 
-    def said(self, language: str = "en") -> str:
-        told = {name: fact(language) if callable(fact) else fact for name, fact in self.facts.items()}
-        own = messages.words(f"admin.{self.key}", language, **told)
-        return "\n".join([own, *(line.said(language) for line in self.lines)])
+    def to_text(self, language: str = "en") -> str:
+        formatted = {name: fact(language) if callable(fact) else fact for name, fact in self.facts.items()}
+        sentence = messages.translate(f"admin.{self.key}", language, **formatted)
+        return "\n".join([sentence, *(line.to_text(language) for line in self.lines)])
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class AdminContext:
     """Everything a verb may touch, within one transaction."""
 
-    c: sqlite3.Connection
+    connection: sqlite3.Connection
     now: float
     admin: Requester
-    plan: Plan
+    quota_plan: QuotaPlan
     models: tuple[str, ...]
 
-    def account(self, key: str) -> int:
-        found = people.find(self.c, key)
+    def account_id(self, key: str) -> int:
+        found = people.find_account(self.connection, key)
         if found is None:
             raise NoSuchPerson(key)
         return found
 
 
 @dataclass(frozen=True, slots=True)
-class Param:
+class VerbParam:
     name: str
-    read: Callable[[str, Desk], Any]
+    parse: Callable[[str, AdminContext], Any]
     optional: bool = False
-    rest: bool = False  # takes all words that are left
-    skipped_by: re.Pattern[str] | None = None  # left out where the next word does not begin so
+    takes_rest: bool = False  # takes all words that are left
+    only_if_matches: re.Pattern[str] | None = None  # left out where the next word does not begin so
 
     @property
-    def shown(self) -> str:
+    def placeholder(self) -> str:
         return f"[{self.name}]" if self.optional else f"<{self.name}>"
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class AdminVerb:
     name: str
-    act: Callable[..., Answer]
-    params: tuple[Param, ...] = ()
-    looks: bool = False  # changes nothing, so it leaves no audit row
+    handler: Callable[..., AdminResult]
+    params: tuple[VerbParam, ...] = ()
+    read_only: bool = False  # changes nothing, so it leaves no audit row
 
     @property
     def usage(self) -> str:
-        return " ".join([self.name, *(param.shown for param in self.params)])
+        return " ".join([self.name, *(param.placeholder for param in self.params)])
 
 
-def a_person(text: str, desk: Desk) -> str:
+def parse_person(text: str, context: AdminContext) -> str:
     """A key like discord:42, a mention, or the bare id on the admin's own platform."""
-    bare = text.strip("<@!>")
-    key = bare if ":" in bare else f"{desk.admin.platform}:{bare}"
+    identifier = text.strip("<@!>")
+    key = identifier if ":" in identifier else f"{context.admin.platform}:{identifier}"
     if not re.fullmatch(r"(pool:)?[a-z]+:[\w.\-]{1,64}", key, re.ASCII):
         raise ValueError
     platform = key.removeprefix("pool:").partition(":")[0]
-    if platform not in {*PLATFORMS, desk.admin.platform}:
+    if platform not in {*PLATFORMS, context.admin.platform}:
         raise ValueError
     return key
 
 
-def a_role(text: str, desk: Desk) -> str:
-    return a_person(text.strip("<@&>"), desk)
+def parse_role(text: str, context: AdminContext) -> str:
+    return parse_person(text.strip("<@&>"), context)
 
 
-def a_count(text: str, _: Desk) -> int:
-    number = _whole(text)
-    if number > MOST_CREDITS:
+def parse_credits(text: str, _: AdminContext) -> int:
+    number = _parse_number(text)
+    if number > MAX_CREDITS:
         raise ValueError
     return number
 
 
-def _whole(text: str) -> int:
+def _parse_number(text: str) -> int:
     if not DIGITS.fullmatch(text):
         raise ValueError
     return int(text)
 
 
-def some_credits(text: str, desk: Desk) -> int:
-    return a_count(text, desk) or _refuse()
+def parse_positive_credits(text: str, context: AdminContext) -> int:
+    return parse_credits(text, context) or _reject()
 
 
-def _refuse() -> int:
+def _reject() -> int:
     raise ValueError
 
 
-def a_job(text: str, _: Desk) -> int:
-    return _whole(text.removeprefix("#")) or _refuse()
+def parse_job(text: str, _: AdminContext) -> int:
+    return _parse_number(text.removeprefix("#")) or _reject()
 
 
-def a_place(text: str, desk: Desk) -> int:
-    named = {"front": 0, "first": 0, "end": MOST_CREDITS, "last": MOST_CREDITS}
-    return named[text] if text in named else a_count(text, desk)
+def parse_queue_position(text: str, context: AdminContext) -> int:
+    positions = {"front": 0, "first": 0, "end": MAX_CREDITS, "last": MAX_CREDITS}
+    return positions[text] if text in positions else parse_credits(text, context)
 
 
-def a_span(text: str, _: Desk) -> float | None:
+def parse_duration(text: str, _: AdminContext) -> float | None:
     """A length like 30m, 2h or 7d; forever is None."""
     if text in {"forever", "0"}:
         return None
-    seconds = _whole(text[:-1]) * UNITS[text[-1:]]
+    seconds = _parse_number(text[:-1]) * DURATION_UNITS[text[-1:]]
     if not 0 < seconds <= 3650 * 86_400:
         raise ValueError
     return float(seconds)
 
 
-def a_model(text: str, desk: Desk) -> str:
-    if text not in desk.models:
-        raise UnknownChoice("model", text, near(text, desk.models), desk.models)
+def parse_model(text: str, context: AdminContext) -> str:
+    if text not in context.models:
+        raise UnknownChoice("model", text, closest_match(text, context.models), context.models)
     return text
 
 
-def a_tier(text: str, desk: Desk) -> str | None:
-    names = tuple(tier.name for tier in desk.plan.tiers)
+def parse_tier(text: str, context: AdminContext) -> str | None:
+    names = tuple(tier.name for tier in context.quota_plan.tiers)
     if text in {"none", "everyone"}:
         return None
     if text not in names:
-        raise UnknownChoice("tier", text, near(text, names), names)
+        raise UnknownChoice("tier", text, closest_match(text, names), names)
     return text
 
 
-def a_channel(text: str, desk: Desk) -> str:
-    return a_person(text.strip("<#>"), desk)
+def parse_channel(text: str, context: AdminContext) -> str:
+    return parse_person(text.strip("<#>"), context)
 
 
-def a_day(text: str, _: Desk) -> str:
-    return text if text in DAYS else str(_refuse())
+def parse_stats_period(text: str, _: AdminContext) -> str:
+    return text if text in STATS_PERIODS else str(_reject())
 
 
-def words(text: str, _: Desk) -> str:
+def parse_text(text: str, _: AdminContext) -> str:
     if not text:
-        _refuse()
-    return messages.quoted(text, 500)
+        _reject()
+    return messages.sanitized(text, 500)

@@ -8,27 +8,27 @@ from functools import partial
 from typing import Any
 
 from bot.admin.arguments import (
-    DAYS,
-    SPAN,
-    Answer,
-    Desk,
-    Param,
-    Verb,
-    a_channel,
-    a_count,
-    a_day,
-    a_job,
-    a_model,
-    a_person,
-    a_place,
-    a_role,
-    a_span,
-    a_tier,
-    some_credits,
-    words,
+    DURATION_START,
+    STATS_PERIODS,
+    AdminContext,
+    AdminResult,
+    AdminVerb,
+    VerbParam,
+    parse_channel,
+    parse_credits,
+    parse_duration,
+    parse_job,
+    parse_model,
+    parse_person,
+    parse_positive_credits,
+    parse_queue_position,
+    parse_role,
+    parse_stats_period,
+    parse_text,
+    parse_tier,
 )
-from bot.domain.errors import ClipRefused, TooLate
-from bot.domain.jobs import Job, State
+from bot.domain.errors import ClipNotAllowed, TooLate
+from bot.domain.jobs import Job, JobState
 from bot.domain.quota import Allowance
 from bot.i18n import messages
 from bot.store import (
@@ -44,276 +44,307 @@ from bot.store import (
     stats,
 )
 
-ANNOUNCED_FOR = 86_400.0
+ANNOUNCEMENT_SECONDS = 86_400.0
 
 
-def quota_show(desk: Desk, person: str) -> Answer:
-    account = desk.account(person)
+def quota_show(context: AdminContext, person: str) -> AdminResult:
+    account = context.account_id(person)
     if person.startswith("pool:"):
-        return _pool(desk, person, account)
-    tier, allowance = admin_state.terms(desk.c, desk.plan, person, desk.now)
-    found = ledger.balance(desk.c, account, allowance, desk.now)
-    used = spending.in_window(desk.c, person, allowance, desk.now) if found.unlimited else found.used
+        return _show_pool(context, person, account)
+    tier, allowance = admin_state.tier_and_allowance(
+        context.connection, context.quota_plan, person, context.now
+    )
+    found = ledger.balance(context.connection, account, allowance, context.now)
+    used = (
+        spending.used_in_window(context.connection, person, allowance, context.now)
+        if found.unlimited
+        else found.used
+    )
     facts = {"person": person, "tier": tier.name, "used": used, "limit": found.limit, "left": found.left}
     key = "quota.show.unlimited" if found.unlimited else "quota.show"
-    return Answer(key, facts | {"granted": found.granted})
+    return AdminResult(key, facts | {"granted": found.granted})
 
 
-def _pool(desk: Desk, pool: str, account: int) -> Answer:
-    allowance = desk.plan.pool(pool.removeprefix("pool:")) or Allowance(credits=0)
-    found = ledger.balance(desk.c, account, allowance, desk.now)
+def _show_pool(context: AdminContext, pool: str, account: int) -> AdminResult:
+    allowance = context.quota_plan.pool(pool.removeprefix("pool:")) or Allowance(credits=0)
+    found = ledger.balance(context.connection, account, allowance, context.now)
     facts = {"person": pool, "tier": "pool", "used": found.used, "limit": found.limit, "left": found.left}
-    return Answer("quota.show", facts | {"granted": found.granted})
+    return AdminResult("quota.show", facts | {"granted": found.granted})
 
 
-def quota_set(desk: Desk, person: str, credits_: int) -> Answer:
-    desk.account(person)
-    admin_state.set_credits(desk.c, person, credits_)
-    return Answer("quota.set", {"person": person, "credits": credits_})
+def quota_set(context: AdminContext, person: str, credits_: int) -> AdminResult:
+    context.account_id(person)
+    admin_state.set_credits(context.connection, person, credits_)
+    return AdminResult("quota.set", {"person": person, "credits": credits_})
 
 
-def quota_grant(desk: Desk, person: str, credits_: int, note: str = "") -> Answer:
-    ledger.grant(desk.c, desk.account(person), credits_, note=note, now=desk.now)
-    return Answer("quota.grant", {"person": person, "credits": credits_})
+def quota_grant(context: AdminContext, person: str, credits_: int, note: str = "") -> AdminResult:
+    ledger.grant(context.connection, context.account_id(person), credits_, note=note, now=context.now)
+    return AdminResult("quota.grant", {"person": person, "credits": credits_})
 
 
-def quota_reset(desk: Desk, person: str) -> Answer:
+def quota_reset(context: AdminContext, person: str) -> AdminResult:
     """The window starts afresh and what was set for the person alone is dropped."""
-    forgiven = ledger.reset(desk.c, desk.account(person), desk.plan.base, note="reset", now=desk.now)
-    admin_state.set_credits(desk.c, person, None)
-    return Answer("quota.reset", {"person": person, "credits": forgiven})
+    refunded = ledger.reset_window(
+        context.connection, context.account_id(person), context.quota_plan.base, note="reset", now=context.now
+    )
+    admin_state.set_credits(context.connection, person, None)
+    return AdminResult("quota.reset", {"person": person, "credits": refunded})
 
 
-def quota_tier(desk: Desk, person: str, tier: str | None) -> Answer:
-    desk.account(person)
-    admin_state.set_tier(desk.c, person, tier)
-    return Answer("quota.tier", {"person": person, "tier": tier or "everyone"})
+def quota_tier(context: AdminContext, person: str, tier: str | None) -> AdminResult:
+    context.account_id(person)
+    admin_state.set_tier(context.connection, person, tier)
+    return AdminResult("quota.tier", {"person": person, "tier": tier or "everyone"})
 
 
-def quota_role(desk: Desk, role: str, tier: str | None) -> Answer:
+def quota_role(context: AdminContext, role: str, tier: str | None) -> AdminResult:
     """Whoever has the role is in the tier; without one it means nothing any more."""
-    admin_state.set_role(desk.c, role, tier)
-    return Answer("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
+    admin_state.set_role_tier(context.connection, role, tier)
+    return AdminResult("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
 
 
-def queue_list(desk: Desk) -> Answer:
-    line = job_queries.waiting(desk.c, 25)
-    return Answer("queue.list", {"count": len(line)}, lines=tuple(map(_line, line)))
+def queue_list(context: AdminContext) -> AdminResult:
+    waiting_jobs = job_queries.running_then_queued(context.connection, 25)
+    return AdminResult("queue.list", {"count": len(waiting_jobs)}, lines=tuple(map(_job_line, waiting_jobs)))
 
 
-def _line(job: Job) -> Answer:
-    prompt = messages.quoted(job.request.prompt)
-    return Answer("line", {"job": job.id, "state": job.state, "who": job.requester.key, "prompt": prompt})
+def _job_line(job: Job) -> AdminResult:
+    prompt = messages.sanitized(job.request.prompt)
+    return AdminResult(
+        "queue.line", {"job": job.id, "state": job.state, "who": job.requester.key, "prompt": prompt}
+    )
 
 
-def queue_pause(desk: Desk) -> Answer:
-    people.change_fact(desk.c, "paused", True)
-    return Answer("queue.pause")
+def queue_pause(context: AdminContext) -> AdminResult:
+    people.set_global_value(context.connection, "paused", True)
+    return AdminResult("queue.pause")
 
 
-def queue_resume(desk: Desk) -> Answer:
-    people.change_fact(desk.c, "paused", False)
-    people.change_fact(desk.c, "closed", None)
-    return Answer("queue.resume")
+def queue_resume(context: AdminContext) -> AdminResult:
+    people.set_global_value(context.connection, "paused", False)
+    people.set_global_value(context.connection, "closed", None)
+    return AdminResult("queue.resume")
 
 
-def queue_drain(desk: Desk) -> Answer:
-    people.change_fact(desk.c, "closed", "drain")
-    return Answer("queue.drain")
+def queue_drain(context: AdminContext) -> AdminResult:
+    people.set_global_value(context.connection, "closed", "drain")
+    return AdminResult("queue.drain")
 
 
-def queue_cancel(desk: Desk, job: int) -> Answer:
-    before = job_queries.job(desk.c, job)
-    if before.state is State.HELD and before.clip:
+def queue_cancel(context: AdminContext, job: int) -> AdminResult:
+    before = job_queries.job(context.connection, job)
+    if before.state is JobState.HELD and before.clip:
         raise TooLate(job, before.state.value)  # painted: it is released or rejected
-    queue.cancel(desk.c, job, now=desk.now)
-    return Answer("queue.cancel", {"job": job}, ended=(job,))
+    queue.cancel(context.connection, job, now=context.now)
+    return AdminResult("queue.cancel", {"job": job}, ended_jobs=(job,))
 
 
-def queue_move(desk: Desk, job: int, place: int) -> Answer:
-    admin_queue.move(desk.c, job, place)
-    return Answer("queue.move", {"job": job, "place": job_queries.place(desk.c, job)})
+def queue_move(context: AdminContext, job: int, position: int) -> AdminResult:
+    admin_queue.move_in_queue(context.connection, job, position)
+    return AdminResult(
+        "queue.move", {"job": job, "place": job_queries.queue_position(context.connection, job)}
+    )
 
 
-def queue_clear(desk: Desk, person: str | None = None) -> Answer:
-    gone = admin_queue.clear(desk.c, person=person, now=desk.now)
-    return Answer("queue.clear", {"count": len(gone)}, ended=tuple(job.id for job in gone))
+def queue_clear(context: AdminContext, person: str | None = None) -> AdminResult:
+    gone = admin_queue.cancel_queued(context.connection, person=person, now=context.now)
+    return AdminResult("queue.clear", {"count": len(gone)}, ended_jobs=tuple(job.id for job in gone))
 
 
-def block(desk: Desk, person: str, span: float | None = None, reason: str = "") -> Answer:
-    until = None if span is None else desk.now + span
-    admin_state.block(desk.c, person, until=until, reason=reason or "admin", now=desk.now)
-    lasting = Answer("lasting.forever").said if span is None else partial(messages.span, span)
-    return Answer("block", {"person": person, "lasting": lasting})
+def block(context: AdminContext, person: str, duration: float | None = None, reason: str = "") -> AdminResult:
+    until = None if duration is None else context.now + duration
+    admin_state.block(context.connection, person, until=until, reason=reason or "admin", now=context.now)
+    lasting = (
+        AdminResult("block.forever").to_text
+        if duration is None
+        else partial(messages.duration_text, duration)
+    )
+    return AdminResult("block", {"person": person, "lasting": lasting})
 
 
-def unblock(desk: Desk, person: str) -> Answer:
-    known = admin_state.unblock(desk.c, person)
-    return Answer("unblock" if known else "unblock.none", {"person": person})
+def unblock(context: AdminContext, person: str) -> AdminResult:
+    known = admin_state.unblock(context.connection, person)
+    return AdminResult("unblock" if known else "unblock.none", {"person": person})
 
 
-def model_enable(desk: Desk, model: str) -> Answer:
-    admin_state.take_out(desk.c, "disabled_models", model)
-    return Answer("model.enable", {"model": model})
+def model_enable(context: AdminContext, model: str) -> AdminResult:
+    admin_state.remove_from_global_set(context.connection, "disabled_models", model)
+    return AdminResult("model.enable", {"model": model})
 
 
-def model_disable(desk: Desk, model: str) -> Answer:
-    admin_state.put_in(desk.c, "disabled_models", model)
-    return Answer("model.disable", {"model": model})
+def model_disable(context: AdminContext, model: str) -> AdminResult:
+    admin_state.add_to_global_set(context.connection, "disabled_models", model)
+    return AdminResult("model.disable", {"model": model})
 
 
-def model_default(desk: Desk, model: str) -> Answer:
-    people.change_fact(desk.c, "default_model", model)
-    return Answer("model.default", {"model": model})
+def model_default(context: AdminContext, model: str) -> AdminResult:
+    people.set_global_value(context.connection, "default_model", model)
+    return AdminResult("model.default", {"model": model})
 
 
-def channel_allow(desk: Desk, channel: str) -> Answer:
-    admin_state.take_out(desk.c, "denied_channels", channel)
-    admin_state.put_in(desk.c, "allowed_channels", channel)
-    return Answer("channel.allow", {"channel": channel})
+def channel_allow(context: AdminContext, channel: str) -> AdminResult:
+    admin_state.remove_from_global_set(context.connection, "denied_channels", channel)
+    admin_state.add_to_global_set(context.connection, "allowed_channels", channel)
+    return AdminResult("channel.allow", {"channel": channel})
 
 
-def channel_deny(desk: Desk, channel: str) -> Answer:
-    admin_state.take_out(desk.c, "allowed_channels", channel)
-    admin_state.put_in(desk.c, "denied_channels", channel)
-    return Answer("channel.deny", {"channel": channel})
+def channel_deny(context: AdminContext, channel: str) -> AdminResult:
+    admin_state.remove_from_global_set(context.connection, "allowed_channels", channel)
+    admin_state.add_to_global_set(context.connection, "denied_channels", channel)
+    return AdminResult("channel.deny", {"channel": channel})
 
 
-def channel_forget(desk: Desk, channel: str) -> Answer:
-    admin_state.take_out(desk.c, "allowed_channels", channel)
-    admin_state.take_out(desk.c, "denied_channels", channel)
-    return Answer("channel.forget", {"channel": channel})
+def channel_forget(context: AdminContext, channel: str) -> AdminResult:
+    admin_state.remove_from_global_set(context.connection, "allowed_channels", channel)
+    admin_state.remove_from_global_set(context.connection, "denied_channels", channel)
+    return AdminResult("channel.forget", {"channel": channel})
 
 
-def show_stats(desk: Desk, day: str = "today") -> Answer:
-    first = desk.now - (DAYS[day] - 1) * 86_400
-    found = stats.stats(desk.c, replace(desk.plan.base, rolling=None).window(first)[0])
-    gpu = partial(messages.span, found.gpu_seconds)
-    return Answer("stats", {**asdict(found), "gpu": gpu, "day": Answer(f"day.{day}").said})
+def show_stats(context: AdminContext, period: str = "today") -> AdminResult:
+    first = context.now - (STATS_PERIODS[period] - 1) * 86_400
+    found = stats.stats(context.connection, replace(context.quota_plan.base, rolling=None).window(first)[0])
+    gpu = partial(messages.duration_text, found.gpu_seconds)
+    return AdminResult("stats", {**asdict(found), "gpu": gpu, "day": AdminResult(f"day.{period}").to_text})
 
 
-def announce(desk: Desk, text: str) -> Answer:
-    admin_state.announce(desk.c, text, now=desk.now, until=desk.now + ANNOUNCED_FOR)
-    return Answer("announce")
+def announce(context: AdminContext, text: str) -> AdminResult:
+    admin_state.announce(context.connection, text, now=context.now, until=context.now + ANNOUNCEMENT_SECONDS)
+    return AdminResult("announce")
 
 
-def announce_stop(desk: Desk) -> Answer:
-    admin_state.announce(desk.c, "", now=desk.now, until=desk.now)
-    return Answer("announce.stop")
+def announce_stop(context: AdminContext) -> AdminResult:
+    admin_state.announce(context.connection, "", now=context.now, until=context.now)
+    return AdminResult("announce.stop")
 
 
-def show_audit(desk: Desk) -> Answer:
-    rows = admin_state.audit(desk.c, 20)
+def show_audit(context: AdminContext) -> AdminResult:
+    rows = admin_state.audit_entries(context.connection, 20)
     lines = (
-        Answer(
+        AdminResult(
             "audit.line",
-            {"at": messages.moment(row.at), "who": row.admin, "verb": row.verb, "what": _told(row.details)},
+            {
+                "at": messages.format_time(row.at),
+                "who": row.admin,
+                "verb": row.verb,
+                "what": _format_details(row.details),
+            },
         )
         for row in rows
     )
-    return Answer("audit", {"count": len(rows)}, lines=tuple(lines))
+    return AdminResult("audit", {"count": len(rows)}, lines=tuple(lines))
 
 
-def review_list(desk: Desk) -> Answer:
-    held = admin_queue.held(desk.c)
-    said = reports.waiting(desk.c, 20)
-    lines = [_held(desk, job) for job in held]
+def review_list(context: AdminContext) -> AdminResult:
+    held = admin_queue.held_jobs(context.connection)
+    complaints_waiting = reports.open_reports(context.connection, 20)
+    lines = [_held_line(context, job) for job in held]
     lines += [
-        Answer(
+        AdminResult(
             f"review.{one.kind}",
             {
                 "number": one.id,
                 "who": one.person,
                 "job": one.job or "-",
-                "words": messages.quoted(one.words, 300),
+                "words": messages.sanitized(one.words, 300),
             },
         )
-        for one in said
+        for one in complaints_waiting
     ]
-    return Answer("review.list", {"count": len(held), "said": len(said)}, lines=tuple(lines))
+    return AdminResult(
+        "review.list", {"count": len(held), "said": len(complaints_waiting)}, lines=tuple(lines)
+    )
 
 
-def _held(desk: Desk, job: Job) -> Answer:
-    seen = messages.sight(*(inspections.seen(desk.c, job.id) or ("", 0.0)))
-    prompt = messages.quoted(job.request.prompt)
-    return Answer("review.held", {"job": job.id, "who": job.requester.key, "seen": seen, "prompt": prompt})
+def _held_line(context: AdminContext, job: Job) -> AdminResult:
+    seen = messages.inspection_summary(*(inspections.detection(context.connection, job.id) or ("", 0.0)))
+    prompt = messages.sanitized(job.request.prompt)
+    return AdminResult(
+        "review.held", {"job": job.id, "who": job.requester.key, "seen": seen, "prompt": prompt}
+    )
 
 
-def review_release(desk: Desk, job: int) -> Answer:
-    released = admin_queue.release(desk.c, job)
+def review_release(context: AdminContext, job: int) -> AdminResult:
+    released = admin_queue.release(context.connection, job)
     if released.clip:
-        inspections.release(desk.c, job, desk.now)
-    return Answer("review.release", {"job": job})
+        inspections.mark_released(context.connection, job, context.now)
+    return AdminResult("review.release", {"job": job})
 
 
-def review_reject(desk: Desk, job: int) -> Answer:
-    admin_queue.reject(desk.c, job, ClipRefused(), now=desk.now)
-    return Answer("review.reject", {"job": job}, ended=(job,))
+def review_reject(context: AdminContext, job: int) -> AdminResult:
+    admin_queue.reject(context.connection, job, ClipNotAllowed(), now=context.now)
+    return AdminResult("review.reject", {"job": job}, ended_jobs=(job,))
 
 
-def review_close(desk: Desk, number: int) -> Answer:
-    reports.close(desk.c, number, desk.now)
-    return Answer("review.close", {"number": number})
+def review_close(context: AdminContext, number: int) -> AdminResult:
+    reports.close_report(context.connection, number, context.now)
+    return AdminResult("review.close", {"number": number})
 
 
-def review_pardon(desk: Desk, number: int) -> Answer:
+def review_pardon(context: AdminContext, number: int) -> AdminResult:
     """The appeal was right: its person may go on at once."""
-    appeal = reports.close(desk.c, number, desk.now)
-    admin_state.unblock(desk.c, appeal.person)
-    return Answer("review.pardon", {"number": number, "person": appeal.person})
+    appeal = reports.close_report(context.connection, number, context.now)
+    admin_state.unblock(context.connection, appeal.person)
+    return AdminResult("review.pardon", {"number": number, "person": appeal.person})
 
 
-def _told(details: Mapping[str, Any]) -> str:
-    return messages.quoted(", ".join(f"{name} {value}" for name, value in details.items()), 200)
+def _format_details(details: Mapping[str, Any]) -> str:
+    return messages.sanitized(", ".join(f"{name} {value}" for name, value in details.items()), 200)
 
 
-PERSON, JOB, NUMBER = Param("person", a_person), Param("job", a_job), Param("number", a_job)
-NOTE = Param("note", words, optional=True, rest=True)
+PERSON, JOB, NUMBER = (
+    VerbParam("person", parse_person),
+    VerbParam("job", parse_job),
+    VerbParam("number", parse_job),
+)
+NOTE = VerbParam("note", parse_text, optional=True, takes_rest=True)
 
 
-CREDITS, COUNT = Param("credits", some_credits), Param("credits", a_count)
-MODEL, CHANNEL = Param("model", a_model), Param("channel", a_channel)
+CREDITS, COUNT = VerbParam("credits", parse_positive_credits), VerbParam("credits", parse_credits)
+MODEL, CHANNEL = VerbParam("model", parse_model), VerbParam("channel", parse_channel)
 
-VERBS: dict[str, Verb] = {
+VERBS: dict[str, AdminVerb] = {
     verb.name: verb
     for verb in (
-        Verb("quota show", quota_show, (PERSON,), looks=True),
-        Verb("quota set", quota_set, (PERSON, COUNT)),
-        Verb("quota grant", quota_grant, (PERSON, CREDITS, NOTE)),
-        Verb("quota reset", quota_reset, (PERSON,)),
-        Verb("quota tier", quota_tier, (PERSON, Param("tier", a_tier))),
-        Verb("quota role", quota_role, (Param("role", a_role), Param("tier", a_tier))),
-        Verb("queue list", queue_list, looks=True),
-        Verb("queue pause", queue_pause),
-        Verb("queue resume", queue_resume),
-        Verb("queue drain", queue_drain),
-        Verb("queue cancel", queue_cancel, (JOB,)),
-        Verb("queue move", queue_move, (JOB, Param("place", a_place))),
-        Verb("queue clear", queue_clear, (Param("person", a_person, optional=True),)),
-        Verb(
+        AdminVerb("quota show", quota_show, (PERSON,), read_only=True),
+        AdminVerb("quota set", quota_set, (PERSON, COUNT)),
+        AdminVerb("quota grant", quota_grant, (PERSON, CREDITS, NOTE)),
+        AdminVerb("quota reset", quota_reset, (PERSON,)),
+        AdminVerb("quota tier", quota_tier, (PERSON, VerbParam("tier", parse_tier))),
+        AdminVerb("quota role", quota_role, (VerbParam("role", parse_role), VerbParam("tier", parse_tier))),
+        AdminVerb("queue list", queue_list, read_only=True),
+        AdminVerb("queue pause", queue_pause),
+        AdminVerb("queue resume", queue_resume),
+        AdminVerb("queue drain", queue_drain),
+        AdminVerb("queue cancel", queue_cancel, (JOB,)),
+        AdminVerb("queue move", queue_move, (JOB, VerbParam("place", parse_queue_position))),
+        AdminVerb("queue clear", queue_clear, (VerbParam("person", parse_person, optional=True),)),
+        AdminVerb(
             "block",
             block,
             (
                 PERSON,
-                Param("span", a_span, optional=True, skipped_by=SPAN),
-                Param("reason", words, optional=True, rest=True),
+                VerbParam("span", parse_duration, optional=True, only_if_matches=DURATION_START),
+                VerbParam("reason", parse_text, optional=True, takes_rest=True),
             ),
         ),
-        Verb("unblock", unblock, (PERSON,)),
-        Verb("model enable", model_enable, (MODEL,)),
-        Verb("model disable", model_disable, (MODEL,)),
-        Verb("model default", model_default, (MODEL,)),
-        Verb("channel allow", channel_allow, (CHANNEL,)),
-        Verb("channel deny", channel_deny, (CHANNEL,)),
-        Verb("channel forget", channel_forget, (CHANNEL,)),
-        Verb("review list", review_list, looks=True),
-        Verb("review release", review_release, (JOB,)),
-        Verb("review reject", review_reject, (JOB,)),
-        Verb("review close", review_close, (NUMBER,)),
-        Verb("review pardon", review_pardon, (NUMBER,)),
-        Verb("stats", show_stats, (Param("day", a_day, optional=True),), looks=True),
-        Verb("announce", announce, (Param("text", words, rest=True),)),
-        Verb("announce stop", announce_stop),
-        Verb("audit", show_audit, looks=True),
+        AdminVerb("unblock", unblock, (PERSON,)),
+        AdminVerb("model enable", model_enable, (MODEL,)),
+        AdminVerb("model disable", model_disable, (MODEL,)),
+        AdminVerb("model default", model_default, (MODEL,)),
+        AdminVerb("channel allow", channel_allow, (CHANNEL,)),
+        AdminVerb("channel deny", channel_deny, (CHANNEL,)),
+        AdminVerb("channel forget", channel_forget, (CHANNEL,)),
+        AdminVerb("review list", review_list, read_only=True),
+        AdminVerb("review release", review_release, (JOB,)),
+        AdminVerb("review reject", review_reject, (JOB,)),
+        AdminVerb("review close", review_close, (NUMBER,)),
+        AdminVerb("review pardon", review_pardon, (NUMBER,)),
+        AdminVerb(
+            "stats", show_stats, (VerbParam("day", parse_stats_period, optional=True),), read_only=True
+        ),
+        AdminVerb("announce", announce, (VerbParam("text", parse_text, takes_rest=True),)),
+        AdminVerb("announce stop", announce_stop),
+        AdminVerb("audit", show_audit, read_only=True),
     )
 }

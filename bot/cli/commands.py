@@ -20,25 +20,25 @@ import structlog
 
 from bot.admin.admin import VERBS
 from bot.cli import doctor, maintenance_commands, model_weights, recipe_command, tables, wish_arguments
-from bot.cli.terminal import Show, Target, Terminal, show_for
-from bot.domain.errors import PERSONAL, Died, OutputUnusable, StartError, TooLate
-from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.cli.terminal import Output, OutputTarget, Terminal, choose_output
+from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
+from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance
 from bot.i18n import messages
 from bot.runtime import app, config, event_loop, frontend_registry, logs
 from bot.runtime.settings import Settings, load
 from bot.store import spending
 from bot.store.store import Store
-from bot.studio.studio import Studio, Ticket
-from generation.errors import GenerationError, Told, UnknownChoice
-from generation.media.identity import own
-from generation.media.provenance import Mark, read_recipe, verify
+from bot.studio.studio import Studio, Submission
+from generation.errors import ExplainedError, GenerationError, UnknownChoice
+from generation.media.identity import load_or_create_identity
+from generation.media.provenance import SignatureStatus, read_recipe, verify
 from generation.models.common import weights_lock
-from generation.models.common.device import card_of, guess
-from generation.models.common.pull import Weighty
-from generation.request import Kind, Request, Wish, near
+from generation.models.common.device import detect_from_driver, parse_device
+from generation.models.common.pull import HasWeights
+from generation.request import Kind, Request, Wish, closest_match
 
-DONE, FAILED, WRONG, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_REQUEST, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
 
 def run_command(args: Namespace) -> int:
@@ -51,80 +51,84 @@ def run_command(args: Namespace) -> int:
         secrets.append(settings.telegram.webhook_secret.reveal())
         quiet = args.command != "run"
         level = "error" if quiet and settings.log.level == "info" else settings.log.level
-        logs.start(level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets)
+        logs.configure_logging(
+            level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets
+        )
         return event_loop.run(COMMANDS[args.command](settings, args))
-    except Told as error:
-        return _tell(error, language, as_json=getattr(args, "json", False))
+    except ExplainedError as error:
+        return _print_error(error, language, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
         return CANCELLED
     except ExceptionGroup as group:  # of what `run` keeps alive, something died
         structlog.get_logger(__name__).critical("died", exc_info=group)
-        return _tell(told_in(group), language, as_json=False) or FAILED
+        return _print_error(error_to_report(group), language, as_json=False) or FAILED
 
 
-def told_in(group: BaseExceptionGroup[BaseException]) -> Told:
+def error_to_report(group: BaseExceptionGroup[BaseException]) -> ExplainedError:
     """What a person can be told of it."""
-    told: BaseException | None = group.subgroup(Told)
-    while isinstance(told, BaseExceptionGroup):
-        told = told.exceptions[0]
-    return told if isinstance(told, Told) else Died()
+    known: BaseException | None = group.subgroup(ExplainedError)
+    while isinstance(known, BaseExceptionGroup):
+        known = known.exceptions[0]
+    return known if isinstance(known, ExplainedError) else Crashed()
 
 
 def _flags(args: Namespace) -> dict[str, str]:
-    flags = dict(map(wish_arguments.pair, args.set))
+    flags = dict(map(wish_arguments.parse_setting, args.set))
     return flags | ({"studio.data": args.data} if args.data else {})
 
 
-def _tell(error: Told, language: str, *, as_json: bool) -> int:
+def _print_error(error: ExplainedError, language: str, *, as_json: bool) -> int:
     sentence = messages.explain(error, language)
     print(sentence, file=sys.stderr)
-    if reason := messages.particulars(error.to_json()):
+    if reason := messages.operator_detail(error.to_json()):
         print(f"({reason})", file=sys.stderr)
     if as_json:
         print(json.dumps({"error": {**error.to_json(), "message": sentence}}, ensure_ascii=False))
-    if isinstance(error, PERSONAL):
-        return WRONG
+    if isinstance(error, USER_ERRORS):
+        return BAD_REQUEST
     # A GenerationError that comes this far was met at the start, not in a job.
     return CANNOT_START if isinstance(error, StartError | GenerationError) else FAILED
 
 
 async def _make(settings: Settings, args: Namespace) -> int:
-    asked = wish_arguments.from_arguments(args)
-    limit = wish_arguments.byte_count(args.limit) if args.limit else 0
-    out = args.out or wish_arguments.free_name(Path("clips"), args.prompt)
-    target = Target(out, out.with_suffix(".png") if args.sheet else None, args.recipe)
+    requested = wish_arguments.wish_from_arguments(args)
+    limit = wish_arguments.parse_byte_count(args.limit) if args.limit else 0
+    out = args.out or wish_arguments.unused_clip_path(Path("clips"), args.prompt)
+    target = OutputTarget(out, out.with_suffix(".png") if args.sheet else None, args.recipe)
     target.check()
-    show = show_for(quiet=args.json or args.quiet)
-    terminal = Terminal(show)
+    output = choose_output(quiet=args.json or args.quiet)
+    terminal = Terminal(output)
     try:
-        async with app.opened(settings, {"cli": lambda _: terminal}) as studio_app:
-            job, note = await _one_clip(studio_app, terminal, asked, target.reply(limit), settings)
+        async with app.open_app(settings, {"cli": lambda _: terminal}) as running_app:
+            job, note = await _make_one_clip(
+                running_app, terminal, requested, target.to_reply(limit), settings
+            )
     finally:
-        show.close()
-    return _outcome(job, target, note=note, as_json=args.json)
+        output.close()
+    return _print_result(job, target, note=note, as_json=args.json)
 
 
-async def _one_clip(
-    studio_app: app.App, terminal: Terminal, asked: Wish, reply_to: ReplyTo, settings: Settings
+async def _make_one_clip(
+    running_app: app.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
 ) -> tuple[Job, str]:
     """The job as it ended, and what was rounded or passed over."""
-    studio, me = studio_app.studio, _me(settings)
-    await _say_cut_short(studio, me, terminal.show)
-    ticket = await studio.submit(asked, me, reply_to)
-    _say_chosen(ticket, terminal.show)
-    terminal.job = studio_app.worker.only = ticket.job.id
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _cancel_soon, studio, ticket.job.id, me)
-    await studio_app.serve()
-    return await studio.job(ticket.job.id), messages.adjusted(ticket.adjustments, me.language)
+    studio, me = running_app.studio, _terminal_user(settings)
+    await _cancel_interrupted_jobs(studio, me, terminal.output)
+    submission = await studio.submit(requested, me, reply_to)
+    _show_chosen_music(submission, terminal.output)
+    terminal.job = running_app.worker.only_job = submission.job.id
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _start_cancel, studio, submission.job.id, me)
+    await running_app.serve()
+    return await studio.job(submission.job.id), messages.adjustments_text(submission.adjustments, me.language)
 
 
-_cancelling: set[asyncio.Task[None]] = set()
+_cancel_tasks: set[asyncio.Task[None]] = set()
 
 
-def _cancel_soon(studio: Studio, job: int, me: Requester) -> None:
+def _start_cancel(studio: Studio, job: int, me: Requester) -> None:
     """Ctrl-C: the second one, while the first is under way, changes nothing."""
-    if not _cancelling:
-        _cancelling.add(asyncio.create_task(_cancel(studio, job, me)))
+    if not _cancel_tasks:
+        _cancel_tasks.add(asyncio.create_task(_cancel(studio, job, me)))
 
 
 async def _cancel(studio: Studio, job: int, me: Requester) -> None:
@@ -132,57 +136,57 @@ async def _cancel(studio: Studio, job: int, me: Requester) -> None:
         await studio.cancel(job, me)
 
 
-async def _say_cut_short(studio: Studio, me: Requester, show: Show) -> None:
+async def _cancel_interrupted_jobs(studio: Studio, me: Requester, output: Output) -> None:
     """Nobody waits any more for what a dead terminal asked for."""
     for job in await studio.waiting(limit=1000):
         if job.reply_to.platform == "cli":
             await studio.cancel(job.id, me)
-            show.note(messages.words("cut short", me.language, job=job.id))
+            output.print_note(messages.translate("job.interrupted", me.language, job=job.id))
 
 
-def _say_chosen(ticket: Ticket, show: Show) -> None:
-    language = ticket.job.requester.language
-    if ticket.adjustments:
-        show.note(messages.adjusted(ticket.adjustments, language))
-    if ticket.inferred:
-        music = messages.music_line(ticket.job.request.music, language)
-        show.note(messages.words("chosen", language, music=music))
+def _show_chosen_music(submission: Submission, output: Output) -> None:
+    language = submission.job.requester.language
+    if submission.adjustments:
+        output.print_note(messages.adjustments_text(submission.adjustments, language))
+    if submission.inferred_music:
+        music = messages.music_line(submission.job.request.music, language)
+        output.print_note(messages.translate("music.chosen", language, music=music))
 
 
 def _language(settings: Settings) -> str:
     """Of the sentences on this terminal; auto is the terminal's own."""
     chosen = settings.studio.language
-    own_words = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
-    return messages.nearest(next(filter(None, own_words), "") if chosen == "auto" else chosen)
+    locale_variables = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return messages.nearest_language(next(filter(None, locale_variables), "") if chosen == "auto" else chosen)
 
 
-def _me(settings: Settings) -> Requester:
+def _terminal_user(settings: Settings) -> Requester:
     """Whoever sits at the machine is its operator."""
     name = getpass.getuser()
     return Requester(platform="cli", user=name, name=name, admin=True, language=_language(settings))
 
 
-def _outcome(job: Job, target: Target, *, note: str, as_json: bool) -> int:
-    arrived = job.state is State.DELIVERED
+def _print_result(job: Job, target: OutputTarget, *, note: str, as_json: bool) -> int:
+    delivered = job.state is JobState.DELIVERED
     if as_json:
-        facts = _facts(job, target, arrived=arrived) | ({"note": note} if note else {})
-        print(json.dumps(facts, ensure_ascii=False))
-    elif arrived:
+        result = _result_json(job, target, delivered=delivered) | ({"note": note} if note else {})
+        print(json.dumps(result, ensure_ascii=False))
+    elif delivered:
         print(target.clip)
         if target.sheet:
             print(target.sheet)
-    if job.state is State.CANCELLED:
+    if job.state is JobState.CANCELLED:
         return CANCELLED
-    return DONE if arrived else FAILED
+    return DONE if delivered else FAILED
 
 
-def _facts(job: Job, target: Target, *, arrived: bool) -> dict[str, Any]:
+def _result_json(job: Job, target: OutputTarget, *, delivered: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"job": job.id, "state": job.state, "request": job.request.to_json()}
-    if arrived:
+    if delivered:
         facts["clip"] = str(target.clip)
         facts["sheet"] = str(target.sheet) if target.sheet else None
     else:
-        facts["error"] = (job.error or {}) | {"message": messages.ended(job, job.requester.language)}
+        facts["error"] = (job.error or {}) | {"message": messages.final_status(job, job.requester.language)}
     return facts
 
 
@@ -193,22 +197,26 @@ async def _models(settings: Settings, args: Namespace) -> int:
             known = config.read_tables(settings, locked=False)
         with_weights = {name: one for name, one in known.makers.items() if one.source}
         return await _pull(settings, {**with_weights, **known.presets}, args.name or settings.studio.model)
-    means = config.means(settings)
-    card = card_of(args.card) if args.card else guess(means.device)
-    tables.models(known.presets, settings.studio.model, card=card, means=means).show(as_json=args.json)
+    resources = config.resources(settings)
+    card = parse_device(args.card) if args.card else detect_from_driver(resources.device)
+    tables.models(known.presets, settings.studio.model, card=card, resources=resources).show(
+        as_json=args.json
+    )
     if not args.json:
-        tables.lossy(known.presets, config.prices()).show(as_json=False)
+        tables.lossy(known.presets, config.lossy_measurements()).show(as_json=False)
     return DONE
 
 
-async def _pull(settings: Settings, presets: Mapping[str, Weighty], name: str) -> int:
+async def _pull(settings: Settings, presets: Mapping[str, HasWeights], name: str) -> int:
     if name not in presets:
-        raise UnknownChoice("model", name, near(name, tuple(presets)), tuple(presets))
-    show = show_for(quiet=False)
+        raise UnknownChoice("model", name, closest_match(name, tuple(presets)), tuple(presets))
+    output = choose_output(quiet=False)
     try:
-        weights_lock.write(settings.studio.data, await model_weights.bring(presets[name], show))
+        weights_lock.write_commits(
+            settings.studio.data, await model_weights.pull_weights(presets[name], output)
+        )
     finally:
-        show.close()
+        output.close()
     return DONE
 
 
@@ -229,70 +237,75 @@ async def _makers(settings: Settings, args: Namespace) -> int:
 
 
 async def _queue(settings: Settings, args: Namespace) -> int:
-    async with app.looking(settings) as store:
+    async with app.open_for_reading(settings) as store:
         found = await store.waiting(limit=50) if store else []
     tables.jobs(found, title="Queue", empty="Nothing waits.").show(as_json=args.json)
     return DONE
 
 
 async def _quota(settings: Settings, args: Namespace) -> int:
-    me = _me(settings)
-    house = config.house(settings)
-    allowance = replace(house.allowance, unlimited=house.allowance.unlimited or house.admins_unlimited)
-    async with app.looking(settings) as store:
-        balance = await _true_balance(store, me.key, allowance) if store else config.untouched(allowance)
-        entries = await store.entries(me.key) if store else []
+    me = _terminal_user(settings)
+    policy = config.operator_policy(settings)
+    allowance = replace(policy.allowance, unlimited=policy.allowance.unlimited or policy.admins_unlimited)
+    async with app.open_for_reading(settings) as store:
+        balance = (
+            await _balance_with_usage(store, me.key, allowance) if store else config.unused_balance(allowance)
+        )
+        entries = await store.ledger_entries(me.key) if store else []
     tables.quota(balance, entries).show(as_json=args.json)
     return DONE
 
 
-async def _true_balance(store: Store, key: str, allowance: Allowance) -> Balance:
+async def _balance_with_usage(store: Store, key: str, allowance: Allowance) -> Balance:
     """Where nothing is counted down, what was used is told all the same."""
     found = await store.balance(key, allowance)
     if not found.unlimited:
         return found
-    used = await store.look(lambda c, now: spending.in_window(c, key, allowance, now))
+    used = await store.look(lambda c, now: spending.used_in_window(c, key, allowance, now))
     return replace(found, used=used)
 
 
 async def _history(settings: Settings, args: Namespace) -> int:
-    async with app.looking(settings) as store:
-        found = await store.history(_me(settings).key, limit=20) if store else []
+    async with app.open_for_reading(settings) as store:
+        found = await store.history(_terminal_user(settings).key, limit=20) if store else []
     tables.jobs(found, title="My last clips", empty="No clip was made yet.").show(as_json=args.json)
     return DONE
 
 
 async def _doctor(settings: Settings, args: Namespace) -> int:
     presets = config.read_tables(settings).presets
-    findings = doctor.examine(
+    results = doctor.run_checks(
         data=settings.studio.data,
-        floor=config.house(settings).disk_floor,
+        min_free_bytes=config.operator_policy(settings).min_free_disk,
         configured_ffmpeg=settings.engine.ffmpeg,
         preset=presets[settings.studio.model],
-        means=config.means(settings),
-        chats=frontend_registry.left_out(settings),
-        after=settings.rules.after,
+        resources=config.resources(settings),
+        missing_by_chat=frontend_registry.unavailable_chats(settings),
+        inspection_action=settings.rules.after,
     )
     if args.card:
-        findings += doctor.imagined(card_of(args.card), presets.values(), config.means(settings))
-    doctor.table(findings).show(as_json=args.json)
-    return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in findings) else DONE
+        results += doctor.model_fit_on(parse_device(args.card), presets.values(), config.resources(settings))
+    doctor.table(results).show(as_json=args.json)
+    return CANNOT_START if any(finding.verdict is doctor.Verdict.BAD for finding in results) else DONE
 
 
 async def _admin(settings: Settings, args: Namespace) -> int:
     if not args.line:
         print("\n".join(verb.usage for verb in VERBS.values()))
         return DONE
-    async with app.administering(settings) as admin:
-        answer = await admin.perform(shlex.join(args.line), _me(settings))
-    print(answer.said(_language(settings)))
+    async with app.open_admin(settings) as admin:
+        answer = await admin.perform(shlex.join(args.line), _terminal_user(settings))
+    print(answer.to_text(_language(settings)))
     return DONE
 
 
 async def _run(settings: Settings, _: Namespace) -> int:
-    for chat, why in frontend_registry.left_out(settings).items():
-        if why:
-            print(messages.words("left out", _language(settings), chat=chat, why=why), file=sys.stderr)
+    for chat, reason in frontend_registry.unavailable_chats(settings).items():
+        if reason:
+            print(
+                messages.translate("frontend.skipped", _language(settings), chat=chat, why=reason),
+                file=sys.stderr,
+            )
     await app.run(settings)
     return DONE
 
@@ -300,10 +313,12 @@ async def _run(settings: Settings, _: Namespace) -> int:
 async def _verify(settings: Settings, args: Namespace) -> int:
     if not args.file.is_file():
         raise OutputUnusable(str(args.file), "there is no such file")
-    verdict = await asyncio.to_thread(verify, args.file, identity=own(settings.studio.data))
-    holds = verdict.mark is Mark.HOLDS
-    key = f"mark.{verdict.mark}{'.ours' if holds and verdict.ours else ''}"
-    print(messages.words(key, _language(settings), file=args.file, model=verdict.model or "?"))
+    verdict = await asyncio.to_thread(
+        verify, args.file, identity=load_or_create_identity(settings.studio.data)
+    )
+    holds = verdict.status is SignatureStatus.VALID
+    key = f"mark.{verdict.status}{'.ours' if holds and verdict.ours else ''}"
+    print(messages.translate(key, _language(settings), file=args.file, model=verdict.model or "?"))
     return DONE if holds else FAILED
 
 
@@ -312,25 +327,27 @@ async def _recipe(settings: Settings, args: Namespace) -> int:
         raise OutputUnusable(str(args.file), "there is no such file")
     language = settings.studio.language
     request = await asyncio.to_thread(read_recipe, args.file)
-    again = recipe_command.command(request) if request else None
+    again_command = recipe_command.command_line(request) if request else None
     if args.json:
-        facts = {"request": request.to_json() if request else None, "command": again}
+        facts = {"request": request.to_json() if request else None, "command": again_command}
         print(json.dumps(facts, ensure_ascii=False))
     elif request is None:
-        print(messages.words("recipe.untold", language, file=args.file))
+        print(messages.translate("recipe.missing", language, file=args.file))
     else:
-        _tell_recipe(request, again, args.file, language)
+        _print_recipe(request, again_command, args.file, language)
     return DONE if request else FAILED
 
 
-def _tell_recipe(request: Request, again: str | None, file: Path, language: str) -> None:
-    tables.recipe(request, title=messages.words("recipe.of", language, file=file)).show(as_json=False)
+def _print_recipe(request: Request, again_command: str | None, file: Path, language: str) -> None:
+    tables.recipe(request, title=messages.translate("recipe.file_title", language, file=file)).show(
+        as_json=False
+    )
     if request.kind is Kind.IMAGE:
-        print(messages.words("recipe.still", language, line=messages.recipe_line(request)))
-    elif again is None:
-        print(messages.words("recipe.sequel", language))
+        print(messages.translate("recipe.image", language, line=messages.recipe_command(request)))
+    elif again_command is None:
+        print(messages.translate("recipe.derivative", language))
     else:
-        print(messages.words("recipe.again", language), again, sep="\n")
+        print(messages.translate("recipe.command", language), again_command, sep="\n")
 
 
 COMMANDS: dict[str, Callable[[Settings, Namespace], Coroutine[Any, Any, int]]] = {

@@ -16,10 +16,10 @@ from bot.i18n import messages
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find
-from generation.models.common.device import guess
-from generation.models.common.memory_plan import Card, Means, plans
+from generation.models.common.device import detect_from_driver
+from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
 from generation.models.common.preset import Preset
-from generation.models.common.pull import is_here
+from generation.models.common.pull import is_downloaded
 
 PACKAGES = (
     "torch",
@@ -40,111 +40,117 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     what: str
     verdict: Verdict
     detail: str
 
 
-def examine(
+def run_checks(
     *,
     data: Path,
-    floor: int,
+    min_free_bytes: int,
     configured_ffmpeg: str,
     preset: Preset,
-    means: Means,
-    chats: dict[str, str | None],
-    after: str = "off",
-) -> list[Finding]:
+    resources: Resources,
+    missing_by_chat: dict[str, str | None],
+    inspection_action: str = "off",
+) -> list[CheckResult]:
     """`chats` says for each chat why it is left out, or None; `after` is what follows a look at a clip."""
     return [
-        Finding(
+        CheckResult(
             "python", Verdict.GOOD, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
         ),
         _ffmpeg(configured_ffmpeg),
         *map(_package, PACKAGES),
-        _accelerator(),
-        _folder(data, floor),
-        _model(preset, means),
-        _inspection(after),
+        _graphics_card(),
+        _data_folder(data, min_free_bytes),
+        _model(preset, resources),
+        _clip_inspection(inspection_action),
         *(
-            Finding(name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`")
-            for name, why in chats.items()
+            CheckResult(
+                name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`"
+            )
+            for name, why in missing_by_chat.items()
         ),
     ]
 
 
-def table(findings: list[Finding]) -> Table:
+def table(results: list[CheckResult]) -> Table:
     return Table(
         "Doctor",
         ("", "", ""),
-        tuple((f.what, f.verdict, f.detail) for f in findings),
+        tuple((f.what, f.verdict, f.detail) for f in results),
         "",
-        [{"what": f.what, "verdict": f.verdict, "detail": f.detail} for f in findings],
+        [{"what": f.what, "verdict": f.verdict, "detail": f.detail} for f in results],
     )
 
 
-def _ffmpeg(configured: str) -> Finding:
+def _ffmpeg(configured: str) -> CheckResult:
     try:
         found = find(configured or None)
     except FfmpegMissing as error:
-        return Finding("ffmpeg", Verdict.BAD, messages.explain(error))
-    return Finding("ffmpeg", Verdict.GOOD, f"{found.version}, {found.origin}: {found.path}")
+        return CheckResult("ffmpeg", Verdict.BAD, messages.explain(error))
+    return CheckResult("ffmpeg", Verdict.GOOD, f"{found.version}, {found.origin}: {found.path}")
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> CheckResult:
     try:
-        return Finding(name, Verdict.GOOD, importlib.metadata.version(name))
+        return CheckResult(name, Verdict.GOOD, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, Verdict.BAD, f"pip install {name}")
+        return CheckResult(name, Verdict.BAD, f"pip install {name}")
 
 
-def _accelerator() -> Finding:
+def _graphics_card() -> CheckResult:
     """By the driver's own files, since asking torch takes seconds."""
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*")) if platform.system() == "Linux" else []
     detail = f"{len(cards)} NVIDIA" if cards else f"none seen; {os.cpu_count()} CPU cores will do the work"
-    return Finding("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
+    return CheckResult("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
 
 
-def _model(preset: Preset, means: Means) -> Finding:
+def _model(preset: Preset, resources: Resources) -> CheckResult:
     """Whether it is here, and how it would be held."""
-    if not is_here(preset):
-        return Finding("model", Verdict.BAD, messages.explain(ModelMissing(preset.name)))
+    if not is_downloaded(preset):
+        return CheckResult("model", Verdict.BAD, messages.explain(ModelMissing(preset.name)))
     if not preset.source:
-        return Finding("model", Verdict.GOOD, f"{preset.name}: {preset.title}")
-    ways = plans(preset, guess(means.device), means)
-    if not ways:
-        return Finding("model", Verdict.BAD, messages.explain(OutOfMemory(preset.name)))
-    return Finding("model", Verdict.GOOD, f"{preset.name}: {ways[0]}")
+        return CheckResult("model", Verdict.GOOD, f"{preset.name}: {preset.title}")
+    memory_plans = possible_plans(preset, detect_from_driver(resources.device), resources)
+    if not memory_plans:
+        return CheckResult("model", Verdict.BAD, messages.explain(OutOfMemory(preset.name)))
+    return CheckResult("model", Verdict.GOOD, f"{preset.name}: {memory_plans[0]}")
 
 
-def _inspection(after: str) -> Finding:
-    if after == "off":
-        return Finding("look at clips", Verdict.LEFT_OUT, 'switched off: [rules] after = "off"')
+def _clip_inspection(action: str) -> CheckResult:
+    if action == "off":
+        return CheckResult("look at clips", Verdict.LEFT_OUT, 'switched off: [rules] after = "off"')
     if not nsfw.available():
-        return Finding("look at clips", Verdict.BAD, "pip install 'matinee[safety]'")
-    return Finding("look at clips", Verdict.GOOD, f"by nudenet, then: {after}")
+        return CheckResult("look at clips", Verdict.BAD, "pip install 'matinee[safety]'")
+    return CheckResult("look at clips", Verdict.GOOD, f"by nudenet, then: {action}")
 
 
-def imagined(card: Card, presets: Iterable[Preset], means: Means) -> list[Finding]:
+def model_fit_on(card: ComputeDevice, presets: Iterable[Preset], resources: Resources) -> list[CheckResult]:
     """Every model on a card that is not here."""
-    return [_held(preset, card, means) for preset in presets if preset.source]
+    return [_model_fit(preset, card, resources) for preset in presets if preset.source]
 
 
-def _held(preset: Preset, card: Card, means: Means) -> Finding:
+def _model_fit(preset: Preset, card: ComputeDevice, resources: Resources) -> CheckResult:
     """How a model would be held on a card, whether or not its weights are here."""
-    ways = plans(preset, card, means)
-    if not ways:
-        least = min(preset.memory.values(), default=0.0)
-        return Finding(preset.name, Verdict.LEFT_OUT, f"{card.name} is too small: {least:g} GB are the least")
-    told = str(ways[0]) + (f"; if that is too much, {ways[1].keep.value}" if len(ways) > 1 else "")
-    return Finding(preset.name, Verdict.GOOD, told)
+    memory_plans = possible_plans(preset, card, resources)
+    if not memory_plans:
+        smallest_gb = min(preset.memory.values(), default=0.0)
+        return CheckResult(
+            preset.name, Verdict.LEFT_OUT, f"{card.name} is too small: {smallest_gb:g} GB are the least"
+        )
+    detail = str(memory_plans[0]) + (
+        f"; if that is too much, {memory_plans[1].tier.value}" if len(memory_plans) > 1 else ""
+    )
+    return CheckResult(preset.name, Verdict.GOOD, detail)
 
 
-def _folder(data: Path, floor: int) -> Finding:
+def _data_folder(data: Path, min_free_bytes: int) -> CheckResult:
     nearest = next(folder for folder in (data, *data.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(nearest).free
     if not os.access(nearest, os.W_OK):
-        return Finding("data folder", Verdict.BAD, f"{data}: Matinee may not write there")
-    verdict = Verdict.GOOD if free >= floor else Verdict.BAD
-    return Finding("data folder", verdict, f"{data}, {messages.size(free)} free")
+        return CheckResult("data folder", Verdict.BAD, f"{data}: Matinee may not write there")
+    verdict = Verdict.GOOD if free >= min_free_bytes else Verdict.BAD
+    return CheckResult("data folder", verdict, f"{data}, {messages.file_size(free)} free")

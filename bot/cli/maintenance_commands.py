@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 from bot.i18n import messages
 from bot.maintenance import backups, integrity_check, temp_files
-from bot.maintenance.health import judge
-from bot.maintenance.heartbeat import Pulse
+from bot.maintenance.health import find_problems
+from bot.maintenance.heartbeat import Heartbeat
 from bot.runtime.config import backup_folder
 from bot.runtime.settings import Settings
 
@@ -20,46 +20,68 @@ DONE, FAILED = 0, 1
 
 async def health(settings: Settings, args: Namespace) -> int:
     folder = settings.studio.data
-    pulse = Pulse.read(folder)
-    ailments = judge(pulse, steady=time.monotonic())
-    said = [
-        messages.ailing(one.part, one.life, since=one.since, why=one.why or str(folder)) for one in ailments
+    heartbeat = Heartbeat.read(folder)
+    problems = find_problems(heartbeat, monotonic_now=time.monotonic())
+    sentences = [
+        messages.health_problem(one.part, one.life, since=one.since, why=one.why or str(folder))
+        for one in problems
     ]
     if args.json:
-        facts = [{**asdict(one), "message": text} for one, text in zip(ailments, said, strict=True)]
-        whole = {"healthy": not ailments, "ailments": facts, "pulse": asdict(pulse) if pulse else None}
-        print(json.dumps(whole, ensure_ascii=False, indent=2))
+        facts = [{**asdict(one), "message": text} for one, text in zip(problems, sentences, strict=True)]
+        report_json = {
+            "healthy": not problems,
+            "ailments": facts,
+            "pulse": asdict(heartbeat) if heartbeat else None,
+        }
+        print(json.dumps(report_json, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(said) or messages.words("health.well", parts=", ".join(pulse.parts if pulse else ())))
-    return FAILED if ailments else DONE
+        print(
+            "\n".join(sentences)
+            or messages.translate("health.ok", parts=", ".join(heartbeat.parts if heartbeat else ()))
+        )
+    return FAILED if problems else DONE
 
 
 async def backup(settings: Settings, args: Namespace) -> int:
-    print(await asyncio.to_thread(backups.take, settings.studio.data, args.to or backup_folder(settings)))
+    print(
+        await asyncio.to_thread(
+            backups.create_backup, settings.studio.data, args.to or backup_folder(settings)
+        )
+    )
     return DONE
 
 
 async def restore(settings: Settings, args: Namespace) -> int:
-    done = await asyncio.to_thread(backups.restore, args.file, settings.studio.data, resume=args.resume)
-    print(messages.words("restored", file=args.file))
-    if done.aside:
-        print(messages.words("restored.aside", path=done.aside))
-    if done.cancelled or done.uncertain:
-        print(messages.words("restored.ended", cancelled=done.cancelled, uncertain=done.uncertain))
+    restored = await asyncio.to_thread(backups.restore, args.file, settings.studio.data, resume=args.resume)
+    print(messages.translate("restored", file=args.file))
+    if restored.old_database:
+        print(messages.translate("restored.previous", path=restored.old_database))
+    if restored.cancelled or restored.uncertain:
+        print(
+            messages.translate(
+                "restored.unfinished", cancelled=restored.cancelled, uncertain=restored.uncertain
+            )
+        )
     return DONE
 
 
 async def check(settings: Settings, args: Namespace) -> int:
     data = settings.studio.data
     if args.fix:
-        await asyncio.to_thread(temp_files.clear, data, older_than=integrity_check.YOUNG)
-    report = await asyncio.to_thread(integrity_check.look_over, data)
-    said = [messages.words(f"check.{one.kind}", job=one.job, detail=one.detail) for one in report.found]
+        await asyncio.to_thread(
+            temp_files.remove_temp_files, data, older_than=integrity_check.MIN_TEMP_FILE_AGE
+        )
+    report = await asyncio.to_thread(integrity_check.check_data_folder, data)
+    sentences = [
+        messages.translate(f"check.{one.kind}", job=one.job, detail=one.detail) for one in report.problems
+    ]
     if args.json:
-        facts = [{**asdict(one), "message": text} for one, text in zip(report.found, said, strict=True)]
-        whole = {"sound": report.sound, "jobs": report.jobs, "found": facts}
-        print(json.dumps(whole, ensure_ascii=False, indent=2))
+        facts = [
+            {**asdict(one), "message": text} for one, text in zip(report.problems, sentences, strict=True)
+        ]
+        report_json = {"sound": report.sound, "jobs": report.jobs, "found": facts}
+        print(json.dumps(report_json, ensure_ascii=False, indent=2))
     else:
-        verdict = messages.words("check.sound" if report.sound else "check.unsound", jobs=report.jobs)
-        print("\n".join([*said, verdict]))
+        verdict = messages.translate("check.passed" if report.sound else "check.failed", jobs=report.jobs)
+        print("\n".join([*sentences, verdict]))
     return DONE if report.sound else FAILED

@@ -7,42 +7,42 @@ import os
 import sys
 from pathlib import Path
 
-from bot.cli.terminal import Show
+from bot.cli.terminal import Output
 from bot.i18n import messages
 from generation.errors import ModelMissing
-from generation.models.common.pull import Weighty, pull
-from generation.models.common.weights import locate
+from generation.models.common.pull import HasWeights, pull
+from generation.models.common.weights import find_folder
 from generation.progress import Progress, Stage
 
-MEGA = 1_000_000
-TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-video-ms-1.7b")
+MEGABYTE = 1_000_000
+DEFAULT_TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-video-ms-1.7b")
 """Whose tokenizer a converted model takes, when none is named: the first that is here."""
 
 
-async def bring(preset: Weighty, show: Show) -> dict[str, str]:
+async def pull_weights(preset: HasWeights, output: Output) -> dict[str, str]:
     """The commit that came of each repository."""
 
     def on_bytes(done: int, total: int) -> None:
-        show.progress(Progress(Stage.LOADING, done // MEGA, total // MEGA))
+        output.show_progress(Progress(Stage.LOADING, done // MEGABYTE, total // MEGABYTE))
 
     commits = await asyncio.to_thread(pull, preset, on_bytes, token=os.environ.get("HF_TOKEN") or None)
     for source, commit in commits.items():
-        show.note(messages.words("pulled", source=source, commit=commit))
+        output.print_note(messages.translate("model.pulled", source=source, commit=commit))
     return commits
 
 
 async def convert(checkpoint: Path, folder: Path, tokenizer: str | None) -> None:
     from generation.models.common import videocrafter  # noqa: PLC0415  (only for this verb)
 
-    words = _tokenizer(tokenizer)
-    await asyncio.to_thread(videocrafter.convert, checkpoint, folder, tokenizer=words)
+    tokenizer_folder = _find_tokenizer(tokenizer)
+    await asyncio.to_thread(videocrafter.convert, checkpoint, folder, tokenizer=tokenizer_folder)
     print(folder, file=sys.stdout)
 
 
-def _tokenizer(named: str | None) -> Path:
-    for source in (named,) if named else TOKENIZERS:
+def _find_tokenizer(named: str | None) -> Path:
+    for source in (named,) if named else DEFAULT_TOKENIZERS:
         try:
-            folder = locate("sd15", source)
+            folder = find_folder("sd15", source)
         except ModelMissing:
             continue
         inner = folder / "tokenizer"

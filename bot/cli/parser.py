@@ -17,7 +17,7 @@ exit codes:
 """
 
 
-def build() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="matinee",
         description="A film studio for a chat: type a prompt, get a clip with its own music.",
@@ -26,22 +26,24 @@ def build() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"matinee {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    common = _common()
-    _make(commands.add_parser("make", parents=[common], help="make a clip here and now"))
-    _models(commands, common)
-    _listing(commands, common, "genres", "the genres the music comes in")
-    _listing(commands, common, "makers", "who can play the music, and under which licence")
-    _listing(commands, common, "queue", "what is waiting and being made")
-    _listing(commands, common, "quota", "credits used and left, and the last entries")
-    _listing(commands, common, "history", "my last clips")
-    _card(_listing(commands, common, "doctor", "is everything here that Matinee needs?"))
-    _listing(commands, common, "health", "is the running Matinee well? exit code 0 if it is")
-    _keeping(commands, common)
+    common = _common_options()
+    _add_make_options(commands.add_parser("make", parents=[common], help="make a clip here and now"))
+    _add_models(commands, common)
+    _add_listing(commands, common, "genres", "the genres the music comes in")
+    _add_listing(commands, common, "makers", "who can play the music, and under which licence")
+    _add_listing(commands, common, "queue", "what is waiting and being made")
+    _add_listing(commands, common, "quota", "credits used and left, and the last entries")
+    _add_listing(commands, common, "history", "my last clips")
+    _add_card_option(_add_listing(commands, common, "doctor", "is everything here that Matinee needs?"))
+    _add_listing(commands, common, "health", "is the running Matinee well? exit code 0 if it is")
+    _add_maintenance(commands, common)
     verify = commands.add_parser("verify", parents=[common], help="does a file's mark of being AI-made hold?")
     verify.add_argument("file", type=Path)
-    recipe = _listing(commands, common, "recipe", "how a clip was made, read from its file")
+    recipe = _add_listing(commands, common, "recipe", "how a clip was made, read from its file")
     recipe.add_argument("file", type=Path)
-    _convert(commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load"))
+    _add_convert_options(
+        commands.add_parser("convert", parents=[common], help="make a checkpoint a folder to load")
+    )
     admin = commands.add_parser("admin", parents=[common], help="what an operator may do; see docs/admin.md")
     admin.add_argument(
         "line", nargs="*", metavar="VERB", help="e.g. quota grant discord:42 10; none lists all"
@@ -50,7 +52,7 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
+def _common_options() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     group = common.add_argument_group("settings")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: ./matinee.toml)")
@@ -65,12 +67,12 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
-def _models(
+def _add_models(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     text = "the picture models, and what each can do; `models pull NAME` brings one"
-    parser = _listing(commands, common, "models", text)
-    _card(parser)
+    parser = _add_listing(commands, common, "models", text)
+    _add_card_option(parser)
     parser.add_argument("action", nargs="?", choices=("pull",), help="bring a model's weights from the hub")
     parser.add_argument(
         "--latest", action="store_true", help="pull: not the commit pulled before, the newest"
@@ -78,7 +80,7 @@ def _models(
     parser.add_argument("name", nargs="?", help="the preset to bring (default: the one in the settings)")
 
 
-def _keeping(
+def _add_maintenance(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     backup = commands.add_parser(
@@ -93,23 +95,23 @@ def _keeping(
         help="go on with the clips that waited in it; without this they are cancelled and refunded,"
         " since they may have been made after it",
     )
-    check = _listing(commands, common, "check", "are the database, the credits and the files sound?")
+    check = _add_listing(commands, common, "check", "are the database, the credits and the files sound?")
     check.add_argument("--fix", action="store_true", help="remove what a crash left half written")
 
 
-def _card(parser: argparse.ArgumentParser) -> None:
+def _add_card_option(parser: argparse.ArgumentParser) -> None:
     text = "as if this were the card, in gigabytes or by name and gigabytes, e.g. 24 or T4:16"
     parser.add_argument("--card", metavar="GB", help=text)
 
 
-def _convert(parser: argparse.ArgumentParser) -> None:
+def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=("videocrafter2",))
     parser.add_argument("checkpoint", type=Path, help="the published .ckpt; nothing in it is run")
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--tokenizer", help="a folder or hub id that has one (default: sd15's, if pulled)")
 
 
-def _listing(
+def _add_listing(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     common: argparse.ArgumentParser,
     name: str,
@@ -120,7 +122,7 @@ def _listing(
     return parser
 
 
-def _make(parser: argparse.ArgumentParser) -> None:
+def _add_make_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Make one clip: picture, music, one MP4."
     parser.add_argument("prompt", help="what to film")
     picture = parser.add_argument_group("picture")

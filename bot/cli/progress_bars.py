@@ -18,17 +18,17 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 from rich.text import Text
 
-from bot.cli.terminal import Show
+from bot.cli.terminal import Output
 from bot.i18n import messages
 from generation.progress import Progress
 
 
-class _Rate(ProgressColumn):
+class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="dim")
 
 
-class Live(Show):
+class ProgressBars(Output):
     """A bar a stage, with its rate and the time left."""
 
     def __init__(self) -> None:
@@ -37,20 +37,20 @@ class Live(Show):
             TextColumn("{task.description:<24}"),
             BarColumn(bar_width=28, complete_style="magenta", finished_style="green"),
             MofNCompleteColumn(),
-            _Rate(),
+            _RateColumn(),
             TimeLeft(compact=True, elapsed_when_finished=True),
             console=Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
         self._bars.start()
 
-    def note(self, text: str) -> None:
+    def print_note(self, text: str) -> None:
         self._bars.console.print(text, markup=False, highlight=False)
 
-    def progress(self, progress: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         task = self._tasks.get(progress.stage)
         if task is None:
-            stage = messages.words(f"stage.{progress.stage}")
+            stage = messages.translate(f"stage.{progress.stage}")
             task = self._tasks[progress.stage] = self._bars.add_task(stage, total=None)
         self._bars.update(task, completed=progress.done, total=progress.total or None)
 

@@ -8,15 +8,15 @@ from bot.i18n import messages
 from generation.request import PROMPT_LIMIT, Kind, Request
 
 
-def command(request: Request) -> str | None:
+def command_line(request: Request) -> str | None:
     """None for what the command line cannot make by itself: it goes on from another file.
 
     The words may be anybody's, so nothing that a terminal would obey is left in them.
     """
     if request.kind is not Kind.VIDEO:
         return None
-    words = ["matinee", "make", request.prompt, *_music(request)]
-    told: dict[str, object] = {
+    words = ["matinee", "make", request.prompt, *_music_options(request)]
+    options: dict[str, object] = {
         "--model": request.model,
         "--seconds": f"{request.seconds:.6g}",
         "--size": f"{request.width}x{request.height}",
@@ -28,18 +28,18 @@ def command(request: Request) -> str | None:
         "--style": request.style,
         "--camera": request.camera,
     }
-    words += [f"{name}={value}" for name, value in told.items() if value not in (None, "")]
-    return shlex.join(messages.quoted(word, PROMPT_LIMIT) for word in words)
+    words += [f"{name}={value}" for name, value in options.items() if value not in (None, "")]
+    return shlex.join(messages.sanitized(word, PROMPT_LIMIT) for word in words)
 
 
-def _music(request: Request) -> list[str]:
+def _music_options(request: Request) -> list[str]:
     music = request.music
     if music.genre == "none":
         return ["--no-music"]
-    told = {
+    options = {
         "--genre": music.genre,
         "--mood": music.mood,
         "--tempo": f"{music.bpm:g}",
         "--instruments": ",".join(music.instruments),
     }
-    return [f"{name}={value}" for name, value in told.items() if value]
+    return [f"{name}={value}" for name, value in options.items() if value]

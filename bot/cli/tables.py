@@ -11,23 +11,23 @@ from typing import Any
 from bot.domain.jobs import Job
 from bot.domain.quota import Balance
 from bot.i18n import messages
-from bot.store.store import Entry
-from generation.models.common.lossy import TITLES
-from generation.models.common.measured_scores import measured
-from generation.models.common.memory_plan import Card, Keep, Means, plans
+from bot.store.store import LedgerEntry
+from generation.models.common.lossy import DESCRIPTIONS
+from generation.models.common.measured_scores import measured_scores
+from generation.models.common.memory_plan import ComputeDevice, MemoryTier, Resources, possible_plans
 from generation.models.common.preset import Preset
-from generation.models.common.pull import is_here
-from generation.models.common.registry import lossy_ways
+from generation.models.common.pull import is_downloaded
+from generation.models.common.registry import lossy_options
 from generation.music.common.genre_tables import Genre
-from generation.music.common.preset import Maker
+from generation.music.common.preset import MusicPreset
 from generation.request import PROMPT_LIMIT, Request
 
-HELD = {
-    Keep.RESIDENT: "whole",
-    Keep.LEAN: "nearly",
-    Keep.EIGHT_BIT: "in 8 bits",
-    Keep.OFFLOAD: "by parts",
-    Keep.GROUP: "by layers",
+PLACEMENT_WORDS = {
+    MemoryTier.RESIDENT: "whole",
+    MemoryTier.LEAN: "nearly",
+    MemoryTier.EIGHT_BIT: "in 8 bits",
+    MemoryTier.OFFLOAD: "by parts",
+    MemoryTier.GROUP: "by layers",
 }
 
 
@@ -36,7 +36,7 @@ class Table:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    empty: str
+    empty_text: str
     data: Any  # the same for machines
     notes: tuple[str, ...] = ()  # said below it
 
@@ -45,7 +45,7 @@ class Table:
             print(json.dumps(self.data, ensure_ascii=False, indent=2, default=str))
             return
         if not self.rows:
-            print(self.empty)
+            print(self.empty_text)
             return
         from bot.cli.progress_bars import show_table  # noqa: PLC0415  (only a table needs rich)
 
@@ -54,15 +54,17 @@ class Table:
             print(note)
 
 
-def models(presets: Mapping[str, Preset], default: str, *, card: Card, means: Means) -> Table:
+def models(
+    presets: Mapping[str, Preset], default: str, *, card: ComputeDevice, resources: Resources
+) -> Table:
     def row(preset: Preset) -> tuple[str, ...]:
         return (
             ("* " if preset.name == default else "  ") + preset.name,
             f"{preset.cost:g}",
             f"{preset.download:g}" if preset.download else "-",
-            _memory(preset),
-            _fits(preset, card, means),
-            _here(preset),
+            _memory_range(preset),
+            _placement(preset, card, resources),
+            _downloaded(preset),
             preset.licence + (" (gated)" if preset.gated else ""),
         )
 
@@ -75,35 +77,35 @@ def models(presets: Mapping[str, Preset], default: str, *, card: Card, means: Me
             preset.to_json()
             | {
                 "default": preset.name == default,
-                "here": is_here(preset),
-                "fits": [way.keep.value for way in plans(preset, card, means)],
-                "lossy": lossy_ways(preset),
-                "scores": measured(preset),
+                "here": is_downloaded(preset),
+                "fits": [way.tier.value for way in possible_plans(preset, card, resources)],
+                "lossy": lossy_options(preset),
+                "scores": measured_scores(preset),
             }
             for preset in presets.values()
         ],
-        notes=tuple(filter(None, map(_scores, presets.values()))),
+        notes=tuple(filter(None, map(_score_note, presets.values()))),
     )
 
 
-def _scores(preset: Preset) -> str:
+def _score_note(preset: Preset) -> str:
     """How well it paints what it is asked for, on captions that it never saw, where that is known."""
-    facts = measured(preset)
+    facts = measured_scores(preset)
     if facts is None:
         return ""
     row = dict(facts["scores"]["templates"])
     count = row.pop("n")
-    told = ", ".join(f"{name} {share:g} %" for name, share in row.items())
-    return messages.words("measured", model=preset.name, count=count, scores=told)
+    shares = ", ".join(f"{name} {share:g} %" for name, share in row.items())
+    return messages.translate("model.scores", model=preset.name, count=count, scores=shares)
 
 
-def _here(preset: Preset) -> str:
+def _downloaded(preset: Preset) -> str:
     """With the commit that is used, as far as one is pinned."""
-    commit = preset.pin(preset.source)
-    return "no" if not is_here(preset) else f"yes, {commit[:7]}" if commit else "yes"
+    commit = preset.pinned_commit(preset.source)
+    return "no" if not is_downloaded(preset) else f"yes, {commit[:7]}" if commit else "yes"
 
 
-def _memory(preset: Preset) -> str:
+def _memory_range(preset: Preset) -> str:
     """Whole, and at the least."""
     needs = preset.memory.values()
     if not needs:
@@ -111,29 +113,29 @@ def _memory(preset: Preset) -> str:
     return f"{max(needs):g}" if len(needs) == 1 else f"{min(needs):g}-{max(needs):g}"
 
 
-def _fits(preset: Preset, card: Card, means: Means) -> str:
+def _placement(preset: Preset, card: ComputeDevice, resources: Resources) -> str:
     if not preset.source:
         return "yes"
-    ways = plans(preset, card, means)
-    return HELD[ways[0].keep] if ways else "no"
+    memory_plans = possible_plans(preset, card, resources)
+    return PLACEMENT_WORDS[memory_plans[0].tier] if memory_plans else "no"
 
 
-def lossy(presets: Mapping[str, Preset], prices: Mapping[str, Mapping[str, Any]]) -> Table:
+def lossy(presets: Mapping[str, Preset], measurements: Mapping[str, Mapping[str, Any]]) -> Table:
     """What a preset may give up, by `options.lossy`, and what that was measured to cost and bring."""
 
     def row(name: str) -> tuple[str, ...]:
-        families = sorted({preset.family for preset in presets.values() if name in lossy_ways(preset)})
-        price = prices.get(name, {})
-        error = f"{price['psnr']:.0f} dB, {price['ssim']:.3f}" if price else "?"
-        speed = f"{price['speed']:.2f}x" if price else "?"
-        return (name, TITLES[name], error, speed, "all" if len(families) > 7 else ", ".join(families))
+        families = sorted({preset.family for preset in presets.values() if name in lossy_options(preset)})
+        measured_cost = measurements.get(name, {})
+        error = f"{measured_cost['psnr']:.0f} dB, {measured_cost['ssim']:.3f}" if measured_cost else "?"
+        speed = f"{measured_cost['speed']:.2f}x" if measured_cost else "?"
+        return (name, DESCRIPTIONS[name], error, speed, "all" if len(families) > 7 else ", ".join(families))
 
     return Table(
-        f"Lossy, if you ask for it ({prices.get('measured', {}).get('on', 'not measured yet')})",
+        f"Lossy, if you ask for it ({measurements.get('measured', {}).get('on', 'not measured yet')})",
         ("name", "what", "PSNR, SSIM", "speed", "families"),
-        tuple(map(row, TITLES)),
+        tuple(map(row, DESCRIPTIONS)),
         "",
-        [{"name": name, "title": TITLES[name], **prices.get(name, {})} for name in TITLES],
+        [{"name": name, "title": DESCRIPTIONS[name], **measurements.get(name, {})} for name in DESCRIPTIONS],
     )
 
 
@@ -148,7 +150,7 @@ def genres(known: Mapping[str, Genre]) -> Table:
     )
 
 
-def makers(known: Mapping[str, Maker], default: str) -> Table:
+def makers(known: Mapping[str, MusicPreset], default: str) -> Table:
     rows = tuple(
         (
             f"{name} (default)" if name == default else name,
@@ -156,7 +158,7 @@ def makers(known: Mapping[str, Maker], default: str) -> Table:
             one.licence,
             "" if one.commercial_ok else "not commercial",
             "plays after a tune" if one.melody else "",
-            "here" if not one.source or is_here(one) else "not here",
+            "here" if not one.source or is_downloaded(one) else "not here",
         )
         for name, one in known.items()
     )
@@ -168,7 +170,7 @@ def makers(known: Mapping[str, Maker], default: str) -> Table:
             "commercial_ok": one.commercial_ok,
             "melody": one.melody,
             "source": one.source,
-            "here": not one.source or is_here(one),
+            "here": not one.source or is_downloaded(one),
             "default": name == default,
         }
         for name, one in known.items()
@@ -182,19 +184,21 @@ def jobs(found: Sequence[Job], *, title: str, empty: str) -> Table:
     rows = tuple(
         (
             f"#{job.id}",
-            messages.words(f"state.{job.state}"),
-            _when(job.created_at),
+            messages.translate(f"state.{job.state}"),
+            _local_time(job.created_at),
             job.requester.key,
-            messages.quoted(job.request.prompt, 48),
+            messages.sanitized(job.request.prompt, 48),
         )
         for job in found
     )
-    return Table(title, ("clip", "state", "asked", "by", "prompt"), rows, empty, [_job(job) for job in found])
+    return Table(
+        title, ("clip", "state", "asked", "by", "prompt"), rows, empty, [_job_json(job) for job in found]
+    )
 
 
-def quota(balance: Balance, entries: Iterable[Entry]) -> Table:
+def quota(balance: Balance, entries: Iterable[LedgerEntry]) -> Table:
     rows = tuple(
-        (_when(e.at), e.kind, f"{e.credits:+d}", f"#{e.job}" if e.job else "", e.note) for e in entries
+        (_local_time(e.at), e.kind, f"{e.credits:+d}", f"#{e.job}" if e.job else "", e.note) for e in entries
     )
     left = "no limit" if balance.unlimited else f"{balance.left} left of {balance.limit}"
     title = f"Credits: {balance.used} used, {left}"
@@ -211,7 +215,7 @@ def quota(balance: Balance, entries: Iterable[Entry]) -> Table:
     )
 
 
-def _job(job: Job) -> dict[str, Any]:
+def _job_json(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
@@ -224,13 +228,13 @@ def _job(job: Job) -> dict[str, Any]:
     }
 
 
-def _when(at: float) -> str:
+def _local_time(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%d %b %H:%M")
 
 
 def recipe(request: Request, *, title: str) -> Table:
     """What a file tells of how it was made; the file may be anybody's, so its words are made harmless."""
-    told = {
+    fields = {
         "prompt": request.prompt,
         "not in it": request.negative,
         "kind": request.kind.value,
@@ -245,5 +249,5 @@ def recipe(request: Request, *, title: str) -> Table:
         "music": messages.music_line(request.music),
         "music maker": request.music.maker,
     }
-    rows = tuple((name, messages.quoted(value, PROMPT_LIMIT)) for name, value in told.items() if value)
+    rows = tuple((name, messages.sanitized(value, PROMPT_LIMIT)) for name, value in fields.items() if value)
     return Table(title, ("", ""), rows, "", request.to_json())

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from bot.domain.errors import OutputUnusable
-from bot.domain.jobs import Job, ReplyTo, State
+from bot.domain.jobs import Job, JobState, ReplyTo
 from bot.i18n import messages
-from bot.pipeline.delivery import Parcel, Rejected
-from generation.media.files import settle
+from bot.pipeline.delivery import OutgoingClip, Rejected
+from generation.media.files import rename_durably
 from generation.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class OutputTarget:
     """Where the clip goes. Checked before any work is done."""
 
     clip: Path
@@ -26,18 +26,18 @@ class Target:
     recipe: bool | None = None  # None leaves it to the person's setting
 
     @classmethod
-    def from_reply(cls, reply_to: ReplyTo) -> Target:
+    def from_reply(cls, reply_to: ReplyTo) -> OutputTarget:
         sheet = reply_to.facts.get("sheet")
         return cls(Path(reply_to.chat), Path(sheet) if sheet else None)
 
-    def reply(self, limit: int) -> ReplyTo:
+    def to_reply(self, limit: int) -> ReplyTo:
         facts: dict[str, Any] = {"sheet": str(self.sheet.absolute())} if self.sheet else {}
         if self.recipe is not None:
             facts["recipe"] = self.recipe
         return ReplyTo(platform="cli", chat=str(self.clip.absolute()), limit=limit, facts=facts)
 
     @property
-    def part(self) -> Path:
+    def part_path(self) -> Path:
         return self.clip.with_name(f".{self.clip.name}.part")
 
     def check(self) -> None:
@@ -51,8 +51,8 @@ class Target:
         if self.clip.suffix.lower() != ".mp4":
             raise OutputUnusable(str(self.clip), "a clip is an MP4, so its name ends in .mp4")
         try:
-            self.part.touch()
-            self.part.unlink()
+            self.part_path.touch()
+            self.part_path.unlink()
         except OSError as error:
             raise OutputUnusable(str(self.clip), error.strerror or "unknown reason") from None
 
@@ -61,7 +61,7 @@ class Target:
 class Terminal:
     """One person who waits for one job: `finished` is set once that is at its end."""
 
-    show: Show
+    output: Output
     name: str = "cli"
     deduplicates: bool = True  # the same file under the same name is one file
     job: int | None = None
@@ -70,29 +70,31 @@ class Terminal:
     async def run(self) -> None:
         await self.finished.wait()
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
+    async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
         if progress is not None:
-            self.show.progress(progress)
-        if job.state.final or (job.state is State.HELD and progress is None):
-            self.show.note(text)
-            if reason := messages.particulars(job.error):
-                self.show.note(f"({reason})")
+            self.output.show_progress(progress)
+        if job.state.is_final or (job.state is JobState.HELD and progress is None):
+            self.output.print_note(text)
+            if reason := messages.operator_detail(job.error):
+                self.output.print_note(f"({reason})")
             self._finish(job)
 
-    async def deliver(self, parcel: Parcel) -> str:
+    async def send_clip(self, outgoing: OutgoingClip) -> str:
         """To where the job says: one that a dead terminal left behind has a place of its own."""
-        target = Target.from_reply(parcel.job.reply_to)
+        target = OutputTarget.from_reply(outgoing.job.reply_to)
         try:
-            await asyncio.to_thread(_place, parcel.clip.path, target.clip)
-            if target.sheet and parcel.job.clip and parcel.job.clip.sheet:
-                await asyncio.to_thread(_place, parcel.job.clip.sheet, target.sheet)
+            await asyncio.to_thread(_copy_atomically, outgoing.clip.path, target.clip)
+            if target.sheet and outgoing.job.clip and outgoing.job.clip.sheet:
+                await asyncio.to_thread(_copy_atomically, outgoing.job.clip.sheet, target.sheet)
         except OSError as error:
             raise Rejected(f"{error.filename}: {error.strerror}") from error
-        if parcel.spoiler:
-            self.show.note(messages.words("veiled", parcel.job.requester.language, job=parcel.job.id))
+        if outgoing.spoiler:
+            self.output.print_note(
+                messages.translate("spoilered", outgoing.job.requester.language, job=outgoing.job.id)
+            )
         return str(target.clip)
 
-    async def delivered(self, job: Job) -> None:
+    async def after_delivery(self, job: Job) -> None:
         self._finish(job)
 
     def _finish(self, job: Job) -> None:
@@ -100,50 +102,50 @@ class Terminal:
             self.finished.set()
 
 
-def _place(source: Path, target: Path) -> None:
+def _copy_atomically(source: Path, target: Path) -> None:
     """Whole or not at all."""
     part = target.with_name(f".{target.name}.part")
     try:
         with source.open("rb") as reader, part.open("wb") as writer:
             shutil.copyfileobj(reader, writer, 1 << 20)
-        settle(part, target)
+        rename_durably(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
-class Show:
+class Output:
     """Says nothing; what a machine or a quiet person gets."""
 
-    def note(self, text: str) -> None:
+    def print_note(self, text: str) -> None:
         """A sentence for the person."""
 
-    def progress(self, progress: Progress) -> None:
+    def show_progress(self, progress: Progress) -> None:
         """How far it is."""
 
     def close(self) -> None:
         """The last word was said."""
 
 
-class Lines(Show):
+class LineOutput(Output):
     """For a log or a pipe: one line a stage."""
 
     def __init__(self) -> None:
-        self._stages: set[str] = set()
+        self._seen_stages: set[str] = set()
 
-    def note(self, text: str) -> None:
+    def print_note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def progress(self, progress: Progress) -> None:
-        if progress.stage not in self._stages:
-            self._stages.add(progress.stage)
-            self.note(f"{progress.stage} ...")
+    def show_progress(self, progress: Progress) -> None:
+        if progress.stage not in self._seen_stages:
+            self._seen_stages.add(progress.stage)
+            self.print_note(f"{progress.stage} ...")
 
 
-def show_for(*, quiet: bool) -> Show:
+def choose_output(*, quiet: bool) -> Output:
     if quiet:
-        return Show()
+        return Output()
     if not sys.stderr.isatty():
-        return Lines()
-    from bot.cli.progress_bars import Live  # noqa: PLC0415  (rich takes longer to import than --help may last)
+        return LineOutput()
+    from bot.cli.progress_bars import ProgressBars  # noqa: PLC0415  (rich takes longer to import than --help may last)
 
-    return Live()
+    return ProgressBars()

@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.domain.errors import BadOption
 from generation.request import Kind, MusicWish, Wish
 
-UNITS = {
+BYTE_UNITS = {
     "": 1,
     "b": 1,
     "k": 1000,
@@ -24,13 +24,13 @@ UNITS = {
 }
 
 
-def from_arguments(args: Namespace) -> Wish:
-    width, height = size(args.size) if args.size else (None, None)
+def wish_from_arguments(args: Namespace) -> Wish:
+    width, height = parse_size(args.size) if args.size else (None, None)
     return Wish(
         prompt=args.prompt,
         kind=_kind(args),
-        image=_path(args.image),
-        source=_path(args.extend or args.bigger),
+        image=_absolute(args.image),
+        source=_absolute(args.extend or args.bigger),
         fast=args.fast,
         negative=args.negative,
         model=args.model,
@@ -45,15 +45,15 @@ def from_arguments(args: Namespace) -> Wish:
         style=args.style,
         camera=args.camera,
         music=replace(
-            MusicWish.typed(
+            MusicWish.from_text(
                 genre="none" if args.no_music else args.genre,
                 mood=args.mood,
                 tempo=args.tempo,
                 instruments=args.instruments,
             ),
             maker=args.maker,
-            track=_path(args.track),
-            melody=_path(args.melody),
+            track=_absolute(args.track),
+            melody=_absolute(args.melody),
         ),
     )
 
@@ -63,40 +63,40 @@ def _kind(args: Namespace) -> Kind:
     return next((kind for named, kind in starts if named), Kind.VIDEO)
 
 
-def _path(file: Path | None) -> str | None:
+def _absolute(file: Path | None) -> str | None:
     """Whole, for the engine works in a folder of its own."""
     return str(file.absolute()) if file else None
 
 
-def size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", text.strip())
     if not found:
         raise BadOption("--size", text, "704x512")
     return int(found[1]), int(found[2])
 
 
-def byte_count(text: str) -> int:
+def parse_byte_count(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
-    if not found or found[2].lower() not in UNITS or float(found[1]) <= 0:
+    if not found or found[2].lower() not in BYTE_UNITS or float(found[1]) <= 0:
         raise BadOption("--limit", text, "8MB")
-    return int(float(found[1]) * UNITS[found[2].lower()])
+    return int(float(found[1]) * BYTE_UNITS[found[2].lower()])
 
 
-def pair(text: str) -> tuple[str, str]:
+def parse_setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
         raise BadOption("--set", text, "engine.slots=3")
     return key.strip(), value.strip()
 
 
-def slug(prompt: str) -> str:
+def file_stem(prompt: str) -> str:
     """A file name from a prompt: letters and digits of any script, never a path."""
     return "-".join(re.findall(r"\w+", prompt.lower()))[:48].strip("-_") or "clip"
 
 
-def free_name(folder: Path, prompt: str) -> Path:
+def unused_clip_path(folder: Path, prompt: str) -> Path:
     """A file that is not there yet, so that no clip ever replaces another."""
-    stem = slug(prompt)
+    stem = file_stem(prompt)
     number = 1
     while (path := folder / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():
         number += 1

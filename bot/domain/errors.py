@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generation.errors import RequestError, Told
+from generation.errors import ExplainedError, RequestError
 
 
 @dataclass(eq=False)
-class UserError(Told):
+class UserError(ExplainedError):
     """Told in one sentence; no traceback, no charge."""
 
 
-PERSONAL = (UserError, RequestError)
+USER_ERRORS = (UserError, RequestError)
 """Everything that is the asker's to mend, whichever side of the house noticed."""
 
 
@@ -46,14 +46,14 @@ class Blocked(UserError):
 
 
 @dataclass(eq=False)
-class ElsewhereOnly(UserError):
+class OtherChannelsOnly(UserError):
     """Matinee answers in other places of this community only."""
 
     places: tuple[str, ...]
 
 
 @dataclass(eq=False)
-class TierKept(UserError):
+class TierNotGrantable(UserError):
     """A tier that a server may not give to its roles by itself."""
 
     tier: str
@@ -72,14 +72,14 @@ class NoSuchJob(UserError):
 
 
 @dataclass(eq=False)
-class NoClipMeant(UserError):
+class NoClipGiven(UserError):
     """A command about a clip, and nothing says which."""
 
     command: str
 
 
 @dataclass(eq=False)
-class NoPicture(UserError):
+class NoPictureInMessage(UserError):
     """The message that was meant has none."""
 
 
@@ -94,19 +94,19 @@ class NoSuchPayment(UserError):
 
 
 @dataclass(eq=False)
-class NotForYou(UserError):
+class NotYourButtons(UserError):
     """Buttons under a question that was somebody else's."""
 
 
 @dataclass(eq=False)
-class PictureMissing(UserError):
+class PictureRequired(UserError):
     """A command about a picture came without one."""
 
     command: str
 
 
 @dataclass(eq=False)
-class NotYours(UserError):
+class NotYourJob(UserError):
     job: int
 
 
@@ -132,14 +132,14 @@ class DiskLow(UserError):
 
 
 @dataclass(eq=False)
-class Closing(UserError):
+class NotAcceptingJobs(UserError):
     """The studio takes no new jobs: it is paused, draining or stopping."""
 
     why: str
 
 
 @dataclass(eq=False)
-class TooFast(UserError):
+class RateLimited(UserError):
     """More than `limit` asked for within `seconds`."""
 
     limit: int
@@ -148,7 +148,7 @@ class TooFast(UserError):
 
 
 @dataclass(eq=False)
-class BadCode(UserError):
+class InvalidLinkCode(UserError):
     """A link code that is wrong, too old, used, or one's own."""
 
 
@@ -170,12 +170,12 @@ class NothingToAppeal(UserError):
 
 
 @dataclass(eq=False)
-class ChannelClosed(UserError):
+class ChannelDenied(UserError):
     """An admin keeps Matinee out of this chat."""
 
 
 @dataclass(eq=False)
-class ModelOff(UserError):
+class ModelDisabled(UserError):
     model: str
 
 
@@ -196,7 +196,7 @@ class BadArgument(UserError):
 
 
 @dataclass(eq=False)
-class StoreFailed(Told):
+class StoreFailed(ExplainedError):
     """The database could not be read or written: the disk, not the person."""
 
     path: str
@@ -219,29 +219,29 @@ class OutputUnusable(UserError):
 
 
 @dataclass(eq=False)
-class ClipRefused(Told):
+class ClipNotAllowed(ExplainedError):
     """The clip shows what is not shown here."""
 
 
 @dataclass(eq=False)
-class NeedsReview(Told):
+class NeedsReview(ExplainedError):
     """An admin looks at the clip before anybody else does."""
 
 
 @dataclass(eq=False)
-class CannotDeliver(Told):
+class CannotDeliver(ExplainedError):
     """The clip is made and kept, but its chat will never take it."""
 
     platform: str
 
 
 @dataclass(eq=False)
-class Died(Told):
+class Crashed(ExplainedError):
     """Matinee came to an end that nobody foresaw."""
 
 
 @dataclass(eq=False)
-class StartError(Told):
+class StartError(ExplainedError):
     """Matinee cannot start: told on the terminal, exit code not 0."""
 
 
@@ -255,12 +255,12 @@ class ConfigBroken(StartError):
 
 
 @dataclass(eq=False)
-class NothingToServe(StartError):
+class NoFrontendConfigured(StartError):
     """No chat has a token."""
 
 
 @dataclass(eq=False)
-class ChatsLost(StartError):
+class AllFrontendsEnded(StartError):
     """Every chat has ended by itself: refused its token, as a rule."""
 
     chats: tuple[str, ...]

@@ -18,17 +18,17 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class OutgoingClip:
     """What is sent: the clip already sized for this chat, its words and its buttons."""
 
     job: Job
     clip: Clip
     text: str
     buttons: tuple[Button, ...] = ()
-    notice: str = ""  # what admins want said everywhere; `text` ends with it
+    announcement: str = ""  # what admins want said everywhere; `text` ends with it
     spoiler: bool = False  # shown veiled
     nonce: str  # made from the job, at most 25 characters: the same for every try
-    aside: str = ""  # what of the prompt the model passed over; `text` says it too
+    prompt_note: str = ""  # what of the prompt the model passed over; `text` says it too
 
 
 class Frontend(Protocol):
@@ -41,21 +41,21 @@ class Frontend(Protocol):
     async def run(self) -> None:
         """Serve until cancelled."""
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
+    async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
         """Show how the job is, by editing its one status message; the latest wins, none need arrive.
 
         Returns for how many seconds this chat wants to hear no more of it, its end apart.
         """
 
-    async def deliver(self, parcel: Parcel) -> str:
+    async def send_clip(self, outgoing: OutgoingClip) -> str:
         """Send the clip and return the platform's message id; raises a SendError."""
 
-    async def delivered(self, job: Job) -> None:
+    async def after_delivery(self, job: Job) -> None:
         """The send is remembered: tidy up behind it, a status message for example. Must not raise."""
 
 
 @runtime_checkable
-class Connecting(Protocol):
+class ConnectingFrontend(Protocol):
     """A frontend that says when its chats can be reached: until then nothing is sent."""
 
     ready: asyncio.Event
@@ -81,10 +81,10 @@ class TooLarge(SendError):
         self.limit = limit
 
 
-class Doubtful(SendError):
+class MaybeSent(SendError):
     """Perhaps sent: the answer never came."""
 
 
-def reachable(frontend: Frontend) -> bool:
-    ready = frontend.ready if isinstance(frontend, Connecting) else None
+def is_reachable(frontend: Frontend) -> bool:
+    ready = frontend.ready if isinstance(frontend, ConnectingFrontend) else None
     return ready is None or ready.is_set()

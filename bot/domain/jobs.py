@@ -17,7 +17,7 @@ from generation.clip import Clip
 from generation.request import Request
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     QUEUED = "queued"  # waiting its turn
     RUNNING = "running"  # with the engine, under a lease
     RENDERED = "rendered"  # the clip is on disk and paid for; a lost upload is never a lost render
@@ -29,12 +29,12 @@ class State(StrEnum):
     HELD = "held"  # set aside for a person to look at
 
     @property
-    def final(self) -> bool:
-        return self in FINAL
+    def is_final(self) -> bool:
+        return self in FINAL_STATES
 
 
-FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.CANCELLED})
-WAITING = frozenset({State.QUEUED, State.RUNNING})
+FINAL_STATES = frozenset({JobState.DELIVERED, JobState.UNCERTAIN, JobState.FAILED, JobState.CANCELLED})
+WAITING_STATES = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
 class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,8 +82,8 @@ class Action:
     @classmethod
     def parse(cls, text: str) -> Action | None:
         """None for anything that is not one of ours: callback data comes from outside."""
-        verb, _, rest = text.partition(":")
-        number, _, choice = rest.partition(":")
+        verb, _, remainder = text.partition(":")
+        number, _, choice = remainder.partition(":")
         if not (verb.isidentifier() and number.isascii() and number.isdecimal() and len(number) <= 18):
             return None
         return cls(verb, int(number), choice)
@@ -98,7 +98,7 @@ class Draft:
     reply_to: ReplyTo
     cost: int
     weight: float = 1.0
-    update: str = ""  # the platform's id of what asked for it, so that a replay makes no second job
+    idempotency_key: str = ""  # the platform's id of what asked for it, so that a replay makes no second job
     parent: int | None = None  # the job whose button asked for this one
 
 
@@ -107,7 +107,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     requester: Requester
     reply_to: ReplyTo
-    state: State
+    state: JobState
     cost: int
     attempt: int = 0  # how often the engine died of this job
     epoch: int = 0  # fences a stale worker: every change names the epoch it holds

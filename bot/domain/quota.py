@@ -23,16 +23,16 @@ class Allowance:
         """Since when spending counts, and when what is spent now comes back, at the latest."""
         if self.rolling is not None:
             return now - self.rolling, now + self.rolling
-        return _day(self.zone, int(now // QUARTER))
+        return _day_bounds(self.zone, int(now // QUARTER_HOUR))
 
 
-QUARTER = 900
+QUARTER_HOUR = 900
 
 
 @lru_cache(maxsize=256)
-def _day(zone: str, quarter: int) -> tuple[float, float]:
+def _day_bounds(zone: str, quarter_hour: int) -> tuple[float, float]:
     """Begin and end of the day that holds this quarter of an hour: no zone's midnight lies within one."""
-    now = datetime.fromtimestamp(quarter * QUARTER, ZoneInfo(zone))
+    now = datetime.fromtimestamp(quarter_hour * QUARTER_HOUR, ZoneInfo(zone))
     # the day's first midnight: where the clocks go back over it there are two, and one window a day
     start = now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     end = datetime.combine(start.date() + timedelta(days=1), start.time(), start.tzinfo)
@@ -63,12 +63,12 @@ class Tier:
     people: frozenset[str] = frozenset()  # "discord:42"
     open: bool = False  # admins of any server may give it to their roles
 
-    def holds(self, key: str, roles: Iterable[str], chat: str) -> bool:
+    def includes(self, key: str, roles: Iterable[str], chat: str) -> bool:
         return key in self.people or chat in self.chats or not self.roles.isdisjoint(roles)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class QuotaPlan:
     """What everybody gets, and who gets more; of several tiers the first one named counts."""
 
     base: Allowance
@@ -82,22 +82,22 @@ class Plan:
         *,
         roles: Iterable[str],
         chat: str,
-        named: str | None,
-        mapped: frozenset[str] = frozenset(),
+        assigned: str | None,
+        tiers_of_roles: frozenset[str] = frozenset(),
     ) -> Tier:
         """`named` is what an admin set for the person, before all else; `mapped` what for their roles."""
         roles = tuple(roles)
         for tier in self.tiers:
-            if tier.name == named:
+            if tier.name == assigned:
                 return tier
-        fitting = (t for t in self.tiers if t.name in mapped or t.holds(key, roles, chat))
-        return next(fitting, Tier(name="everyone"))
+        matching = (t for t in self.tiers if t.name in tiers_of_roles or t.includes(key, roles, chat))
+        return next(matching, Tier(name="everyone"))
 
-    def allowance(self, tier: Tier, *, admin: bool = False, own: int | None = None) -> Allowance:
+    def allowance(self, tier: Tier, *, admin: bool = False, personal_credits: int | None = None) -> Allowance:
         """`own` are the credits an admin set for the person alone."""
-        given = next((n for n in (own, tier.credits) if n is not None), self.base.credits)
-        free = self.base.unlimited or tier.unlimited or (admin and self.admins_unlimited)
-        return replace(self.base, credits=given, unlimited=free)
+        credit_limit = next((n for n in (personal_credits, tier.credits) if n is not None), self.base.credits)
+        unlimited = self.base.unlimited or tier.unlimited or (admin and self.admins_unlimited)
+        return replace(self.base, credits=credit_limit, unlimited=unlimited)
 
     def pool(self, community: str) -> Allowance | None:
         shared = self.pools.get(community)

@@ -8,48 +8,48 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.domain.errors import DataFolderUnusable, OutputUnusable
-from bot.store.backup import Restored, copy, put_back
+from bot.store.backup import Restored, copy_database, restore_backup
 from bot.store.instance_lock import InstanceLock
-from bot.store.store import FILE
+from bot.store.store import DATABASE_FILE
 
-FOLDER = "backups"
-NAME = re.compile(r"matinee-(\d{8}T\d{6})Z(-\d+)?\.db")
+BACKUP_FOLDER = "backups"
+BACKUP_NAME = re.compile(r"matinee-(\d{8}T\d{6})Z(-\d+)?\.db")
 
 
-def stamp(now: float) -> str:
+def timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def take(data: Path, target: Path, *, now: float | None = None) -> Path:
+def create_backup(data: Path, target: Path, *, now: float | None = None) -> Path:
     """Into that file, or under a name of its own into that folder; also beside a running Matinee."""
-    source = data / FILE
+    source = data / DATABASE_FILE
     if not source.is_file():
         raise DataFolderUnusable(str(data), "there is no database in it yet")
     try:
         if target.is_dir() or not target.suffix:
             target.mkdir(parents=True, exist_ok=True)
-            target = _free_name(target, stamp(time.time() if now is None else now))
+            target = _unused_path(target, timestamp(time.time() if now is None else now))
         elif target.exists():
             raise OutputUnusable(str(target), "there is a file already, and no backup replaces another")
-        copy(source, target)
+        copy_database(source, target)
     except OSError as error:
         raise OutputUnusable(str(target), (error.strerror or str(error)).lower()) from error
     return target
 
 
-def _free_name(folder: Path, when: str) -> Path:
+def _unused_path(folder: Path, when: str) -> Path:
     names = (folder / f"matinee-{when}{f'-{n}' if n else ''}.db" for n in range(1000))
     return next(name for name in names if not name.exists())
 
 
-def kept(folder: Path) -> list[Path]:
+def list_backups(folder: Path) -> list[Path]:
     """Those that were made under a name of our own, oldest first."""
-    return sorted(path for path in folder.glob("matinee-*.db") if NAME.fullmatch(path.name))
+    return sorted(path for path in folder.glob("matinee-*.db") if BACKUP_NAME.fullmatch(path.name))
 
 
-def prune(folder: Path, keep: int) -> int:
+def remove_oldest(folder: Path, keep: int) -> int:
     """Let the oldest go; how many went."""
-    old = kept(folder)[:-keep] if keep else []
+    old = list_backups(folder)[:-keep] if keep else []
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)
@@ -57,7 +57,7 @@ def prune(folder: Path, keep: int) -> int:
 
 def age_of_newest(folder: Path, now: float) -> float:
     """Seconds; without end where there is none."""
-    found = kept(folder)
+    found = list_backups(folder)
     return now - found[-1].stat().st_mtime if found else float("inf")
 
 
@@ -66,12 +66,19 @@ def restore(backup: Path, data: Path, *, resume: bool = False, now: float | None
     if not backup.is_file():
         raise OutputUnusable(str(backup), "there is no such file")
     now = time.time() if now is None else now
-    lock = InstanceLock.take(data)
+    lock = InstanceLock.acquire(data)
     try:
-        aside = f"{FILE}.before-{stamp(now)}"
+        aside = f"{DATABASE_FILE}.before-{timestamp(now)}"
         clips = (entry.name for entry in (data / "clips").glob("*") if entry.name.isdecimal())
-        numbered = max(map(int, clips), default=0)
-        return put_back(backup, data, aside=aside, numbered=numbered, resume=resume, now=now)
+        highest_clip_number = max(map(int, clips), default=0)
+        return restore_backup(
+            backup,
+            data,
+            old_database_name=aside,
+            last_known_number=highest_clip_number,
+            resume=resume,
+            now=now,
+        )
     except OSError as error:
         raise DataFolderUnusable(str(data), (error.strerror or str(error)).lower()) from error
     finally:

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.maintenance.heartbeat import Life, Pulse
+from bot.maintenance.heartbeat import HealthState, Heartbeat
 
-SILENT = 15.0
+MAX_HEARTBEAT_AGE = 15.0
 """Seconds without a beat, of which one a second is due: the event loop, the process or the disk is stuck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ailment:
+class HealthProblem:
     """What is wrong: `part` is "matinee" for the whole of it."""
 
     part: str
-    life: Life
+    life: HealthState
     since: float | None
     why: str = ""
 
 
-def judge(pulse: Pulse | None, *, steady: float) -> list[Ailment]:
+def find_problems(heartbeat: Heartbeat | None, *, monotonic_now: float) -> list[HealthProblem]:
     """Nothing in it means that all is well."""
-    if pulse is None:
-        return [Ailment(part="matinee", life=Life.DEAD, since=None)]
-    if not 0 <= steady - pulse.steady <= SILENT:  # before: the machine was started anew meanwhile
-        return [Ailment(part="matinee", life=Life.STUCK, since=pulse.at)]
+    if heartbeat is None:
+        return [HealthProblem(part="matinee", life=HealthState.DEAD, since=None)]
+    if (
+        not 0 <= monotonic_now - heartbeat.steady <= MAX_HEARTBEAT_AGE
+    ):  # before: the machine was started anew meanwhile
+        return [HealthProblem(part="matinee", life=HealthState.STUCK, since=heartbeat.at)]
     return [
-        Ailment(part=name, life=part.life, since=part.since, why=part.why)
-        for name, part in pulse.parts.items()
-        if part.life is not Life.WELL
+        HealthProblem(part=name, life=part.life, since=part.since, why=part.why)
+        for name, part in heartbeat.parts.items()
+        if part.life is not HealthState.HEALTHY
     ]

@@ -8,60 +8,67 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable
-from bot.maintenance.temp_files import leftovers
+from bot.maintenance.temp_files import find_temp_files
 from bot.store import integrity
-from bot.store.backup import reading
-from bot.store.integrity import Wrong
-from bot.store.migrate import inspect, steps
-from bot.store.store import FILE
+from bot.store.backup import open_read_only
+from bot.store.integrity import Inconsistency
+from bot.store.migrate import load_migrations, schema_version
+from bot.store.store import DATABASE_FILE
 
-NEEDS_FILE = {"rendered", "delivering", "uncertain", "held"}
-HARMLESS = {"file_gone", "nobodys", "leftover"}
+STATES_WITH_A_FILE = {"rendered", "delivering", "uncertain", "held"}
+HARMLESS_KINDS = {"file_gone", "nobodys", "leftover"}
 """Worth knowing, but nothing is wrong and nothing is lost."""
-YOUNG = 3600.0
+MIN_TEMP_FILE_AGE = 3600.0
 """A temporary file younger than this may be somebody's work at this moment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class IntegrityReport:
     jobs: int
-    found: tuple[Wrong, ...]
+    problems: tuple[Inconsistency, ...]
 
     @property
     def sound(self) -> bool:
-        return all(one.kind in HARMLESS for one in self.found)
+        return all(one.kind in HARMLESS_KINDS for one in self.problems)
 
 
-def look_over(data: Path) -> Report:
+def check_data_folder(data: Path) -> IntegrityReport:
     """Raises a StartError where there is nothing that could be looked at."""
-    path = data / FILE
+    path = data / DATABASE_FILE
     if not path.is_file():
         raise DataFolderUnusable(str(data), "there is no database in it yet")
     try:
-        with reading(path) as c:
-            if inspect(c, path, steps()) == 0:
+        with open_read_only(path) as c:
+            if schema_version(c, path, load_migrations()) == 0:
                 raise DatabaseCorrupt(str(path), "there is nothing in it")
             c.execute("BEGIN")  # one view of everything, beside whatever is being written
-            numbers = integrity.numbers(c)
-            found = [*integrity.wrongs(c), *_without_file(c), *_without_job(c, data / "clips", numbers)]
+            numbers = integrity.job_numbers(c)
+            problems = [
+                *integrity.find_inconsistencies(c),
+                *_jobs_without_file(c),
+                *_files_without_job(c, data / "clips", numbers),
+            ]
     except sqlite3.Error as error:
         raise DatabaseCorrupt(str(path), str(error)) from error
-    found += [Wrong(kind="leftover", detail=str(path)) for path in leftovers(data, older_than=YOUNG)]
-    return Report(len(numbers), tuple(found))
+    problems += [
+        Inconsistency(kind="leftover", detail=str(path))
+        for path in find_temp_files(data, older_than=MIN_TEMP_FILE_AGE)
+    ]
+    return IntegrityReport(len(numbers), tuple(problems))
 
 
-def _without_file(c: sqlite3.Connection) -> Iterator[Wrong]:
-    for one in integrity.holdings(c):
+def _jobs_without_file(c: sqlite3.Connection) -> Iterator[Inconsistency]:
+    for one in integrity.job_clip_files(c):
         if not one.path.is_file():
-            kind = "no_file" if one.state in NEEDS_FILE else "file_gone"
-            yield Wrong(kind=kind, job=one.job, detail=str(one.path))
+            kind = "no_file" if one.state in STATES_WITH_A_FILE else "file_gone"
+            yield Inconsistency(kind=kind, job=one.job, detail=str(one.path))
 
 
-def _without_job(c: sqlite3.Connection, clips: Path, numbers: set[int]) -> Iterator[Wrong]:
-    holders = {one.job for one in integrity.holdings(c)} | integrity.at_work(c)
+def _files_without_job(c: sqlite3.Connection, clips: Path, numbers: set[int]) -> Iterator[Inconsistency]:
+    jobs_with_files = {one.job for one in integrity.job_clip_files(c)} | integrity.queued_or_running(c)
     for entry in sorted(clips.glob("*")):
         number = int(entry.name) if entry.name.isdecimal() else None
         if number is None or number not in numbers:
-            yield Wrong(kind="nobodys", detail=str(entry))
-        elif number not in holders and any(entry.glob("clip.*")):
-            yield Wrong(kind="nobodys", job=number, detail=str(entry))
+            yield Inconsistency(kind="nobodys", detail=str(entry))
+        elif number not in jobs_with_files and any(entry.glob("clip.*")):
+            yield Inconsistency(kind="nobodys", job=number, detail=str(entry))

@@ -12,27 +12,27 @@ import structlog
 
 from bot.i18n import messages
 from bot.store import integrity
-from bot.store.backup import reading
-from bot.store.integrity import Holding
-from bot.store.store import FILE, Store
+from bot.store.backup import open_read_only
+from bot.store.integrity import JobClipFile
+from bot.store.store import DATABASE_FILE, Store
 
 log = structlog.get_logger(__name__)
 
-INBOXES = ("inbox", "uploads")
+ATTACHMENT_FOLDERS = ("inbox", "uploads")
 """Where a chat puts what people attach."""
-GRACE = 3600.0
+MIN_FILE_AGE = 3600.0
 """Seconds that a file may lie there before its job is in the books."""
-AT_ONCE = 50
+BATCH_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class BudgetResult:
     """What went, and how much the folder still holds."""
 
     clips: int = 0
     attachments: int = 0
     bytes: int = 0
-    held: int = 0
+    used: int = 0
 
 
 class Janitor:
@@ -46,27 +46,29 @@ class Janitor:
         self._budget = budget
         self._clock = clock
 
-    def tidy_inbox(self) -> int:
+    def remove_unused_attachments(self) -> int:
         """Attachments that no job names any more; how many. Looks at the disk: call it in a thread."""
-        found = [path for name in INBOXES for path in (self._data / name).rglob("*") if path.is_file()]
-        old = [path for path in found if self._age(path) > GRACE]
+        found = [
+            path for name in ATTACHMENT_FOLDERS for path in (self._data / name).rglob("*") if path.is_file()
+        ]
+        old = [path for path in found if self._age(path) > MIN_FILE_AGE]
         if not old:
             return 0
-        with reading(self._data / FILE) as c:
-            wanted = integrity.referenced(c)
+        with open_read_only(self._data / DATABASE_FILE) as c:
+            wanted = integrity.input_files(c)
         stale = [path for path in old if str(path) not in wanted]
         for path in stale:
-            remove(path, self._data)
+            remove_file_or_clip(path, self._data)
         return len(stale)
 
-    def tidy_clips(self) -> int:
+    def remove_orphaned_clips(self) -> int:
         """What is left in the folders of jobs that keep no clip; how many. Looks at the disk, as above."""
         clips = self._data / "clips"
-        old = [path for path in clips.glob("*") if path.name.isdecimal() and self._age(path) > GRACE]
+        old = [path for path in clips.glob("*") if path.name.isdecimal() and self._age(path) > MIN_FILE_AGE]
         if not old:
             return 0
-        with reading(self._data / FILE) as c:
-            ended = integrity.without_clip(c)
+        with open_read_only(self._data / DATABASE_FILE) as c:
+            ended = integrity.ended_without_clip(c)
         stale = [path for path in old if int(path.name) in ended]
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
@@ -75,35 +77,36 @@ class Janitor:
     def _age(self, path: Path) -> float:
         return self._clock() - path.stat().st_mtime
 
-    def size(self) -> int:
+    def used_bytes(self) -> int:
         """Bytes in the data folder. Looks at the disk: call it in a thread."""
-        return size_of(self._data)
+        return folder_bytes(self._data)
 
-    async def make_room(self, held: int) -> Cleared:
+    async def enforce_budget(self, used: int) -> BudgetResult:
         """The oldest clips that were delivered go, until what is held fits the budget, or none is left."""
-        gone = freed = 0
-        while self._budget and held - freed > self._budget:
-            batch = await self._store.look(lambda c, _: integrity.clearable(c, AT_ONCE))
+        removed = freed = 0
+        while self._budget and used - freed > self._budget:
+            batch = await self._store.look(lambda c, _: integrity.removable_clips(c, BATCH_SIZE))
             if not batch:
                 log.warning(
-                    "over budget, and nothing delivered is left to clear", held=messages.size(held - freed)
+                    "over budget, and nothing delivered is left to clear",
+                    held=messages.file_size(used - freed),
                 )
                 break
             for one in batch:
-                if held - freed <= self._budget:
+                if used - freed <= self._budget:
                     break
-                freed += await self._clear(one)
-                gone += 1
-        return Cleared(clips=gone, bytes=freed, held=held - freed)
+                freed += await self._remove_clip(one)
+                removed += 1
+        return BudgetResult(clips=removed, bytes=freed, used=used - freed)
 
-    async def _clear(self, one: Holding) -> int:
+    async def _remove_clip(self, holding: JobClipFile) -> int:
         """The row first: a crash between leaves a file of nobody, never a row that promises one."""
-        if not await self._store.act(lambda c, _: integrity.cleared(c, one.job)):
+        if not await self._store.act(lambda c, _: integrity.forget_clip(c, holding.job)):
             return 0
-        return remove(one.path, self._data / "clips")
+        return remove_file_or_clip(holding.path, self._data / "clips")
 
 
-def size_of(folder: Path) -> int:
+def folder_bytes(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
         try:
@@ -114,15 +117,15 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def remove(path: Path, root: Path) -> int:
+def remove_file_or_clip(path: Path, root: Path) -> int:
     """That file, with a clip its whole folder of stills and smaller copies; never anything outside `root`."""
     path, root = path.absolute(), root.absolute()
     if root not in path.parents:
         return 0
-    whole = path.parent if path.parent.parent == root and path.parent.name.isdecimal() else path
-    freed = size_of(whole) if whole.is_dir() else 0
-    if whole.is_dir():
-        shutil.rmtree(whole, ignore_errors=True)
+    target = path.parent if path.parent.parent == root and path.parent.name.isdecimal() else path
+    freed = folder_bytes(target) if target.is_dir() else 0
+    if target.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
     else:
         freed = path.stat().st_blocks * 512 if path.exists() else 0
         path.unlink(missing_ok=True)

@@ -13,24 +13,24 @@ from typing import Any
 import structlog
 
 from bot.domain.errors import ConfigBroken
-from bot.domain.jobs import Draft, Job, State
+from bot.domain.jobs import Draft, Job, JobState
 from bot.domain.quota import Allowance, Caps
-from bot.maintenance.heartbeat import Life, Pulse
+from bot.maintenance.heartbeat import HealthState, Heartbeat
 from bot.store.store import Enqueued, Store
 from generation.clip import Clip
-from generation.errors import Told
+from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
 
-EVERY = 15.0
-WAITS = (1, 5, 15, 60, 300, 900, 3600, 14_400)
-PAINTS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
-LAGS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
-PLACE = "[upkeep] metrics"
+INTERVAL = 15.0
+WAIT_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14_400)
+RENDER_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+LAG_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2, 10)
+SETTING_NAME = "[upkeep] metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlet:
+class MetricsOutput:
     """Where the figures go: a file, a port of this machine, both or neither."""
 
     file: Path | None = None
@@ -40,16 +40,16 @@ class Outlet:
         return self.file is not None or self.port > 0
 
 
-class Meters:
+class Metrics:
     """`data` is the folder whose disk is watched. Raises ConfigBroken where the library is missing."""
 
     def __init__(self, data: Path) -> None:
         try:
             import prometheus_client as prometheus  # noqa: PLC0415  (an extra, and only for whoever wants it)
         except ImportError:
-            raise ConfigBroken(PLACE, "need a package more: pip install 'matinee[metrics]'") from None
+            raise ConfigBroken(SETTING_NAME, "need a package more: pip install 'matinee[metrics]'") from None
         self._data = data
-        self._starts = 0
+        self._engine_starts = 0
         self._library = prometheus
         self.registry = registry = prometheus.CollectorRegistry()
 
@@ -64,47 +64,53 @@ class Meters:
 
         self._jobs = counter("jobs", "Jobs by how they came or ended", "outcome", "model", "platform")
         self._deliveries = counter("deliveries", "Ends of deliveries", "outcome", "platform")
-        self._wait = histogram("wait_seconds", "From the wish to the engine", WAITS, "platform")
-        self._paint = histogram("paint_seconds", "From the engine's first touch to the clip", PAINTS, "model")
-        self._lag = histogram("event_loop_lag_seconds", "By how much the event loop was late", LAGS)
+        self._wait_seconds = histogram(
+            "wait_seconds", "From the wish to the engine", WAIT_BUCKETS, "platform"
+        )
+        self._render_seconds = histogram(
+            "paint_seconds", "From the engine's first touch to the clip", RENDER_BUCKETS, "model"
+        )
+        self._lag = histogram("event_loop_lag_seconds", "By how much the event loop was late", LAG_BUCKETS)
         self._restarts = counter("engine_restarts", "Times that the engine was started again")
         self._queue = gauge("queue_length", "Jobs that wait")
         self._running = gauge("running", "Jobs that are being made")
-        self._free = gauge("disk_free_bytes", "Room on the data folder's disk")
-        self._well = gauge("part_well", "1 while the part is well", "part")
+        self._disk_free = gauge("disk_free_bytes", "Room on the data folder's disk")
+        self._part_healthy = gauge("part_well", "1 while the part is well", "part")
 
-    def asked(self, job: Job) -> None:
+    def job_submitted(self, job: Job) -> None:
         self._count("asked", job)
 
-    def rendered(self, job: Job) -> None:
+    def job_rendered(self, job: Job) -> None:
         if job.started_at is not None and job.finished_at is not None:
-            self._wait.labels(job.reply_to.platform).observe(max(0.0, job.started_at - job.created_at))
-            self._paint.labels(job.request.model).observe(max(0.0, job.finished_at - job.started_at))
+            self._wait_seconds.labels(job.reply_to.platform).observe(
+                max(0.0, job.started_at - job.created_at)
+            )
+            self._render_seconds.labels(job.request.model).observe(max(0.0, job.finished_at - job.started_at))
 
-    def ended(self, job: Job) -> None:
+    def job_ended(self, job: Job) -> None:
         """By its state; a delivery that failed is both an end of the job and one of the delivery."""
         self._count(job.state.value, job)
-        if job.clip is not None and job.state is not State.CANCELLED:
+        if job.clip is not None and job.state is not JobState.CANCELLED:
             self._deliveries.labels(job.state.value, job.reply_to.platform).inc()
 
-    def cancelled(self, job: Job) -> None:
-        if job.state is State.CANCELLED:
+    def job_cancelled(self, job: Job) -> None:
+        if job.state is JobState.CANCELLED:
             self._count(job.state.value, job)
 
     def _count(self, outcome: str, job: Job) -> None:
         self._jobs.labels(outcome, job.request.model, job.reply_to.platform).inc()
 
-    def beat(self, pulse: Pulse, lag: float) -> None:
+    def record_heartbeat(self, heartbeat: Heartbeat, lag: float) -> None:
         self._lag.observe(lag)
-        for name, part in pulse.parts.items():
-            self._well.labels(name).set(part.life is Life.WELL)
+        for name, part in heartbeat.parts.items():
+            self._part_healthy.labels(name).set(part.life is HealthState.HEALTHY)
 
-    def look(self, waiting: int, running: int, starts: int) -> None:
+    def update_gauges(self, waiting: int, running: int, starts: int) -> None:
         self._queue.set(waiting)
         self._running.set(running)
-        self._free.set(shutil.disk_usage(self._data).free)
-        self._restarts.inc(max(0, starts - max(1, self._starts)))
-        self._starts = starts
+        self._disk_free.set(shutil.disk_usage(self._data).free)
+        self._restarts.inc(max(0, starts - max(1, self._engine_starts)))
+        self._engine_starts = starts
 
     def write(self, file: Path) -> None:
         self._library.write_to_textfile(str(file), self.registry)
@@ -114,81 +120,87 @@ class Meters:
         try:
             server, thread = self._library.start_http_server(port, "127.0.0.1", self.registry)
         except OSError as error:
-            raise ConfigBroken(f"{PLACE}_port", f"{port} cannot be listened on: {error.strerror}") from error
+            raise ConfigBroken(
+                f"{SETTING_NAME}_port", f"{port} cannot be listened on: {error.strerror}"
+            ) from error
 
-        def end() -> None:
+        def shut_down() -> None:
             server.shutdown()
             server.server_close()
             thread.join()
 
-        return end
+        return shut_down
 
 
-WAITING = (
+COUNTS_SQL = (
     "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job"
 )
-LINE = f"{WAITING} WHERE state IN ('queued', 'running')"
+UNFINISHED_COUNTS_SQL = f"{COUNTS_SQL} WHERE state IN ('queued', 'running')"
 
 
-async def keep_figures(meters: Meters, outlet: Outlet, store: Store, starts: Callable[[], int]) -> None:
+async def export_metrics(
+    metrics: Metrics, output: MetricsOutput, store: Store, starts: Callable[[], int]
+) -> None:
     """Until cancelled: look, and write or serve what is known."""
-    await _look(meters, store, starts)  # who asks first is not told of a line that nobody has looked at
-    end = meters.serve(outlet.port) if outlet.port else None
+    await _update_gauges(
+        metrics, store, starts
+    )  # who asks first is not told of a line that nobody has looked at
+    stop_server = metrics.serve(output.port) if output.port else None
     try:
         while True:
-            if outlet.file is not None:
-                await asyncio.to_thread(_write, meters, outlet.file)
-            await asyncio.sleep(EVERY)
-            await _look(meters, store, starts)
+            if output.file is not None:
+                await asyncio.to_thread(_write_file, metrics, output.file)
+            await asyncio.sleep(INTERVAL)
+            await _update_gauges(metrics, store, starts)
     finally:
-        if end is not None:
-            end()
+        if stop_server is not None:
+            stop_server()
 
 
-async def _look(meters: Meters, store: Store, starts: Callable[[], int]) -> None:
-    waiting, running = await store.look(lambda c, _: tuple(c.execute(LINE).fetchone()))
-    meters.look(waiting, running, starts())
+async def _update_gauges(metrics: Metrics, store: Store, starts: Callable[[], int]) -> None:
+    waiting, running = await store.look(lambda c, _: tuple(c.execute(UNFINISHED_COUNTS_SQL).fetchone()))
+    metrics.update_gauges(waiting, running, starts())
 
 
-def _write(meters: Meters, file: Path) -> None:
+def _write_file(metrics: Metrics, file: Path) -> None:
     with suppress(OSError):  # seen by whoever reads the file's age; the studio goes on
-        meters.write(file)
+        metrics.write(file)
 
 
-class Metered(Store):
+class MeteredStore(Store):
     """A store that tells of what has become true, after it has."""
 
-    meters: Meters | None = None
+    metrics: Metrics | None = None
 
     async def enqueue(
         self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
     ) -> Enqueued:
-        made = await super().enqueue(draft, allowance=allowance, caps=caps, pool=pool)
-        if self.meters and not made.replay:
-            self.meters.asked(made.job)
-        return made
+        enqueued = await super().enqueue(draft, allowance=allowance, caps=caps, pool=pool)
+        if self.metrics and not enqueued.replay:
+            self.metrics.job_submitted(enqueued.job)
+        return enqueued
 
     async def rendered(self, job: int, epoch: int, clip: Clip) -> None:
-        await super().rendered(job, epoch, clip)
-        if self.meters:
-            self.meters.rendered(await self.job(job))
+        await super().mark_rendered(job, epoch, clip)
+        if self.metrics:
+            self.metrics.job_rendered(await self.job(job))
 
-    async def failed(self, job: int, epoch: int, error: Told) -> Job:
-        return self._ended(await super().failed(job, epoch, error))
+    async def failed(self, job: int, epoch: int, error: ExplainedError) -> Job:
+        return self._count_ended(await super().mark_failed(job, epoch, error))
 
-    async def hold(self, job: int, epoch: int, error: Told) -> Job:
-        return self._ended(await super().hold(job, epoch, error))
+    async def hold(self, job: int, epoch: int, error: ExplainedError) -> Job:
+        return self._count_ended(await super().hold(job, epoch, error))
 
     async def delivered(self, job: int, message: str) -> Job:
-        return self._ended(await super().delivered(job, message))
+        return self._count_ended(await super().mark_delivered(job, message))
 
     async def doubtful(self, job: int) -> Job:
-        return self._ended(await super().doubtful(job))
+        return self._count_ended(await super().mark_uncertain(job))
 
-    async def delivery_failed(self, job: int, error: Told) -> Job:
-        return self._ended(await super().delivery_failed(job, error))
+    async def delivery_failed(self, job: int, error: ExplainedError) -> Job:
+        return self._count_ended(await super().mark_undeliverable(job, error))
 
-    def _ended(self, job: Job) -> Job:
-        if self.meters:
-            self.meters.ended(job)
+    def _count_ended(self, job: Job) -> Job:
+        if self.metrics:
+            self.metrics.job_ended(job)
         return job

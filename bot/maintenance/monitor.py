@@ -10,51 +10,53 @@ from pathlib import Path
 
 import structlog
 
-from bot.maintenance.heartbeat import FILE, Life, Look, Part, Pulse
-from bot.maintenance.systemd import Notifier
+from bot.maintenance.heartbeat import HEARTBEAT_FILE, HealthCheck, HealthState, Heartbeat, PartHealth
+from bot.maintenance.systemd import SystemdNotifier
 
 log = structlog.get_logger(__name__)
-EVERY = 1.0
-HOPELESS = {Life.STUCK, Life.DEAD}
+INTERVAL = 1.0
+RESTART_STATES = {HealthState.STUCK, HealthState.DEAD}
 """What a restart may mend; a platform out of reach it does not."""
 
 
 class Monitor:
     """`looks` are the parts by name; whoever has one adds it."""
 
-    def __init__(self, folder: Path, *, notifier: Notifier | None = None, every: float = EVERY) -> None:
-        self.looks: dict[str, Callable[[], Look]] = {}
-        self.on_beat: list[Callable[[Pulse, float], None]] = []
+    def __init__(
+        self, folder: Path, *, notifier: SystemdNotifier | None = None, interval: float = INTERVAL
+    ) -> None:
+        self.checks: dict[str, Callable[[], HealthCheck]] = {}
+        self.on_heartbeat: list[Callable[[Heartbeat, float], None]] = []
         """Told of every beat, and by how many seconds the event loop was late for it."""
         self._folder = folder
-        self._notifier = notifier or Notifier(None)
-        self._every = every
-        self._parts: dict[str, Part] = {}
+        self._notifier = notifier or SystemdNotifier(None)
+        self._interval = interval
+        self._parts: dict[str, PartHealth] = {}
         self._started_at = time.time()
         self._stopping = False
         self._unwritable = False
 
-    def stopping(self) -> None:
+    def begin_shutdown(self) -> None:
         self._stopping = True
-        self._notifier.say("STOPPING=1")
+        self._notifier.notify("STOPPING=1")
 
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        await self._beat(0.0)
-        self._notifier.say("READY=1")
+        await self._write_heartbeat(0.0)
+        self._notifier.notify("READY=1")
         while True:
-            due = loop.time() + self._every
-            await asyncio.sleep(self._every)
-            await self._beat(max(0.0, loop.time() - due))
+            due = loop.time() + self._interval
+            await asyncio.sleep(self._interval)
+            await self._write_heartbeat(max(0.0, loop.time() - due))
 
     def close(self) -> None:
         """Nothing runs here any more."""
-        (self._folder / FILE).unlink(missing_ok=True)
+        (self._folder / HEARTBEAT_FILE).unlink(missing_ok=True)
 
-    async def _beat(self, lag: float) -> None:
-        self._parts = {name: self._seen(name, look()) for name, look in self.looks.items()}
-        pulse = Pulse(
+    async def _write_heartbeat(self, lag: float) -> None:
+        self._parts = {name: self._updated_part(name, look()) for name, look in self.checks.items()}
+        heartbeat = Heartbeat(
             pid=os.getpid(),
             at=time.time(),
             steady=time.monotonic(),
@@ -62,25 +64,25 @@ class Monitor:
             stopping=self._stopping,
             parts=self._parts,
         )
-        await self._write(pulse)
-        if not any(part.life in HOPELESS for part in self._parts.values()):
-            self._notifier.say("WATCHDOG=1")
-        for tell in self.on_beat:
-            tell(pulse, lag)
+        await self._write(heartbeat)
+        if not any(part.life in RESTART_STATES for part in self._parts.values()):
+            self._notifier.notify("WATCHDOG=1")
+        for listener in self.on_heartbeat:
+            listener(heartbeat, lag)
 
-    def _seen(self, name: str, look: Look) -> Part:
+    def _updated_part(self, name: str, result: HealthCheck) -> PartHealth:
         before = self._parts.get(name)
-        if before is not None and before.life is look.life:
-            return Part(life=look.life, since=before.since, why=look.why)
-        if before is not None or look.life is not Life.WELL:
-            level = log.info if look.life is Life.WELL else log.warning
-            level("health", part=name, life=look.life.value, why=look.why)
-        return Part(life=look.life, since=time.time(), why=look.why)
+        if before is not None and before.life is result.state:
+            return PartHealth(life=result.state, since=before.since, why=result.reason)
+        if before is not None or result.state is not HealthState.HEALTHY:
+            log_change = log.info if result.state is HealthState.HEALTHY else log.warning
+            log_change("health", part=name, life=result.state.value, why=result.reason)
+        return PartHealth(life=result.state, since=time.time(), why=result.reason)
 
-    async def _write(self, pulse: Pulse) -> None:
+    async def _write(self, heartbeat: Heartbeat) -> None:
         """A disk that takes nothing is seen from outside as silence; here it is said once."""
         try:
-            await asyncio.to_thread(pulse.write, self._folder)
+            await asyncio.to_thread(heartbeat.write, self._folder)
         except OSError as error:
             if not self._unwritable:
                 log.warning("the pulse cannot be written", reason=error.strerror)

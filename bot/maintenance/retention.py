@@ -9,16 +9,16 @@ from pathlib import Path
 
 import structlog
 
-from bot.maintenance.janitor import remove
-from bot.store.store import Store, Swept
-from generation.errors import Told
+from bot.maintenance.janitor import remove_file_or_clip
+from bot.store.store import DeletedData, Store
+from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
-EVERY = 3600.0
-DAY = 86_400.0
+SWEEP_INTERVAL = 3600.0
+SECONDS_PER_DAY = 86_400.0
 
 
-class Sweeper:
+class RetentionSweeper:
     """Cleans `clips` and the store of what is older than `keep_days`; 0 keeps people's clips."""
 
     def __init__(
@@ -34,24 +34,24 @@ class Sweeper:
         while True:
             try:
                 await self.sweep()
-            except (Told, OSError):  # a full disk now is no reason to stop serving
+            except (ExplainedError, OSError):  # a full disk now is no reason to stop serving
                 log.exception("could not clean away")
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(SWEEP_INTERVAL)
 
-    async def sweep(self) -> Swept:
-        before = self._clock() - self._keep_days * DAY if self._keep_days > 0 else None
-        swept = await self._store.sweep(before=before)
+    async def sweep(self) -> DeletedData:
+        before = self._clock() - self._keep_days * SECONDS_PER_DAY if self._keep_days > 0 else None
+        swept = await self._store.delete_expired(before=before)
         await asyncio.to_thread(self._delete, swept.files)
         if swept.jobs:
             log.info("cleaned away", jobs=swept.jobs, files=len(swept.files))
         return swept
 
-    async def forget(self, key: str) -> Swept:
+    async def delete_personal_data(self, key: str) -> DeletedData:
         """Everything kept about a person, their clips too."""
-        swept = await self._store.forget(key)
+        swept = await self._store.delete_personal_data(key)
         await asyncio.to_thread(self._delete, swept.files)
         return swept
 
     def _delete(self, files: Iterable[str]) -> None:
         for name in files:
-            remove(Path(name), self._clips)
+            remove_file_or_clip(Path(name), self._clips)

@@ -15,14 +15,14 @@ import structlog
 from bot.i18n import messages
 from bot.maintenance import backups
 from bot.maintenance.janitor import Janitor
-from generation.errors import Told
+from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
-EVERY = 600.0
+INTERVAL = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BackupPlan:
+class BackupSchedule:
     """Every so many seconds, into that folder, so many of them kept; 0 seconds makes none."""
 
     folder: Path
@@ -30,52 +30,57 @@ class BackupPlan:
     keep: int
 
 
-class Keeper:
+class Scheduler:
     def __init__(
-        self, *, janitor: Janitor, data: Path, plan: BackupPlan, clock: Callable[[], float] = time.time
+        self,
+        *,
+        janitor: Janitor,
+        data: Path,
+        backup_schedule: BackupSchedule,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._janitor = janitor
         self._data = data
-        self._plan = plan
+        self._backup_schedule = backup_schedule
         self._clock = clock
-        self.held = 0
+        self.used_bytes = 0
         """Bytes in the data folder, as of the last round."""
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await self.round()
-            await asyncio.sleep(EVERY)
+            await self.run_once()
+            await asyncio.sleep(INTERVAL)
 
-    async def round(self) -> None:
-        await _safely("backup", self._back_up())
-        await _safely("inbox", self._tidy())
-        await _safely("budget", self._make_room())
+    async def run_once(self) -> None:
+        await _run_logging_errors("backup", self._back_up())
+        await _run_logging_errors("inbox", self._remove_unused_files())
+        await _run_logging_errors("budget", self._enforce_budget())
 
     async def _back_up(self) -> None:
-        plan = self._plan
+        plan = self._backup_schedule
         if not plan.every or backups.age_of_newest(plan.folder, self._clock()) < plan.every:
             return
-        made = await asyncio.to_thread(backups.take, self._data, plan.folder, now=self._clock())
-        gone = await asyncio.to_thread(backups.prune, plan.folder, plan.keep)
+        made = await asyncio.to_thread(backups.create_backup, self._data, plan.folder, now=self._clock())
+        gone = await asyncio.to_thread(backups.remove_oldest, plan.folder, plan.keep)
         log.info("backed up", file=made.name, let_go=gone)
 
-    async def _tidy(self) -> None:
-        attachments = await asyncio.to_thread(self._janitor.tidy_inbox)
-        folders = await asyncio.to_thread(self._janitor.tidy_clips)
+    async def _remove_unused_files(self) -> None:
+        attachments = await asyncio.to_thread(self._janitor.remove_unused_attachments)
+        folders = await asyncio.to_thread(self._janitor.remove_orphaned_clips)
         if attachments or folders:
             log.info("threw away what was nobody's", attachments=attachments, clips=folders)
 
-    async def _make_room(self) -> None:
-        cleared = await self._janitor.make_room(await asyncio.to_thread(self._janitor.size))
-        self.held = cleared.held
+    async def _enforce_budget(self) -> None:
+        cleared = await self._janitor.enforce_budget(await asyncio.to_thread(self._janitor.used_bytes))
+        self.used_bytes = cleared.used
         if cleared.clips:
-            log.info("made room", clips=cleared.clips, freed=messages.size(cleared.bytes))
+            log.info("made room", clips=cleared.clips, freed=messages.file_size(cleared.bytes))
 
 
-async def _safely(what: str, work: Coroutine[Any, Any, None]) -> None:
+async def _run_logging_errors(task_name: str, work: Coroutine[Any, Any, None]) -> None:
     """The edge of a round: what cannot be done now is done in the next."""
     try:
         await work
-    except (Told, OSError, sqlite3.Error):
-        log.exception("upkeep failed", what=what)
+    except (ExplainedError, OSError, sqlite3.Error):
+        log.exception("upkeep failed", what=task_name)

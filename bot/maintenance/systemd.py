@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Notifier:
+class SystemdNotifier:
     address: str | None
 
     @classmethod
-    def from_environment(cls) -> Notifier:
+    def from_environment(cls) -> SystemdNotifier:
         """Taken out of the environment, so that no child of ours speaks in our name."""
         return cls(os.environ.pop("NOTIFY_SOCKET", None))
 
-    def say(self, words: str) -> None:
+    def notify(self, message: str) -> None:
         if not self.address:
             return
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.setblocking(False)  # who does not listen holds nobody up
-            out.sendto(words.encode(), name)
+            out.sendto(message.encode(), name)

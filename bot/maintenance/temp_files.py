@@ -8,35 +8,39 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-TEMPORARY = re.compile(
+TEMP_NAME = re.compile(
     r".*\.part($|[.-].*)|\.(fit|identity)-.*|\.writable|matinee\.db\.restored.*", re.DOTALL
 )
-FOLDERS = ("clips", "inbox", "uploads", "backups")
+SEARCHED_FOLDERS = ("clips", "inbox", "uploads", "backups")
 
 
-def leftovers(data: Path, *, older_than: float = 0.0) -> list[Path]:
+def find_temp_files(data: Path, *, older_than: float = 0.0) -> list[Path]:
     """Files and folders under a temporary name, last touched so many seconds ago."""
-    before = time.time() - older_than
-    return [path for path in _everything(data) if TEMPORARY.fullmatch(path.name) and _age(path) <= before]
+    newest_allowed = time.time() - older_than
+    return [
+        path
+        for path in _candidates(data)
+        if TEMP_NAME.fullmatch(path.name) and _modified_at(path) <= newest_allowed
+    ]
 
 
-def _everything(data: Path) -> Iterator[Path]:
+def _candidates(data: Path) -> Iterator[Path]:
     """What lies at the top, and what may be written anew: models and caches keep their own order."""
     yield from data.glob("*")
-    for name in FOLDERS:
+    for name in SEARCHED_FOLDERS:
         yield from (data / name).rglob("*")
 
 
-def _age(path: Path) -> float:
+def _modified_at(path: Path) -> float:
     try:
         return path.lstat().st_mtime
     except OSError:  # gone by itself
         return float("inf")
 
 
-def clear(data: Path, *, older_than: float = 0.0) -> int:
+def remove_temp_files(data: Path, *, older_than: float = 0.0) -> int:
     """Remove them; how many there were."""
-    found = leftovers(data, older_than=older_than)
+    found = find_temp_files(data, older_than=older_than)
     for path in found:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

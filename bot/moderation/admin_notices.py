@@ -25,7 +25,7 @@ class Notice:
 
 
 @runtime_checkable
-class Noticeboard(Protocol):
+class AdminNotifier(Protocol):
     """A frontend that can bring word to a chat that nobody has asked from."""
 
     @property
@@ -35,35 +35,35 @@ class Noticeboard(Protocol):
     async def notify(self, chat: str, notice: Notice) -> None: ...
 
 
-class Notices:
+class AdminNotices:
     """Posts to each of `chats`, "discord:9"; without any, to where each frontend reaches its admins."""
 
     def __init__(self, frontends: Mapping[str, Any], chats: Sequence[str] = ()) -> None:
         self._frontends = frontends
         self._chats = tuple(chats)
-        self._posting: set[asyncio.Task[None]] = set()
+        self._post_tasks: set[asyncio.Task[None]] = set()
 
     def post(self, notice: Notice) -> None:
         """Now or never: what no chat takes still stands under `review list`."""
-        for platform, chat in self._places():
+        for platform, chat in self._destinations():
             task = asyncio.create_task(self._post(platform, chat, notice))
-            self._posting.add(task)
-            task.add_done_callback(self._posting.discard)
+            self._post_tasks.add(task)
+            task.add_done_callback(self._post_tasks.discard)
 
-    def _places(self) -> list[tuple[str, str]]:
+    def _destinations(self) -> list[tuple[str, str]]:
         if self._chats:
-            named = [chat.partition(":") for chat in self._chats]
-            return [(platform, chat) for platform, _, chat in named]
+            addresses = [chat.partition(":") for chat in self._chats]
+            return [(platform, chat) for platform, _, chat in addresses]
         return [
             (platform, chat)
             for platform, frontend in self._frontends.items()
-            if isinstance(frontend, Noticeboard)
+            if isinstance(frontend, AdminNotifier)
             for chat in frontend.admin_chats
         ]
 
     async def _post(self, platform: str, chat: str, notice: Notice) -> None:
         frontend = self._frontends.get(platform)
-        if not isinstance(frontend, Noticeboard):
+        if not isinstance(frontend, AdminNotifier):
             return
         try:
             await frontend.notify(chat, notice)

@@ -11,54 +11,63 @@ import structlog
 from bot.domain.jobs import Job
 from bot.store import inspections
 from bot.store.store import Store
-from generation.media.nsfw import Sighting
-from generation.media.nsfw_process import Blind
+from generation.media.nsfw import Detection
+from generation.media.nsfw_process import InspectionFailed
 
 log = structlog.get_logger(__name__)
 
-Look = Callable[[Path], Awaitable[Sighting]]
+ClassifyFile = Callable[[Path], Awaitable[Detection]]
 """What a file shows; raises Blind."""
 
 
-class Finding(StrEnum):
+class InspectionVerdict(StrEnum):
     CLEAR = "clear"  # sent as it is
     SPOILER = "spoiler"  # sent veiled: whoever wants to see it presses
     HOLD = "hold"  # an admin looks first
     REFUSE = "refuse"  # never sent, and refunded
 
 
-class Inspector:
+class ClipInspector:
     """Looks once at each clip; `then` is what follows a sight of at least `certainty`."""
 
-    def __init__(self, *, store: Store, look: Look, then: Finding, certainty: float) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        classify: ClassifyFile,
+        verdict_if_seen: InspectionVerdict,
+        min_certainty: float,
+    ) -> None:
         self._store = store
-        self._look = look
-        self._then = then
-        self._certainty = certainty
+        self._classify = classify
+        self._verdict_if_seen = verdict_if_seen
+        self._min_certainty = min_certainty
 
-    async def inspect(self, job: Job) -> Finding:
+    async def inspect(self, job: Job) -> InspectionVerdict:
         """What was found is remembered: a try after a restart, or a released clip, needs no second look."""
-        known = await self._store.look(lambda c, _: inspections.found(c, job.id))
-        if known is not None:
-            return Finding(known)
+        saved = await self._store.look(lambda c, _: inspections.verdict_of(c, job.id))
+        if saved is not None:
+            return InspectionVerdict(saved)
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         if job.reply_to.facts.get("adult"):
-            return Finding.CLEAR
-        found, sight = await self._judged(job.clip.path)
+            return InspectionVerdict.CLEAR
+        verdict, sighting = await self._classify_clip(job.clip.path)
         await self._store.act(
-            lambda c, now: inspections.write_down(
-                c, job.id, found=found, what=sight.what, certainty=sight.certainty, now=now
+            lambda c, now: inspections.save_inspection(
+                c, job.id, verdict=verdict, label=sighting.what, certainty=sighting.certainty, now=now
             )
         )
-        if found is not Finding.CLEAR:
-            log.warning("seen after painting", job=job.id, what=sight.what, found=found.value)
-        return found
+        if verdict is not InspectionVerdict.CLEAR:
+            log.warning("seen after painting", job=job.id, what=sighting.what, found=verdict.value)
+        return verdict
 
-    async def _judged(self, path: Path) -> tuple[Finding, Sighting]:
+    async def _classify_clip(self, path: Path) -> tuple[InspectionVerdict, Detection]:
         try:
-            sight = await self._look(path)
-        except Blind as error:  # what could not be looked at is shown to nobody as harmless
+            sighting = await self._classify(path)
+        except InspectionFailed as error:  # what could not be looked at is shown to nobody as harmless
             log.error("a clip could not be looked at", reason=str(error))  # noqa: TRY400  (the reason is all there is)
-            veiled = self._then is Finding.SPOILER
-            return (Finding.SPOILER if veiled else Finding.HOLD), Sighting("unseen")
-        return (self._then if sight.certainty >= self._certainty else Finding.CLEAR), sight
+            as_spoiler = self._verdict_if_seen is InspectionVerdict.SPOILER
+            return (InspectionVerdict.SPOILER if as_spoiler else InspectionVerdict.HOLD), Detection("unseen")
+        return (
+            self._verdict_if_seen if sighting.certainty >= self._min_certainty else InspectionVerdict.CLEAR
+        ), sighting

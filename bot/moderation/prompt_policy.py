@@ -26,81 +26,88 @@ class Rule:
     unless: str = ""
     negative: bool = True  # holds for negative prompts too
 
-    def broken_by(self, met: frozenset[str]) -> bool:
+    def is_broken_by(self, matched_lists: frozenset[str]) -> bool:
         return any(
-            all(not met.isdisjoint(alternatives.split()) for alternatives in lists)
+            all(not matched_lists.isdisjoint(alternatives.split()) for alternatives in lists)
             for lists in (self.lists, self.also)
             if lists
         )
 
 
-class Policy:
+class PromptPolicy:
     """Every wish passes here before it costs anything; a refusal names its rule, and no words of it."""
 
     def __init__(
         self,
         rules: Sequence[Rule] = (),
         lexicon: Lexicon | None = None,
-        scripts: frozenset[str] = frozenset(),
+        allowed_scripts: frozenset[str] = frozenset(),
     ) -> None:
         self._rules = rules
         self._lexicon = lexicon or Lexicon({})
-        self._scripts = scripts
+        self._allowed_scripts = allowed_scripts
 
     @classmethod
-    def read(
+    def from_tables(
         cls,
         *,
         rules: Mapping[str, Any],
-        words: Mapping[str, Any],
-        operator: Iterable[str] = (),
-        persons: Iterable[str] = (),
-        scripts: Iterable[str] = (),
-        off: Iterable[str] = (),
-    ) -> Policy:
+        word_lists: Mapping[str, Any],
+        operator_words: Iterable[str] = (),
+        person_names: Iterable[str] = (),
+        allowed_scripts: Iterable[str] = (),
+        disabled_rules: Iterable[str] = (),
+    ) -> PromptPolicy:
         """From the parsed files. `operator` and `persons` are words of one's own, `scripts` those that may be
         written in, `off` the rules that do not hold.
         """
-        named = {**words, "persons": {**words.get("persons", {}), "own": list(persons)}}
-        lexicon = Lexicon(named, operator)
-        off = set(off)
-        held = []
-        for name, facts in rules.items():
-            if facts.get("always") or name not in off:
-                rest = {key: value for key, value in facts.items() if key not in {"lists", "also", "always"}}
-                held.append(Rule(name, tuple(facts["lists"]), also=tuple(facts.get("also", ())), **rest))
-        return cls(held, lexicon, frozenset(scripts))
+        all_lists = {**word_lists, "persons": {**word_lists.get("persons", {}), "own": list(person_names)}}
+        lexicon = Lexicon(all_lists, operator_words)
+        disabled_rules = set(disabled_rules)
+        active_rules = []
+        for name, rule_table in rules.items():
+            if rule_table.get("always") or name not in disabled_rules:
+                rest = {
+                    key: value for key, value in rule_table.items() if key not in {"lists", "also", "always"}
+                }
+                active_rules.append(
+                    Rule(name, tuple(rule_table["lists"]), also=tuple(rule_table.get("also", ())), **rest)
+                )
+        return cls(active_rules, lexicon, frozenset(allowed_scripts))
 
     def check(self, wish: Wish, requester: Requester, *, adult_place: bool = False) -> None:
         """Raises PromptRefused; nobody is above the rules."""
         del requester
         if len(wish.negative) > PROMPT_LIMIT:
             raise PromptTooLong(len(wish.negative), PROMPT_LIMIT)
-        bare = self._lexicon.bare(wish.negative)
-        broken = self.broken(_filmed(wish), adult_place=adult_place, bare=bare)
+        undressed = self._lexicon.excludes_clothing(wish.negative)
+        broken = self.first_broken_rule(_described_text(wish), adult_place=adult_place, undressed=undressed)
         if broken is None and wish.negative:
-            broken = self.broken(wish.negative, adult_place=adult_place, negative=True)
+            broken = self.first_broken_rule(wish.negative, adult_place=adult_place, negative=True)
         if broken:
             raise PromptRefused(broken.name)
-        if self._scripts and not scripts_of(f"{wish.prompt} {wish.negative}") <= self._scripts:
+        if (
+            self._allowed_scripts
+            and not scripts_of(f"{wish.prompt} {wish.negative}") <= self._allowed_scripts
+        ):
             raise PromptRefused("language")
 
-    def broken(
-        self, text: str, *, adult_place: bool = False, negative: bool = False, bare: bool = False
+    def first_broken_rule(
+        self, text: str, *, adult_place: bool = False, negative: bool = False, undressed: bool = False
     ) -> Rule | None:
         """`bare` if clothing is what should not be there."""
-        met = self._lexicon.met(text) | ({"sexual"} if bare else frozenset())
+        matched_lists = self._lexicon.matched_lists(text) | ({"sexual"} if undressed else frozenset())
         for rule in self._rules:
             lifted = (adult_place and rule.unless == ADULT_PLACE) or (negative and not rule.negative)
-            if not lifted and rule.broken_by(met):
+            if not lifted and rule.is_broken_by(matched_lists):
                 return rule
         return None
 
-    def severe(self, name: str) -> bool:
+    def is_severe(self, name: str) -> bool:
         return any(rule.severe for rule in self._rules if rule.name == name)
 
 
-def _filmed(wish: Wish) -> str:
+def _described_text(wish: Wish) -> str:
     """All that says what is filmed, file names too."""
     paths = (wish.image, wish.source, wish.music.track, wish.music.melody)
     names = [PurePath(path).stem for path in paths if path]
@@ -109,9 +116,9 @@ def _filmed(wish: Wish) -> str:
     return " ".join([wish.prompt, *filter(None, options), *music.instruments, *names])
 
 
-TIMEOUTS = (600.0, 3600.0, 86_400.0, 604_800.0)
+STRIKE_TIMEOUTS = (600.0, 3600.0, 86_400.0, 604_800.0)
 
 
-def timeout(strikes: int) -> float | None:
+def strike_timeout(strikes: int) -> float | None:
     """How long somebody must wait after so many severe refusals; None is until an admin says otherwise."""
-    return TIMEOUTS[strikes - 1] if strikes <= len(TIMEOUTS) else None
+    return STRIKE_TIMEOUTS[strikes - 1] if strikes <= len(STRIKE_TIMEOUTS) else None

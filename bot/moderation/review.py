@@ -14,55 +14,57 @@ from bot.store.store import Store
 
 class Review:
     def __init__(self, store: Store) -> None:
-        self.on_notice: Callable[[Notice], None] = _nobody_reads
+        self.on_notice: Callable[[Notice], None] = _ignore_notice
         self._store = store
 
-    async def report(self, job: Job, requester: Requester, words: str = "") -> bool:
+    async def report(self, job: Job, requester: Requester, comment: str = "") -> bool:
         """The admins are told, and see it under `review list`; False if they have it already."""
-        said = messages.quoted(words, 1000)
-        number = await self._store.complain("report", person=requester.key, job=job.id, words=said)
+        sanitized_comment = messages.sanitized(comment, 1000)
+        number = await self._store.file_report(
+            "report", person=requester.key, job=job.id, words=sanitized_comment
+        )
         if number is not None:
-            text = messages.words(
+            text = messages.translate(
                 "notice.report",
                 number=number,
                 job=job.id,
                 who=requester.key,
                 author=job.requester.key,
-                words=said or "-",
-                prompt=messages.quoted(job.request.prompt, 200),
+                words=sanitized_comment or "-",
+                prompt=messages.sanitized(job.request.prompt, 200),
             )
             self.on_notice(Notice(text=text))
         return number is not None
 
-    async def appeal(self, requester: Requester, words: str = "", *, refusal: int = 0) -> bool:
+    async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
         """Against this refusal of theirs, or with 0 the last one; raises NothingToAppeal."""
         key = requester.key
-        refused = await self._store.look(lambda c, now: reports.refusal(c, key, refusal, now))
-        own = messages.quoted(words, 500)
-        if refused is None and not own:
+        refused = await self._store.look(lambda c, now: reports.appealable_refusal(c, key, refusal, now))
+        sanitized_comment = messages.sanitized(comment, 500)
+        if refused is None and not sanitized_comment:
             raise NothingToAppeal
-        said = " · ".join(filter(None, (own, refused.words if refused else "")))
-        about = refused.id if refused else None
-        number = await self._store.complain("appeal", person=key, words=said, refused=about)
+        appeal_text = " · ".join(filter(None, (sanitized_comment, refused.words if refused else "")))
+        refusal_id = refused.id if refused else None
+        number = await self._store.file_report("appeal", person=key, words=appeal_text, refusal_id=refusal_id)
         if number is not None:
             rule = refused.rule if refused else "-"
-            text = messages.words("notice.appeal", number=number, who=key, rule=rule, words=said)
+            text = messages.translate("notice.appeal", number=number, who=key, rule=rule, words=appeal_text)
             self.on_notice(Notice(text=text, actions=(Action("pardon", number),)))
         return number is not None
 
-    async def show_held(self, job: Job) -> None:
+    async def notify_held(self, job: Job) -> None:
         """With the clip itself, so that an admin can see what they decide on."""
-        seen = await self._store.look(lambda c, _: inspections.seen(c, job.id)) or ("", 0.0)
-        text = messages.words(
+        seen = await self._store.look(lambda c, _: inspections.detection(c, job.id)) or ("", 0.0)
+        text = messages.translate(
             "notice.held",
             job=job.id,
             who=job.requester.key,
-            seen=messages.sight(*seen),
-            prompt=messages.quoted(job.request.prompt, 200),
+            seen=messages.inspection_summary(*seen),
+            prompt=messages.sanitized(job.request.prompt, 200),
         )
         actions = (Action("release", job.id), Action("reject", job.id))
         self.on_notice(Notice(text=text, actions=actions, clip=job.clip.path if job.clip else None))
 
 
-def _nobody_reads(_: Notice) -> None:
+def _ignore_notice(_: Notice) -> None:
     pass

@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from functools import cache
 
 LEET = {ord(digit): letter for digit, letter in zip("013457@$€!|", "oieastaseii", strict=True)}
-LEET_L = LEET | {ord(sign): "l" for sign in "1!|"}
-SIGNS = re.compile(r"[\d@$€!|]")
+LEET_WITH_L = LEET | {ord(sign): "l" for sign in "1!|"}
+LEET_SIGNS = re.compile(r"[\d@$€!|]")
 LETTER = re.compile(r"[^\W\d_]")
-INSIDE_WORDS = re.compile(r"(?<=\w)[.\-*·•|'’+~/\\]+(?=\w)")  # noqa: RUF001  (typographic on purpose)
-SPELT_OUT = re.compile(r"(?<!\w)(?:\w[\s.\-*·•|,+~/\\]{1,3}){2,}\w(?!\w)")
-REPEATED = re.compile(r"([^\W\d_])\1{2,}")
-LETTER_NAME = re.compile(
+PUNCTUATION_INSIDE_WORDS = re.compile(r"(?<=\w)[.\-*·•|'’+~/\\]+(?=\w)")  # noqa: RUF001  (typographic on purpose)
+SPELLED_OUT = re.compile(r"(?<!\w)(?:\w[\s.\-*·•|,+~/\\]{1,3}){2,}\w(?!\w)")
+REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
+LATIN_LETTER_NAME = re.compile(
     r"(?:.*\bLATIN\b.*|REGIONAL INDICATOR SYMBOL) LETTER (?:SMALL CAPITAL )?([A-Z])(?: WITH .*)?"
 )
-ACCENTS = re.compile(
+OPTIONAL_MARKS = re.compile(
     "["
     "\u0300-\u036f"  # Latin, Greek, Cyrillic
     "\u0591-\u05c7"  # Hebrew points
@@ -27,54 +27,58 @@ ACCENTS = re.compile(
     "]"
 )
 """Marks that may be left out: not where marks are letters, as in Devanagari."""
-UNSEEN = frozenset({"Cf", "Cc", "Cs", "Co"})
+INVISIBLE_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co"})
 
 
-def plain(text: str) -> str:
+def normalize_text(text: str) -> str:
     """NFKC, small letters, no accents, nothing invisible, single spaces."""
     if text.isascii() and text.isprintable():  # most of what is written, and of the word lists
         return " ".join(text.lower().replace("_", " ").split())
-    text = "".join(map(_latin, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
-    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in UNSEEN)
-    bare = ACCENTS.sub("", unicodedata.normalize("NFD", text))
-    return " ".join(unicodedata.normalize("NFC", bare).split())
+    text = "".join(map(_latin_letter, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
+    text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in INVISIBLE_CATEGORIES)
+    without_marks = OPTIONAL_MARKS.sub("", unicodedata.normalize("NFD", text))
+    return " ".join(unicodedata.normalize("NFC", without_marks).split())
 
 
 @cache
-def _latin(c: str) -> str:
+def _latin_letter(c: str) -> str:
     """A boxed, circled, barred, hooked or small capital letter as the plain one that its name says."""
-    found = None if c.isascii() else LETTER_NAME.fullmatch(unicodedata.name(c, ""))
+    found = None if c.isascii() else LATIN_LETTER_NAME.fullmatch(unicodedata.name(c, ""))
     return found[1].lower() if found else c
 
 
-def views(text: str, *, emoji: Mapping[str, str], alike: Mapping[int, str]) -> frozenset[str]:
+def spelling_variants(
+    text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int, str]
+) -> frozenset[str]:
     """Every way the text may be meant; a rule that one of them breaks is broken."""
     for symbol, word in emoji.items():
         text = text.replace(symbol, f" {word} ")
-    found = {plain(text), plain(_closed_up(text))}
-    found |= {view.translate(alike) for view in found}
-    found |= {_unleet(view, table) for view in found for table in (LEET, LEET_L)}
-    found |= {REPEATED.sub(times, view) for view in found for times in (r"\1", r"\1\1")}
-    found |= {INSIDE_WORDS.sub("", view) for view in found}
+    found = {normalize_text(text), normalize_text(_join_spelled_out(text))}
+    found |= {view.translate(lookalikes) for view in found}
+    found |= {_decode_leet(view, table) for view in found for table in (LEET, LEET_WITH_L)}
+    found |= {REPEATED_LETTERS.sub(times, view) for view in found for times in (r"\1", r"\1\1")}
+    found |= {PUNCTUATION_INSIDE_WORDS.sub("", view) for view in found}
     return frozenset(found)
 
 
-def _closed_up(text: str) -> str:
+def _join_spelled_out(text: str) -> str:
     """Words written letter by letter, where a wider gap stands between two words."""
-    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in UNSEEN)
-    return SPELT_OUT.sub(lambda run: re.sub(r"\s{2,}|(\W)", _gap, run.group()), shown)
+    visible = "".join(
+        c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in INVISIBLE_CATEGORIES
+    )
+    return SPELLED_OUT.sub(lambda run: re.sub(r"\s{2,}|(\W)", _keep_word_gap, run.group()), visible)
 
 
-def _gap(found: re.Match[str]) -> str:
+def _keep_word_gap(found: re.Match[str]) -> str:
     return "" if found.group(1) else " "
 
 
-def spelt_out(view: str) -> list[str]:
+def spelled_out_words(view: str) -> list[str]:
     """Words written letter by letter, run together."""
-    return [re.sub(r"\W+", "", run.group()) for run in SPELT_OUT.finditer(view)]
+    return [re.sub(r"\W+", "", run.group()) for run in SPELLED_OUT.finditer(view)]
 
 
-def squeezed(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
+def letters_with_boundaries(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
     """The letters without anything between them, and where words begin and end among them."""
     letters: list[str] = []
     begins, ends = set(), set()
@@ -85,10 +89,10 @@ def squeezed(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
     return "".join(letters), frozenset(begins), frozenset(ends)
 
 
-def _unleet(view: str, table: Mapping[int, str]) -> str:
+def _decode_leet(view: str, table: Mapping[int, str]) -> str:
     """Only words that have letters as well: a number alone is a number."""
     return " ".join(
-        word.translate(table) if SIGNS.search(word) and LETTER.search(word) else word
+        word.translate(table) if LEET_SIGNS.search(word) and LETTER.search(word) else word
         for word in view.split(" ")
     )
 

@@ -9,33 +9,38 @@ from typing import Protocol
 
 import structlog
 
-from bot.domain.jobs import Job, State
-from bot.pipeline.retry import REFUSED, ill, insist, settled
-from bot.pipeline.wake_up import Bell
+from bot.domain.jobs import Job, JobState
+from bot.pipeline.retry import (
+    DISK_REFUSALS,
+    retry_while_disk_refuses,
+    simulated_store_failure,
+    write_or_superseded,
+)
+from bot.pipeline.wake_up import WakeUp
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
 from generation.engines.engine import Engine, Order
-from generation.errors import EngineDied, EngineStuck, GenerationError, ModelMissing, Told
-from generation.failpoint import Place, here
+from generation.errors import EngineDied, EngineStuck, ExplainedError, GenerationError, ModelMissing
+from generation.failpoint import FailPoint, pass_failpoint
 from generation.models.common.preset import Preset
 from generation.progress import Progress
 from generation.request import Kind
 
 log = structlog.get_logger(__name__)
 
-LEASE = 60.0
-IDLE = 5.0
+LEASE_SECONDS = 60.0
+POLL_INTERVAL = 5.0
 """Seconds between looks at the queue when nobody rings: leases of a dead worker run out unannounced."""
-DEATHS = 2
+MAX_ENGINE_DEATHS = 2
 """A job that the engine died of so often is set aside; those that only stood by never are."""
 
 
-class Courier(Protocol):
+class DeliveryPort(Protocol):
     """Who tells the chats, and brings them what is made."""
 
-    def progress(self, job: Job, progress: Progress) -> None: ...
-    def ended(self, job: Job) -> None: ...
-    def ring(self) -> None: ...
+    def show_progress(self, job: Job, progress: Progress) -> None: ...
+    def show_final_status(self, job: Job) -> None: ...
+    def wake(self) -> None: ...
 
 
 class Worker:
@@ -46,7 +51,7 @@ class Worker:
         engine: Engine,
         presets: Mapping[str, Preset],
         clips: Path,
-        delivery: Courier,
+        delivery: DeliveryPort,
         affinity: int = 0,
     ) -> None:
         self._store = store
@@ -54,27 +59,27 @@ class Worker:
         self._presets = presets
         self._clips = clips
         self._delivery = delivery
-        self.only: int | None = None
+        self.only_job: int | None = None
         """Nothing but this job is claimed: a terminal makes its own clip, not the chats' ones."""
         self.drained = asyncio.Event()
-        self.idle = IDLE
-        self._bell = Bell()
+        self.poll_interval = POLL_INTERVAL
+        self._wake_up = WakeUp()
         self._renders: dict[int, asyncio.Task[None]] = {}
         self._draining = False
         self._affinity = affinity
-        self._loaded: str | None = None
+        self._loaded_model: str | None = None
         """The model that painted last: its next job may go before a few older ones of others."""
 
     @property
-    def looked_at(self) -> float | None:
+    def last_idle_at(self) -> float | None:
         """When it last had nothing to do, on the loop's clock; None before that."""
-        return self._bell.waited_at
+        return self._wake_up.last_wait_at
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """There may be work."""
-        self._bell.ring()
+        self._wake_up.set()
 
-    def stop(self, job_id: int) -> None:
+    def stop_job(self, job_id: int) -> None:
         """Nobody wants this one any more."""
         if task := self._renders.get(job_id):
             task.cancel()
@@ -82,19 +87,19 @@ class Worker:
     def drain(self) -> None:
         """Claim nothing more; `run` returns when what is being made is made."""
         self._draining = True
-        self.ring()
+        self.wake()
 
     async def run(self) -> None:
         """Until drained. When cancelled, what is being made goes back to the queue, unblamed."""
         try:
             while not self._draining:
                 while len(self._renders) < self._engine.slots and not self._draining:
-                    job = await insist(self._claim)
+                    job = await retry_while_disk_refuses(self._claim)
                     if job is None:
                         break
-                    await self._begin(job)
-                await self._bell.wait(self.idle)
-                await insist(self._store.free_expired)
+                    await self._start(job)
+                await self._wake_up.wait(self.poll_interval)
+                await retry_while_disk_refuses(self._store.requeue_expired)
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
             self.drained.set()
         finally:
@@ -103,118 +108,125 @@ class Worker:
             await asyncio.gather(*self._renders.values(), return_exceptions=True)
 
     async def _claim(self) -> Job | None:
-        prefer = self._loaded if self._affinity else None
+        prefer = self._loaded_model if self._affinity else None
         return await self._store.claim(
-            lease=LEASE, this=self.only, prefer_model=prefer, passing=self._affinity
+            lease=LEASE_SECONDS, only_job=self.only_job, prefer_model=prefer, max_passes=self._affinity
         )
 
-    async def _begin(self, job: Job) -> None:
+    async def _start(self, job: Job) -> None:
         """A job whose lease ran out under us may come back to us: its old render ends first."""
-        if job.request.kind is not Kind.SCORE:  # new music needs no picture model
-            self._loaded = job.request.model
+        if job.request.kind is not Kind.MUSIC:  # new music needs no picture model
+            self._loaded_model = job.request.model
         if stale := self._renders.get(job.id):
             stale.cancel()
             await asyncio.wait({stale})
-        task = asyncio.create_task(self._one(job), name=f"job {job.id}")
+        task = asyncio.create_task(self._run_job(job), name=f"job {job.id}")
         self._renders[job.id] = task
         task.add_done_callback(lambda _: self._finished(job.id))
 
     def _finished(self, job_id: int) -> None:
         del self._renders[job_id]
-        self.ring()
+        self.wake()
 
-    async def _one(self, job: Job) -> None:
+    async def _run_job(self, job: Job) -> None:
         with structlog.contextvars.bound_contextvars(job=job.id, epoch=job.epoch):
-            renewing = asyncio.create_task(self._renew(job, asyncio.current_task()))
+            lease_renewal = asyncio.create_task(self._renew_lease(job, asyncio.current_task()))
             try:
                 await self._render(job)
             except Superseded:
                 log.warning("lease lost", job=job.id)
-            except REFUSED:  # for minutes on end: its lease runs out, and it is made again
+            except DISK_REFUSALS:  # for minutes on end: its lease runs out, and it is made again
                 log.exception("not written down")
             except asyncio.CancelledError:
-                await self._give_back(job)
+                await self._requeue(job)
                 raise
             finally:
-                renewing.cancel()
+                lease_renewal.cancel()
 
     async def _render(self, job: Job) -> None:
         log.info("rendering", model=job.request.model, attempt=job.attempt)
         try:
-            here(Place.CLAIMED)
-            clip = await self._engine.render(self._order(job), lambda progress: self._progress(job, progress))
+            pass_failpoint(FailPoint.CLAIMED)
+            clip = await self._engine.render(
+                self._build_order(job), lambda progress: self._show_progress(job, progress)
+            )
         except (EngineDied, EngineStuck) as error:
-            await self._engine_failed(job, error)
-        except Told as error:
+            await self._handle_engine_failure(job, error)
+        except ExplainedError as error:
             log.warning("failed", exc_info=error)
-            await self._failed(job, error)
+            await self._record_failure(job, error)
         except Exception:  # the edge of a job's task: one job's surprise must not end the worker
             log.exception("failed unexpectedly")
-            await self._failed(job, GenerationError())
+            await self._record_failure(job, GenerationError())
         else:
-            await self._rendered(job, clip)
+            await self._record_rendered(job, clip)
 
-    async def _rendered(self, job: Job, clip: Clip) -> None:
+    async def _record_rendered(self, job: Job, clip: Clip) -> None:
         async def write() -> None:
-            here(Place.MADE, ill)
-            await self._store.rendered(job.id, job.epoch, clip)
-            here(Place.RENDERED, ill)
+            pass_failpoint(FailPoint.RECEIVED, simulated_store_failure)
+            await self._store.mark_rendered(job.id, job.epoch, clip)
+            pass_failpoint(FailPoint.RENDER_RECORDED, simulated_store_failure)
 
         try:
-            await insist(write)
-        except Superseded as gone:  # its first try was written down, though the answer was a refusal
-            if gone.state not in {State.RENDERED, State.DELIVERING, State.DELIVERED}:
+            await retry_while_disk_refuses(write)
+        except Superseded as error:  # its first try was written down, though the answer was a refusal
+            if error.state not in {JobState.RENDERED, JobState.DELIVERING, JobState.DELIVERED}:
                 raise
         log.info("rendered", seconds=clip.seconds, bytes=clip.size)
-        self._delivery.ring()
+        self._delivery.wake()
 
-    def _order(self, job: Job) -> Order:
+    def _build_order(self, job: Job) -> Order:
         preset = self._presets.get(job.request.model)
         if preset is None:  # the operator took it away while the job waited
             raise ModelMissing(job.request.model)
         folder = self._clips / str(job.id)
         return Order(label=f"{job.id}.{job.epoch}", request=job.request, preset=preset, folder=folder)
 
-    def _progress(self, job: Job, progress: Progress) -> None:
-        self._delivery.progress(job, progress)
+    def _show_progress(self, job: Job, progress: Progress) -> None:
+        self._delivery.show_progress(job, progress)
 
-    async def _engine_failed(self, job: Job, error: EngineDied | EngineStuck) -> None:
-        guilty = not isinstance(error, EngineDied) or error.guilty
-        log.warning("engine failed", guilty=guilty, attempt=job.attempt, reason=str(error))
-        if guilty and job.attempt + 1 >= DEATHS:
-            await self._failed(job, error)
+    async def _handle_engine_failure(self, job: Job, error: EngineDied | EngineStuck) -> None:
+        engine_at_fault = not isinstance(error, EngineDied) or error.guilty
+        log.warning("engine failed", guilty=engine_at_fault, attempt=job.attempt, reason=str(error))
+        if engine_at_fault and job.attempt + 1 >= MAX_ENGINE_DEATHS:
+            await self._record_failure(job, error)
         else:
-            verb = self._store.requeue
-            await settled(self._store, job.id, lambda: verb(job.id, job.epoch, guilty=guilty), State.QUEUED)
+            requeue = self._store.requeue
+            await write_or_superseded(
+                self._store,
+                job.id,
+                lambda: requeue(job.id, job.epoch, guilty=engine_at_fault),
+                JobState.QUEUED,
+            )
 
-    async def _failed(self, job: Job, error: Told) -> None:
+    async def _record_failure(self, job: Job, error: ExplainedError) -> None:
         async def write() -> Job:
-            here(Place.FAIL, ill)
-            done = await self._store.failed(job.id, job.epoch, error)
-            here(Place.FAILED, ill)
+            pass_failpoint(FailPoint.FAIL, simulated_store_failure)
+            done = await self._store.mark_failed(job.id, job.epoch, error)
+            pass_failpoint(FailPoint.FAILED, simulated_store_failure)
             return done
 
-        done = await settled(self._store, job.id, write, State.FAILED)
+        done = await write_or_superseded(self._store, job.id, write, JobState.FAILED)
         if done is not None:
-            self._delivery.ended(done)
+            self._delivery.show_final_status(done)
 
-    async def _give_back(self, job: Job) -> None:
+    async def _requeue(self, job: Job) -> None:
         """At our own end it waits again; cancelled by its person, it is superseded and does not."""
         try:
             await self._store.requeue(job.id, job.epoch, guilty=False)
         except Superseded:
             return
-        except REFUSED:  # the next start gives it back
+        except DISK_REFUSALS:  # the next start gives it back
             log.exception("not given back")
 
-    async def _renew(self, job: Job, render: asyncio.Task[None] | None) -> None:
+    async def _renew_lease(self, job: Job, render: asyncio.Task[None] | None) -> None:
         while True:
-            await asyncio.sleep(LEASE / 3)
+            await asyncio.sleep(LEASE_SECONDS / 3)
             try:
-                ours = await self._store.renew(job.id, job.epoch, lease=LEASE)
-            except REFUSED as error:  # there are two more tries before the lease runs out
+                still_ours = await self._store.renew(job.id, job.epoch, lease=LEASE_SECONDS)
+            except DISK_REFUSALS as error:  # there are two more tries before the lease runs out
                 log.error("lease not renewed", reason=str(error))  # noqa: TRY400  (the store has said why)
                 continue
-            if not ours and render is not None:
+            if not still_ours and render is not None:
                 render.cancel()
                 return

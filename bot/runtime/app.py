@@ -14,49 +14,57 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot.admin.admin import Admin, Answer
-from bot.domain.errors import AlreadyRunning, ChatsLost, DataFolderUnusable, NothingToServe
+from bot.admin.admin import AdminCommands, AdminResult
+from bot.domain.errors import AllFrontendsEnded, AlreadyRunning, DataFolderUnusable, NoFrontendConfigured
 from bot.domain.jobs import Job, Requester
 from bot.maintenance import temp_files
-from bot.maintenance.metrics import Metered, Meters, keep_figures
+from bot.maintenance.metrics import MeteredStore, Metrics, export_metrics
 from bot.maintenance.monitor import Monitor
-from bot.maintenance.retention import Sweeper
-from bot.maintenance.scheduler import Keeper
-from bot.maintenance.systemd import Notifier
-from bot.moderation.admin_notices import Notices
+from bot.maintenance.retention import RetentionSweeper
+from bot.maintenance.scheduler import Scheduler
+from bot.maintenance.systemd import SystemdNotifier
+from bot.moderation.admin_notices import AdminNotices
 from bot.pipeline.delivery import Delivery, Frontend
-from bot.pipeline.recipe_embedding import Recipes
+from bot.pipeline.recipe_embedding import RecipeEmbedder
 from bot.pipeline.worker import Worker
 from bot.runtime import builders, frontend_registry
-from bot.runtime.config import admin_chats, an_eye, house, inspector, outlet, read_policy, read_tables
+from bot.runtime.config import (
+    admin_chats,
+    build_inspector,
+    build_nsfw_process,
+    metrics_output,
+    operator_policy,
+    read_policy,
+    read_tables,
+)
 from bot.runtime.settings import Settings
-from bot.runtime.supervisor import Revivable, Supervisor
-from bot.store.store import FILE, Access, Store
+from bot.runtime.supervisor import RestartableEngine, Supervisor
+from bot.store.store import DATABASE_FILE, Access, Store
 from bot.studio.studio import Studio
 from generation.engines.engine import Engine
-from generation.engines.local.engine import ChildEngine
-from generation.failpoint import Place, here
+from generation.engines.local.engine import LocalEngine
+from generation.failpoint import FailPoint, pass_failpoint
 from generation.media import identity
 from generation.media.ffmpeg import find
-from generation.rendering.finalize import finish_smaller
+from generation.rendering.finalize import finish_fitted
 
 log = structlog.get_logger(__name__)
 
-DEDUPLICATING = frozenset({"cli", "discord"})
+DEDUPLICATING_PLATFORMS = frozenset({"cli", "discord"})
 """Platforms where a send that a crash cut short may be repeated: one nonce, or one file name, shows once."""
-GRACE = 30.0
+SHUTDOWN_GRACE = 30.0
 """Seconds that what is being made may take to finish when Matinee is asked to stop."""
 
 
 @runtime_checkable
-class Administered(Protocol):
+class AcceptsAdminHandler(Protocol):
     """A chat whose admins have their verbs there too."""
 
-    def administer(self, perform: Callable[[str, Requester], Awaitable[Answer]]) -> None:
+    def set_admin_handler(self, perform: Callable[[str, Requester], Awaitable[AdminResult]]) -> None:
         """Do what admins say by this."""
 
 
-class KeptEngine(Engine, Revivable, Protocol):
+class SupervisedEngine(Engine, RestartableEngine, Protocol):
     """An engine that the supervisor can keep alive."""
 
 
@@ -64,51 +72,56 @@ class KeptEngine(Engine, Revivable, Protocol):
 class App:
     studio: Studio
     store: Store
-    engine: KeptEngine
+    engine: SupervisedEngine
     worker: Worker
     delivery: Delivery
     frontends: dict[str, Frontend]
-    sweeper: Sweeper
-    keeper: Keeper
-    makers: frontend_registry.Makers
-    meters: Meters | None = None
-    grace: float = GRACE
+    sweeper: RetentionSweeper
+    scheduler: Scheduler
+    frontend_factories: frontend_registry.FrontendFactories
+    metrics: Metrics | None = None
+    shutdown_grace: float = SHUTDOWN_GRACE
 
     def starts(self) -> int:
         """How often the engine was started."""
-        return self.engine.starts if isinstance(self.engine, ChildEngine) else 1
+        return self.engine.starts if isinstance(self.engine, LocalEngine) else 1
 
-    def make_chat(self, name: str) -> None:
+    def create_frontend(self, name: str) -> None:
         """A new one of that name, also in the place of one that died."""
-        chat = self.makers[name](self.studio)
-        if isinstance(chat, Administered):
-            chat.administer(self.studio.admin.perform)
-        self.frontends[name] = chat
+        frontend = self.frontend_factories[name](self.studio)
+        if isinstance(frontend, AcceptsAdminHandler):
+            frontend.set_admin_handler(self.studio.admin.perform)
+        self.frontends[name] = frontend
 
     async def serve(self) -> None:
         """Run everything until cancelled, or until every frontend has ended."""
         async with asyncio.TaskGroup() as group:
-            rooms = (self.worker.run(), self.delivery.run(), self.sweeper.run(), self.studio.heed())
-            background = [group.create_task(room) for room in rooms]
-            fronts = [group.create_task(f.run(), name=name) for name, f in self.frontends.items()]
-            await asyncio.wait(fronts)
+            services = (
+                self.worker.run(),
+                self.delivery.run(),
+                self.sweeper.run(),
+                self.studio.watch_outside_cancels(),
+            )
+            background = [group.create_task(room) for room in services]
+            frontend_tasks = [group.create_task(f.run(), name=name) for name, f in self.frontends.items()]
+            await asyncio.wait(frontend_tasks)
             for task in background:
                 task.cancel()
 
-    async def stop_kindly(self, why: str) -> None:
+    async def stop_gracefully(self, reason: str) -> None:
         """Take nothing new; let what is being made finish and arrive, within the grace.
 
         A send that has begun is let finish even then, for as long again: cut short it would be in doubt.
         """
-        self.studio.close_doors(why)
+        self.studio.stop_accepting(reason)
         self.worker.drain()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.grace):
+            async with asyncio.timeout(self.shutdown_grace):
                 await self.worker.drained.wait()
-                await self.delivery.finish()
+                await self.delivery.send_remaining()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.grace):
-                await self.delivery.settle()
+            async with asyncio.timeout(self.shutdown_grace):
+                await self.delivery.wait_for_sends()
 
 
 def prepare_data_folder(folder: Path) -> None:
@@ -124,41 +137,43 @@ def prepare_data_folder(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings, makers: frontend_registry.Makers, engine: KeptEngine | None = None
+async def open_app(
+    settings: Settings,
+    frontend_factories: frontend_registry.FrontendFactories,
+    engine: SupervisedEngine | None = None,
 ) -> AsyncIterator[App]:
     """Everything ready but not yet running; closes in the order that loses nothing.
 
     Without an `engine` the settings say which.
     """
     tables = read_tables(settings)
-    program = find(settings.engine.ffmpeg or None)
+    ffmpeg = find(settings.engine.ffmpeg or None)
     data = settings.studio.data
-    eye = an_eye(settings)
+    nsfw_process = build_nsfw_process(settings)
     prepare_data_folder(data)
-    signer = identity.own(data)
-    meters = Meters(data) if outlet(settings) else None
-    store = await Metered.open(data)
+    signer = identity.load_or_create_identity(data)
+    metrics = Metrics(data) if metrics_output(settings) else None
+    store = await MeteredStore.open(data)
     try:
-        await asyncio.to_thread(temp_files.clear, data)
-        engine = engine or builders.engine(settings, tables)
+        await asyncio.to_thread(temp_files.remove_temp_files, data)
+        engine = engine or builders.build_engine(settings, tables)
         studio = Studio(
             store=store,
-            house=house(settings),
+            operator_policy=operator_policy(settings),
             presets=tables.presets,
             genres=tables.genres,
             makers=tuple(tables.makers),
-            followers=tuple(name for name, one in tables.makers.items() if one.melody),
-            policy=read_policy(settings),
+            melody_makers=tuple(name for name, one in tables.makers.items() if one.melody),
+            prompt_policy=read_policy(settings),
         )
         frontends: dict[str, Frontend] = {}
         delivery = Delivery(
             store=store,
             frontends=frontends,
             presets=tables.presets,
-            fit=partial(finish_smaller, ffmpeg=program, identity=signer),
-            dress=Recipes(store, program, signer).put_in,
-            inspect=inspector(settings, store, eye.look).inspect if eye else None,
+            fit=partial(finish_fitted, ffmpeg=ffmpeg, identity=signer),
+            personalize=RecipeEmbedder(store, ffmpeg, signer).embed,
+            inspect=build_inspector(settings, store, nsfw_process.inspect).inspect if nsfw_process else None,
         )
         worker = Worker(
             store=store,
@@ -168,38 +183,56 @@ async def opened(
             delivery=delivery,
             affinity=settings.queue.affinity,
         )
-        sweeper = Sweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
-        studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-        studio.on_ended, delivery.on_held = _ended(delivery, meters), studio.show_held
-        store.meters = meters
-        studio.read_notices(Notices(frontends, admin_chats(settings)).post)
-        keeper = builders.keeper(settings, store)
-        app = App(studio, store, engine, worker, delivery, frontends, sweeper, keeper, makers, meters)
-        for name in makers:
-            app.make_chat(name)
-        await _sort_out(store, frontends)
+        sweeper = RetentionSweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
+        studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
+            worker.wake,
+            worker.stop_job,
+            delivery.wake,
+        )
+        studio.on_job_ended, delivery.on_held = (
+            _job_ended_handler(delivery, metrics),
+            studio.notify_admins_of_held,
+        )
+        store.metrics = metrics
+        studio.set_notice_handler(AdminNotices(frontends, admin_chats(settings)).post)
+        scheduler = builders.build_scheduler(settings, store)
+        app = App(
+            studio,
+            store,
+            engine,
+            worker,
+            delivery,
+            frontends,
+            sweeper,
+            scheduler,
+            frontend_factories,
+            metrics,
+        )
+        for name in frontend_factories:
+            app.create_frontend(name)
+        await _recover(store, frontends)
         try:
             await engine.open()
             yield app
         finally:
             await engine.close()
-            if eye is not None:
-                await eye.close()
+            if nsfw_process is not None:
+                await nsfw_process.close()
     finally:
         await store.close()
 
 
-async def _sort_out(store: Store, frontends: Mapping[str, Frontend]) -> None:
+async def _recover(store: Store, frontends: Mapping[str, Frontend]) -> None:
     """What the last run left half done."""
-    here(Place.RECOVER)
-    deduplicating = {name for name, chat in frontends.items() if chat.deduplicates}
-    found = await store.recover(DEDUPLICATING | deduplicating)
-    here(Place.RECOVERED)
+    pass_failpoint(FailPoint.RECOVER)
+    also_deduplicating = {name for name, chat in frontends.items() if chat.deduplicates}
+    found = await store.recover(DEDUPLICATING_PLATFORMS | also_deduplicating)
+    pass_failpoint(FailPoint.RECOVERED)
     log.info("sorted out", requeued=found.requeued, resent=found.resent, uncertain=found.uncertain)
 
 
 @asynccontextmanager
-async def administering(settings: Settings) -> AsyncIterator[Admin]:
+async def open_admin(settings: Settings) -> AsyncIterator[AdminCommands]:
     """The admin verbs for the terminal, also beside a running instance, which sees each act at once."""
     data = settings.studio.data
     prepare_data_folder(data)
@@ -208,16 +241,20 @@ async def administering(settings: Settings) -> AsyncIterator[Admin]:
     except AlreadyRunning:
         store = await Store.open(data, Access.GUEST)
     try:
-        yield Admin(store=store, plan=house(settings).plan, models=tuple(read_tables(settings).presets))
+        yield AdminCommands(
+            store=store,
+            quota_plan=operator_policy(settings).quota_plan,
+            models=tuple(read_tables(settings).presets),
+        )
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def looking(settings: Settings) -> AsyncIterator[Store | None]:
+async def open_for_reading(settings: Settings) -> AsyncIterator[Store | None]:
     """The store for reading, also beside a running instance; None where none was ever written."""
     data = settings.studio.data
-    if not (data / FILE).is_file():
+    if not (data / DATABASE_FILE).is_file():
         yield None
         return
     store = await Store.open(data, Access.READER)
@@ -227,51 +264,51 @@ async def looking(settings: Settings) -> AsyncIterator[Store | None]:
         await store.close()
 
 
-def _ended(delivery: Delivery, meters: Meters | None) -> Callable[[Job], None]:
+def _job_ended_handler(delivery: Delivery, metrics: Metrics | None) -> Callable[[Job], None]:
     """What the studio says of jobs that somebody ended."""
 
     def ended(job: Job) -> None:
-        delivery.ended(job)
-        if meters is not None:
-            meters.cancelled(job)
+        delivery.show_final_status(job)
+        if metrics is not None:
+            metrics.job_cancelled(job)
 
     return ended
 
 
 async def run(settings: Settings) -> None:
     """Every chat that has what it needs, until a signal says stop. Raises ChatsLost if all have ended."""
-    makers = frontend_registry.makers(settings)
-    if not makers:
-        raise NothingToServe
-    await run_with(settings, makers)
+    frontend_factories = frontend_registry.frontend_factories(settings)
+    if not frontend_factories:
+        raise NoFrontendConfigured
+    await run_with_frontends(settings, frontend_factories)
 
 
-async def run_with(
+async def run_with_frontends(
     settings: Settings,
-    makers: frontend_registry.Makers,
-    engine: KeptEngine | None = None,
+    frontend_factories: frontend_registry.FrontendFactories,
+    engine: SupervisedEngine | None = None,
     *,
-    grace: float = GRACE,
+    shutdown_grace: float = SHUTDOWN_GRACE,
 ) -> None:
     """The same with other chats, or another engine."""
-    async with opened(settings, makers, engine) as app:
-        app.grace = grace
-        monitor = Monitor(settings.studio.data, notifier=Notifier.from_environment())
+    async with open_app(settings, frontend_factories, engine) as app:
+        app.shutdown_grace = shutdown_grace
+        monitor = Monitor(settings.studio.data, notifier=SystemdNotifier.from_environment())
         supervisor = Supervisor(app, monitor)
-        more = [app.keeper.run(), app.studio.heed()]
-        if app.meters is not None:
-            monitor.on_beat.append(app.meters.beat)
-            more.append(keep_figures(app.meters, outlet(settings), app.store, app.starts))
+        extra = [app.scheduler.run(), app.studio.watch_outside_cancels()]
+        if app.metrics is not None:
+            monitor.on_heartbeat.append(app.metrics.record_heartbeat)
+            extra.append(export_metrics(app.metrics, metrics_output(settings), app.store, app.starts))
         try:
-            await _until_a_signal(app, supervisor, more)
+            await _serve_until_signal(app, supervisor, extra)
         finally:
             monitor.close()
 
 
-async def _until_a_signal(
-    app: App, supervisor: Supervisor, more: Sequence[Coroutine[Any, Any, None]]
+async def _serve_until_signal(
+    app: App, supervisor: Supervisor, extra: Sequence[Coroutine[Any, Any, None]]
 ) -> None:
-    serving = asyncio.create_task(supervisor.serve(*more))
+    serving = asyncio.create_task(supervisor.serve(*extra))
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -280,9 +317,9 @@ async def _until_a_signal(
     waiting.cancel()
     if serving.done():
         await serving
-        raise ChatsLost(tuple(app.frontends))
-    supervisor.stopping()
-    await app.stop_kindly("Matinee is being restarted")
+        raise AllFrontendsEnded(tuple(app.frontends))
+    supervisor.begin_shutdown()
+    await app.stop_gracefully("Matinee is being restarted")
     serving.cancel()
     with suppress(asyncio.CancelledError):
         await serving

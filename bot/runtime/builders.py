@@ -5,33 +5,33 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bot.maintenance.janitor import Janitor
-from bot.maintenance.scheduler import BackupPlan, Keeper
-from bot.runtime.config import Tables, backup_folder, means, plugins
+from bot.maintenance.scheduler import BackupSchedule, Scheduler
+from bot.runtime.config import NamedTables, backup_folder, import_plugins, resources
 from bot.runtime.settings import Settings
 from bot.store.store import Store
-from generation.engines.local.engine import ChildEngine, Patience, Setup
+from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
 
 
-def engine(settings: Settings, tables: Tables) -> ChildEngine:
+def build_engine(settings: Settings, tables: NamedTables) -> LocalEngine:
     chosen = settings.engine
-    setup = Setup(
+    setup = EngineSetup(
         ffmpeg=chosen.ffmpeg,
-        scores={
-            name: one.for_child(settings.tables.get("genres", {})) for name, one in tables.makers.items()
+        maker_options={
+            name: one.engine_options(settings.tables.get("genres", {})) for name, one in tables.makers.items()
         },
-        memory=asdict(means(settings)),
+        memory=asdict(resources(settings)),
         provenance={"folder": str(settings.studio.data.absolute())},
-        plugins=plugins(settings),
+        plugins=import_plugins(settings),
         nice=chosen.nice,
     )
-    patience = Patience(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)
-    return ChildEngine(setup, slots=chosen.slots, patience=patience)
+    timeouts = Timeouts(start=chosen.start_seconds, stall=chosen.stall_seconds, total=chosen.total_seconds)
+    return LocalEngine(setup, slots=chosen.slots, timeouts=timeouts)
 
 
-def keeper(settings: Settings, store: Store) -> Keeper:
+def build_scheduler(settings: Settings, store: Store) -> Scheduler:
     chosen, data = settings.upkeep, settings.studio.data
-    plan = BackupPlan(
+    plan = BackupSchedule(
         folder=backup_folder(settings), every=chosen.backup_hours * 3600, keep=chosen.backup_keep
     )
     janitor = Janitor(store=store, data=data, budget=int(chosen.budget_gb * 1e9))
-    return Keeper(janitor=janitor, data=data, plan=plan)
+    return Scheduler(janitor=janitor, data=data, backup_schedule=plan)

@@ -14,56 +14,63 @@ from typing import Any
 from bot.domain.errors import ConfigBroken
 from bot.domain.quota import Allowance, Balance, Caps, Tier
 from bot.maintenance import backups
-from bot.maintenance.metrics import Outlet
-from bot.moderation.clip_inspection import Finding, Inspector, Look
-from bot.moderation.prompt_policy import Policy
+from bot.maintenance.metrics import MetricsOutput
+from bot.moderation.clip_inspection import ClassifyFile, ClipInspector, InspectionVerdict
+from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.text_normalization import SCRIPTS
 from bot.runtime.settings import Settings, config_folder
 from bot.store.store import Store
-from bot.studio.studio import House
+from bot.studio.studio import OperatorPolicy
 from generation.errors import PresetBroken
 from generation.media import nsfw
-from generation.media.nsfw_process import Eye
+from generation.media.nsfw_process import NsfwProcess
 from generation.models.common import weights_lock
-from generation.models.common.memory_plan import Means
-from generation.models.common.preset import Preset, allowed, read_presets
-from generation.models.common.registry import check as check_preset
+from generation.models.common.memory_plan import Resources
+from generation.models.common.preset import Preset, is_licence_allowed, read_presets
+from generation.models.common.registry import check_preset
 from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
-from generation.music.common.preset import Maker, MakerBroken, offered, read_makers
-from generation.request import near, unknown_fields
+from generation.music.common.preset import MusicPreset, MusicPresetBroken, allowed_presets, read_music_presets
+from generation.request import closest_match, unknown_fields
 
-NO_EYE = "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
+NUDENET_MISSING = (
+    "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class NamedTables:
     """The named things of the config, read and checked."""
 
     presets: Mapping[str, Preset]
     genres: Mapping[str, Genre]
-    makers: Mapping[str, Maker]
+    makers: Mapping[str, MusicPreset]
 
 
-def an_eye(settings: Settings) -> Eye | None:
+def build_nsfw_process(settings: Settings) -> NsfwProcess | None:
     """Who looks at clips after painting, where the rules ask for it; raises ConfigBroken if it cannot."""
     rules = settings.rules
     if rules.after == "off":
         return None
     if not nsfw.available():
-        raise ConfigBroken("[rules] after", NO_EYE.format(then=rules.after))
+        raise ConfigBroken("[rules] after", NUDENET_MISSING.format(then=rules.after))
     if rules.after_certainty > 1:
         raise ConfigBroken("[rules] after_certainty", "should be at most 1")
     named = (label.strip().upper().replace(" ", "_") for label in rules.after_sees.split(","))
     wanted = {label for label in named if label}
     known = tuple(sorted(label.lower() for label in nsfw.LABELS))
     for label in sorted(wanted - nsfw.LABELS):
-        raise ConfigBroken("[rules] after_sees", f"there is no {label.lower()}", near(label, known))
-    return Eye(wanted=wanted or nsfw.EXPLICIT, nice=settings.engine.nice)
+        raise ConfigBroken("[rules] after_sees", f"there is no {label.lower()}", closest_match(label, known))
+    return NsfwProcess(labels=wanted or nsfw.EXPLICIT, nice=settings.engine.nice)
 
 
-def inspector(settings: Settings, store: Store, look: Look) -> Inspector:
+def build_inspector(settings: Settings, store: Store, inspect_file: ClassifyFile) -> ClipInspector:
     rules = settings.rules
-    return Inspector(store=store, look=look, then=Finding(rules.after), certainty=rules.after_certainty)
+    return ClipInspector(
+        store=store,
+        classify=inspect_file,
+        verdict_if_seen=InspectionVerdict(rules.after),
+        min_certainty=rules.after_certainty,
+    )
 
 
 def admin_chats(settings: Settings) -> list[str]:
@@ -75,7 +82,7 @@ def admin_chats(settings: Settings) -> list[str]:
     return chats
 
 
-def plugins(settings: Settings) -> tuple[str, ...]:
+def import_plugins(settings: Settings) -> tuple[str, ...]:
     """The operator's own modules, imported, so that what they register can be named in presets."""
     names = tuple(filter(None, (name.strip() for name in settings.engine.plugins.split(","))))
     for name in names:
@@ -87,13 +94,15 @@ def plugins(settings: Settings) -> tuple[str, ...]:
     return names
 
 
-def read_tables(settings: Settings, *, locked: bool = True) -> Tables:
+def read_tables(settings: Settings, *, locked: bool = True) -> NamedTables:
     """`locked`: what names no commit is at the one that was pulled."""
-    plugins(settings)
+    import_plugins(settings)
     try:
         presets = read_presets(settings.tables.get("models", {}))
-        commits = weights_lock.read(settings.studio.data) if locked else {}
-        presets = {name: weights_lock.pinned(preset, commits) for name, preset in presets.items()}
+        commits = weights_lock.read_commits(settings.studio.data) if locked else {}
+        presets = {
+            name: weights_lock.with_pinned_commits(preset, commits) for name, preset in presets.items()
+        }
         for preset in presets.values():
             check_preset(preset)
     except PresetBroken as error:
@@ -102,38 +111,43 @@ def read_tables(settings: Settings, *, locked: bool = True) -> Tables:
     presets = {
         name: preset
         for name, preset in presets.items()
-        if allowed(preset, commercial=studio.commercial, territory=studio.territory)
+        if is_licence_allowed(preset, commercial=studio.commercial, territory=studio.territory)
     }
     if settings.studio.model not in presets:
         wanted = settings.studio.model
-        raise ConfigBroken("[studio] model", f"there is no model {wanted}", near(wanted, tuple(presets)))
+        raise ConfigBroken(
+            "[studio] model", f"there is no model {wanted}", closest_match(wanted, tuple(presets))
+        )
     try:
         genres = read_genres(settings.tables.get("genres", {}))
     except GenreBroken as error:
         raise ConfigBroken(f"[genres] {error.place}", error.problem, error.near) from None
     makers = {
         name: replace(maker, revision=maker.revision or commits.get(maker.source, ""))
-        for name, maker in _makers(settings).items()
+        for name, maker in _read_music_makers(settings).items()
     }
-    return Tables(presets, genres, makers)
+    return NamedTables(presets, genres, makers)
 
 
-def _makers(settings: Settings) -> dict[str, Maker]:
+def _read_music_makers(settings: Settings) -> dict[str, MusicPreset]:
     """The music makers that this operator may use."""
     try:
-        makers = read_makers(settings.tables.get("music", {}))
-    except MakerBroken as error:
+        makers = read_music_presets(settings.tables.get("music", {}))
+    except MusicPresetBroken as error:
         raise ConfigBroken(f"[music] {error.place}", error.problem, error.near) from None
-    chosen, allowed_ones = settings.studio.maker, offered(makers, commercial=settings.studio.commercial)
+    chosen, allowed_ones = (
+        settings.studio.maker,
+        allowed_presets(makers, commercial=settings.studio.commercial),
+    )
     if chosen not in allowed_ones:
         problem = (
             f"{chosen} may not be used commercially" if chosen in makers else f"there is no maker {chosen}"
         )
-        raise ConfigBroken("[studio] maker", problem, near(chosen, allowed_ones))
+        raise ConfigBroken("[studio] maker", problem, closest_match(chosen, allowed_ones))
     return {name: makers[name] for name in allowed_ones}
 
 
-def read_policy(settings: Settings) -> Policy:
+def read_policy(settings: Settings) -> PromptPolicy:
     """The shipped rules; the one that protects the young holds whatever else is set."""
     rules = settings.rules
     off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
@@ -141,33 +155,33 @@ def read_policy(settings: Settings) -> Policy:
     read = {name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("rules", "words")}
     if not rules.real_persons:
         del read["words"]["persons"]
-    return Policy.read(
+    return PromptPolicy.from_tables(
         rules=read["rules"],
-        words=read["words"],
-        operator=_listed(rules.words),
-        persons=_listed(rules.persons),
-        scripts=_scripts(rules.scripts),
-        off=off,
+        word_lists=read["words"],
+        operator_words=_split_list(rules.words),
+        person_names=_split_list(rules.persons),
+        allowed_scripts=_allowed_scripts(rules.scripts),
+        disabled_rules=off,
     )
 
 
-def _scripts(text: str) -> frozenset[str]:
+def _allowed_scripts(text: str) -> frozenset[str]:
     """Those that may be written in; Japanese is also written in Chinese characters."""
     known = tuple(sorted(set(SCRIPTS.values())))
-    chosen = frozenset(_listed(text.lower()))
+    chosen = frozenset(_split_list(text.lower()))
     for script in sorted(chosen - set(known)):
-        raise ConfigBroken("[rules] scripts", f"there is no {script}", near(script, known))
+        raise ConfigBroken("[rules] scripts", f"there is no {script}", closest_match(script, known))
     return chosen | {"chinese"} if "japanese" in chosen else chosen
 
 
-def _listed(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def house(settings: Settings) -> House:
+def operator_policy(settings: Settings) -> OperatorPolicy:
     quota = settings.quota
-    return House(
-        model=settings.studio.model,
+    return OperatorPolicy(
+        default_model=settings.studio.model,
         maker=settings.studio.maker,
         allowance=Allowance(
             credits=quota.credits,
@@ -181,27 +195,29 @@ def house(settings: Settings) -> House:
             burst=settings.queue.burst or None,
             burst_seconds=settings.queue.burst_seconds,
         ),
-        data=settings.studio.data,
-        disk_floor=settings.studio.disk_floor_mb * 1_000_000,
-        tiers=_tiers(settings.tables.get("tiers", {})),
-        pools=_pools(settings.tables.get("pools", {})),
+        data_folder=settings.studio.data,
+        min_free_disk=settings.studio.disk_floor_mb * 1_000_000,
+        tiers=_read_tiers(settings.tables.get("tiers", {})),
+        pools=_read_pools(settings.tables.get("pools", {})),
         admins_unlimited=quota.admins_unlimited,
-        slots=settings.engine.slots,
+        engine_slots=settings.engine.slots,
     )
 
 
-def _tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
+def _read_tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
     """[tiers.patron] of matinee.toml, in the order they stand there."""
     tiers = []
     for name, table in tables.items():
         for key in unknown_fields(Tier, table):
-            raise ConfigBroken(f"[tiers.{name}] {key}", "unknown key", near(key, tuple(Tier.__slots__)))
+            raise ConfigBroken(
+                f"[tiers.{name}] {key}", "unknown key", closest_match(key, tuple(Tier.__slots__))
+            )
         sets = {key: frozenset(map(str, table[key])) for key in ("roles", "chats", "people") if key in table}
         tiers.append(Tier(**{**table, **sets, "name": name}))
     return tuple(tiers)
 
 
-def _pools(tables: Mapping[str, Any]) -> dict[str, int]:
+def _read_pools(tables: Mapping[str, Any]) -> dict[str, int]:
     """[pools] "discord:7" = 200"""
     for key, credits_ in tables.items():
         if type(credits_) is not int or credits_ < 0:
@@ -209,16 +225,16 @@ def _pools(tables: Mapping[str, Any]) -> dict[str, int]:
     return dict(tables)
 
 
-def prices() -> Mapping[str, Mapping[str, Any]]:
+def lossy_measurements() -> Mapping[str, Mapping[str, Any]]:
     """What each lossy option was measured to cost and bring."""
     file = config_folder() / "lossy.toml"
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def means(settings: Settings) -> Means:
+def resources(settings: Settings) -> Resources:
     """What the models may use of this machine."""
     chosen = settings.engine
-    return Means(
+    return Resources(
         device=chosen.device,
         gigabytes=chosen.memory_gb,
         lossy=chosen.lossy,
@@ -230,17 +246,17 @@ def means(settings: Settings) -> Means:
 def backup_folder(settings: Settings) -> Path:
     """Where backups go unless a person names a place."""
     chosen = settings.upkeep.backup_folder
-    return Path(chosen).expanduser() if chosen else settings.studio.data / backups.FOLDER
+    return Path(chosen).expanduser() if chosen else settings.studio.data / backups.BACKUP_FOLDER
 
 
-def outlet(settings: Settings) -> Outlet:
+def metrics_output(settings: Settings) -> MetricsOutput:
     """Where figures for Prometheus go, if anywhere."""
     chosen = settings.upkeep
     file = Path(chosen.metrics_file).expanduser() if chosen.metrics_file else None
-    return Outlet(file=file, port=chosen.metrics_port)
+    return MetricsOutput(file=file, port=chosen.metrics_port)
 
 
-def untouched(allowance: Allowance) -> Balance:
+def unused_balance(allowance: Allowance) -> Balance:
     """The balance of somebody who has never asked for anything."""
     now = time.time()
     return Balance(

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def new() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop  # noqa: PLC0415  (only what runs a loop loads one)
     except ImportError:  # there is none for Windows
@@ -22,7 +22,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Called in the main thread, where signals are heard."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with asyncio.Runner(loop_factory=new) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             return runner.run(main)
     finally:
         for number, handler in before.items():  # libuv's would swallow both from here on

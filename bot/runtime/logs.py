@@ -10,14 +10,16 @@ from typing import Any
 
 import structlog
 
-TOKEN_SHAPES = (
+TOKEN_PATTERNS = (
     re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"),  # Telegram, in URLs right behind "bot"
     re.compile(r"\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}"),  # Discord
     re.compile(r"\b(?:webhooks|interactions)/\d+/[\w-]{10,}"),  # Discord, of one interaction
     re.compile(r"\bhf_[A-Za-z0-9]{20,}"),  # Hugging Face
 )
-UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-CHATTY = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")
+INVISIBLE_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+NOISY_LOGGERS = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")
 
 
 class Redactor:
@@ -29,7 +31,7 @@ class Redactor:
     def __call__(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        for shape in TOKEN_SHAPES:
+        for shape in TOKEN_PATTERNS:
             line = shape.sub("***", line)
         return line
 
@@ -44,38 +46,40 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
-def _harmless(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _replace_control_characters(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """What people typed must not move a terminal's cursor, nor turn its text around."""
     for name, value in event.items():
         if isinstance(value, str) and name not in {"exception", "stack"}:
-            event[name] = UNSEEN.sub("\ufffd", value)
+            event[name] = INVISIBLE_CHARACTERS.sub("\ufffd", value)
     return event
 
 
-def _without_prompts(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _hide_prompt(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if "prompt" in event:
         event["prompt"] = f"<{len(str(event['prompt']))} characters>"
     return event
 
 
-def start(*, level: str, style: str, prompts: bool, secrets: Iterable[str], stream: Any = None) -> None:
+def configure_logging(
+    *, level: str, style: str, prompts: bool, secrets: Iterable[str], stream: Any = None
+) -> None:
     """Route structlog and the standard library's logging through one redacted handler."""
     stream = stream or sys.stderr
-    people = style == "console" or (style == "auto" and stream.isatty())
+    for_people = style == "console" or (style == "auto" and stream.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *([] if prompts else [_without_prompts]),
-        _harmless,
-        *([] if people else [structlog.processors.format_exc_info]),
+        *([] if prompts else [_hide_prompt]),
+        _replace_control_characters,
+        *([] if for_people else [structlog.processors.format_exc_info]),
     ]
     renderer: Any = (
         structlog.dev.ConsoleRenderer(
             colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-        if people
+        if for_people
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     handler = logging.StreamHandler(stream)
@@ -83,7 +87,7 @@ def start(*, level: str, style: str, prompts: bool, secrets: Iterable[str], stre
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in CHATTY:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

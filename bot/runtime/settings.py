@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 from bot.domain.errors import ConfigBroken
 from generation import failpoint
 
-OWN_FILE = "matinee.toml"
-BESIDE = {"MATINEE_CONFIG", failpoint.VARIABLE, failpoint.NOTES}
+OPERATOR_FILE = "matinee.toml"
+NON_SETTING_VARIABLES = {"MATINEE_CONFIG", failpoint.ENV_VAR, failpoint.TRIGGERED_FILE_ENV_VAR}
 """Variables that are no settings."""
-CUSTOMARY = {"DISCORD_TOKEN": "discord.token", "TELEGRAM_TOKEN": "telegram.token"}
-APART = {"models", "genres", "music", "tiers", "pools"}
+TOKEN_VARIABLES = {"DISCORD_TOKEN": "discord.token", "TELEGRAM_TOKEN": "telegram.token"}
+NAMED_TABLES = {"models", "genres", "music", "tiers", "pools"}
 """Tables of named things: config/<name>.toml holds ours, an operator's file adds and overrides."""
 
 
@@ -165,7 +165,7 @@ CHOICES = {
     "rules.after": ("off", "spoiler", "hold", "refuse"),
     "engine.device": ("auto", "cpu", "cuda", "mps"),
 }
-LEAST: dict[str, float] = {
+MINIMUMS: dict[str, float] = {
     "engine.slots": 1,
     "upkeep.backup_keep": 1,
     "engine.start_seconds": 1,
@@ -191,29 +191,29 @@ def load(
 ) -> Settings:
     """Read every source in order; raises ConfigBroken naming the place."""
     environment = os.environ if environment is None else environment
-    values = _flat(_read_toml(config_folder() / "default.toml"), "default.toml")
-    own = _own_file(file, environment)
+    values = _flatten(_read_toml(config_folder() / "default.toml"), "default.toml")
+    operator_file = _operator_file(file, environment)
     tables = {name: _read_toml(config_folder() / f"{name}.toml") for name in _shipped_tables()}
-    if own is not None:
-        theirs = _read_toml(own)
-        for name in APART & theirs.keys():
-            tables[name] = _merged(tables.get(name, {}), theirs.pop(name))
-        values |= _flat(theirs, own.name)
+    if operator_file is not None:
+        operator_values = _read_toml(operator_file)
+        for name in NAMED_TABLES & operator_values.keys():
+            tables[name] = _deep_merge(tables.get(name, {}), operator_values.pop(name))
+        values |= _flatten(operator_values, operator_file.name)
     values |= _from_environment(environment)
-    values |= {_known(key, f"--set {key}"): (text, f"--set {key}") for key, text in (flags or {}).items()}
-    return _build(values, tables=tables, origin=own)
+    values |= {_check_key(key, f"--set {key}"): (text, f"--set {key}") for key, text in (flags or {}).items()}
+    return _build_settings(values, tables=tables, origin=operator_file)
 
 
-def _own_file(file: Path | None, environment: Mapping[str, str]) -> Path | None:
+def _operator_file(file: Path | None, environment: Mapping[str, str]) -> Path | None:
     named = file or (Path(environment["MATINEE_CONFIG"]) if environment.get("MATINEE_CONFIG") else None)
     if named is not None:
         return named
-    found = Path(OWN_FILE)
+    found = Path(OPERATOR_FILE)
     return found if found.is_file() else None
 
 
 def _shipped_tables() -> Iterator[str]:
-    return (name for name in sorted(APART) if (config_folder() / f"{name}.toml").is_file())
+    return (name for name in sorted(NAMED_TABLES) if (config_folder() / f"{name}.toml").is_file())
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -227,38 +227,40 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigBroken(str(path), f"cannot be read: {error.strerror}") from None
 
 
-def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    both = dict(ours)
-    for key, value in theirs.items():
+def _deep_merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    both = dict(base)
+    for key, value in override.items():
         mine = both.get(key)
-        both[key] = _merged(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
+        both[key] = _deep_merge(mine, value) if isinstance(mine, dict) and isinstance(value, dict) else value
     return both
 
 
-def _flat(data: dict[str, Any], place: str) -> dict[str, tuple[Any, str]]:
+def _flatten(data: dict[str, Any], place: str) -> dict[str, tuple[Any, str]]:
     values = {}
     for section, table in data.items():
         if section not in SECTIONS:
-            raise ConfigBroken(f"{place}, [{section}]", "unknown table", _near(section, [*SECTIONS, *APART]))
+            raise ConfigBroken(
+                f"{place}, [{section}]", "unknown table", _closest(section, [*SECTIONS, *NAMED_TABLES])
+            )
         if not isinstance(table, dict):
             raise ConfigBroken(f"{place}, {section}", "should be a table")
         for key, value in table.items():
             where = f"{place}, [{section}] {key}"
-            values[_known(f"{section}.{key}", where)] = (value, where)
+            values[_check_key(f"{section}.{key}", where)] = (value, where)
     return values
 
 
-def _known(key: str, where: str) -> str:
+def _check_key(key: str, where: str) -> str:
     section, _, name = key.partition(".")
     if section not in SECTIONS:
-        raise ConfigBroken(where, "unknown table", _near(section, SECTIONS))
+        raise ConfigBroken(where, "unknown table", _closest(section, SECTIONS))
     names = [f.name for f in fields(SECTIONS[section])]
     if name not in names:
-        raise ConfigBroken(where, "unknown key", _near(name, names))
+        raise ConfigBroken(where, "unknown key", _closest(name, names))
     return key
 
 
-def _near(word: str, words: Any) -> str | None:
+def _closest(word: str, words: Any) -> str | None:
     found = get_close_matches(word, list(words), n=1, cutoff=0.5)
     return found[0] if found else None
 
@@ -268,15 +270,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[Any, st
         f"MATINEE_{section}_{f.name}".upper(): f"{section}.{f.name}"
         for section, cls in SECTIONS.items()
         for f in fields(cls)
-    } | CUSTOMARY
+    } | TOKEN_VARIABLES
     values = {}
     for variable, text in environment.items():
         if variable in names:
             values[names[variable]] = (text, variable)
         elif variable.endswith("_FILE") and variable.removesuffix("_FILE") in names:
             values[names[variable.removesuffix("_FILE")]] = (_secret_file(variable, text), variable)
-        elif variable.startswith("MATINEE_") and variable not in BESIDE:
-            raise ConfigBroken(variable, "unknown variable", _near(variable, names))
+        elif variable.startswith("MATINEE_") and variable not in NON_SETTING_VARIABLES:
+            raise ConfigBroken(variable, "unknown variable", _closest(variable, names))
     return values
 
 
@@ -288,12 +290,15 @@ def _secret_file(variable: str, path: str) -> str:
         raise ConfigBroken(variable, f"the file it names cannot be read: {reason}") from None
 
 
-def _build(
+def _build_settings(
     values: dict[str, tuple[Any, str]], *, tables: dict[str, dict[str, Any]], origin: Path | None
 ) -> Settings:
     sections = {
         name: cls(
-            **{key: _value(f"{name}.{key}", hint, *values[f"{name}.{key}"]) for key, hint in _hints(cls)}
+            **{
+                key: _checked_value(f"{name}.{key}", hint, *values[f"{name}.{key}"])
+                for key, hint in _field_types(cls)
+            }
         )
         for name, cls in SECTIONS.items()
     }
@@ -302,22 +307,26 @@ def _build(
     return replace(settings, studio=replace(settings.studio, data=data))
 
 
-def _hints(cls: type) -> list[tuple[str, type]]:
+def _field_types(cls: type) -> list[tuple[str, type]]:
     return list(get_type_hints(cls).items())
 
 
-def _value(key: str, kind: type, value: Any, where: str) -> Any:
+def _checked_value(key: str, kind: type, value: Any, where: str) -> Any:
     """Of the right type, or ConfigBroken; a secret's own text never gets into the sentence."""
-    made = _typed(kind, value, where)
-    if key in CHOICES and made not in CHOICES[key]:
+    converted = _convert(kind, value, where)
+    if key in CHOICES and converted not in CHOICES[key]:
         raise ConfigBroken(
-            where, f"should be one of {', '.join(CHOICES[key])}", _near(str(made), CHOICES[key])
+            where, f"should be one of {', '.join(CHOICES[key])}", _closest(str(converted), CHOICES[key])
         )
-    if isinstance(made, int | float) and not isinstance(made, bool) and not made >= LEAST.get(key, 0):
-        raise ConfigBroken(where, f"should be at least {LEAST.get(key, 0):g}")
+    if (
+        isinstance(converted, int | float)
+        and not isinstance(converted, bool)
+        and not converted >= MINIMUMS.get(key, 0)
+    ):
+        raise ConfigBroken(where, f"should be at least {MINIMUMS.get(key, 0):g}")
     if key == "quota.zone":
-        _check_zone(made, where)
-    return made
+        _check_zone(converted, where)
+    return converted
 
 
 def _check_zone(zone: str, where: str) -> None:
@@ -327,7 +336,7 @@ def _check_zone(zone: str, where: str) -> None:
         raise ConfigBroken(where, f"{zone!r} is no time zone; an example is Europe/Berlin") from None
 
 
-def _typed(kind: type, value: Any, where: str) -> Any:
+def _convert(kind: type, value: Any, where: str) -> Any:
     if kind is bool:
         words = {
             "true": True,
@@ -339,26 +348,26 @@ def _typed(kind: type, value: Any, where: str) -> Any:
             "no": False,
             "off": False,
         }
-        made = value if isinstance(value, bool) else words.get(str(value).lower())
-        if made is None:
+        flag = value if isinstance(value, bool) else words.get(str(value).lower())
+        if flag is None:
             raise ConfigBroken(where, "should be true or false")
-        return made
+        return flag
     if kind in {int, float}:
-        return _number(kind, value, where)
+        return _convert_number(kind, value, where)
     if not isinstance(value, str):
         raise ConfigBroken(where, "should be text in quotes")
     return kind(value)
 
 
-def _number(kind: type, value: Any, where: str) -> Any:
+def _convert_number(kind: type, value: Any, where: str) -> Any:
     if isinstance(value, bool):
         raise ConfigBroken(where, "should be a number")
     try:
-        made = kind(value)
+        number = kind(value)
     except (TypeError, ValueError, OverflowError):
         raise ConfigBroken(
             where, "should be a whole number" if kind is int else "should be a number"
         ) from None
-    if kind is int and float(value) != made:
+    if kind is int and float(value) != number:
         raise ConfigBroken(where, "should be a whole number")
-    return made
+    return number

@@ -6,12 +6,14 @@ import json
 import sqlite3
 
 from bot.domain.errors import TooLate
-from bot.domain.jobs import Job, State
+from bot.domain.jobs import Job, JobState
 from bot.store import ledger, queue, status_outbox
-from bot.store.job_rows import job_from_row, only, row_of
-from generation.errors import Told
+from bot.store.job_rows import first_or_none, job_from_row, job_row
+from generation.errors import ExplainedError
 
-LINE = "SELECT id, tag, turn FROM job WHERE state = 'queued' AND id <> ? ORDER BY tag, turn, id LIMIT ?"
+OTHER_QUEUED = (
+    "SELECT id, tag, turn FROM job WHERE state = 'queued' AND id <> ? ORDER BY tag, turn, id LIMIT ?"
+)
 
 MOVE = "UPDATE job SET tag = :tag, turn = :turn WHERE id = :job AND state = 'queued'"
 
@@ -31,30 +33,30 @@ UPDATE job SET state = 'held', error = :error WHERE id = :job AND state = 'rende
 """
 
 
-def move(c: sqlite3.Connection, number: int, place: int) -> None:
+def move_in_queue(c: sqlite3.Connection, number: int, position: int) -> None:
     """Put a waiting job where `place` others are served before it, or at the end; raises TooLate."""
-    state = row_of(c, number)["state"]
-    if state != State.QUEUED:
+    state = job_row(c, number)["state"]
+    if state != JobState.QUEUED:
         raise TooLate(number, state)
-    line = c.execute(LINE, (number, place + 1)).fetchall()
-    if not line:
+    queued = c.execute(OTHER_QUEUED, (number, position + 1)).fetchall()
+    if not queued:
         return
-    if place >= len(line):
-        tag, turn = line[-1]["tag"], line[-1]["turn"] + 1.0
+    if position >= len(queued):
+        tag, turn = queued[-1]["tag"], queued[-1]["turn"] + 1.0
     else:
-        tag, turn = line[place]["tag"], _before(line, place)
+        tag, turn = queued[position]["tag"], _turn_before(queued, position)
     c.execute(MOVE, {"job": number, "tag": tag, "turn": turn})
 
 
-def _before(line: list[sqlite3.Row], place: int) -> float:
+def _turn_before(queued: list[sqlite3.Row], position: int) -> float:
     """A turn between that of the job now there and of the one before it, if they share a tag."""
-    after = float(line[place]["turn"])
-    if place and line[place - 1]["tag"] == line[place]["tag"]:
-        return (float(line[place - 1]["turn"]) + after) / 2
+    after = float(queued[position]["turn"])
+    if position and queued[position - 1]["tag"] == queued[position]["tag"]:
+        return (float(queued[position - 1]["turn"]) + after) / 2
     return after - 1.0
 
 
-def clear(c: sqlite3.Connection, *, person: str | None, now: float) -> list[Job]:
+def cancel_queued(c: sqlite3.Connection, *, person: str | None, now: float) -> list[Job]:
     """Cancel and refund all that waits, or all of one person."""
     sql = (
         "SELECT id FROM job WHERE state = 'queued' AND (:person IS NULL OR person = :person) ORDER BY id DESC"
@@ -63,30 +65,30 @@ def clear(c: sqlite3.Connection, *, person: str | None, now: float) -> list[Job]
     return [queue.cancel(c, number, now=now) for number in numbers]
 
 
-def held(c: sqlite3.Connection) -> list[Job]:
+def held_jobs(c: sqlite3.Connection) -> list[Job]:
     return [job_from_row(row) for row in c.execute("SELECT * FROM job WHERE state = 'held' ORDER BY id")]
 
 
-def hold_clip(c: sqlite3.Connection, job: int, error: Told) -> Job:
-    return queue.change(c, HOLD_CLIP, job=job, error=json.dumps(error.to_json()))
+def hold_clip(c: sqlite3.Connection, job: int, error: ExplainedError) -> Job:
+    return queue.update_job(c, HOLD_CLIP, job=job, error=json.dumps(error.to_json()))
 
 
 def release(c: sqlite3.Connection, number: int) -> Job:
     """Looked at and found fit: on to the chat, or back into the line."""
-    return _decided(c, RELEASE, number)
+    return _decide(c, RELEASE, number)
 
 
-def reject(c: sqlite3.Connection, number: int, error: Told, *, now: float) -> Job:
+def reject(c: sqlite3.Connection, number: int, error: ExplainedError, *, now: float) -> Job:
     """Looked at and not found fit: never sent, and refunded."""
-    done = _decided(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
+    done = _decide(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, number, now)
-    status_outbox.owe(c, number)
+    status_outbox.add(c, number)
     return done
 
 
-def _decided(c: sqlite3.Connection, sql: str, number: int, **values: object) -> Job:
-    state = row_of(c, number)["state"]
-    row = only(c.execute(sql, {"job": number, **values}).fetchall())
+def _decide(c: sqlite3.Connection, sql: str, number: int, **values: object) -> Job:
+    state = job_row(c, number)["state"]
+    row = first_or_none(c.execute(sql, {"job": number, **values}).fetchall())
     if row is None:
         raise TooLate(number, state)
     return job_from_row(row)

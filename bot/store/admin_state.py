@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.domain.quota import Allowance, Plan, Tier
+from bot.domain.quota import Allowance, QuotaPlan, Tier
 from bot.store import people
-from bot.store.job_rows import only
+from bot.store.job_rows import first_or_none
 
-STRIKES_COUNT_FOR = 30 * 86_400.0
+STRIKE_LIFETIME = 30 * 86_400.0
 
-LAST_SEEN = """
+LAST_JOB_CONTEXT = """
 SELECT requester, reply_to FROM job
 WHERE account = (SELECT account FROM person WHERE key = :key) AND person = :key ORDER BY id DESC LIMIT 1
 """
@@ -36,7 +36,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class AdminRules:
     """What admins set: `closed` says why no new jobs are taken, channels are "discord:9" keys."""
 
     closed: str | None = None
@@ -46,19 +46,19 @@ class Rules:
     denied_channels: frozenset[str] = frozenset()
     role_tiers: Mapping[str, str] = field(default_factory=dict)  # "discord:123" -> the tier its people are in
 
-    def tiers_of(self, platform: str, roles: Iterable[str]) -> frozenset[str]:
+    def tiers_for_roles(self, platform: str, roles: Iterable[str]) -> frozenset[str]:
         """The tiers that somebody with these roles is in by what admins set."""
         named = (self.role_tiers.get(f"{platform}:{role}") for role in roles)
         return frozenset(tier for tier in named if tier)
 
-    def serves(self, channel: str) -> bool:
+    def allows_channel(self, channel: str) -> bool:
         if channel in self.denied_channels:
             return False
         return not self.allowed_channels or channel in self.allowed_channels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audited:
+class AuditEntry:
     at: float
     admin: str
     verb: str
@@ -66,49 +66,53 @@ class Audited:
 
 
 def standing(c: sqlite3.Connection, key: str, now: float) -> Standing:
-    row = only(c.execute("SELECT tier, credits FROM person WHERE key = ?", (key,)).fetchall())
+    row = first_or_none(c.execute("SELECT tier, credits FROM person WHERE key = ?", (key,)).fetchall())
     return Standing(
-        block=block_of(c, key, now),
+        block=active_block(c, key, now),
         tier=row["tier"] if row else None,
         credits=row["credits"] if row else None,
     )
 
 
-def rules(c: sqlite3.Connection) -> Rules:
-    return Rules(
-        closed=people.fact(c, "closed"),
-        default_model=people.fact(c, "default_model"),
-        disabled_models=frozenset(people.fact(c, "disabled_models") or ()),
-        allowed_channels=frozenset(people.fact(c, "allowed_channels") or ()),
-        denied_channels=frozenset(people.fact(c, "denied_channels") or ()),
-        role_tiers=people.fact(c, "role_tiers") or {},
+def admin_rules(c: sqlite3.Connection) -> AdminRules:
+    return AdminRules(
+        closed=people.global_value(c, "closed"),
+        default_model=people.global_value(c, "default_model"),
+        disabled_models=frozenset(people.global_value(c, "disabled_models") or ()),
+        allowed_channels=frozenset(people.global_value(c, "allowed_channels") or ()),
+        denied_channels=frozenset(people.global_value(c, "denied_channels") or ()),
+        role_tiers=people.global_value(c, "role_tiers") or {},
     )
 
 
-def set_role(c: sqlite3.Connection, role: str, tier: str | None) -> None:
+def set_role_tier(c: sqlite3.Connection, role: str, tier: str | None) -> None:
     """None forgets it."""
-    known = {**(people.fact(c, "role_tiers") or {}), role: tier}
-    people.change_fact(c, "role_tiers", {name: given for name, given in known.items() if given})
+    known = {**(people.global_value(c, "role_tiers") or {}), role: tier}
+    people.set_global_value(c, "role_tiers", {name: given for name, given in known.items() if given})
 
 
-def terms(c: sqlite3.Connection, plan: Plan, key: str, now: float) -> tuple[Tier, Allowance]:
+def tier_and_allowance(
+    c: sqlite3.Connection, plan: QuotaPlan, key: str, now: float
+) -> tuple[Tier, Allowance]:
     """What holds for a person, by the roles and the chat that they were last seen with."""
     stands = standing(c, key, now)
-    row = only(c.execute(LAST_SEEN, {"key": key}).fetchall())
-    seen = json.loads(row["requester"]) if row else {}
-    roles, platform = seen.get("roles", ()), key.partition(":")[0]
+    row = first_or_none(c.execute(LAST_JOB_CONTEXT, {"key": key}).fetchall())
+    last_requester = json.loads(row["requester"]) if row else {}
+    roles, platform = last_requester.get("roles", ()), key.partition(":")[0]
     chat = f"{platform}:{json.loads(row['reply_to'])['chat']}" if row else ""
-    mapped = rules(c).tiers_of(platform, roles)
-    tier = plan.tier(key, roles=roles, chat=chat, named=stands.tier, mapped=mapped)
-    return tier, plan.allowance(tier, admin=bool(seen.get("admin")), own=stands.credits)
+    role_tiers = admin_rules(c).tiers_for_roles(platform, roles)
+    tier = plan.tier(key, roles=roles, chat=chat, assigned=stands.tier, tiers_of_roles=role_tiers)
+    return tier, plan.allowance(
+        tier, admin=bool(last_requester.get("admin")), personal_credits=stands.credits
+    )
 
 
-def put_in(c: sqlite3.Connection, fact: str, name: str) -> None:
-    people.change_fact(c, fact, sorted({*(people.fact(c, fact) or ()), name}))
+def add_to_global_set(c: sqlite3.Connection, fact: str, name: str) -> None:
+    people.set_global_value(c, fact, sorted({*(people.global_value(c, fact) or ()), name}))
 
 
-def take_out(c: sqlite3.Connection, fact: str, name: str) -> None:
-    people.change_fact(c, fact, sorted({*(people.fact(c, fact) or ())} - {name}))
+def remove_from_global_set(c: sqlite3.Connection, fact: str, name: str) -> None:
+    people.set_global_value(c, fact, sorted({*(people.global_value(c, fact) or ())} - {name}))
 
 
 def block(c: sqlite3.Connection, key: str, *, until: float | None, reason: str, now: float) -> None:
@@ -123,17 +127,17 @@ def unblock(c: sqlite3.Connection, key: str) -> bool:
     return c.execute("DELETE FROM block WHERE person = ?", (key,)).rowcount == 1
 
 
-def block_of(c: sqlite3.Connection, key: str, now: float) -> Block | None:
-    row = only(c.execute("SELECT until, reason FROM block WHERE person = ?", (key,)).fetchall())
+def active_block(c: sqlite3.Connection, key: str, now: float) -> Block | None:
+    row = first_or_none(c.execute("SELECT until, reason FROM block WHERE person = ?", (key,)).fetchall())
     if row is None or (row["until"] is not None and row["until"] <= now):
         return None
     return Block(until=row["until"], reason=row["reason"])
 
 
-def strike(c: sqlite3.Connection, key: str, rule: str, now: float) -> int:
+def add_strike(c: sqlite3.Connection, key: str, rule: str, now: float) -> int:
     """Write it down; how many this person has of late, with this one."""
     c.execute("INSERT INTO strike (person, rule, at) VALUES (?, ?, ?)", (key, rule, now))
-    since = now - STRIKES_COUNT_FOR
+    since = now - STRIKE_LIFETIME
     count: int = c.execute(
         "SELECT count(*) FROM strike WHERE person = ? AND at > ?", (key, since)
     ).fetchone()[0]
@@ -156,11 +160,11 @@ def announce(c: sqlite3.Connection, words: str, *, now: float, until: float) -> 
 
 def announcement(c: sqlite3.Connection, now: float) -> str:
     sql = "SELECT words FROM announcement WHERE at <= ? AND until > ? ORDER BY id DESC LIMIT 1"
-    row = only(c.execute(sql, (now, now)).fetchall())
+    row = first_or_none(c.execute(sql, (now, now)).fetchall())
     return row["words"] if row else ""
 
 
-def write_down(
+def add_audit_entry(
     c: sqlite3.Connection, *, admin: str, verb: str, details: Mapping[str, Any], now: float
 ) -> None:
     c.execute(
@@ -169,6 +173,6 @@ def write_down(
     )
 
 
-def audit(c: sqlite3.Connection, limit: int) -> list[Audited]:
+def audit_entries(c: sqlite3.Connection, limit: int) -> list[AuditEntry]:
     rows = c.execute("SELECT at, admin, verb, details FROM audit ORDER BY id DESC LIMIT ?", (limit,))
-    return [Audited(**{**dict(row), "details": json.loads(row["details"])}) for row in rows]
+    return [AuditEntry(**{**dict(row), "details": json.loads(row["details"])}) for row in rows]

@@ -12,41 +12,41 @@ from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, StoreFailed
 from bot.store import queue, status_outbox
-from bot.store.database import FILE
-from bot.store.migrate import inspect, steps
+from bot.store.database import DATABASE_FILE
+from bot.store.migrate import load_migrations, schema_version
 from generation.errors import DiskFull
-from generation.media.files import settle
+from generation.media.files import rename_durably
 
-BESIDE = ("-wal", "-shm", "-journal")
+SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What a restore did: where the database of before lies, and what was set aside as perhaps done since."""
 
-    aside: Path | None
+    old_database: Path | None
     cancelled: int
     uncertain: int
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
     """A look at a database that is left as it is."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as found:
         found.row_factory = sqlite3.Row
         yield found
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_database(source: Path, target: Path) -> None:
     """One file, whole and sound or not there at all: everything that was committed before this began."""
     part = target.with_name(f"{target.name}.part")
     _remove(part)
     try:
-        with reading(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as made:
+        with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as made:
             live.backup(made)
             made.execute("PRAGMA journal_mode = DELETE")  # else it would need a second file beside it
             _check(made, source)
-        settle(part, target)
+        rename_durably(part, target)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
@@ -59,15 +59,15 @@ def copy(source: Path, target: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    for name in (path.name, *(f"{path.name}{end}" for end in BESIDE)):
+    for name in (path.name, *(f"{path.name}{end}" for end in SIDE_FILES)):
         path.with_name(name).unlink(missing_ok=True)
 
 
-def look_through(path: Path) -> None:
+def verify_backup(path: Path) -> None:
     """Raises DatabaseCorrupt or DatabaseNewer unless every page, index and reference of it is right."""
     try:
-        with reading(path) as found:
-            if inspect(found, path, steps()) == 0:
+        with open_read_only(path) as found:
+            if schema_version(found, path, load_migrations()) == 0:
                 raise DatabaseCorrupt(str(path), "there is nothing in it")
             _check(found, path)
     except sqlite3.Error as error:
@@ -83,24 +83,26 @@ def _check(c: sqlite3.Connection, path: Path) -> None:
         raise DatabaseCorrupt(str(path), f"a row of {broken[0]} belongs to nothing")
 
 
-def put_back(backup: Path, folder: Path, *, aside: str, numbered: int, resume: bool, now: float) -> Restored:
+def restore_backup(
+    backup: Path, folder: Path, *, old_database_name: str, last_known_number: int, resume: bool, now: float
+) -> Restored:
     """The backup in the place of the database, which is kept beside it; the folder's lock is the caller's.
 
     Unless told to `resume`, what was unfinished in the backup is ended: it may have been made since then.
     New jobs get numbers above `numbered` and above all that the old database gave: old buttons name those.
     """
-    look_through(backup)
-    fresh, place = folder / f"{FILE}.restored", folder / FILE
-    copy(backup, fresh)
-    with closing(sqlite3.connect(fresh, isolation_level=None)) as c:
+    verify_backup(backup)
+    restored, current = folder / f"{DATABASE_FILE}.restored", folder / DATABASE_FILE
+    copy_database(backup, restored)
+    with closing(sqlite3.connect(restored, isolation_level=None)) as c:
         c.row_factory = sqlite3.Row
         c.execute("BEGIN IMMEDIATE")
         ended = (0, 0) if resume else _end_unfinished(c, now)
-        _number_above(c, max(numbered, _last_number(place)))
+        _raise_job_sequence(c, max(last_known_number, _last_number(current)))
         c.execute("COMMIT")
-    kept = _put_aside(place, folder / aside) if place.exists() else None
-    settle(fresh, place)
-    return Restored(aside=kept, cancelled=ended[0], uncertain=ended[1])
+    kept = _keep_old_database(current, folder / old_database_name) if current.exists() else None
+    rename_durably(restored, current)
+    return Restored(old_database=kept, cancelled=ended[0], uncertain=ended[1])
 
 
 def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
@@ -110,34 +112,34 @@ def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
     sql = "UPDATE job SET state = 'uncertain' WHERE state IN ('rendered', 'delivering') RETURNING id"
     doubtful = c.execute(sql).fetchall()
     for row in doubtful:
-        status_outbox.owe(c, row["id"])
+        status_outbox.add(c, row["id"])
     return len(waiting), len(doubtful)
 
 
 def _last_number(path: Path) -> int:
     """The last job number that a database gave; 0 where it cannot be read any more."""
-    with suppress(sqlite3.Error), reading(path) as c:
+    with suppress(sqlite3.Error), open_read_only(path) as c:
         row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'job'").fetchone()
         return int(row[0]) if row else 0
     return 0
 
 
-def _number_above(c: sqlite3.Connection, number: int) -> None:
+def _raise_job_sequence(c: sqlite3.Connection, number: int) -> None:
     known = c.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'job'", (number,)).rowcount
     if not known:
         c.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('job', ?)", (number,))
 
 
-def _put_aside(place: Path, aside: Path) -> Path:
+def _keep_old_database(current: Path, kept: Path) -> Path:
     """Under a second name first: at no moment is there no database for a start to find."""
-    with suppress(sqlite3.Error), closing(sqlite3.connect(place, isolation_level=None)) as old:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(current, isolation_level=None)) as old:
         old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     try:
-        os.link(place, aside)
+        os.link(current, kept)
     except OSError:  # a file system without second names
-        shutil.copyfile(place, aside)
-    for end in BESIDE:  # left over only if the old one is too broken to be opened
-        left = place.with_name(place.name + end)
+        shutil.copyfile(current, kept)
+    for end in SIDE_FILES:  # left over only if the old one is too broken to be opened
+        left = current.with_name(current.name + end)
         if left.exists():
-            left.replace(aside.with_name(aside.name + end))
-    return aside
+            left.replace(kept.with_name(kept.name + end))
+    return kept

@@ -6,15 +6,15 @@ import sqlite3
 from collections.abc import Iterable
 
 
-def leave(c: sqlite3.Connection, jobs: Iterable[int]) -> None:
+def add(c: sqlite3.Connection, jobs: Iterable[int]) -> None:
     c.executemany("INSERT OR IGNORE INTO untold (job) VALUES (?)", [(job,) for job in jobs])
 
 
-def any_left(c: sqlite3.Connection) -> bool:
+def has_pending(c: sqlite3.Connection) -> bool:
     return c.execute("SELECT 1 FROM untold LIMIT 1").fetchone() is not None
 
 
-def take(c: sqlite3.Connection) -> dict[int, bool]:
+def take_all(c: sqlite3.Connection) -> dict[int, bool]:
     """The jobs, and whether their people have still to be told."""
     rows = c.execute("DELETE FROM untold RETURNING job, job IN (SELECT job FROM unsaid) AS owed").fetchall()
     return {row["job"]: bool(row["owed"]) for row in sorted(rows, key=lambda row: row["job"])}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-Executes = sqlite3.Connection | sqlite3.Cursor
+SqlExecutor = sqlite3.Connection | sqlite3.Cursor
 """What runs statements: a connection makes a cursor for each, which costs half as much as a small one."""
 
 
@@ -18,15 +18,15 @@ class Connection(sqlite3.Connection):
     def __init__(self, *how: Any, **named: Any) -> None:
         super().__init__(*how, **named)
         self.row_factory = sqlite3.Row
-        self.plain = self.cursor()
-        self.plain.row_factory = None
+        self.tuple_cursor = self.cursor()
+        self.tuple_cursor.row_factory = None
 
 
-def ill() -> sqlite3.OperationalError:
+def simulated_sqlite_error() -> sqlite3.OperationalError:
     """As SQLite fails when its disk does: for failpoints."""
     return sqlite3.OperationalError("disk I/O error")
 
 
-def plain(c: sqlite3.Connection) -> sqlite3.Cursor:
+def tuple_cursor(c: sqlite3.Connection) -> sqlite3.Cursor:
     assert isinstance(c, Connection), "opened by hand"
-    return c.plain
+    return c.tuple_cursor

@@ -15,12 +15,12 @@ import aiosqlite
 from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
 from bot.store.connection import Connection
 from bot.store.instance_lock import InstanceLock
-from bot.store.migrate import Step, inspect, migrate, steps
-from bot.store.writer import GroupWriter, Work, in_thread
+from bot.store.migrate import Migration, load_migrations, migrate, schema_version
+from bot.store.writer import GroupWriter, Work, run_in_thread
 from generation.errors import DiskFull
 
 T = TypeVar("T")
-FILE = "matinee.db"
+DATABASE_FILE = "matinee.db"
 BUSY_SECONDS = 10.0
 
 
@@ -31,38 +31,38 @@ class Access(Enum):
 
 
 class Database:
-    def __init__(self, path: Path, closing: AsyncExitStack) -> None:
+    def __init__(self, path: Path, exit_stack: AsyncExitStack) -> None:
         self.path = path
-        self._closing = closing
+        self._exit_stack = exit_stack
         self._reader: aiosqlite.Connection | None = None
         self._writer: GroupWriter | None = None
 
     @classmethod
     async def open(
-        cls, folder: Path, access: Access = Access.OWNER, known: Sequence[Step] | None = None
+        cls, folder: Path, access: Access = Access.OWNER, migrations: Sequence[Migration] | None = None
     ) -> Database:
         """Raises a StartError that says what is wrong with the folder or the file."""
-        known = known or steps()
-        async with AsyncExitStack() as closing:
+        migrations = migrations or load_migrations()
+        async with AsyncExitStack() as exit_stack:
             if access is Access.OWNER:
-                closing.callback(InstanceLock.take(folder).release)
-            database = cls(folder / FILE, closing)
-            await database._open(access, known)
-            database._closing = closing.pop_all()
+                exit_stack.callback(InstanceLock.acquire(folder).release)
+            database = cls(folder / DATABASE_FILE, exit_stack)
+            await database._open(access, migrations)
+            database._exit_stack = exit_stack.pop_all()
         return database
 
-    async def _open(self, access: Access, known: Sequence[Step]) -> None:
+    async def _open(self, access: Access, migrations: Sequence[Migration]) -> None:
         if access is not Access.OWNER and not self.path.exists():
             raise DataFolderUnusable(str(self.path.parent), "there is no database in it yet")
         if access is not Access.READER:
             connection = await self._connect()
-            prepare = _prepare if access is Access.OWNER else _check
-            await self._at_start(connection, lambda c: prepare(c, self.path, known))
-            self._writer = GroupWriter(connection, self._explain)
-            self._closing.push_async_callback(self._writer.close)
+            prepare = _prepare if access is Access.OWNER else _check_schema
+            await self._run_at_start(connection, lambda c: prepare(c, self.path, migrations))
+            self._writer = GroupWriter(connection, self._as_user_error)
+            self._exit_stack.push_async_callback(self._writer.close)
         self._reader = await self._connect(read_only=True)
         if access is Access.READER:
-            await self._at_start(self._reader, lambda c: _check(c, self.path, known))
+            await self._run_at_start(self._reader, lambda c: _check_schema(c, self.path, migrations))
 
     async def _connect(self, *, read_only: bool = False) -> aiosqlite.Connection:
         uri = f"{self.path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
@@ -72,12 +72,12 @@ class Database:
             )
         except sqlite3.Error as error:
             raise DataFolderUnusable(str(self.path.parent), str(error)) from error
-        self._closing.push_async_callback(connection.close)
+        self._exit_stack.push_async_callback(connection.close)
         return connection
 
-    async def _at_start(self, connection: aiosqlite.Connection, work: Work[None]) -> None:
+    async def _run_at_start(self, connection: aiosqlite.Connection, work: Work[None]) -> None:
         try:
-            await in_thread(connection, work)
+            await run_in_thread(connection, work)
         except sqlite3.Error as error:
             if _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 raise DatabaseCorrupt(str(self.path), str(error)) from error
@@ -88,23 +88,23 @@ class Database:
         assert self._writer is not None, "opened for reading only"
         return self._writer.write(work)
 
-    def when_undone(self, tell: Callable[[], None]) -> None:
+    def on_rollback(self, callback: Callable[[], None]) -> None:
         """`tell` is called, in the writer's thread, when what a work has written will never be true."""
         if self._writer is not None:
-            self._writer.undone = tell
+            self._writer.on_rollback = callback
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on one consistent view of the data, beside any writing."""
         assert self._reader is not None
         try:
-            return await in_thread(self._reader, lambda connection: _view(connection, work))
+            return await run_in_thread(self._reader, lambda connection: _read_transaction(connection, work))
         except sqlite3.Error as error:
-            raise self._explain(error) from error
+            raise self._as_user_error(error) from error
 
     async def close(self) -> None:
-        await self._closing.aclose()
+        await self._exit_stack.aclose()
 
-    def _explain(self, error: sqlite3.Error) -> Exception:
+    def _as_user_error(self, error: sqlite3.Error) -> Exception:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
             return error  # a mistake in this house, not in the world
         if _code(error) == sqlite3.SQLITE_FULL:
@@ -116,29 +116,29 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended codes' first byte is the plain one
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    _set_up(connection)
-    migrate(connection, path, known)
+    _set_pragmas(connection)
+    migrate(connection, path, migrations)
 
 
-def _check(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> None:
-    found = inspect(connection, path, known)
-    if found < known[-1].number:
+def _check_schema(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    found = schema_version(connection, path, migrations)
+    if found < migrations[-1].number:
         raise DataFolderUnusable(
             str(path.parent), f"its database has schema {found}: start Matinee once to bring it up to date"
         )
-    _set_up(connection)
+    _set_pragmas(connection)
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
+def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits at a power cut
     connection.execute("PRAGMA cache_size = -32000")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: what changed often is copied once
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _view(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _read_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     connection.execute("BEGIN")
     try:
         return work(connection)

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from bot.domain.errors import QueueFull, TooFast
-from bot.domain.jobs import Draft, Job, State
+from bot.domain.errors import QueueFull, RateLimited
+from bot.domain.jobs import Draft, Job, JobState
 from bot.domain.quota import Allowance, Caps
 from bot.store import eta, ledger, people
-from bot.store.connection import plain
-from bot.store.enqueue_cache import Known
-from bot.store.job_rows import as_json, community_key, job_from_row, row_of
+from bot.store.connection import tuple_cursor
+from bot.store.enqueue_cache import EnqueueCache
+from bot.store.job_rows import as_json, community_key, job_from_row, job_row
 
-AHEAD = 1e10
+NO_BACKLOG_ADVANTAGE = 1e10
 """Among equals, who has had less than a fair share goes before all who have a backlog."""
 
 
@@ -25,26 +25,26 @@ class Enqueued(msgspec.Struct, frozen=True):
     number: int
     draft: Draft
     at: float
-    before: Job | None = None  # this update was seen before: the job that it made then
+    existing_job: Job | None = None  # this update was seen before: the job that it made then
 
     @property
     def replay(self) -> bool:
-        return self.before is not None
+        return self.existing_job is not None
 
     @property
     def job(self) -> Job:
-        return self.before or _fresh(self.draft, self.number, self.at)
+        return self.existing_job or _queued_job(self.draft, self.number, self.at)
 
 
-LOOK = """
+LOOKUP = """
 SELECT account.id AS account, account.finish, virtual_time.now AS virtual,
     (SELECT coalesce(max(id), 0) FROM job) AS newest
     {more}
 FROM person, virtual_time JOIN account ON account.id = person.account WHERE person.key = ?
 """
-COLUMNS = 4
+FIXED_COLUMNS = 4
 
-MORE = {
+OPTIONAL_COLUMNS = {
     "before": "(SELECT id FROM job WHERE update_id = ?)",
     "earlier": """(SELECT created_at FROM job
       WHERE account = person.account ORDER BY id DESC LIMIT 1 OFFSET ?)""",
@@ -61,7 +61,7 @@ INSERT INTO job (state, account, person, community, model, request, requester, r
 VALUES ('queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, 0), nullif(?, ''), ?, ?)
 """
 
-FINISH = "UPDATE account SET finish = ? WHERE id = ?"
+UPDATE_FINISH = "UPDATE account SET finish = ? WHERE id = ?"
 
 
 def enqueue(
@@ -71,99 +71,108 @@ def enqueue(
     allowance: Allowance,
     pool: Allowance | None,
     caps: Caps,
-    known: Known,
+    enqueue_cache: EnqueueCache,
     now: float,
 ) -> Enqueued:
-    cursor, key = plain(c), draft.requester.key
-    (account, finish, virtual, newest), more = _look(cursor, draft, key, caps, now)
-    if more.get("before"):
-        return Enqueued(more["before"], draft, now, before=job_from_row(row_of(c, more["before"])))
-    _check_caps(caps, more, now)
-    known.seen(newest)
-    known.check_line(cursor, caps.all)
-    charges = _charges(c, draft, account, allowance, pool, known, now)
-    tag, turn = (finish, newest + 1.0) if finish > virtual else (virtual, newest + 1 - AHEAD)
+    cursor, key = tuple_cursor(c), draft.requester.key
+    (account, finish, virtual, newest), optional_values = _look_up(cursor, draft, key, caps, now)
+    if optional_values.get("before"):
+        return Enqueued(
+            optional_values["before"],
+            draft,
+            now,
+            existing_job=job_from_row(job_row(c, optional_values["before"])),
+        )
+    _check_caps(caps, optional_values, now)
+    enqueue_cache.note_newest_job(newest)
+    enqueue_cache.check_queue_length(cursor, caps.all)
+    charges = _split_cost(c, draft, account, allowance, pool, enqueue_cache, now)
+    tag, turn = (finish, newest + 1.0) if finish > virtual else (virtual, newest + 1 - NO_BACKLOG_ADVANTAGE)
     number = _insert(cursor, draft, key, account=account, tag=tag, turn=turn, now=now)
-    known.joined(number)
+    enqueue_cache.note_own_job(number)
     ledger.reserve(cursor, charges, job=number, now=now)
-    cursor.execute(FINISH, (tag + share(draft.cost, draft.weight), account))
+    cursor.execute(UPDATE_FINISH, (tag + virtual_cost(draft.cost, draft.weight), account))
     return Enqueued(number, draft, now)
 
 
-def share(cost: int, weight: float) -> float:
+def virtual_cost(cost: int, weight: float) -> float:
     """How much of everybody's turn a job takes: a free one also takes some."""
     return max(1, cost) / weight
 
 
-def _look(
+def _look_up(
     c: sqlite3.Cursor, draft: Draft, key: str, caps: Caps, now: float
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
     who = draft.requester
-    asked: list[str] = []
+    columns: list[str] = []
     values: list[object] = []
-    if draft.update:
-        asked.append("before")
-        values.append(_update_id(draft))
+    if draft.idempotency_key:
+        columns.append("before")
+        values.append(_scoped_idempotency_key(draft))
     if caps.burst:
-        asked.append("earlier")
+        columns.append("earlier")
         values.append(caps.burst - 1)
     if caps.person is not None:
-        asked.append("person")
+        columns.append("person")
     if caps.community is not None and who.community:
-        asked.append("community")
+        columns.append("community")
         values.append(community_key(who.platform, who.community))
     values.append(key)
-    sql = look_sql(*asked)
+    sql = lookup_sql(*columns)
     row = c.execute(sql, values).fetchone()
     if row is None:
-        people.account_of(c.connection, key, now=now, name=who.name)
+        people.find_or_create_account(c.connection, key, now=now, name=who.name)
         row = c.execute(sql, values).fetchone()
-    return row[:COLUMNS], dict(zip(asked, row[COLUMNS:], strict=True))
+    return row[:FIXED_COLUMNS], dict(zip(columns, row[FIXED_COLUMNS:], strict=True))
 
 
 @cache
-def look_sql(*asked: str) -> str:
-    return LOOK.format(more="".join(f", {MORE[each]} AS {each}" for each in asked))
+def lookup_sql(*columns: str) -> str:
+    return LOOKUP.format(more="".join(f", {OPTIONAL_COLUMNS[each]} AS {each}" for each in columns))
 
 
-def _update_id(draft: Draft) -> str:
-    return f"{draft.requester.platform}:{draft.update}" if draft.update else ""
+def _scoped_idempotency_key(draft: Draft) -> str:
+    return f"{draft.requester.platform}:{draft.idempotency_key}" if draft.idempotency_key else ""
 
 
-def _check_caps(caps: Caps, found: Mapping[str, Any], now: float) -> None:
-    earlier = found.get("earlier")
+def _check_caps(caps: Caps, optional_values: Mapping[str, Any], now: float) -> None:
+    earlier = optional_values.get("earlier")
     if caps.burst and earlier is not None and now - caps.burst_seconds < earlier <= now:
-        raise TooFast(caps.burst, caps.burst_seconds, earlier + caps.burst_seconds)
-    if caps.person is not None and found["person"] >= caps.person:
-        raise QueueFull("person", found["person"], caps.person)
-    if caps.community is not None and found.get("community", -1) >= caps.community:
-        raise QueueFull("community", found["community"], caps.community)
+        raise RateLimited(caps.burst, caps.burst_seconds, earlier + caps.burst_seconds)
+    if caps.person is not None and optional_values["person"] >= caps.person:
+        raise QueueFull("person", optional_values["person"], caps.person)
+    if caps.community is not None and optional_values.get("community", -1) >= caps.community:
+        raise QueueFull("community", optional_values["community"], caps.community)
 
 
-def _charges(
+def _split_cost(
     c: sqlite3.Connection,
     draft: Draft,
     account: int,
     allowance: Allowance,
     pool: Allowance | None,
-    known: Known,
+    enqueue_cache: EnqueueCache,
     now: float,
 ) -> list[ledger.Charge]:
     window, cost = allowance.window(now), draft.cost
-    if not allowance.unlimited and known.spends(account, window, cost, allowance.credits):
+    if not allowance.unlimited and enqueue_cache.try_spend(account, window, cost, allowance.credits):
         return [ledger.Charge(account, "window", cost)]
-    own = ledger.balance(c, account, allowance, now)
-    known.spent(account, window, own.used + cost)
-    return ledger.charges([ledger.Purse(account, own), *_shared(c, draft, pool, now)], cost)
+    balance = ledger.balance(c, account, allowance, now)
+    enqueue_cache.set_spent(account, window, balance.used + cost)
+    return ledger.split_cost(
+        [ledger.PayingAccount(account, balance), *_pool_accounts(c, draft, pool, now)], cost
+    )
 
 
-def _shared(c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: float) -> list[ledger.Purse]:
+def _pool_accounts(
+    c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: float
+) -> list[ledger.PayingAccount]:
     community = community_key(draft.requester.platform, draft.requester.community)
     if not (pool and community):
         return []
-    account = people.account_of(c, f"pool:{community}", now=now)
-    return [ledger.Purse(account, ledger.balance(c, account, pool, now))]
+    account = people.find_or_create_account(c, f"pool:{community}", now=now)
+    return [ledger.PayingAccount(account, ledger.balance(c, account, pool, now))]
 
 
 def _insert(
@@ -184,22 +193,22 @@ def _insert(
         turn,
         now,
         draft.parent or 0,
-        _update_id(draft),
+        _scoped_idempotency_key(draft),
         draft.request.kind.value,
-        eta.work_of(draft.request),
+        eta.megapixels(draft.request),
     )
     number = c.execute(INSERT, values).lastrowid
     assert number is not None
     return number
 
 
-def _fresh(draft: Draft, number: int, now: float) -> Job:
+def _queued_job(draft: Draft, number: int, now: float) -> Job:
     return Job(
         id=number,
         request=draft.request,
         requester=draft.requester,
         reply_to=draft.reply_to,
-        state=State.QUEUED,
+        state=JobState.QUEUED,
         cost=draft.cost,
         created_at=now,
         parent=draft.parent,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from generation.request import Request
 
-IN_FRONT = """
+JOBS_UP_TO = """
 WITH mine AS (
     SELECT id, state, started_at, tag, turn FROM job WHERE id = ? AND state IN ('running', 'queued')
 ),
@@ -24,11 +24,11 @@ FROM line GROUP BY model, kind, work, since
 """
 """Like jobs are counted together: a long line is weighed by the database, not read by Python."""
 
-REMEMBERED = 60
-LOOKED_AT = 2000
+MAX_SAMPLES = 60
+LOOKBACK_JOBS = 2000
 """Older jobs tell little about today, and a look must stay quick when the house has made a million."""
 
-TIMES = """
+RECENT_DURATIONS = """
 SELECT work, finished_at - started_at AS seconds FROM job
 WHERE id > (SELECT max(id) FROM job) - ?3 AND model = ?1 AND kind = ?2
   AND state IN ('rendered', 'delivering', 'delivered', 'uncertain') AND started_at IS NOT NULL
@@ -44,35 +44,35 @@ class Eta:
     high: float
 
 
-def work_of(request: Request) -> float:
+def megapixels(request: Request) -> float:
     return max(0.01, request.width * request.height * request.frames / 1e6)
 
 
 def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | None:
     """None while nothing like the jobs in front was ever measured, or when it no longer waits."""
-    line = c.execute(IN_FRONT, (number,)).fetchall()
+    groups = c.execute(JOBS_UP_TO, (number,)).fetchall()
     low = high = 0.0
-    for model, kind, count, since, work in line:
-        span = _span(c, model, kind, work)
+    for model, kind, count, since, work in groups:
+        span = _duration_range(c, model, kind, work)
         if span is None:
             return None
         spent = now - since if since else 0.0
         low += count * max(0.0, span.low - spent)
         high += count * max(span.high * 0.1, span.high - spent)
-    ways = min(slots, sum(row["count"] for row in line))
-    return Eta(low / ways, high / ways) if ways else None
+    parallel = min(slots, sum(row["count"] for row in groups))
+    return Eta(low / parallel, high / parallel) if parallel else None
 
 
-def _span(c: sqlite3.Connection, model: str, kind: str, work: float) -> Eta | None:
-    rows = c.execute(TIMES, (model, kind, LOOKED_AT, REMEMBERED)).fetchall()
+def _duration_range(c: sqlite3.Connection, model: str, kind: str, work: float) -> Eta | None:
+    rows = c.execute(RECENT_DURATIONS, (model, kind, LOOKBACK_JOBS, MAX_SAMPLES)).fetchall()
     if not rows:
         return None
-    times = sorted(_scaled(row["seconds"], work / row["work"]) for row in rows)
+    times = sorted(_scale_duration(row["seconds"], work / row["work"]) for row in rows)
     low, high = times[len(times) // 5], times[min(len(times) - 1, math.ceil(len(times) * 0.9))]
-    doubt = 1 + 1 / math.sqrt(len(times))  # few measurements promise little
-    return Eta(low / doubt, high * doubt)
+    margin = 1 + 1 / math.sqrt(len(times))  # few measurements promise little
+    return Eta(low / margin, high * margin)
 
 
-def _scaled(seconds: float, ratio: float) -> float:
+def _scale_duration(seconds: float, ratio: float) -> float:
     """A job twice as large takes about twice as long, but part of every job is the same for all."""
     return seconds * (0.2 + 0.8 * ratio)

@@ -6,38 +6,38 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from bot.store.job_rows import only
+from bot.store.job_rows import first_or_none
 
-RELEASED = "clear"
+RELEASED_VERDICT = "clear"
 
 
-def found(c: sqlite3.Connection, job: int) -> str | None:
+def verdict_of(c: sqlite3.Connection, job: int) -> str | None:
     """How this clip was found, if somebody looked."""
-    row = only(c.execute("SELECT found FROM inspection WHERE job = ?", (job,)).fetchall())
+    row = first_or_none(c.execute("SELECT found FROM inspection WHERE job = ?", (job,)).fetchall())
     return row["found"] if row else None
 
 
-def veiled(c: sqlite3.Connection, jobs: Sequence[int]) -> frozenset[int]:
+def spoilered(c: sqlite3.Connection, jobs: Sequence[int]) -> frozenset[int]:
     sql = "SELECT job FROM inspection WHERE found = 'spoiler' AND job IN (SELECT value FROM json_each(?))"
     return frozenset(row["job"] for row in c.execute(sql, (json.dumps(jobs),)))
 
 
-def seen(c: sqlite3.Connection, job: int) -> tuple[str, float] | None:
+def detection(c: sqlite3.Connection, job: int) -> tuple[str, float] | None:
     """What was seen, and how surely."""
-    row = only(c.execute("SELECT what, certainty FROM inspection WHERE job = ?", (job,)).fetchall())
+    row = first_or_none(c.execute("SELECT what, certainty FROM inspection WHERE job = ?", (job,)).fetchall())
     return (row["what"], row["certainty"]) if row else None
 
 
-def write_down(
-    c: sqlite3.Connection, job: int, *, found: str, what: str, certainty: float, now: float
+def save_inspection(
+    c: sqlite3.Connection, job: int, *, verdict: str, label: str, certainty: float, now: float
 ) -> None:
     c.execute(
         "INSERT INTO inspection (job, found, what, certainty, at) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET found = excluded.found, at = excluded.at",
-        (job, found, what, certainty, now),
+        (job, verdict, label, certainty, now),
     )
 
 
-def release(c: sqlite3.Connection, job: int, now: float) -> None:
+def mark_released(c: sqlite3.Connection, job: int, now: float) -> None:
     """An admin looked and found it fit: nobody looks again."""
-    write_down(c, job, found=RELEASED, what="", certainty=0.0, now=now)
+    save_inspection(c, job, verdict=RELEASED_VERDICT, label="", certainty=0.0, now=now)

@@ -15,7 +15,7 @@ class InstanceLock:
     descriptor: int
 
     @classmethod
-    def take(cls, folder: Path) -> InstanceLock:
+    def acquire(cls, folder: Path) -> InstanceLock:
         """Raises AlreadyRunning if another process, or another part of this one, holds it."""
         try:
             folder.mkdir(parents=True, exist_ok=True)

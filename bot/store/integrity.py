@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FILES = ("path", "poster", "sheet")
+CLIP_FILE_FIELDS = ("path", "poster", "sheet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wrong:
+class Inconsistency:
     """Something that is not as it must be; `kind` names the sentence."""
 
     kind: str
@@ -21,7 +21,7 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class JobClipFile:
     """A job and the file that is its clip."""
 
     job: int
@@ -29,7 +29,7 @@ class Holding:
     path: Path
 
 
-SUMS = """
+MISMATCHED_CREDITS = """
 SELECT * FROM (
     SELECT job.id, job.state, job.cost,
         coalesce(sum(ledger.credits) FILTER (WHERE ledger.kind = 'reserve'), 0) AS reserved,
@@ -51,51 +51,53 @@ WHERE reserved <> -cost
 ORDER BY id
 """
 
-STRAYS = (
+ENTRIES_WITHOUT_JOB = (
     "SELECT DISTINCT job FROM ledger WHERE job IS NOT NULL AND job NOT IN (SELECT id FROM job) ORDER BY job"
 )
 
 
-def wrongs(c: sqlite3.Connection) -> Iterator[Wrong]:
+def find_inconsistencies(c: sqlite3.Connection) -> Iterator[Inconsistency]:
     """Pages, references and sums, from the ground up."""
     for row in c.execute("PRAGMA integrity_check"):
         if row[0] != "ok":
-            yield Wrong(kind="damaged", detail=row[0])
+            yield Inconsistency(kind="damaged", detail=row[0])
     for row in c.execute("PRAGMA foreign_key_check"):
-        yield Wrong(kind="reference", detail=f"{row[0]} {row[1]}")
-    for row in c.execute(SUMS):
+        yield Inconsistency(kind="reference", detail=f"{row[0]} {row[1]}")
+    for row in c.execute(MISMATCHED_CREDITS):
         said = f"cost {row['cost']}, reserved {row['reserved']}, refunded {row['refunded']}"
-        yield Wrong(kind="sum", job=row["id"], detail=f"{said}, settled {row['settles']}, {row['state']}")
-    for row in c.execute(STRAYS):
-        yield Wrong(kind="stray", job=row["job"])
+        yield Inconsistency(
+            kind="sum", job=row["id"], detail=f"{said}, settled {row['settles']}, {row['state']}"
+        )
+    for row in c.execute(ENTRIES_WITHOUT_JOB):
+        yield Inconsistency(kind="stray", job=row["job"])
     moved = c.execute("SELECT coalesce(sum(credits), 0) FROM ledger WHERE kind = 'move'").fetchone()[0]
     if moved:
-        yield Wrong(kind="moved", detail=str(moved))
+        yield Inconsistency(kind="moved", detail=str(moved))
 
 
-def holdings(c: sqlite3.Connection) -> list[Holding]:
+def job_clip_files(c: sqlite3.Connection) -> list[JobClipFile]:
     """Every job that has a clip, and where."""
     rows = c.execute("SELECT id, state, json_extract(clip, '$.path') AS path FROM job WHERE clip IS NOT NULL")
-    return [Holding(job=row["id"], state=row["state"], path=Path(row["path"])) for row in rows]
+    return [JobClipFile(job=row["id"], state=row["state"], path=Path(row["path"])) for row in rows]
 
 
-def numbers(c: sqlite3.Connection) -> set[int]:
+def job_numbers(c: sqlite3.Connection) -> set[int]:
     return {row["id"] for row in c.execute("SELECT id FROM job")}
 
 
-def at_work(c: sqlite3.Connection) -> set[int]:
+def queued_or_running(c: sqlite3.Connection) -> set[int]:
     """Jobs that may get a file at any moment."""
     return {row["id"] for row in c.execute("SELECT id FROM job WHERE state IN ('queued', 'running')")}
 
 
-def referenced(c: sqlite3.Connection) -> set[str]:
+def input_files(c: sqlite3.Connection) -> set[str]:
     """Every file that some job was given by a person."""
     keys = ("$.image", "$.music.track", "$.music.melody")
     rows = c.execute("SELECT json_extract(request, ?, ?, ?) AS paths FROM job", keys)
     return {path for row in rows for path in json.loads(row["paths"]) if path}
 
 
-def without_clip(c: sqlite3.Connection) -> set[int]:
+def ended_without_clip(c: sqlite3.Connection) -> set[int]:
     """Jobs that came to an end and keep no clip, so that whatever lies in their folder is nobody's."""
     states = "('delivered', 'uncertain', 'failed', 'cancelled')"
     return {
@@ -104,7 +106,7 @@ def without_clip(c: sqlite3.Connection) -> set[int]:
     }
 
 
-CLEARABLE = """
+REMOVABLE_CLIPS = """
 SELECT id, json_extract(clip, '$.path') AS path FROM job
 WHERE state = 'delivered' AND clip IS NOT NULL AND json_extract(clip, '$.path') NOT IN (
     SELECT coalesce(json_extract(request, '$.source'), json_extract(request, '$.image'), '') FROM job
@@ -113,13 +115,13 @@ ORDER BY finished_at, id LIMIT ?
 """
 
 
-def clearable(c: sqlite3.Connection, limit: int) -> list[Holding]:
+def removable_clips(c: sqlite3.Connection, limit: int) -> list[JobClipFile]:
     """The oldest clips that their chats have and that no waiting job needs."""
-    rows = c.execute(CLEARABLE, (limit,))
-    return [Holding(job=row["id"], state="delivered", path=Path(row["path"])) for row in rows]
+    rows = c.execute(REMOVABLE_CLIPS, (limit,))
+    return [JobClipFile(job=row["id"], state="delivered", path=Path(row["path"])) for row in rows]
 
 
-def cleared(c: sqlite3.Connection, job: int) -> bool:
+def forget_clip(c: sqlite3.Connection, job: int) -> bool:
     """Its file is about to go; False if somebody wants it again."""
     sql = "UPDATE job SET clip = NULL WHERE id = ? AND state = 'delivered'"
     return c.execute(sql, (job,)).rowcount == 1

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
-from bot.domain.jobs import Job, State
+from bot.domain.jobs import Job, JobState
 from bot.store import people
-from bot.store.job_rows import job_from_row, row_of
+from bot.store.job_rows import job_from_row, job_row
 
-AHEAD = """
+COUNT_AHEAD = """
 SELECT count(*) FROM job
 WHERE state = 'queued' AND (tag, turn, id) < (SELECT tag, turn, id FROM job WHERE id = ?)
 """
 
-WAITING = """
+RUNNING_THEN_QUEUED = """
 SELECT * FROM (SELECT * FROM job WHERE state = 'running' ORDER BY started_at, id)
 UNION ALL
 SELECT * FROM (SELECT * FROM job WHERE state = 'queued' ORDER BY tag, turn, id LIMIT :limit)
@@ -22,25 +22,25 @@ LIMIT :limit
 
 
 def job(c: sqlite3.Connection, number: int) -> Job:
-    return job_from_row(row_of(c, number))
+    return job_from_row(job_row(c, number))
 
 
-def place(c: sqlite3.Connection, number: int) -> int | None:
+def queue_position(c: sqlite3.Connection, number: int) -> int | None:
     """How many that wait will be served before it; None once it is no longer waiting."""
-    if row_of(c, number)["state"] != State.QUEUED:
+    if job_row(c, number)["state"] != JobState.QUEUED:
         return None
-    ahead: int = c.execute(AHEAD, (number,)).fetchone()[0]
+    ahead: int = c.execute(COUNT_AHEAD, (number,)).fetchone()[0]
     return ahead
 
 
-def waiting(c: sqlite3.Connection, limit: int) -> list[Job]:
+def running_then_queued(c: sqlite3.Connection, limit: int) -> list[Job]:
     """Those being made, then those that wait, in the order they will be served."""
-    return [job_from_row(row) for row in c.execute(WAITING, {"limit": limit})]
+    return [job_from_row(row) for row in c.execute(RUNNING_THEN_QUEUED, {"limit": limit})]
 
 
 def history(c: sqlite3.Connection, key: str, limit: int) -> list[Job]:
     """The person's jobs on every linked platform, newest first."""
-    account = people.find(c, key)
+    account = people.find_account(c, key)
     if account is None:
         return []
     rows = c.execute("SELECT * FROM job WHERE account = ? ORDER BY id DESC LIMIT ?", (account, limit))

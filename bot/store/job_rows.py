@@ -7,7 +7,7 @@ import sqlite3
 import msgspec
 
 from bot.domain.errors import NoSuchJob
-from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from generation.clip import Clip
 from generation.request import Request
 
@@ -15,7 +15,7 @@ from generation.request import Request
 class Superseded(Exception):
     """The job is no longer where this change expects it: cancelled, or taken over by a newer lease."""
 
-    def __init__(self, job: int, state: State | None) -> None:
+    def __init__(self, job: int, state: JobState | None) -> None:
         super().__init__(f"job {job} is {state or 'unknown'}")
         self.job = job
         self.state = state
@@ -25,17 +25,17 @@ def job_from_row(row: sqlite3.Row) -> Job:
     clip, error = row["clip"], row["error"]
     return Job(
         id=row["id"],
-        request=request_from(row["request"]),
-        requester=requester_from(row["requester"]),
-        reply_to=reply_to_from(row["reply_to"]),
-        state=State(row["state"]),
+        request=decode_request(row["request"]),
+        requester=decode_requester(row["requester"]),
+        reply_to=decode_reply_to(row["reply_to"]),
+        state=JobState(row["state"]),
         cost=row["cost"],
         attempt=row["attempt"],
         epoch=row["epoch"],
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
-        clip=_clip(clip) if clip else None,
+        clip=_decode_clip(clip) if clip else None,
         error=msgspec.json.decode(error) if error else None,
         message=row["message"],
         parent=row["parent"],
@@ -43,14 +43,14 @@ def job_from_row(row: sqlite3.Row) -> Job:
 
 
 def as_json(value: object) -> str:
-    return _encoded(value).decode()
+    return _encode(value).decode()
 
 
-_encoded = msgspec.json.Encoder(enc_hook=str).encode  # a Path is the one type of ours that JSON lacks
-request_from = msgspec.json.Decoder(Request).decode
-requester_from = msgspec.json.Decoder(Requester).decode
-reply_to_from = msgspec.json.Decoder(ReplyTo).decode
-_clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decode
+_encode = msgspec.json.Encoder(enc_hook=str).encode  # a Path is the one type of ours that JSON lacks
+decode_request = msgspec.json.Decoder(Request).decode
+decode_requester = msgspec.json.Decoder(Requester).decode
+decode_reply_to = msgspec.json.Decoder(ReplyTo).decode
+_decode_clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decode
 
 
 def community_key(platform: str, community: str) -> str:
@@ -60,12 +60,12 @@ def community_key(platform: str, community: str) -> str:
     return f"{platform}:{community}"
 
 
-def only(rows: list[sqlite3.Row]) -> sqlite3.Row | None:
+def first_or_none(rows: list[sqlite3.Row]) -> sqlite3.Row | None:
     return rows[0] if rows else None
 
 
-def row_of(c: sqlite3.Connection, number: int) -> sqlite3.Row:
-    row = only(c.execute("SELECT * FROM job WHERE id = ?", (number,)).fetchall())
+def job_row(c: sqlite3.Connection, number: int) -> sqlite3.Row:
+    row = first_or_none(c.execute("SELECT * FROM job WHERE id = ?", (number,)).fetchall())
     if row is None:
         raise NoSuchJob(number)
     return row

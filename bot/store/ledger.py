@@ -10,10 +10,10 @@ import msgspec
 
 from bot.domain.errors import QuotaSpent
 from bot.domain.quota import Allowance, Balance
-from bot.store.connection import Executes
+from bot.store.connection import SqlExecutor
 
 
-class Purse(msgspec.Struct, frozen=True):
+class PayingAccount(msgspec.Struct, frozen=True):
     """Who pays: an account and what is in it."""
 
     account: int
@@ -21,7 +21,7 @@ class Purse(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LedgerEntry:
     at: float
     kind: str
     purse: str
@@ -38,7 +38,7 @@ class Charge(msgspec.Struct, frozen=True):
     credits: int
 
 
-SUMS = """
+BALANCE_SUMS = """
 SELECT
     (SELECT coalesce(sum(credits), 0) FROM ledger
       WHERE account = ?1 AND purse = 'window' AND credits <> 0
@@ -47,7 +47,7 @@ SELECT
       WHERE account = ?1 AND purse = 'granted' AND credits <> 0) AS granted
 """
 
-ADD = """
+INSERT_ENTRY = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, note)
 VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6)
 """
@@ -72,7 +72,7 @@ FROM ledger WHERE job = ?1 AND kind = 'reserve'
 
 def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: float) -> Balance:
     start, back_at = allowance.window(now)
-    spent, granted = c.execute(SUMS, (account, start, back_at)).fetchone()
+    spent, granted = c.execute(BALANCE_SUMS, (account, start, back_at)).fetchone()
     return Balance(
         limit=allowance.credits,
         used=max(0, -spent),
@@ -82,7 +82,7 @@ def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: floa
     )
 
 
-def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
+def split_cost(purses: Sequence[PayingAccount], cost: int) -> list[Charge]:
     """All of the cost: from the first purse's window, then its grants, then the next purse's.
 
     Raises QuotaSpent.
@@ -92,28 +92,28 @@ def charges(purses: Sequence[Purse], cost: int) -> list[Charge]:
         return [Charge(purses[0].account, "free", cost)]
     if cost <= own.left - own.granted:
         return [Charge(purses[0].account, "window", cost)]
-    owed, found = cost, list[Charge]()
+    remaining, parts = cost, list[Charge]()
     for purse in purses:
         for name, left in (
             ("window", purse.balance.left - purse.balance.granted),
             ("granted", purse.balance.granted),
         ):
-            taken = min(owed, left)
-            if taken:
-                found.append(Charge(purse.account, name, taken))
-                owed -= taken
-    if owed:
+            part = min(remaining, left)
+            if part:
+                parts.append(Charge(purse.account, name, part))
+                remaining -= part
+    if remaining:
         left = sum(purse.balance.left for purse in purses)
         raise QuotaSpent(cost=cost, left=left, limit=own.limit, back_at=own.back_at)
-    return found
+    return parts
 
 
-def reserve(c: Executes, charged: Sequence[Charge], *, job: int, now: float) -> None:
-    for one in charged:
+def reserve(c: SqlExecutor, charges: Sequence[Charge], *, job: int, now: float) -> None:
+    for one in charges:
         c.execute(RESERVE, (now, one.account, one.purse, -one.credits, job))
 
 
-def settle(c: Executes, job: int, now: float) -> None:
+def settle(c: SqlExecutor, job: int, now: float) -> None:
     c.execute(SETTLE, (job, now))
 
 
@@ -123,10 +123,10 @@ def refund(c: sqlite3.Connection, job: int, now: float) -> None:
 
 
 def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now: float) -> None:
-    _add(c, account, "grant", "granted", credits_, at=now, note=note)
+    _insert_entry(c, account, "grant", "granted", credits_, at=now, note=note)
 
 
-def buy(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now: float) -> bool:
+def record_purchase(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now: float) -> bool:
     """Credits that were paid for; False if this payment was booked before."""
     note = f"payment:{payment}"
     if c.execute("SELECT 1 FROM ledger WHERE kind = 'grant' AND note = ?", (note,)).fetchone():
@@ -135,11 +135,11 @@ def buy(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now
     return True
 
 
-def reset(c: sqlite3.Connection, account: int, allowance: Allowance, *, note: str, now: float) -> int:
+def reset_window(c: sqlite3.Connection, account: int, allowance: Allowance, *, note: str, now: float) -> int:
     """Forgive what this window took: as much as was used is put back into it."""
     used = balance(c, account, allowance, now).used
     if used:
-        _add(c, account, "grant", "window", used, at=now, note=note)
+        _insert_entry(c, account, "grant", "window", used, at=now, note=note)
     return used
 
 
@@ -147,11 +147,11 @@ def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> 
     """What was granted to one account belongs to another from now on."""
     granted = balance(c, source, Allowance(credits=0), now).granted
     if granted:
-        _add(c, source, "move", "granted", -granted, at=now)
-        _add(c, target, "move", "granted", granted, at=now)
+        _insert_entry(c, source, "move", "granted", -granted, at=now)
+        _insert_entry(c, target, "move", "granted", granted, at=now)
 
 
-ENTRIES = """
+ACCOUNT_ENTRIES = """
 SELECT at, kind, purse, credits, job, note FROM ledger WHERE id IN (
     SELECT id FROM ledger WHERE account = ?1 AND credits <> 0
     UNION ALL
@@ -163,11 +163,11 @@ ORDER BY id DESC LIMIT ?2
 """Those that move nothing are in no index but that by their job."""
 
 
-def entries(c: sqlite3.Connection, account: int, limit: int) -> list[Entry]:
-    return [Entry(**dict(row)) for row in c.execute(ENTRIES, (account, limit))]
+def entries(c: sqlite3.Connection, account: int, limit: int) -> list[LedgerEntry]:
+    return [LedgerEntry(**dict(row)) for row in c.execute(ACCOUNT_ENTRIES, (account, limit))]
 
 
-def _add(
+def _insert_entry(
     c: sqlite3.Connection, account: int, kind: str, purse: str, credits_: int, *, at: float, note: str = ""
 ) -> None:
-    c.execute(ADD, (at, account, kind, purse, credits_, note))
+    c.execute(INSERT_ENTRY, (at, account, kind, purse, credits_, note))

@@ -10,58 +10,58 @@ from importlib.resources import files
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, DatabaseNewer
-from generation.media.files import settle
+from generation.media.files import rename_durably
 
 APPLICATION_ID = 0x4D544E45
 SMALL_FILE = 64 * 2**20  # a whole check of this much takes under a second
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Migration:
     number: int
     sql: str
 
 
-def steps() -> tuple[Step, ...]:
+def load_migrations() -> tuple[Migration, ...]:
     folder = files("bot.store").joinpath("schema")
     scripts = sorted(
         (entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name
     )
-    return tuple(Step(int(entry.name.split("_")[0]), entry.read_text("utf-8")) for entry in scripts)
+    return tuple(Migration(int(entry.name.split("_")[0]), entry.read_text("utf-8")) for entry in scripts)
 
 
-def inspect(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> int:
+def schema_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int:
     """The schema number of a sound database of ours; 0 for an empty one."""
     try:
         _check(connection, path)
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        owner: int = connection.execute("PRAGMA application_id").fetchone()[0]
+        application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
         tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     except sqlite3.DatabaseError as error:
         raise DatabaseCorrupt(str(path), str(error)) from error
-    if tables and owner != APPLICATION_ID:
+    if tables and application_id != APPLICATION_ID:
         raise DatabaseCorrupt(str(path), "this SQLite file was not written by Matinee")
-    newest = known[-1].number
+    newest = migrations[-1].number
     if found > newest:
         raise DatabaseNewer(str(path), found, newest)
     return found
 
 
-def migrate(connection: sqlite3.Connection, path: Path, known: Sequence[Step]) -> Path | None:
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> Path | None:
     """Take every step the file lacks, each in its own transaction; returns the backup, if one was needed."""
-    found = inspect(connection, path, known)
-    missing = [step for step in known if step.number > found]
+    found = schema_version(connection, path, migrations)
+    missing = [step for step in migrations if step.number > found]
     saved = _back_up(connection, path, found) if missing and found else None
     for step in missing:
-        _take(connection, step)
+        _apply(connection, step)
     return saved
 
 
-def _take(connection: sqlite3.Connection, step: Step) -> None:
+def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
     try:
         connection.executescript(
-            f"BEGIN IMMEDIATE;\n{step.sql}\n"
-            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {step.number};\nCOMMIT;"
+            f"BEGIN IMMEDIATE;\n{migration.sql}\n"
+            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {migration.number};\nCOMMIT;"
         )
     except sqlite3.Error:
         if connection.in_transaction:
@@ -74,7 +74,7 @@ def _back_up(connection: sqlite3.Connection, path: Path, found: int) -> Path:
     part = target.with_name(f"{target.name}.part")
     with closing(sqlite3.connect(part)) as copy:
         connection.backup(copy)
-    settle(part, target)
+    rename_durably(part, target)
     return target
 
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from bot.domain.quota import Allowance
 from bot.store import ledger, people
-from bot.store.job_rows import only
+from bot.store.job_rows import first_or_none
 
-PAID, BACK = "payment:", "payment-back:"
+PAYMENT_NOTE, REFUND_NOTE = "payment:", "payment-back:"
 
 BY_ACCOUNT = """
 SELECT id, account, credits, note FROM ledger
 WHERE account = ? AND kind = 'grant' AND substr(note, 1, 8) = 'payment:' ORDER BY id DESC
 """
 BY_NOTE = "SELECT id, account, credits, note FROM ledger WHERE kind = 'grant' AND note = ?"
-GONE_BACK = "SELECT 1 FROM ledger WHERE kind = 'move' AND note = ?"
-TAKE_BACK = """
+WAS_REFUNDED = "SELECT 1 FROM ledger WHERE kind = 'move' AND note = ?"
+INSERT_REFUND = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, note)
 VALUES (:now, :now, :account, 'move', 'granted', :credits, :note)
 """
@@ -31,34 +31,36 @@ class Payment:
     name: str
     credits: int
     payers: tuple[str, ...]  # the keys of those who share the account
-    whole: bool
+    fully_refundable: bool
 
 
-def of(c: sqlite3.Connection, key: str) -> list[Payment]:
+def payments_of(c: sqlite3.Connection, key: str) -> list[Payment]:
     """Somebody's payments that did not go back, newest first."""
-    account = people.find(c, key)
+    account = people.find_account(c, key)
     rows = c.execute(BY_ACCOUNT, (account,)).fetchall() if account else []
     return [payment for row in rows if (payment := _payment(c, row)) is not None]
 
 
-def named(c: sqlite3.Connection, name: str) -> Payment | None:
-    row = only(c.execute(BY_NOTE, (PAID + name,)).fetchall())
+def find_payment(c: sqlite3.Connection, name: str) -> Payment | None:
+    row = first_or_none(c.execute(BY_NOTE, (PAYMENT_NOTE + name,)).fetchall())
     return _payment(c, row) if row else None
 
 
-def take_back(c: sqlite3.Connection, name: str, now: float) -> int | None:
+def reverse_purchase(c: sqlite3.Connection, name: str, now: float) -> int | None:
     """The money went back: so do the credits that are left of it. None if that was booked before."""
-    row = only(c.execute(BY_NOTE, (PAID + name,)).fetchall())
-    if row is None or c.execute(GONE_BACK, (BACK + name,)).fetchone():
+    row = first_or_none(c.execute(BY_NOTE, (PAYMENT_NOTE + name,)).fetchall())
+    if row is None or c.execute(WAS_REFUNDED, (REFUND_NOTE + name,)).fetchone():
         return None
     taken: int = min(row["credits"], _granted(c, row["account"], now))
-    c.execute(TAKE_BACK, {"now": now, "account": row["account"], "credits": -taken, "note": BACK + name})
+    c.execute(
+        INSERT_REFUND, {"now": now, "account": row["account"], "credits": -taken, "note": REFUND_NOTE + name}
+    )
     return taken
 
 
 def _payment(c: sqlite3.Connection, row: sqlite3.Row) -> Payment | None:
-    name = row["note"].removeprefix(PAID)
-    if c.execute(GONE_BACK, (BACK + name,)).fetchone():
+    name = row["note"].removeprefix(PAYMENT_NOTE)
+    if c.execute(WAS_REFUNDED, (REFUND_NOTE + name,)).fetchone():
         return None
     keys = c.execute("SELECT key FROM person WHERE account = ? ORDER BY created_at", (row["account"],))
     return Payment(
@@ -66,7 +68,7 @@ def _payment(c: sqlite3.Connection, row: sqlite3.Row) -> Payment | None:
         name=name,
         credits=row["credits"],
         payers=tuple(key for (key,) in keys),
-        whole=_granted(c, row["account"], 0.0) >= row["credits"],
+        fully_refundable=_granted(c, row["account"], 0.0) >= row["credits"],
     )
 
 

@@ -8,21 +8,21 @@ import json
 import sqlite3
 from typing import Any
 
-from bot.store.job_rows import only
+from bot.store.job_rows import first_or_none
 
 
-def find(c: sqlite3.Connection, key: str) -> int | None:
+def find_account(c: sqlite3.Connection, key: str) -> int | None:
     """The account whose credits and turns they use: several people of one human may share it."""
-    row = only(c.execute("SELECT account FROM person WHERE key = ?", (key,)).fetchall())
+    row = first_or_none(c.execute("SELECT account FROM person WHERE key = ?", (key,)).fetchall())
     return row["account"] if row else None
 
 
-def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> int:
+def find_or_create_account(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> int:
     """The same of a person who is made known if new."""
-    found = find(c, key)
+    found = find_account(c, key)
     if found:
         return found
-    account = _returning(c, key) or c.execute("INSERT INTO account DEFAULT VALUES").lastrowid
+    account = _reclaim_forgotten_account(c, key) or c.execute("INSERT INTO account DEFAULT VALUES").lastrowid
     assert account is not None
     c.execute(
         "INSERT INTO person (key, account, name, created_at, seen_at) VALUES (?, ?, ?, ?, ?)",
@@ -31,13 +31,13 @@ def account_of(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -
     return account
 
 
-def _returning(c: sqlite3.Connection, key: str) -> int | None:
+def _reclaim_forgotten_account(c: sqlite3.Connection, key: str) -> int | None:
     """The account of somebody who was forgotten lately: what was spent is still spent."""
-    pepper = fact(c, "pepper")
+    pepper = global_value(c, "pepper")
     if pepper is None:
         return None
     sql = "DELETE FROM forgotten WHERE token = ? RETURNING account"
-    row = only(c.execute(sql, (forgotten_token(pepper, key),)).fetchall())
+    row = first_or_none(c.execute(sql, (forgotten_token(pepper, key),)).fetchall())
     return row["account"] if row else None
 
 
@@ -47,24 +47,24 @@ def forgotten_token(pepper: str, key: str) -> str:
 
 
 def settings(c: sqlite3.Connection, key: str) -> dict[str, Any]:
-    row = only(c.execute("SELECT settings FROM person WHERE key = ?", (key,)).fetchall())
+    row = first_or_none(c.execute("SELECT settings FROM person WHERE key = ?", (key,)).fetchall())
     found: dict[str, Any] = json.loads(row["settings"]) if row else {}
     return found
 
 
 def change_setting(c: sqlite3.Connection, key: str, name: str, value: Any, *, now: float) -> None:
     """None forgets it."""
-    account_of(c, key, now=now)
+    find_or_create_account(c, key, now=now)
     kept = {k: v for k, v in (settings(c, key) | {name: value}).items() if v is not None}
     c.execute("UPDATE person SET settings = ? WHERE key = ?", (json.dumps(kept), key))
 
 
-def fact(c: sqlite3.Connection, name: str) -> Any:
-    row = only(c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchall())
+def global_value(c: sqlite3.Connection, name: str) -> Any:
+    row = first_or_none(c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchall())
     return json.loads(row["value"]) if row else None
 
 
-def change_fact(c: sqlite3.Connection, name: str, value: Any) -> None:
+def set_global_value(c: sqlite3.Connection, name: str, value: Any) -> None:
     c.execute(
         "INSERT INTO fact (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
         (name, json.dumps(value)),

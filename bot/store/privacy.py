@@ -8,19 +8,19 @@ import sqlite3
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bot.domain.errors import BadCode
+from bot.domain.errors import InvalidLinkCode
 from bot.store import admin_state, ledger, people, reports
-from bot.store.job_rows import only
+from bot.store.job_rows import first_or_none
 
 CODE_SECONDS = 600.0
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another
-REMEMBER_SECONDS = 32 * 86_400.0
+FORGOTTEN_SECONDS = 32 * 86_400.0
 FINISHED = "('delivered', 'uncertain', 'failed', 'cancelled')"
-NOBODY = "gone:0"
+DELETED_PERSON = "gone:0"
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class LinkResult:
     """Either a code to be said on the other platform, or whose account it is from now on."""
 
     code: str = ""
@@ -28,16 +28,16 @@ class Linked:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class DeletedData:
     """What no longer belongs to anybody: how many jobs, and the clip files to delete."""
 
     jobs: int = 0
     files: tuple[str, ...] = field(default_factory=tuple)
 
 
-def link_code(c: sqlite3.Connection, key: str, now: float) -> str:
+def create_link_code(c: sqlite3.Connection, key: str, now: float) -> str:
     """A code to be said on the other platform within ten minutes."""
-    people.account_of(c, key, now=now)
+    people.find_or_create_account(c, key, now=now)
     c.execute("DELETE FROM link_code WHERE person = ? OR until < ?", (key, now))
     code = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
     c.execute("INSERT INTO link_code (code, person, until) VALUES (?, ?, ?)", (code, key, now + CODE_SECONDS))
@@ -47,10 +47,13 @@ def link_code(c: sqlite3.Connection, key: str, now: float) -> str:
 def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
     """Join the account of whoever made the code, grants and all; returns that person's key."""
     sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING person"
-    row = only(c.execute(sql, (code.strip().upper(), now, key)).fetchall())
+    row = first_or_none(c.execute(sql, (code.strip().upper(), now, key)).fetchall())
     if row is None:
-        raise BadCode
-    ours, theirs = people.account_of(c, key, now=now), people.account_of(c, row["person"], now=now)
+        raise InvalidLinkCode
+    ours, theirs = (
+        people.find_or_create_account(c, key, now=now),
+        people.find_or_create_account(c, row["person"], now=now),
+    )
     if ours != theirs:
         ledger.move_grants(c, ours, theirs, now)
         c.execute("UPDATE person SET account = ? WHERE key = ?", (theirs, key))
@@ -58,22 +61,22 @@ def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
     return str(row["person"])
 
 
-def linked(c: sqlite3.Connection, key: str) -> list[str]:
+def linked_keys(c: sqlite3.Connection, key: str) -> list[str]:
     sql = "SELECT key FROM person WHERE account = (SELECT account FROM person WHERE key = ?) ORDER BY key"
     return [row["key"] for row in c.execute(sql, (key,))]
 
 
 def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
     """All that is kept about this person, as data."""
-    person = only(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
+    person = first_or_none(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
     columns = "id, state, request, requester, reply_to, cost, created_at, finished_at, clip, error, parent"
     jobs = c.execute(f"SELECT {columns} FROM job WHERE person = ? ORDER BY id", (key,))  # noqa: S608  (names above)
-    found = people.find(c, key)
+    found = people.find_account(c, key)
     entries = ledger.entries(c, found, -1) if found else []
     return {
         "person": dict(person) if person else None,
-        "linked": linked(c, key),
-        "jobs": [_readable(row) for row in jobs],
+        "linked": linked_keys(c, key),
+        "jobs": [_decode_job(row) for row in jobs],
         "credits": [asdict(entry) for entry in entries],
         "blocks": [dict(row) for row in c.execute("SELECT * FROM block WHERE person = ?", (key,))],
         "reports": [dict(row) for row in c.execute("SELECT * FROM report WHERE person = ?", (key,))],
@@ -82,7 +85,7 @@ def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
     }
 
 
-def _readable(row: sqlite3.Row) -> dict[str, Any]:
+def _decode_job(row: sqlite3.Row) -> dict[str, Any]:
     facts = dict(row)
     for name in ("request", "requester", "reply_to", "clip", "error"):
         facts[name] = json.loads(facts[name]) if facts[name] else None
@@ -90,43 +93,45 @@ def _readable(row: sqlite3.Row) -> dict[str, Any]:
     return facts
 
 
-def forget(c: sqlite3.Connection, key: str, now: float) -> Swept:
+def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> DeletedData:
     """Delete what is known of a person. The account stays, nameless; who comes back soon gets it again,
     so that deleting one's data fills no purse. Jobs still in the works end as they would have.
     """
-    account = people.find(c, key)
-    swept = _blank(c, f"person = ? AND state IN {FINISHED}", (key,))
-    reports.forget(c, key)
+    account = people.find_account(c, key)
+    swept = _anonymize_jobs(c, f"person = ? AND state IN {FINISHED}", (key,))
+    reports.delete_personal_data(c, key)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     if account:
         c.execute(
             "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
-            (_token(c, key), account, now + REMEMBER_SECONDS),
+            (_forgotten_token(c, key), account, now + FORGOTTEN_SECONDS),
         )
         c.execute("DELETE FROM person WHERE key = ?", (key,))
     return swept
 
 
-def _token(c: sqlite3.Connection, key: str) -> str:
-    pepper = people.fact(c, "pepper")
+def _forgotten_token(c: sqlite3.Connection, key: str) -> str:
+    pepper = people.global_value(c, "pepper")
     if pepper is None:
         pepper = secrets.token_hex(32)
-        people.change_fact(c, "pepper", pepper)
+        people.set_global_value(c, "pepper", pepper)
     return people.forgotten_token(pepper, key)
 
 
-def sweep(c: sqlite3.Connection, *, before: float | None, now: float) -> Swept:
+def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -> DeletedData:
     """What has run out by itself; and all that says who or what of jobs finished `before`, if that is set."""
     for table in ("link_code", "forgotten", "block"):
         c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (three names of ours)
-    c.execute("DELETE FROM strike WHERE at < ?", (now - admin_state.STRIKES_COUNT_FOR,))
-    reports.sweep(c, before=before, now=now)
+    c.execute("DELETE FROM strike WHERE at < ?", (now - admin_state.STRIKE_LIFETIME,))
+    reports.delete_expired(c, before=before, now=now)
     if before is None:
-        return Swept()
-    return _blank(c, f"finished_at < ? AND person <> '{NOBODY}' AND state IN {FINISHED}", (before,))
+        return DeletedData()
+    return _anonymize_jobs(
+        c, f"finished_at < ? AND person <> '{DELETED_PERSON}' AND state IN {FINISHED}", (before,)
+    )
 
 
-def _blank(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Swept:
+def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> DeletedData:
     """Empty the rows of all that says who or what; the counts and costs stay for the sums."""
     rows = c.execute(f"SELECT id, clip FROM job WHERE {where}", values).fetchall()  # noqa: S608  (`where` is ours)
     files = [
@@ -142,6 +147,6 @@ def _blank(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Swe
         " '$.prompt', '', '$.negative', '', '$.music.words', ''),"
         " requester = json_object('platform', 'gone', 'user', '0'),"
         " reply_to = json_object('platform', 'gone', 'chat', '') WHERE id = ?",
-        [(NOBODY, row["id"]) for row in rows],
+        [(DELETED_PERSON, row["id"]) for row in rows],
     )
-    return Swept(len(rows), tuple(files))
+    return DeletedData(len(rows), tuple(files))

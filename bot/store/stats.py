@@ -30,10 +30,10 @@ SELECT
 FROM job WHERE created_at >= :since
 """
 
-SPENT = "SELECT coalesce(-sum(credits), 0) AS credits FROM ledger WHERE job IS NOT NULL AND at >= ?"
+CREDITS_SPENT = "SELECT coalesce(-sum(credits), 0) AS credits FROM ledger WHERE job IS NOT NULL AND at >= ?"
 
 
 def stats(c: sqlite3.Connection, since: float) -> Stats:
     row = c.execute(SQL, {"since": since}).fetchone()
-    spent: int = c.execute(SPENT, (since,)).fetchone()[0]
+    spent: int = c.execute(CREDITS_SPENT, (since,)).fetchone()[0]
     return Stats(**dict(row), credits=spent)

@@ -7,31 +7,31 @@ import sqlite3
 from bot.domain.jobs import Job
 from bot.store.job_rows import job_from_row
 
-OWED = """
+PENDING_JOBS = """
 SELECT job.* FROM unsaid JOIN job ON job.id = unsaid.job
 WHERE job.state IN ('failed', 'uncertain', 'cancelled')
 ORDER BY job.id
 """
 
 
-OWE = """
+ADD = """
 INSERT OR IGNORE INTO unsaid
 SELECT id FROM job WHERE id = ? AND reply_to ->> '$.platform' <> 'cli'  -- a terminal that is gone is deaf
 """
 
 
-def owe(c: sqlite3.Connection, job: int) -> None:
+def add(c: sqlite3.Connection, job: int) -> None:
     """In the transaction that ends it otherwise than by a clip."""
-    c.execute(OWE, (job,))
+    c.execute(ADD, (job,))
 
 
-def owed(c: sqlite3.Connection) -> list[Job]:
-    return [job_from_row(row) for row in c.execute(OWED).fetchall()]
+def pending_jobs(c: sqlite3.Connection) -> list[Job]:
+    return [job_from_row(row) for row in c.execute(PENDING_JOBS).fetchall()]
 
 
-def is_owed(c: sqlite3.Connection, job: int) -> bool:
+def is_pending(c: sqlite3.Connection, job: int) -> bool:
     return c.execute("SELECT 1 FROM unsaid WHERE job = ?", (job,)).fetchone() is not None
 
 
-def said(c: sqlite3.Connection, job: int) -> None:
+def remove(c: sqlite3.Connection, job: int) -> None:
     c.execute("DELETE FROM unsaid WHERE job = ?", (job,))

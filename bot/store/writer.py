@@ -12,40 +12,40 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.store.connection import ill
-from generation.failpoint import Place, here
+from bot.store.connection import simulated_sqlite_error
+from generation.failpoint import FailPoint, pass_failpoint
 
 if TYPE_CHECKING:
     import aiosqlite
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-MOST_AT_ONCE = 256
+MAX_BATCH = 256
 
 
-async def in_thread(connection: aiosqlite.Connection, work: Work[T]) -> T:
+async def run_in_thread(connection: aiosqlite.Connection, work: Work[T]) -> T:
     """Run `work` in the connection's own thread: a transaction in one hop cannot be cancelled halfway."""
     result: T = await connection._execute(work, connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001  (the public calls take one statement each)
     return result
 
 
-_Waiting = tuple[Work[Any], asyncio.Future[Any]]
+_QueuedWork = tuple[Work[Any], asyncio.Future[Any]]
 _Outcome = tuple[Any, Exception | None]  # what a work returned, or why it did not
 
 
 class GroupWriter:
     def __init__(
-        self, connection: aiosqlite.Connection, explain: Callable[[sqlite3.Error], Exception]
+        self, connection: aiosqlite.Connection, as_user_error: Callable[[sqlite3.Error], Exception]
     ) -> None:
         """`explain` turns SQLite's own failures into errors that a person can be told."""
-        self.undone: Callable[[], None] = lambda: None
+        self.on_rollback: Callable[[], None] = lambda: None
         self._connection = connection
-        self._explain = explain
+        self._as_user_error = as_user_error
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_QueuedWork] = []
         self._wake = asyncio.Event()
         self._closing = False
-        self._server = asyncio.create_task(self._serve())
+        self._task = asyncio.create_task(self._run_batches())
 
     def write(self, work: Work[T]) -> asyncio.Future[T]:
         """What `work` returned, once it is safe on the disk. A caller that stops waiting hurts nobody."""
@@ -61,35 +61,35 @@ class GroupWriter:
         """Finish what was asked for before."""
         self._closing = True
         self._wake.set()
-        await self._server
+        await self._task
 
-    async def _serve(self) -> None:
+    async def _run_batches(self) -> None:
         try:
             while self._waiting or not self._closing:
                 await self._wake.wait()
                 self._wake.clear()
-                while batch := self._next():
-                    await self._answer(batch)
+                while batch := self._next_batch():
+                    await self._run_batch(batch)
         finally:
             for _, answer in self._waiting:
                 answer.cancel()
 
-    def _next(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_QueuedWork]:
         """Those whose turn it is; a caller that left before its turn wants nothing written."""
         while self._waiting:
-            taken, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+            taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             if batch := [one for one in taken if not one[1].done()]:
                 return batch
         return []
 
-    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+    async def _run_batch(self, batch: Sequence[_QueuedWork]) -> None:
         works = [work for work, _ in batch]
         try:
-            outcomes = await in_thread(
-                self._connection, lambda connection: _transaction(connection, works, self.undone)
+            outcomes = await run_in_thread(
+                self._connection, lambda connection: _run_transaction(connection, works, self.on_rollback)
             )
         except sqlite3.Error as error:
-            outcomes = [(None, self._explain(error)) for _ in batch]
+            outcomes = [(None, self._as_user_error(error)) for _ in batch]
         except asyncio.CancelledError:
             for _, answer in batch:
                 answer.cancel()
@@ -100,36 +100,38 @@ class GroupWriter:
             if failed is None:
                 answer.set_result(value)
             else:
-                answer.set_exception(self._told(failed))
+                answer.set_exception(self._translate_error(failed))
 
-    def _told(self, error: Exception) -> Exception:
-        return self._explain(error) if isinstance(error, sqlite3.Error) else error
+    def _translate_error(self, error: Exception) -> Exception:
+        return self._as_user_error(error) if isinstance(error, sqlite3.Error) else error
 
 
-def _transaction(
-    connection: sqlite3.Connection, works: Sequence[Work[Any]], undone: Callable[[], None]
+def _run_transaction(
+    connection: sqlite3.Connection, works: Sequence[Work[Any]], on_rollback: Callable[[], None]
 ) -> list[_Outcome]:
     """All of them at once; if one failed halfway, all again, each with a savepoint to fall back to."""
     try:
-        return _committed(connection, works, _trusted, undone)
-    except _Halfway:
-        return _committed(connection, works, partial(_apart, undone=undone), undone)
+        return _run_and_commit(connection, works, _run_without_savepoints, on_rollback)
+    except _PartialWrite:
+        return _run_and_commit(
+            connection, works, partial(_run_with_savepoints, on_rollback=on_rollback), on_rollback
+        )
 
 
-def _committed(
+def _run_and_commit(
     connection: sqlite3.Connection,
     works: Sequence[Work[Any]],
     run: Callable[[sqlite3.Connection, Sequence[Work[Any]]], list[_Outcome]],
-    undone: Callable[[], None],
+    on_rollback: Callable[[], None],
 ) -> list[_Outcome]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         outcomes = run(connection, works)
-        here(Place.COMMIT, ill)
+        pass_failpoint(FailPoint.COMMIT, simulated_sqlite_error)
         connection.execute("COMMIT")
-        here(Place.COMMITTED, ill)
+        pass_failpoint(FailPoint.COMMITTED, simulated_sqlite_error)
     except BaseException:
-        undone()
+        on_rollback()
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -137,11 +139,11 @@ def _committed(
     return outcomes
 
 
-class _Halfway(Exception):
+class _PartialWrite(Exception):
     """Something failed after it had written: what it wrote must go, and what others wrote must stay."""
 
 
-def _trusted(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
+def _run_without_savepoints(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
     """Most that fail are refusals, which have written nothing: those need no savepoint."""
     outcomes: list[_Outcome] = []
     for work in works:
@@ -152,18 +154,20 @@ def _trusted(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list
             if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
                 raise
             if connection.total_changes != before:
-                raise _Halfway from error
+                raise _PartialWrite from error
             outcomes.append((None, error))
     return outcomes
 
 
-def _apart(
-    connection: sqlite3.Connection, works: Sequence[Work[Any]], undone: Callable[[], None]
+def _run_with_savepoints(
+    connection: sqlite3.Connection, works: Sequence[Work[Any]], on_rollback: Callable[[], None]
 ) -> list[_Outcome]:
-    return [_alone(connection, work, undone) for work in works]
+    return [_run_in_savepoint(connection, work, on_rollback) for work in works]
 
 
-def _alone(connection: sqlite3.Connection, work: Work[Any], undone: Callable[[], None]) -> _Outcome:
+def _run_in_savepoint(
+    connection: sqlite3.Connection, work: Work[Any], on_rollback: Callable[[], None]
+) -> _Outcome:
     outcome: _Outcome
     connection.execute("SAVEPOINT one")
     try:
@@ -171,7 +175,7 @@ def _alone(connection: sqlite3.Connection, work: Work[Any], undone: Callable[[],
     except Exception as error:  # it belongs to this caller alone, and goes there
         if not connection.in_transaction:
             raise
-        undone()
+        on_rollback()
         connection.execute("ROLLBACK TO one")
         outcome = None, error
     connection.execute("RELEASE one")

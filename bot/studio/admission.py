@@ -9,105 +9,111 @@ from functools import partial
 
 import structlog
 
-from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
+from bot.domain.errors import Blocked, ChannelDenied, ModelDisabled, NotAcceptingJobs, PromptRefused
 from bot.domain.jobs import ReplyTo, Requester
-from bot.domain.quota import Allowance, Plan
+from bot.domain.quota import Allowance, QuotaPlan
 from bot.i18n import messages
-from bot.moderation.prompt_policy import Policy, timeout
+from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
 from bot.store import admin_state, reports
 from bot.store.job_rows import community_key
-from bot.store.store import Rules, Standing, Store
+from bot.store.store import AdminRules, Standing, Store
 from generation.request import Wish
 
 log = structlog.get_logger(__name__)
 
-SHORT = 300
+INLINE_CHECK_LENGTH = 300
 """Characters that the rules read in a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class AdmissionTerms:
     """What a person who was let in may spend, and how their turns weigh."""
 
     allowance: Allowance
     pool: Allowance | None
     weight: float
-    rules: Rules
+    rules: AdminRules
 
     def check_model(self, name: str) -> None:
         if name in self.rules.disabled_models:
-            raise ModelOff(name)
+            raise ModelDisabled(name)
 
 
-class Gate:
-    def __init__(self, *, store: Store, policy: Policy, plan: Plan) -> None:
-        self.plan = plan
+class Admission:
+    def __init__(self, *, store: Store, prompt_policy: PromptPolicy, quota_plan: QuotaPlan) -> None:
+        self.quota_plan = quota_plan
         self._store = store
-        self._policy = policy
+        self._prompt_policy = prompt_policy
 
-    async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> Terms:
+    async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
         """Raises Closing, Blocked, ChannelClosed or PromptRefused; a severe refusal brings a time-out."""
-        rules, standing = await self._known(requester.key)
-        _check_place(rules, standing, requester, reply_to)
+        rules, standing = await self._load_rules(requester.key)
+        _check_access(rules, standing, requester, reply_to)
         try:
-            await self._read(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
+            await self._check_prompt(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
         except PromptRefused as refusal:
-            raise await self._refused(refusal.rule, wish, requester) from None
+            raise await self._record_refusal(refusal.rule, wish, requester) from None
         return self._terms(rules, standing, requester, reply_to.chat)
 
-    async def _read(self, wish: Wish, requester: Requester, *, adult_place: bool) -> None:
+    async def _check_prompt(self, wish: Wish, requester: Requester, *, adult_place: bool) -> None:
         """A long text is read beside the loop, so that no acknowledgement waits for it."""
-        check = partial(self._policy.check, wish, requester, adult_place=adult_place)
-        if len(wish.prompt) + len(wish.negative) < SHORT:
+        check = partial(self._prompt_policy.check, wish, requester, adult_place=adult_place)
+        if len(wish.prompt) + len(wish.negative) < INLINE_CHECK_LENGTH:
             check()
         else:
             await asyncio.to_thread(check)
 
-    async def _refused(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
+    async def _record_refusal(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
         """Written down for an appeal; a severe one is answered with a time-out."""
-        words = messages.quoted(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
+        prompt_text = messages.sanitized(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
         number = await self._store.act(
-            lambda c, now: reports.refuse(c, person=requester.key, rule=rule, words=words, now=now)
+            lambda c, now: reports.record_refusal(
+                c, person=requester.key, rule=rule, words=prompt_text, now=now
+            )
         )
-        if self._policy.severe(rule):
-            block = await self._store.strike(requester.key, rule, wait=timeout)
+        if self._prompt_policy.is_severe(rule):
+            block = await self._store.add_strike(requester.key, rule, timeout_for=strike_timeout)
             log.warning("severe refusal", who=requester.key, rule=rule, until=block.until)
         return PromptRefused(rule, number)
 
-    async def terms(self, requester: Requester, chat: str = "") -> Terms:
-        rules, standing = await self._known(requester.key)
+    async def terms_for(self, requester: Requester, chat: str = "") -> AdmissionTerms:
+        rules, standing = await self._load_rules(requester.key)
         return self._terms(rules, standing, requester, chat)
 
-    async def _known(self, key: str) -> tuple[Rules, Standing]:
-        def look(c: sqlite3.Connection, now: float) -> tuple[Rules, Standing]:
-            return admin_state.rules(c), admin_state.standing(c, key, now)
+    async def _load_rules(self, key: str) -> tuple[AdminRules, Standing]:
+        def read(c: sqlite3.Connection, now: float) -> tuple[AdminRules, Standing]:
+            return admin_state.admin_rules(c), admin_state.standing(c, key, now)
 
-        return await self._store.look(look)
+        return await self._store.look(read)
 
-    def _terms(self, rules: Rules, standing: Standing, requester: Requester, chat: str) -> Terms:
-        tier = self.plan.tier(
+    def _terms(
+        self, rules: AdminRules, standing: Standing, requester: Requester, chat: str
+    ) -> AdmissionTerms:
+        tier = self.quota_plan.tier(
             requester.key,
             roles=requester.roles,
             chat=f"{requester.platform}:{chat}",
-            named=standing.tier,
-            mapped=rules.tiers_of(requester.platform, requester.roles),
+            assigned=standing.tier,
+            tiers_of_roles=rules.tiers_for_roles(requester.platform, requester.roles),
         )
-        return Terms(
-            allowance=self.plan.allowance(tier, admin=requester.admin, own=standing.credits),
-            pool=self.plan.pool(community_key(requester.platform, requester.community)),
+        return AdmissionTerms(
+            allowance=self.quota_plan.allowance(
+                tier, admin=requester.admin, personal_credits=standing.credits
+            ),
+            pool=self.quota_plan.pool(community_key(requester.platform, requester.community)),
             weight=tier.weight,
             rules=rules,
         )
 
 
-def _check_place(rules: Rules, standing: Standing, requester: Requester, reply_to: ReplyTo) -> None:
+def _check_access(rules: AdminRules, standing: Standing, requester: Requester, reply_to: ReplyTo) -> None:
     if standing.block:  # also for admins: only another admin lifts it
         raise Blocked(standing.block.until, standing.block.reason)
     if requester.admin:
         return
     if rules.closed:
-        raise Closing(rules.closed)
+        raise NotAcceptingJobs(rules.closed)
     channel = f"{reply_to.platform}:{reply_to.chat}"
-    closed = channel in rules.denied_channels if reply_to.private else not rules.serves(channel)
+    closed = channel in rules.denied_channels if reply_to.private else not rules.allows_channel(channel)
     if closed:
-        raise ChannelClosed
+        raise ChannelDenied

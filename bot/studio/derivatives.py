@@ -11,38 +11,41 @@ from msgspec import structs
 from bot.domain.jobs import Job
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
-from generation.media.probe import as_clip
+from generation.media.probe import clip_from_file
 from generation.models.common.preset import Preset
 from generation.request import Kind, Limits, Request, Wish
 
-VERBS = ("animate", "extend", "bigger")
-SLACK = 0.05
+DERIVATIVE_VERBS = ("animate", "extend", "bigger")
+DURATION_TOLERANCE = 0.05
 """Seconds by which a clip on the model's grid may be longer than its limit says."""
 
 
-def verbs(job: Job, presets: Mapping[str, Preset], default: str) -> tuple[str, ...]:
+def available_derivatives(job: Job, presets: Mapping[str, Preset], default: str) -> tuple[str, ...]:
     """Which of the buttons would work: those are shown, no others."""
     preset = presets.get(job.request.model)
     if job.clip is None or preset is None:
         return ()
     if job.request.kind is Kind.IMAGE:
-        return ("animate",) if animator(job.request.model, presets, default) else ()
+        return ("animate",) if animation_model(job.request.model, presets, default) else ()
     limits = preset.limits
-    can = {"extend": Kind.EXTEND in limits.kinds, "bigger": _larger(job.clip, limits) is not None}
-    return tuple(verb for verb, offered in can.items() if offered)
+    supported = {
+        "extend": Kind.EXTEND in limits.kinds,
+        "bigger": _enlarged_size(job.clip, limits) is not None,
+    }
+    return tuple(verb for verb, offered in supported.items() if offered)
 
 
-def animator(painted_by: str, presets: Mapping[str, Preset], default: str) -> str | None:
+def animation_model(picture_model: str, presets: Mapping[str, Preset], default: str) -> str | None:
     """Who moves a still: its own model, else the house's, else the first that can."""
-    for name in (painted_by, default, *presets):
+    for name in (picture_model, default, *presets):
         if name in presets and Kind.ANIMATE in presets[name].limits.kinds:
             return name
     return None
 
 
-def larger(request: Request, clip: Clip, limits: Limits) -> Request:
+def enlarge_request(request: Request, clip: Clip, limits: Limits) -> Request:
     """The same clip again, with more pixels and the same music."""
-    size = _larger(clip, limits)
+    size = _enlarged_size(clip, limits)
     if size is None:
         raise NotOffered(Kind.BIGGER.value, request.model)
     return structs.replace(
@@ -57,7 +60,7 @@ def larger(request: Request, clip: Clip, limits: Limits) -> Request:
     )
 
 
-def longer(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Request:
+def extend_request(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Request:
     """A clip that goes on from the last frames of this one, in its size and pace."""
     if Kind.EXTEND not in limits.kinds:
         raise NotOffered(Kind.EXTEND.value, request.model)
@@ -72,18 +75,18 @@ def longer(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Reques
     )
 
 
-def opened(path: Path) -> Clip:
+def open_clip(path: Path) -> Clip:
     """A clip that somebody names; raises AttachmentRefused."""
     try:
-        return as_clip(path)
+        return clip_from_file(path)
     except (EncodeFailed, OSError) as error:
         raise AttachmentRefused(path.name, "not a clip") from error
 
 
-def after(wish: Wish, clip: Clip, limits: Limits) -> Wish:
+def fill_from_clip(wish: Wish, clip: Clip, limits: Limits) -> Wish:
     """A wish for more of this clip: what was not said is as it is there."""
     if wish.kind is Kind.BIGGER:
-        size = _larger(clip, limits)
+        size = _enlarged_size(clip, limits)
         if size is None:
             raise NotOffered(wish.kind.value, wish.model or "")
         return replace(wish, width=size[0], height=size[1], seconds=clip.seconds, fps=clip.fps)
@@ -102,14 +105,17 @@ def nearest_aspect(width: int, height: int, limits: Limits) -> str | None:
     shapes: dict[str | None, tuple[int, int]] = {None: (limits.width, limits.height)}
     shapes.update(limits.aspects)
 
-    def cut(name: str | None) -> float:
+    def mismatch(name: str | None) -> float:
         ratio = shapes[name][0] / shapes[name][1]
         return max(ratio, shape) / min(ratio, shape)
 
-    return min(shapes, key=cut)
+    return min(shapes, key=mismatch)
 
 
-def _larger(clip: Clip, limits: Limits) -> tuple[int, int] | None:
-    if Kind.BIGGER not in limits.kinds or clip.seconds > limits.max_seconds + SLACK + 1 / clip.fps:
+def _enlarged_size(clip: Clip, limits: Limits) -> tuple[int, int] | None:
+    if (
+        Kind.BIGGER not in limits.kinds
+        or clip.seconds > limits.max_seconds + DURATION_TOLERANCE + 1 / clip.fps
+    ):
         return None
-    return limits.larger(clip.width, clip.height)
+    return limits.enlarged_size(clip.width, clip.height)

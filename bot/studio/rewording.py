@@ -6,10 +6,10 @@ from bot.domain.jobs import Job
 from generation.request import Kind, Wish
 
 
-def reworded(job: Job, prompt: str, negative: str | None = None) -> Wish:
+def reworded_wish(job: Job, prompt: str, negative: str | None = None) -> Wish:
     """The same wish with other words; also the same seed, so that only the words change the picture."""
     request = job.request
-    kind = Kind.VIDEO if request.kind in {Kind.SCORE, Kind.BIGGER, Kind.EXTEND} else request.kind
+    kind = Kind.VIDEO if request.kind in {Kind.MUSIC, Kind.BIGGER, Kind.EXTEND} else request.kind
     return Wish(
         prompt=prompt,
         negative=request.negative if negative is None else negative,

@@ -7,11 +7,17 @@ import zlib
 from collections.abc import Iterator
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_HEAD = b"uuid" + _C2PA + bytes(4) + b"manifest\0" + bytes(8)
-_BOXES = (b"ftyp", b"uuid", b"moov", b"free", b"mdat")  # as ffmpeg leaves them; C2PA overlooks some others
-_KIND = bytes.fromhex("00110010800000aa00389b71")
+_C2PA_BOX_HEADER = b"uuid" + _C2PA + bytes(4) + b"manifest\0" + bytes(8)
+_MP4_BOX_ORDER = (
+    b"ftyp",
+    b"uuid",
+    b"moov",
+    b"free",
+    b"mdat",
+)  # as ffmpeg leaves them; C2PA overlooks some others
+_JUMBF_UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _PLAIN, _SALTED = b"\x03", b"\x13"
-_SHAPE = (
+_EXPECTED_BOXES = (
     (b"c2pa", _PLAIN, rb"c2pa"),
     (b"c2ma", _PLAIN, rb"urn:c2pa:[0-9a-f-]{36}"),
     (b"c2as", _PLAIN, rb"c2pa\.assertions"),
@@ -20,7 +26,7 @@ _SHAPE = (
     (b"c2cl", _PLAIN, rb"c2pa\.claim\.v2"),
     (b"c2cs", _PLAIN, rb"c2pa\.signature"),
 )
-_PADDED = re.compile(
+_SIGNATURE_PADDING = re.compile(
     rb"\xd2\x84.*[\xa1\xa2]cpad(?P<size>[\x40-\x57]|X.|Y..)(?P<zeros>\0*)(?P<rest>dpad2[\x40-\x57]\0*)?\xf6",
     re.DOTALL,
 )
@@ -28,65 +34,67 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _APP11, _JPEG_HEAD = b"\xff\xeb", b"JP\x02\x11\0\0\0\x01"
 
 
-class _Odd(Exception):
+class _UnexpectedLayout(Exception):
     """A byte is not where our own marks have it."""
 
 
-def intact(data: bytes, suffix: str) -> bool:
+def has_expected_layout(data: bytes, suffix: str) -> bool:
     """Whether a file's mark is, to the byte, what Matinee writes."""
     try:
-        store = {".png": _in_png, ".jpg": _in_jpeg}.get(suffix, _in_mp4)(data)
-        return _whole(store)
-    except (_Odd, IndexError):
+        store = {".png": _manifest_from_png, ".jpg": _manifest_from_jpeg}.get(suffix, _manifest_from_mp4)(
+            data
+        )
+        return _check_manifest(store)
+    except (_UnexpectedLayout, IndexError):
         return False
 
 
-def _in_mp4(data: bytes) -> bytes:
+def _manifest_from_mp4(data: bytes) -> bytes:
     boxes = list(_boxes(data))
-    _demand(tuple(kind for kind, _ in boxes) == _BOXES)
-    _demand(dict(boxes)[b"free"] == b"")
+    _require(tuple(kind for kind, _ in boxes) == _MP4_BOX_ORDER)
+    _require(dict(boxes)[b"free"] == b"")
     mark = b"uuid" + boxes[1][1]
-    _demand(mark.startswith(_HEAD))
-    return mark[len(_HEAD) :]
+    _require(mark.startswith(_C2PA_BOX_HEADER))
+    return mark[len(_C2PA_BOX_HEADER) :]
 
 
-def _in_png(data: bytes) -> bytes:
+def _manifest_from_png(data: bytes) -> bytes:
     at = len(_PNG)
     while at < len(data):
         size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
         end = at + 8 + size
         if kind == b"caBX":
-            _demand(zlib.crc32(data[at + 4 : end]) == int.from_bytes(data[end : end + 4]))
+            _require(zlib.crc32(data[at + 4 : end]) == int.from_bytes(data[end : end + 4]))
             return data[at + 8 : end]
         at = end + 4
-    raise _Odd
+    raise _UnexpectedLayout
 
 
-def _in_jpeg(data: bytes) -> bytes:
+def _manifest_from_jpeg(data: bytes) -> bytes:
     at = 2
     while data[at : at + 2] != _APP11:
-        _demand(data[at] == 0xFF)
+        _require(data[at] == 0xFF)
         at += 2 + int.from_bytes(data[at + 2 : at + 4])
     end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
-    _demand(data[at + 4 : at + 12] == _JPEG_HEAD and data[end : end + 2] != _APP11)
+    _require(data[at + 4 : at + 12] == _JPEG_HEAD and data[end : end + 2] != _APP11)
     return data[at + 12 : end]
 
 
-def _whole(store: bytes) -> bool:
+def _check_manifest(store: bytes) -> bool:
     described = list(_descriptions(store))
-    _demand(len(described) == len(_SHAPE))
-    for (kind, toggles, label), seen in zip(_SHAPE, described, strict=True):
-        _demand(seen[:4] == kind and seen[4:16] == _KIND and seen[16:17] == toggles)
-        _demand(re.fullmatch(label + rb"\0(\0\0\0\x18c2sh.{16})?", seen[17:], re.DOTALL) is not None)
+    _require(len(described) == len(_EXPECTED_BOXES))
+    for (kind, toggles, label), seen in zip(_EXPECTED_BOXES, described, strict=True):
+        _require(seen[:4] == kind and seen[4:16] == _JUMBF_UUID_SUFFIX and seen[16:17] == toggles)
+        _require(re.fullmatch(label + rb"\0(\0\0\0\x18c2sh.{16})?", seen[17:], re.DOTALL) is not None)
     *_, (_, signature) = _boxes(store[8:])  # the manifest
     *_, (_, signature) = _boxes(signature)  # its signature
     *_, (kind, signature) = _boxes(signature)  # what is in it
-    _demand(kind == b"cbor")
-    return _padded_with_zeros(signature)
+    _require(kind == b"cbor")
+    return _has_zero_padding(signature)
 
 
-def _padded_with_zeros(signature: bytes) -> bool:
-    found = _PADDED.match(signature)
+def _has_zero_padding(signature: bytes) -> bool:
+    found = _SIGNATURE_PADDING.match(signature)
     return found is not None and len(found["zeros"]) == _length(found["size"])
 
 
@@ -108,11 +116,11 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4])
-        _demand(size >= 8 and at + size <= len(data))
+        _require(size >= 8 and at + size <= len(data))
         yield data[at + 4 : at + 8], data[at + 8 : at + size]
         at += size
 
 
-def _demand(holds: bool) -> None:  # noqa: FBT001  (it reads as a sentence)
-    if not holds:
-        raise _Odd
+def _require(condition: bool) -> None:  # noqa: FBT001  (it reads as a sentence)
+    if not condition:
+        raise _UnexpectedLayout

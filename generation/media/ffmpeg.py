@@ -25,11 +25,14 @@ from generation.errors import (
     GenerationError,
 )
 
-OLDEST = (5, 1)
-_NEEDED = ("libx264", "aac")
-_GRACE = 0.5  # seconds between asking ffmpeg to stop and ending it
-_STALL = 60.0  # a healthy ffmpeg reports twice a second
-_KILLS = {signal.SIGKILL, signal.SIGTERM}  # by somebody else, or for want of memory: not by its own bug
+MIN_VERSION = (5, 1)
+_REQUIRED_ENCODERS = ("libx264", "aac")
+_TERMINATE_TIMEOUT = 0.5  # seconds between asking ffmpeg to stop and ending it
+_STALL_TIMEOUT = 60.0  # a healthy ffmpeg reports twice a second
+_KILL_SIGNALS = {
+    signal.SIGKILL,
+    signal.SIGTERM,
+}  # by somebody else, or for want of memory: not by its own bug
 _TAIL = 60  # lines of stderr kept for the log
 
 OnFrame = Callable[[int], None]
@@ -49,17 +52,17 @@ class Ffmpeg:
 def find(configured: str | None = None) -> Ffmpeg:
     """The configured ffmpeg if one is; else the system's if it will do, else the carried one."""
     if configured:
-        return _examine(configured, "configured")
+        return _check_program(configured, "configured")
     tried: list[str] = []
-    for path, origin in (("ffmpeg", "system"), (_carried(), "carried")):
+    for path, origin in (("ffmpeg", "system"), (_bundled_path(), "carried")):
         try:
-            return _examine(path, origin)
+            return _check_program(path, origin)
         except FfmpegMissing as error:
             tried += error.tried
     raise FfmpegMissing(tuple(tried))
 
 
-def _carried() -> str:
+def _bundled_path() -> str:
     import imageio_ffmpeg  # noqa: PLC0415  (only where it is used)
 
     try:
@@ -68,37 +71,41 @@ def _carried() -> str:
         return "imageio-ffmpeg"
 
 
-def _examine(program: str, origin: str) -> Ffmpeg:
+def _check_program(program: str, origin: str) -> Ffmpeg:
     path = shutil.which(program)
     if path is None:
         raise FfmpegMissing((f"{program}: not found",))
     try:
-        answer = _answer(path)
+        answer = _list_encoders(path)
         if answer.returncode < 0:  # ended by somebody else, as for want of memory: that says nothing of it
-            answer = _answer(path)
+            answer = _list_encoders(path)
         answer.check_returncode()
     except (OSError, subprocess.SubprocessError) as error:
         raise FfmpegMissing((f"{path}: does not run ({type(error).__name__})",)) from error
     found = re.search(r"ffmpeg version (\S+)", answer.stderr)
     version = found[1] if found else "unknown"
-    lacking = [name for name in _NEEDED if not re.search(rf"^\s*\S+\s+{name}\s", answer.stdout, re.MULTILINE)]
+    lacking = [
+        name
+        for name in _REQUIRED_ENCODERS
+        if not re.search(rf"^\s*\S+\s+{name}\s", answer.stdout, re.MULTILINE)
+    ]
     if lacking:
         raise FfmpegMissing((f"{path}: has no {' and no '.join(lacking)}",))
-    if _number(version) < OLDEST:
-        raise FfmpegMissing((f"{path}: {version} is older than {OLDEST[0]}.{OLDEST[1]}",))
+    if _parse_version(version) < MIN_VERSION:
+        raise FfmpegMissing((f"{path}: {version} is older than {MIN_VERSION[0]}.{MIN_VERSION[1]}",))
     return Ffmpeg(path, version, origin)
 
 
-def _answer(path: str) -> subprocess.CompletedProcess[str]:
+def _list_encoders(path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603  (the operator's own program, no shell)
         [path, "-nostdin", "-encoders"], capture_output=True, text=True, timeout=20, check=False
     )
 
 
-def _number(version: str) -> tuple[int, ...]:
+def _parse_version(version: str) -> tuple[int, ...]:
     """Builds from the development tree are numbered otherwise (N-119-gabc) and count as new."""
     found = re.match(r"n?(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else OLDEST
+    return (int(found[1]), int(found[2])) if found else MIN_VERSION
 
 
 async def run(  # noqa: PLR0913  (all but the first three may be left out)
@@ -109,7 +116,7 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
     feed: Chunks | None = None,
     on_frame: OnFrame | None = None,
     deadline: float | None = None,
-    stall: float = _STALL,
+    stall: float = _STALL_TIMEOUT,
     nice: int = 0,
 ) -> str:
     """Run what ffmpeg-python built, `feed` going into its stdin; returns the end of what it said on stderr.
@@ -119,46 +126,46 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
     """
     quiet = ("-y", "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1")
     command = [ffmpeg.path, *quiet, *stream.compile(cmd=ffmpeg.path)[1:]]
-    inlet, outlet = os.pipe() if feed is not None else (subprocess.DEVNULL, None)
+    read_end, write_end = os.pipe() if feed is not None else (subprocess.DEVNULL, None)
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=inlet,
+            stdin=read_end,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             limit=1 << 20,
-            **_group_of_its_own(),
+            **_process_group_options(),
         )
     except OSError as error:
-        if outlet is not None:
-            os.close(outlet)
+        if write_end is not None:
+            os.close(write_end)
         raise FfmpegMissing((f"{ffmpeg.path}: does not run ({type(error).__name__})",)) from error
     finally:
-        if outlet is not None:
-            os.close(inlet)
+        if write_end is not None:
+            os.close(read_end)
     if nice:
-        _step_back(process, nice)
+        _lower_priority(process, nice)
     tail: deque[str] = deque(maxlen=_TAIL)
-    ears = [
-        asyncio.ensure_future(_listen(process, on_frame, stall)),
-        asyncio.ensure_future(_keep(process, tail)),
+    readers = [
+        asyncio.ensure_future(_read_progress(process, on_frame, stall)),
+        asyncio.ensure_future(_read_stderr(process, tail)),
     ]
-    pour = asyncio.ensure_future(_pour(outlet, feed))
+    feeder = asyncio.ensure_future(_feed_stdin(write_end, feed))
     try:
         async with asyncio.timeout(deadline):
-            await asyncio.gather(*ears, asyncio.shield(pour))
+            await asyncio.gather(*readers, asyncio.shield(feeder))
             code = await process.wait()
     except TimeoutError as error:
         raise EncodeFailed(stage, f"ffmpeg made no headway in time: {_join(tail)}") from error
     finally:
-        await _end(process)
-        await asyncio.gather(*ears, pour, return_exceptions=True)
-    if code or _ran_full(tail):  # some versions end well although the disk took no more
+        await _terminate(process)
+        await asyncio.gather(*readers, feeder, return_exceptions=True)
+    if code or _disk_is_full(tail):  # some versions end well although the disk took no more
         raise _failure(stage, code, tail, Path(command[-1]).parent)
     return _join(tail)
 
 
-def _group_of_its_own() -> dict[str, Any]:
+def _process_group_options() -> dict[str, Any]:
     """An engine's child, which runs on asyncio's own loop, is ended by its session: ffmpeg must stay in that.
 
     Another loop, as the bot's is, may know no group but that of a new session.
@@ -168,30 +175,30 @@ def _group_of_its_own() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _step_back(process: asyncio.subprocess.Process, nice: int) -> None:
+def _lower_priority(process: asyncio.subprocess.Process, nice: int) -> None:
     """Let others go first; the threads that it starts from here on inherit this."""
     with suppress(ProcessLookupError, PermissionError):
         os.setpriority(os.PRIO_PROCESS, process.pid, nice)
 
 
-async def _pour(outlet: int | None, feed: Chunks | None) -> None:
-    if outlet is not None and feed is not None:
-        await asyncio.to_thread(_write_all, outlet, feed)
+async def _feed_stdin(write_end: int | None, feed: Chunks | None) -> None:
+    if write_end is not None and feed is not None:
+        await asyncio.to_thread(_write_all, write_end, feed)
 
 
-def _write_all(outlet: int, feed: Chunks) -> None:
+def _write_all(write_end: int, feed: Chunks) -> None:
     try:
         for chunk in feed:
             view = memoryview(chunk).cast("B")
             while view:
-                view = view[os.write(outlet, view) :]
+                view = view[os.write(write_end, view) :]
     except BrokenPipeError:
         pass  # ffmpeg has ended; its exit code and stderr say why
     finally:
-        os.close(outlet)
+        os.close(write_end)
 
 
-async def _listen(process: asyncio.subprocess.Process, on_frame: OnFrame | None, stall: float) -> None:
+async def _read_progress(process: asyncio.subprocess.Process, on_frame: OnFrame | None, stall: float) -> None:
     """Read the progress report; raises TimeoutError when none comes for `stall` seconds."""
     assert process.stdout is not None
     while line := await asyncio.wait_for(process.stdout.readline(), stall):
@@ -200,26 +207,26 @@ async def _listen(process: asyncio.subprocess.Process, on_frame: OnFrame | None,
             on_frame(int(value))
 
 
-async def _keep(process: asyncio.subprocess.Process, tail: deque[str]) -> None:
+async def _read_stderr(process: asyncio.subprocess.Process, tail: deque[str]) -> None:
     assert process.stderr is not None
     while line := await process.stderr.readline():
         tail.append(line.decode(errors="replace").rstrip())
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _terminate(process: asyncio.subprocess.Process) -> None:
     """Ask the whole group to stop, then make it; also when this is itself cancelled meanwhile."""
     if process.returncode is not None:
         return
-    _signal(process, signal.SIGTERM)
+    _signal_group(process, signal.SIGTERM)
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GRACE)
+            await asyncio.wait_for(process.wait(), _TERMINATE_TIMEOUT)
     finally:
-        _signal(process, signal.SIGKILL)
+        _signal_group(process, signal.SIGKILL)
         await process.wait()
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
@@ -228,16 +235,16 @@ def _join(tail: Iterable[str]) -> str:
     return "\n".join(tail)
 
 
-def _ran_full(tail: Iterable[str]) -> bool:
+def _disk_is_full(tail: Iterable[str]) -> bool:
     """In ffmpeg's own words, which begin a line; a file's tags, which may say anything, are indented."""
     return any(re.match(r"\S.*(No space left on device|File too large)$", line) for line in tail)
 
 
 def _failure(stage: str, code: int, tail: Iterable[str], folder: Path) -> GenerationError:
-    said = _join(tail)
-    if _ran_full(tail):
+    stderr = _join(tail)
+    if _disk_is_full(tail):
         return DiskFull(str(folder))
-    if "Permission denied" in said or "Read-only file system" in said:
+    if "Permission denied" in stderr or "Read-only file system" in stderr:
         return FolderUnwritable(str(folder))
-    kind = EncoderKilled if -code in _KILLS else EncodeFailed
-    return kind(stage, f"ffmpeg ended with {code}: {said}")
+    kind = EncoderKilled if -code in _KILL_SIGNALS else EncodeFailed
+    return kind(stage, f"ffmpeg ended with {code}: {stderr}")

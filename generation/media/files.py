@@ -10,35 +10,35 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from generation.errors import DiskFull, EncodeFailed, FolderUnwritable, GenerationError
-from generation.failpoint import Place, here
+from generation.failpoint import FailPoint, pass_failpoint
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ROOM = 1 << 20
-_UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+_DISK_FULL_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MIN_FREE_BYTES = 1 << 20
+_UNWRITABLE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 
 
-def told(error: OSError, folder: Path, stage: str) -> GenerationError:
+def explain_os_error(error: OSError, folder: Path, stage: str) -> GenerationError:
     """The error that says what a failed system call means for the person."""
-    if error.errno in _FULL:
+    if error.errno in _DISK_FULL_ERRNOS:
         return DiskFull(str(folder))
-    if error.errno in _UNWRITABLE:
+    if error.errno in _UNWRITABLE_ERRNOS:
         return FolderUnwritable(str(folder))
     return EncodeFailed(stage, str(error))
 
 
-def is_full(folder: Path) -> bool:
+def disk_is_full(folder: Path) -> bool:
     """Whether there is no room to speak of: then that is why a library failed, whatever it says itself."""
     found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize < _ROOM
+    return found.f_bavail * found.f_frsize < _MIN_FREE_BYTES
 
 
-def settle(part: Path, target: Path) -> None:
+def rename_durably(part: Path, target: Path) -> None:
     """Give a finished file its name so that a power cut leaves either the whole of it or nothing."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    here(Place.SETTLE)
+    pass_failpoint(FailPoint.RENAME)
     part.replace(target)
-    here(Place.SETTLED)
+    pass_failpoint(FailPoint.RENAMED)
     sync_folder(target.parent)
 
 
@@ -51,15 +51,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(target: Path, data: bytes) -> None:
+def write_atomically(target: Path, data: bytes) -> None:
     """All of it or nothing, in a folder that is made if need be; raises DiskFull and its like."""
     part = target.with_name(target.name + ".part")
     try:
         make_folder(target.parent)
         part.write_bytes(data)
-        settle(part, target)
+        rename_durably(part, target)
     except OSError as error:
-        raise told(error, target.parent, "write") from error
+        raise explain_os_error(error, target.parent, "write") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -74,18 +74,18 @@ def make_folder(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def finished(target: Path, stage: str) -> AsyncIterator[Path]:
+async def atomic_file(target: Path, stage: str) -> AsyncIterator[Path]:
     """A temporary name that becomes `target` when the block ends well and is removed otherwise."""
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
         raise FolderUnwritable(str(target.parent))
     part = target.with_name(target.name + ".part")
     try:
         yield part
-        await asyncio.to_thread(settle, part, target)
+        await asyncio.to_thread(rename_durably, part, target)
     except OSError as error:
-        raise told(error, target.parent, stage) from error
+        raise explain_os_error(error, target.parent, stage) from error
     except EncodeFailed as error:
-        if is_full(target.parent):
+        if disk_is_full(target.parent):
             raise DiskFull(str(target.parent)) from error
         raise
     finally:

@@ -11,32 +11,32 @@ from PIL import Image
 from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
-from generation.media.files import settle, told
+from generation.media.files import explain_os_error, rename_durably
 from generation.media.identity import Identity
-from generation.media.image_metadata import captioned
+from generation.media.image_metadata import with_metadata
 
 _QUALITIES = (95, 90, 80, 70)
 _SCALES = (1.0, 0.75, 0.5, 0.25)
-_SEAL = 6_000
+_SIGNATURE_BYTES = 6_000
 
 
 def fit_still(clip: Clip, limit: int, identity: Identity | None) -> Clip:
     """The best JPEG of the picture that is small enough, marked as the picture is."""
     target = clip.path.with_name(f"{clip.path.stem}.fit-{limit}.jpg")
-    room, data = limit - (_SEAL if identity else 0), b""
+    max_bytes, data = limit - (_SIGNATURE_BYTES if identity else 0), b""
     try:
         with Image.open(clip.path, formats=("PNG", "JPEG")) as opened:
             picture = opened.convert("RGB")
         for scale in _SCALES:
             for quality in _QUALITIES:
                 size, data = _jpeg(picture, scale, quality)
-                if len(data) <= room:
-                    return _kept(clip, target, data, size, identity)
+                if len(data) <= max_bytes:
+                    return _save(clip, target, data, size, identity)
     except OSError as error:
         if error.errno is None:  # Pillow's own, for a damaged picture
             raise EncodeFailed("fit", str(error)) from error
-        raise told(error, target.parent, "fit") from error
-    raise CannotFit(limit, len(data) + limit - room)
+        raise explain_os_error(error, target.parent, "fit") from error
+    raise CannotFit(limit, len(data) + limit - max_bytes)
 
 
 def _jpeg(picture: Image.Image, scale: float, quality: int) -> tuple[tuple[int, int], bytes]:
@@ -46,14 +46,14 @@ def _jpeg(picture: Image.Image, scale: float, quality: int) -> tuple[tuple[int, 
     return size, data.getvalue()
 
 
-def _kept(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity: Identity | None) -> Clip:
+def _save(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity: Identity | None) -> Clip:
     part = target.with_name(target.name + ".part")
     try:
         made_with = provenance.verify(clip.path).model or "unknown"
-        part.write_bytes(captioned(data, provenance.words(made_with)))
+        part.write_bytes(with_metadata(data, provenance.ai_label_tags(made_with)))
         if identity is not None:
-            provenance.mark(part, identity=identity, model=made_with)
-        settle(part, target)
+            provenance.sign_file(part, identity=identity, model=made_with)
+        rename_durably(part, target)
     finally:
         part.unlink(missing_ok=True)
     return structs.replace(clip, path=target, width=size[0], height=size[1], size=target.stat().st_size)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from generation.errors import EncodeFailed
-from generation.media.files import sync_folder, told
+from generation.media.files import explain_os_error, sync_folder
 
 _YEARS = 10
 _CHAIN, _KEY = "chain.pem", "key.pem"
@@ -30,7 +30,7 @@ class Identity:
         return mark + self.chain.rpartition(mark)[2]
 
 
-def given(chain: Path, key: Path) -> Identity:
+def load_identity(chain: Path, key: Path) -> Identity:
     """The operator's own certificate."""
     try:
         secret = key.read_text()
@@ -39,15 +39,15 @@ def given(chain: Path, key: Path) -> Identity:
         raise EncodeFailed("mark", f"certificate: {error}") from error
 
 
-def own(folder: Path) -> Identity:
+def load_or_create_identity(folder: Path) -> Identity:
     """What lies in the data folder's `identity`, made now if nothing does, once for all processes."""
     home = folder / "identity"
     try:
         if not (home / _KEY).exists():
-            _settle_in(home)
+            _create_identity(home)
     except OSError as error:
-        raise told(error, folder, "mark") from error
-    return given(home / _CHAIN, home / _KEY)
+        raise explain_os_error(error, folder, "mark") from error
+    return load_identity(home / _CHAIN, home / _KEY)
 
 
 def _algorithm(key: str) -> str:
@@ -60,10 +60,10 @@ def _algorithm(key: str) -> str:
     return "ed25519" if isinstance(private, ed25519.Ed25519PrivateKey) else "ps256"
 
 
-def _settle_in(home: Path) -> None:
+def _create_identity(home: Path) -> None:
     made = Path(tempfile.mkdtemp(prefix=".identity-", dir=home.parent))
     try:
-        chain, key = _make()
+        chain, key = _generate_certificates()
         _write(made / _CHAIN, chain, 0o644)
         _write(made / _KEY, key, 0o600)
         sync_folder(made)
@@ -86,7 +86,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         os.fsync(descriptor)
 
 
-def _make() -> tuple[bytes, bytes]:
+def _generate_certificates() -> tuple[bytes, bytes]:
     """A root that signs one certificate and is forgotten, so that nothing else can be signed in its name."""
     from cryptography import x509  # noqa: PLC0415  (only on first start)
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  (as above)
@@ -96,7 +96,7 @@ def _make() -> tuple[bytes, bytes]:
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     today = dt.datetime.now(dt.UTC)
 
-    def named(common: str) -> x509.Name:
+    def subject_name(common: str) -> x509.Name:
         return x509.Name(
             [
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, "A Matinee studio"),
@@ -121,8 +121,8 @@ def _make() -> tuple[bytes, bytes]:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key())
         return (
             x509.CertificateBuilder()
-            .subject_name(named(subject))
-            .issuer_name(named("Matinee root"))
+            .subject_name(subject_name(subject))
+            .issuer_name(subject_name("Matinee root"))
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(today - dt.timedelta(days=1))

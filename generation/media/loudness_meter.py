@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import av
 
-from generation.clip import Score
+from generation.clip import Audio
 from generation.errors import EncodeFailed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SILENCE = -60.0  # LUFS; what is quieter is not made louder
-SHORTEST = 1.0  # seconds; R 128 needs 0.4 to say anything
+SILENCE_LUFS = -60.0  # LUFS; what is quieter is not made louder
+MIN_SECONDS = 1.0  # seconds; R 128 needs 0.4 to say anything
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -32,10 +32,10 @@ class Loudness:
 
     @property
     def silent(self) -> bool:
-        return self.lufs <= SILENCE
+        return self.lufs <= SILENCE_LUFS
 
 
-async def measure(source: Path | Score) -> Loudness:
+async def measure(source: Path | Audio) -> Loudness:
     """Of a file of ours or of samples in memory."""
     try:
         return await asyncio.to_thread(_measure, source)
@@ -43,17 +43,17 @@ async def measure(source: Path | Score) -> Loudness:
         raise EncodeFailed("loudness", str(error)) from error
 
 
-def _measure(source: Path | Score) -> Loudness:
+def _measure(source: Path | Audio) -> Loudness:
     graph, lufs, peak = None, -math.inf, 0.0
-    for frame in _of_file(source) if isinstance(source, Path) else _of_score(source):
-        graph = graph or _meter(frame)
+    for frame in _file_frames(source) if isinstance(source, Path) else _audio_frames(source):
+        graph = graph or _build_graph(frame)
         graph.push(frame)
         for lufs, highest in _readings(graph):  # noqa: B007  (the last word counts)
             peak = max(peak, highest)
     return Loudness(lufs, 20 * math.log10(peak) if peak else -math.inf)
 
 
-def _meter(like: av.AudioFrame) -> av.filter.Graph:
+def _build_graph(like: av.AudioFrame) -> av.filter.Graph:
     graph = av.filter.Graph()
     source = graph.add_abuffer(
         format=like.format.name,
@@ -77,7 +77,7 @@ def _readings(graph: av.filter.Graph) -> Iterator[tuple[float, float]]:
                 yield float(said["lavfi.r128.I"]), float(said["lavfi.r128.true_peak"])
 
 
-def _of_file(path: Path) -> Iterator[av.AudioFrame]:
+def _file_frames(path: Path) -> Iterator[av.AudioFrame]:
     """The sound, then silence to the end of the tenth, so that its last moment is heard too."""
     done, frame = 0, None
     with av.open(str(path), format="mp4") as container:
@@ -86,10 +86,10 @@ def _of_file(path: Path) -> Iterator[av.AudioFrame]:
             done += frame.samples
             yield frame
     if frame is not None:
-        yield _silence(frame, -done % (frame.sample_rate // 10), done)
+        yield _silent_frame(frame, -done % (frame.sample_rate // 10), done)
 
 
-def _silence(like: av.AudioFrame, samples: int, at: int) -> av.AudioFrame:
+def _silent_frame(like: av.AudioFrame, samples: int, at: int) -> av.AudioFrame:
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
     rows = 1 if like.format.is_packed else like.layout.nb_channels
@@ -100,21 +100,21 @@ def _silence(like: av.AudioFrame, samples: int, at: int) -> av.AudioFrame:
     return frame
 
 
-def _of_score(score: Score) -> Iterator[av.AudioFrame]:
+def _audio_frames(audio: Audio) -> Iterator[av.AudioFrame]:
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
-    samples = _long_enough(score)
-    rest = -len(samples) % (score.rate // 10)
+    samples = _repeat_to_minimum(audio)
+    rest = -len(samples) % (audio.rate // 10)
     samples = np.pad(samples, ((0, rest), (0, 0)))
     layout = _LAYOUTS.get(samples.shape[1], f"{samples.shape[1]}c")
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
-    frame.sample_rate, frame.pts = score.rate, 0
+    frame.sample_rate, frame.pts = audio.rate, 0
     yield frame
 
 
-def _long_enough(score: Score) -> NDArray[np.float32]:
+def _repeat_to_minimum(audio: Audio) -> NDArray[np.float32]:
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
-    samples = np.ascontiguousarray(score.samples.reshape(len(score.samples), -1), dtype=np.float32)
-    times = math.ceil(SHORTEST * score.rate / max(1, len(samples)))
+    samples = np.ascontiguousarray(audio.samples.reshape(len(audio.samples), -1), dtype=np.float32)
+    times = math.ceil(MIN_SECONDS * audio.rate / max(1, len(samples)))
     return np.tile(samples, (times, 1)) if times > 1 else samples

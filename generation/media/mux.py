@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import ffmpeg as build
 
-from generation.clip import Clip, Frames, Score
+from generation.clip import Audio, Clip, Frames
 from generation.errors import EncodeFailed
 from generation.media import loudness
 from generation.media.ffmpeg import Ffmpeg, run
-from generation.media.files import finished
-from generation.media.probe import Facts, as_clip, check
+from generation.media.files import atomic_file
+from generation.media.probe import MediaInfo, check_file, clip_from_file
 from generation.media.stills import poster
 from generation.progress import OnProgress, Progress, Stage
 
@@ -28,29 +28,31 @@ if TYPE_CHECKING:
 
 CRF = 19
 QUICK, QUICKER, QUICKEST = "quick", "quicker", "quickest"
-_LEAN = "aq-mode=1:deblock=0,0:mbtree=1:rc-lookahead=10:scenecut=40:8x8dct=1"
-_OWN: dict[str, dict[str, Any]] = {  # as small as x264's veryfast at half its work; then quicker, not worse
-    QUICK: {"preset": "ultrafast", "x264-params": f"{_LEAN}:cabac=1"},
-    QUICKER: {"preset": "ultrafast", "x264-params": _LEAN},
+_FAST_X264_PARAMS = "aq-mode=1:deblock=0,0:mbtree=1:rc-lookahead=10:scenecut=40:8x8dct=1"
+_PRESETS: dict[
+    str, dict[str, Any]
+] = {  # as small as x264's veryfast at half its work; then quicker, not worse
+    QUICK: {"preset": "ultrafast", "x264-params": f"{_FAST_X264_PARAMS}:cabac=1"},
+    QUICKER: {"preset": "ultrafast", "x264-params": _FAST_X264_PARAMS},
     QUICKEST: {"preset": "ultrafast"},
 }
-_BY_BACKLOG = (QUICK, QUICKER, QUICKER, QUICKEST)
+_PRESET_BY_BACKLOG = (QUICK, QUICKER, QUICKER, QUICKEST)
 _COLOUR: dict[str, Any] = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 
 
 def preset_for(backlog: int) -> str:
     """How hard x264 may try while `backlog` clips wait for it: encoding must never hold the painter up."""
-    return _BY_BACKLOG[min(max(0, backlog), len(_BY_BACKLOG) - 1)]
+    return _PRESET_BY_BACKLOG[min(max(0, backlog), len(_PRESET_BY_BACKLOG) - 1)]
 
 
 async def mux(  # noqa: PLR0913  (all but the first three may be left out)
     frames: Frames,
-    score: Score | None,
+    audio: Audio | None,
     target: Path,
     *,
     ffmpeg: Ffmpeg,
     on_progress: OnProgress | None = None,
-    preset: str = _BY_BACKLOG[0],
+    preset: str = _PRESET_BY_BACKLOG[0],
     threads: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Clip:
@@ -58,35 +60,45 @@ async def mux(  # noqa: PLR0913  (all but the first three may be left out)
     count, height, width, _ = frames.pixels.shape
     if not count or min(height, width) < 2:
         raise EncodeFailed("encode", f"nothing to encode: {count} frames of {width}x{height}")
-    options = _OWN.get(preset, {"preset": preset}) | {"crf": CRF} | ({"threads": threads} if threads else {})
+    options = (
+        _PRESETS.get(preset, {"preset": preset}) | {"crf": CRF} | ({"threads": threads} if threads else {})
+    )
 
     def on_frame(done: int) -> None:
         if on_progress is not None:
             on_progress(Progress(Stage.ENCODING, min(done, count), count))
 
-    picture = _picture(frames)
-    async with finished(target, "encode") as part, _sound(score, frames.seconds, part, ffmpeg) as sound:
-        out = output(picture, sound, part, video=options, tags=tags or {})
-        await run(ffmpeg, out, stage="encode", feed=_each(frames.pixels), on_frame=on_frame)
-        facts = await check(part, frames=count, fps=frames.fps, audio=sound is not None, ffmpeg=ffmpeg)
-    return await _clip(target, facts, frames.pixels)
+    picture = _raw_video_input(frames)
+    async with (
+        atomic_file(target, "encode") as part,
+        _audio_input(audio, frames.seconds, part, ffmpeg) as sound,
+    ):
+        out = mp4_output(picture, sound, part, video=options, tags=tags or {})
+        await run(ffmpeg, out, stage="encode", feed=_contiguous_frames(frames.pixels), on_frame=on_frame)
+        facts = await check_file(part, frames=count, fps=frames.fps, audio=sound is not None, ffmpeg=ffmpeg)
+    return await _clip_with_poster(target, facts, frames.pixels)
 
 
-async def rescore(
-    clip: Clip, score: Score | None, target: Path, *, ffmpeg: Ffmpeg, tags: Mapping[str, str] | None = None
+async def mux_new_music(
+    clip: Clip, audio: Audio | None, target: Path, *, ffmpeg: Ffmpeg, tags: Mapping[str, str] | None = None
 ) -> Clip:
     """The same picture, bit for bit, with other music or none."""
     picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")["v"]
-    async with finished(target, "encode") as part, _sound(score, clip.seconds, part, ffmpeg) as sound:
-        out = output(picture, sound, part, video={"vcodec": "copy"}, tags=tags or {})
+    async with (
+        atomic_file(target, "encode") as part,
+        _audio_input(audio, clip.seconds, part, ffmpeg) as sound,
+    ):
+        out = mp4_output(picture, sound, part, video={"vcodec": "copy"}, tags=tags or {})
         await run(ffmpeg, out, stage="encode")
-        facts = await check(part, frames=clip.frames, fps=clip.fps, audio=sound is not None, ffmpeg=ffmpeg)
-    return as_clip(target, facts, poster=clip.poster)
+        facts = await check_file(
+            part, frames=clip.frames, fps=clip.fps, audio=sound is not None, ffmpeg=ffmpeg
+        )
+    return clip_from_file(target, facts, poster=clip.poster)
 
 
-def output(
+def mp4_output(
     picture: Any,
-    sound: Any,
+    audio_stream: Any,
     part: Path,
     *,
     video: Mapping[str, Any],
@@ -94,7 +106,7 @@ def output(
     audio: Mapping[str, Any] | None = None,
 ) -> Any:
     """One MP4 that every chat plays at once: H.264 High yuv420p, bt709, its index at the front."""
-    streams = [picture] if sound is None else [picture, sound]
+    streams = [picture] if audio_stream is None else [picture, audio_stream]
     encode = {"vcodec": "libx264", "profile:v": "high", "pix_fmt": "yuv420p", "color_range": "tv"} | _COLOUR
     return build.output(
         *streams,
@@ -104,11 +116,11 @@ def output(
         map_metadata=-1,
         **{f"metadata:g:{at}": f"{name}={value}" for at, (name, value) in enumerate(tags.items())},
         **(dict(video) if video.get("vcodec") == "copy" else encode | dict(video)),
-        **({} if sound is None else {"acodec": "copy"} | dict(audio or {})),
+        **({} if audio_stream is None else {"acodec": "copy"} | dict(audio or {})),
     )
 
 
-def _picture(frames: Frames) -> Any:
+def _raw_video_input(frames: Frames) -> Any:
     _, height, width, _ = frames.pixels.shape
     rate = Fraction(frames.fps).limit_denominator(1001)
     stream = build.input(
@@ -120,7 +132,7 @@ def _picture(frames: Frames) -> Any:
     return stream.filter("format", "yuv420p").filter("setparams", range="tv", **_COLOUR)
 
 
-def _each(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def _contiguous_frames(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
     for frame in pixels:
@@ -128,19 +140,19 @@ def _each(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 
 @asynccontextmanager
-async def _sound(score: Score | None, seconds: float, part: Path, ffmpeg: Ffmpeg) -> AsyncIterator[Any]:
+async def _audio_input(audio: Audio | None, seconds: float, part: Path, ffmpeg: Ffmpeg) -> AsyncIterator[Any]:
     """The score as an AAC input of exactly `seconds`; its file is gone afterwards."""
-    if score is None or not len(score.samples):
+    if audio is None or not len(audio.samples):
         yield None
         return
     track = part.with_name(part.name + ".sound")
     try:
-        await loudness.encode(loudness.exactly(score, seconds), track, ffmpeg=ffmpeg)
+        await loudness.encode_normalized(loudness.fit_length(audio, seconds), track, ffmpeg=ffmpeg)
         yield build.input(str(track), f="mp4", protocol_whitelist="file")["a"]
     finally:
         track.unlink(missing_ok=True)
 
 
-async def _clip(target: Path, facts: Facts, pixels: NDArray[np.uint8]) -> Clip:
+async def _clip_with_poster(target: Path, facts: MediaInfo, pixels: NDArray[np.uint8]) -> Clip:
     picture = await asyncio.to_thread(poster, pixels, target.with_suffix(".jpg"))
-    return as_clip(target, facts, poster=picture)
+    return clip_from_file(target, facts, poster=picture)

@@ -38,12 +38,12 @@ LABELS = EXPLICIT | {
     "MALE_BREAST_EXPOSED",
 }
 """All that the detector tells apart."""
-STILLS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-SAMPLES = 8
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+SAMPLE_COUNT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Detection:
     """What was seen with the most certainty, 0 to 1, and in which frame; `what` is empty if nothing was."""
 
     what: str = ""
@@ -56,40 +56,42 @@ def available() -> bool:
     return importlib.util.find_spec("nudenet") is not None
 
 
-def look_at(path: Path, *, wanted: Collection[str] = EXPLICIT, samples: int = SAMPLES) -> Sighting:
+def detect_nsfw(path: Path, *, labels: Collection[str] = EXPLICIT, samples: int = SAMPLE_COUNT) -> Detection:
     """The surest sight of what is wanted in evenly spaced frames of a file of ours."""
-    seen = [
-        sighting(_detector().detect(pixels[..., ::-1].copy()), number, wanted)
+    detections = [
+        best_detection(_detector().detect(pixels[..., ::-1].copy()), number, labels)
         for number, pixels in _frames(path, samples)
     ]
-    return max(seen, key=lambda each: each.certainty, default=Sighting())
+    return max(detections, key=lambda each: each.certainty, default=Detection())
 
 
-def sighting(found: Sequence[dict[str, Any]], frame: int, wanted: Collection[str] = EXPLICIT) -> Sighting:
+def best_detection(
+    found: Sequence[dict[str, Any]], frame: int, labels: Collection[str] = EXPLICIT
+) -> Detection:
     """The surest wanted detection of one frame."""
-    explicit = [each for each in found if each["class"] in wanted]
-    if not explicit:
-        return Sighting(frame=frame)
-    surest = max(explicit, key=lambda each: float(each["score"]))
-    return Sighting(surest["class"], float(surest["score"]), frame)
+    matching = [each for each in found if each["class"] in labels]
+    if not matching:
+        return Detection(frame=frame)
+    surest = max(matching, key=lambda each: float(each["score"]))
+    return Detection(surest["class"], float(surest["score"]), frame)
 
 
 def _frames(path: Path, samples: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Numbered RGB pictures, one at a time: a long clip must not fill the memory."""
-    if path.suffix.lower() in STILLS:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         yield 0, _still(path)
         return
     import av  # noqa: PLC0415  (only in the process that looks)
 
     with av.open(str(path), format="mp4") as container:
         video = container.streams.video[0]
-        picks = _picks(video.frames, samples)
+        picks = _sample_indices(video.frames, samples)
         for number, frame in enumerate(container.decode(video)):
             if number in picks or not video.frames:
                 yield number, frame.to_ndarray(format="rgb24").astype("uint8", copy=False)
 
 
-def _picks(count: int, samples: int) -> set[int]:
+def _sample_indices(count: int, samples: int) -> set[int]:
     return {round(pick * (count - 1) / max(1, samples - 1)) for pick in range(samples)}
 
 

@@ -13,64 +13,64 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from generation.media.nsfw import EXPLICIT, Sighting, look_at
+from generation.media.nsfw import EXPLICIT, Detection, detect_nsfw
 
 COMMAND = (sys.executable, "-m", "generation.media.nsfw_process")
-NO_CARD = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
+NO_GPU_ENV = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
 
 
-class Blind(Exception):
+class InspectionFailed(Exception):
     """The clip could not be looked at: the process died, hung, or could not read the file."""
 
 
-class Eye:
+class NsfwProcess:
     """Opens with the first clip, looks at one at a time, and opens again after it was lost."""
 
     def __init__(
         self,
         *,
-        wanted: Collection[str] = EXPLICIT,
-        patience: float = 120.0,
+        labels: Collection[str] = EXPLICIT,
+        timeout: float = 120.0,
         nice: int = 10,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._wanted = sorted(wanted)
-        self._patience = patience
+        self._labels = sorted(labels)
+        self._timeout = timeout
         self._nice = nice
         self._command = command
         self._process: asyncio.subprocess.Process | None = None
-        self._looking = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
-    async def look(self, path: Path) -> Sighting:
+    async def inspect(self, path: Path) -> Detection:
         """Raises Blind."""
-        async with self._looking:
+        async with self._lock:
             try:
-                async with asyncio.timeout(self._patience):
-                    told = await self._asked({"path": str(path), "wanted": self._wanted})
+                async with asyncio.timeout(self._timeout):
+                    answer = await self._ask({"path": str(path), "wanted": self._labels})
             except BaseException as error:
                 await self.close()  # an answer that comes later belongs to no question
                 if isinstance(error, OSError | ValueError | TimeoutError):
-                    raise Blind(f"{type(error).__name__}: {error}") from error
+                    raise InspectionFailed(f"{type(error).__name__}: {error}") from error
                 raise
-        if "error" in told:
-            raise Blind(told["error"])
-        return Sighting(**told)
+        if "error" in answer:
+            raise InspectionFailed(answer["error"])
+        return Detection(**answer)
 
-    async def _asked(self, question: dict[str, Any]) -> dict[str, Any]:
-        process = await self._open()
+    async def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = await self._ensure_process()
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(json.dumps(question).encode() + b"\n")
         await process.stdin.drain()
-        told: dict[str, Any] = json.loads(await process.stdout.readline())
-        return told
+        answer: dict[str, Any] = json.loads(await process.stdout.readline())
+        return answer
 
-    async def _open(self) -> asyncio.subprocess.Process:
+    async def _ensure_process(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(
@@ -79,7 +79,7 @@ class Eye:
                 stdin=pipe,
                 stdout=pipe,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=os.environ | NO_CARD,
+                env=os.environ | NO_GPU_ENV,
                 start_new_session=True,  # a Ctrl-C on the terminal is ours to pass on
             )
         return self._process
@@ -106,7 +106,7 @@ def main() -> None:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
-        return asdict(look_at(Path(question["path"]), wanted=frozenset(question["wanted"])))
+        return asdict(detect_nsfw(Path(question["path"]), labels=frozenset(question["wanted"])))
     except Exception as error:  # noqa: BLE001  (the edge of this process: whatever it was is told)
         return {"error": f"{type(error).__name__}: {error}"}
 

@@ -25,7 +25,7 @@ _STAGE = "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class MediaInfo:
     """Counted from the packets themselves, not read from a header's claims."""
 
     width: int
@@ -37,7 +37,7 @@ class Facts:
     overhead: int  # the container's index
     video_bytes: int
     video_codec: str
-    pixels: str  # yuv420p
+    pixel_format: str  # yuv420p
     profile: str
     colours: tuple[
         int, int, int, int
@@ -53,18 +53,18 @@ class Facts:
         return self.audio_codec is not None
 
 
-def probe(path: Path) -> Facts:
+def probe(path: Path) -> MediaInfo:
     """Read an MP4 of ours; raises EncodeFailed when it is none or cut short."""
-    weights = _boxes(path)
+    weights = _box_sizes(path)
     overhead = sum(weight for kind, weight in weights.items() if kind not in {b"mdat", b"uuid"})
     try:
         with av.open(str(path), format="mp4") as container:
-            return _facts(container, path, overhead)
+            return _read_info(container, path, overhead)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise EncodeFailed(_STAGE, f"{path.name}: {error}") from error
 
 
-def _boxes(path: Path) -> dict[bytes, int]:
+def _box_sizes(path: Path) -> dict[bytes, int]:
     """How many bytes each kind of box takes; a file that was cut ends inside one, or lacks its index."""
     size, at = path.stat().st_size, 0
     weights: dict[bytes, int] = {}
@@ -84,7 +84,7 @@ def _boxes(path: Path) -> dict[bytes, int]:
     return weights
 
 
-def _facts(container: InputContainer, path: Path, overhead: int) -> Facts:
+def _read_info(container: InputContainer, path: Path, overhead: int) -> MediaInfo:
     video = container.streams.video[0]
     audio = container.streams.audio[0] if container.streams.audio else None
     count, weight = {video.index: 0}, {video.index: 0}
@@ -95,7 +95,7 @@ def _facts(container: InputContainer, path: Path, overhead: int) -> Facts:
             weight[index] = weight.get(index, 0) + packet.size
     context = video.codec_context
     rate = video.average_rate or Fraction(0)
-    return Facts(
+    return MediaInfo(
         width=video.width,
         height=video.height,
         fps=float(rate),
@@ -105,7 +105,7 @@ def _facts(container: InputContainer, path: Path, overhead: int) -> Facts:
         overhead=overhead,
         video_bytes=weight[video.index],
         video_codec=context.name,
-        pixels=context.pix_fmt or "",
+        pixel_format=context.pix_fmt or "",
         profile=context.profile or "",
         colours=(
             int(context.color_primaries),
@@ -125,10 +125,10 @@ def _length(duration: int | None, base: Fraction | None) -> float:
     return float((duration or 0) * (base or 0))
 
 
-async def check(path: Path, *, frames: int, fps: float, audio: bool, ffmpeg: Ffmpeg) -> Facts:
+async def check_file(path: Path, *, frames: int, fps: float, audio: bool, ffmpeg: Ffmpeg) -> MediaInfo:
     """The file's facts, once it is sure that every frame painted is in it and decodes; else EncodeFailed."""
     facts = await asyncio.to_thread(probe, path)
-    wrong = _complaint(facts, frames=frames, fps=fps, audio=audio)
+    wrong = _mismatch(facts, frames=frames, fps=fps, audio=audio)
     if wrong:
         raise EncodeFailed(_STAGE, f"{path.name}: {wrong}")
     stream = build.input(str(path), f="mp4", protocol_whitelist="file", xerror=None, err_detect="explode")
@@ -136,11 +136,11 @@ async def check(path: Path, *, frames: int, fps: float, audio: bool, ffmpeg: Ffm
     return facts
 
 
-def _complaint(facts: Facts, *, frames: int, fps: float, audio: bool) -> str | None:
+def _mismatch(facts: MediaInfo, *, frames: int, fps: float, audio: bool) -> str | None:
     if facts.frames != frames:
         return f"{facts.frames} frames of {frames}"
-    if facts.video_codec != "h264" or facts.pixels != "yuv420p":
-        return f"{facts.video_codec} in {facts.pixels}"
+    if facts.video_codec != "h264" or facts.pixel_format != "yuv420p":
+        return f"{facts.video_codec} in {facts.pixel_format}"
     if facts.audio != audio or (audio and facts.audio_codec != "aac"):
         return f"sound is {facts.audio_codec}"
     off = abs(facts.seconds - frames / fps)
@@ -153,7 +153,7 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
     """The pictures of a clip of ours, all or the last few, as a model takes them."""
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
-    _boxes(path)
+    _box_sizes(path)
     kept: deque[NDArray[np.uint8]] = deque(maxlen=last)
     with av.open(str(path), format="mp4") as container:
         video = container.streams.video[0]
@@ -164,7 +164,7 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
     return Frames(np.stack(kept), fps)
 
 
-def as_clip(path: Path, facts: Facts | None = None, *, poster: Path | None = None) -> Clip:
+def clip_from_file(path: Path, facts: MediaInfo | None = None, *, poster: Path | None = None) -> Clip:
     """A file's facts as a Clip; read again where they are not given."""
     facts = facts or probe(path)
     return Clip(

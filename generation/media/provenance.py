@@ -16,34 +16,34 @@ from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import DiskFull, EncodeFailed
-from generation.media.c2pa_layout import intact
+from generation.media.c2pa_layout import has_expected_layout
 from generation.media.ffmpeg import Ffmpeg, run
-from generation.media.files import finished, is_full, settle, told
+from generation.media.files import atomic_file, disk_is_full, explain_os_error, rename_durably
 from generation.media.identity import Identity
-from generation.media.image_metadata import READ, caption, captioned, is_still
-from generation.media.probe import as_clip, probe
+from generation.media.image_metadata import READ_LIMIT, is_still, read_metadata, with_metadata
+from generation.media.probe import clip_from_file, probe
 from generation.request import PROMPT_LIMIT, Request
 
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _NAME = "Matinee"
 _RECIPE_TAG = "synopsis"
-_TRACE = b"c2pa.signature"  # of a mark that is no longer found as one
+_SIGNATURE_TRACE = b"c2pa.signature"  # of a mark that is no longer found as one
 _RECIPE_BYTES = 64_000
-_PATHS = ("image", "source")  # of the machine that made it, nobody else's business
-_BARE = {"builder": {"thumbnail": {"enabled": False}}}
-_OPENING = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
+_LOCAL_PATH_FIELDS = ("image", "source")  # of the machine that made it, nobody else's business
+_NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
+_MP4_HEADER = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
 _FORMATS = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
-class Mark(StrEnum):
-    HOLDS = "holds"  # signed, and not a bit has changed since
+class SignatureStatus(StrEnum):
+    VALID = "holds"  # signed, and not a bit has changed since
     BROKEN = "broken"  # signed, but changed afterwards
     ABSENT = "absent"  # never signed, or the mark was stripped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    mark: Mark
+class ProvenanceReport:
+    status: SignatureStatus
     ours: bool = False  # signed with the identity it was verified against
     made_by_ai: bool = False
     model: str | None = None
@@ -55,12 +55,12 @@ class Verdict:
         return (self.software or "").startswith(_NAME)
 
 
-def words(model: str) -> dict[str, str]:
+def ai_label_tags(model: str) -> dict[str, str]:
     """Tags in the file for people and programs that know no C2PA."""
     return {"comment": f"AI-generated: made by a machine ({model}, Matinee)."}
 
 
-def mark(path: Path, *, identity: Identity, model: str) -> None:
+def sign_file(path: Path, *, identity: Identity, model: str) -> None:
     """Sign the file where it lies: made by AI, with this model; never for whom or from what words.
 
     The last step of every route, since copying streams into another container drops it.
@@ -72,18 +72,18 @@ def mark(path: Path, *, identity: Identity, model: str) -> None:
     try:
         with (
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Settings.from_dict(_BARE) as settings,
+            c2pa.Settings.from_dict(_NO_THUMBNAIL) as settings,
             c2pa.Context(settings) as context,
             c2pa.Builder(_manifest(model), context) as builder,
             path.open("rb") as source,
             part.open("w+b") as target,
         ):
             builder.sign(signer, _format(path), source, target)
-        settle(part, path)
+        rename_durably(part, path)
     except OSError as error:
-        raise told(error, path.parent, "mark") from error
+        raise explain_os_error(error, path.parent, "mark") from error
     except c2pa.C2paError as error:
-        if is_full(path.parent):
+        if disk_is_full(path.parent):
             raise DiskFull(str(path.parent)) from error
         raise EncodeFailed("mark", str(error)) from error
     finally:
@@ -113,7 +113,7 @@ def _manifest(model: str) -> str:
     )
 
 
-def verify(path: Path, *, identity: Identity | None = None) -> Verdict:
+def verify(path: Path, *, identity: Identity | None = None) -> ProvenanceReport:
     """Whether the mark holds; `ours` needs the identity to compare with. OSError if unreadable."""
     import c2pa  # noqa: PLC0415  (a native library, loaded where it is used)
 
@@ -125,26 +125,30 @@ def verify(path: Path, *, identity: Identity | None = None) -> Verdict:
             c2pa.Context(settings) as context,
             c2pa.Reader(_format(path), file, context=context) as reader,
         ):
-            verdict = _verdict(json.loads(reader.json()))
+            verdict = _parse_report(json.loads(reader.json()))
     except c2pa.C2paError.ManifestNotFound:
-        damaged = _TRACE in path.read_bytes()
-        return Verdict(mark=Mark.BROKEN, detail="damaged") if damaged else Verdict(mark=Mark.ABSENT)
+        damaged = _SIGNATURE_TRACE in path.read_bytes()
+        return (
+            ProvenanceReport(status=SignatureStatus.BROKEN, detail="damaged")
+            if damaged
+            else ProvenanceReport(status=SignatureStatus.ABSENT)
+        )
     except c2pa.C2paError as error:
-        return Verdict(mark=Mark.BROKEN, detail=str(error))
-    if verdict.mark is Mark.HOLDS and verdict.by_matinee and not _as_we_write_it(path):
-        return replace(verdict, mark=Mark.BROKEN, detail="changed where C2PA does not look")
+        return ProvenanceReport(status=SignatureStatus.BROKEN, detail=str(error))
+    if verdict.status is SignatureStatus.VALID and verdict.by_matinee and not _has_matinee_layout(path):
+        return replace(verdict, status=SignatureStatus.BROKEN, detail="changed where C2PA does not look")
     return verdict
 
 
-def _as_we_write_it(path: Path) -> bool:
+def _has_matinee_layout(path: Path) -> bool:
     """C2PA leaves the first box of an MP4 and parts of its own mark out of its hash."""
     data = path.read_bytes()
-    opened = _format(path) in _FORMATS.values() or data.startswith(_OPENING)
-    return opened and intact(data, Path(path.name.removesuffix(".part")).suffix)
+    opened = _format(path) in _FORMATS.values() or data.startswith(_MP4_HEADER)
+    return opened and has_expected_layout(data, Path(path.name.removesuffix(".part")).suffix)
 
 
-def _verdict(said: Mapping[str, Any]) -> Verdict:
-    manifest = said["manifests"].get(said.get("active_manifest"), {})
+def _parse_report(c2pa_report: Mapping[str, Any]) -> ProvenanceReport:
+    manifest = c2pa_report["manifests"].get(c2pa_report.get("active_manifest"), {})
     generator = (manifest.get("claim_generator_info") or [{}])[0]
     actions = [
         action
@@ -154,14 +158,14 @@ def _verdict(said: Mapping[str, Any]) -> Verdict:
     ]
     created: dict[str, Any] = next((action for action in actions if action["action"] == "c2pa.created"), {})
     agent = created.get("softwareAgent")
-    state = said.get("validation_state", "Invalid")
-    return Verdict(
-        mark=Mark.HOLDS if state in {"Valid", "Trusted"} else Mark.BROKEN,
+    state = c2pa_report.get("validation_state", "Invalid")
+    return ProvenanceReport(
+        status=SignatureStatus.VALID if state in {"Valid", "Trusted"} else SignatureStatus.BROKEN,
         ours=state == "Trusted",
         made_by_ai=created.get("digitalSourceType") == MADE_BY_AI,
         model=agent.get("name") if isinstance(agent, dict) else agent,
         software=" ".join(str(generator[key]) for key in ("name", "version") if key in generator) or None,
-        detail=", ".join(status["code"] for status in said.get("validation_status", ())),
+        detail=", ".join(status["code"] for status in c2pa_report.get("validation_status", ())),
     )
 
 
@@ -169,39 +173,39 @@ async def with_recipe(
     clip: Clip, request: Request, target: Path, *, ffmpeg: Ffmpeg, identity: Identity | None = None
 ) -> Clip:
     """A copy of the clip or still that also tells how to make it again, for its author's own download."""
-    text = json.dumps(recipe(request), ensure_ascii=False)
+    text = json.dumps(recipe_data(request), ensure_ascii=False)
     if clip.path.suffix in _FORMATS:
-        return await _still_with(text, clip, request, target, identity)
+        return await _image_with_recipe(text, clip, request, target, identity)
     picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")
     tags = {"metadata:g:0": f"{_RECIPE_TAG}={text}"}
-    async with finished(target, "recipe") as part:
+    async with atomic_file(target, "recipe") as part:
         out = build.output(picture, str(part), f="mp4", codec="copy", movflags="+faststart", map=0, **tags)
         await run(ffmpeg, out, stage="recipe")
-        await _mark_again(part, clip, request, identity)
-    return structs.replace(as_clip(target, poster=clip.poster), sheet=clip.sheet)
+        await _sign_again(part, clip, request, identity)
+    return structs.replace(clip_from_file(target, poster=clip.poster), sheet=clip.sheet)
 
 
-async def _still_with(
+async def _image_with_recipe(
     text: str, clip: Clip, request: Request, target: Path, identity: Identity | None
 ) -> Clip:
-    async with finished(target, "recipe") as part:
+    async with atomic_file(target, "recipe") as part:
         data = await asyncio.to_thread(clip.path.read_bytes)
-        await asyncio.to_thread(part.write_bytes, captioned(data, {_RECIPE_TAG: text}))
-        await _mark_again(part, clip, request, identity)
+        await asyncio.to_thread(part.write_bytes, with_metadata(data, {_RECIPE_TAG: text}))
+        await _sign_again(part, clip, request, identity)
     return structs.replace(clip, path=target, size=(await asyncio.to_thread(target.stat)).st_size)
 
 
-async def _mark_again(part: Path, clip: Clip, request: Request, identity: Identity | None) -> None:
+async def _sign_again(part: Path, clip: Clip, request: Request, identity: Identity | None) -> None:
     if identity is not None:
         made_with = (await asyncio.to_thread(verify, clip.path)).model or request.model
-        await asyncio.to_thread(mark, part, identity=identity, model=made_with)
+        await asyncio.to_thread(sign_file, part, identity=identity, model=made_with)
 
 
-def recipe(request: Request) -> dict[str, Any]:
+def recipe_data(request: Request) -> dict[str, Any]:
     """What goes into a file: all that makes the clip, no path of this machine."""
     data = request.to_json()
     music = data["music"] | {"track": None, "melody": None}
-    return data | dict.fromkeys(_PATHS) | {"music": music}
+    return data | dict.fromkeys(_LOCAL_PATH_FIELDS) | {"music": music}
 
 
 def read_recipe(path: Path) -> Request | None:
@@ -211,15 +215,15 @@ def read_recipe(path: Path) -> Request | None:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(READ)
-        text = caption(head, _RECIPE_TAG) if is_still(head) else probe(path).tags.get(_RECIPE_TAG, "")
+            head = file.read(READ_LIMIT)
+        text = read_metadata(head, _RECIPE_TAG) if is_still(head) else probe(path).tags.get(_RECIPE_TAG, "")
         request = Request.from_json(json.loads(text[:_RECIPE_BYTES]))
     except (OSError, EncodeFailed, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return request if _makes_sense(request) else None
+    return request if _is_plausible(request) else None
 
 
-def _makes_sense(request: Request) -> bool:
+def _is_plausible(request: Request) -> bool:
     numbers = (request.width, request.height, request.frames, request.seed, request.steps)
     texts = (request.prompt, request.model, request.negative, request.music.genre, request.music.maker)
     rates = (request.fps, request.guidance)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
-from generation.media.files import settle, told
+from generation.media.files import explain_os_error, rename_durably
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 POSTER_SIDE, POSTER_BYTES = 320, 200_000  # what Telegram takes for a thumbnail
 PREVIEW_SIDE = 640
-_GROUND, _INK, _FAINT = (18, 19, 23), (236, 236, 240), (150, 153, 163)
+_BACKGROUND, _TEXT_COLOUR, _MUTED_COLOUR = (18, 19, 23), (236, 236, 240), (150, 153, 163)
 _CELL, _GAP, _MARGIN = 320, 14, 28
 
 
 def poster(pixels: NDArray[np.uint8], target: Path) -> Path:
     """A JPEG thumbnail of the frame that shows most."""
-    picture = Image.fromarray(pixels[_telling(pixels)])
+    picture = Image.fromarray(pixels[_most_contrasted_frame(pixels)])
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)
     for quality in (88, 75, 60, 40):
         data = io.BytesIO()
@@ -36,20 +36,20 @@ def poster(pixels: NDArray[np.uint8], target: Path) -> Path:
 
 def preview(pixels: NDArray[np.uint8], target: Path) -> Path:
     """A quick look at what was painted, large enough for a chat."""
-    picture = Image.fromarray(pixels[_telling(pixels)])
+    picture = Image.fromarray(pixels[_most_contrasted_frame(pixels)])
     picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR)
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=80)
     return _write(data.getvalue(), target)
 
 
-def _telling(pixels: NDArray[np.uint8]) -> int:
+def _most_contrasted_frame(pixels: NDArray[np.uint8]) -> int:
     """The frame with the most contrast of a few, so that a fade from black is not the face of a clip."""
     tried = sorted({len(pixels) * eighth // 8 for eighth in range(8)})
     return max(tried, key=lambda index: float(pixels[index, ::8, ::8].std()))
 
 
-def sheet(frames: Frames, target: Path, *, title: str = "", columns: int = 4, rows: int = 3) -> Path:
+def contact_sheet(frames: Frames, target: Path, *, title: str = "", columns: int = 4, rows: int = 3) -> Path:
     """A contact sheet PNG: evenly spaced frames with their times, under a title."""
     cells = min(columns * rows, len(frames.pixels))
     columns = min(columns, cells)
@@ -63,17 +63,19 @@ def sheet(frames: Frames, target: Path, *, title: str = "", columns: int = 4, ro
             2 * _MARGIN + columns * (_CELL + _GAP) - _GAP,
             2 * _MARGIN + head + -(-cells // columns) * step - 12,
         ),
-        _GROUND,
+        _BACKGROUND,
     )
     draw = ImageDraw.Draw(page)
     facts = f"{width} x {height}   {len(frames.pixels)} frames   {frames.fps:g} fps   {frames.seconds:.1f} s"
-    draw.text((_MARGIN, _MARGIN - 6), _shortened(draw, title, page.width - 2 * _MARGIN), _INK, _font(22))
-    draw.text((_MARGIN, _MARGIN + 24), facts, _FAINT, _font(14))
+    draw.text(
+        (_MARGIN, _MARGIN - 6), _truncate(draw, title, page.width - 2 * _MARGIN), _TEXT_COLOUR, _font(22)
+    )
+    draw.text((_MARGIN, _MARGIN + 24), facts, _MUTED_COLOUR, _font(14))
     for cell, pick in enumerate(picks):
         at = (_MARGIN + cell % columns * (_CELL + _GAP), _MARGIN + head + cell // columns * step)
         picture = Image.fromarray(frames.pixels[pick])
         page.paste(picture.resize((_CELL, cell_height), Image.Resampling.LANCZOS), at)
-        draw.text((at[0], at[1] + cell_height + 5), _time(pick / frames.fps), _FAINT, _font(13))
+        draw.text((at[0], at[1] + cell_height + 5), _timestamp(pick / frames.fps), _MUTED_COLOUR, _font(13))
     data = io.BytesIO()
     page.save(data, "PNG", compress_level=4)  # a third larger than the smallest, for a tenth of its work
     return _write(data.getvalue(), target)
@@ -83,7 +85,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _shortened(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
+def _truncate(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
     text = " ".join(text.split())
     shown = text
     while shown and draw.textlength(shown, _font(22)) > width:
@@ -92,7 +94,7 @@ def _shortened(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
     return shown
 
 
-def _time(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:05.2f}"
 
 
@@ -100,9 +102,9 @@ def _write(data: bytes, target: Path) -> Path:
     part = target.with_name(target.name + ".part")
     try:
         part.write_bytes(data)
-        settle(part, target)
+        rename_durably(part, target)
     except OSError as error:
-        raise told(error, target.parent, "stills") from error
+        raise explain_os_error(error, target.parent, "stills") from error
     finally:
         part.unlink(missing_ok=True)
     return target

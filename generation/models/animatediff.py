@@ -7,52 +7,55 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.errors import ModelBroken
 from generation.models.common import weights
-from generation.models.common.device_placement import place
-from generation.models.common.diffusers_pipeline import Diffused, remember
-from generation.models.common.registry import model
-from generation.models.common.video_upscale import enlarged, sibling, strength
+from generation.models.common.device_placement import place_pipeline
+from generation.models.common.diffusers_pipeline import DiffusersModel, cache_prompts
+from generation.models.common.registry import picture_model
+from generation.models.common.video_upscale import denoise_strength, enlarged_frames, with_pipeline_class
 from generation.request import Kind
 
 if TYPE_CHECKING:
-    from generation.models.common.memory_plan import Plan
+    from generation.models.common.memory_plan import MemoryPlan
     from generation.models.common.preset import Preset
     from generation.request import Request
 
-CAMERA_WEIGHT = 0.7
-BASES = ("StableDiffusionPipeline",)
+DEFAULT_CAMERA_WEIGHT = 0.7
+BASE_PIPELINE_CLASSES = ("StableDiffusionPipeline",)
 
 
-@model("animatediff")
-class AnimateDiff(Diffused):
+@picture_model("animatediff")
+class AnimateDiff(DiffusersModel):
     """`source` is the motion: an adapter's folder, or a repository with a file for each number of steps.
 
     Options: `styles` names the still-picture models, `cameras` the motion LoRAs, `files` the adapter of each
     number of steps.
     """
 
-    pipelines: ClassVar = ("AnimateDiffPipeline",)
-    own: ClassVar = frozenset({"styles", "cameras", "files", "camera_weight"})
+    pipeline_classes: ClassVar = ("AnimateDiffPipeline",)
+    family_options: ClassVar = frozenset({"styles", "cameras", "files", "camera_weight"})
 
-    def __init__(self, pipe: Any, preset: Preset, plan: Plan) -> None:
+    def __init__(self, pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
         super().__init__(pipe, preset, plan)
-        self._style, self._file = _first_style(preset), _file(preset, preset.limits.steps)
-        self._cameras: set[str] = set()
+        self._current_style, self._current_adapter_file = (
+            _default_style(preset),
+            _adapter_file(preset, preset.limits.steps),
+        )
+        self._loaded_cameras: set[str] = set()
 
     @classmethod
-    def locate(cls, preset: Preset) -> Path:
+    def find_weights(cls, preset: Preset) -> Path:
         if not preset.options.get("styles"):
             raise ModelBroken(preset.name, "has no styles")
-        return weights.locate(preset.name, preset.source, preset.pin(preset.source))
+        return weights.find_folder(preset.name, preset.source, preset.pinned_commit(preset.source))
 
     @classmethod
-    def build(cls, folder: Path, preset: Preset, plan: Plan) -> Any:
-        adapter = _adapter(folder, preset, plan, _file(preset, preset.limits.steps))
-        return _styled(preset, plan, _first_style(preset), adapter)
+    def build_pipeline(cls, folder: Path, preset: Preset, plan: MemoryPlan) -> Any:
+        adapter = _load_adapter(folder, preset, plan, _adapter_file(preset, preset.limits.steps))
+        return _load_style_pipeline(preset, plan, _default_style(preset), adapter)
 
-    def call(self, request: Request) -> dict[str, Any]:
-        steps = _steps(self.preset, request.steps)
-        asked = {
-            "prompt": self.prompt(request),
+    def pipeline_arguments(self, request: Request) -> dict[str, Any]:
+        steps = _nearest_steps(self.preset, request.steps)
+        arguments = {
+            "prompt": self.full_prompt(request),
             "negative_prompt": request.negative,
             "width": request.width,
             "height": request.height,
@@ -60,70 +63,70 @@ class AnimateDiff(Diffused):
             "guidance_scale": request.guidance,
         }
         if request.kind is Kind.BIGGER:
-            video = enlarged(request, request.frames, request.width, request.height)
-            return asked | {"video": video, "strength": strength(steps)}
-        return asked | {"num_frames": request.frames}
+            video = enlarged_frames(request, request.frames, request.width, request.height)
+            return arguments | {"video": video, "strength": denoise_strength(steps)}
+        return arguments | {"num_frames": request.frames}
 
-    def prepared(self, request: Request) -> Any:
-        self._wear(request.style or _first_style(self.preset))
-        self._move(_file(self.preset, _steps(self.preset, request.steps)))
-        self._point(request.camera)
+    def pipeline_for(self, request: Request) -> Any:
+        self._switch_style(request.style or _default_style(self.preset))
+        self._switch_adapter(_adapter_file(self.preset, _nearest_steps(self.preset, request.steps)))
+        self._set_camera(request.camera)
         if request.kind is Kind.BIGGER:
-            return sibling(self.pipe, "AnimateDiffVideoToVideoPipeline")
+            return with_pipeline_class(self.pipe, "AnimateDiffVideoToVideoPipeline")
         return self.pipe
 
-    def _wear(self, style: str) -> None:
-        if style == self._style:
+    def _switch_style(self, style: str) -> None:
+        if style == self._current_style:
             return
         adapter = self.pipe.motion_adapter
         self.close()
-        self.pipe = _styled(self.preset, self.plan, style, adapter)
-        place(self.pipe, self.preset, self.plan)
-        remember(self.pipe, self.plan)
-        self._style, self._cameras = style, set()
+        self.pipe = _load_style_pipeline(self.preset, self.plan, style, adapter)
+        place_pipeline(self.pipe, self.preset, self.plan)
+        cache_prompts(self.pipe, self.plan)
+        self._current_style, self._loaded_cameras = style, set()
 
-    def _move(self, file: str | None) -> None:
-        if file == self._file:
+    def _switch_adapter(self, file: str | None) -> None:
+        if file == self._current_adapter_file:
             return
-        folder = self.locate(self.preset)
-        if self._cameras:  # they are woven into the layers that are about to change
+        folder = self.find_weights(self.preset)
+        if self._loaded_cameras:  # they are woven into the layers that are about to change
             self.pipe.unload_lora_weights()
-            self._cameras.clear()
-        self.pipe.unet.load_motion_modules(_adapter(folder, self.preset, self.plan, file))
+            self._loaded_cameras.clear()
+        self.pipe.unet.load_motion_modules(_load_adapter(folder, self.preset, self.plan, file))
         self.pipe.unet.to(self.pipe.device)
-        self._file = file
+        self._current_adapter_file = file
 
-    def _point(self, camera: str | None) -> None:
+    def _set_camera(self, camera: str | None) -> None:
         if camera is None:
-            if self._cameras:
+            if self._loaded_cameras:
                 self.pipe.disable_lora()
             return
         name = camera.replace("-", "_")
-        if camera not in self._cameras:
+        if camera not in self._loaded_cameras:
             source = self.preset.options["cameras"][camera]
-            folder = weights.locate(self.preset.name, source, self.preset.pin(source))
+            folder = weights.find_folder(self.preset.name, source, self.preset.pinned_commit(source))
             self.pipe.load_lora_weights(folder, adapter_name=name, use_safetensors=True)
-            self._cameras.add(camera)
+            self._loaded_cameras.add(camera)
         self.pipe.enable_lora()
-        self.pipe.set_adapters([name], [self.preset.options.get("camera_weight", CAMERA_WEIGHT)])
+        self.pipe.set_adapters([name], [self.preset.options.get("camera_weight", DEFAULT_CAMERA_WEIGHT)])
 
 
-def _first_style(preset: Preset) -> str:
+def _default_style(preset: Preset) -> str:
     return str(next(iter(preset.options["styles"])))
 
 
-def _steps(preset: Preset, wanted: int) -> int:
+def _nearest_steps(preset: Preset, wanted: int) -> int:
     """A distilled adapter is made for its own number of steps."""
     files = preset.options.get("files")
     return min(map(int, files), key=lambda steps: abs(steps - wanted)) if files else wanted
 
 
-def _file(preset: Preset, wanted: int) -> str | None:
+def _adapter_file(preset: Preset, wanted: int) -> str | None:
     files = preset.options.get("files")
-    return str(files[str(_steps(preset, wanted))]) if files else None
+    return str(files[str(_nearest_steps(preset, wanted))]) if files else None
 
 
-def _adapter(folder: Path, preset: Preset, plan: Plan, file: str | None) -> Any:
+def _load_adapter(folder: Path, preset: Preset, plan: MemoryPlan, file: str | None) -> Any:
     import torch  # noqa: PLC0415  (heavy)
     from diffusers import MotionAdapter  # noqa: PLC0415  (heavy)
     from safetensors.torch import load_file  # noqa: PLC0415  (heavy)
@@ -131,20 +134,20 @@ def _adapter(folder: Path, preset: Preset, plan: Plan, file: str | None) -> Any:
     dtype = getattr(torch, plan.dtype)
     if file is None:
         return MotionAdapter.from_pretrained(folder, dtype=dtype, use_safetensors=True)
-    weights.check_file(preset.name, folder / file)
+    weights.check_safetensors(preset.name, folder / file)
     shape = MotionAdapter.load_config(folder) if (folder / "config.json").is_file() else {}
     adapter = MotionAdapter.from_config(shape).to(dtype=dtype)
     adapter.load_state_dict(load_file(folder / file))
     return adapter
 
 
-def _styled(preset: Preset, plan: Plan, style: str, adapter: Any) -> Any:
+def _load_style_pipeline(preset: Preset, plan: MemoryPlan, style: str, adapter: Any) -> Any:
     import torch  # noqa: PLC0415  (heavy)
     from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler  # noqa: PLC0415  (heavy)
 
     source = preset.options["styles"][style]
-    base = weights.locate(preset.name, source, preset.pin(source))
-    weights.check_pipeline(preset.name, base, BASES)
+    base = weights.find_folder(preset.name, source, preset.pinned_commit(source))
+    weights.check_pipeline(preset.name, base, BASE_PIPELINE_CLASSES)
     pipe = AnimateDiffPipeline.from_pretrained(
         base,
         motion_adapter=adapter,

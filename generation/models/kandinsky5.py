@@ -6,36 +6,38 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.errors import NotOffered
 from generation.models.common import weights
-from generation.models.common.diffusers_pipeline import Diffused, from_folder
-from generation.models.common.first_frames import opening
-from generation.models.common.registry import model
+from generation.models.common.diffusers_pipeline import DiffusersModel, load_pipeline
+from generation.models.common.first_frames import first_frames
+from generation.models.common.registry import picture_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from generation.models.common.memory_plan import Plan
+    from generation.models.common.memory_plan import MemoryPlan
     from generation.models.common.preset import Preset
     from generation.request import Request
 
 
-@model("kandinsky5")
-class Kandinsky5(Diffused):
-    pipelines: ClassVar = ("Kandinsky5T2VPipeline", "Kandinsky5I2VPipeline")
-    own: ClassVar = frozenset({"max_sequence_length"})
+@picture_model("kandinsky5")
+class Kandinsky5(DiffusersModel):
+    pipeline_classes: ClassVar = ("Kandinsky5T2VPipeline", "Kandinsky5I2VPipeline")
+    family_options: ClassVar = frozenset({"max_sequence_length"})
 
     @classmethod
-    def build(cls, folder: Path, preset: Preset, plan: Plan) -> Any:
+    def build_pipeline(cls, folder: Path, preset: Preset, plan: MemoryPlan) -> Any:
         """Its processor reads pictures too, and needs torchvision for that; words need no such thing."""
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
-        named = weights.read_index(preset.name, folder)["_class_name"]
-        pipe = from_folder(named, folder, preset, plan, tokenizer=None)
-        pipe.tokenizer = Words(AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True))
+        class_name = weights.read_index(preset.name, folder)["_class_name"]
+        pipe = load_pipeline(class_name, folder, preset, plan, tokenizer=None)
+        pipe.tokenizer = TextOnlyProcessor(
+            AutoTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        )
         return pipe
 
-    def call(self, request: Request) -> dict[str, Any]:
-        asked = {
-            "prompt": self.prompt(request),
+    def pipeline_arguments(self, request: Request) -> dict[str, Any]:
+        arguments = {
+            "prompt": self.full_prompt(request),
             "negative_prompt": request.negative or None,
             "width": request.width,
             "height": request.height,
@@ -44,16 +46,16 @@ class Kandinsky5(Diffused):
             "guidance_scale": request.guidance,
         }
         if "max_sequence_length" in self.preset.options:
-            asked["max_sequence_length"] = self.preset.options["max_sequence_length"]
-        if type(self.pipe).__name__ == self.pipelines[0]:
-            return asked
-        first = opening(request, request.width, request.height)
+            arguments["max_sequence_length"] = self.preset.options["max_sequence_length"]
+        if type(self.pipe).__name__ == self.pipeline_classes[0]:
+            return arguments
+        first = first_frames(request, request.width, request.height)
         if not first:
             raise NotOffered(request.kind.value, self.preset.name)
-        return asked | {"image": first[-1]}
+        return arguments | {"image": first[-1]}
 
 
-class Words:
+class TextOnlyProcessor:
     """A tokenizer that is called as a processor is."""
 
     def __init__(self, tokenizer: Any) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models.common import flat_art_upscale
-from generation.models.common.diffusers_pipeline import Diffused, torch_seed
-from generation.models.common.first_frames import opening
-from generation.models.common.lossy import WEIGHTS
-from generation.models.common.ltx_upscale import repainted
-from generation.models.common.registry import model
-from generation.models.common.video_upscale import sibling
+from generation.models.common.diffusers_pipeline import DiffusersModel, cpu_generator
+from generation.models.common.first_frames import first_frames
+from generation.models.common.lossy import QUANTIZATIONS
+from generation.models.common.ltx_upscale import upscale_arguments
+from generation.models.common.registry import picture_model
+from generation.models.common.video_upscale import with_pipeline_class
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from generation.request import Request
 
 
-@model("ltx")
-class Ltx(Diffused):
-    pipelines: ClassVar = ("LTXPipeline", "LTXConditionPipeline")
-    lossy: ClassVar = WEIGHTS | {"first_block", "taylor", "pyramid"}
-    own: ClassVar = frozenset(
+@picture_model("ltx")
+class Ltx(DiffusersModel):
+    pipeline_classes: ClassVar = ("LTXPipeline", "LTXConditionPipeline")
+    supported_lossy: ClassVar = QUANTIZATIONS | {"first_block", "taylor", "pyramid"}
+    family_options: ClassVar = frozenset(
         {
             "timesteps",
             "decode_timestep",
@@ -39,10 +39,10 @@ class Ltx(Diffused):
         }
     )
 
-    def call(self, request: Request) -> dict[str, Any]:
+    def pipeline_arguments(self, request: Request) -> dict[str, Any]:
         options = self.preset.options
-        asked = {
-            "prompt": self.prompt(request),
+        arguments = {
+            "prompt": self.full_prompt(request),
             "negative_prompt": request.negative,
             "width": options.get("native_width", request.width),
             "height": options.get("native_height", request.height),
@@ -53,32 +53,32 @@ class Ltx(Diffused):
         }
         for name in ("decode_timestep", "decode_noise_scale", "max_sequence_length"):
             if name in options:
-                asked[name] = options[name]
-        if self._distilled(request):
-            asked["timesteps"] = options["timesteps"]
+                arguments[name] = options[name]
+        if self._uses_distilled_timesteps(request):
+            arguments["timesteps"] = options["timesteps"]
         if request.kind is Kind.BIGGER:
-            seed = torch_seed(request.seed)
-            return asked | repainted(self.pipe, self.preset, self.plan, request, seed)
-        return asked | self._opening(request, asked["width"], asked["height"])
+            seed = cpu_generator(request.seed)
+            return arguments | upscale_arguments(self.pipe, self.preset, self.plan, request, seed)
+        return arguments | self._first_frame_arguments(request, arguments["width"], arguments["height"])
 
-    def sized(self, made: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
+    def resize_frames(self, pixels: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
         if not self.preset.options.get("flat_art"):
-            return super().sized(made, request)
-        return flat_art_upscale.enlarged(made, request.frames, request.width, request.height)
+            return super().resize_frames(pixels, request)
+        return flat_art_upscale.upscale_flat_art(pixels, request.frames, request.width, request.height)
 
-    def _distilled(self, request: Request) -> bool:
+    def _uses_distilled_timesteps(self, request: Request) -> bool:
         """Distilled weights know certain times best, if asked for exactly so many steps."""
         return len(self.preset.options.get("timesteps", ())) == request.steps
 
-    def _opening(self, request: Request, width: int, height: int) -> dict[str, Any]:
+    def _first_frame_arguments(self, request: Request, width: int, height: int) -> dict[str, Any]:
         """The condition pipeline takes the frames that a clip opens with."""
-        first = opening(request, width, height)
+        first = first_frames(request, width, height)
         if not first:
             return {}
         return {"image": first[0]} if len(first) == 1 else {"video": first}
 
-    def prepared(self, request: Request) -> Any:
+    def pipeline_for(self, request: Request) -> Any:
         """Conditioning, and times of one's own, take another pipeline class over the same weights."""
-        if request.image is None and request.source is None and not self._distilled(request):
+        if request.image is None and request.source is None and not self._uses_distilled_timesteps(request):
             return self.pipe
-        return sibling(self.pipe, "LTXConditionPipeline")
+        return with_pipeline_class(self.pipe, "LTXConditionPipeline")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from generation.music.common.diffusers_pipeline import Diffused
-from generation.music.common.registry import score
+from generation.music.common.diffusers_pipeline import DiffusersMaker
+from generation.music.common.registry import music_maker
 from generation.request import Music
 
 __all__ = ["AceStep"]
 
 
-@score("acestep")
-class AceStep(Diffused):
-    kind = "AceStepPipeline"
+@music_maker("acestep")
+class AceStep(DiffusersMaker):
+    pipeline_class = "AceStepPipeline"
     shortest = 10.0
 
-    def asked(self, music: Music, seconds: float) -> dict[str, Any]:
+    def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:
         return {
             "prompt": music.words,
             "lyrics": "[Instrumental]",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from generation.music.common.diffusers_pipeline import Diffused
-from generation.music.common.registry import score
+from generation.music.common.diffusers_pipeline import DiffusersMaker
+from generation.music.common.registry import music_maker
 from generation.request import Music
 
 __all__ = ["StableAudio"]
 
 
-@score("stableaudio")
-class StableAudio(Diffused):
-    kind = "StableAudioPipeline"
+@music_maker("stableaudio")
+class StableAudio(DiffusersMaker):
+    pipeline_class = "StableAudioPipeline"
 
     def __init__(self, pipe: Any, options: dict[str, Any]) -> None:
         super().__init__(pipe, options)
@@ -22,14 +22,14 @@ class StableAudio(Diffused):
         self.longest = min(47.0, float(most))  # type: ignore[misc]  # this one's weights say
 
     @classmethod
-    def parts(cls, folder: Path) -> dict[str, Any]:
+    def component_overrides(cls, folder: Path) -> dict[str, Any]:
         """The folder's solver draws noise through a library that nothing else needs; this one draws none."""
         from diffusers import EDMDPMSolverMultistepScheduler  # noqa: PLC0415  (heavy)
 
         own = EDMDPMSolverMultistepScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
         return {"scheduler": EDMDPMSolverMultistepScheduler.from_config(own)}
 
-    def asked(self, music: Music, seconds: float) -> dict[str, Any]:
+    def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:
         return {
             "prompt": music.words,
             "negative_prompt": "low quality, noise, vocals",

@@ -8,12 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from generation.clip import Score
-from generation.errors import ScoreFailed
-from generation.music.common.audio_decode import read
-from generation.music.common.audio_finish import Sound, finished, fitted, looped
-from generation.music.common.beats import beats
-from generation.music.common.registry import score
+from generation.clip import Audio
+from generation.errors import MusicFailed
+from generation.music.common.audio_decode import read_audio
+from generation.music.common.audio_finish import Waveform, finish_audio, fit_length, loop_to_length
+from generation.music.common.beats import find_beats
+from generation.music.common.registry import music_maker
 from generation.progress import OnStep
 from generation.request import Music
 
@@ -22,7 +22,7 @@ __all__ = ["Track"]
 KINDS = {".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wav"}
 
 
-@score("track")
+@music_maker("track")
 class Track:
     def __init__(self, library: Path | None) -> None:
         self._library = library
@@ -32,33 +32,33 @@ class Track:
         folder = options.get("library")
         return cls(Path(folder) if folder else None)
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         on_step(0, 2)
-        whole = read(Path(music.track) if music.track else self._chosen(music))
+        whole = read_audio(Path(music.track) if music.track else self._library_file(music))
         on_step(1, 2)
         wanted = -(-samples * whole.rate // rate)
-        cut = passage(whole.samples, whole.rate, wanted)
-        result = finished(cut, whole.rate, samples, rate, out=1.2)
+        cut = cut_passage(whole.samples, whole.rate, wanted)
+        result = finish_audio(cut, whole.rate, samples, rate, fade_out=1.2)
         on_step(2, 2)
         return result
 
-    def _chosen(self, music: Music) -> Path:
+    def _library_file(self, music: Music) -> Path:
         if self._library is None:
-            raise ScoreFailed("track", "no library folder is set and no file was attached")
+            raise MusicFailed("track", "no library folder is set and no file was attached")
         for folder in (self._library / music.genre, self._library):
             files = sorted(file for file in folder.glob("*") if file.suffix.lower() in KINDS)
             if files:
                 return random.Random(music.seed).choice(files)  # noqa: S311  (music, not secrets)
-        raise ScoreFailed("track", f"no music for {music.genre!r} in the library folder")
+        raise MusicFailed("track", f"no music for {music.genre!r} in the library folder")
 
     def close(self) -> None:
         pass
 
 
-def passage(sound: Sound, rate: int, samples: int) -> Sound:
+def cut_passage(sound: Waveform, rate: int, samples: int) -> Waveform:
     """From the first beat as loud as the piece usually is; what is too short comes round on a beat."""
-    times = beats(sound, rate)
-    start = _entry(sound, rate, times)
+    times = find_beats(sound, rate)
+    start = _start_sample(sound, rate, times)
     rest = sound[start:]
     if len(rest) >= samples:
         return rest[:samples]
@@ -69,10 +69,10 @@ def passage(sound: Sound, rate: int, samples: int) -> Sound:
         length = round((times[-1] - start / rate) * rate)
         if length > rate:
             rest = rest[: length + overlap]
-    return fitted(looped(rest, samples, overlap), samples)
+    return fit_length(loop_to_length(rest, samples, overlap), samples)
 
 
-def _entry(sound: Sound, rate: int, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+def _start_sample(sound: Waveform, rate: int, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
     block = rate // 10
     whole = len(sound) // block * block
     if not whole:

@@ -14,31 +14,31 @@ from msgspec import structs
 
 from generation.clip import Clip
 from generation.errors import EncoderKilled
-from generation.failpoint import Place, here
+from generation.failpoint import FailPoint, pass_failpoint
 from generation.media.ffmpeg import Ffmpeg
-from generation.media.files import finished
+from generation.media.files import atomic_file
 from generation.media.fit import fit
 from generation.media.identity import Identity
-from generation.media.image_metadata import captioned
-from generation.media.mux import mux, preset_for, rescore
-from generation.media.probe import as_clip, read_frames
-from generation.media.provenance import mark, words
-from generation.media.stills import poster, sheet
+from generation.media.image_metadata import with_metadata
+from generation.media.mux import mux, mux_new_music, preset_for
+from generation.media.probe import clip_from_file, read_frames
+from generation.media.provenance import ai_label_tags, sign_file
+from generation.media.stills import contact_sheet, poster
 from generation.progress import OnProgress, Progress, Stage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from generation.clip import Frames, Score
+    from generation.clip import Audio, Frames
 
 log = logging.getLogger(__name__)
-KILLS = 2
+MAX_ENCODER_KILLS = 2
 """How often one clip's ffmpeg may be killed; a third time it is the clip."""
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class ClipSigner:
     """Who a finished file says that it is from."""
 
     model: str
@@ -49,42 +49,42 @@ class Maker:
         """Last of all: whatever copies or rewrites the file afterwards drops the mark."""
         if self.identity is None:
             return clip
-        await asyncio.to_thread(mark, clip.path, identity=self.identity, model=self.model)
+        await asyncio.to_thread(sign_file, clip.path, identity=self.identity, model=self.model)
         return structs.replace(clip, size=(await asyncio.to_thread(clip.path.stat)).st_size)
 
 
-async def finish(  # every fact of the file comes in here, by name
+async def finish_clip(  # every fact of the file comes in here, by name
     frames: Frames,
-    score: Score | None,
+    audio: Audio | None,
     target: Path,
     *,
     title: str,
-    maker: Maker,
+    signer: ClipSigner,
     backlog: int,
     on_progress: OnProgress,
 ) -> Clip:
     """`backlog` is how many renders wait for the encoder: the more, the less it tries for a small file."""
     on_progress(Progress(Stage.ENCODING, 0, len(frames.pixels)))
-    clip = await though_killed(
+    clip = await retry_if_killed(
         lambda: mux(
             frames,
-            score,
+            audio,
             target,
-            ffmpeg=maker.ffmpeg,
+            ffmpeg=signer.ffmpeg,
             on_progress=on_progress,
             preset=preset_for(backlog),
-            tags=words(maker.model),
+            tags=ai_label_tags(signer.model),
         )
     )
-    here(Place.ENCODED)
-    overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return await maker.sign(structs.replace(clip, sheet=overview))
+    pass_failpoint(FailPoint.ENCODED)
+    overview = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
+    return await signer.sign(structs.replace(clip, sheet=overview))
 
 
-async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
+async def finish_still(frames: Frames, target: Path, *, signer: ClipSigner) -> Clip:
     """A picture is a PNG, whole in every pixel."""
-    async with finished(target, "still") as part:
-        await asyncio.to_thread(_write_still, frames.pixels[0], part, words(maker.model))
+    async with atomic_file(target, "still") as part:
+        await asyncio.to_thread(_write_still, frames.pixels[0], part, ai_label_tags(signer.model))
     _, height, width, _ = frames.pixels.shape
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
     size = (await asyncio.to_thread(target.stat)).st_size
@@ -99,29 +99,31 @@ async def finish_still(frames: Frames, target: Path, *, maker: Maker) -> Clip:
         audio=False,
         poster=thumbnail,
     )
-    return await maker.sign(clip)
+    return await signer.sign(clip)
 
 
-async def finish_again(source: Path, score: Score | None, target: Path, *, title: str, maker: Maker) -> Clip:
+async def finish_new_music(
+    source: Path, audio: Audio | None, target: Path, *, title: str, signer: ClipSigner
+) -> Clip:
     """An old clip's picture, bit for bit, with other music, and stills of its own."""
-    before = as_clip(source)
-    clip = await though_killed(
-        lambda: rescore(before, score, target, ffmpeg=maker.ffmpeg, tags=words(maker.model))
+    before = clip_from_file(source)
+    clip = await retry_if_killed(
+        lambda: mux_new_music(before, audio, target, ffmpeg=signer.ffmpeg, tags=ai_label_tags(signer.model))
     )
     frames = await asyncio.to_thread(read_frames, source)
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
-    overview = await asyncio.to_thread(sheet, frames, target.with_suffix(".png"), title=title)
-    return await maker.sign(structs.replace(clip, poster=thumbnail, sheet=overview))
+    overview = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
+    return await signer.sign(structs.replace(clip, poster=thumbnail, sheet=overview))
 
 
-async def finish_smaller(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
+async def finish_fitted(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
     """The clip within so many bytes, signed as the whole one is."""
-    return await though_killed(lambda: fit(clip, limit, ffmpeg=ffmpeg, identity=identity))
+    return await retry_if_killed(lambda: fit(clip, limit, ffmpeg=ffmpeg, identity=identity))
 
 
-async def though_killed(encode: Callable[[], Awaitable[Clip]]) -> Clip:
+async def retry_if_killed(encode: Callable[[], Awaitable[Clip]]) -> Clip:
     """What `encode` makes, also where its ffmpeg is killed once or twice: what it encodes is still here."""
-    for _ in range(KILLS):
+    for _ in range(MAX_ENCODER_KILLS):
         try:
             return await encode()
         except EncoderKilled:
@@ -134,4 +136,4 @@ def _write_still(pixels: NDArray[np.uint8], part: Path, tags: Mapping[str, str])
 
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG", optimize=True)
-    part.write_bytes(captioned(data.getvalue(), tags))
+    part.write_bytes(with_metadata(data.getvalue(), tags))

@@ -6,88 +6,88 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from generation.clip import Score
-from generation.music.common.registry import ScoreMaker
+from generation.clip import Audio
+from generation.music.common.registry import MusicMaker
 from generation.progress import OnStep
-from generation.rendering.worker_thread import Hand
+from generation.rendering.worker_thread import WorkerThread
 from generation.request import Music
 
-MOST = 8
+MAX_BATCH = 8
 
-Open = Callable[[str], ScoreMaker]
+LoadMaker = Callable[[str], MusicMaker]
 """The maker of this name, loaded if it is not: called in the hand's thread."""
 
 
 @runtime_checkable
-class Together(Protocol):
+class BatchMusicMaker(Protocol):
     """A music maker that plays several pieces of one length at once, each as it would alone."""
 
-    def score_together(
+    def compose_batch(
         self, jobs: Sequence[Music], samples: int, rate: int, on_step: OnStep
-    ) -> list[Score]: ...
+    ) -> list[Audio]: ...
 
 
 @dataclass(eq=False, slots=True)
-class _Part:
+class _PendingPiece:
     music: Music
     samples: int
     on_step: OnStep
-    score: Score | None = None
-    alone: bool = False  # a batch with it has failed
+    audio: Audio | None = None
+    run_alone: bool = False  # a batch with it has failed
 
-    def goes_with(self, other: _Part) -> bool:
+    def can_share_batch(self, other: _PendingPiece) -> bool:
         mine, theirs = (self.music.maker, self.samples), (other.music.maker, other.samples)
-        return mine == theirs and not (self.alone or other.alone)
+        return mine == theirs and not (self.run_alone or other.run_alone)
 
 
-class Ensemble:
+class MusicBatcher:
     """Whose turn it is plays for all who wait with a like piece.
 
     One who leaves takes only their own piece along: those who were played for play the rest themselves.
     """
 
-    def __init__(self, hand: Hand, open_maker: Open, rate: int) -> None:
-        self._hand = hand
-        self._open = open_maker
+    def __init__(self, thread: WorkerThread, load_maker: LoadMaker, rate: int) -> None:
+        self._thread = thread
+        self._load_maker = load_maker
         self._rate = rate
-        self._waiting: list[_Part] = []
+        self._pending: list[_PendingPiece] = []
 
-    async def play(self, music: Music, samples: int, on_step: OnStep) -> Score:
-        part = _Part(music, samples, on_step)
-        self._waiting.append(part)
+    async def compose(self, music: Music, samples: int, on_step: OnStep) -> Audio:
+        piece = _PendingPiece(music, samples, on_step)
+        self._pending.append(piece)
         try:
-            async with self._hand.turn():
-                while part.score is None:
-                    await self._lead(part)
-            return part.score
+            async with self._thread.exclusive():
+                while piece.audio is None:
+                    await self._run_batch(piece)
+            return piece.audio
         finally:
-            self._waiting.remove(part)
+            self._pending.remove(piece)
 
-    async def _lead(self, part: _Part) -> None:
-        others = [one for one in self._waiting if one is not part and one.goes_with(part)]
-        parts = [part, *others][:MOST]
+    async def _run_batch(self, piece: _PendingPiece) -> None:
+        others = [one for one in self._pending if one is not piece and one.can_share_batch(piece)]
+        batch = [piece, *others][:MAX_BATCH]
 
-        def tell(done: int, total: int) -> None:
-            for one in parts:
-                if one in self._waiting:
+        def report_step(done: int, total: int) -> None:
+            for one in batch:
+                if one in self._pending:
                     one.on_step(done, total)
 
         try:
-            scores = await self._hand.do(lambda on_step: self._work(parts, on_step), tell)
+            audios = await self._thread.run(lambda on_step: self._compose_batch(batch, on_step), report_step)
         except Exception:
-            if len(parts) == 1:
+            if len(batch) == 1:
                 raise
-            for one in parts:  # who is to blame is found out alone, and nobody else pays for it
-                one.alone = True
+            for one in batch:  # who is to blame is found out alone, and nobody else pays for it
+                one.run_alone = True
             return
-        for one, score in zip(parts, scores, strict=False):
-            one.score = score
+        for one, audio in zip(batch, audios, strict=False):
+            one.audio = audio
 
-    def _work(self, parts: Sequence[_Part], on_step: OnStep) -> list[Score]:
+    def _compose_batch(self, batch: Sequence[_PendingPiece], on_step: OnStep) -> list[Audio]:
         """The scores of all parts, or of the first where the maker plays one at a time."""
-        first = parts[0]
-        maker = self._open(first.music.maker)
-        if len(parts) > 1 and isinstance(maker, Together):
-            music = [part.music for part in parts]
-            return maker.score_together(music, first.samples, self._rate, on_step)
-        return [maker.score(first.music, first.samples, self._rate, on_step)]
+        first = batch[0]
+        maker = self._load_maker(first.music.maker)
+        if len(batch) > 1 and isinstance(maker, BatchMusicMaker):
+            music = [part.music for part in batch]
+            return maker.compose_batch(music, first.samples, self._rate, on_step)
+        return [maker.compose(first.music, first.samples, self._rate, on_step)]

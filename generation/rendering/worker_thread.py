@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Hand:
+class WorkerThread:
     def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._turn = asyncio.Lock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncIterator[None]:
         """First come, first served."""
-        async with self._turn:
+        async with self._lock:
             yield
 
-    async def do(self, work: Callable[[OnStep], T], on_step: OnStep) -> T:
+    async def run(self, work: Callable[[OnStep], T], on_step: OnStep) -> T:
         """Run `work` in the thread. When cancelled, waits until it has stopped: within one step of it."""
         loop = asyncio.get_running_loop()
         stop = threading.Event()
@@ -38,22 +38,22 @@ class Hand:
                 raise Cancelled
             loop.call_soon_threadsafe(on_step, done, total)
 
-        running = loop.run_in_executor(self._thread, work, step)
+        running = loop.run_in_executor(self._executor, work, step)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             stop.set()
             while not running.done():
-                await _settled(running)
+                await _wait_ignoring_cancel(running)
             if not running.cancelled():
                 running.exception()  # looked at, so that nothing complains of it
             raise
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-async def _settled(running: asyncio.Future[T]) -> None:
+async def _wait_ignoring_cancel(running: asyncio.Future[T]) -> None:
     """A second cancellation does not make the thread free any sooner, so it is not heard here."""
     try:
         await asyncio.wait({running})

@@ -10,44 +10,46 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
-from bot.moderation.prompt_policy import Policy
-from bot.pipeline.delivery import Delivery, Inspect
+from bot.moderation.prompt_policy import PromptPolicy
+from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
-from bot.studio.studio import House, Studio, Ticket
+from bot.studio.studio import OperatorPolicy, Studio, Submission
 from generation.clip import Clip
 from generation.models.common.preset import read_presets
 from generation.music.common.genre_tables import read_genres
 from generation.request import Wish
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
-from tests.fakes.noon_timezone import where_it_is_noon
+from tests.fakes.noon_timezone import noon_timezone
 
 CREDITS = 6
-POLICY = Policy.read(rules={"words": {"lists": ["operator"]}}, words={}, operator=["forbidden"])
+POLICY = PromptPolicy.from_tables(
+    rules={"words": {"lists": ["operator"]}}, word_lists={}, operator_words=["forbidden"]
+)
 T = TypeVar("T")
 
 
-def table(name: str) -> dict[str, object]:
+def read_config_table(name: str) -> dict[str, object]:
     return tomllib.loads((config_folder() / f"{name}.toml").read_text("utf-8"))
 
 
-PRESETS = read_presets(table("models"))
-GENRES = read_genres(table("genres"))
+PRESETS = read_presets(read_config_table("models"))
+GENRES = read_genres(read_config_table("genres"))
 
 
-async def halved(clip: Clip, limit: int) -> Clip:
+async def fit_unchanged(clip: Clip, limit: int) -> Clip:
     """Fits anything: what fitting really does is proven beside it."""
     del limit
     return clip
 
 
 @dataclass
-class Together:
-    studio: Watched
+class AppHarness:
+    studio: WaitableStudio
     store: Store
     engine: FakeEngine
     chat: FakeFrontend
@@ -55,37 +57,40 @@ class Together:
     delivery: Delivery
 
     async def ask(
-        self, user: str = "ana", prompt: str = "a fox", *, update: str = "", limit: int = 0
-    ) -> Ticket:
+        self, user: str = "ana", prompt: str = "a fox", *, idempotency_key: str = "", limit: int = 0
+    ) -> Submission:
         reply_to = ReplyTo(platform="fake", chat="c", limit=limit)
         return await self.studio.submit(
-            Wish(prompt=prompt, model="testcard"), who(user), reply_to, update=update
+            Wish(prompt=prompt, model="testcard"),
+            make_requester(user),
+            reply_to,
+            idempotency_key=idempotency_key,
         )
 
-    async def label(self, job: int) -> str:
+    async def engine_label(self, job: int) -> str:
         """The name under which the engine has the job, once it has."""
-        return await until(
-            lambda: next((name for name in self.engine.waiting() if name.startswith(f"{job}.")), None)
+        return await wait_until(
+            lambda: next((name for name in self.engine.unfinished() if name.startswith(f"{job}.")), None)
         )
 
-    async def reached(self, job: int, *states: State) -> Job:
-        return await self.studio.reached(job, *states)
+    async def wait_for_state(self, job: int, *states: JobState) -> Job:
+        return await self.studio.wait_for_state(job, *states)
 
 
-def who(user: str, *, admin: bool = False) -> Requester:
+def make_requester(user: str, *, admin: bool = False) -> Requester:
     return Requester(platform="fake", user=user, name=user, admin=admin)
 
 
-async def until(look: Callable[[], T | None], seconds: float = 20) -> T:
+async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:
     """What `look` yields as soon as it yields something."""
 
     async def looking() -> T | None:
         return look()
 
-    return await eventually(looking, seconds)
+    return await wait_until_async(looking, seconds)
 
 
-async def eventually(look: Callable[[], Coroutine[Any, Any, T | None]], seconds: float = 20) -> T:
+async def wait_until_async(look: Callable[[], Coroutine[Any, Any, T | None]], seconds: float = 20) -> T:
     """The same for a look that takes a while."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):  # noqa: ASYNC110  (it looks at a database, which rings no bell)
@@ -93,37 +98,48 @@ async def eventually(look: Callable[[], Coroutine[Any, Any, T | None]], seconds:
     return found
 
 
-class Watched(Studio):
+class WaitableStudio(Studio):
     """A studio whose jobs can be waited for."""
 
-    async def reached(self, job: int, *states: State, seconds: float = 20) -> Job:
+    async def wait_for_state(self, job: int, *states: JobState, seconds: float = 20) -> Job:
         async def look() -> Job | None:
             found = await self.job(job)
             return found if found.state in states else None
 
-        return await eventually(look, seconds)
+        return await wait_until_async(look, seconds)
 
 
 @asynccontextmanager
-async def house_of(folder: Path, *, credits_: int = CREDITS) -> AsyncIterator[tuple[Store, Watched]]:
+async def open_studio(
+    folder: Path, *, credits_: int = CREDITS
+) -> AsyncIterator[tuple[Store, WaitableStudio]]:
     """The real store and studio."""
-    house = House(
-        model="testcard",
+    operator_policy = OperatorPolicy(
+        default_model="testcard",
         maker="band",
-        allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
+        allowance=Allowance(credits=credits_, zone=noon_timezone()),
         caps=Caps(person=max(4, credits_), all=max(20, credits_)),
-        data=folder,
-        disk_floor=0,
+        data_folder=folder,
+        min_free_disk=0,
     )
     store = await Store.open(folder)
     try:
-        yield store, Watched(store=store, house=house, presets=PRESETS, genres=GENRES, policy=POLICY)
+        yield (
+            store,
+            WaitableStudio(
+                store=store,
+                operator_policy=operator_policy,
+                presets=PRESETS,
+                genres=GENRES,
+                prompt_policy=POLICY,
+            ),
+        )
     finally:
         await store.close()
 
 
 @asynccontextmanager
-async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def running_tasks(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:
         yield
@@ -134,28 +150,32 @@ async def running(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def together(
+async def running_app(
     folder: Path,
     *,
     deduplicates: bool = False,
     slots: int = 2,
-    inspect: Callable[[Store], Inspect] | None = None,
-) -> AsyncIterator[Together]:
+    inspect: Callable[[Store], InspectClip] | None = None,
+) -> AsyncIterator[AppHarness]:
     engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
-    async with house_of(folder) as (store, studio):
+    async with open_studio(folder) as (store, studio):
         delivery = Delivery(
             store=store,
             frontends={"fake": chat},
-            fit=halved,
+            fit=fit_unchanged,
             presets=PRESETS,
             inspect=inspect(store) if inspect else None,
-            retry_after=(0.0,),
+            retry_delays=(0.0,),
         )
         worker = Worker(
             store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery
         )
-        studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-        studio.on_ended = delivery.ended
+        studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
+            worker.wake,
+            worker.stop_job,
+            delivery.wake,
+        )
+        studio.on_job_ended = delivery.show_final_status
         await store.recover({"fake"} if deduplicates else set())
-        async with running(worker.run(), delivery.run()):
-            yield Together(studio, store, engine, chat, worker, delivery)
+        async with running_tasks(worker.run(), delivery.run()):
+            yield AppHarness(studio, store, engine, chat, worker, delivery)

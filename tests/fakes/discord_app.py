@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from bot.domain.errors import NoSuchJob
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
-from bot.moderation.prompt_policy import Policy, Rule
+from bot.moderation.prompt_policy import PromptPolicy, Rule
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.runtime import event_loop
 from bot.store.store import Store
-from bot.studio.studio import House, Studio
+from bot.studio.studio import OperatorPolicy, Studio
 from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
-from generation.progress import PREVIEW, OnProgress, Progress, Stage
+from generation.progress import PREVIEW_FILE, OnProgress, Progress, Stage
 from generation.rendering.render import Order
 from generation.request import Kind, Request
-from tests.fakes.noon_timezone import where_it_is_noon
+from tests.fakes.noon_timezone import noon_timezone
 from tests.paths import CONFIG
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class QuickEngine:
     size: int = 4096
     slots: int = 1
     pause: float = 0.0
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    unblocked: asyncio.Event = field(default_factory=asyncio.Event)
     rendered: list[str] = field(default_factory=list)
     fails: Exception | None = None
     preview: bytes = b""  # what is left to look at once it is painted
 
     def __post_init__(self) -> None:
-        self.gate.set()
+        self.unblocked.set()
 
     async def open(self) -> None:
         """Always ready."""
@@ -77,11 +77,11 @@ class QuickEngine:
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         if self.preview:
             order.folder.mkdir(parents=True, exist_ok=True)
-            (order.folder / PREVIEW).write_bytes(self.preview)
+            (order.folder / PREVIEW_FILE).write_bytes(self.preview)
         for step in range(1, STEPS + 1):
-            on_progress(Progress(Stage.PAINTING, step, STEPS))
+            on_progress(Progress(Stage.GENERATING_FRAMES, step, STEPS))
             await asyncio.sleep(self.pause)
-            await self.gate.wait()
+            await self.unblocked.wait()
         if self.fails is not None:
             raise self.fails
         request = order.request
@@ -102,7 +102,7 @@ class QuickEngine:
         )
 
 
-async def cut(clip: Clip, limit: int) -> Clip:
+async def shrink_clip(clip: Clip, limit: int) -> Clip:
     """Stands for a clip made smaller."""
     path = clip.path.with_stem(f"clip-{limit}")
     data = clip.path.read_bytes()[:limit]
@@ -110,7 +110,7 @@ async def cut(clip: Clip, limit: int) -> Clip:
     return structs.replace(clip, path=path, size=len(data))
 
 
-def presets() -> dict[str, Preset]:
+def sample_presets() -> dict[str, Preset]:
     """Ours, one that can do everything, and one that knows few words."""
     known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
     plain = known["testcard"]
@@ -121,7 +121,7 @@ def presets() -> dict[str, Preset]:
 
 
 @dataclass
-class HouseOfDiscord:
+class DiscordApp:
     studio: Studio
     store: Store
     engine: QuickEngine
@@ -137,7 +137,7 @@ class HouseOfDiscord:
 
 
 @asynccontextmanager
-async def house(
+async def discord_app(
     data: Path,
     connector: aiohttp.BaseConnector,
     token: str,
@@ -145,37 +145,41 @@ async def house(
     engine: QuickEngine | None = None,
     credits_: int = 1000,
     tiers: tuple[Tier, ...] = (),
-    policy: Policy | None = None,
+    policy: PromptPolicy | None = None,
     **options: Any,
-) -> AsyncIterator[HouseOfDiscord]:
+) -> AsyncIterator[DiscordApp]:
     """Everything, running."""
     from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (after the choice of zlib or zstd)
 
-    known = presets()
+    known = sample_presets()
     store = await Store.open(data)
     await store.recover(frozenset({"discord"}))
     studio = Studio(
         store=store,
-        house=House(
-            model="testcard",
+        operator_policy=OperatorPolicy(
+            default_model="testcard",
             maker="band",
-            allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
+            allowance=Allowance(credits=credits_, zone=noon_timezone()),
             caps=Caps(person=100, community=200, all=2000),
-            data=data,
-            disk_floor=0,
+            data_folder=data,
+            min_free_disk=0,
             tiers=tiers,
         ),
         presets=known,
         genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
-        policy=policy or Policy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
+        prompt_policy=policy or PromptPolicy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
     )
     quick = engine or QuickEngine()
     frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
-    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=cut, presets=known)
+    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=shrink_clip, presets=known)
     worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
-    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-    studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
-    running = HouseOfDiscord(studio, store, quick, delivery, worker, frontend)
+    studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
+        worker.wake,
+        worker.stop_job,
+        delivery.wake,
+    )
+    studio.on_job_ended, delivery.on_held = delivery.show_final_status, studio.notify_admins_of_held
+    running = DiscordApp(studio, store, quick, delivery, worker, frontend)
     serving = asyncio.create_task(running.serve())
     try:
         yield running
@@ -186,26 +190,26 @@ async def house(
         await store.close()
 
 
-def with_clip(server: DiscordServer, job: int) -> list[Message]:
+def messages_with_clip(server: DiscordServer, job: int) -> list[Message]:
     """The messages that show this clip, wherever they are."""
     shown = [m for m in server.world.messages.values() if not m.deleted]
     return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
 
 
-async def clip_of(server: DiscordServer, job: int) -> Message:
-    messages: list[Message] = await server.world.until(lambda: with_clip(server, job))
+async def wait_for_clip_message(server: DiscordServer, job: int) -> Message:
+    messages: list[Message] = await server.world.wait_until(lambda: messages_with_clip(server, job))
     return messages[0]
 
 
-async def settled(server: DiscordServer, matinee: HouseOfDiscord, job: int) -> State:
+async def wait_until_final(server: DiscordServer, app: DiscordApp, job: int) -> JobState:
     """How the job ended; looked at after each change of the chat, and once a moment besides."""
     while True:
         with suppress(NoSuchJob):
-            state = (await matinee.studio.job(job)).state
-            if state.final:
+            state = (await app.studio.job(job)).state
+            if state.is_final:
                 return state
         with suppress(TimeoutError):
-            await server.world.changed(within=0.5)
+            await server.world.wait_for_change(within=0.5)
 
 
 async def _main(arguments: argparse.Namespace, authority: str) -> None:
@@ -213,7 +217,7 @@ async def _main(arguments: argparse.Namespace, authority: str) -> None:
 
     link = connector(arguments.port, authority)
     engine = QuickEngine(pause=arguments.pause)
-    async with house(Path(arguments.data), link, arguments.token, engine=engine):
+    async with discord_app(Path(arguments.data), link, arguments.token, engine=engine):
         await asyncio.Event().wait()
 
 

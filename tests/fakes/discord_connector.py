@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.frontends.discord import CONNECTIONS
+from bot.frontends.discord import MAX_CONNECTIONS
 
 RESUME_HOST = "gateway-us-east1-b.discord.gg"
 HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com", "media.discordapp.net")
 
 
 @dataclass
-class Loopback(AbstractResolver):
+class LoopbackResolver(AbstractResolver):
     """Discord's names lead to the fake; every other name leads nowhere."""
 
     port: int
@@ -42,4 +42,4 @@ class Loopback(AbstractResolver):
 def connector(port: int, authority: str) -> aiohttp.TCPConnector:
     """What makes the real client talk to the fake: a resolver and a certificate authority (as PEM)."""
     context = ssl.create_default_context(cadata=authority)
-    return aiohttp.TCPConnector(resolver=Loopback(port), ssl=context, limit=CONNECTIONS)
+    return aiohttp.TCPConnector(resolver=LoopbackResolver(port), ssl=context, limit=MAX_CONNECTIONS)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.fakes.discord_validation import Refused, check_choices, check_commands, check_message, check_modal
+from tests.fakes.discord_validation import ApiError, check_choices, check_commands, check_message, check_modal
 from tests.fakes.discord_world import (
     COMPONENTS_V2,
     DM,
@@ -25,11 +25,15 @@ from tests.fakes.discord_world import (
     now,
 )
 
-NONCE_KEPT = 180.0
-WHOLE_REQUEST = 25 * MIB
+NONCE_SECONDS = 180.0
+MAX_REQUEST_BYTES = 25 * MIB
 MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9
-FITS = {2: {MESSAGE, DEFERRED, MODAL}, 3: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, MODAL}, 4: {CHOICES}}
-FITS[5] = FITS[3] - {MODAL}
+ALLOWED_CALLBACKS = {
+    2: {MESSAGE, DEFERRED, MODAL},
+    3: {MESSAGE, DEFERRED, DEFERRED_UPDATE, UPDATE, MODAL},
+    4: {CHOICES},
+}
+ALLOWED_CALLBACKS[5] = ALLOWED_CALLBACKS[3] - {MODAL}
 
 
 @dataclass
@@ -59,7 +63,7 @@ def route(method: str, pattern: str) -> Callable[[Any], Any]:
 @dataclass
 class Rest:
     world: World
-    ack_within: float = 15.0  # not Discord's three seconds: a busy machine must not look like a slow bot
+    ack_deadline: float = 15.0  # not Discord's three seconds: a busy machine must not look like a slow bot
     _nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def find(self, call: Call) -> Handler:
@@ -69,8 +73,8 @@ class Rest:
                 call.parts = found.groups()
                 handler: Handler = getattr(self, name)
                 return handler
-        self.world.complaints.append(f"no such path: {call.method} {call.path}")
-        raise Refused(404, 0, "404: Not Found")
+        self.world.violations.append(f"no such path: {call.method} {call.path}")
+        raise ApiError(404, 0, "404: Not Found")
 
     def forget_nonces(self) -> None:
         """As Discord does after some minutes."""
@@ -92,20 +96,20 @@ class Rest:
         return {"url": "wss://gateway.discord.gg", "shards": 2, "session_start_limit": starts}
 
     @route("PUT", "/applications/(\\d+)/commands")
-    async def sync(self, call: Call) -> list[JSON]:
+    async def sync_commands(self, call: Call) -> list[JSON]:
         check_commands(call.body)
         facts = {"application_id": self.world.bot.id, "version": "1"}
         known = self.world.commands
         kept = {f"{c.get('type', 1)}:{c['name']}": c for c in call.body}
         self.world.commands = {
-            key: _kept(command)
+            key: _registered_command(command)
             | {
                 "id": known.get(key, {}).get("id") or str(9000 + n),
                 **facts,
             }
             for n, (key, command) in enumerate(kept.items())
         }
-        self.world.touch()
+        self.world.notify_change()
         return list(self.world.commands.values())
 
     # interactions and their webhooks
@@ -114,20 +118,20 @@ class Rest:
     async def callback(self, call: Call) -> JSON | None:
         interaction = self.world.interactions.get(call.parts[1])
         if interaction is None or interaction.id != call.parts[0]:
-            raise Refused(404, 10062, "Unknown interaction")
-        if interaction.acked is not None:
-            raise Refused(400, 40060, "Interaction has already been acknowledged.")
+            raise ApiError(404, 10062, "Unknown interaction")
+        if interaction.ack_type is not None:
+            raise ApiError(400, 40060, "Interaction has already been acknowledged.")
         elapsed = time.monotonic() - interaction.born
-        if elapsed > self.ack_within:
-            raise Refused(404, 10062, "Unknown interaction")
+        if elapsed > self.ack_deadline:
+            raise ApiError(404, 10062, "Unknown interaction")
         kind = call.body["type"]
-        if kind not in FITS[interaction.kind]:
-            raise Refused(400, 50035, f"callback {kind} to an interaction of type {interaction.kind}")
+        if kind not in ALLOWED_CALLBACKS[interaction.kind]:
+            raise ApiError(400, 50035, f"callback {kind} to an interaction of type {interaction.kind}")
         data = call.body.get("data") or {}
         self._acknowledge(interaction, kind, data, call)
-        interaction.acked, interaction.acked_after = kind, elapsed
-        self.world.touch()
-        return _callback_answer(interaction, kind) if call.query.get("with_response") else None
+        interaction.ack_type, interaction.ack_delay = kind, elapsed
+        self.world.notify_change()
+        return _callback_response(interaction, kind) if call.query.get("with_response") else None
 
     def _acknowledge(self, interaction: Interaction, kind: int, data: JSON, call: Call) -> None:
         if kind in {MESSAGE, DEFERRED}:
@@ -137,17 +141,19 @@ class Rest:
                 interaction.channel,
                 self.world.bot,
                 flags=private | loading,
-                asked_by=_metadata(interaction),
-                reader=interaction.user if private else None,
+                interaction_metadata=_interaction_metadata(interaction),
+                visible_to=interaction.user if private else None,
             )
             if kind == MESSAGE:
-                self._fill(blank, data, call, limit=interaction.payload["attachment_size_limit"])
+                self._update_message(blank, data, call, limit=interaction.payload["attachment_size_limit"])
             interaction.original = self.world.post(blank)
         elif kind == DEFERRED_UPDATE:
             interaction.original = interaction.source
         elif kind == UPDATE:
             assert interaction.source is not None
-            self._fill(interaction.source, data, call, limit=interaction.payload["attachment_size_limit"])
+            self._update_message(
+                interaction.source, data, call, limit=interaction.payload["attachment_size_limit"]
+            )
             interaction.original = interaction.source
         elif kind == CHOICES:
             check_choices(data["choices"])
@@ -156,58 +162,58 @@ class Rest:
             check_modal(data)
             interaction.modal = data
 
-    def _webhook(self, token: str) -> Interaction:
+    def _acknowledged_interaction(self, token: str) -> Interaction:
         interaction = self.world.interactions.get(token)
-        if interaction is None or interaction.acked is None:
-            raise Refused(404, 10015, "Unknown Webhook")
-        if interaction.dead:
-            raise Refused(401, 50027, "Invalid Webhook Token")
+        if interaction is None or interaction.ack_type is None:
+            raise ApiError(404, 10015, "Unknown Webhook")
+        if interaction.token_expired:
+            raise ApiError(401, 50027, "Invalid Webhook Token")
         return interaction
 
     @route("POST", "/webhooks/\\d+/([^/]+)")
     async def follow_up(self, call: Call) -> JSON:
-        interaction = self._webhook(call.parts[0])
+        interaction = self._acknowledged_interaction(call.parts[0])
         guild = interaction.channel.guild
         if guild is not None and not guild.has_bot and len(interaction.followups) >= 5:
-            raise Refused(400, 40094, "Maximum number of follow-up messages reached")
+            raise ApiError(400, 40094, "Maximum number of follow-up messages reached")
         first = interaction.original
         if first is not None and first.flags & LOADING and not first.deleted:
-            self._fill(first, call.body, call, limit=interaction.payload["attachment_size_limit"])
+            self._update_message(first, call.body, call, limit=interaction.payload["attachment_size_limit"])
             return first.payload()  # as private or as public as was promised, whatever it says now
         private = (call.body.get("flags") or 0) & EPHEMERAL
         message = Message(
             interaction.channel,
             self.world.bot,
-            reader=interaction.user if private else None,
-            asked_by=_metadata(interaction),
+            visible_to=interaction.user if private else None,
+            interaction_metadata=_interaction_metadata(interaction),
             flags=private,
         )
-        self._fill(message, call.body, call, limit=interaction.payload["attachment_size_limit"])
+        self._update_message(message, call.body, call, limit=interaction.payload["attachment_size_limit"])
         interaction.followups.append(self.world.post(message))
         return message.payload()
 
     @route("GET", "/webhooks/\\d+/([^/]+)/messages/(@original|\\d+)")
     async def read_own(self, call: Call) -> JSON:
-        return self._own(call).payload()
+        return self._own_message(call).payload()
 
     @route("PATCH", "/webhooks/\\d+/([^/]+)/messages/(@original|\\d+)")
     async def edit_own(self, call: Call) -> JSON:
-        message = self._own(call)
-        limit = self._webhook(call.parts[0]).payload["attachment_size_limit"]
-        self._fill(message, call.body, call, limit=limit)
+        message = self._own_message(call)
+        limit = self._acknowledged_interaction(call.parts[0]).payload["attachment_size_limit"]
+        self._update_message(message, call.body, call, limit=limit)
         return message.payload()
 
     @route("DELETE", "/webhooks/\\d+/([^/]+)/messages/(@original|\\d+)")
     async def delete_own(self, call: Call) -> None:
-        self._own(call).deleted = True
-        self.world.touch()
+        self._own_message(call).deleted = True
+        self.world.notify_change()
 
-    def _own(self, call: Call) -> Message:
-        interaction = self._webhook(call.parts[0])
+    def _own_message(self, call: Call) -> Message:
+        interaction = self._acknowledged_interaction(call.parts[0])
         mine = [interaction.original, *interaction.followups]
         message = mine[0] if call.parts[1] == "@original" else self.world.messages.get(call.parts[1])
         if message is None or message.deleted or message not in mine:
-            raise Refused(404, 10008, "Unknown Message")
+            raise ApiError(404, 10008, "Unknown Message")
         return message
 
     # channels
@@ -216,19 +222,19 @@ class Rest:
     async def open_dm(self, call: Call) -> JSON:
         user = self.world.users.get(str(call.body["recipient_id"]))
         if user is None:
-            raise Refused(400, 50033, "Invalid Recipient(s)")
+            raise ApiError(400, 50033, "Invalid Recipient(s)")
         return self.world.dm(user).payload()
 
     def _channel(self, call: Call, *, sending: bool = False) -> Channel:
         channel = self.world.channel(call.parts[0])
-        if channel is None or channel.gone:
-            raise Refused(404, 10003, "Unknown Channel")
+        if channel is None or channel.deleted:
+            raise ApiError(404, 10003, "Unknown Channel")
         if channel.guild is not None and not channel.guild.has_bot:
-            raise Refused(403, 50001, "Missing Access")
-        if channel.refuses == 50001 or (sending and channel.refuses):
-            raise Refused(403, channel.refuses or 0, "Missing Access or Permissions")
+            raise ApiError(403, 50001, "Missing Access")
+        if channel.refusal_code == 50001 or (sending and channel.refusal_code):
+            raise ApiError(403, channel.refusal_code or 0, "Missing Access or Permissions")
         if sending and channel.kind == DM and channel.recipient and not channel.recipient.takes_dms:
-            raise Refused(403, 50007, "Cannot send messages to this user")
+            raise ApiError(403, 50007, "Cannot send messages to this user")
         return channel
 
     @route("GET", "/channels/(\\d+)")
@@ -241,10 +247,12 @@ class Rest:
         nonce = call.body.get("nonce")
         if nonce and call.body.get("enforce_nonce"):
             kept = self._nonces.get((channel.id, nonce))
-            if kept and time.monotonic() - kept[0] < NONCE_KEPT:
+            if kept and time.monotonic() - kept[0] < NONCE_SECONDS:
                 return self.world.messages[kept[1]].payload()
         message = Message(channel, self.world.bot, nonce=nonce, reference=self._reference(call.body))
-        self._fill(message, call.body, call, limit=channel.guild.upload_limit if channel.guild else 20 * MIB)
+        self._update_message(
+            message, call.body, call, limit=channel.guild.upload_limit if channel.guild else 20 * MIB
+        )
         if nonce:
             self._nonces[channel.id, nonce] = (time.monotonic(), message.id)
         return self.world.post(message).payload()
@@ -256,7 +264,7 @@ class Rest:
         target = self.world.messages.get(str(reference["message_id"]))
         if target is None or target.deleted or target.ephemeral:
             if reference.get("fail_if_not_exists", True):
-                raise Refused(400, 50035, "message_reference: Unknown message")
+                raise ApiError(400, 50035, "message_reference: Unknown message")
             return None
         return target.id
 
@@ -273,7 +281,7 @@ class Rest:
     def _message(self, call: Call) -> Message:
         channel, message = self._channel(call), self.world.messages.get(call.parts[1])
         if message is None or message.deleted or message.ephemeral or message.channel is not channel:
-            raise Refused(404, 10008, "Unknown Message")
+            raise ApiError(404, 10008, "Unknown Message")
         return message
 
     @route("GET", "/channels/(\\d+)/messages/(\\d+)")
@@ -284,23 +292,23 @@ class Rest:
     async def edit(self, call: Call) -> JSON:
         message = self._message(call)
         if message.author is not self.world.bot:
-            raise Refused(403, 50005, "Cannot edit a message authored by another user")
+            raise ApiError(403, 50005, "Cannot edit a message authored by another user")
         guild = message.channel.guild
-        self._fill(message, call.body, call, limit=guild.upload_limit if guild else 20 * MIB)
+        self._update_message(message, call.body, call, limit=guild.upload_limit if guild else 20 * MIB)
         return message.payload()
 
     @route("DELETE", "/channels/(\\d+)/messages/(\\d+)")
     async def delete(self, call: Call) -> None:
         self._message(call).deleted = True
-        self.world.touch()
+        self.world.notify_change()
 
     # what a message takes
 
-    def _fill(self, message: Message, body: JSON, call: Call, *, limit: int) -> None:
+    def _update_message(self, message: Message, body: JSON, call: Call, *, limit: int) -> None:
         """Change `message` by `body`, or refuse and leave it as it was."""
         flags = (message.flags | (body.get("flags") or 0)) & ~LOADING
         if message.flags & COMPONENTS_V2 and "flags" in body and not body["flags"] & COMPONENTS_V2:
-            raise Refused(400, 50035, "the V2 flag cannot be taken back")
+            raise ApiError(400, 50035, "the V2 flag cannot be taken back")
         attachments = self._attachments(message, body, call, limit)
         filled: JSON = {
             "content": message.content if body.get("content") is None else body["content"],
@@ -316,13 +324,13 @@ class Rest:
             message.edits, message.edited_at = message.edits + 1, now()
         message.mentions = [str(user) for user in (body.get("allowed_mentions") or {}).get("users", [])]
         self.world.files.update({attachment.path: attachment for attachment in attachments})
-        self.world.touch()
+        self.world.notify_change()
 
     def _attachments(self, message: Message, body: JSON, call: Call, limit: int) -> list[Attachment]:
         if any(len(data) > limit for _, data in call.files.values()):
-            raise Refused(413, 40005, "Request entity too large")
-        if sum(len(data) for _, data in call.files.values()) > WHOLE_REQUEST:
-            raise Refused(413, 40005, "Request entity too large")
+            raise ApiError(413, 40005, "Request entity too large")
+        if sum(len(data) for _, data in call.files.values()) > MAX_REQUEST_BYTES:
+            raise ApiError(413, 40005, "Request entity too large")
         told = body.get("attachments")
         if told is None:
             return list(message.attachments)
@@ -336,11 +344,11 @@ class Rest:
             elif str(item["id"]) in kept:
                 chosen.append(kept[str(item["id"])])
             else:
-                raise Refused(400, 50035, f"attachment {item['id']} was not sent")
+                raise ApiError(400, 50035, f"attachment {item['id']} was not sent")
         return chosen
 
 
-def _kept(command: JSON) -> JSON:
+def _registered_command(command: JSON) -> JSON:
     """A command as it is told back: permissions become text, what is null is left out."""
     needed = command.get("default_member_permissions")
     named = {key: value for key, value in command.items() if value is not None}
@@ -372,7 +380,7 @@ def application(bot: User) -> JSON:
     }
 
 
-def _metadata(interaction: Interaction) -> JSON:
+def _interaction_metadata(interaction: Interaction) -> JSON:
     owners = interaction.payload["authorizing_integration_owners"]
     shared = {
         "id": interaction.id,
@@ -393,7 +401,7 @@ def _metadata(interaction: Interaction) -> JSON:
     )
 
 
-def _callback_answer(interaction: Interaction, kind: int) -> JSON:
+def _callback_response(interaction: Interaction, kind: int) -> JSON:
     facts: JSON = {"id": interaction.id, "type": interaction.kind}
     answer: JSON = {"interaction": facts}
     if kind in {MESSAGE, DEFERRED, UPDATE} and interaction.original is not None:

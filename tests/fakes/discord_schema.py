@@ -17,16 +17,16 @@ from referencing.jsonschema import DRAFT202012
 
 from tests.fakes.discord_world import JSON
 
-VARIABLE = "MATINEE_DISCORD_OPENAPI"
+SPEC_ENV_VARIABLE = "MATINEE_DISCORD_OPENAPI"
 ROOT = "urn:discord"
 
 
-def description() -> Path | None:
-    path = os.environ.get(VARIABLE)
+def spec_path() -> Path | None:
+    path = os.environ.get(SPEC_ENV_VARIABLE)
     return Path(path) if path and Path(path).is_file() else None
 
 
-class Description:
+class OpenApiSpec:
     def __init__(self, path: Path) -> None:
         self._document = json.loads(path.read_text())
         resource = Resource.from_contents(self._document, default_specification=DRAFT202012)
@@ -37,7 +37,7 @@ class Description:
         ordered = sorted(self._document["paths"], key=lambda path: path.count("{"))
         return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in ordered]
 
-    def faults(self, entry: JSON) -> Iterator[str]:
+    def violations(self, entry: JSON) -> Iterator[str]:
         """What is wrong with one request of the transcript, and with its answer."""
         method, _, path = entry["request"].partition(" ")
         short = path.removeprefix("/api/v10")
@@ -49,15 +49,15 @@ class Description:
         place = f"#/paths/{found.replace('~', '~0').replace('/', '~1')}/{method.lower()}"
         if entry["body"] is not None and "requestBody" in operation:
             schema = f"{place}/requestBody/content/application~1json/schema"
-            yield from self._mismatch(f"{method} {short}", schema, _allowed(entry["body"]))
+            yield from self._schema_errors(f"{method} {short}", schema, _normalize_request(entry["body"]))
         status = str(entry["status"])
         if status == "200" and "content" in operation["responses"].get(status, {}):
             schema = f"{place}/responses/{status}/content/application~1json/schema"
-            yield from self._mismatch(
+            yield from self._schema_errors(
                 f"answer to {method} {short}", schema, _without_components(entry["answer"])
             )
 
-    def _mismatch(self, name: str, pointer: str, value: Any) -> Iterator[str]:
+    def _schema_errors(self, name: str, pointer: str, value: Any) -> Iterator[str]:
         quoted = pointer.replace("{", "%7B").replace("}", "%7D")
         validator = Draft202012Validator({"$ref": f"{ROOT}{quoted}"}, registry=self._registry)
         for error in validator.iter_errors(value):
@@ -65,10 +65,10 @@ class Description:
             yield f"{name}: {list(error.path)} {told.message[:200]} at {list(told.absolute_path)}"
 
 
-def _allowed(body: Any) -> Any:
+def _normalize_request(body: Any) -> Any:
     """The real client sends numbers as numbers, and null for no content: taken as the API takes them."""
     if isinstance(body, list):
-        return [_allowed(item) for item in body]
+        return [_normalize_request(item) for item in body]
     if not isinstance(body, dict):
         return body
     kept = {key: value for key, value in body.items() if key != "content" or value is not None}
@@ -77,7 +77,10 @@ def _allowed(body: Any) -> Any:
             key: [str(number) for number in value] if key in {"users", "roles"} else value
             for key, value in kept["allowed_mentions"].items()
         }
-    return {key: str(value) if _is_number(key, value) else _allowed(value) for key, value in kept.items()}
+    return {
+        key: str(value) if _is_number(key, value) else _normalize_request(value)
+        for key, value in kept.items()
+    }
 
 
 def _is_number(key: str, value: Any) -> bool:

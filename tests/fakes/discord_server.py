@@ -21,7 +21,7 @@ from aiohttp import web
 from tests.fakes.discord_connector import HOSTS, connector
 from tests.fakes.discord_gateway import Gateway
 from tests.fakes.discord_rest import Call, Rest
-from tests.fakes.discord_validation import Refused
+from tests.fakes.discord_validation import ApiError
 from tests.fakes.discord_world import COMPONENTS_V2, JSON, MIB, World
 
 TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)
@@ -41,14 +41,14 @@ class Fault:
     retry_after: float | None = None  # a 429 of Discord's own, to be waited out
     uploads: bool = False  # only requests that carry files
     cards: bool = False  # only messages made of V2 components
-    hit: int = 0
+    hits: int = 0
 
-    def fits(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         if self.uploads and not call.files:
             return False
         if self.cards and not (call.body or {}).get("flags", 0) & COMPONENTS_V2:
             return False
-        return self.hit < self.times and self.method == call.method and bool(re.search(self.path, call.path))
+        return self.hits < self.times and self.method == call.method and bool(re.search(self.path, call.path))
 
 
 @dataclass
@@ -76,18 +76,18 @@ class Bucket:
         }
 
 
-Witness = Callable[[Call, bool], Awaitable[None]]
+CallObserver = Callable[[Call, bool], Awaitable[None]]
 """Sees every call, once as it comes in and once when it has been done but not yet answered."""
 
 
-async def _nobody(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
     """Looks away."""
 
 
 @dataclass
 class DiscordServer:
     world: World = field(default_factory=World)
-    witness: Witness = _nobody
+    observe_call: CallObserver = _ignore_call
     token: str = TOKEN
     faults: list[Fault] = field(default_factory=list)
     limits: dict[str, tuple[int, float]] = field(
@@ -98,28 +98,28 @@ class DiscordServer:
             "POST /webhooks/": (5, 2.0),
         }
     )
-    limited: int = 0  # how often a client ran into a 429
+    rate_limited_count: int = 0  # how often a client ran into a 429
     statuses: Counter[int] = field(default_factory=Counter)
-    ack_within: float = 15.0
+    ack_deadline: float = 15.0
     port: int = 0
     authority: str = ""
 
     def __post_init__(self) -> None:
-        self.rest = Rest(self.world, self.ack_within)
+        self.rest = Rest(self.world, self.ack_deadline)
         self.gateway = Gateway(self.world, self.token)
         self._buckets: dict[str, Bucket] = {}
 
     def connector(self) -> aiohttp.TCPConnector:
         return connector(self.port, self.authority)
 
-    def fail(self, method: str, path: str, **how: Any) -> Fault:
+    def add_fault(self, method: str, path: str, **how: Any) -> Fault:
         fault = Fault(method, path, **how)
         self.faults.append(fault)
         return fault
 
     # one request
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
         if request.host not in HOSTS:
             raise web.HTTPMisdirectedRequest
         if request.host.startswith("gateway"):
@@ -127,15 +127,15 @@ class DiscordServer:
         if request.host != "discord.com":
             return self._file(request)
         call = await self._read(request)
-        await self.witness(call, False)
+        await self.observe_call(call, False)
         status, body, headers = await self._outcome(request, call)
-        await self.witness(call, True)
+        await self.observe_call(call, True)
         self.statuses[status] += 1
-        self._note(call, status, body)
+        self._record(call, status, body)
         if status == 0:
             assert request.transport is not None
             request.transport.abort()
-        return _answer(status or 500, body, headers)
+        return _response(status or 500, body, headers)
 
     def _file(self, request: web.Request) -> web.Response:
         found = self.world.files.get(request.path)
@@ -156,7 +156,7 @@ class DiscordServer:
                     files[str(part.name)] = (part.filename or "", data)
         elif request.can_read_body:
             if request.headers.get("Content-Type") != "application/json":
-                self.world.complaints.append(f"{request.path} with {request.headers.get('Content-Type')}")
+                self.world.violations.append(f"{request.path} with {request.headers.get('Content-Type')}")
             body = json.loads(await request.read())
         return Call(request.method, request.path, dict(request.query), body, files)
 
@@ -165,39 +165,39 @@ class DiscordServer:
         headers: dict[str, str] = {}
         try:
             handler = self.rest.find(call)
-            headers = self._limit(call)
-            self._authorised(request, call)
-            fault = next((fault for fault in self.faults if fault.fits(call)), None)
+            headers = self._take_rate_limit(call)
+            self._check_authorization(request, call)
+            fault = next((fault for fault in self.faults if fault.matches(call)), None)
             if fault is not None:
-                fault.hit += 1
+                fault.hits += 1
                 if fault.commit:
                     await handler(call)
-                return self._failure(fault, headers)
+                return self._fault_response(fault, headers)
             body = await handler(call)
-        except Refused as refused:
+        except ApiError as refused:
             if refused.status == 429:
-                return _limited(headers, float(refused.message))
+                return _rate_limited_response(headers, float(refused.message))
             if refused.status == 400 and refused.code in {50035, 50006}:
-                self.world.complaints.append(f"{call.method} {call.path}: {refused.message}")
+                self.world.violations.append(f"{call.method} {call.path}: {refused.message}")
             return refused.status, {"message": refused.message, "code": refused.code}, headers
         return (200, body, headers) if body is not None else (204, None, headers)
 
-    def _failure(self, fault: Fault, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+    def _fault_response(self, fault: Fault, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
         if fault.drop:
             return 0, None, headers
         if fault.retry_after is not None:
-            return _limited(headers, fault.retry_after)
+            return _rate_limited_response(headers, fault.retry_after)
         if fault.status >= 500:
             return fault.status, "<html>upstream error</html>", headers
         return fault.status, {"message": "scripted", "code": fault.code}, headers
 
-    def _authorised(self, request: web.Request, call: Call) -> None:
+    def _check_authorization(self, request: web.Request, call: Call) -> None:
         given = request.headers.get("Authorization")
         by_token = re.match(r"/api/v10/(webhooks/\d+/|interactions/)", call.path)
         if not by_token and given != f"Bot {self.token}":
-            raise Refused(401, 0, "401: Unauthorized")
+            raise ApiError(401, 0, "401: Unauthorized")
 
-    def _limit(self, call: Call) -> dict[str, str]:
+    def _take_rate_limit(self, call: Call) -> dict[str, str]:
         path = call.path.removeprefix("/api/v10")
         for prefix, (count, per) in self.limits.items():
             method, _, start = prefix.partition(" ")
@@ -205,12 +205,12 @@ class DiscordServer:
                 key = f"{prefix}{call.parts[0]}"
                 bucket = self._buckets.setdefault(key, Bucket(count, per))
                 if not bucket.take():
-                    self.limited += 1
-                    raise Refused(429, 0, f"{max(0.01, bucket.since + per - time.monotonic()):.3f}")
+                    self.rate_limited_count += 1
+                    raise ApiError(429, 0, f"{max(0.01, bucket.since + per - time.monotonic()):.3f}")
                 return bucket.headers(prefix)
         return {}
 
-    def _note(self, call: Call, status: int, answer: Any) -> None:
+    def _record(self, call: Call, status: int, answer: Any) -> None:
         self.world.transcript.append(
             {
                 "at": time.time(),
@@ -221,15 +221,15 @@ class DiscordServer:
                 "answer": answer,
             }
         )
-        self.world.touch()
+        self.world.notify_change()
 
 
-def _limited(headers: dict[str, str], retry_after: float) -> tuple[int, JSON, dict[str, str]]:
+def _rate_limited_response(headers: dict[str, str], retry_after: float) -> tuple[int, JSON, dict[str, str]]:
     body = {"message": "You are being rate limited.", "retry_after": retry_after, "global": False}
     return 429, body, {**headers, "Via": "1.1 google", "Retry-After": str(retry_after)}
 
 
-def _answer(status: int, body: Any, headers: dict[str, str]) -> web.Response:
+def _response(status: int, body: Any, headers: dict[str, str]) -> web.Response:
     """Content-Type is exactly application/json: the client compares it letter by letter."""
     if isinstance(body, str):
         return web.Response(status=status, text=body, content_type="text/html", headers=headers)
@@ -246,7 +246,7 @@ async def discord_server(**facts: Any) -> AsyncIterator[DiscordServer]:
     authority.issue_cert(*HOSTS).configure_cert(context)
     server.authority = authority.cert_pem.bytes().decode()
     app = web.Application(client_max_size=64 * MIB)
-    app.router.add_route("*", "/{path:.*}", server.answer)
+    app.router.add_route("*", "/{path:.*}", server.handle_request)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -255,7 +255,7 @@ async def discord_server(**facts: Any) -> AsyncIterator[DiscordServer]:
         server.port = runner.addresses[0][1]
         yield server
     finally:
-        await server.gateway.shut()
+        await server.gateway.close()
         await runner.cleanup()
         await asyncio.sleep(0)
 

@@ -19,7 +19,13 @@ from typing import Any
 
 from PIL import Image
 
-from tests.fakes.discord_app import HouseOfDiscord, QuickEngine, clip_of, house, settled
+from tests.fakes.discord_app import (
+    DiscordApp,
+    QuickEngine,
+    discord_app,
+    wait_for_clip_message,
+    wait_until_final,
+)
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_users import Person, Reply, labels, person, text_of
 from tests.fakes.discord_world import JSON, Message
@@ -43,37 +49,39 @@ code { background: #1e1f22; padding: 2px 4px }
 """
 
 
-class Scribe:
+class TranscriptWriter:
     def __init__(self) -> None:
         written = "Written by `python -m tests.fakes.discord_transcript docs`, not by hand."
         self.lines: list[str] = ["# What Matinee answers on Discord", "", written, ""]
-        self.pictures: list[str] = []
+        self.card_html: list[str] = []
 
-    def note(self, line: str, message: Message, *, picture: bool = False) -> None:
+    def record(self, line: str, message: Message, *, picture: bool = False) -> None:
         whom = " (only the asker sees it)" if message.ephemeral else ""
         files = [f"[{attachment.filename}]" for attachment in message.attachments]
-        shown = [f"> {part}" for part in as_read(text_of(message)).splitlines()]
+        shown = [f"> {part}" for part in as_displayed(text_of(message)).splitlines()]
         shown += [f"> {name}" for name in files]
         pressed = ", ".join(label for label in labels(message) if label)
         buttons = ["", f"Buttons: {pressed}"] if pressed else []
         self.lines += [f"**{line}**{whom}", "", "  \n".join(shown), *buttons, ""]
         if picture:
-            self.pictures.append(f'<div class="who">{html.escape(line)}</div>{_card(message.components)}')
+            self.card_html.append(
+                f'<div class="who">{html.escape(line)}</div>{_components_html(message.components)}'
+            )
 
 
-def as_read(text: str) -> str:
+def as_displayed(text: str) -> str:
     """Moments and commands as a client shows them."""
     text = re.sub(r"<t:\d+:t>", "00:00", text)
     text = re.sub(r"<t:\d+:R>", "in 9 hours", text)
     return re.sub(r"</([\w ]+):\d+>", r"`/\1`", text)
 
 
-def _card(components: list[JSON]) -> str:
-    return "".join(map(_part, components))
+def _components_html(components: list[JSON]) -> str:
+    return "".join(map(_component_html, components))
 
 
-def _part(part: JSON) -> str:
-    inner = _card(part.get("components", []))
+def _component_html(part: JSON) -> str:
+    inner = _components_html(part.get("components", []))
     label = html.escape(part.get("label") or part.get("placeholder") or "")
     emoji = (part.get("emoji") or {}).get("name") or ""
     red = " red" if part.get("style") == 4 else ""
@@ -82,16 +90,16 @@ def _part(part: JSON) -> str:
         1: f'<div class="row">{inner}</div>',
         2: f'<div class="b{red}">{emoji} {label}</div>',
         3: f'<div class="s">{label} &#9662;</div>',
-        10: _text(part.get("content", "")),
+        10: _text_html(part.get("content", "")),
         12: '<div class="media">&#9654;</div>',
         17: f'<div class="card" style="border-color: {colour}">{inner}</div>',
     }
     return shown.get(part["type"], "")
 
 
-def _text(content: str) -> str:
+def _text_html(content: str) -> str:
     small = content.startswith("-# ")
-    said = html.escape(as_read(content).replace("-# ", "").replace("\\", ""))
+    said = html.escape(as_displayed(content).replace("-# ", "").replace("\\", ""))
     said = re.sub(r"(?:```\n?)(.*?)(?:\n?```)|`(.*?)`", r"<code>\1\2</code>", said, flags=re.DOTALL)
     bold = said.startswith("**") and said.endswith("**")
     said = f"<b>{said[2:-2]}</b>" if bold else said
@@ -99,58 +107,58 @@ def _text(content: str) -> str:
 
 
 @dataclass
-class Chat:
+class TranscriptSession:
     server: DiscordServer
-    matinee: HouseOfDiscord
-    scribe: Scribe
+    matinee: DiscordApp
+    writer: TranscriptWriter
 
-    async def say(self, line: str, reply: Reply, *words: str, picture: bool = False) -> Message:
+    async def record_reply(self, line: str, reply: Reply, *words: str, picture: bool = False) -> Message:
         message = await (reply.says(*words) if any(words) else reply.message())
-        self.scribe.note(line, message, picture=picture)
+        self.writer.record(line, message, picture=picture)
         return message
 
-    async def clip(self, line: str, number: int, *, picture: bool = False) -> Message:
-        clip = await clip_of(self.server, number)
-        await settled(self.server, self.matinee, number)
-        self.scribe.note(line, clip, picture=picture)
+    async def record_clip(self, line: str, number: int, *, picture: bool = False) -> Message:
+        clip = await wait_for_clip_message(self.server, number)
+        await wait_until_final(self.server, self.matinee, number)
+        self.writer.record(line, clip, picture=picture)
         return clip
 
-    def hold(self) -> None:
-        self.matinee.engine.gate.clear()
+    def pause_engine(self) -> None:
+        self.matinee.engine.unblocked.clear()
 
-    def let_go(self) -> None:
-        self.matinee.engine.gate.set()
+    def resume_engine(self) -> None:
+        self.matinee.engine.unblocked.set()
 
 
-async def _making(chat: Chat, ana: Person) -> Message:
+async def _record_making(chat: TranscriptSession, ana: Person) -> Message:
     """From the first wish to everything that a finished clip can become."""
-    chat.hold()
+    chat.pause_engine()
     first = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=4.0, model="able")
-    await chat.say("/video prompt:a fox in the snow genre:lofi", first, "Painting", picture=True)
+    await chat.record_reply("/video prompt:a fox in the snow genre:lofi", first, "Painting", picture=True)
     second = await ana.types("/video", prompt="a harbour at dawn")
-    waiting = await chat.say("/video prompt:a harbour at dawn", second, "is next", picture=True)
-    await chat.say("/queue", await ana.types("/queue"), "#2")
+    waiting = await chat.record_reply("/video prompt:a harbour at dawn", second, "is next", picture=True)
+    await chat.record_reply("/queue", await ana.types("/queue"), "#2")
     await ana.clicks(waiting, "Cancel")
-    await chat.say("(Cancel)", second, "cancelled")
-    chat.let_go()
-    clip = await chat.clip("... and then", 1, picture=True)
-    chat.hold()
+    await chat.record_reply("(Cancel)", second, "cancelled")
+    chat.resume_engine()
+    clip = await chat.record_clip("... and then", 1, picture=True)
+    chat.pause_engine()
     await ana.clicks(clip, "Re-roll")
-    await chat.say(
-        "(Edit prompt), then: a fox in the rain", await _edited(ana, clip), "Ready in", picture=True
+    await chat.record_reply(
+        "(Edit prompt), then: a fox in the rain", await _edit_prompt(ana, clip), "Ready in", picture=True
     )
-    chat.let_go()
-    await clip_of(chat.server, 4)
+    chat.resume_engine()
+    await wait_for_clip_message(chat.server, 4)
     await ana.picks(clip, "New music", "jazz")
-    await chat.clip("(New music: jazz)", 5)
+    await chat.record_clip("(New music: jazz)", 5)
     await ana.clicks(clip, "Extend")
-    await chat.clip("(Extend)", 6)
-    await chat.say("(Recipe)", await ana.clicks(clip, "Recipe"), "seed", picture=True)
-    await chat.say("(Report)", await ana.clicks(clip, "Report"), "Thank you")
+    await chat.record_clip("(Extend)", 6)
+    await chat.record_reply("(Recipe)", await ana.clicks(clip, "Recipe"), "seed", picture=True)
+    await chat.record_reply("(Report)", await ana.clicks(clip, "Report"), "Thank you")
     return clip
 
 
-async def _edited(ana: Person, clip: Message) -> Reply:
+async def _edit_prompt(ana: Person, clip: Message) -> Reply:
     opened = await ana.clicks(clip, "Edit prompt")
     return await ana.fills(opened, prompt="a fox in the rain")
 
@@ -161,20 +169,20 @@ def _png() -> bytes:
     return data.getvalue()
 
 
-async def _more(chat: Chat, ana: Person) -> None:
+async def _record_other_kinds(chat: TranscriptSession, ana: Person) -> None:
     """The other ways to make something."""
     picture = ana.attach("cat.png", _png())
     await ana.types("/image", prompt="a lighthouse", model="able")
-    await settled(chat.server, chat.matinee, 7)
+    await wait_until_final(chat.server, chat.matinee, 7)
     still = next(m for m in chat.server.world.messages.values() if "a lighthouse" in text_of(m))
-    chat.scribe.note("/image prompt:a lighthouse", still)
+    chat.writer.record("/image prompt:a lighthouse", still)
     await ana.types("/animate", image=picture, prompt="it stretches", model="able")
-    await chat.clip("/animate image:cat.png prompt:it stretches", 8)
+    await chat.record_clip("/animate image:cat.png prompt:it stretches", 8)
     await ana.types("/music", clip="1", genre="ambient", mood="calm")
-    await chat.clip("/music clip:1 genre:ambient mood:calm", 9)
+    await chat.record_clip("/music clip:1 genre:ambient mood:calm", 9)
 
 
-LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
+INFO_LINES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/history", {}),
     ("/quota", {}),
     ("/settings", {"genre": "jazz", "ping": True}),
@@ -188,7 +196,7 @@ LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/privacy", {"do": "export"}),
     ("/privacy", {"do": "delete"}),
 )
-RULES: tuple[tuple[str, dict[str, Any]], ...] = (
+ADMIN_LINES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/server show", {}),
     ("/server defaults", {"genre": "rock", "language": "de"}),
     ("/server defaults", {"forget": True}),
@@ -197,49 +205,57 @@ RULES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/admin", {"line": "stats"}),
     ("/admin", {"line": "quota pause"}),
 )
-REFUSED: tuple[tuple[str, dict[str, Any]], ...] = (
+REFUSED_LINES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/video", {"prompt": "something forbidden"}),
     ("/appeal", {"why": "it was a joke"}),
     ("/settings", {"genre": "jaz"}),
     ("/recipe", {"clip": "99"}),
     ("/cancel", {"clip": "1"}),
 )
-SHOWN = {"/quota", "/help", "/server show", "/models"}
+LINES_WITH_SCREENSHOT = {"/quota", "/help", "/server show", "/models"}
 
 
-async def _each(chat: Chat, one: Person, lines: tuple[tuple[str, dict[str, Any]], ...]) -> None:
+async def _record_lines(
+    chat: TranscriptSession, one: Person, lines: tuple[tuple[str, dict[str, Any]], ...]
+) -> None:
     for line, options in lines:
         typed = " ".join([line, *(f"{name}:{value}" for name, value in options.items())])
-        picture = (line in SHOWN and not options) or options.get("genre") == "jaz"
-        await chat.say(typed, await one.types(line, **options), picture=picture)
+        picture = (line in LINES_WITH_SCREENSHOT and not options) or options.get("genre") == "jaz"
+        await chat.record_reply(typed, await one.types(line, **options), picture=picture)
 
 
-async def _chat(server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person) -> Scribe:
-    chat = Chat(server, matinee, Scribe())
-    clip = await _making(chat, ana)
-    await _more(chat, ana)
-    await _each(chat, ana, LOOKS)
-    matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
-    await _each(chat, boss, RULES)
+async def _record_everything(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person
+) -> TranscriptWriter:
+    chat = TranscriptSession(server, matinee, TranscriptWriter())
+    clip = await _record_making(chat, ana)
+    await _record_other_kinds(chat, ana)
+    await _record_lines(chat, ana, INFO_LINES)
+    matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
+    await _record_lines(chat, boss, ADMIN_LINES)
     stage = boss.channel
-    await chat.say("/server channel place:#general", await boss.types("/server channel", place=stage))
-    await chat.say("/server reports place:#general", await boss.types("/server reports", place=stage))
-    await _each(chat, ana, REFUSED)
+    await chat.record_reply(
+        "/server channel place:#general", await boss.types("/server channel", place=stage)
+    )
+    await chat.record_reply(
+        "/server reports place:#general", await boss.types("/server reports", place=stage)
+    )
+    await _record_lines(chat, ana, REFUSED_LINES)
     greta = person(server, "Greta", stage, locale="de")
-    chat.hold()
-    await chat.say(
+    chat.pause_engine()
+    await chat.record_reply(
         "/video prompt:ein Fuchs im Schnee (a German client)",
         await greta.types("/video", prompt="ein Fuchs im Schnee"),
         "Malen",
         picture=True,
     )
-    chat.let_go()
-    await clip_of(server, 10)
-    await chat.say("(Delete)", await ana.clicks(clip, "Delete"), "deleted")
-    return chat.scribe
+    chat.resume_engine()
+    await wait_for_clip_message(server, 10)
+    await chat.record_reply("(Delete)", await ana.clicks(clip, "Delete"), "deleted")
+    return chat.writer
 
 
-def _photograph(page: str, picture: Path) -> None:
+def _screenshot(page: str, picture: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         return  # the picture stays as it is
@@ -263,16 +279,18 @@ async def _main(folder: Path) -> str:
         ana = person(server, "Ana", channel)
         boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
         with tempfile.TemporaryDirectory() as data:
-            async with house(
+            async with discord_app(
                 Path(data), server.connector(), server.token, credits_=100, engine=QuickEngine(pause=0.4)
             ) as matinee:
-                await server.world.until(lambda: server.world.commands and server.gateway.live)
-                scribe = await _chat(server, matinee, ana, boss)
+                await server.world.wait_until(
+                    lambda: server.world.commands and server.gateway.connected_sessions
+                )
+                scribe = await _record_everything(server, matinee, ana, boss)
     text = re.sub(r"\d{15,}", "…", "\n".join(scribe.lines))
     (folder / "discord-transcript.md").write_text(text.rstrip() + "\n", encoding="utf-8")
-    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{''.join(scribe.pictures)}"
+    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{''.join(scribe.card_html)}"
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1])
-    _photograph(asyncio.run(_main(target)), target / "discord-cards.png")
+    _screenshot(asyncio.run(_main(target)), target / "discord-cards.png")

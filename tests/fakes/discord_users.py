@@ -21,7 +21,7 @@ from tests.fakes.discord_world import (
 )
 
 COMMAND, COMPONENT, AUTOCOMPLETE, MODAL_SUBMIT = 2, 3, 4, 5
-SUBCOMMAND, GROUP, STRING, INTEGER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 10, 11
+SUBCOMMAND, SUBCOMMAND_GROUP, STRING, INTEGER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 10, 11
 
 
 def text_of(message: Message) -> str:
@@ -51,7 +51,7 @@ class Reply:
             shown = (self.interaction.original, *self.interaction.followups)
             return next((m for m in shown if m and not m.deleted and (m.content or m.components)), None)
 
-        found: Message = await world.until(answered, within=within)
+        found: Message = await world.wait_until(answered, within=within)
         return found
 
     async def says(self, *words: str, within: float = 30.0) -> Message:
@@ -65,20 +65,20 @@ class Reply:
             return None
 
         try:
-            found: Message = await self.server.world.until(said, within=within)
+            found: Message = await self.server.world.wait_until(said, within=within)
         except TimeoutError:
             shown = [text_of(m) for m in (self.interaction.original, *self.interaction.followups) if m]
             raise AssertionError(f"never said {words}, but {shown}") from None
         return found
 
     async def modal(self, *, within: float = 10.0) -> JSON:
-        found: JSON = await self.server.world.until(lambda: self.interaction.modal, within=within)
+        found: JSON = await self.server.world.wait_until(lambda: self.interaction.modal, within=within)
         return found
 
     async def acknowledged(self, *, within: float = 30.0) -> int:
-        await self.server.world.until(lambda: self.interaction.acked is not None, within=within)
-        assert self.interaction.acked is not None
-        return self.interaction.acked
+        await self.server.world.wait_until(lambda: self.interaction.ack_type is not None, within=within)
+        assert self.interaction.ack_type is not None
+        return self.interaction.ack_type
 
 
 @dataclass(eq=False)
@@ -99,36 +99,38 @@ class Person:
     async def types(self, line: str, /, *, age: float = 0.0, **options: Any) -> Reply:
         """Send a slash command, as the client would let them: "/video", "/admin quota grant"."""
         data = self._command_data(line, options)
-        return await self._act(COMMAND, data, age=age)
+        return await self._send_interaction(COMMAND, data, age=age)
 
     async def completes(self, line: str, /, focused: str, **options: Any) -> list[JSON]:
         """What is offered while they type the option `focused`."""
         data = self._command_data(line, options, focused=focused)
-        reply = await self._act(AUTOCOMPLETE, data)
+        reply = await self._send_interaction(AUTOCOMPLETE, data)
         interaction = reply.interaction
-        await self.server.world.until(lambda: interaction.choices is not None, within=10)
+        await self.server.world.wait_until(lambda: interaction.choices is not None, within=10)
         return interaction.choices or []
 
     async def uses_menu(self, name: str, target: Message) -> Reply:
         """Right-click a message, Apps, `name`."""
         command = self.server.world.commands[f"3:{name}"]
         data = {"id": command["id"], "name": name, "type": 3, "target_id": target.id}
-        return await self._act(COMMAND, {**data, "resolved": {"messages": {target.id: target.payload()}}})
+        return await self._send_interaction(
+            COMMAND, {**data, "resolved": {"messages": {target.id: target.payload()}}}
+        )
 
     async def clicks(self, message: Message, label: str) -> Reply:
         """Press the button with this label (a part of it is enough)."""
-        button = _component(message, label, {BUTTON})
+        button = _find_component(message, label, {BUTTON})
         assert not button.get("disabled"), f"{label} cannot be pressed"
-        return await self._act(
+        return await self._send_interaction(
             COMPONENT, {"custom_id": button["custom_id"], "component_type": BUTTON}, source=message
         )
 
     async def picks(self, message: Message, placeholder: str, *values: str) -> Reply:
-        select = _component(message, placeholder, SELECTS)
+        select = _find_component(message, placeholder, SELECTS)
         offered = {option["value"] for option in select["options"]}
         assert offered >= set(values), f"{values} not among {offered}"
         data = {"custom_id": select["custom_id"], "component_type": select["type"], "values": list(values)}
-        return await self._act(COMPONENT, data, source=message)
+        return await self._send_interaction(COMPONENT, data, source=message)
 
     async def fills(self, reply: Reply, **answers: str | list[str]) -> Reply:
         """Fill in the modal that `reply` opened and send it; what is not named keeps its prefilled value."""
@@ -136,11 +138,11 @@ class Person:
         assert set(answers) <= {c["custom_id"] for c in walk(modal["components"]) if "custom_id" in c}
         data = {
             "custom_id": modal["custom_id"],
-            "components": [_filled(c, answers) for c in modal["components"]],
+            "components": [_submitted_component(c, answers) for c in modal["components"]],
         }
-        return await self._act(MODAL_SUBMIT, data, source=reply.interaction.source)
+        return await self._send_interaction(MODAL_SUBMIT, data, source=reply.interaction.source)
 
-    async def again(self, reply: Reply) -> None:
+    async def resends(self, reply: Reply) -> None:
         """The gateway says the same interaction once more."""
         before = reply.interaction
         await self.server.gateway.dispatch("INTERACTION_CREATE", before.payload, self.channel.guild)
@@ -150,7 +152,9 @@ class Person:
 
     # inside
 
-    async def _act(self, kind: int, data: JSON, *, source: Message | None = None, age: float = 0.0) -> Reply:
+    async def _send_interaction(
+        self, kind: int, data: JSON, *, source: Message | None = None, age: float = 0.0
+    ) -> Reply:
         channel = source.channel if source else self.channel
         interaction = Interaction(kind, self.user, channel, data, source, age)
         interaction.payload = self._payload(interaction)
@@ -199,17 +203,17 @@ class Person:
     def _command_data(self, line: str, options: dict[str, Any], focused: str | None = None) -> JSON:
         name, *path = line.removeprefix("/").split()
         command = self.server.world.commands[f"1:{name}"]
-        self._may(command)
+        self._assert_offered(command)
         level = command
         for step in path:
             level = next(option for option in level["options"] if option["name"] == step)
         filled, resolved = self._options(level, options, focused)
-        for kind, step in reversed(list(zip(_kinds(command, path), path, strict=True))):
+        for kind, step in reversed(list(zip(_option_types(command, path), path, strict=True))):
             filled = [{"name": step, "type": kind, "options": filled}]
         data = {"id": command["id"], "name": name, "type": 1, "options": filled}
         return data | ({"resolved": resolved} if resolved else {})
 
-    def _may(self, command: JSON) -> None:
+    def _assert_offered(self, command: JSON) -> None:
         """The client hides what a person may not use here."""
         needed = int(command.get("default_member_permissions") or 0)
         if self.channel.guild is not None:
@@ -244,7 +248,7 @@ class Person:
             if name == focused:
                 entry["focused"] = True
             else:
-                _fits(option, value)
+                _assert_valid_value(option, value)
             filled.append(entry)
         kinds = {"attachments": resolved, "channels": channels, "roles": roles}
         return filled, {kind: found for kind, found in kinds.items() if found}
@@ -262,7 +266,7 @@ def owner(server: DiscordServer, channel: Channel) -> Person:
     return Person(server, channel.guild.owner, channel, permissions=ALL_PERMISSIONS)
 
 
-def _kinds(command: JSON, path: list[str]) -> list[int]:
+def _option_types(command: JSON, path: list[str]) -> list[int]:
     kinds, level = [], command
     for step in path:
         level = next(option for option in level["options"] if option["name"] == step)
@@ -270,7 +274,7 @@ def _kinds(command: JSON, path: list[str]) -> list[int]:
     return kinds
 
 
-def _fits(option: JSON, value: Any) -> None:
+def _assert_valid_value(option: JSON, value: Any) -> None:
     """The client refuses these before anything is sent."""
     kind, name = option["type"], option["name"]
     if option.get("choices"):
@@ -287,7 +291,7 @@ def _fits(option: JSON, value: Any) -> None:
         assert isinstance(value, Attachment), f"{name}={value!r}"
 
 
-def _component(message: Message, label: str, kinds: set[int]) -> JSON:
+def _find_component(message: Message, label: str, kinds: set[int]) -> JSON:
     for component in walk(message.components):
         if component["type"] in kinds and "custom_id" in component:
             shown = component.get("label") or component.get("placeholder") or ""
@@ -296,15 +300,18 @@ def _component(message: Message, label: str, kinds: set[int]) -> JSON:
     raise AssertionError(f"no {label!r} on {json.dumps(labels(message))}")
 
 
-def _filled(component: JSON, answers: dict[str, str | list[str]]) -> JSON:
+def _submitted_component(component: JSON, answers: dict[str, str | list[str]]) -> JSON:
     if component["type"] == 18:
         return {
             "type": 18,
             "id": component.get("id", 1),
-            "component": _filled(component["component"], answers),
+            "component": _submitted_component(component["component"], answers),
         }
     if component["type"] == 1:
-        return {"type": 1, "components": [_filled(child, answers) for child in component["components"]]}
+        return {
+            "type": 1,
+            "components": [_submitted_component(child, answers) for child in component["components"]],
+        }
     if component["type"] == 10:
         return {"type": 10, "id": component.get("id", 1)}
     chosen = answers.get(component["custom_id"])

@@ -61,8 +61,8 @@ class Channel:
     recipient: User | None = None
     nsfw: bool = False
     id: str = field(default_factory=snowflake)
-    gone: bool = False
-    refuses: int | None = None  # the error code that every send gets: 50001, 50013, ...
+    deleted: bool = False
+    refusal_code: int | None = None  # the error code that every send gets: 50001, 50013, ...
     permissions: int = ALL_PERMISSIONS
 
     def payload(self) -> JSON:
@@ -225,8 +225,8 @@ class Message:
     attachments: list[Attachment] = field(default_factory=list)
     nonce: str | None = None
     reference: str | None = None
-    reader: User | None = None  # the only one who sees it, when ephemeral
-    asked_by: JSON | None = None  # the interaction it answers
+    visible_to: User | None = None  # the only one who sees it, when ephemeral
+    interaction_metadata: JSON | None = None  # the interaction it answers
     mentions: list[str] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
     deleted: bool = False
@@ -246,8 +246,8 @@ class Message:
                 "message_id": self.reference,
                 "channel_id": self.channel.id,
             }
-        if self.asked_by:
-            facts["interaction_metadata"] = self.asked_by
+        if self.interaction_metadata:
+            facts["interaction_metadata"] = self.interaction_metadata
         return {
             "id": self.id,
             "channel_id": self.channel.id,
@@ -263,7 +263,7 @@ class Message:
             "embeds": [],
             "components": self.components,
             "pinned": False,
-            "type": 20 if self.asked_by else 19 if self.reference else 0,
+            "type": 20 if self.interaction_metadata else 19 if self.reference else 0,
             "flags": self.flags,
             "application_id": self.author.id,
             **facts,
@@ -284,13 +284,13 @@ class Interaction:
     token: str = field(default_factory=lambda: f"aW50ZXJhY3Rpb246{snowflake()}")
     born: float = field(default_factory=time.monotonic)
     payload: JSON = field(default_factory=dict)
-    acked: int | None = None
-    acked_after: float = 0.0
+    ack_type: int | None = None
+    ack_delay: float = 0.0
     original: Message | None = None
     followups: list[Message] = field(default_factory=list)
     choices: list[JSON] | None = None
     modal: JSON | None = None
-    dead: bool = False  # its token no longer works
+    token_expired: bool = False  # its token no longer works
 
     def __post_init__(self) -> None:
         self.id = self.id or snowflake(self.age)
@@ -309,7 +309,7 @@ class World:
     commands: dict[str, JSON] = field(default_factory=dict)  # by "type:name"
     files: dict[str, Attachment] = field(default_factory=dict)  # by path
     presence: JSON | None = None
-    complaints: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     transcript: list[JSON] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -334,23 +334,23 @@ class World:
     def post(self, message: Message) -> Message:
         self.messages[message.id] = message
         self.files.update({attachment.path: attachment for attachment in message.attachments})
-        self.touch()
+        self.notify_change()
         return message
 
     def visible(self, channel: Channel) -> list[Message]:
         return [m for m in self.messages.values() if m.channel is channel and not m.deleted]
 
-    def touch(self) -> None:
+    def notify_change(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def changed(self, *, within: float) -> None:
+    async def wait_for_change(self, *, within: float) -> None:
         async with asyncio.timeout(within):
             await self._changed.wait()
 
-    async def until(self, wanted: Callable[[], Any], *, within: float = 30.0) -> Any:
+    async def wait_until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
         """Wait for `wanted()` to be truthy and return it; looked at anew after every change."""
         async with asyncio.timeout(within):
-            while not (found := wanted()):
+            while not (found := condition()):
                 await self._changed.wait()
             return found

@@ -14,7 +14,7 @@ from generation.progress import Progress, Stage
 class FakeEngine:
     slots: int = 2
     orders: dict[str, tuple[Order, asyncio.Future[Clip]]] = field(default_factory=dict)
-    most: int = 0  # orders that were ever in flight at once
+    max_in_flight: int = 0  # orders that were ever in flight at once
 
     async def open(self) -> None:
         """There is nothing to get ready."""
@@ -26,14 +26,14 @@ class FakeEngine:
         assert order.label not in self.orders, "one label in flight at a time"
         end: asyncio.Future[Clip] = asyncio.get_running_loop().create_future()
         self.orders[order.label] = (order, end)
-        self.most = max(self.most, len(self.orders))
-        on_progress(Progress(Stage.PAINTING, 0, order.request.steps))
+        self.max_in_flight = max(self.max_in_flight, len(self.orders))
+        on_progress(Progress(Stage.GENERATING_FRAMES, 0, order.request.steps))
         try:
             return await end
         finally:
             del self.orders[order.label]
 
-    def waiting(self) -> list[str]:
+    def unfinished(self) -> list[str]:
         """The orders whose end is still open."""
         return [label for label, (_, end) in self.orders.items() if not end.done()]
 

@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from bot.domain.jobs import Job, State
-from bot.pipeline.delivery import Doubtful, Parcel, SendError
+from bot.domain.jobs import Job, JobState
+from bot.pipeline.delivery import MaybeSent, OutgoingClip, SendError
 from generation.progress import Progress
 
 
@@ -15,33 +15,35 @@ from generation.progress import Progress
 class FakeFrontend:
     name: str = "fake"
     deduplicates: bool = False
-    shown: Counter[int] = field(default_factory=Counter)  # how often each job's clip can be seen in the chat
-    said: list[tuple[int, State, str]] = field(default_factory=list)
+    clip_counts: Counter[int] = field(
+        default_factory=Counter
+    )  # how often each job's clip can be seen in the chat
+    statuses: list[tuple[int, JobState, str]] = field(default_factory=list)
     failures: deque[SendError] = field(default_factory=deque)
-    parcels: list[Parcel] = field(default_factory=list)
+    outgoing_clips: list[OutgoingClip] = field(default_factory=list)
     nonces: set[str] = field(default_factory=set)
-    rest: float | None = None  # how long it wants to hear no more after a word of progress
+    quiet_seconds: float | None = None  # how long it wants to hear no more after a word of progress
 
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
-        self.said.append((job.id, job.state, text))
-        return self.rest if progress else None
+    async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
+        self.statuses.append((job.id, job.state, text))
+        return self.quiet_seconds if progress else None
 
-    async def deliver(self, parcel: Parcel) -> str:
-        self.parcels.append(parcel)
+    async def send_clip(self, outgoing: OutgoingClip) -> str:
+        self.outgoing_clips.append(outgoing)
         failure = self.failures.popleft() if self.failures else None
-        if failure is None or isinstance(failure, Doubtful):
-            self._show(parcel)
+        if failure is None or isinstance(failure, MaybeSent):
+            self._show(outgoing)
         if failure is not None:
             raise failure
-        return f"message {parcel.job.id}"
+        return f"message {outgoing.job.id}"
 
-    async def delivered(self, job: Job) -> None:
-        assert job.state is State.DELIVERED
+    async def after_delivery(self, job: Job) -> None:
+        assert job.state is JobState.DELIVERED
 
-    def _show(self, parcel: Parcel) -> None:
-        if not (self.deduplicates and parcel.nonce in self.nonces):
-            self.shown[parcel.job.id] += 1
-        self.nonces.add(parcel.nonce)
+    def _show(self, outgoing: OutgoingClip) -> None:
+        if not (self.deduplicates and outgoing.nonce in self.nonces):
+            self.clip_counts[outgoing.job.id] += 1
+        self.nonces.add(outgoing.nonce)

@@ -5,6 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def where_it_is_noon() -> str:
+def noon_timezone() -> str:
     """A zone of that name; the sign of these is against the custom."""
     return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"

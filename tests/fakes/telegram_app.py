@@ -14,38 +14,38 @@ from msgspec import structs
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
-from bot.moderation.admin_notices import Notices
-from bot.moderation.prompt_policy import Policy
-from bot.pipeline.delivery import Delivery, Inspect
+from bot.moderation.admin_notices import AdminNotices
+from bot.moderation.prompt_policy import PromptPolicy
+from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
-from bot.studio.studio import House, Studio
+from bot.studio.studio import OperatorPolicy, Studio
 from generation.clip import Clip
 from generation.engines.engine import Order
-from generation.errors import PaintFailed
+from generation.errors import PictureFailed
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import Genre, read_genres
 from generation.progress import OnProgress, Progress, Stage
 from generation.request import Kind
-from tests.fakes.noon_timezone import where_it_is_noon
+from tests.fakes.noon_timezone import noon_timezone
 
-PLATFORMS = frozenset[str]()
+DEDUPLICATING_PLATFORMS = frozenset[str]()
 """None of the chats here shows one nonce once."""
 
 
 @dataclass
-class Atelier:
+class ControlledEngine:
     """An engine of the simplest kind: every clip says which order it is, and waits while `gate` is shut."""
 
     slots: int = 2
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    broken: bool = False
-    size: int = 0  # bytes of padding
-    painted: asyncio.Event = field(default_factory=asyncio.Event)
+    may_finish: asyncio.Event = field(default_factory=asyncio.Event)
+    fails: bool = False
+    padding: int = 0  # bytes of padding
+    clip_written: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.gate.set()
+        self.may_finish.set()
 
     async def open(self) -> None:
         """Nothing to get ready."""
@@ -55,16 +55,16 @@ class Atelier:
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         for done in range(4):
-            on_progress(Progress(Stage.PAINTING, done, 4))
+            on_progress(Progress(Stage.GENERATING_FRAMES, done, 4))
             await asyncio.sleep(0)
-        await self.gate.wait()
-        if self.broken:
-            raise PaintFailed(order.request.model, "the brush broke")
+        await self.may_finish.wait()
+        if self.fails:
+            raise PictureFailed(order.request.model, "the brush broke")
         order.folder.mkdir(parents=True, exist_ok=True)
         still = order.request.kind is Kind.IMAGE
         path = order.folder / ("still.png" if still else "clip.mp4")
-        self.painted.set()
-        path.write_bytes(f"job {order.label.partition('.')[0]}".encode() + bytes(self.size))
+        self.clip_written.set()
+        path.write_bytes(f"job {order.label.partition('.')[0]}".encode() + bytes(self.padding))
         poster = order.folder / "poster.jpg"
         poster.write_bytes(b"a small picture")
         return Clip(
@@ -80,49 +80,49 @@ class Atelier:
         )
 
 
-async def fit(clip: Clip, limit: int) -> Clip:
+async def truncate_clip(clip: Clip, limit: int) -> Clip:
     """Fits by cutting: enough to see that it was asked for."""
     smaller = clip.path.with_name(f"fits-{limit}.mp4")
     smaller.write_bytes(clip.path.read_bytes()[:limit])
     return structs.replace(clip, path=smaller, size=limit)
 
 
-class Watched(Telegram):
+class ObservedTelegram(Telegram):
     """Tells when a delivery has been remembered."""
 
     def __init__(self, studio: Studio, options: Options) -> None:
         super().__init__(studio, options)
-        self._presses.patience = 20.0  # a busy machine must not look like a slow bot
-        self.done: set[int] = set()
-        self.moved = asyncio.Condition()
+        self._button_handler.spinner_timeout = 20.0  # a busy machine must not look like a slow bot
+        self.delivered_jobs: set[int] = set()
+        self.delivery_recorded = asyncio.Condition()
 
-    def late(self) -> None:
+    def deliver_as_new_message(self) -> None:
         """From now on every clip took so long that it comes as a message of its own."""
-        self._carrier.clock = lambda: 2e9
+        self._clip_sender.clock = lambda: 2e9
 
-    async def delivered(self, job: Job) -> None:
-        await super().delivered(job)
-        async with self.moved:
-            self.done.add(job.id)
-            self.moved.notify_all()
+    async def after_delivery(self, job: Job) -> None:
+        await super().after_delivery(job)
+        async with self.delivery_recorded:
+            self.delivered_jobs.add(job.id)
+            self.delivery_recorded.notify_all()
 
     async def until_delivered(self, job: int) -> None:
-        async with asyncio.timeout(20), self.moved:
-            await self.moved.wait_for(lambda: job in self.done)
+        async with asyncio.timeout(20), self.delivery_recorded:
+            await self.delivery_recorded.wait_for(lambda: job in self.delivered_jobs)
 
 
 @dataclass
-class Cinema:
+class TelegramApp:
     studio: Studio
     store: Store
-    engine: Atelier
-    telegram: Watched
+    engine: ControlledEngine
+    telegram: ObservedTelegram
 
-    async def rendered(self, job: int) -> None:
+    async def wait_until_rendered(self, job: int) -> None:
         """Wait until its clip is on the disk."""
         async with asyncio.timeout(20):
             while (await self.store.job(job)).clip is None:
-                await self.engine.painted.wait()
+                await self.engine.clip_written.wait()
 
 
 def presets() -> dict[str, Preset]:
@@ -136,9 +136,11 @@ def presets() -> dict[str, Preset]:
     return read_presets({"tiny": tiny, "pocket": pocket})
 
 
-def one_rule() -> Policy:
+def one_rule_policy() -> PromptPolicy:
     """One rule, that can be broken in a word."""
-    return Policy.read(rules={"operator": {"lists": ["operator"]}}, words={}, operator=["forbidden"])
+    return PromptPolicy.from_tables(
+        rules={"operator": {"lists": ["operator"]}}, word_lists={}, operator_words=["forbidden"]
+    )
 
 
 def genres() -> dict[str, Genre]:
@@ -146,47 +148,59 @@ def genres() -> dict[str, Genre]:
 
 
 @asynccontextmanager
-async def cinema(
+async def running_app(
     folder: Path,
     options: Options,
     *,
     credits_: int = 1000,
-    engine: Atelier | None = None,
-    policy: Policy | None = None,
+    engine: ControlledEngine | None = None,
+    policy: PromptPolicy | None = None,
     pools: Mapping[str, int] | None = None,
-    inspect: Callable[[Store], Inspect] | None = None,
-) -> AsyncIterator[Cinema]:
+    inspect: Callable[[Store], InspectClip] | None = None,
+) -> AsyncIterator[TelegramApp]:
     """Everything running, as app composes it; closes as after Ctrl-C."""
-    engine = engine or Atelier()
+    engine = engine or ControlledEngine()
     store = await Store.open(folder)
-    recovered = await store.recover(PLATFORMS)
-    house = House(
-        model="tiny",
+    recovered = await store.recover(DEDUPLICATING_PLATFORMS)
+    operator_policy = OperatorPolicy(
+        default_model="tiny",
         maker="band",
-        allowance=Allowance(credits=credits_, zone=where_it_is_noon()),
+        allowance=Allowance(credits=credits_, zone=noon_timezone()),
         caps=Caps(person=500, community=500, all=1000),
-        data=folder,
-        disk_floor=0,
+        data_folder=folder,
+        min_free_disk=0,
         pools=pools or {},
     )
-    studio = Studio(store=store, house=house, presets=presets(), genres=genres(), policy=policy or one_rule())
-    telegram = Watched(studio, options)
+    studio = Studio(
+        store=store,
+        operator_policy=operator_policy,
+        presets=presets(),
+        genres=genres(),
+        prompt_policy=policy or one_rule_policy(),
+    )
+    telegram = ObservedTelegram(studio, options)
     telegram.administer(studio.admin.perform)
     frontends = {"telegram": telegram}
-    looking = inspect(store) if inspect else None
-    delivery = Delivery(store=store, frontends=frontends, fit=fit, presets=studio.presets, inspect=looking)
+    inspector = inspect(store) if inspect else None
+    delivery = Delivery(
+        store=store, frontends=frontends, fit=truncate_clip, presets=studio.presets, inspect=inspector
+    )
     worker = Worker(
         store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery
     )
-    studio.on_work, studio.on_cancel, studio.on_rendered = worker.ring, worker.stop, delivery.ring
-    studio.on_ended, delivery.on_held = delivery.ended, studio.show_held
-    studio.read_notices(Notices(frontends).post)
+    studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
+        worker.wake,
+        worker.stop_job,
+        delivery.wake,
+    )
+    studio.on_job_ended, delivery.on_held = delivery.show_final_status, studio.notify_admins_of_held
+    studio.set_notice_handler(AdminNotices(frontends).post)
     tasks = [asyncio.create_task(part.run()) for part in (worker, delivery, telegram)]
     try:
         for job in recovered.uncertain:
-            delivery.ended(await store.job(job))
+            delivery.show_final_status(await store.job(job))
         await telegram.ready.wait()
-        yield Cinema(studio, store, engine, telegram)
+        yield TelegramApp(studio, store, engine, telegram)
     finally:
         for task in tasks:
             task.cancel()

@@ -16,22 +16,24 @@ import structlog
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.updates import Webhook
 from bot.runtime import event_loop
-from tests.fakes.telegram_app import cinema
+from tests.fakes.telegram_app import running_app
 
 
-async def main(folder: str, url: str, token: str, *how: str) -> None:
-    structlog.configure(processors=[_say])
-    hook = None
-    if "webhook" in how:
-        port = int(how[-1])
-        hook = Webhook(address=f"http://127.0.0.1:{port}/hook", secret="s" * 24, port=port)
-    async with cinema(Path(folder), Options(token=token, api=url, webhook=hook, stars=2)) as house:
-        if "late" in how:
-            house.telegram.late()
+async def main(folder: str, url: str, token: str, *modes: str) -> None:
+    structlog.configure(processors=[_print_event])
+    webhook = None
+    if "webhook" in modes:
+        port = int(modes[-1])
+        webhook = Webhook(url=f"http://127.0.0.1:{port}/hook", secret="s" * 24, port=port)
+    async with running_app(
+        Path(folder), Options(token=token, api_url=url, webhook=webhook, stars_per_credit=2)
+    ) as app:
+        if "late" in modes:
+            app.telegram.deliver_as_new_message()
         await asyncio.Event().wait()
 
 
-def _say(_logger: object, _level: str, event: MutableMapping[str, Any]) -> str:
+def _print_event(_logger: object, _level: str, event: MutableMapping[str, Any]) -> str:
     """One word a line: what has just happened. Whoever reads it may kill us before the next."""
     return str(event["event"])
 

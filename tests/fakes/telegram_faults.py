@@ -16,50 +16,52 @@ class Fault:
 
     status: int | None = None
     body: str = ""
-    kind: str = "application/json"
-    done: bool = False
-    reset: bool = False
+    content_type: str = "application/json"
+    performed: bool = False
+    resets_connection: bool = False
 
 
-def refused(status: int, description: str, **parameters: int) -> Fault:
+def api_error(status: int, description: str, **parameters: int) -> Fault:
     body = {"ok": False, "error_code": status, "description": description}
     return Fault(status, json.dumps(body | ({"parameters": parameters} if parameters else {})))
 
 
-def flood(seconds: int) -> Fault:
-    return refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+def flood_error(seconds: int) -> Fault:
+    return api_error(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
 
 
-def html(status: int, *, done: bool = False) -> Fault:
+def html_error(status: int, *, performed: bool = False) -> Fault:
     """A proxy's own page instead of the API's JSON."""
-    return Fault(status, f"<html><h1>{status}</h1><hr>nginx</html>", "text/html", done=done)
+    return Fault(status, f"<html><h1>{status}</h1><hr>nginx</html>", "text/html", performed=performed)
 
 
-def silence(*, done: bool) -> Fault:
+def no_answer(*, performed: bool) -> Fault:
     """The answer never comes."""
-    return Fault(done=done)
+    return Fault(performed=performed)
 
 
-def reset(*, done: bool) -> Fault:
+def connection_reset(*, performed: bool) -> Fault:
     """The connection breaks instead of an answer."""
-    return Fault(done=done, reset=True)
+    return Fault(performed=performed, resets_connection=True)
 
 
 @dataclass
-class Script:
-    waiting: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+class FaultQueue:
+    pending: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
 
     def add(self, method: str, *faults: Fault) -> None:
-        self.waiting[method].extend(faults)
+        self.pending[method].extend(faults)
 
     def next(self, method: str) -> Fault | None:
-        return self.waiting[method].popleft() if self.waiting[method] else None
+        return self.pending[method].popleft() if self.pending[method] else None
 
 
-async def play(fault: Fault, request: web.Request, closing: asyncio.Event) -> web.StreamResponse:
+async def respond_with_fault(
+    fault: Fault, request: web.Request, closing: asyncio.Event
+) -> web.StreamResponse:
     if fault.status is not None:
-        return web.Response(status=fault.status, text=fault.body, content_type=fault.kind)
-    if not fault.reset:
+        return web.Response(status=fault.status, text=fault.body, content_type=fault.content_type)
+    if not fault.resets_connection:
         await closing.wait()
     if request.transport is not None:
         request.transport.abort()

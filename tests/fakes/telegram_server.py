@@ -12,10 +12,10 @@ from typing import Any, Self, TypeVar
 import aiohttp
 from aiohttp import web
 
-from tests.fakes.telegram_faults import Fault, Script, play
-from tests.fakes.telegram_methods import Call, decode, run
+from tests.fakes.telegram_faults import Fault, FaultQueue, respond_with_fault
+from tests.fakes.telegram_methods import Call, call_method, decode
 from tests.fakes.telegram_spec import check_answer, check_call, check_update
-from tests.fakes.telegram_validation import Refused
+from tests.fakes.telegram_validation import ApiError
 from tests.fakes.telegram_world import World
 
 T = TypeVar("T")
@@ -23,11 +23,11 @@ TOKEN = "7000001:AAloopback-token-for-tests-only-00000"  # noqa: S105  (opens no
 CONFLICT = "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
 
 
-Witness = Callable[[Call, bool], Awaitable[None]]
+CallObserver = Callable[[Call, bool], Awaitable[None]]
 """Sees every call, once as it comes in and once when it has been done but not yet answered."""
 
 
-async def _nobody(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
     """Looks away."""
 
 
@@ -37,24 +37,26 @@ class TelegramServer:
     def __init__(self, *, token: str = TOKEN) -> None:
         self.token = token
         self.world = World()
-        self.script = Script()
+        self.faults = FaultQueue()
         self.calls: list[Call] = []
-        self.breaches: list[str] = []  # where a call or an answer differs from Telegram's own description
+        self.spec_violations: list[
+            str
+        ] = []  # where a call or an answer differs from Telegram's own description
         self.updates: list[dict[str, Any]] = []
         self.webhook: dict[str, Any] = {}
         self.url = ""
         self.polls = 0
-        self.distance = 0.0  # seconds that every call takes, as over a real network
+        self.latency = 0.0  # seconds that every call takes, as over a real network
         self.delivered_by_webhook = 0
-        self.witness: Witness = _nobody
-        self._moved = asyncio.Condition()
+        self.observe_call: CallObserver = _ignore_call
+        self._changed = asyncio.Condition()
         self._closing = asyncio.Event()
         self._last_update = 1000
         self._pushes: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=200 * 2**20)
-        app.router.add_route("*", "/bot{token}/{method}", self._serve)
+        app.router.add_route("*", "/bot{token}/{method}", self._handle_request)
         app.router.add_get("/file/bot{token}/files/{name}", self._download)
         self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -75,38 +77,38 @@ class TelegramServer:
         await asyncio.gather(*self._pushes, return_exceptions=True)
         await self._client.close()
         await self._runner.cleanup()
-        assert not self.breaches, "\n".join(self.breaches)
+        assert not self.spec_violations, "\n".join(self.spec_violations)
 
-    def fail(self, method: str, *faults: Fault) -> None:
+    def fail_next(self, method: str, *faults: Fault) -> None:
         """The next calls of `method` meet these instead of a plain answer."""
-        self.script.add(method, *faults)
+        self.faults.add(method, *faults)
 
-    def called(self, method: str) -> list[Call]:
+    def calls_of(self, method: str) -> list[Call]:
         return [call for call in self.calls if call.method == method]
 
-    async def until(self, look: Callable[[], T], *, within: float = 20.0) -> T:
+    async def wait_until(self, condition: Callable[[], T], *, within: float = 20.0) -> T:
         """Wait, without polling, until `look` finds something."""
-        async with asyncio.timeout(within), self._moved:
-            while not (found := look()):
-                await self._moved.wait()
+        async with asyncio.timeout(within), self._changed:
+            while not (found := condition()):
+                await self._changed.wait()
         return found
 
-    async def hang_up(self) -> None:
+    async def stop_listening(self) -> None:
         """Nobody answers any more: open connections break, new ones are refused."""
         await self._site.stop()
         server = self._runner.server
         for connection in list(server.connections) if server is not None else []:
             connection.force_close()
 
-    async def listen_again(self) -> None:
+    async def resume_listening(self) -> None:
         self._site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await self._site.start()
 
-    async def push(self, **content: Any) -> int:
+    async def push_update(self, **content: Any) -> int:
         """Something happened that the bot should hear of."""
         self._last_update += 1
         update = {"update_id": self._last_update, **content}
-        self.breaches += check_update(update)
+        self.spec_violations += check_update(update)
         if self.webhook:
             self._send_by_webhook(update)
         else:
@@ -114,67 +116,67 @@ class TelegramServer:
             await self._notify()
         return self._last_update
 
-    async def replay(self, update: dict[str, Any]) -> None:
+    async def repeat_update(self, update: dict[str, Any]) -> None:
         """The same update once more, as after a lost confirmation."""
         self.updates.append(update)
         await self._notify()
 
     async def _notify(self) -> None:
-        async with self._moved:
-            self._moved.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _handle_request(self, request: web.Request) -> web.StreamResponse:
         if request.match_info["token"] != self.token:
-            return _answer(401, "Unauthorized")
-        call = await _read(request)
+            return _error_response(401, "Unauthorized")
+        call = await _read_call(request)
         if call.method == "getUpdates":
             return await self._get_updates(call)
         self.calls.append(call)
-        if self.distance:
-            await asyncio.sleep(self.distance)
-        self.breaches += check_call(call.method, call.parameters, set(call.files))
-        await self.witness(call, False)
-        fault = self.script.next(call.method)
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        self.spec_violations += check_call(call.method, call.parameters, set(call.files))
+        await self.observe_call(call, False)
+        fault = self.faults.next(call.method)
         if fault is None:
-            return await self._do(call)
-        if fault.done:
-            await self._do(call)
+            return await self._perform_call(call)
+        if fault.performed:
+            await self._perform_call(call)
         await self._notify()
-        return await play(fault, request, self._closing)
+        return await respond_with_fault(fault, request, self._closing)
 
-    async def _do(self, call: Call) -> web.Response:
+    async def _perform_call(self, call: Call) -> web.Response:
         try:
-            result = self._hooks(call) if "ebhook" in call.method else run(self.world, call)
-        except Refused as refusal:
-            return _answer(refusal.code, refusal.description, refusal.parameters)
+            result = self._webhook_method(call) if "ebhook" in call.method else call_method(self.world, call)
+        except ApiError as refusal:
+            return _error_response(refusal.code, refusal.description, refusal.parameters)
         finally:
             await self._notify()
-        self.breaches += check_answer(call.method, result)
-        await self.witness(call, True)
+        self.spec_violations += check_answer(call.method, result)
+        await self.observe_call(call, True)
         return web.json_response({"ok": True, "result": result})
 
     async def _get_updates(self, call: Call) -> web.Response:
         if self.webhook:
-            return _answer(
+            return _error_response(
                 409, "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook"
             )
         self.polls += 1
-        mine = self.polls
+        this_poll = self.polls
         await self._notify()
         offset = call.get("offset") or 0
         self.updates = [update for update in self.updates if update["update_id"] >= offset]
         with suppress(TimeoutError):
-            await self.until(
-                lambda: self.updates or mine != self.polls or self._closing.is_set(),
+            await self.wait_until(
+                lambda: self.updates or this_poll != self.polls or self._closing.is_set(),
                 within=call.get("timeout") or 0.001,
             )
-        if mine != self.polls:
-            return _answer(409, CONFLICT)
+        if this_poll != self.polls:
+            return _error_response(409, CONFLICT)
         wanted = call.get("allowed_updates")
         fresh = [u for u in self.updates if not wanted or set(wanted) & set(u)][: call.get("limit") or 100]
         return web.json_response({"ok": True, "result": fresh})
 
-    def _hooks(self, call: Call) -> Any:
+    def _webhook_method(self, call: Call) -> Any:
         if call.method == "getWebhookInfo":
             url = self.webhook.get("url", "")
             return {
@@ -191,11 +193,11 @@ class TelegramServer:
         return True
 
     def _send_by_webhook(self, update: dict[str, Any]) -> None:
-        task = asyncio.create_task(self._insist(update))
+        task = asyncio.create_task(self._post_until_accepted(update))
         self._pushes.add(task)
         task.add_done_callback(self._pushes.discard)
 
-    async def _insist(self, update: dict[str, Any]) -> None:
+    async def _post_until_accepted(self, update: dict[str, Any]) -> None:
         """Telegram repeats an update until the webhook says 2xx."""
         secret = self.webhook.get("secret_token", "")
         headers = {"X-Telegram-Bot-Api-Secret-Token": secret} if secret else {}
@@ -211,16 +213,16 @@ class TelegramServer:
     async def _download(self, request: web.Request) -> web.Response:
         content = self.world.files.get(request.match_info["name"])
         if request.match_info["token"] != self.token or content is None:
-            return _answer(404, "Not Found")
+            return _error_response(404, "Not Found")
         return web.Response(body=content)
 
 
-def _answer(code: int, description: str, parameters: dict[str, int] | None = None) -> web.Response:
+def _error_response(code: int, description: str, parameters: dict[str, int] | None = None) -> web.Response:
     body = {"ok": False, "error_code": code, "description": description}
     return web.json_response(body | ({"parameters": parameters} if parameters else {}), status=code)
 
 
-async def _read(request: web.Request) -> Call:
+async def _read_call(request: web.Request) -> Call:
     call = Call(request.match_info["method"], {k: decode(k, v) for k, v in request.query.items()})
     if request.content_type == "application/json":
         call.parameters |= json.loads(await request.read() or b"{}")

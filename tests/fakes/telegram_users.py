@@ -6,27 +6,27 @@ import re
 from typing import Any
 
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_validation import units
+from tests.fakes.telegram_validation import utf16_length
 from tests.fakes.telegram_world import Chat, Message, Person
 
 COMMAND = re.compile(r"/[a-zA-Z0-9_]+(@[a-zA-Z0-9_]+)?")
 
 
-class Someone:
+class TelegramUser:
     """One person in front of the loopback server."""
 
     def __init__(
         self, server: TelegramServer, name: str, *, language: str = "en", username: str = ""
     ) -> None:
         self.server = server
-        self.person: Person = server.world.person(name, language=language, username=username)
+        self.person: Person = server.world.add_person(name, language=language, username=username)
 
     @property
     def id(self) -> int:
         return self.person.id
 
     @property
-    def home(self) -> Chat:
+    def private_chat(self) -> Chat:
         """The private chat with the bot."""
         return self.server.world.chats[self.person.id]
 
@@ -47,41 +47,47 @@ class Someone:
         """Any message at all; `extra` are fields that need no help, as who forwarded it."""
         world = self.server.world
         message = Message(
-            world.number(), chat or self.home, self.person, text, _entities(text), thread=thread
+            world.next_id(), chat or self.private_chat, self.person, text, _entities(text), thread=thread
         )
         message.reply_to = reply_to
         message.extra = dict(extra or {}) | ({"media_group_id": album} if album else {})
         if photo is not None:
-            sizes = (world.keep(photo[:90]), world.keep(photo))
+            sizes = (world.store_file(photo[:90]), world.store_file(photo))
             message.media = {
                 "photo": [size | {"width": 90 * n, "height": 90 * n} for n, size in enumerate(sizes, 1)]
             }
         if document is not None:
             content, name, kind = document
-            message.media = {"document": world.keep(content) | {"file_name": name, "mime_type": kind}}
+            message.media = {"document": world.store_file(content) | {"file_name": name, "mime_type": kind}}
         if sticker is not None:
-            still = {"width": 512, "height": 512, "is_animated": False, "is_video": False, "type": "regular"}
-            message.media = {"sticker": world.keep(sticker) | still}
+            static_sticker = {
+                "width": 512,
+                "height": 512,
+                "is_animated": False,
+                "is_video": False,
+                "type": "regular",
+            }
+            message.media = {"sticker": world.store_file(sticker) | static_sticker}
         if voice is not None:
-            message.media = {"voice": world.keep(voice) | {"duration": 1}}
-        world.add(message)
-        await self.server.push(message=message.to_json())
+            message.media = {"voice": world.store_file(voice) | {"duration": 1}}
+        world.add_message(message)
+        await self.server.push_update(message=message.to_json())
         return message
 
     async def edits(self, message: Message, text: str) -> None:
         message.text, message.entities = text, _entities(text)
-        await self.server.push(edited_message=message.to_json() | {"edit_date": message.date})
+        await self.server.push_update(edited_message=message.to_json() | {"edit_date": message.date})
 
-    async def presses(self, message: Message, label: str, *, old: bool = False) -> str:
+    async def presses(self, message: Message, label: str, *, expired: bool = False) -> str:
         """Press the button that says `label`; the number of the query that must be answered."""
-        return await self.sends_back(message, message.button(label)["callback_data"], old=old)
+        return await self.sends_callback(message, message.button(label)["callback_data"], expired=expired)
 
-    async def sends_back(self, message: Message, data: str, *, old: bool = False) -> str:
+    async def sends_callback(self, message: Message, data: str, *, expired: bool = False) -> str:
         """Send any callback data at all, as only a tampered client can."""
-        query = str(self.server.world.number())
-        if not old:
+        query = str(self.server.world.next_id())
+        if not expired:
             self.server.world.queries.add(query)
-        await self.server.push(
+        await self.server.push_update(
             callback_query={
                 "id": query,
                 "from": self.person.to_json(),
@@ -92,12 +98,12 @@ class Someone:
         )
         return query
 
-    async def looks_up(self, words: str = "", *, offset: str = "") -> list[dict[str, Any]]:
+    async def searches_inline(self, words: str = "", *, offset: str = "") -> list[dict[str, Any]]:
         """Type the bot's name and `words` in some chat; what it offers."""
         world = self.server.world
-        query = str(world.number())
+        query = str(world.next_id())
         world.queries.add(query)
-        await self.server.push(
+        await self.server.push_update(
             inline_query={"id": query, "from": self.person.to_json(), "query": words, "offset": offset}
         )
         answer = await self.answer_to(query)
@@ -106,34 +112,36 @@ class Someone:
 
     async def answer_to(self, query: str) -> dict[str, Any]:
         """What the bot answers to a pressed button, an inline query or a checkout."""
-        answer = await self.server.until(lambda: self.server.world.answers.get(query))
+        answer = await self.server.wait_until(lambda: self.server.world.answers.get(query))
         assert answer is not None
         return answer
 
     async def pays(self, invoice: Message) -> str:
         """Go through the checkout and pay; Telegram's number of the payment."""
         world = self.server.world
-        query = str(world.number())
+        query = str(world.next_id())
         world.queries.add(query)
         terms = {
             "currency": "XTR",
             "total_amount": invoice.media["invoice"]["total_amount"],
             "invoice_payload": world.invoices[invoice.id],
         }
-        await self.server.push(pre_checkout_query={"id": query, "from": self.person.to_json(), **terms})
+        await self.server.push_update(
+            pre_checkout_query={"id": query, "from": self.person.to_json(), **terms}
+        )
         answer = await self.answer_to(query)
         assert answer["ok"], answer
         charge = f"charge-{query}"
         world.charges[charge] = self.id
-        paid = Message(world.number(), invoice.chat, self.person)
+        paid = Message(world.next_id(), invoice.chat, self.person)
         numbers = {"telegram_payment_charge_id": charge, "provider_payment_charge_id": ""}
         paid.media = {"successful_payment": {**terms, **numbers}}
-        await self.server.push(message=world.add(paid).to_json())
+        await self.server.push_update(message=world.add_message(paid).to_json())
         return charge
 
-    def heard(self, chat: Chat | None = None) -> list[Message]:
+    def bot_messages(self, chat: Chat | None = None) -> list[Message]:
         """What the bot has said here so far."""
-        return self.server.world.said(chat or self.home)
+        return self.server.world.bot_messages(chat or self.private_chat)
 
     async def hears(
         self, words: str, *, chat: Chat | None = None, within: float = 20.0, kind: str | None = None
@@ -141,21 +149,22 @@ class Someone:
         """Wait for a message of the bot's that holds `words`, however often it was edited before."""
 
         def found() -> Message | None:
-            said = (m for m in reversed(self.heard(chat)) if kind in {None, m.kind})
+            said = (m for m in reversed(self.bot_messages(chat)) if kind in {None, m.kind})
             return next((m for m in said if words.lower() in m.text.lower()), None)
 
         try:
-            message = await self.server.until(found, within=within)
+            message = await self.server.wait_until(found, within=within)
         except TimeoutError:
-            said = [message.text for message in self.heard(chat)]
+            said = [message.text for message in self.bot_messages(chat)]
             raise AssertionError(f"{words!r} was never said, but {said}") from None
         assert message is not None
         return message
 
     async def receives(self, kind: str, *, chat: Chat | None = None, within: float = 20.0) -> Message:
         """Wait for the newest message of the bot's that carries a video, a photo, ..."""
-        message = await self.server.until(
-            lambda: next((m for m in reversed(self.heard(chat)) if m.kind == kind), None), within=within
+        message = await self.server.wait_until(
+            lambda: next((m for m in reversed(self.bot_messages(chat)) if m.kind == kind), None),
+            within=within,
         )
         assert message is not None
         return message
@@ -167,6 +176,6 @@ def _entities(text: str) -> list[dict[str, Any]]:
     found = [("bot_command", command)] if command else []
     found += [("hashtag", tag) for tag in re.finditer(r"#\w+", text)]
     return [
-        {"type": kind, "offset": units(text[: mark.start()]), "length": units(mark[0])}
+        {"type": kind, "offset": utf16_length(text[: mark.start()]), "length": utf16_length(mark[0])}
         for kind, mark in found
     ]

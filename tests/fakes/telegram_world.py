@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.telegram_validation import FILE_LIMIT, Flood, Refused, bad
+from tests.fakes.telegram_validation import FILE_LIMIT, ApiError, FloodControl, bad_request
 
 BOT_ID = 7_000_001
 BOT = {
@@ -49,17 +49,17 @@ class Chat:
     topics: set[int] = field(default_factory=set)
     blocked: str = ""  # the server's words once the bot may not write here any more
     migrated_to: int | None = None
-    flood: Flood | None = None
+    flood_control: FloodControl | None = None
     slow_mode: float = 0.0  # seconds between two new messages of one sender; edits are free
     slow_until: float = 0.0
     closed_topics: set[int] = field(default_factory=set)
 
-    def take_turn(self) -> None:
+    def apply_slow_mode(self) -> None:
         """One more new message here; raises Refused while slow mode holds."""
         wait = self.slow_until - time.monotonic()
         if self.slow_mode and wait > 0:
             seconds = max(1, round(wait))
-            raise Refused(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
+            raise ApiError(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)
         self.slow_until = time.monotonic() + self.slow_mode
 
     def to_json(self) -> dict[str, Any]:
@@ -161,22 +161,27 @@ class World:
     charges: dict[str, int] = field(default_factory=dict)  # who paid, by Telegram's id of the payment
     refunded: set[str] = field(default_factory=set)
     file_limit: int = FILE_LIMIT
-    disk: Path | None = None  # where a Bot API server that runs with --local shares its files with the bot
-    patience: tuple[int, float] = (10, 1.0)  # messages at once in a private chat, and seconds for one more
-    group_patience: tuple[int, float] = (20, 3.0)
+    shared_folder: Path | None = (
+        None  # where a Bot API server that runs with --local shares its files with the bot
+    )
+    private_flood_limit: tuple[int, float] = (
+        10,
+        1.0,
+    )  # messages at once in a private chat, and seconds for one more
+    group_flood_limit: tuple[int, float] = (20, 3.0)
     last_id: int = 100
 
-    def number(self) -> int:
+    def next_id(self) -> int:
         self.last_id += 1
         return self.last_id
 
-    def person(self, name: str, *, language: str = "en", username: str = "") -> Person:
-        person = Person(self.number(), name, language, username)
+    def add_person(self, name: str, *, language: str = "en", username: str = "") -> Person:
+        person = Person(self.next_id(), name, language, username)
         self.people[person.id] = person
         self.chats[person.id] = Chat(person.id, title=name)
         return person
 
-    def group(
+    def add_group(
         self,
         title: str,
         *,
@@ -184,48 +189,50 @@ class World:
         admins: tuple[Person, ...] = (),
         topics: tuple[int, ...] = (),
     ) -> Chat:
-        number = -1_000_000_000_000 - self.number()
+        number = -1_000_000_000_000 - self.next_id()
         chat = Chat(number, "supergroup", title, forum, {person.id for person in admins}, set(topics))
         self.chats[number] = chat
         return chat
 
-    def keep(self, content: bytes) -> dict[str, Any]:
+    def store_file(self, content: bytes) -> dict[str, Any]:
         """Store a file and describe it as Telegram does."""
-        name = f"file{self.number()}"
+        name = f"file{self.next_id()}"
         self.files[name] = content
-        if self.disk is not None:
-            (self.disk / name).write_bytes(content)
+        if self.shared_folder is not None:
+            (self.shared_folder / name).write_bytes(content)
         return {"file_id": name, "file_unique_id": f"u{name}", "file_size": len(content)}
 
-    def chat(self, chat_id: object) -> Chat:
+    def writable_chat(self, chat_id: object) -> Chat:
         """The chat the bot means, if it may write there at all."""
         chat = self.chats.get(chat_id) if isinstance(chat_id, int) else None
         if chat is None:
-            raise bad("chat not found")
+            raise bad_request("chat not found")
         if chat.migrated_to is not None:
-            raise Refused(
+            raise ApiError(
                 400,
                 "Bad Request: group chat was upgraded to a supergroup chat",
                 migrate_to_chat_id=chat.migrated_to,
             )
         if chat.blocked:
-            raise Refused(403, f"Forbidden: {chat.blocked}")
+            raise ApiError(403, f"Forbidden: {chat.blocked}")
         return chat
 
-    def flood(self, chat: Chat) -> Flood:
-        if chat.flood is None:
-            chat.flood = Flood(*(self.patience if chat.type == "private" else self.group_patience))
-        return chat.flood
+    def flood_control_of(self, chat: Chat) -> FloodControl:
+        if chat.flood_control is None:
+            chat.flood_control = FloodControl(
+                *(self.private_flood_limit if chat.type == "private" else self.group_flood_limit)
+            )
+        return chat.flood_control
 
-    def find(self, chat: Chat, message_id: object) -> Message | None:
+    def find_message(self, chat: Chat, message_id: object) -> Message | None:
         found = self.index.get((chat.id, message_id)) if isinstance(message_id, int) else None
         return None if found is None or found.deleted else found
 
-    def add(self, message: Message) -> Message:
+    def add_message(self, message: Message) -> Message:
         self.messages.append(message)
         self.index[message.chat.id, message.id] = message
         return message
 
-    def said(self, chat: Chat | Person) -> list[Message]:
+    def bot_messages(self, chat: Chat | Person) -> list[Message]:
         """What the bot has said in a chat, oldest first."""
         return [m for m in self.messages if m.chat.id == chat.id and m.from_bot and not m.deleted]

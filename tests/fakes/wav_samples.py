@@ -10,7 +10,7 @@ import wave
 RATE = 8000
 
 
-def wave_file() -> bytes:
+def wav_bytes() -> bytes:
     data = io.BytesIO()
     with wave.open(data, "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))

@@ -16,7 +16,7 @@ from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.pipeline.delivery import Frontend
 from bot.runtime import app, event_loop, logs
-from bot.runtime.frontend_registry import Makers
+from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings, load
 from bot.studio.studio import Studio
 from generation import failpoint
@@ -55,7 +55,7 @@ steps = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
+class BotRun:
     """One start of the bot; a platform whose address is empty is not served."""
 
     data: str
@@ -71,30 +71,32 @@ class Life:
         return json.dumps(asdict(self))
 
 
-class SendsThenMarks(Telegram):
+class SendThenMarkTelegram(Telegram):
     """The control: what may have been sent is sent again, so a crash at the wrong moment doubles a clip."""
 
     deduplicates = True
 
 
-def makers(life: Life) -> Makers:
-    made: dict[str, Callable[[Studio], Frontend]] = {}
-    if life.discord is not None:
-        port, authority, discord_token = life.discord
+def frontend_factories(run: BotRun) -> FrontendFactories:
+    factories: dict[str, Callable[[Studio], Frontend]] = {}
+    if run.discord is not None:
+        port, authority, discord_token = run.discord
 
         def discord(studio: Studio) -> Frontend:
-            link = connector(port, authority)
-            return DiscordFrontend(studio, discord_token, connector=link, guild_ready_timeout=0.05)
+            discord_connector = connector(port, authority)
+            return DiscordFrontend(
+                studio, discord_token, connector=discord_connector, guild_ready_timeout=0.05
+            )
 
-        made["discord"] = discord
-    if life.telegram is not None:
-        options = Options(token=life.telegram[1], api=life.telegram[0])
-        kind = SendsThenMarks if life.control else Telegram
-        made["telegram"] = lambda studio: kind(studio, options)
-    return made
+        factories["discord"] = discord
+    if run.telegram is not None:
+        options = Options(token=run.telegram[1], api_url=run.telegram[0])
+        frontend_class = SendThenMarkTelegram if run.control else Telegram
+        factories["telegram"] = lambda studio: frontend_class(studio, options)
+    return factories
 
 
-class Quick(QuickEngine):
+class DelayedEngine(QuickEngine):
     pauses: tuple[float, ...] = (0.0,)
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
@@ -108,37 +110,39 @@ class Quick(QuickEngine):
         return 0.0
 
 
-def settings(life: Life) -> Settings:
-    file = Path(life.data).with_name("matinee.toml")
+def load_settings(run: BotRun) -> Settings:
+    file = Path(run.data).with_name("matinee.toml")
     if not file.exists():
         file.write_text(CONFIG, encoding="utf-8")
-    return load(file=file, environment={}, flags={"studio.data": life.data})
+    return load(file=file, environment={}, flags={"studio.data": run.data})
 
 
-def live(life: Life) -> int:
+def run_bot(run: BotRun) -> int:
     """One life of the bot, to its exit code."""
-    os.environ.update(life.environment)
-    if not life.real_engine:  # the child arms itself, and the bot passes some of the same places
+    os.environ.update(run.environment)
+    if not run.real_engine:  # the child arms itself, and the bot passes some of the same places
         failpoint.arm(os.environ)
-    chosen = settings(life)
-    logs.start(level="info", style="json", prompts=True, secrets=[])
-    engine = None if life.real_engine else Quick(size=2048, slots=2)
+    loaded_settings = load_settings(run)
+    logs.configure_logging(level="info", style="json", prompts=True, secrets=[])
+    engine = None if run.real_engine else DelayedEngine(size=2048, slots=2)
     if engine is not None:
-        engine.pauses = tuple(life.pauses)
+        engine.pauses = tuple(run.pauses)
     try:
-        event_loop.run(app.run_with(chosen, makers(life), engine, grace=life.grace))
+        event_loop.run(
+            app.run_with_frontends(loaded_settings, frontend_factories(run), engine, shutdown_grace=run.grace)
+        )
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0
 
 
-def _read(told: str) -> Life:
-    facts: dict[str, Any] = json.loads(told)
+def parse_run(text: str) -> BotRun:
+    fields: dict[str, Any] = json.loads(text)
     for name in ("discord", "telegram"):
-        facts[name] = tuple(facts[name]) if facts[name] else None
-    return Life(**facts)
+        fields[name] = tuple(fields[name]) if fields[name] else None
+    return BotRun(**fields)
 
 
 if __name__ == "__main__":
-    sys.exit(live(_read(sys.argv[1])))
+    sys.exit(run_bot(parse_run(sys.argv[1])))

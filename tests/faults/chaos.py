@@ -25,234 +25,251 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.discord_users import Person, Reply, person, text_of
-from tests.fakes.telegram_faults import html, refused, reset
-from tests.fakes.telegram_users import Someone
-from tests.faults.consistency import Books, close, flags
-from tests.faults.harness import Theatre, kill, named, theatre
+from tests.fakes.telegram_faults import api_error, connection_reset, html_error
+from tests.fakes.telegram_users import TelegramUser
+from tests.faults.consistency import ConsistencyReport, check_consistency, resend_buttons
+from tests.faults.harness import BotHarness, bot_harness, descendants_with, kill
 
-VICTIMS = {"bot": 30, "child": 30, "ffmpeg": 25, "all": 15}
-MOMENTS = {"now": 50, "a clip comes in": 25, "a clip is there": 25}
-VIDEOS = 0.1
+KILL_TARGETS = {"bot": 30, "child": 30, "ffmpeg": 25, "all": 15}
+KILL_MOMENTS = {"now": 50, "a clip comes in": 25, "a clip is there": 25}
+VIDEO_SHARE = 0.1
 """The rest are pictures, which take no ffmpeg and little time."""
-BACKLOG = 24
-FAULTS = 0.08
+MAX_BACKLOG = 24
+FAULT_RATE = 0.08
 """How many of the calls that carry a clip go wrong by script."""
-PATIENCE = 45.0
+STALL_SECONDS = 45.0
 """Seconds without any job coming to its end after which something is stuck."""
-UPLOADS = {"sendVideo", "sendPhoto", "editMessageMedia"}
-LEFT = "SELECT count(*) FROM job WHERE state NOT IN ('delivered', 'uncertain', 'failed', 'cancelled')"
-OWED = "SELECT count(*) FROM unsaid"
+UPLOAD_METHODS = {"sendVideo", "sendPhoto", "editMessageMedia"}
+UNFINISHED_SQL = (
+    "SELECT count(*) FROM job WHERE state NOT IN ('delivered', 'uncertain', 'failed', 'cancelled')"
+)
+UNSENT_STATUS_SQL = "SELECT count(*) FROM unsaid"
 
 
 @dataclass
 class Chaos:
-    house: Theatre
+    harness: BotHarness
     kills: int
     jobs: int
-    draw: random.Random
+    rng: random.Random
     control: bool = False
     pid: int = 0
-    struck: Counter[str] = field(default_factory=Counter)
+    kills_done: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    waiting_for: str = ""  # the moment of a call at which the next blow falls
-    victim: str = ""
-    asked: int = 0
+    next_kill_moment: str = ""  # the moment of a call at which the next blow falls
+    kill_target: str = ""
+    submitted: int = 0
     replies: list[tuple[str, Reply]] = field(default_factory=list)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
     starts: int = 0
 
-    async def run(self, within: float) -> Books:
+    async def run(self, within: float) -> ConsistencyReport:
         """Until every job is at its end; a TimeoutError after `within` seconds."""
-        self._people()
-        self._watch()
-        parts = [self._keep_alive(), self._ask(), self._strike()]
+        self._create_people()
+        self._install_call_hooks()
+        parts = [self._restart_forever(), self._submit_all(), self._kill_repeatedly()]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
             async with asyncio.timeout(within):
                 await asyncio.gather(*tasks[1:])
-                self.house.discord.faults.clear()
-                await self._settled()
-            self.over.set()
+                self.harness.discord.faults.clear()
+                await self._wait_until_all_final()
+            self.finished.set()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
-            async with asyncio.timeout(PATIENCE):
-                await self.house.ended(self.pid)
+            async with asyncio.timeout(STALL_SECONDS):
+                await self.harness.wait_for_exit(self.pid)
         finally:
-            self.over.set()
+            self.finished.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        return close(self.house, self._promised())
+        return check_consistency(self.harness, self._confirmed_prompts())
 
-    def _people(self) -> None:
-        telegram, discord = self.house.telegram, self.house.discord
-        telegram.world.patience = (1000, 0.01)
+    def _create_people(self) -> None:
+        telegram, discord = self.harness.telegram, self.harness.discord
+        telegram.world.private_flood_limit = (1000, 0.01)
         channel = discord.world.guild().channel("general")
-        self.ana: list[Person] = [person(discord, f"Ana{n}", channel) for n in range(12)]
-        self.ada: list[Someone] = [Someone(telegram, f"Ada{n}") for n in range(40)]
+        self.discord_people: list[Person] = [person(discord, f"Ana{n}", channel) for n in range(12)]
+        self.telegram_people: list[TelegramUser] = [TelegramUser(telegram, f"Ada{n}") for n in range(40)]
 
-    def _watch(self) -> None:
-        async def telegram(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+    def _install_call_hooks(self) -> None:
+        async def on_telegram_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
             method = getattr(call, "method", "")
             if method == "sendMessage" and done:
-                self._throw_away()
-            if method in UPLOADS:
-                await self._moment(done=done)
-                if not done and self.draw.random() < FAULTS:
+                self._delete_status_message()
+            if method in UPLOAD_METHODS:
+                await self._kill_if_due(done=done)
+                if not done and self.rng.random() < FAULT_RATE:
                     self._fail_telegram(method)
 
-        async def discord(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+        async def on_discord_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
             if getattr(call, "files", None):
-                if not done and self.draw.random() < FAULTS:
+                if not done and self.rng.random() < FAULT_RATE:
                     self._fail_discord(str(getattr(call, "method", "")))
-                await self._moment(done=done)
+                await self._kill_if_due(done=done)
 
-        self.house.telegram.witness, self.house.discord.witness = telegram, discord
+        self.harness.telegram.observe_call, self.harness.discord.observe_call = (
+            on_telegram_call,
+            on_discord_call,
+        )
 
-    def _throw_away(self) -> None:
+    def _delete_status_message(self) -> None:
         """Many people delete what is still in the works: their clips come as messages of their own."""
-        said = [message for message in self.house.telegram.world.messages if message.from_bot]
-        if not flags(said[-1]) and self.draw.random() < 0.6:
+        said = [message for message in self.harness.telegram.world.messages if message.from_bot]
+        if not resend_buttons(said[-1]) and self.rng.random() < 0.6:
             said[-1].deleted = True
 
     def _fail_telegram(self, method: str) -> None:
         faults = {
-            "502, done": html(502, done=True),
-            "reset, done": reset(done=True),
-            "reset": reset(done=False),
-            "500": refused(500, "Internal Server Error"),
+            "502, done": html_error(502, performed=True),
+            "reset, done": connection_reset(performed=True),
+            "reset": connection_reset(performed=False),
+            "500": api_error(500, "Internal Server Error"),
         }
-        name = self.draw.choice(sorted(faults))
+        name = self.rng.choice(sorted(faults))
         self.faults[f"telegram {name}"] += 1
-        self.house.telegram.fail(method, faults[name])
+        self.harness.telegram.fail_next(method, faults[name])
 
     def _fail_discord(self, method: str) -> None:
-        how = self.draw.choice(["502, done", "drop, done", "drop", "502"])
+        how = self.rng.choice(["502, done", "drop, done", "drop", "502"])
         self.faults[f"discord {how}"] += 1
         commit, drop = how.endswith("done"), how.startswith("drop")
-        self.house.discord.fail(method, ".", uploads=True, commit=commit, drop=drop, status=502)
+        self.harness.discord.add_fault(method, ".", uploads=True, commit=commit, drop=drop, status=502)
 
-    async def _moment(self, *, done: bool) -> None:
-        if self.waiting_for == ("a clip is there" if done else "a clip comes in"):
-            self.waiting_for = ""
-            await self._blow()
+    async def _kill_if_due(self, *, done: bool) -> None:
+        if self.next_kill_moment == ("a clip is there" if done else "a clip comes in"):
+            self.next_kill_moment = ""
+            await self._kill_now()
 
-    async def _blow(self) -> None:
+    async def _kill_now(self) -> None:
         """Killed before the answer leaves."""
         targets = {
             "bot": [self.pid],
-            "child": named(self.pid, "generation"),
-            "ffmpeg": named(self.pid, "ffmpeg"),
-            "all": [self.pid, *named(self.pid, "generation"), *named(self.pid, "ffmpeg")],
-        }[self.victim]
+            "child": descendants_with(self.pid, "generation"),
+            "ffmpeg": descendants_with(self.pid, "ffmpeg"),
+            "all": [
+                self.pid,
+                *descendants_with(self.pid, "generation"),
+                *descendants_with(self.pid, "ffmpeg"),
+            ],
+        }[self.kill_target]
         if targets:
             kill(targets)
-            self.struck[self.victim] += 1
+            self.kills_done[self.kill_target] += 1
             if self.pid in targets:
-                await self.house.ended(self.pid)
+                await self.harness.wait_for_exit(self.pid)
 
     # what goes on at the same time
 
-    async def _keep_alive(self) -> None:
-        while not self.over.is_set():
-            life = self.house.life("discord", "telegram", real_engine=True, control=self.control)
-            self.pid = await self.house.start(life)
+    async def _restart_forever(self) -> None:
+        while not self.finished.is_set():
+            bot_run = self.harness.bot_run("discord", "telegram", real_engine=True, control=self.control)
+            self.pid = await self.harness.start(bot_run)
             self.starts += 1
-            await self.house.ended(self.pid)
+            await self.harness.wait_for_exit(self.pid)
 
-    async def _ask(self) -> None:
-        while self._made() < self.jobs:
-            if self._left() < BACKLOG:
-                await self._one_wish()
+    async def _submit_all(self) -> None:
+        while self._job_count() < self.jobs:
+            if self._unfinished_count() < MAX_BACKLOG:
+                await self._submit_one()
             else:
                 await asyncio.sleep(0.05)  # until the backlog is shorter, which rings no bell
 
-    async def _one_wish(self) -> None:
-        self.asked += 1
-        prompt = f"wish {self.asked:05} of somebody"
-        video = self.draw.random() < VIDEOS
-        if self.draw.random() < 0.5:
+    async def _submit_one(self) -> None:
+        self.submitted += 1
+        prompt = f"wish {self.submitted:05} of somebody"
+        video = self.rng.random() < VIDEO_SHARE
+        if self.rng.random() < 0.5:
             line = f"/video {prompt} --silent" if video else f"/image {prompt}"
-            await self.draw.choice(self.ada).writes(line)
-            await self._until_heard()
-        elif await self._discord_is_there():
-            who = self.draw.choice(self.ana)
+            await self.rng.choice(self.telegram_people).writes(line)
+            await self._wait_for_update_fetch()
+        elif await self._discord_connected():
+            who = self.rng.choice(self.discord_people)
             options: dict[str, Any] = {"genre": "none"} if video else {}
             with suppress(ConnectionError, TimeoutError):  # the bot died just then: nobody was asked
                 reply = await who.types("/video" if video else "/image", prompt=prompt, **options)
                 self.replies.append((prompt, reply))
                 await reply.message(within=2.0)
 
-    async def _discord_is_there(self) -> bool:
-        server = self.house.discord
+    async def _discord_connected(self) -> bool:
+        server = self.harness.discord
         with suppress(TimeoutError):
-            await server.world.until(lambda: server.gateway.live and server.world.commands, within=3.0)
-        return bool(server.gateway.live and server.world.commands)
+            await server.world.wait_until(
+                lambda: server.gateway.connected_sessions and server.world.commands, within=3.0
+            )
+        return bool(server.gateway.connected_sessions and server.world.commands)
 
-    async def _until_heard(self) -> None:
+    async def _wait_for_update_fetch(self) -> None:
         """The update was fetched and confirmed: else a dead bot is sent hundreds of them at once."""
         with suppress(TimeoutError):
-            await self.house.telegram.until(lambda: len(self.house.telegram.updates) < BACKLOG, within=2.0)
+            await self.harness.telegram.wait_until(
+                lambda: len(self.harness.telegram.updates) < MAX_BACKLOG, within=2.0
+            )
 
-    async def _strike(self) -> None:
+    async def _kill_repeatedly(self) -> None:
         """Evenly over the jobs, each at a moment that the seed chooses; one that found nobody is repeated."""
-        while sum(self.struck.values()) < self.kills:
-            due = sum(self.struck.values()) * self.jobs // self.kills
-            await self._until(lambda: bool(self.pid) and self._made() - self._left() >= due)  # noqa: B023
-            self.victim = self.draw.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-            moment = self.draw.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+        while sum(self.kills_done.values()) < self.kills:
+            due = sum(self.kills_done.values()) * self.jobs // self.kills
+            await self._wait_until(
+                lambda due=due: bool(self.pid) and self._job_count() - self._unfinished_count() >= due
+            )
+            self.kill_target = self.rng.choices(list(KILL_TARGETS), list(KILL_TARGETS.values()))[0]
+            moment = self.rng.choices(list(KILL_MOMENTS), list(KILL_MOMENTS.values()))[0]
             if moment == "now":
-                if self.draw.random() < 0.8:  # and sometimes amid a start
-                    await self._discord_is_there()
-                await asyncio.sleep(self.draw.uniform(0.0, 0.7))
-                await self._blow()
+                if self.rng.random() < 0.8:  # and sometimes amid a start
+                    await self._discord_connected()
+                await asyncio.sleep(self.rng.uniform(0.0, 0.7))
+                await self._kill_now()
                 continue
-            self.waiting_for = moment
+            self.next_kill_moment = moment
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._until(lambda: not self.waiting_for), 3.0)
-            self.waiting_for = ""
+                await asyncio.wait_for(self._wait_until(lambda: not self.next_kill_moment), 3.0)
+            self.next_kill_moment = ""
 
-    async def _until(self, true: Callable[[], bool]) -> None:
-        while not true():  # noqa: ASYNC110  (a database in another process rings no bell)
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110  (a database in another process rings no bell)
             await asyncio.sleep(0.03)
 
-    async def _settled(self) -> None:
-        best, since = self._left(), time.monotonic()
-        while (left := self._left()) or self.house.rows(OWED) != [(0,)]:
-            if left < best:
-                best, since = left, time.monotonic()
-            if time.monotonic() - since > 4 * PATIENCE:
-                raise TimeoutError(f"{left} jobs do not come to their end")
+    async def _wait_until_all_final(self) -> None:
+        fewest, since = self._unfinished_count(), time.monotonic()
+        while (unfinished := self._unfinished_count()) or self.harness.rows(UNSENT_STATUS_SQL) != [(0,)]:
+            if unfinished < fewest:
+                fewest, since = unfinished, time.monotonic()
+            if time.monotonic() - since > 4 * STALL_SECONDS:
+                raise TimeoutError(f"{unfinished} jobs do not come to their end")
             await asyncio.sleep(0.1)
 
-    def _made(self) -> int:
-        return int((self.house.rows("SELECT count(*) FROM job") or [(0,)])[0][0])
+    def _job_count(self) -> int:
+        return int((self.harness.rows("SELECT count(*) FROM job") or [(0,)])[0][0])
 
-    def _left(self) -> int:
-        return int((self.house.rows(LEFT) or [(0,)])[0][0])
+    def _unfinished_count(self) -> int:
+        return int((self.harness.rows(UNFINISHED_SQL) or [(0,)])[0][0])
 
-    def _promised(self) -> frozenset[str]:
+    def _confirmed_prompts(self) -> frozenset[str]:
         """Prompts of which a person was told a number."""
-        told = [(prompt, reply.interaction.original) for prompt, reply in self.replies]
-        numbered = {prompt for prompt, message in told if message and "#" in text_of(message)}
-        heard = [m.text for m in self.house.telegram.world.messages if m.from_bot and "#" in m.text]
-        words = {f"wish {text.partition('wish ')[2][:5]} of somebody" for text in heard if "wish " in text}
-        return frozenset(numbered | words)
+        replies = [(prompt, reply.interaction.original) for prompt, reply in self.replies]
+        on_discord = {prompt for prompt, message in replies if message and "#" in text_of(message)}
+        texts = [m.text for m in self.harness.telegram.world.messages if m.from_bot and "#" in m.text]
+        on_telegram = {
+            f"wish {text.partition('wish ')[2][:5]} of somebody" for text in texts if "wish " in text
+        }
+        return frozenset(on_discord | on_telegram)
 
 
-def report(chaos: Chaos, books: Books, seconds: float) -> str:
+def format_report(chaos: Chaos, consistency: ConsistencyReport, seconds: float) -> str:
     figures: dict[str, float] = {
-        **books.states,
-        **{f"killed: {name}": count for name, count in sorted(chaos.struck.items())},
+        **consistency.states,
+        **{f"killed: {name}": count for name, count in sorted(chaos.kills_done.items())},
         **{f"failed: {name}": count for name, count in sorted(chaos.faults.items())},
         "starts": chaos.starts,
         "seconds": seconds,
-        "set aside, killed again": books.aside,
-        "doubtful and flagged": books.doubtful,
-        **{name.replace("_", " "): len(found) for name, found in books.findings().items()},
+        "set aside, killed again": consistency.set_aside,
+        "doubtful and flagged": consistency.maybe_sent,
+        **{name.replace("_", " "): len(found) for name, found in consistency.findings().items()},
     }
     lines = [f"{name:<28}{count:>7.0f}" for name, count in figures.items()]
-    lines += [f"  {name}: {one}" for name, found in books.wrong().items() for one in found[:8]]
+    lines += [f"  {name}: {one}" for name, found in consistency.problems().items() for one in found[:8]]
     return "\n".join(lines)
 
 
@@ -260,33 +277,35 @@ async def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of uploads that a kill cut off
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="matinee-chaos-"))
-    async with theatre(folder) as house:
-        draw = random.Random(arguments.seed)
-        chaos = Chaos(house, arguments.kills, arguments.jobs, draw, control=arguments.control)
-        books = await chaos.run(arguments.minutes * 60)
-    say(f"seed {arguments.seed}{', control' if arguments.control else ''}: {folder}")
-    say(report(chaos, books, time.monotonic() - began))
-    say(json.dumps({"seed": arguments.seed, "control": arguments.control, "wrong": books.wrong()}))
+    async with bot_harness(folder) as harness:
+        rng = random.Random(arguments.seed)
+        chaos = Chaos(harness, arguments.kills, arguments.jobs, rng, control=arguments.control)
+        consistency = await chaos.run(arguments.minutes * 60)
+    write_line(f"seed {arguments.seed}{', control' if arguments.control else ''}: {folder}")
+    write_line(format_report(chaos, consistency, time.monotonic() - began))
+    write_line(
+        json.dumps({"seed": arguments.seed, "control": arguments.control, "wrong": consistency.problems()})
+    )
     if arguments.control:
-        return 0 if books.telegram_twice else 1
-    return 1 if books.wrong() else 0
+        return 0 if consistency.duplicates_on_telegram else 1
+    return 1 if consistency.problems() else 0
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def reader() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    made.add_argument("--kills", type=int, default=200)
-    made.add_argument("--jobs", type=int, default=1000)
-    made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--minutes", type=float, default=20.0, help="it gives up after so many")
-    made.add_argument("--control", action="store_true", help="send, then mark: this must show doubles")
-    made.add_argument("--folder", help="where the data is kept; a new temporary folder otherwise")
-    return made
+def argument_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=20.0, help="it gives up after so many")
+    parser.add_argument("--control", action="store_true", help="send, then mark: this must show doubles")
+    parser.add_argument("--folder", help="where the data is kept; a new temporary folder otherwise")
+    return parser
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(reader().parse_args())))
+    sys.exit(asyncio.run(main(argument_parser().parse_args())))

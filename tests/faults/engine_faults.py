@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-REFUSED = "told and refunded; the same process goes on"
-ASIDE = "made again once; the second time set aside, told and refunded; the next job is made"
-ARRIVES = "arrives once"
+REFUNDED = "told and refunded; the same process goes on"
+SET_ASIDE = "made again once; the second time set aside, told and refunded; the next job is made"
+DELIVERED_ONCE = "arrives once"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFault:
     """`verb` is what the plug-in family of the engine's tests does at its first step."""
 
-    verb: str
-    what: str
-    becomes: str
+    trigger_prompt: str
+    description: str
+    outcome: str
     error: str = ""
 
 
-ENGINE = (
-    EngineFault("oom", "runs out of the card's memory", REFUSED, "OutOfMemory"),
-    EngineFault("nan", "paints frames that are not numbers", REFUSED, "BadFrames"),
-    EngineFault("raise:oh", "fails with an error of the model's own", REFUSED, "PaintFailed"),
-    EngineFault("segfault", "crashes by a segmentation fault", ASIDE, "EngineDied"),
-    EngineFault("exit:0", "leaves with exit code 0", ASIDE, "EngineDied"),
-    EngineFault("freeze", "hangs, deaf to everything: missed after three heartbeats", ASIDE, "EngineDied"),
-    EngineFault("stop", "is stopped (SIGSTOP): missed after three heartbeats", ASIDE, "EngineDied"),
-    EngineFault("hang", "makes no headway in a step: given up when that lasts", ASIDE, "EngineStuck"),
-    EngineFault("print:500", "prints rubbish on its standard output", ARRIVES),
+ENGINE_FAULTS = (
+    EngineFault("oom", "runs out of the card's memory", REFUNDED, "OutOfMemory"),
+    EngineFault("nan", "paints frames that are not numbers", REFUNDED, "BadFrames"),
+    EngineFault("raise:oh", "fails with an error of the model's own", REFUNDED, "PictureFailed"),
+    EngineFault("segfault", "crashes by a segmentation fault", SET_ASIDE, "EngineDied"),
+    EngineFault("exit:0", "leaves with exit code 0", SET_ASIDE, "EngineDied"),
+    EngineFault(
+        "freeze", "hangs, deaf to everything: missed after three heartbeats", SET_ASIDE, "EngineDied"
+    ),
+    EngineFault("stop", "is stopped (SIGSTOP): missed after three heartbeats", SET_ASIDE, "EngineDied"),
+    EngineFault("hang", "makes no headway in a step: given up when that lasts", SET_ASIDE, "EngineStuck"),
+    EngineFault("print:500", "prints rubbish on its standard output", DELIVERED_ONCE),
 )

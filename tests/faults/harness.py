@@ -16,11 +16,11 @@ import psutil
 
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.telegram_server import TelegramServer
-from tests.faults.bot_process import Life
-from tests.fork_server import Born, nursery
+from tests.faults.bot_process import BotRun
+from tests.fork_server import ForkedProcess, fork_server
 from tests.paths import ROOT
 
-UNHURRIED = 60.0
+SLOW_ACK_SECONDS = 60.0
 """Seconds in which a bot must take a command here: how quick it is, is asked elsewhere, and of one alone."""
 
 
@@ -37,7 +37,7 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def named(pid: int, word: str) -> list[int]:
+def descendants_with(pid: int, word: str) -> list[int]:
     """Its descendants whose command holds that word: the engine's child, an ffmpeg."""
     found = []
     for process in descendants(pid):
@@ -48,60 +48,60 @@ def named(pid: int, word: str) -> list[int]:
 
 
 @dataclass
-class Theatre:
+class BotHarness:
     folder: Path
     discord: DiscordServer
     telegram: TelegramServer
-    births: list[asyncio.Task[int]] = field(default_factory=list)
-    born: dict[int, asyncio.Task[int]] = field(default_factory=dict)  # and the end of each
+    start_tasks: list[asyncio.Task[int]] = field(default_factory=list)
+    exit_tasks: dict[int, asyncio.Task[int]] = field(default_factory=dict)  # and the end of each
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
 
-    def life(self, *platforms: str, **facts: Any) -> Life:
-        reach: dict[str, Any] = {}
+    def bot_run(self, *platforms: str, **facts: Any) -> BotRun:
+        addresses: dict[str, Any] = {}
         if "discord" in platforms:
-            reach["discord"] = (self.discord.port, self.discord.authority, self.discord.token)
+            addresses["discord"] = (self.discord.port, self.discord.authority, self.discord.token)
         if "telegram" in platforms:
-            reach["telegram"] = (self.telegram.url, self.telegram.token)
-        return Life(data=str(self.data), **reach, **facts)
+            addresses["telegram"] = (self.telegram.url, self.telegram.token)
+        return BotRun(data=str(self.data), **addresses, **facts)
 
-    async def start(self, life: Life) -> int:
+    async def start(self, run: BotRun) -> int:
         """Whoever stops waiting leaves a bot of this house all the same, never one for the next to ask."""
-        birth = asyncio.create_task(self._bear(life))
-        self.births.append(birth)
+        birth = asyncio.create_task(self._start_process(run))
+        self.start_tasks.append(birth)
         return await asyncio.shield(birth)
 
-    async def _bear(self, life: Life) -> int:
-        born = await asyncio.to_thread(self._fork, life)
-        self.born[born.pid] = asyncio.create_task(born.wait())
+    async def _start_process(self, run: BotRun) -> int:
+        born = await asyncio.to_thread(self._fork, run)
+        self.exit_tasks[born.pid] = asyncio.create_task(born.wait())
         return born.pid
 
-    def _fork(self, life: Life) -> Born:
+    def _fork(self, run: BotRun) -> ForkedProcess:
         with (self.folder / "log").open("ab") as log:
-            words = ("tests.faults.bot_process", life.to_json())
-            return nursery().bear(
+            words = ("tests.faults.bot_process", run.to_json())
+            return fork_server().spawn(
                 *words, folder=ROOT, environment=os.environ, out=log.fileno(), err=log.fileno()
             )
 
-    def alive(self, pid: int) -> bool:
-        return not self.born[pid].done()
+    def is_running(self, pid: int) -> bool:
+        return not self.exit_tasks[pid].done()
 
-    async def ended(self, pid: int) -> None:
-        await asyncio.shield(self.born[pid])
+    async def wait_for_exit(self, pid: int) -> None:
+        await asyncio.shield(self.exit_tasks[pid])
 
-    async def end(self, pid: int) -> None:
+    async def kill_tree(self, pid: int) -> None:
         """With all that it started."""
-        if self.alive(pid):
+        if self.is_running(pid):
             kill([pid, *(process.pid for process in descendants(pid))])
-        await self.ended(pid)
+        await self.wait_for_exit(pid)
 
-    async def empty(self) -> None:
+    async def stop_all(self) -> None:
         """Nobody lives here any more, nor is about to be born."""
-        await asyncio.gather(*self.births, return_exceptions=True)
-        for pid in self.born:
-            await self.end(pid)
+        await asyncio.gather(*self.start_tasks, return_exceptions=True)
+        for pid in self.exit_tasks:
+            await self.kill_tree(pid)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Looked up beside the running bot; nothing where there is no database yet."""
@@ -118,14 +118,14 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre(folder: Path) -> AsyncIterator[Theatre]:
+async def bot_harness(folder: Path) -> AsyncIterator[BotHarness]:
     folder.mkdir(parents=True, exist_ok=True)
     async with discord_server() as discord, TelegramServer() as telegram:
         discord.limits = {}
-        discord.rest.ack_within = UNHURRIED
-        made = Theatre(folder, discord, telegram)
+        discord.rest.ack_deadline = SLOW_ACK_SECONDS
+        harness = BotHarness(folder, discord, telegram)
         try:
-            yield made
+            yield harness
         finally:
-            await made.empty()
+            await harness.stop_all()
             await asyncio.sleep(0.05)  # connections that a dying bot had just opened are taken up, and closed

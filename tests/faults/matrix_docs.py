@@ -8,71 +8,73 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.faults.engine_faults import ENGINE
-from tests.faults.harness import theatre
-from tests.faults.matrix import BOTH, MATRIX, Fault, Outcome
-from tests.faults.scenario import play
+from tests.faults.engine_faults import ENGINE_FAULTS
+from tests.faults.harness import bot_harness
+from tests.faults.matrix import MATRIX, PLATFORMS, Fault, Outcome
+from tests.faults.scenario import run_scenario
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "reliability.md"
-START, END = (
+START_MARKER, END_MARKER = (
     "<!-- the fault matrix, written by `python -m tests.faults.matrix_docs` -->",
     "<!-- end of the matrix -->",
 )
-AT_ONCE = 4
+CONCURRENCY = 4
 Case = tuple[Fault, str]
 
 
 def cases() -> list[Case]:
-    return [(fault, platform) for fault in MATRIX for platform in BOTH if fault.outcome(platform)]
+    return [
+        (fault, platform) for fault in MATRIX for platform in PLATFORMS if fault.expected_outcome(platform)
+    ]
 
 
-async def observed(chosen: Sequence[Case], folder: Path) -> dict[tuple[str, str], Outcome]:
+async def run_cases(chosen: Sequence[Case], folder: Path) -> dict[tuple[str, str], Outcome]:
     """Several at once: most of the time is spent waiting for somebody to be killed."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def one(number: int, case: Case) -> tuple[tuple[str, str], Outcome]:
         fault, platform = case
-        async with turns, theatre(folder / f"{number}-{platform}") as house:
-            return (fault.name, platform), await play(house, platform, fault)
+        async with slots, bot_harness(folder / f"{number}-{platform}") as harness:
+            return (fault.name, platform), await run_scenario(harness, platform, fault)
 
     return dict(await asyncio.gather(*(one(number, case) for number, case in enumerate(chosen))))
 
 
-def expected(chosen: Iterable[Case]) -> dict[tuple[str, str], Outcome | None]:
-    return {(fault.name, platform): fault.outcome(platform) for fault, platform in chosen}
+def expected_outcomes(chosen: Iterable[Case]) -> dict[tuple[str, str], Outcome | None]:
+    return {(fault.name, platform): fault.expected_outcome(platform) for fault, platform in chosen}
 
 
-def matrix() -> str:
+def render_tables() -> str:
     head = ["| stage | fault | Discord | Telegram |", "|---|---|---|---|"]
     rows = [
-        f"| {fault.stage} | {fault.what} | {fault.discord or '·'} | {fault.telegram or '·'} |"
+        f"| {fault.stage} | {fault.description} | {fault.discord or '·'} | {fault.telegram or '·'} |"
         for fault in MATRIX
     ]
     engine = ["", "| what the engine's process does | what becomes of the job |", "|---|---|"]
-    engine += [f"| {fault.what} | {fault.becomes} |" for fault in ENGINE]
+    engine += [f"| {fault.description} | {fault.outcome} |" for fault in ENGINE_FAULTS]
     return "\n".join([*head, *rows, *engine])
 
 
-def written() -> str:
+def documented_tables() -> str:
     """The matrix as the page has it."""
-    return PAGE.read_text("utf-8").partition(START)[2].partition(END)[0].strip()
+    return PAGE.read_text("utf-8").partition(START_MARKER)[2].partition(END_MARKER)[0].strip()
 
 
-def write() -> None:
+def update_page() -> None:
     page = PAGE.read_text("utf-8")
-    before, after = page.partition(START)[0], page.partition(END)[2]
-    PAGE.write_text(f"{before}{START}\n\n{matrix()}\n\n{END}{after}", "utf-8")
+    before, after = page.partition(START_MARKER)[0], page.partition(END_MARKER)[2]
+    PAGE.write_text(f"{before}{START_MARKER}\n\n{render_tables()}\n\n{END_MARKER}{after}", "utf-8")
 
 
 async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        found, wanted = await observed(cases(), Path(folder)), expected(cases())
+        found, wanted = await run_cases(cases(), Path(folder)), expected_outcomes(cases())
     wrong = {case: outcome for case, outcome in found.items() if outcome is not wanted[case]}
     for (name, platform), outcome in wrong.items():
         sys.stdout.write(f"{name} on {platform}: {outcome}\n")
     if not wrong:
-        write()
+        update_page()
     return 1 if wrong else 0
 
 

@@ -26,187 +26,193 @@ from pathlib import Path
 import structlog
 
 from bot.domain.quota import Allowance, Caps
-from bot.maintenance.integrity_check import look_over
-from bot.maintenance.retention import Sweeper
+from bot.maintenance.integrity_check import check_data_folder
+from bot.maintenance.retention import RetentionSweeper
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from bot.store.store import FILE, Store
-from bot.studio.studio import House, Studio
+from bot.store.store import DATABASE_FILE, Store
+from bot.studio.studio import OperatorPolicy, Studio
 from tests.bot.app_harness import GENRES, POLICY, PRESETS
-from tests.faults.simulation import Chat, Painter, Person, Trace, smaller
-from tests.faults.virtual_clock import TURN, Clockwork, Inline
+from tests.faults.simulation import EventTrace, SimulatedChat, SimulatedEngine, SimulatedPerson, shrink_clip
+from tests.faults.virtual_clock import TRANSACTION_TASK_NAME, InlineDatabase, VirtualClockLoop
 
 DAY = 86_400.0
-START = 1_790_000_000.0 // DAY * DAY
+START_TIME = 1_790_000_000.0 // DAY * DAY
 GRACE = 30.0
 KEEP_DAYS = 7
-IDLE = 900.0
+IDLE_SECONDS = 900.0
 """Seconds between looks at an empty line: whoever has something to say rings."""
-CHARGED = ("rendered", "delivering", "delivered", "uncertain")
+CHARGED_STATES = ("rendered", "delivering", "delivered", "uncertain")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class SoakPlan:
     seed: int = 1
     days: int = 30
     people: int = 200
 
 
 @dataclass(slots=True)
-class Outcome:
+class SoakResult:
     """`wrong` is empty if every promise held."""
 
     jobs: int = 0
     states: Counter[str] = field(default_factory=Counter)
-    said: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    blocks: list[int] = field(default_factory=list)  # of Python's memory, each evening
-    grown: list[int] = field(default_factory=list)  # of them, from each morning to its evening
-    resident: list[int] = field(default_factory=list)  # kilobytes, each evening
+    person_outcomes: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    memory_blocks: list[int] = field(default_factory=list)  # of Python's memory, each evening
+    daily_growth: list[int] = field(default_factory=list)  # of them, from each morning to its evening
+    resident_kilobytes: list[int] = field(default_factory=list)  # kilobytes, each evening
     digest: str = ""
     events: int = 0
 
-    def slope(self, series: list[int]) -> float:
+    def growth_per_day(self, series: list[int]) -> float:
         """A day's growth, once everything was loaded and every cache is full."""
-        settled = series[len(series) // 3 :]
-        if len(settled) < 2:
+        after_warm_up = series[len(series) // 3 :]
+        if len(after_warm_up) < 2:
             return 0.0
-        return statistics.linear_regression(range(len(settled)), settled).slope
+        return statistics.linear_regression(range(len(after_warm_up)), after_warm_up).slope
 
 
 class Soak:
-    def __init__(self, plan: Plan, folder: Path, loop: Clockwork) -> None:
+    def __init__(self, plan: SoakPlan, folder: Path, loop: VirtualClockLoop) -> None:
         self.plan, self.folder, self.loop = plan, folder, loop
-        self.trace = Trace(loop.time)
-        self.outcome = Outcome()
+        self.trace = EventTrace(loop.time)
+        self.result = SoakResult()
         self.chats = {
-            name: Chat(name, deduplicates, plan.seed, self.trace)
+            name: SimulatedChat(name, deduplicates, plan.seed, self.trace)
             for name, deduplicates in (("discord", True), ("telegram", False))
         }
-        self.again: set[int] = set()
-        self._dice = random.Random(f"{plan.seed} house")
+        self.resent_jobs: set[int] = set()
+        self._rng = random.Random(f"{plan.seed} house")
         self._studio: Studio | None = None
-        self._rooms: list[asyncio.Task[None]] = []
-        self._kept: set[asyncio.Task[object]] = set()
+        self._service_tasks: list[asyncio.Task[None]] = []
+        self._surviving_tasks: set[asyncio.Task[object]] = set()
 
-    async def month(self) -> Outcome:
+    async def run(self) -> SoakResult:
         people = [
-            Person(number, self.plan.seed, self.trace, self.outcome.said, self.again)
+            SimulatedPerson(number, self.plan.seed, self.trace, self.result.person_outcomes, self.resent_jobs)
             for number in range(self.plan.people)
         ]
-        lives = [asyncio.create_task(person.live(lambda: self._studio)) for person in people]
+        lives = [asyncio.create_task(person.run(lambda: self._studio)) for person in people]
         for day in range(self.plan.days):
-            await self._open()
+            await self._start_bot()
             await asyncio.sleep(self._until(day, hours=1))
-            morning = self._memory()
+            morning = self._allocated_blocks()
             await asyncio.sleep(self._until(day, hours=23))
-            self.outcome.grown.append(self._memory() - morning)
-            await asyncio.sleep(self._dice.uniform(0, 600))
-            await self._end(kindly=day % 2 == 0)
-            self._look_over(day)
-            await asyncio.sleep(self._dice.uniform(5, 300))
+            self.result.daily_growth.append(self._allocated_blocks() - morning)
+            await asyncio.sleep(self._rng.uniform(0, 600))
+            await self._stop_bot(graceful=day % 2 == 0)
+            self._check_day(day)
+            await asyncio.sleep(self._rng.uniform(5, 300))
         for life in lives:
             life.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         await self._finish()
-        self.outcome.digest, self.outcome.events = self.trace.digest, self.trace.events
-        return self.outcome
+        self.result.digest, self.result.events = self.trace.digest, self.trace.events
+        return self.result
 
     def _until(self, day: int, *, hours: float) -> float:
         return max(0.0, day * DAY + hours * 3600 - self.loop.now)
 
-    def _wall(self) -> float:
-        return START + self.loop.now
+    def _wall_clock(self) -> float:
+        return START_TIME + self.loop.now
 
-    async def _open(self) -> None:
-        self.trace.note("open")
-        self.database = Inline(self.folder)
-        self._kept = set(self.loop.tasks)
-        store = Store(self.database, self._wall, self.loop.time)
+    async def _start_bot(self) -> None:
+        self.trace.record("open")
+        self.database = InlineDatabase(self.folder)
+        self._surviving_tasks = set(self.loop.pending_tasks)
+        store = Store(self.database, self._wall_clock, self.loop.time)
         found = await store.recover({"discord"})
-        house = House(
-            model="testcard",
+        operator_policy = OperatorPolicy(
+            default_model="testcard",
             maker="band",
             allowance=Allowance(credits=5),
             caps=Caps(person=4, community=30, all=60, burst=6),
-            data=self.folder,
-            disk_floor=0,
-            slots=2,
+            data_folder=self.folder,
+            min_free_disk=0,
+            engine_slots=2,
         )
-        studio = Studio(store=store, house=house, presets=PRESETS, genres=GENRES, policy=POLICY)
-        delivery = Delivery(store=store, frontends=self.chats, fit=smaller)
-        painter = Painter(self.plan.seed, self.trace)
+        studio = Studio(
+            store=store, operator_policy=operator_policy, presets=PRESETS, genres=GENRES, prompt_policy=POLICY
+        )
+        delivery = Delivery(store=store, frontends=self.chats, fit=shrink_clip)
+        painter = SimulatedEngine(self.plan.seed, self.trace)
         self.worker = Worker(
             store=store, engine=painter, presets=PRESETS, clips=self.folder / "clips", delivery=delivery
         )
-        self.worker.idle = delivery.idle = IDLE
-        sweeper = Sweeper(store=store, clips=self.folder / "clips", keep_days=KEEP_DAYS, clock=self._wall)
-        studio.on_work, studio.on_cancel = self.worker.ring, self.worker.stop
-        studio.on_rendered, studio.on_ended = delivery.ring, delivery.ended
+        self.worker.poll_interval = delivery.poll_interval = IDLE_SECONDS
+        sweeper = RetentionSweeper(
+            store=store, clips=self.folder / "clips", keep_days=KEEP_DAYS, clock=self._wall_clock
+        )
+        studio.wake_worker, studio.on_job_cancelled = self.worker.wake, self.worker.stop_job
+        studio.wake_delivery, studio.on_job_ended = delivery.wake, delivery.show_final_status
         for number in found.uncertain:
-            delivery.ended(await store.job(number))
-        self._rooms = [asyncio.create_task(room.run()) for room in (self.worker, delivery, sweeper)]
+            delivery.show_final_status(await store.job(number))
+        self._service_tasks = [asyncio.create_task(room.run()) for room in (self.worker, delivery, sweeper)]
         self._studio = studio
 
-    async def _end(self, *, kindly: bool) -> None:
+    async def _stop_bot(self, *, graceful: bool) -> None:
         """As after SIGTERM, or as after a kill -9 in the middle of everything."""
         assert self._studio is not None
-        self.trace.note("end", kindly)
-        if kindly:
-            self._studio.close_doors("a restart")
+        self.trace.record("end", graceful)
+        if graceful:
+            self._studio.stop_accepting("a restart")
             self.worker.drain()
             await asyncio.wait([asyncio.create_task(self.worker.drained.wait())], timeout=GRACE)
         else:
-            self.database.dead = True
+            self.database.killed = True
         self._studio = None
-        dying = self._rooms if kindly else list(filter(self._mortal, self.loop.tasks))
+        dying = (
+            self._service_tasks if graceful else list(filter(self._dies_with_bot, self.loop.pending_tasks))
+        )
         for task in dying:
             task.cancel()
         await asyncio.gather(*dying, return_exceptions=True)
         await self.database.close()
 
-    def _mortal(self, task: asyncio.Task[object]) -> bool:
+    def _dies_with_bot(self, task: asyncio.Task[object]) -> bool:
         """People outlive a crash, and whatever they are asking just then is answered by it."""
-        return task not in self._kept and task.get_name() != TURN
+        return task not in self._surviving_tasks and task.get_name() != TRANSACTION_TASK_NAME
 
     async def _finish(self) -> None:
         """Nobody asks any more: whatever waits is made and sent."""
-        await self._open()
+        await self._start_bot()
         deadline = self.loop.now + 3 * DAY
-        while await self._unfinished() and self.loop.now < deadline:  # noqa: ASYNC110  (it looks at a database)
+        while await self._unfinished_count() and self.loop.now < deadline:  # noqa: ASYNC110  (it looks at a database)
             await asyncio.sleep(60)
-        await self._end(kindly=True)
-        self._look_over(self.plan.days)
-        self._count()
+        await self._stop_bot(graceful=True)
+        self._check_day(self.plan.days)
+        self._check_totals()
 
-    async def _unfinished(self) -> int:
+    async def _unfinished_count(self) -> int:
         sql = "SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'rendered', 'delivering')"
         count: int = await self.database.read(lambda c: c.execute(sql).fetchone()[0])
         return count
 
-    def _memory(self) -> int:
+    def _allocated_blocks(self) -> int:
         gc.collect()
         return sys.getallocatedblocks()
 
-    def _look_over(self, day: int) -> None:
-        report = look_over(self.folder)
+    def _check_day(self, day: int) -> None:
+        report = check_data_folder(self.folder)
         if not report.sound:
-            self.outcome.wrong += [f"day {day}: {one}" for one in report.found]
-        self.outcome.blocks.append(self._memory())
-        self.outcome.resident.append(_resident())
+            self.result.problems += [f"day {day}: {one}" for one in report.problems]
+        self.result.memory_blocks.append(self._allocated_blocks())
+        self.result.resident_kilobytes.append(_resident_kilobytes())
 
-    def _count(self) -> None:
-        wrong, outcome = self.outcome.wrong, self.outcome
-        with closing(sqlite3.connect(self.folder / FILE)) as c:
+    def _check_totals(self) -> None:
+        wrong, outcome = self.result.problems, self.result
+        with closing(sqlite3.connect(self.folder / DATABASE_FILE)) as c:
             jobs = c.execute("SELECT id, state, cost, painted, clip FROM job ORDER BY id").fetchall()
             total = c.execute("SELECT coalesce(sum(credits), 0) FROM ledger").fetchone()[0]
         outcome.jobs = len(jobs)
         outcome.states = Counter(state for _, state, *_ in jobs)
         charged = 0
         for number, state, cost, painted, _ in jobs:
-            times = sum(chat.times(number) for chat in self.chats.values())
-            charged += cost if state in CHARGED or (state == "cancelled" and painted) else 0
-            if times > 1 and number not in self.again:
+            times = sum(chat.times_shown(number) for chat in self.chats.values())
+            charged += cost if state in CHARGED_STATES or (state == "cancelled" and painted) else 0
+            if times > 1 and number not in self.resent_jobs:
                 wrong.append(f"clip {number} was shown {times} times")
             if state == "delivered" and not times:
                 wrong.append(f"clip {number} was lost: nobody saw it")
@@ -218,24 +224,24 @@ class Soak:
             wrong.append(f"the ledger says {-total}, the clips cost {charged}")
 
 
-def _resident() -> int:
+def _resident_kilobytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc").is_dir() else 0
     return pages * resource.getpagesize() // 1024
 
 
-async def _found(folder: Path) -> None:
+async def _create_schema(folder: Path) -> None:
     """The real store makes its schema."""
     await (await Store.open(folder)).close()
 
 
-def soak(plan: Plan) -> Outcome:
+def run_soak(plan: SoakPlan) -> SoakResult:
     """The folder lies in memory where there is such a thing: no power is cut here."""
     quick = Path("/dev/shm")  # noqa: S108  (only a faster place for a folder of our own)
     folder = Path(tempfile.mkdtemp(prefix="matinee-soak-", dir=quick if os.access(quick, os.W_OK) else None))
-    asyncio.run(_found(folder))
-    loop = Clockwork()
+    asyncio.run(_create_schema(folder))
+    loop = VirtualClockLoop()
     try:
-        return loop.run_until_complete(Soak(plan, folder, loop).month())
+        return loop.run_until_complete(Soak(plan, folder, loop).run())
     finally:
         loop.close()
         shutil.rmtree(folder)
@@ -245,23 +251,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in (("seed", 1), ("days", 30), ("people", 200)):
         parser.add_argument(f"--{name}", type=int, default=value)
-    plan = Plan(**vars(parser.parse_args()))
+    plan = SoakPlan(**vars(parser.parse_args()))
     structlog.configure(
         processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.ReturnLoggerFactory()
     )
     began = time.perf_counter()
-    outcome = soak(plan)
+    outcome = run_soak(plan)
     say = sys.stdout.write
     took, worked = time.perf_counter() - began, time.process_time()
     say(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {took:.0f} s, {worked:.0f} s of work\n")
     say(f"{outcome.jobs} clips: {dict(outcome.states.most_common())}\n")
-    say(f"people: {dict(outcome.said.most_common())}\n")
-    say(f"memory a day: {outcome.slope(outcome.blocks):+.0f} of {outcome.blocks[-1]} blocks, ")
-    say(f"{outcome.slope(outcome.resident):+.0f} of {outcome.resident[-1]} kB; ")
-    say(f"from morning to evening {statistics.mean(outcome.grown[1:] or [0]):+.0f} blocks\n")
+    say(f"people: {dict(outcome.person_outcomes.most_common())}\n")
+    say(
+        f"memory a day: {outcome.growth_per_day(outcome.memory_blocks):+.0f} "
+        f"of {outcome.memory_blocks[-1]} blocks, "
+    )
+    say(f"{outcome.growth_per_day(outcome.resident_kilobytes):+.0f} of {outcome.resident_kilobytes[-1]} kB; ")
+    say(f"from morning to evening {statistics.mean(outcome.daily_growth[1:] or [0]):+.0f} blocks\n")
     say(f"trace {outcome.digest} of {outcome.events} events\n")
-    say("\n".join(outcome.wrong) + "\n" if outcome.wrong else "nothing lost, nothing doubled, ledger exact\n")
-    return 1 if outcome.wrong else 0
+    say(
+        "\n".join(outcome.problems) + "\n"
+        if outcome.problems
+        else "nothing lost, nothing doubled, ledger exact\n"
+    )
+    return 1 if outcome.problems else 0
 
 
 if __name__ == "__main__":

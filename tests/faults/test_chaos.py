@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.chaos import Chaos
-from tests.faults.harness import theatre
+from tests.faults.harness import bot_harness
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExcepti
 
 @pytest.mark.timeout(400)
 async def test_a_bot_that_is_killed_at_random_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async with theatre(tmp_path) as house:
-        chaos = Chaos(house, kills=6, jobs=30, draw=random.Random(4))
-        books = await chaos.run(within=300)
-    assert books.wrong() == {}
-    assert books.states.total() >= 30
-    assert chaos.struck.total() == 6
+    async with bot_harness(tmp_path) as harness:
+        chaos = Chaos(harness, kills=6, jobs=30, rng=random.Random(4))
+        report = await chaos.run(within=300)
+    assert report.problems() == {}
+    assert report.states.total() >= 30
+    assert chaos.kills_done.total() == 6

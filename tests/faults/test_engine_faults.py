@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import Job, ReplyTo, State
+from bot.domain.jobs import Job, JobState, ReplyTo
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from generation.engines.local.engine import ChildEngine, Patience, Setup
+from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
 from generation.models.common.registry import Preset
 from generation.request import Limits, MusicWish, Wish
-from tests.bot.app_harness import halved, house_of, running, until, who
+from tests.bot.app_harness import fit_unchanged, make_requester, open_studio, running_tasks, wait_until
 from tests.fakes.frontend import FakeFrontend
-from tests.faults.engine_faults import ASIDE, ENGINE, EngineFault
+from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
-BEATS = {"freeze": 1.0, "stop": 1.0}
-STALLS = {"hang": 10.0}
+HEARTBEAT_SECONDS = {"freeze": 1.0, "stop": 1.0}
+STALL_SECONDS = {"hang": 10.0}
 """Short where the fault is one of silence; elsewhere a busy machine must not look like one."""
 PRESET = Preset(
     name="testcard", family="trouble", title="Trouble", limits=Limits(width=64, height=64, min_side=32)
@@ -26,40 +26,49 @@ PRESET = Preset(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fault", ENGINE, ids=lambda fault: fault.verb)
-async def test_one_job_may_do_its_worst(tmp_path: Path, fault: EngineFault) -> None:
-    beat, stall = BEATS.get(fault.verb, 5.0), STALLS.get(fault.verb, 60.0)
-    setup = Setup(nice=0, beat_every=beat, plugins=("tests.generation.engines.local.faulty_model",))
-    engine = ChildEngine(setup, patience=Patience(pauses=(0.0, 0.02), stall=stall))
+@pytest.mark.parametrize("fault", ENGINE_FAULTS, ids=lambda fault: fault.verb)
+async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: EngineFault) -> None:
+    heartbeat, stall = (
+        HEARTBEAT_SECONDS.get(fault.trigger_prompt, 5.0),
+        STALL_SECONDS.get(fault.trigger_prompt, 60.0),
+    )
+    setup = EngineSetup(
+        nice=0, heartbeat_seconds=heartbeat, plugins=("tests.generation.engines.local.faulty_model",)
+    )
+    engine = LocalEngine(setup, timeouts=Timeouts(restart_delays=(0.0, 0.02), stall=stall))
     chat = FakeFrontend()
-    async with house_of(tmp_path, credits_=100) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved)
+    async with open_studio(tmp_path, credits_=100) as (store, studio):
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
         presets = {"testcard": PRESET}
         clips = tmp_path / "clips"
         worker = Worker(store=store, engine=engine, presets=presets, clips=clips, delivery=delivery)
-        studio.on_work, studio.on_rendered = worker.ring, delivery.ring
+        studio.wake_worker, studio.wake_delivery = worker.wake, delivery.wake
 
-        async def ask(prompt: str, user: str) -> Job:
+        async def submit(prompt: str, user: str) -> Job:
             wish = Wish(prompt=prompt, width=256, height=256, seconds=0.5, steps=3)
             wish = replace(wish, music=MusicWish(genre="none"))
-            return (await studio.submit(wish, who(user), ReplyTo(platform="fake", chat="c"))).job
+            return (await studio.submit(wish, make_requester(user), ReplyTo(platform="fake", chat="c"))).job
 
-        villain = await ask(fault.verb, "villain")
-        neighbours = [await ask("a clip", f"u{n}") for n in range(2)]
+        faulty_job = await submit(fault.trigger_prompt, "villain")
+        other_jobs = [await submit("a clip", f"u{n}") for n in range(2)]
         try:
-            async with running(worker.run(), delivery.run()):
-                ended = await studio.reached(villain.id, State.DELIVERED, State.FAILED, seconds=100)
-                neighbours.append(await ask("the next", "later"))
-                for job in neighbours:
-                    done = await studio.reached(job.id, State.DELIVERED, seconds=100)
+            async with running_tasks(worker.run(), delivery.run()):
+                ended = await studio.wait_for_state(
+                    faulty_job.id, JobState.DELIVERED, JobState.FAILED, seconds=100
+                )
+                other_jobs.append(await submit("the next", "later"))
+                for job in other_jobs:
+                    done = await studio.wait_for_state(job.id, JobState.DELIVERED, seconds=100)
                     assert done.attempt == 0, "an innocent was blamed"
                 if fault.error:
-                    await until(lambda: any(number == ended.id for number, *_ in chat.said))
+                    await wait_until(lambda: any(number == ended.id for number, *_ in chat.statuses))
         finally:
             await engine.close()
         assert (ended.error or {}).get("kind", "") == fault.error
-        assert ended.attempt == (1 if fault.becomes == ASIDE else 0)
-        assert chat.shown == {job.id: 1 for job in [*neighbours, *([] if fault.error else [villain])]}
-        spent = -sum(entry.credits for entry in await store.entries("fake:villain", 10))
-        assert spent == (0 if fault.error else villain.cost)
+        assert ended.attempt == (1 if fault.outcome == SET_ASIDE else 0)
+        assert chat.clip_counts == {
+            job.id: 1 for job in [*other_jobs, *([] if fault.error else [faulty_job])]
+        }
+        spent = -sum(entry.credits for entry in await store.ledger_entries("fake:villain", 10))
+        assert spent == (0 if fault.error else faulty_job.cost)
     assert not list(tmp_path.rglob("*.part"))

@@ -10,46 +10,46 @@ from pathlib import Path
 import pytest
 
 from generation import failpoint
-from generation.failpoint import ARMED, Deed, Place, Trap
-from tests.faults.matrix import declared
+from generation.failpoint import ARMED_POINTS, Armed, Effect, FailPoint
+from tests.faults.matrix import declared_fail_points
 from tests.paths import ROOT
 
 
-def passed_in(path: Path) -> list[str]:
+def failpoints_in(path: Path) -> list[str]:
     """The names of the places that a file passes."""
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     called = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "here"]
     return [place.attr for place in called if isinstance(place, ast.Attribute)]
 
 
-def test_every_place_is_passed_once_in_the_code_and_every_one_has_a_declared_outcome() -> None:
+def test_each_failpoint_is_passed_once_in_the_code_and_has_a_declared_outcome() -> None:
     files = [path for room in ("bot", "generation") for path in (ROOT / room).rglob("*.py")]
-    found = [name for path in files for name in passed_in(path)]
-    assert sorted(found) == sorted(place.name for place in Place)
-    assert declared() == set(Place)
+    found = [name for path in files for name in failpoints_in(path)]
+    assert sorted(found) == sorted(place.name for place in FailPoint)
+    assert declared_fail_points() == set(FailPoint)
 
 
 def test_nothing_is_armed_unless_the_environment_says_so() -> None:
-    assert ARMED == {}
-    for place in Place:
-        failpoint.here(place)
+    assert ARMED_POINTS == {}
+    for place in FailPoint:
+        failpoint.pass_failpoint(place)
 
 
-def test_what_is_armed_is_read_whole_or_not_at_all() -> None:
-    assert failpoint.read("sent=die@2, commit=fail") == {
-        Place.SENT: Trap(Deed.DIE, 2),
-        Place.COMMIT: Trap(Deed.FAIL),
+def test_the_environment_variable_is_parsed_whole_or_rejected() -> None:
+    assert failpoint.parse("sent=die@2, commit=fail") == {
+        FailPoint.SENT: Armed(Effect.DIE, 2),
+        FailPoint.COMMIT: Armed(Effect.FAIL),
     }
     for text in ("sent", "sent=explode", "nowhere=die", "sent=die@soon"):
         with pytest.raises(ValueError, match=r"is not a valid|invalid literal"):
-            failpoint.read(text)
+            failpoint.parse(text)
 
 
 SCRIPT = """
-from generation.failpoint import Place, here
+from generation.failpoint import FailPoint, pass_failpoint
 for _ in range(3):
     try:
-        here(Place.SENT)
+        pass_failpoint(FailPoint.SENT)
         print("passed", flush=True)
     except OSError:
         print("failed", flush=True)
@@ -57,7 +57,7 @@ for _ in range(3):
 
 
 @pytest.mark.parametrize(
-    ("traps", "said", "code"),
+    ("armed", "output", "code"),
     [
         ("", "passed passed passed", 0),
         ("sent=fail@2", "passed failed passed", 0),
@@ -65,14 +65,18 @@ for _ in range(3):
         ("sent=exit", "", 0),
     ],
 )
-def test_a_place_strikes_at_the_passing_it_was_told_and_once_only(
-    tmp_path: Path, traps: str, said: str, code: int
+def test_a_failpoint_triggers_at_the_given_pass_and_only_once(
+    tmp_path: Path, armed: str, output: str, code: int
 ) -> None:
     notes = tmp_path / "notes"
-    environment = {failpoint.VARIABLE: traps, failpoint.NOTES: str(notes), "PYTHONPATH": str(ROOT)}
-    for told, left in ((said, code), ("passed passed passed", 0)):
+    environment = {
+        failpoint.ENV_VAR: armed,
+        failpoint.TRIGGERED_FILE_ENV_VAR: str(notes),
+        "PYTHONPATH": str(ROOT),
+    }
+    for expected_output, expected_code in ((output, code), ("passed passed passed", 0)):
         ran = subprocess.run(  # noqa: S603  (our own script)
             [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
         )
-        assert (ran.stdout.split(), ran.returncode) == (told.split(), left)
-    assert notes.exists() == bool(traps)
+        assert (ran.stdout.split(), ran.returncode) == (expected_output.split(), expected_code)
+    assert notes.exists() == bool(armed)

@@ -8,46 +8,54 @@ from pathlib import Path
 
 import pytest
 
-from generation.failpoint import Place
+from generation.failpoint import FailPoint
 from tests.faults import matrix_docs
-from tests.faults.harness import theatre
-from tests.faults.matrix import BOTH, EVERY_COMMIT, ONCE, Fault
-from tests.faults.scenario import Play
+from tests.faults.harness import bot_harness
+from tests.faults.matrix import COMMIT_FAIL_POINTS, DELIVERED_ONCE, PLATFORMS, Fault
+from tests.faults.scenario import FaultScenario
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
 """A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
 
-SHARES = 2
-MOST_COMMITS = 30
+SHARDS = 2
+MAX_COMMITS = 30
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", range(SHARES))
-async def test_every_fault_ends_as_declared_on_every_platform(tmp_path: Path, share: int) -> None:
-    chosen = matrix_docs.cases()[share::SHARES]
-    assert await matrix_docs.observed(chosen, tmp_path) == matrix_docs.expected(chosen)
+@pytest.mark.parametrize("shard", range(SHARDS))
+async def test_every_fault_ends_as_declared_on_every_platform(tmp_path: Path, shard: int) -> None:
+    chosen = matrix_docs.cases()[shard::SHARDS]
+    assert await matrix_docs.run_cases(chosen, tmp_path) == matrix_docs.expected_outcomes(chosen)
 
 
-def test_the_page_shows_this_very_matrix() -> None:
-    assert matrix_docs.written() == matrix_docs.matrix(), "run: python -m tests.faults.matrix_docs"
+def test_the_page_shows_the_current_matrix() -> None:
+    assert matrix_docs.documented_tables() == matrix_docs.render_tables(), (
+        "run: python -m tests.faults.matrix_docs"
+    )
 
 
 @pytest.mark.timeout(600)
-async def test_killed_at_any_commit_of_a_clips_life_the_books_are_right(tmp_path: Path) -> None:
+async def test_a_kill_at_any_commit_leaves_the_ledger_correct(tmp_path: Path) -> None:
     """Before each and after each, one by one, until a clip's whole life has no further commit."""
 
-    async def struck(platform: str, place: Place, nth: int) -> bool:
-        fault = Fault(stage="any", what="killed", traps=f"{place}=die@{nth}", discord=ONCE, telegram=ONCE)
-        async with theatre(tmp_path / f"{platform}-{place}-{nth}") as house:
-            played = Play(house, platform, fault, surely=False)
+    async def kill_at_commit(platform: str, place: FailPoint, nth: int) -> bool:
+        fault = Fault(
+            stage="any",
+            description="killed",
+            failpoints=f"{place}=die@{nth}",
+            discord=DELIVERED_ONCE,
+            telegram=DELIVERED_ONCE,
+        )
+        async with bot_harness(tmp_path / f"{platform}-{place}-{nth}") as harness:
+            played = FaultScenario(harness, platform, fault, must_trigger=False)
             await played.run()
-            return bool(played.notes)
+            return bool(played.triggered)
 
-    met = dict.fromkeys(product(BOTH, EVERY_COMMIT), 0)
-    for nth in range(1, MOST_COMMITS):
-        found = await asyncio.gather(*(struck(*each, nth) for each in met))
-        for each, hit in zip(met, found, strict=True):
-            met[each] += hit
+    commits_hit = dict.fromkeys(product(PLATFORMS, COMMIT_FAIL_POINTS), 0)
+    for nth in range(1, MAX_COMMITS):
+        found = await asyncio.gather(*(kill_at_commit(*each, nth) for each in commits_hit))
+        for combination, hit in zip(commits_hit, found, strict=True):
+            commits_hit[combination] += hit
         if not any(found):
             break
-    assert all(5 < count < MOST_COMMITS - 2 for count in met.values())
+    assert all(5 < count < MAX_COMMITS - 2 for count in commits_hit.values())

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from tests.faults.soak import Outcome, Plan, soak
+from tests.faults.soak import SoakPlan, SoakResult, run_soak
 
-SHORT = Plan(seed=5, days=6, people=50)
+SHORT = SoakPlan(seed=5, days=6, people=50)
 
 
-def test_days_with_faults_and_restarts_lose_and_double_nothing_and_the_same_seed_is_the_same_days() -> None:
-    first, again = soak(SHORT), soak(SHORT)
+def test_days_of_faults_and_restarts_lose_nothing_and_a_seed_repeats_them() -> None:
+    first, again = run_soak(SHORT), run_soak(SHORT)
     for outcome in (first, again):
-        assert outcome.wrong == []
+        assert outcome.problems == []
         assert outcome.states["delivered"] > 100
         assert outcome.states["failed"]
         assert outcome.states["cancelled"]
     assert (first.digest, first.events) == (again.digest, again.events)
-    assert soak(Plan(seed=6, days=1, people=50)).digest != first.digest
-    assert _creep(again) < 0.01
+    assert run_soak(SoakPlan(seed=6, days=1, people=50)).digest != first.digest
+    assert _memory_growth_share(again) < 0.01
 
 
-def _creep(outcome: Outcome) -> float:
+def _memory_growth_share(outcome: SoakResult) -> float:
     """A day's growth of memory as a share of it all, after everything was loaded."""
-    return outcome.slope(outcome.blocks) / outcome.blocks[-1]
+    return outcome.growth_per_day(outcome.memory_blocks) / outcome.memory_blocks[-1]

@@ -11,30 +11,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.store.connection import Connection
-from bot.store.database import FILE, Database
+from bot.store.database import DATABASE_FILE, Database
 
 T = TypeVar("T")
-TURN = "a transaction"
+TRANSACTION_TASK_NAME = "a transaction"
 
 
-class Killed(Exception):
+class StoreKilled(Exception):
     """The process of this store is no more; nothing is written any longer."""
 
 
-class Stuck(RuntimeError):
+class Deadlocked(RuntimeError):
     """Everybody waits for somebody, and no clock will wake them."""
 
 
-class _Selector(selectors.BaseSelector):
+class _ClockSelector(selectors.BaseSelector):
     """Instead of waiting, the clock is put forward."""
 
-    def __init__(self, loop: Clockwork) -> None:
+    def __init__(self, loop: VirtualClockLoop) -> None:
         self._loop = loop
         self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise Stuck
+            raise Deadlocked
         self._loop.now += timeout
         return []  # no socket and no thread has a word in this world
 
@@ -51,14 +51,14 @@ class _Selector(selectors.BaseSelector):
         self._real.close()
 
 
-class Clockwork(asyncio.SelectorEventLoop):
+class VirtualClockLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
-        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.pending_tasks: dict[asyncio.Task[Any], None] = {}
         """All that are not done, in the order in which they were made."""
-        super().__init__(_Selector(self))
+        super().__init__(_ClockSelector(self))
         self._clock_resolution = 1e-6
-        self.set_task_factory(_remembered)
+        self.set_task_factory(_create_tracked_task)
 
     def time(self) -> float:
         return self.now
@@ -76,23 +76,23 @@ class Clockwork(asyncio.SelectorEventLoop):
         return done
 
 
-def _remembered(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
-    assert isinstance(loop, Clockwork)
+def _create_tracked_task(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> asyncio.Task[Any]:
+    assert isinstance(loop, VirtualClockLoop)
     task = asyncio.Task(work, loop=loop, **more)
-    loop.tasks[task] = None
-    task.add_done_callback(loop.tasks.pop)
+    loop.pending_tasks[task] = None
+    task.add_done_callback(loop.pending_tasks.pop)
     return task
 
 
-class Inline(Database):
+class InlineDatabase(Database):
     """The real database and its verbs without threads and group commit, which are proven elsewhere.
 
     A caller may be cancelled before its transaction and after it, as in the real one.
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / FILE, AsyncExitStack())
-        self.dead = False
+        super().__init__(folder / DATABASE_FILE, AsyncExitStack())
+        self.killed = False
         self._c = sqlite3.connect(self.path, isolation_level=None, factory=Connection)
         for setting in (
             "locking_mode = EXCLUSIVE",
@@ -102,15 +102,17 @@ class Inline(Database):
             self._c.execute(f"PRAGMA {setting}")
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().create_task(self._turn("BEGIN IMMEDIATE", work), name=TURN)
+        return asyncio.get_running_loop().create_task(
+            self._run_transaction("BEGIN IMMEDIATE", work), name=TRANSACTION_TASK_NAME
+        )
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._turn("BEGIN", work)
+        return await self._run_transaction("BEGIN", work)
 
-    async def _turn(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _run_transaction(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
         await asyncio.sleep(0)
-        if self.dead:
-            raise Killed
+        if self.killed:
+            raise StoreKilled
         self._c.execute(begin)
         try:
             result = work(self._c)

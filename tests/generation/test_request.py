@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from generation import Kind, Music, Request, RequestError, Wish
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 from generation.models.common.preset import read_presets
-from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, seen
+from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, visible_text
 from tests.paths import CONFIG
 
 SHIPPED = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))
@@ -29,26 +29,26 @@ LIMITS = Limits(
 )
 
 
-def made(limits: Limits = LIMITS, **wish: Any) -> tuple[Request, tuple[Adjustment, ...]]:
+def completed(limits: Limits = LIMITS, **wish: Any) -> tuple[Request, tuple[Adjustment, ...]]:
     return complete(Wish(**{"prompt": "a fox", **wish}), model="m", limits=limits, music=MUSIC, seed=5)
 
 
-def test_what_is_left_open_is_chosen_by_the_model() -> None:
-    request, told = made()
+def test_missing_options_take_the_models_defaults() -> None:
+    request, told = completed()
     assert (request.width, request.height, request.frames, request.fps) == (704, 512, 121, 24.0)
     assert (request.steps, request.guidance, request.seed) == (20, 3.0, 5)
     assert told == ()
 
 
-def test_what_is_rounded_is_told() -> None:
-    request, told = made(width=700, height=500, seconds=2.0)
+def test_rounding_is_reported_as_an_adjustment() -> None:
+    request, told = completed(width=700, height=500, seconds=2.0)
     assert (request.width, request.height) == (672, 480)
     assert told == (Adjustment("size", "700x500", "672x480"),)
     assert request.frames == 49
 
 
 def test_an_aspect_is_a_size_of_the_model() -> None:
-    assert made(aspect="16:9")[0].width == 768
+    assert completed(aspect="16:9")[0].width == 768
 
 
 @pytest.mark.parametrize(
@@ -71,14 +71,14 @@ def test_an_aspect_is_a_size_of_the_model() -> None:
         ({"kind": Kind.ANIMATE}, NotOffered),
     ],
 )
-def test_what_cannot_be_is_refused(wish: dict[str, Any], error: type[RequestError]) -> None:
+def test_invalid_options_are_refused(wish: dict[str, Any], error: type[RequestError]) -> None:
     with pytest.raises(error):
-        made(**wish)
+        completed(**wish)
 
 
-def test_a_slip_finds_what_was_meant() -> None:
+def test_a_typo_suggests_the_closest_choice() -> None:
     with pytest.raises(UnknownChoice) as caught:
-        made(limits=Limits(width=64, height=64, styles=("anime", "realistic")), style="animee")
+        completed(limits=Limits(width=64, height=64, styles=("anime", "realistic")), style="animee")
     assert caught.value.near == "anime"
 
 
@@ -97,7 +97,7 @@ def test_every_request_lies_on_its_models_grid(
     fps = limits.min_fps + rate * (limits.max_fps - limits.min_fps)
     kind = limits.kinds[0]
     try:
-        request, _ = made(limits, kind=kind, seconds=seconds, fps=fps, width=width, height=height)
+        request, _ = completed(limits, kind=kind, seconds=seconds, fps=fps, width=width, height=height)
     except OutOfRange:
         return
     assert request.width % limits.side_multiple == request.height % limits.side_multiple == 0
@@ -111,9 +111,9 @@ def test_every_request_lies_on_its_models_grid(
 
 
 @given(data=st.data())
-def test_a_request_survives_the_wire(data: st.DataObject) -> None:
-    text = st.text(min_size=1, max_size=40).filter(seen)
-    request, _ = made(
+def test_a_request_round_trips_through_json(data: st.DataObject) -> None:
+    text = st.text(min_size=1, max_size=40).filter(visible_text)
+    request, _ = completed(
         prompt=data.draw(text),
         seed=data.draw(st.integers(0, SEED_LIMIT)),
         guidance=data.draw(st.floats(0, 20)),

@@ -7,7 +7,7 @@ import torch
 
 from tests.paths import ROOT
 from training.pocket import evaluate
-from training.pocket.handwritten_captions import free, handwritten
+from training.pocket.handwritten_captions import free_captions, known_word_captions
 from training.pocket.procedural_clips import FRAMES
 
 SHIPPED = ROOT / "generation" / "pocket"
@@ -25,7 +25,7 @@ def test_weights_are_safetensors_only() -> None:
     assert {f.suffix for f in SHIPPED.rglob("*") if f.is_file()} == {".json", ".safetensors"}
 
 
-def test_the_scores_are_those_of_a_default() -> None:
+def test_the_scores_are_good_enough_for_a_default() -> None:
     """Below these a test card would be the better choice for whoever configures nothing."""
     for row in json.loads((SHIPPED / "scores.json").read_text())["scores"].values():
         assert row["colour"] >= 90
@@ -40,13 +40,13 @@ def test_scores_say_how_they_were_measured() -> None:
     assert all(row["n"] >= 40 for row in facts["scores"].values())
 
 
-def test_a_fixed_sample_still_scores_what_it_scored() -> None:
+def test_accuracy_on_a_fixed_sample_has_not_dropped() -> None:
     torch.set_num_threads(1)
     pipe = evaluate.load(SHIPPED)
-    asked = [*handwritten()[:10], *free()[-10:]]
+    asked = [*known_word_captions()[:10], *free_captions()[-10:]]
     said = [text for text, _ in asked]
-    clips = evaluate.paint(pipe, said, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
+    clips = evaluate.generate_clips(pipe, said, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
     assert clips[0].shape == (FRAMES, 64, 64, 3)
-    scores = evaluate.score(asked, clips)
+    scores = evaluate.measure_accuracy(asked, clips)
     for name, least in LEAST.items():
         assert scores[name] >= least, name

@@ -7,7 +7,7 @@ import torch
 
 from training.pocket import captions, principal_components, text, training_run, transformer, vae
 from training.pocket.principal_components import Basis
-from training.pocket.procedural_clips import perform, plays
+from training.pocket.procedural_clips import draw_clip, split_specs
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +19,8 @@ def basis() -> Basis:
 
 
 def _trainer(basis: Basis) -> transformer.Trainer:
-    train = plays()[0][:8]
-    clips = np.stack([perform(play, Random(i)) for i, play in enumerate(train)])
+    train = split_specs()[0][:8]
+    clips = np.stack([draw_clip(play, Random(i)) for i, play in enumerate(train)])
     return transformer.Trainer(basis.encode(torch.from_numpy(clips)), train)
 
 
@@ -28,34 +28,34 @@ def _same(first: list[torch.nn.Parameter], second: list[torch.nn.Parameter]) -> 
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_a_resumed_transformer_is_the_unbroken_one(basis: Basis, tmp_path: Path) -> None:
+def test_a_resumed_transformer_equals_an_uninterrupted_one(basis: Basis, tmp_path: Path) -> None:
     unbroken, broken, resumed = (_trainer(basis) for _ in range(3))
-    losses = [unbroken.advance(2, 1.0) for _ in range(4)]
+    losses = [unbroken.train_step(2, 1.0) for _ in range(4)]
     for _ in range(2):
-        broken.advance(2, 1.0)
+        broken.train_step(2, 1.0)
     training_run.save(tmp_path / "state.pt", broken.state())
     state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
-    assert [resumed.advance(2, 1.0) for _ in range(2)] == losses[2:]
+    assert [resumed.train_step(2, 1.0) for _ in range(2)] == losses[2:]
     assert _same(resumed.parameters, unbroken.parameters)
     assert not _same(resumed.parameters, broken.parameters)
 
 
-def test_a_resumed_vae_is_the_unbroken_one(basis: Basis, tmp_path: Path) -> None:
-    unbroken, broken, resumed = (vae.Trainer(basis, rate=1e-3, sample=4, held=2) for _ in range(3))
-    losses = [unbroken.advance(1, 1.0) for _ in range(2)]
-    broken.advance(1, 1.0)
+def test_a_resumed_vae_equals_an_uninterrupted_one(basis: Basis, tmp_path: Path) -> None:
+    unbroken, broken, resumed = (vae.Trainer(basis, rate=1e-3, sample=4, held_out=2) for _ in range(3))
+    losses = [unbroken.train_step(1, 1.0) for _ in range(2)]
+    broken.train_step(1, 1.0)
     training_run.save(tmp_path / "state.pt", broken.state())
     state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
-    assert resumed.advance(1, 1.0) == losses[1]
+    assert resumed.train_step(1, 1.0) == losses[1]
     assert _same(resumed.parameters, unbroken.parameters)
 
 
 def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
-    clip = torch.from_numpy(perform(plays()[0][0], Random(1)))[None]
+    clip = torch.from_numpy(draw_clip(split_specs()[0][0], Random(1)))[None]
     changed = clip.clone()
     changed[:, 5:9] = 0
     gap = (basis.encode(clip) - basis.encode(changed)).abs().amax((0, 1, 3, 4))
@@ -63,7 +63,7 @@ def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
 
 
 def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
-    tokenizer = text.tokenizer(free=False)
+    tokenizer = text.tokenizer(free_phrasing=False)
     plain, loud = (
         tokenizer("a red rocket rising")["input_ids"],
         tokenizer("A RÉD rocket, rising!")["input_ids"],
@@ -71,8 +71,10 @@ def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
     assert plain == loud
     assert tokenizer("")["input_ids"] == [tokenizer.eos_token_id]
     assert tokenizer.unk_token_id in tokenizer("a red zeppelin")["input_ids"]
-    known = {word for word in captions.words() if tokenizer.unk_token_id not in tokenizer(word)["input_ids"]}
-    assert known == set(captions.words())
+    known = {
+        word for word in captions.known_words() if tokenizer.unk_token_id not in tokenizer(word)["input_ids"]
+    }
+    assert known == set(captions.known_words())
 
 
 @pytest.mark.parametrize(

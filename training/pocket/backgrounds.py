@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = 64
-FINE = 3 * SIZE  # Drawn three times as large, then averaged: smooth edges.
+SUPERSAMPLED_SIZE = 3 * SIZE  # Drawn three times as large, then averaged: smooth edges.
 
 Rgb = tuple[int, int, int]
 
@@ -44,17 +44,17 @@ _TOWERS = ((0.0, 0.42), (0.17, 0.56), (0.34, 0.36), (0.5, 0.5), (0.68, 0.6), (0.
 
 class _Canvas:
     def __init__(self, above: Rgb, below: Rgb) -> None:
-        fall = np.linspace(0, 1, FINE)[:, None]
+        fall = np.linspace(0, 1, SUPERSAMPLED_SIZE)[:, None]
         column = (np.array(above) * (1 - fall) + np.array(below) * fall).astype(np.uint8)
-        self.image = Image.fromarray(np.repeat(column[:, None], FINE, axis=1))
+        self.image = Image.fromarray(np.repeat(column[:, None], SUPERSAMPLED_SIZE, axis=1))
         self._draw = ImageDraw.Draw(self.image)
 
     def disc(self, x: float, y: float, radius: float, colour: Rgb, *, flat: float = 1.0) -> None:
         box = (x - radius, y - radius * flat, x + radius, y + radius * flat)
-        self._draw.ellipse([k * FINE for k in box], fill=colour)
+        self._draw.ellipse([k * SUPERSAMPLED_SIZE for k in box], fill=colour)
 
     def shape(self, points: list[tuple[float, float]], colour: Rgb) -> None:
-        self._draw.polygon([(x * FINE, y * FINE) for x, y in points], fill=colour)
+        self._draw.polygon([(x * SUPERSAMPLED_SIZE, y * SUPERSAMPLED_SIZE) for x, y in points], fill=colour)
 
     def box(self, x: float, y: float, width: float, height: float, colour: Rgb) -> None:
         self.shape([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], colour)
@@ -106,7 +106,7 @@ def _space(canvas: _Canvas, planet: Rgb, ring: Rgb, random: Random) -> None:
     )
 
 
-_PAINT = {
+_DRAW_PLACE = {
     "sky": _sky,
     "sea": _sea,
     "meadow": _hills,
@@ -117,7 +117,7 @@ _PAINT = {
 }
 
 
-def backdrop(place: str, time: str, random: Random) -> Image.Image:
+def draw_background(place: str, time: str, random: Random) -> Image.Image:
     above, below, first, second = _PALETTE[place, time]
     canvas = _Canvas(above, below)
     if time == "night":
@@ -125,5 +125,5 @@ def backdrop(place: str, time: str, random: Random) -> Image.Image:
             canvas.disc(x + random.uniform(-0.01, 0.01), y, 0.012, (210, 214, 224))
         if place != "space":
             canvas.disc(0.78 + random.uniform(-0.04, 0.04), 0.16, 0.09, _MOON)
-    _PAINT[place](canvas, first, second, random)
-    return canvas.image.reduce(FINE // SIZE)
+    _DRAW_PLACE[place](canvas, first, second, random)
+    return canvas.image.reduce(SUPERSAMPLED_SIZE // SIZE)

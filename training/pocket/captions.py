@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from random import Random
 
-from training.pocket.procedural_clips import Play
+from training.pocket.procedural_clips import ClipSpec
 
 PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
     "colour": {
@@ -85,7 +85,7 @@ TEMPLATES = (
     "a {c} {s} {w}, {m}",
     "a video of a {c} {s} {m} {w}",
 )
-HELD_TEMPLATES = (
+HELD_OUT_TEMPLATES = (
     "{w} there is a {c} {s} {m}",
     "the {s} is {c} and it is {m} {w}",
     "{m} {w}, a {c} {s}",
@@ -110,9 +110,9 @@ FILLERS = (
 _UNKNOWN = "qwxyz"
 
 
-def caption(play: Play, random: Random) -> str:
+def training_caption(spec: ClipSpec, random: Random) -> str:
     """For training: sky and day may go unsaid, now and then colour or motion too, and stray words come in."""
-    text = _fill(random.choice(TEMPLATES), play, random, forget=0.04)
+    text = _fill(random.choice(TEMPLATES), spec, random, omit_chance=0.04)
     if random.random() < 0.12:
         words = text.split()
         stray = _UNKNOWN if random.random() < 0.4 else random.choice(FILLERS)
@@ -121,32 +121,34 @@ def caption(play: Play, random: Random) -> str:
     return text
 
 
-def full_caption(play: Play, random: Random) -> str:
+def complete_caption(spec: ClipSpec, random: Random) -> str:
     """A caption in a wording of training's, with everything said."""
-    return _fill(random.choice(TEMPLATES), play, random, forget=0.0)
+    return _fill(random.choice(TEMPLATES), spec, random, omit_chance=0.0)
 
 
-def held_caption(play: Play, random: Random) -> str:
+def held_out_caption(spec: ClipSpec, random: Random) -> str:
     """The same play in a word order that training never uses, with everything said."""
-    return _fill(random.choice(HELD_TEMPLATES), play, random, forget=0.0)
+    return _fill(random.choice(HELD_OUT_TEMPLATES), spec, random, omit_chance=0.0)
 
 
-def _fill(template: str, play: Play, random: Random, forget: float) -> str:
-    def say(kind: str, value: str) -> str:
+def _fill(template: str, spec: ClipSpec, random: Random, omit_chance: float) -> str:
+    def pick_phrase(kind: str, value: str) -> str:
         return random.choice(PHRASES[kind][value])
 
-    colour = "" if random.random() < forget else say("colour", play.colour)
-    motion = "" if random.random() < forget else say("motion", play.motion)
-    text = template.format(c=colour, s=say("actor", play.actor), m=motion, w=_whereabouts(play, random))
+    colour = "" if random.random() < omit_chance else pick_phrase("colour", spec.colour)
+    motion = "" if random.random() < omit_chance else pick_phrase("motion", spec.motion)
+    text = template.format(
+        c=colour, s=pick_phrase("actor", spec.actor), m=motion, w=_place_and_time(spec, random)
+    )
     return " ".join(text.split()).strip(" ,:")
 
 
-def _whereabouts(play: Play, random: Random) -> str:
+def _place_and_time(spec: ClipSpec, random: Random) -> str:
     said = []
-    if play.place != "sky" or random.random() < 0.7:
-        said.append(random.choice(PHRASES["place"][play.place]))
-    if play.place != "space" and (play.time == "night" or random.random() < 0.4):
-        said.append(random.choice(PHRASES["time"][play.time]))
+    if spec.place != "sky" or random.random() < 0.7:
+        said.append(random.choice(PHRASES["place"][spec.place]))
+    if spec.place != "space" and (spec.time == "night" or random.random() < 0.4):
+        said.append(random.choice(PHRASES["time"][spec.time]))
     random.shuffle(said)
     return " ".join(said)
 
@@ -162,10 +164,12 @@ def meanings() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def words() -> list[str]:
+def known_words() -> list[str]:
     """All words pocket has ever read, in a fixed order."""
     plain = {
-        word for t in (*TEMPLATES, *HELD_TEMPLATES) for word in t.replace(",", " ").replace(":", " ").split()
+        word
+        for t in (*TEMPLATES, *HELD_OUT_TEMPLATES)
+        for word in t.replace(",", " ").replace(":", " ").split()
     }
     return sorted({*meanings(), *FILLERS, *(w for w in plain if "{" not in w)})
 

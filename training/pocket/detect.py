@@ -8,43 +8,47 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from training.pocket.backgrounds import SCENES, SIZE, backdrop
-from training.pocket.figures import ACTORS, COLOURS
-from training.pocket.procedural_clips import FRAMES, MOTIONS, Clip, Play, perform, track
+from training.pocket.backgrounds import SCENES, SIZE, draw_background
+from training.pocket.figures import COLOURS, FIGURE_NAMES
+from training.pocket.procedural_clips import FRAMES, MOTIONS, ClipPixels, ClipSpec, draw_clip, motion_path
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.floating]
 
 _PALETTE = np.array(list(COLOURS.values()), np.float32)
 _NAMES = tuple(COLOURS)
-_NEAR = 62  # Distance in RGB under which a pixel has an actor's colour.
-_FEW = 24  # Pixels under which a frame shows no actor.
+_MAX_COLOUR_DISTANCE = 62  # Distance in RGB under which a pixel has an actor's colour.
+_MIN_PIXELS = 24  # Pixels under which a frame shows no actor.
 _GRID = 20
-_OFF_TRACK = 0.12  # Root mean square distance from every known path over which a motion is none of them.
-_TURNED = 0.05
+_MAX_PATH_DISTANCE = (
+    0.12  # Root mean square distance from every known path over which a motion is none of them.
+)
+_MIN_SPIN_CHANGE = 0.05
 
 
-def watch(clip: Clip) -> Play:
+def detect_spec(clip: ClipPixels) -> ClipSpec:
     """The play that this clip most resembles; an attribute that cannot be made out is an empty string."""
     pixels = clip.astype(np.float32)
     distance = np.linalg.norm(pixels[..., None, :] - _PALETTE, axis=-1)
-    nearest, close = distance.argmin(-1), distance.min(-1) < _NEAR
+    nearest, close = distance.argmin(-1), distance.min(-1) < _MAX_COLOUR_DISTANCE
     colour = int(np.bincount(nearest[close], minlength=len(_NAMES)).argmax())
-    (place, time), behind = _scene(pixels, _actor(distance[..., colour] < _NEAR))
-    mask = _actor(_cover(pixels, _PALETTE[colour], behind))
-    return Play(_NAMES[colour], _actor_name(mask), place, time, _motion(clip, mask))
+    (place, time), behind = _detect_scene(
+        pixels, _largest_patch(distance[..., colour] < _MAX_COLOUR_DISTANCE)
+    )
+    mask = _largest_patch(_covered_pixels(pixels, _PALETTE[colour], behind))
+    return ClipSpec(_NAMES[colour], _detect_figure(mask), place, time, _detect_motion(clip, mask))
 
 
-def _cover(pixels: Array, colour: Array, behind: Array) -> Mask:
+def _covered_pixels(pixels: Array, colour: Array, behind: Array) -> Mask:
     """Where the actor covers at least half of a pixel, so that a soft edge is cut at its middle."""
     way = colour - behind
     length = np.maximum(np.linalg.norm(way, axis=-1), 1)
     along = ((pixels - behind) * way).sum(-1) / length**2
     aside = np.linalg.norm(pixels - behind - along[..., None] * way, axis=-1)
-    return np.asarray((along > 0.5) & (aside < _NEAR))
+    return np.asarray((along > 0.5) & (aside < _MAX_COLOUR_DISTANCE))
 
 
-def _actor(mask: Mask) -> Mask:
+def _largest_patch(mask: Mask) -> Mask:
     """The largest patch of each frame, holes filled; other specks of the colour are not the actor."""
     kept = np.zeros_like(mask)
     for frame, flat in enumerate(mask):
@@ -55,7 +59,7 @@ def _actor(mask: Mask) -> Mask:
     return kept
 
 
-def _scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
+def _detect_scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
     """The nearest setting, and the picture behind the actor: as the clip shows it, or as it is painted."""
     around = np.stack([ndimage.binary_dilation(m, iterations=3) for m in mask])
     seen = np.ma.masked_array(pixels, np.repeat(around[..., None], 3, -1))
@@ -68,7 +72,7 @@ def _scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
 def _backdrops() -> list[tuple[tuple[str, str], Array]]:
     random = Random(5)
     return [
-        (scene, ndimage.uniform_filter(np.asarray(backdrop(*scene, random), np.float32), (3, 3, 0)))
+        (scene, ndimage.uniform_filter(np.asarray(draw_background(*scene, random), np.float32), (3, 3, 0)))
         for scene in SCENES
         for _ in range(6)
     ]
@@ -76,7 +80,7 @@ def _backdrops() -> list[tuple[tuple[str, str], Array]]:
 
 def _silhouette(mask: Mask) -> Array | None:
     rows, columns = np.nonzero(mask)
-    if len(rows) < _FEW:
+    if len(rows) < _MIN_PIXELS:
         return None
     half = max(np.ptp(rows), np.ptp(columns)) / 2 + 1
     middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
@@ -93,9 +97,9 @@ def _inside(box: tuple[float, ...]) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _actor_name(mask: Mask) -> str:
+def _detect_figure(mask: Mask) -> str:
     known, names = _silhouettes()
-    votes = dict.fromkeys(ACTORS, 0.0)
+    votes = dict.fromkeys(FIGURE_NAMES, 0.0)
     for flat in mask[1::2]:
         outline = _silhouette(flat)
         if outline is None:
@@ -110,12 +114,14 @@ def _actor_name(mask: Mask) -> str:
 @cache
 def _silhouettes() -> tuple[Array, list[str]]:
     random, outlines, names = Random(3), [], []
-    for actor in ACTORS:
+    for actor in FIGURE_NAMES:
         for motion in (*MOTIONS, "spin", "spin", "spin"):
-            play = Play("red", actor, "snow", "night", motion)
-            pixels = perform(play, random).astype(np.float32)
-            mask = _actor(
-                _cover(pixels, _PALETTE[0], np.asarray(backdrop("snow", "night", Random(0)), np.float32))
+            play = ClipSpec("red", actor, "snow", "night", motion)
+            pixels = draw_clip(play, random).astype(np.float32)
+            mask = _largest_patch(
+                _covered_pixels(
+                    pixels, _PALETTE[0], np.asarray(draw_background("snow", "night", Random(0)), np.float32)
+                )
             )
             for flat in mask[::2]:
                 if (outline := _silhouette(flat)) is not None:
@@ -124,23 +130,23 @@ def _silhouettes() -> tuple[Array, list[str]]:
     return np.stack(outlines), names
 
 
-def _motion(clip: Clip, mask: Mask) -> str:
+def _detect_motion(clip: ClipPixels, mask: Mask) -> str:
     area = mask.sum((1, 2))
-    seen = area >= _FEW / 2
+    seen = area >= _MIN_PIXELS / 2
     if seen.sum() < FRAMES // 2:
         return ""
     centres = (
         np.array([ndimage.center_of_mass(m) if s else (0, 0) for m, s in zip(mask, seen, strict=True)]) / SIZE
     )
     path = np.stack([centres[:, 1], centres[:, 0], np.log(np.maximum(area, 1)) / 4], axis=1)[seen]
-    found = {name: _apart(path, known[seen]) for name, known in _paths().items()}
+    found = {name: _path_distance(path, known[seen]) for name, known in _paths().items()}
     best = min(found, key=lambda name: found[name])
-    if found[best] > _OFF_TRACK:
+    if found[best] > _MAX_PATH_DISTANCE:
         return ""
-    return best if best != "spin" or _turns(clip, centres, seen) else ""
+    return best if best != "spin" or _is_spinning(clip, centres, seen) else ""
 
 
-def _apart(path: Array, known: Array) -> float:
+def _path_distance(path: Array, known: Array) -> float:
     gap = (path - path.mean(0)) - (known - known.mean(0))
     return float(np.sqrt(np.square(gap).sum(1).mean()))
 
@@ -150,17 +156,17 @@ def _paths() -> dict[str, Array]:
     """Middle of the stage, in the coordinates of `_motion`: x, y and half the logarithm of the radius."""
     found = {}
     for motion in MOTIONS:
-        mean = np.mean([track(motion, Random(k)) for k in range(9)], axis=0)
+        mean = np.mean([motion_path(motion, Random(k)) for k in range(9)], axis=0)
         found[motion] = np.stack([mean[:, 0], mean[:, 1], np.log(mean[:, 2]) / 2], axis=1)
     return found
 
 
-def _turns(clip: Clip, centres: Array, seen: Mask) -> bool:
+def _is_spinning(clip: ClipPixels, centres: Array, seen: Mask) -> bool:
     """Does what stays in its place change its looks? A turning actor does; one that stands there does not."""
     crops = [_crop(frame, centre) for frame, centre, s in zip(clip, centres, seen, strict=True) if s]
     middle = len(crops) // 2
     changes = [np.abs(crops[k] - crops[k + middle]).mean() for k in range(len(crops) - middle)]
-    return float(np.mean(changes)) / 255 > _TURNED
+    return float(np.mean(changes)) / 255 > _MIN_SPIN_CHANGE
 
 
 def _crop(frame: NDArray[np.uint8], centre: Array, half: int = 12) -> Array:

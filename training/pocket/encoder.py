@@ -12,32 +12,34 @@ from torch import nn
 
 from training.pocket import principal_components, training_run, vae
 
-STATE = "encoder.pt"
+STATE_FILE = "encoder.pt"
 
 
 def train(work: Path, *, steps: int, size: int, rate: float) -> None:
     torch.manual_seed(0)
-    basis, where = principal_components.load_basis(work / "basis.pt"), training_run.device()
-    encoder = vae.build().encoder.to(where)
+    basis, device = principal_components.load_basis(work / "basis.pt"), training_run.device()
+    encoder = vae.build().encoder.to(device)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
-    spread = basis.encode(vae.batch(Random(9), 24)).std((0, 2, 3, 4)).sqrt().view(1, -1, 1, 1, 1)
+    spread = basis.encode(vae.training_batch(Random(9), 24)).std((0, 2, 3, 4)).sqrt().view(1, -1, 1, 1, 1)
     step, total = 0, 0.0
-    if state := training_run.load(work / STATE):
+    if state := training_run.load(work / STATE_FILE):
         encoder.load_state_dict(state["encoder"])
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     while step < steps:
-        clips = vae.batch(training_run.draws(7, step)[0], size)
+        clips = vae.training_batch(training_run.seeded_generators(7, step)[0], size)
         for group in optimizer.param_groups:
-            group["lr"] = rate * training_run.pace(step, steps, warmup=50, cooldown=steps // 2)
-        found = encoder(vae.pixels(clips).to(where))
-        miss = (found[:, : principal_components.CHANNELS] - basis.encode(clips).to(where)) / spread.to(where)
-        certain = (
+            group["lr"] = rate * training_run.rate_factor(step, steps, warmup=50, cooldown=steps // 2)
+        found = encoder(vae.pixels(clips).to(device))
+        miss = (found[:, : principal_components.CHANNELS] - basis.encode(clips).to(device)) / spread.to(
+            device
+        )
+        log_variance_loss = (
             (found[:, principal_components.CHANNELS] + 8).square().mean()
         )  # One log-variance for all: next to none.
-        error = miss.square().mean() + 0.01 * certain
+        error = miss.square().mean() + 0.01 * log_variance_loss
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(error)
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
@@ -47,7 +49,7 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
             training_run.log(work / "encoder.jsonl", step=step, loss=total / 100)
             total = 0.0
             state = {"encoder": encoder.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            training_run.save(work / STATE, state)
+            training_run.save(work / STATE_FILE, state)
 
 
 def main() -> None:

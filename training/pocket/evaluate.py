@@ -17,16 +17,16 @@ import torch
 from diffusers import LTXPipeline
 
 from training.pocket import captions, contact_sheet, detect
-from training.pocket.handwritten_captions import free, handwritten
-from training.pocket.procedural_clips import FPS, FRAMES, Clip, Play, perform, plays
+from training.pocket.handwritten_captions import free_captions, known_word_captions
+from training.pocket.procedural_clips import FPS, FRAMES, ClipPixels, ClipSpec, draw_clip, split_specs
 
-SIZE, STEPS, GUIDANCE, WORDS = 64, 8, 4.0, 64
+SIZE, STEPS, GUIDANCE, MAX_TOKENS = 64, 8, 4.0, 64
 
 _COMMAND = (
     "python -m training.pocket.evaluate --pipeline generation/pocket --count {} --steps {} --guidance {}"
 )
 
-Asked = Sequence[tuple[str, Play]]
+PromptSet = Sequence[tuple[str, ClipSpec]]
 
 
 def load(folder: Path) -> LTXPipeline:
@@ -35,35 +35,37 @@ def load(folder: Path) -> LTXPipeline:
     return pipe
 
 
-def paint(pipe: LTXPipeline, said: list[str], *, seed: int, steps: int, guidance: float) -> list[Clip]:
+def generate_clips(
+    pipe: LTXPipeline, prompts: list[str], *, seed: int, steps: int, guidance: float
+) -> list[ClipPixels]:
     clips = pipe(
-        prompt=said,
+        prompt=prompts,
         height=SIZE,
         width=SIZE,
         num_frames=FRAMES,
         frame_rate=FPS,
         num_inference_steps=steps,
         guidance_scale=guidance,
-        max_sequence_length=WORDS,
-        generator=[torch.Generator().manual_seed(seed + i) for i in range(len(said))],
+        max_sequence_length=MAX_TOKENS,
+        generator=[torch.Generator().manual_seed(seed + i) for i in range(len(prompts))],
         output_type="np",
     ).frames
     return list((np.asarray(clips) * 255).round().astype(np.uint8))
 
 
-def questions(count: int) -> dict[str, Asked]:
+def prompt_sets(count: int) -> dict[str, PromptSet]:
     """Held-out plays in known templates, others in held-out templates, and captions written by hand."""
-    random, held = Random(4), plays()[1]
+    random, held = Random(4), split_specs()[1]
     return {
-        "combinations": [(captions.full_caption(p, random), p) for p in held[:count]],
-        "templates": [(captions.held_caption(p, random), p) for p in held[-count:]],
-        "handwritten": handwritten()[:count],
-        "free": free()[:count],
+        "combinations": [(captions.complete_caption(p, random), p) for p in held[:count]],
+        "templates": [(captions.held_out_caption(p, random), p) for p in held[-count:]],
+        "handwritten": known_word_captions()[:count],
+        "free": free_captions()[:count],
     }
 
 
-def score(asked: Asked, clips: list[Clip]) -> dict[str, float]:
-    found = [(play, detect.watch(clip)) for (_, play), clip in zip(asked, clips, strict=True)]
+def measure_accuracy(prompt_set: PromptSet, clips: list[ClipPixels]) -> dict[str, float]:
+    found = [(play, detect.detect_spec(clip)) for (_, play), clip in zip(prompt_set, clips, strict=True)]
     right = {
         "colour": [a.colour == b.colour for a, b in found],
         "setting": [(a.place, a.time) == (b.place, b.time) for a, b in found],
@@ -74,10 +76,10 @@ def score(asked: Asked, clips: list[Clip]) -> dict[str, float]:
     return {name: round(100 * float(np.mean(hits)), 1) for name, hits in right.items()}
 
 
-def detector() -> dict[str, float]:
+def detector_accuracy() -> dict[str, float]:
     """How often the detector reads real clips of the held-out plays without a single miss."""
-    held = plays()[1]
-    right = [detect.watch(perform(play, Random(1000 + i))) == play for i, play in enumerate(held)]
+    held = split_specs()[1]
+    right = [detect.detect_spec(draw_clip(play, Random(1000 + i))) == play for i, play in enumerate(held)]
     return {"n": len(held), "right": round(100 * float(np.mean(right)), 1)}
 
 
@@ -86,13 +88,13 @@ def evaluate(
 ) -> tuple[dict[str, Any], list[Any]]:
     scores: dict[str, Any] = {}
     shown: list[Any] = []
-    for name, asked in questions(count).items():
+    for name, asked in prompt_sets(count).items():
         began, clips = time.monotonic(), []
         for start in range(0, len(asked), 16):
-            said = [text for text, _ in asked[start : start + 16]]
-            clips += paint(pipe, said, seed=start, steps=steps, guidance=guidance)
+            prompts = [text for text, _ in asked[start : start + 16]]
+            clips += generate_clips(pipe, prompts, seed=start, steps=steps, guidance=guidance)
         seconds = (time.monotonic() - began) / len(asked)
-        scores[name] = {"n": len(asked), **score(asked, clips)}
+        scores[name] = {"n": len(asked), **measure_accuracy(asked, clips)}
         shown = [(text, clip) for (text, _), clip in zip(asked, clips, strict=True)]
         print(name, scores[name], f"{seconds:.2f} s a clip", flush=True)
     return scores, shown
@@ -112,14 +114,14 @@ def main() -> None:
         load(options.pipeline), options.count, steps=options.steps, guidance=options.guidance
     )
     if options.sheet:
-        contact_sheet.contact(shown[:20]).save(options.sheet, quality=88)
+        contact_sheet.draw_contact_sheet(shown[:20]).save(options.sheet, quality=88)
     if options.to:
         facts = {
             "date": datetime.now(UTC).date().isoformat(),
             "command": _COMMAND.format(options.count, options.steps, options.guidance),
             "steps": options.steps,
             "guidance": options.guidance,
-            "detector": detector(),
+            "detector": detector_accuracy(),
             "scores": scores,
         }
         options.to.write_text(json.dumps(facts, indent=2) + "\n")

@@ -16,15 +16,15 @@ from training.pocket import encoder, lexicon, text, training_run, transformer, v
 
 
 def assemble(work: Path) -> LTXPipeline:
-    state = _need(work / "transformer.pt")
+    state = _load_required(work / "transformer.pt")
     tokenizer = text.tokenizer()
-    reader = text.encoder(tokenizer.get_vocab())
+    text_encoder = text.encoder(tokenizer.get_vocab())
     model = transformer.build()
-    _fill([*model.parameters(), *reader.parameters()], state["average"])
+    _copy_values([*model.parameters(), *text_encoder.parameters()], state["average"])
     return LTXPipeline(
         transformer=model,
         vae=_vae(work, state),
-        text_encoder=reader,
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
@@ -32,8 +32,8 @@ def assemble(work: Path) -> LTXPipeline:
 
 def _vae(work: Path, state: dict[str, Any]) -> AutoencoderKLLTXVideo:
     model = vae.build()
-    _fill(list(model.decoder.parameters()), _need(work / "vae.pt")["average"])
-    if fitted := training_run.load(work / encoder.STATE):
+    _copy_values(list(model.decoder.parameters()), _load_required(work / "vae.pt")["average"])
+    if fitted := training_run.load(work / encoder.STATE_FILE):
         model.encoder.load_state_dict(fitted["encoder"])
     model.latents_mean.copy_(state["mean"])
     model.latents_std.copy_(state["deviation"])
@@ -41,12 +41,12 @@ def _vae(work: Path, state: dict[str, Any]) -> AutoencoderKLLTXVideo:
 
 
 @torch.no_grad()
-def _fill(parameters: list[nn.Parameter], values: list[torch.Tensor]) -> None:
+def _copy_values(parameters: list[nn.Parameter], values: list[torch.Tensor]) -> None:
     for parameter, value in zip(dict.fromkeys(parameters), values, strict=True):
         parameter.copy_(value)
 
 
-def _need(path: Path) -> dict[str, Any]:
+def _load_required(path: Path) -> dict[str, Any]:
     state = training_run.load(path)
     if state is None:
         raise FileNotFoundError(path)

@@ -82,4 +82,4 @@ FIGURES: dict[str, Figure] = {
         ("own", _ngon(12, 0.34, 0.7, 0.55)),
     ),
 }
-ACTORS = tuple(FIGURES)
+FIGURE_NAMES = tuple(FIGURES)

@@ -1,9 +1,9 @@
 """Captions as a person might type them, with the play that each asks for. None was made by a template."""
 
-from training.pocket.procedural_clips import Play
+from training.pocket.procedural_clips import ClipSpec
 
 # In words that training knows.
-_PLAIN = """
+_KNOWN_WORD_LINES = """
 a red rocket rising over the snow at night | red rocket snow night rise
 a pink cat jumping on the grass in the sunshine | pink cat meadow day bounce
 yellow star falling from the sky at midnight | yellow star sky night fall
@@ -56,7 +56,7 @@ a cyan kitten descending in the clouds at midnight | cyan cat sky night fall
 
 
 # In whatever words came to mind.
-_FREE = """
+_FREE_LINES = """
 a big blue ball bouncing in the desert | blue ball desert day bounce
 make me a video of a yellow star falling over the sea at night please | yellow star sea night fall
 Can you show a cute green cat that jumps around in a snowy forest? | green cat snow day bounce
@@ -128,14 +128,14 @@ please animate one blue car twirling in a snowy field | blue car snow day spin
 """
 
 
-def handwritten() -> list[tuple[str, Play]]:
-    return _read(_PLAIN)
+def known_word_captions() -> list[tuple[str, ClipSpec]]:
+    return _read(_KNOWN_WORD_LINES)
 
 
-def free() -> list[tuple[str, Play]]:
-    return _read(_FREE)
+def free_captions() -> list[tuple[str, ClipSpec]]:
+    return _read(_FREE_LINES)
 
 
-def _read(lines: str) -> list[tuple[str, Play]]:
+def _read(lines: str) -> list[tuple[str, ClipSpec]]:
     pairs = (line.split(" | ") for line in lines.strip().splitlines())
-    return [(said, Play(*meant.split())) for said, meant in pairs]
+    return [(said, ClipSpec(*meant.split())) for said, meant in pairs]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from training.pocket import principal_components, training_run
 from training.pocket.principal_components import Basis
-from training.pocket.procedural_clips import Play, perform, plays
+from training.pocket.procedural_clips import ClipSpec, draw_clip, split_specs
 
 SHARD = 2000
 
@@ -28,9 +28,9 @@ def write(work: Path, count: int) -> None:
             print(path.name, flush=True)
 
 
-def read(work: Path, count: int) -> tuple[Tensor, list[Play]]:
+def read(work: Path, count: int) -> tuple[Tensor, list[ClipSpec]]:
     """Latents (count, channels, 5, 4, 4) in half precision, and the play of each."""
-    train = plays()[0]
+    train = split_specs()[0]
     shards = [torch.load(_path(work, k), weights_only=True)["latents"] for k in range(count // SHARD)]
     return torch.cat(shards), [train[i % len(train)] for i in range(len(shards) * SHARD)]
 
@@ -40,10 +40,10 @@ def _path(work: Path, shard: int) -> Path:
 
 
 def _encode(basis: Basis, shard: int, step: int = 50) -> Tensor:
-    train = plays()[0]
+    train = split_specs()[0]
     found = []
     for start in range(shard * SHARD, (shard + 1) * SHARD, step):
-        clips = [perform(train[i % len(train)], Random(i * 7919 + 11)) for i in range(start, start + step)]
+        clips = [draw_clip(train[i % len(train)], Random(i * 7919 + 11)) for i in range(start, start + step)]
         found.append(basis.encode(torch.from_numpy(np.stack(clips))).half())
     return torch.cat(found)
 

@@ -9,12 +9,12 @@ from typing import Any
 from training.pocket import captions
 
 _DATA = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-SAME: dict[str, dict[str, list[str]]] = _DATA["same"]
+SYNONYMS: dict[str, dict[str, list[str]]] = _DATA["same"]
 STAND_INS: dict[str, dict[str, list[str]]] = _DATA["stand_ins"]
 WORDS: dict[str, list[str]] = _DATA["words"]
 
 # The wording of training that each value is read as, where that is not its name.
-_READ_AS = {
+_CANONICAL_PHRASES = {
     "sky": "in the sky",
     "sea": "over the sea",
     "meadow": "in a meadow",
@@ -33,51 +33,57 @@ _READ_AS = {
     "grow": "growing",
     "circle": "circling",
 }
-_SNOWED_IN = "hills?|fields?|meadows?|landscape|mountains?|ground|plains?|woods|park|garden|grass|slopes?"
+_SNOWY_GROUND = "hills?|fields?|meadows?|landscape|mountains?|ground|plains?|woods|park|garden|grass|slopes?"
 _AIR = "(?:(?:in|among|from|into|through|across|over|out of) )?(?:the |a )?(?:sky|skies|clouds?|air)"
 _TO = "(?:to |towards |toward )?(?:the |your |its )?(?=left|right)"
 _PLACING = "in|at|on|over|by|under|near|among|above"
 
 
-def rules() -> Iterator[tuple[str, str]]:
+def replacement_rules() -> Iterator[tuple[str, str]]:
     """Patterns, and what takes their place, in order; for lower-case words with one space between them."""
-    yield from _scenery()
-    yield from _ways()
-    for kind, value, said in _table(SAME):
-        yield rf"\b(?:{_either(_forms(kind, said))})\b", _read_as(value)
-    yield rf"\b(?!moving (?:left|right)\b){_any_way()}\b", ""
+    yield from _scenery_rules()
+    yield from _motion_rules()
+    for kind, value, said in _table(SYNONYMS):
+        yield rf"\b(?:{_alternatives(_with_plurals(kind, said))})\b", _canonical_phrase(value)
+    yield rf"\b(?!moving (?:left|right)\b){_moving_pattern()}\b", ""
     for kind, value, said in _table(STAND_INS):
-        yield from _unless(_heard(kind), _either(_forms(kind, said)), _read_as(value))
-    grounds = {said for said in _heard("place") if not re.search(_AIR, said)}
-    yield from _unless(grounds, _AIR, _read_as("sky"))
-    yield rf"\b(?!(?:{_either(captions.words())})\b)\w+", ""
+        yield from _rules_unless_present(
+            _known_phrases(kind), _alternatives(_with_plurals(kind, said)), _canonical_phrase(value)
+        )
+    grounds = {said for said in _known_phrases("place") if not re.search(_AIR, said)}
+    yield from _rules_unless_present(grounds, _AIR, _canonical_phrase("sky"))
+    yield rf"\b(?!(?:{_alternatives(captions.known_words())})\b)\w+", ""
     for _ in range(2):
         yield rf"\b(?:a|the|{_PLACING}|of|with) (?=(?:{_PLACING})\b)", ""
 
 
-def _scenery() -> Iterator[tuple[str, str]]:
+def _scenery_rules() -> Iterator[tuple[str, str]]:
     """Skies and grounds that are painted in words have a colour of their own, which is not the actor's."""
-    colours, scenery, shades = _either(_heard("colour")), _either(WORDS["scenery"]), _either(WORDS["shades"])
+    colours, scenery, shades = (
+        _alternatives(_known_phrases("colour")),
+        _alternatives(WORDS["scenery"]),
+        _alternatives(WORDS["shades"]),
+    )
     yield rf"\b(?:{shades}) (?=(?:{colours})\b)", ""
     yield rf"\b(?:dark|black) (?=(?:{scenery})\b)", "night "
     yield rf"\b(?:{colours}|white|{shades}) (?=(?:{scenery})\b)", ""
-    yield rf"\b(?:snow covered|snowy|icy|frozen|wintry) (?:{_SNOWED_IN})\b", "in the snow"
+    yield rf"\b(?:snow covered|snowy|icy|frozen|wintry) (?:{_SNOWY_GROUND})\b", "in the snow"
     yield r"(?<!the )\bstars\b(?! in the)", "star"
 
 
-def _ways() -> Iterator[tuple[str, str]]:
+def _motion_rules() -> Iterator[tuple[str, str]]:
     """Up and down is a bounce; whoever moves without a direction goes to the right."""
-    directed = _either({*_heard("motion"), "left", "right", "up", "down"})
+    directed = _alternatives({*_known_phrases("motion"), "left", "right", "up", "down"})
     yield r"\b(?:up|down) and (?:up|down)\b", "bouncing"
     spin = r"\b(?:spin|rotat|turn|twirl|whirl)(?:s|es|ing)?"
     yield rf"{spin} (?:a?round and a?round|a?round in (?:a )?circles?)\b", "spinning"
-    yield rf"^(?=.*\b{_any_way()}\b)(?!.*\b(?:{directed})\b)", "moving right "
-    yield rf"\b(?:{_any_way()}|turning|turns|turn) {_TO}", "moving "
+    yield rf"^(?=.*\b{_moving_pattern()}\b)(?!.*\b(?:{directed})\b)", "moving right "
+    yield rf"\b(?:{_moving_pattern()}|turning|turns|turn) {_TO}", "moving "
 
 
-def _unless(better: set[str], said: str, given: str) -> Iterator[tuple[str, str]]:
+def _rules_unless_present(better_phrases: set[str], said: str, given: str) -> Iterator[tuple[str, str]]:
     """Read as `given` what was said, but not where something better of its kind stands anywhere."""
-    others = rf"\b(?:{_either(better)})\b"
+    others = rf"\b(?:{_alternatives(better_phrases)})\b"
     yield rf"\b(?:{said})\b(?=.*{others})", ""
     yield rf"(?<={others}.*)\b(?:{said})\b", ""
     yield rf"\b(?:{said})\b", given
@@ -85,11 +91,11 @@ def _unless(better: set[str], said: str, given: str) -> Iterator[tuple[str, str]
 
 def vocabulary() -> dict[str, Any]:
     """What travels with the weights, so that a person can be told what was heard and what was not."""
-    plain = {*captions.words(), *WORDS["small"], *WORDS["moving"], "turn", "turns", "turning"}
+    plain = {*captions.known_words(), *WORDS["small"], *WORDS["moving"], "turn", "turns", "turning"}
     return {
         "kinds": {k: {v: phrases(k, v) for v in values} for k, values in captions.PHRASES.items()},
         "stand_ins": {
-            kind: {value: sorted(_forms(kind, said)) for value, said in values.items()}
+            kind: {value: sorted(_with_plurals(kind, said)) for value, said in values.items()}
             for kind, values in STAND_INS.items()
         },
         "other": sorted(plain - {*WORDS["unheeded"]}),
@@ -98,7 +104,7 @@ def vocabulary() -> dict[str, Any]:
 
 def phrases(kind: str, value: str) -> list[str]:
     """All that is read as this value, the words of training first."""
-    return list(dict.fromkeys([*captions.PHRASES[kind][value], *SAME[kind][value]]))
+    return list(dict.fromkeys([*captions.PHRASES[kind][value], *SYNONYMS[kind][value]]))
 
 
 def _table(data: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, str, list[str]]]:
@@ -107,23 +113,23 @@ def _table(data: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, str, li
             yield kind, value, said
 
 
-def _read_as(value: str) -> str:
-    return _READ_AS.get(value, value)
+def _canonical_phrase(value: str) -> str:
+    return _CANONICAL_PHRASES.get(value, value)
 
 
-def _forms(kind: str, said: Iterable[str]) -> set[str]:
+def _with_plurals(kind: str, said: Iterable[str]) -> set[str]:
     """Things come in numbers too; there is one of each on the stage all the same."""
     words = set(said)
     return words | {f"{word}s" for word in words} if kind == "actor" else words
 
 
-def _heard(kind: str) -> set[str]:
+def _known_phrases(kind: str) -> set[str]:
     return {phrase for value in captions.PHRASES[kind] for phrase in phrases(kind, value)}
 
 
-def _any_way() -> str:
-    return f"(?:{_either(WORDS['moving'])})"
+def _moving_pattern() -> str:
+    return f"(?:{_alternatives(WORDS['moving'])})"
 
 
-def _either(words: Iterable[str]) -> str:
+def _alternatives(words: Iterable[str]) -> str:
     return "|".join(sorted(words, key=lambda word: (-len(word), word)))

@@ -16,19 +16,19 @@ class Muon:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, pace: float) -> None:
+    def step(self, rate_factor: float) -> None:
         for shape in sorted({tuple(p.shape) for p in self._matrices}):
             alike = [
                 (p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape
             ]
-            slopes = [p.grad if p.grad is not None else torch.zeros_like(p) for p, _ in alike]
-            for slope, (_, momentum) in zip(slopes, alike, strict=True):
+            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p, _ in alike]
+            for slope, (_, momentum) in zip(gradients, alike, strict=True):
                 momentum.mul_(self._momentum).add_(slope)
-            ahead = [slope + self._momentum * m for slope, (_, m) in zip(slopes, alike, strict=True)]
-            leaps = _orthogonal(torch.stack(ahead))
-            stride = self._rate * pace * max(1.0, shape[0] / shape[1]) ** 0.5
-            for (parameter, _), leap in zip(alike, leaps, strict=True):
-                parameter.mul_(1 - 0.01 * self._rate * pace).sub_(stride * leap)
+            ahead = [slope + self._momentum * m for slope, (_, m) in zip(gradients, alike, strict=True)]
+            updates = _orthogonal(torch.stack(ahead))
+            step_size = self._rate * rate_factor * max(1.0, shape[0] / shape[1]) ** 0.5
+            for (parameter, _), leap in zip(alike, updates, strict=True):
+                parameter.mul_(1 - 0.01 * self._rate * rate_factor).sub_(step_size * leap)
 
 
 def _orthogonal(stack: Tensor, rounds: int = 4) -> Tensor:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from training.pocket.backgrounds import SIZE
-from training.pocket.procedural_clips import perform, plays
+from training.pocket.procedural_clips import draw_clip, split_specs
 
 CHANNELS = 96
-SPACE, TIME = 16, 4
-SIDE = SIZE // SPACE
+BLOCK_SIZE, BLOCK_FRAMES = 16, 4
+LATENT_SIDE = SIZE // BLOCK_SIZE
 _SAMPLE = 700
 
 
@@ -28,7 +28,7 @@ class Basis:
 
     def encode(self, clips: Tensor) -> Tensor:
         """(n, frames, 64, 64, 3) bytes -> (n, CHANNELS, latent frames, 4, 4)"""
-        latents = (blocks(clips) - self.mean) @ self.vectors
+        latents = (to_blocks(clips) - self.mean) @ self.vectors
         return latents.permute(0, 4, 1, 2, 3).contiguous()
 
     def save(self, path: Path) -> None:
@@ -39,12 +39,12 @@ def load_basis(path: Path) -> Basis:
     return Basis(**torch.load(path, weights_only=True))
 
 
-def blocks(clips: Tensor) -> Tensor:
+def to_blocks(clips: Tensor) -> Tensor:
     pixels = clips.float() / 127.5 - 1
-    pixels = torch.cat([pixels[:, :1].expand(-1, TIME - 1, -1, -1, -1), pixels], dim=1)
-    count, frames = pixels.shape[0], pixels.shape[1] // TIME
-    cut = pixels.reshape(count, frames, TIME, SIDE, SPACE, SIDE, SPACE, 3)
-    return cut.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(count, frames, SIDE, SIDE, -1)
+    pixels = torch.cat([pixels[:, :1].expand(-1, BLOCK_FRAMES - 1, -1, -1, -1), pixels], dim=1)
+    count, frames = pixels.shape[0], pixels.shape[1] // BLOCK_FRAMES
+    cut = pixels.reshape(count, frames, BLOCK_FRAMES, LATENT_SIDE, BLOCK_SIZE, LATENT_SIDE, BLOCK_SIZE, 3)
+    return cut.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(count, frames, LATENT_SIDE, LATENT_SIDE, -1)
 
 
 def components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,7 +55,7 @@ def components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return mean, vectors.flip(1)[:, :count].contiguous(), values.flip(0)[:count].clamp(min=0).sqrt()
 
 
-def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
+def channel_scale(sample: Tensor) -> tuple[Tensor, Tensor]:
     """Per channel, the mean, and a divisor halfway to whitening, which makes details as loud as the scene."""
     root = sample.std((0, 2, 3, 4)).sqrt()
     mean = sample.mean((0, 2, 3, 4))
@@ -64,10 +64,10 @@ def scale(sample: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sample_clips(count: int, seed: int) -> Tensor:
-    random, train = Random(seed), plays()[0]
-    return torch.from_numpy(np.stack([perform(random.choice(train), random) for _ in range(count)]))
+    random, train = Random(seed), split_specs()[0]
+    return torch.from_numpy(np.stack([draw_clip(random.choice(train), random) for _ in range(count)]))
 
 
-def solve(count: int = _SAMPLE, seed: int = 2) -> Basis:
-    mean, vectors, _ = components(blocks(sample_clips(count, seed)).flatten(0, 3), CHANNELS)
+def fit_basis(count: int = _SAMPLE, seed: int = 2) -> Basis:
+    mean, vectors, _ = components(to_blocks(sample_clips(count, seed)).flatten(0, 3), CHANNELS)
     return Basis(mean, vectors)

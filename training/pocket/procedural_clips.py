@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from training.pocket.backgrounds import FINE, SCENES, SIZE, backdrop
-from training.pocket.figures import ACTORS, COLOURS, FIGURES, WHITE
+from training.pocket.backgrounds import SCENES, SIZE, SUPERSAMPLED_SIZE, draw_background
+from training.pocket.figures import COLOURS, FIGURE_NAMES, FIGURES, WHITE
 
 FRAMES, FPS = 17, 8
 MOTIONS = ("left", "right", "rise", "fall", "bounce", "spin", "grow", "circle")
-HELD_OUT = 0.06
-OFTENER = {"star": 2.5, "boat": 1.5}  # Shapes that are hard to learn are trained on more often.
+HELD_OUT_SHARE = 0.06
+SAMPLING_WEIGHTS = {"star": 2.5, "boat": 1.5}  # Shapes that are hard to learn are trained on more often.
 
-Clip = NDArray[np.uint8]  # (FRAMES, SIZE, SIZE, 3)
-Track = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn
+ClipPixels = NDArray[np.uint8]  # (FRAMES, SIZE, SIZE, 3)
+MotionPath = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn
 
 
 @dataclass(frozen=True)
-class Play:
+class ClipSpec:
     colour: str
     actor: str
     place: str
@@ -32,29 +32,29 @@ class Play:
 
 
 @cache
-def plays() -> tuple[tuple[Play, ...], tuple[Play, ...]]:
+def split_specs() -> tuple[tuple[ClipSpec, ...], tuple[ClipSpec, ...]]:
     """Every combination, shuffled once and for all: those for training, and those held out of it."""
     every = [
-        Play(colour, actor, *scene, motion)
-        for colour, actor, scene, motion in product(COLOURS, ACTORS, SCENES, MOTIONS)
+        ClipSpec(colour, actor, *scene, motion)
+        for colour, actor, scene, motion in product(COLOURS, FIGURE_NAMES, SCENES, MOTIONS)
     ]
     Random(123).shuffle(every)
-    cut = int(len(every) * HELD_OUT)
+    cut = int(len(every) * HELD_OUT_SHARE)
     return tuple(every[cut:]), tuple(every[:cut])
 
 
-def perform(play: Play, random: Random) -> Clip:
-    scene = np.asarray(backdrop(play.place, play.time, random), np.float32)
-    paint = tuple(min(255, max(0, c + random.randint(-5, 5))) for c in COLOURS[play.colour])
+def draw_clip(spec: ClipSpec, random: Random) -> ClipPixels:
+    scene = np.asarray(draw_background(spec.place, spec.time, random), np.float32)
+    rgb = tuple(min(255, max(0, c + random.randint(-5, 5))) for c in COLOURS[spec.colour])
     clip = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
-    for frame, (x, y, radius, turn) in enumerate(track(play.motion, random)):
-        figure = np.asarray(_figure(play.actor, paint, (x, y, radius, turn)), np.float32)
+    for frame, (x, y, radius, turn) in enumerate(motion_path(spec.motion, random)):
+        figure = np.asarray(_draw_figure(spec.actor, rgb, (x, y, radius, turn)), np.float32)
         cover = figure[..., 3:] / 255
         clip[frame] = figure[..., :3] * cover + scene * (1 - cover) + 0.5
     return clip
 
 
-def track(motion: str, random: Random) -> Track:
+def motion_path(motion: str, random: Random) -> MotionPath:
     t, flat = np.linspace(0, 1, FRAMES), np.ones(FRAMES)
     x, y = (0.5 + random.uniform(-0.05, 0.05)) * flat, (0.52 + random.uniform(-0.05, 0.05)) * flat
     radius, turn = random.uniform(0.175, 0.195) * flat, 0 * flat
@@ -80,12 +80,15 @@ def track(motion: str, random: Random) -> Track:
     return np.stack([x, y, radius, turn], axis=1)
 
 
-def _figure(actor: str, paint: tuple[int, ...], pose: tuple[float, float, float, float]) -> Image.Image:
+def _draw_figure(name: str, rgb: tuple[int, ...], pose: tuple[float, float, float, float]) -> Image.Image:
     x, y, radius, turn = pose
-    image = Image.new("RGBA", (FINE, FINE))
+    image = Image.new("RGBA", (SUPERSAMPLED_SIZE, SUPERSAMPLED_SIZE))
     draw = ImageDraw.Draw(image)
     cos, sin = radius * math.cos(turn), radius * math.sin(turn)
-    for role, points in FIGURES[actor]:
-        spots = [((x + a * cos - b * sin) * FINE, (y + a * sin + b * cos) * FINE) for a, b in points]
-        draw.polygon(spots, fill=(*(paint if role == "own" else WHITE), 255))
-    return image.reduce(FINE // SIZE)
+    for role, points in FIGURES[name]:
+        spots = [
+            ((x + a * cos - b * sin) * SUPERSAMPLED_SIZE, (y + a * sin + b * cos) * SUPERSAMPLED_SIZE)
+            for a, b in points
+        ]
+        draw.polygon(spots, fill=(*(rgb if role == "own" else WHITE), 255))
+    return image.reduce(SUPERSAMPLED_SIZE // SIZE)

@@ -9,15 +9,15 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 from training.pocket import captions, lexicon
 
 WIDTH = 96
-LONGEST = 128
+MAX_TOKENS = 128
 
 
-def tokenizer(*, free: bool = True) -> PreTrainedTokenizerFast:
+def tokenizer(*, free_phrasing: bool = True) -> PreTrainedTokenizerFast:
     """Lower-cases, drops accents and punctuation; free phrasing is read as the wordings of training.
 
     Captions of training need no such reading, and without it a word that is not known is one <unk>.
     """
-    vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *captions.words()])}
+    vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *captions.known_words()])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106
     core.normalizer = normalizers.Sequence(
         [
@@ -25,7 +25,7 @@ def tokenizer(*, free: bool = True) -> PreTrainedTokenizerFast:
             normalizers.StripAccents(),
             normalizers.Lowercase(),
             normalizers.Replace(Regex("[^a-z0-9 ]"), " "),
-            *(_reading() if free else ()),
+            *(_free_phrasing_normalizers() if free_phrasing else ()),
         ]
     )
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -35,12 +35,12 @@ def tokenizer(*, free: bool = True) -> PreTrainedTokenizerFast:
         pad_token="<pad>",  # noqa: S106
         eos_token="</s>",  # noqa: S106
         unk_token="<unk>",  # noqa: S106
-        model_max_length=LONGEST,
+        model_max_length=MAX_TOKENS,
     )
 
 
-def _reading() -> Iterator[normalizers.Normalizer]:
-    for pattern, given in lexicon.rules():
+def _free_phrasing_normalizers() -> Iterator[normalizers.Normalizer]:
+    for pattern, given in lexicon.replacement_rules():
         yield normalizers.Replace(Regex(" +"), " ")
         yield normalizers.Replace(Regex(pattern), given)
 

@@ -15,31 +15,34 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def draws(seed: int, step: int, worker: int = 0) -> tuple[Random, torch.Generator]:
+def seeded_generators(seed: int, step: int, worker: int = 0) -> tuple[Random, torch.Generator]:
     """Fresh generators for one step, so that a resumed run draws what the unbroken one would have drawn."""
     key = (seed * 1_000_003 + step) * 64 + worker
     return Random(key), torch.Generator().manual_seed(key)
 
 
-def pace(step: int, total: int, *, warmup: int, cooldown: int) -> float:
+def rate_factor(step: int, total: int, *, warmup: int, cooldown: int) -> float:
     """Learning-rate factor: up, level, and down to nothing over the last `cooldown` steps."""
     return min(1.0, (step + 1) / warmup, max(0.0, (total - step) / max(1, cooldown)))
 
 
-class Clock:
+class TrainingSchedule:
     """How much is left of a training run, by steps, or by minutes where they are given."""
 
     def __init__(self, *, steps: int, cooldown: int, warmup: int, minutes: float = 0.0) -> None:
         self._steps, self._cooldown, self._warmup = steps, cooldown, warmup
         self._seconds, self._began = minutes * 60, time.monotonic()
 
-    def over(self, step: int) -> bool:
-        return step >= self._steps or self._left() <= 0
+    def finished(self, step: int) -> bool:
+        return step >= self._steps or self._fraction_left() <= 0
 
-    def pace(self, step: int) -> float:
-        return min(self._left(), pace(step, self._steps, warmup=self._warmup, cooldown=self._cooldown))
+    def rate_factor(self, step: int) -> float:
+        return min(
+            self._fraction_left(),
+            rate_factor(step, self._steps, warmup=self._warmup, cooldown=self._cooldown),
+        )
 
-    def _left(self) -> float:
+    def _fraction_left(self) -> float:
         """A run of so many minutes cools down over all of them."""
         return 1 - (time.monotonic() - self._began) / self._seconds if self._seconds else 1.0
 

@@ -21,12 +21,25 @@ from torch.nn import functional
 
 from training.pocket import captions, latents, principal_components, text, training_run
 from training.pocket.muon import Muon
-from training.pocket.procedural_clips import FPS, OFTENER, Play
+from training.pocket.procedural_clips import FPS, SAMPLING_WEIGHTS, ClipSpec
 
-HEADS, HEAD, LAYERS = 5, 32, 5
-ROPE = (principal_components.TIME / FPS, principal_components.SPACE, principal_components.SPACE)
-_PADS = (24, 24, 24, 24, 24, 24, 64, 128)  # T5 sees its padding, so it meets several lengths while it learns.
-_EMPTY = 0.12  # Share of captions left empty, for guidance.
+HEADS, HEAD_SIZE, LAYERS = 5, 32, 5
+ROPE = (
+    principal_components.BLOCK_FRAMES / FPS,
+    principal_components.BLOCK_SIZE,
+    principal_components.BLOCK_SIZE,
+)
+_PADDED_LENGTHS = (
+    24,
+    24,
+    24,
+    24,
+    24,
+    24,
+    64,
+    128,
+)  # T5 sees its padding, so it meets several lengths while it learns.
+_EMPTY_CAPTION_SHARE = 0.12  # Share of captions left empty, for guidance.
 _RATE, _MUON_RATE = 2e-3, 0.015
 
 
@@ -37,8 +50,8 @@ def build() -> LTXVideoTransformer3DModel:
         patch_size=1,
         patch_size_t=1,
         num_attention_heads=HEADS,
-        attention_head_dim=HEAD,
-        cross_attention_dim=HEADS * HEAD,
+        attention_head_dim=HEAD_SIZE,
+        cross_attention_dim=HEADS * HEAD_SIZE,
         num_layers=LAYERS,
         caption_channels=text.WIDTH,
     )
@@ -47,26 +60,26 @@ def build() -> LTXVideoTransformer3DModel:
     return model
 
 
-def sigmas(count: int, noise: torch.Generator) -> Tensor:
+def sigmas(count: int, generator: torch.Generator) -> Tensor:
     """Logit-normal, leaning to the noisy side, where the caption decides; stratified over the batch."""
-    strata = (torch.randperm(count, generator=noise) + torch.rand(count, generator=noise)) / count
+    strata = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
     normal = math.sqrt(2) * torch.erfinv((2 * strata - 1).clamp(-0.9999, 0.9999))
     return torch.sigmoid(0.4 + 1.2 * normal)
 
 
 class Trainer:
-    def __init__(self, raw: Tensor, plays: Sequence[Play], *, worker: int = 0) -> None:
+    def __init__(self, raw: Tensor, specs: Sequence[ClipSpec], *, worker: int = 0) -> None:
         torch.manual_seed(0)
-        self.where, self.worker, self.step, self.plays = training_run.device(), worker, 0, plays
-        self.mean, self.deviation = principal_components.scale(raw[:4000].float())
+        self.device, self.worker, self.step, self.specs = training_run.device(), worker, 0, specs
+        self.mean, self.deviation = principal_components.channel_scale(raw[:4000].float())
         view = (1, -1, 1, 1, 1)
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
         self.frames, self.height, self.width = normal.shape[2:]
         self.data = LTXPipeline._pack_latents(normal, 1, 1)  # noqa: SLF001
-        self.turns = list(accumulate(OFTENER.get(play.actor, 1.0) for play in plays))
-        self.tokenizer = text.tokenizer(free=False)
-        self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.where)
-        self.model = build().to(self.where)
+        self.cumulative_weights = list(accumulate(SAMPLING_WEIGHTS.get(play.actor, 1.0) for play in specs))
+        self.tokenizer = text.tokenizer(free_phrasing=False)
+        self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.device)
+        self.model = build().to(self.device)
         matrices = [
             p for n, p in self.model.transformer_blocks.named_parameters() if p.ndim == 2 and "table" not in n
         ]
@@ -78,47 +91,53 @@ class Trainer:
         self.average = training_run.Average(self.parameters, longest=0.998)
 
     def loss(self, size: int) -> Tensor:
-        random, noise = training_run.draws(0, self.step, self.worker)
-        pick = random.choices(range(len(self.data)), cum_weights=self.turns, k=size)
-        said = ["" if random.random() < _EMPTY else captions.caption(self.plays[i], random) for i in pick]
-        pad = training_run.draws(5, self.step)[0].choice(_PADS)
+        random, noise = training_run.seeded_generators(0, self.step, self.worker)
+        pick = random.choices(range(len(self.data)), cum_weights=self.cumulative_weights, k=size)
+        prompts = [
+            "" if random.random() < _EMPTY_CAPTION_SHARE else captions.training_caption(self.specs[i], random)
+            for i in pick
+        ]
+        pad = training_run.seeded_generators(5, self.step)[0].choice(_PADDED_LENGTHS)
         read = self.tokenizer(
-            said, padding="max_length", max_length=pad, truncation=True, return_tensors="pt"
+            prompts, padding="max_length", max_length=pad, truncation=True, return_tensors="pt"
         )
         sigma = sigmas(size, noise)
         clean = self.data[pick]
-        dust = torch.randn(clean.shape, generator=noise)
+        gaussian = torch.randn(clean.shape, generator=noise)
         level = sigma.view(-1, 1, 1)
-        noisy = (1 - level) * clean + level * dust
+        noisy = (1 - level) * clean + level * gaussian
         found = self.model(
-            hidden_states=noisy.to(self.where),
-            encoder_hidden_states=self.encoder(read.input_ids.to(self.where))[
+            hidden_states=noisy.to(self.device),
+            encoder_hidden_states=self.encoder(read.input_ids.to(self.device))[
                 0
             ],  # As the pipeline does: no mask here.
-            timestep=(sigma * 1000).to(self.where),
-            encoder_attention_mask=read.attention_mask.bool().to(self.where),
+            timestep=(sigma * 1000).to(self.device),
+            encoder_attention_mask=read.attention_mask.bool().to(self.device),
             num_frames=self.frames,
             height=self.height,
             width=self.width,
             rope_interpolation_scale=ROPE,
             return_dict=False,
         )[0]
-        return functional.mse_loss(found, (dust - clean).to(self.where))
+        return functional.mse_loss(found, (gaussian - clean).to(self.device))
 
-    def advance(
-        self, size: int, pace: float, gather: Callable[[list[nn.Parameter]], None] | None = None
+    def train_step(
+        self,
+        size: int,
+        rate_factor: float,
+        average_gradients: Callable[[list[nn.Parameter]], None] | None = None,
     ) -> float:
         loss = self.loss(size)
         self.adam.zero_grad(set_to_none=True)
         self.muon.zero_grad()
         torch.autograd.backward(loss)
-        if gather:
-            gather(self.parameters)
+        if average_gradients:
+            average_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for group in self.adam.param_groups:
-            group["lr"] = _RATE * pace
+            group["lr"] = _RATE * rate_factor
         self.adam.step()
-        self.muon.step(pace)
+        self.muon.step(rate_factor)
         self.average.update(self.step)
         self.step += 1
         return float(loss.detach())
@@ -139,12 +158,12 @@ class Trainer:
         self.step = state["step"]
         self.model.load_state_dict(state["model"])
         self.encoder.load_state_dict(state["encoder"])
-        self.average.values = [v.to(self.where) for v in state["average"]]
+        self.average.values = [v.to(self.device) for v in state["average"]]
         self.adam.load_state_dict(state["adam"])
-        self.muon.momenta = [m.to(self.where) for m in state["muon"]]
+        self.muon.momenta = [m.to(self.device) for m in state["muon"]]
 
 
-def _gather(parameters: list[nn.Parameter]) -> None:
+def _average_gradients(parameters: list[nn.Parameter]) -> None:
     """Average the gradients over the workers."""
     grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
     flat = torch.cat([g.flatten() for g in grads])
@@ -161,17 +180,19 @@ def run(worker: int, options: argparse.Namespace) -> None:
     if options.workers > 1:
         meeting = (options.work / f"rendezvous-{os.getppid()}").resolve().as_uri()
         torch.distributed.init_process_group("gloo", meeting, rank=worker, world_size=options.workers)
-    raw, plays = latents.read(options.work, options.clips)
-    trainer, state_file = Trainer(raw, plays, worker=worker), options.work / "transformer.pt"
+    raw, specs = latents.read(options.work, options.clips)
+    trainer, state_file = Trainer(raw, specs, worker=worker), options.work / "transformer.pt"
     if state := training_run.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
-    clock = training_run.Clock(
+    clock = training_run.TrainingSchedule(
         steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes
     )
-    while not clock.over(trainer.step):
-        pace = clock.pace(trainer.step)
-        total += trainer.advance(options.size, pace, _gather if options.workers > 1 else None)
+    while not clock.finished(trainer.step):
+        rate_factor = clock.rate_factor(trainer.step)
+        total += trainer.train_step(
+            options.size, rate_factor, _average_gradients if options.workers > 1 else None
+        )
         if worker == 0 and trainer.step % 50 == 0:
             seconds = (time.monotonic() - since) / 50
             row = {
@@ -182,7 +203,7 @@ def run(worker: int, options: argparse.Namespace) -> None:
             }
             training_run.log(options.work / "transformer.jsonl", **row)
             total, since = 0.0, time.monotonic()
-        if worker == 0 and (time.monotonic() - saved > 180 or clock.over(trainer.step)):
+        if worker == 0 and (time.monotonic() - saved > 180 or clock.finished(trainer.step)):
             training_run.save(state_file, trainer.state())
             saved = time.monotonic()
 

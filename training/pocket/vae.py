@@ -17,11 +17,13 @@ from diffusers import AutoencoderKLLTXVideo
 from torch import Tensor, nn
 
 from training.pocket import principal_components, training_run
-from training.pocket.decoder_init import FINE, WIDE, invert
+from training.pocket.decoder_init import FINEST_LEVEL_CHANNELS, LATENT_LEVEL_CHANNELS, init_as_inverse
 from training.pocket.principal_components import CHANNELS, Basis
-from training.pocket.procedural_clips import OFTENER, perform, plays
+from training.pocket.procedural_clips import SAMPLING_WEIGHTS, draw_clip, split_specs
 
-_NOISE = 0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
+_MAX_LATENT_NOISE = (
+    0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
+)
 
 
 def build() -> AutoencoderKLLTXVideo:
@@ -34,7 +36,7 @@ def build() -> AutoencoderKLLTXVideo:
         layers_per_block=(0, 0, 0),
         spatio_temporal_scaling=(True, True),
         downsample_type=("spatiotemporal",) * 2,
-        decoder_block_out_channels=(FINE, WIDE),
+        decoder_block_out_channels=(FINEST_LEVEL_CHANNELS, LATENT_LEVEL_CHANNELS),
         decoder_layers_per_block=(1, 2, 1),
         decoder_spatio_temporal_scaling=(True, True),
         decoder_inject_noise=(False,) * 3,
@@ -59,57 +61,61 @@ def loss(found: Tensor, true: Tensor) -> Tensor:
     return (weight * (0.4 * miss.abs() + miss.square())).mean() + 0.3 * edges
 
 
-def batch(random: Random, size: int) -> Tensor:
-    train = plays()[0]
-    picked = random.choices(train, cum_weights=_turns(), k=size)
-    return torch.from_numpy(np.stack([perform(play, random) for play in picked]))
+def training_batch(random: Random, size: int) -> Tensor:
+    train = split_specs()[0]
+    picked = random.choices(train, cum_weights=_cumulative_weights(), k=size)
+    return torch.from_numpy(np.stack([draw_clip(play, random) for play in picked]))
 
 
 @cache
-def _turns() -> list[float]:
-    return list(accumulate(OFTENER.get(play.actor, 1.0) for play in plays()[0]))
+def _cumulative_weights() -> list[float]:
+    return list(accumulate(SAMPLING_WEIGHTS.get(play.actor, 1.0) for play in split_specs()[0]))
 
 
 class Trainer:
-    def __init__(self, basis: Basis, *, rate: float, sample: int = 200, held: int = 24) -> None:
+    def __init__(self, basis: Basis, *, rate: float, sample: int = 200, held_out: int = 24) -> None:
         torch.manual_seed(0)
-        self.basis, self.rate, self.step, self.where = basis, rate, 0, training_run.device()
+        self.basis, self.rate, self.step, self.device = basis, rate, 0, training_run.device()
         decoder = build().decoder
-        invert(decoder, basis, principal_components.sample_clips(sample, seed=3))
-        self.decoder = decoder.to(self.where)
+        init_as_inverse(decoder, basis, principal_components.sample_clips(sample, seed=3))
+        self.decoder = decoder.to(self.device)
         self.parameters = list(decoder.parameters())
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
         self.average = training_run.Average(self.parameters, longest=0.998)
-        random, kept = Random(9), plays()[1]
-        self.held = torch.from_numpy(np.stack([perform(play, random) for play in kept[:held]]))
-        self.unit = principal_components.scale(basis.encode(self.held))[1].view(1, -1, 1, 1, 1)
+        random, kept = Random(9), split_specs()[1]
+        self.held_out_clips = torch.from_numpy(
+            np.stack([draw_clip(play, random) for play in kept[:held_out]])
+        )
+        self.latent_scale = principal_components.channel_scale(basis.encode(self.held_out_clips))[1].view(
+            1, -1, 1, 1, 1
+        )
 
-    def advance(self, size: int, pace: float) -> float:
-        random, noise = training_run.draws(1, self.step)
-        clips = batch(random, size)
+    def train_step(self, size: int, rate_factor: float) -> float:
+        random, noise = training_run.seeded_generators(1, self.step)
+        clips = training_batch(random, size)
         latents = self.basis.encode(clips)
-        level = _NOISE * torch.rand((size, 1, 1, 1, 1), generator=noise)
-        latents = latents + level * self.unit * torch.randn(latents.shape, generator=noise)
-        error = loss(self.decoder(latents.to(self.where)), pixels(clips).to(self.where))
+        level = _MAX_LATENT_NOISE * torch.rand((size, 1, 1, 1, 1), generator=noise)
+        latents = latents + level * self.latent_scale * torch.randn(latents.shape, generator=noise)
+        error = loss(self.decoder(latents.to(self.device)), pixels(clips).to(self.device))
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(error)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * pace
+            group["lr"] = self.rate * rate_factor
         self.optimizer.step()
         self.average.update(self.step)
         self.step += 1
         return float(error.detach())
 
     @torch.no_grad()
-    def quality(self) -> float:
+    def held_out_psnr(self) -> float:
         """Decibels on clips that are never trained on, with the averaged weights."""
         self.average.swap()
-        found = self.decoder(self.basis.encode(self.held).to(self.where)).cpu()
+        found = self.decoder(self.basis.encode(self.held_out_clips).to(self.device)).cpu()
         self.average.swap()
-        return training_run.psnr(found, pixels(self.held))
+        return training_run.psnr(found, pixels(self.held_out_clips))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -122,24 +128,24 @@ class Trainer:
     def restore(self, state: dict[str, Any]) -> None:
         self.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average.values, self.step = [v.to(self.where) for v in state["average"]], state["step"]
+        self.average.values, self.step = [v.to(self.device) for v in state["average"]], state["step"]
 
 
 def run(options: argparse.Namespace, every: int = 200) -> None:
     work = options.work
     if not (work / "basis.pt").exists():
-        principal_components.solve().save(work / "basis.pt")
+        principal_components.fit_basis().save(work / "basis.pt")
     trainer = Trainer(principal_components.load_basis(work / "basis.pt"), rate=options.rate)
     if state := training_run.load(work / "vae.pt"):
         trainer.restore(state)
     total, since = 0.0, time.monotonic()
-    clock = training_run.Clock(
+    clock = training_run.TrainingSchedule(
         steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes
     )
-    while not clock.over(trainer.step):
-        total += trainer.advance(options.size, clock.pace(trainer.step))
-        if trainer.step % every == 0 or clock.over(trainer.step):
-            row = {"step": trainer.step, "loss": total / every, "psnr": trainer.quality()}
+    while not clock.finished(trainer.step):
+        total += trainer.train_step(options.size, clock.rate_factor(trainer.step))
+        if trainer.step % every == 0 or clock.finished(trainer.step):
+            row = {"step": trainer.step, "loss": total / every, "psnr": trainer.held_out_psnr()}
             training_run.log(
                 work / "vae.jsonl", **row, s=(time.monotonic() - since) / every, clips=options.size
             )

@@ -1,4 +1,4 @@
 """Discord: slash commands, buttons and cards over the studio. Nothing of it is imported until it is used."""
 
-CONNECTIONS = 24
+MAX_CONNECTIONS = 24
 """To Discord, kept open and shared: in a rush each new one would cost a handshake first."""

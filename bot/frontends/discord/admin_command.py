@@ -9,38 +9,38 @@ from discord import app_commands
 
 from bot.admin.admin import VERBS
 from bot.domain.errors import NotAllowed
-from bot.frontends.discord.cards import Card, tame
-from bot.frontends.discord.command_registration import register
-from bot.frontends.discord.handlers import Desk
+from bot.frontends.discord.cards import Card, escape_markup
+from bot.frontends.discord.command_registration import register_command
+from bot.frontends.discord.handlers import InteractionHandlers
 from bot.frontends.discord.interaction_context import Interaction
-from bot.frontends.discord.responses import honest, tell
+from bot.frontends.discord.responses import explain_errors, respond
 
-Line = app_commands.Range[str, 1, 500]
+AdminLine = app_commands.Range[str, 1, 500]
 
 
-def add_ruling(tree: app_commands.CommandTree[Any], desk: Desk) -> None:
-    ruling = Ruling(desk)
-    register(tree, "admin", ruling.admin, line=ruling.offer)
+def add_admin_command(tree: app_commands.CommandTree[Any], handlers: InteractionHandlers) -> None:
+    ruling = AdminCommand(handlers)
+    register_command(tree, "admin", ruling.admin, line=ruling.complete_verb)
     command = tree.get_command("admin")
     assert isinstance(command, app_commands.Command)
     command.default_permissions = discord.Permissions(manage_guild=True)  # who is an operator is asked again
 
 
-class Ruling:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+class AdminCommand:
+    def __init__(self, handlers: InteractionHandlers) -> None:
+        self._handlers = handlers
 
-    async def admin(self, interaction: discord.Interaction[Any], line: Line) -> None:
-        asker = await self._desk.asker(interaction)
-        async with honest(interaction, asker.language):
+    async def admin(self, interaction: discord.Interaction[Any], line: AdminLine) -> None:
+        asker = await self._handlers.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
             if not asker.requester.admin:
                 raise NotAllowed("admin")
-            answer = await self._desk.studio.admin.perform(line, asker.requester)
-            await tell(interaction, Card(body=tame(answer.said(asker.language))))
+            answer = await self._handlers.studio.admin.perform(line, asker.requester)
+            await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
-    async def offer(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+    async def complete_verb(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         """How the verbs are written, for operators only."""
-        if interaction.user.id not in self._desk.operators:
+        if interaction.user.id not in self._handlers.operators:
             return []
         fitting = [verb for verb in VERBS.values() if typed.lower() in verb.usage]
         return [app_commands.Choice(name=verb.usage, value=verb.name) for verb in fitting[:25]]

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 
 from discord import app_commands
 
-from bot.domain.jobs import WAITING, Job, Requester
+from bot.domain.jobs import WAITING_STATES, Job, Requester
 from bot.frontends.discord.interaction_context import PLATFORM, Interaction, language_of
 from bot.i18n import messages
 from bot.studio.studio import Studio
 from generation.music.common.music_choice import NATIVE, SILENT, TEMPOS, instrument_names
 
 Choices = list[app_commands.Choice[str]]
-MOST = 25
-HISTORY = 50
+MAX_CHOICES = 25
+RECENT_JOBS = 50
 
 
-class Offers:
+class Autocompleter:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
 
@@ -30,74 +30,78 @@ class Offers:
     @property
     def aspects(self) -> tuple[str, ...]:
         named = (name for preset in self._studio.presets.values() for name in preset.limits.aspects)
-        return tuple(dict.fromkeys(named))[:MOST] or ("1:1",)
+        return tuple(dict.fromkeys(named))[:MAX_CHOICES] or ("1:1",)
 
     async def genre(self, interaction: Interaction, typed: str) -> Choices:
         known = {genre.title: name for name, genre in self._studio.genres.items()}
         language = language_of(interaction)
         special = {
-            messages.words("silence", language).capitalize(): SILENT,
-            messages.words("own sound", language).capitalize(): NATIVE,
+            messages.translate("music.silence", language).capitalize(): SILENT,
+            messages.translate("music.native", language).capitalize(): NATIVE,
         }
-        return _matching(known | special, typed)
+        return _matching_choices(known | special, typed)
 
     async def model(self, _: Interaction, typed: str) -> Choices:
-        return _matching({f"{name}: {p.title}": name for name, p in self._studio.presets.items()}, typed)
+        return _matching_choices(
+            {f"{name}: {p.title}": name for name, p in self._studio.presets.items()}, typed
+        )
 
     async def style(self, interaction: Interaction, typed: str) -> Choices:
-        return _matching(_same(self._of_model(interaction, "styles")), typed)
+        return _matching_choices(_identity_map(self._model_values(interaction, "styles")), typed)
 
     async def camera(self, interaction: Interaction, typed: str) -> Choices:
-        return _matching(_same(self._of_model(interaction, "cameras")), typed)
+        return _matching_choices(_identity_map(self._model_values(interaction, "cameras")), typed)
 
     async def tempo(self, _: Interaction, typed: str) -> Choices:
         """The words, or any number of beats a minute."""
         number = typed.strip().lower().removesuffix("bpm").strip()
         own = {f"{number} bpm": number} if number.isdecimal() else {}
-        return _matching(own, "") or _matching(_same(TEMPOS), typed)
+        return _matching_choices(own, "") or _matching_choices(_identity_map(TEMPOS), typed)
 
     async def instruments(self, _: Interaction, typed: str) -> Choices:
         """The last one of a list is being typed; the ones before it stay."""
         before, _comma, last = typed.rpartition(",")
         kept = f"{before.strip()}, " if before.strip() else ""
-        found = _matching(_same(instrument_names()), last.strip())
+        found = _matching_choices(_identity_map(instrument_names()), last.strip())
         texts = [f"{kept}{choice.value}" for choice in found]
         return [app_commands.Choice(name=text[-100:], value=text) for text in texts if len(text) <= 100]
 
-    async def finished(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_asker(interaction), HISTORY)
-        return _matching(_listed(job for job in jobs if job.clip is not None), typed)
+    async def finished_clips(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_requester(interaction), RECENT_JOBS)
+        return _matching_choices(_job_choices(job for job in jobs if job.clip is not None), typed)
 
-    async def mine(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_asker(interaction), HISTORY)
-        return _matching(_listed(jobs), typed)
+    async def own_jobs(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_requester(interaction), RECENT_JOBS)
+        return _matching_choices(_job_choices(jobs), typed)
 
-    async def stoppable(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_asker(interaction), HISTORY)
-        return _matching(_listed(job for job in jobs if job.state in WAITING), typed)
+    async def cancellable_jobs(self, interaction: Interaction, typed: str) -> Choices:
+        jobs = await self._studio.history(_requester(interaction), RECENT_JOBS)
+        return _matching_choices(_job_choices(job for job in jobs if job.state in WAITING_STATES), typed)
 
-    def _of_model(self, interaction: Interaction, what: str) -> tuple[str, ...]:
+    def _model_values(self, interaction: Interaction, limit_name: str) -> tuple[str, ...]:
         """Of the model they have named, else of all."""
         named = self._studio.presets.get(str(getattr(interaction.namespace, "model", "")))
         presets = [named] if named else self._studio.presets.values()
-        return tuple(dict.fromkeys(word for preset in presets for word in getattr(preset.limits, what)))
+        return tuple(dict.fromkeys(word for preset in presets for word in getattr(preset.limits, limit_name)))
 
 
-def _asker(interaction: Interaction) -> Requester:
+def _requester(interaction: Interaction) -> Requester:
     return Requester(platform=PLATFORM, user=str(interaction.user.id))
 
 
-def _listed(jobs: Iterable[Job]) -> dict[str, str]:
-    return {f"#{job.id} {messages.quoted(job.request.prompt, 80)}": str(job.id) for job in jobs}
+def _job_choices(jobs: Iterable[Job]) -> dict[str, str]:
+    return {f"#{job.id} {messages.sanitized(job.request.prompt, 80)}": str(job.id) for job in jobs}
 
 
-def _same(words: Iterable[str]) -> dict[str, str]:
+def _identity_map(words: Iterable[str]) -> dict[str, str]:
     return {word: word for word in words}
 
 
-def _matching(known: dict[str, str], typed: str) -> Choices:
+def _matching_choices(known: dict[str, str], typed: str) -> Choices:
     """Those that begin with it, then those that contain it."""
     wanted = typed.strip().lower()
     begin = [name for name in known if name.lower().startswith(wanted)]
     contain = [name for name in known if wanted in name.lower() and name not in begin]
-    return [app_commands.Choice(name=name[:100], value=known[name]) for name in (begin + contain)[:MOST]]
+    return [
+        app_commands.Choice(name=name[:100], value=known[name]) for name in (begin + contain)[:MAX_CHOICES]
+    ]

@@ -23,13 +23,13 @@ EMOJI = {
     "report": "🚩",
     "again": "📨",
 }
-ABOUT_IT = frozenset({"recipe", "delete", "report"})
-WIDTH = 5
-OPTIONS = 25
+INFO_VERBS = frozenset({"recipe", "delete", "report"})
+BUTTONS_PER_ROW = 5
+MAX_SELECT_OPTIONS = 25
 Row = ui.ActionRow[Any]
 
 
-class Press(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,18}(?::.*)?)"):
+class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,18}(?::.*)?)"):
     def __init__(self, action: Action, label: str) -> None:
         self.action = action
         super().__init__(
@@ -46,7 +46,7 @@ class Press(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,
     @classmethod
     async def from_custom_id(
         cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
-    ) -> Press:
+    ) -> ActionButton:
         del interaction
         action = Action.parse(match["action"])
         assert action is not None, "the template lets nothing else through"
@@ -56,18 +56,18 @@ class Press(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]+:\d{1,
         await interaction.client.pressed(interaction, self.action)
 
 
-class Pick(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,18})"):
+class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,18})"):
     """A select: the chosen value becomes the action's choice."""
 
     def __init__(self, action: Action, label: str, options: Sequence[discord.SelectOption]) -> None:
         self.action = action
-        shown = list(options)[:OPTIONS]
+        shown = list(options)[:MAX_SELECT_OPTIONS]
         super().__init__(ui.Select(custom_id=f"s:{action}", placeholder=label[:150], options=shown))
 
     @classmethod
     async def from_custom_id(
         cls, interaction: discord.Interaction[Any], item: ui.Item[Any], match: re.Match[str], /
-    ) -> Pick:
+    ) -> ActionSelect:
         del interaction
         action = Action.parse(match["action"])
         assert action is not None, "the template lets nothing else through"
@@ -79,16 +79,16 @@ class Pick(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,1
         await interaction.client.pressed(interaction, action)
 
 
-def rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:
+def action_rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:
     """New music is a select of genres; what goes on from the clip stands apart from what is about it."""
     asked = list(buttons)
-    selects = [Pick(b.action, b.label, genres) for b in asked if b.action.verb == "score" and genres]
+    selects = [ActionSelect(b.action, b.label, genres) for b in asked if b.action.verb == "score" and genres]
     presses = [b for b in asked if b.action.verb != "score" or not genres]
-    on = [b for b in presses if b.action.verb not in ABOUT_IT]
-    about = [b for b in presses if b.action.verb in ABOUT_IT]
+    job_buttons = [b for b in presses if b.action.verb not in INFO_VERBS]
+    info_buttons = [b for b in presses if b.action.verb in INFO_VERBS]
     grouped: list[Row] = [Row(select) for select in selects]
     return grouped + [
-        Row(*(Press(b.action, b.label) for b in group[n : n + WIDTH]))
-        for group in (on, about)
-        for n in range(0, len(group), WIDTH)
+        Row(*(ActionButton(b.action, b.label) for b in group[n : n + BUTTONS_PER_ROW]))
+        for group in (job_buttons, info_buttons)
+        for n in range(0, len(group), BUTTONS_PER_ROW)
     ]

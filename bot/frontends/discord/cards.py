@@ -10,42 +10,42 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.frontends.discord.buttons import rows
+from bot.frontends.discord.buttons import action_rows
 from bot.pipeline.delivery import Button
 from generation.progress import Progress
 
 GOLD, GREY, RED = 0xE2B04A, 0x6B7280, 0xC0392B
-BAR = 14
+PROGRESS_BAR_WIDTH = 14
 TEXT_LIMIT = 3800
 """Discord takes 4000 characters on one card, all its texts together."""
 PLAIN_LIMIT = 2000
 
 
 MARKUP = re.compile(r"[\\*_~`|<\[]|(?<=\w):(?=//)")
-AT_LINE_START = re.compile(r"^(\s*)(#{1,3}(?=\s)|-#|[-+>]|\d+(?=[.)]\s))", re.MULTILINE)
+LINE_START_MARKUP = re.compile(r"^(\s*)(#{1,3}(?=\s)|-#|[-+>]|\d+(?=[.)]\s))", re.MULTILINE)
 MENTION = re.compile(r"@(?=everyone|here|[!&]?\d)")
-UNSEEN = "\u200b"
+ZERO_WIDTH_SPACE = "\u200b"
 
 
-def tame(text: str) -> str:
+def escape_markup(text: str) -> str:
     """A sentence as Discord shows it letter by letter: no markup, link, mention, timestamp or emoji in it."""
     plain = MARKUP.sub(r"\\\g<0>", text)
-    plain = AT_LINE_START.sub(_not_at_line_start, plain)
-    return MENTION.sub("@" + UNSEEN, plain)
+    plain = LINE_START_MARKUP.sub(_escape_line_start, plain)
+    return MENTION.sub("@" + ZERO_WIDTH_SPACE, plain)
 
 
-def _not_at_line_start(found: re.Match[str]) -> str:
+def _escape_line_start(found: re.Match[str]) -> str:
     space, mark = found.groups()
-    return f"{space}{UNSEEN}{mark}" if mark.isdecimal() else f"{space}\\{mark}"
+    return f"{space}{ZERO_WIDTH_SPACE}{mark}" if mark.isdecimal() else f"{space}\\{mark}"
 
 
-def small(text: str) -> str:
-    return "\n".join(f"-# {line}" for line in tame(text).splitlines() if line)
+def subtext(text: str) -> str:
+    return "\n".join(f"-# {line}" for line in escape_markup(text).splitlines() if line)
 
 
-def bar(progress: Progress) -> str:
-    full = round(BAR * min(1.0, progress.share))
-    return "▰" * full + "▱" * (BAR - full)
+def progress_bar(progress: Progress) -> str:
+    full = round(PROGRESS_BAR_WIDTH * min(1.0, progress.fraction))
+    return "▰" * full + "▱" * (PROGRESS_BAR_WIDTH - full)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,36 +66,41 @@ class Card:
         view = ui.LayoutView(timeout=None)
         if self.mention:
             view.add_item(ui.TextDisplay(f"<@{self.mention}>"))
-        children: list[ui.Item[Any]] = [ui.TextDisplay(text) for text in self._above()]
+        children: list[ui.Item[Any]] = [ui.TextDisplay(text) for text in self._texts_above_media()]
         if self.media:
             item = discord.MediaGalleryItem(f"attachment://{self.media}", spoiler=self.spoiler)
             children.append(ui.MediaGallery(item))
         if self.facts:
-            children.append(ui.TextDisplay(small(self.facts)[:1000]))
-        children += rows(self.buttons, self.genres)
+            children.append(ui.TextDisplay(subtext(self.facts)[:1000]))
+        children += action_rows(self.buttons, self.genres)
         view.add_item(ui.Container(*children, accent_colour=self.colour))
         return view
 
-    def _above(self) -> Iterable[str]:
-        room = TEXT_LIMIT - min(len(self.facts), 1000)
+    def _texts_above_media(self) -> Iterable[str]:
+        remaining = TEXT_LIMIT - min(len(self.facts), 1000)
         if self.title:
-            yield f"**{tame(self.title)}**"[:room]
+            yield f"**{escape_markup(self.title)}**"[:remaining]
         if self.body:
-            yield _whole_lines(self.body, room - len(self.title))
+            yield _truncate_at_line(self.body, remaining - len(self.title))
 
-    def plain(self) -> tuple[str, ui.View | None]:
+    def as_plain_message(self) -> tuple[str, ui.View | None]:
         """The same as ordinary content and rows, for where a card is refused."""
         mention = f"<@{self.mention}>" if self.mention else ""
-        parts = (mention, f"**{tame(self.title)}**" if self.title else "", self.body, small(self.facts))
+        parts = (
+            mention,
+            f"**{escape_markup(self.title)}**" if self.title else "",
+            self.body,
+            subtext(self.facts),
+        )
         view = ui.View(timeout=None)
-        for number, row in enumerate(rows(self.buttons, self.genres)):
+        for number, row in enumerate(action_rows(self.buttons, self.genres)):
             for item in row.children:
                 item.row = number
                 view.add_item(item)
-        return _whole_lines("\n".join(filter(None, parts)), PLAIN_LIMIT), view if view.children else None
+        return _truncate_at_line("\n".join(filter(None, parts)), PLAIN_LIMIT), view if view.children else None
 
 
-def _whole_lines(text: str, limit: int) -> str:
+def _truncate_at_line(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     cut = text[: limit - 2]

@@ -10,29 +10,29 @@ import discord
 from discord import app_commands
 
 from bot.domain.jobs import Action
-from bot.frontends.common.gc_tuning import settle_down
-from bot.frontends.discord import CONNECTIONS
-from bot.frontends.discord.admin_command import add_ruling
-from bot.frontends.discord.buttons import Pick, Press
-from bot.frontends.discord.command_translations import CommandWords
-from bot.frontends.discord.handlers import Desk
-from bot.frontends.discord.info_commands import add_looking
+from bot.frontends.common.gc_tuning import freeze_startup_objects
+from bot.frontends.discord import MAX_CONNECTIONS
+from bot.frontends.discord.admin_command import add_admin_command
+from bot.frontends.discord.buttons import ActionButton, ActionSelect
+from bot.frontends.discord.command_translations import CommandTranslator
+from bot.frontends.discord.handlers import InteractionHandlers
+from bot.frontends.discord.info_commands import add_info_commands
 from bot.frontends.discord.interaction_context import Interaction, language_of
-from bot.frontends.discord.make_commands import MENU, add_making
-from bot.frontends.discord.modals import edit_form, edited, form_action, form_answers
-from bot.frontends.discord.responses import Rush, acknowledge, honest, log
+from bot.frontends.discord.make_commands import MENU_COMMAND, add_make_commands
+from bot.frontends.discord.modals import edit_modal, edited_wish, modal_action, modal_values
+from bot.frontends.discord.responses import AckPriority, acknowledge, explain_errors, log
 from bot.frontends.discord.sender import Sender
-from bot.frontends.discord.server_command import NEEDED, add_server
-from bot.frontends.discord.settings import Manner
-from bot.frontends.discord.status_order import Board
-from bot.studio.studio import DECISIONS, Studio
+from bot.frontends.discord.server_command import REQUIRED_PERMISSIONS, add_server_commands
+from bot.frontends.discord.settings import FrontendSettings
+from bot.frontends.discord.status_order import StatusOrder
+from bot.studio.studio import REVIEW_VERBS, Studio
 
-__all__ = ["AutoShardedMatinee", "Matinee", "client_for"]
+__all__ = ["AutoShardedMatinee", "Matinee", "create_client"]
 
-IN_PUBLIC = frozenset({"video", "image", "animate", "music", MENU})
+PUBLIC_COMMANDS = frozenset({"video", "image", "animate", "music", MENU_COMMAND})
 """Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
-UPDATES = frozenset({"cancel", "delete"})
-ALONE = frozenset({"recipe", "report", "forget", "appeal", *DECISIONS})
+MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete"})
+PRIVATE_VERBS = frozenset({"recipe", "report", "forget", "appeal", *REVIEW_VERBS})
 
 
 class Tree(app_commands.CommandTree[Any]):
@@ -44,23 +44,23 @@ class Tree(app_commands.CommandTree[Any]):
         command = interaction.command
         name = command.qualified_name if command else ""
         wants_privacy = bool(getattr(interaction.namespace, "private", False))
-        return await acknowledge(interaction, private=name not in IN_PUBLIC or wants_privacy)
+        return await acknowledge(interaction, private=name not in PUBLIC_COMMANDS or wants_privacy)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """Whatever a command did not tell itself."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
-        async with honest(interaction, language_of(interaction)):
+        async with explain_errors(interaction, language_of(interaction)):
             raise cause
 
 
-class Listening:
+class MatineeClientMixin:
     """What both kinds of client share."""
 
-    desk: Desk
+    handlers: InteractionHandlers
     tree: Tree
-    rush: Rush
+    ack_priority: AckPriority
 
-    def prepare(self, studio: Studio, manner: Manner) -> None:
+    def prepare(self, studio: Studio, settings: FrontendSettings) -> None:
         assert isinstance(self, discord.Client)
         self.tree = Tree(
             self,
@@ -69,106 +69,108 @@ class Listening:
             ),
             allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
         )
-        self.rush = Rush()
-        self.desk = Desk(studio, Sender(self), Board(), manner)
-        add_making(self.tree, self.desk, restricted=manner.restricted)
-        add_looking(self.tree, self.desk)
-        add_server(self.tree, self.desk)
-        add_ruling(self.tree, self.desk)
+        self.ack_priority = AckPriority()
+        self.handlers = InteractionHandlers(studio, Sender(self), StatusOrder(), settings)
+        add_make_commands(self.tree, self.handlers, restricted=settings.restricted)
+        add_info_commands(self.tree, self.handlers)
+        add_server_commands(self.tree, self.handlers)
+        add_admin_command(self.tree, self.handlers)
 
     async def setup_hook(self) -> None:
         assert isinstance(self, discord.Client)
-        self.add_dynamic_items(Press, Pick)
-        self.desk.operators = _operators(self.application)
-        await self.tree.set_translator(CommandWords())
-        self.desk.commands = {command.name: command.id for command in await self.tree.sync()}
-        settle_down()
+        self.add_dynamic_items(ActionButton, ActionSelect)
+        self.handlers.operators = _owner_ids(self.application)
+        await self.tree.set_translator(CommandTranslator())
+        self.handlers.command_ids = {command.name: command.id for command in await self.tree.sync()}
+        freeze_startup_objects()
 
-    async def pressed(self, interaction: Interaction, action: Action) -> None:
+    async def handle_press(self, interaction: Interaction, action: Action) -> None:
         """A button or select, however old the message it stands on."""
         if action.verb == "edit":
-            await self._open_form(interaction, action)
+            await self._open_edit_modal(interaction, action)
             return
-        update = action.verb in UPDATES
+        update = action.verb in MESSAGE_UPDATE_VERBS
         source = interaction.message
-        private = action.verb in ALONE or (source is not None and source.flags.ephemeral)
+        private = action.verb in PRIVATE_VERBS or (source is not None and source.flags.ephemeral)
         if await acknowledge(interaction, private=private, update=update):
-            async with honest(interaction, language_of(interaction)):
-                await self._answer_press(interaction, action)
+            async with explain_errors(interaction, language_of(interaction)):
+                await self._dispatch_press(interaction, action)
 
-    async def _answer_press(self, interaction: Interaction, action: Action) -> None:
+    async def _dispatch_press(self, interaction: Interaction, action: Action) -> None:
         verbs: dict[str, Callable[[Interaction, int], Awaitable[None]]] = {
-            "cancel": self.desk.cancel,
-            "recipe": self.desk.recipe,
-            "delete": self.desk.delete,
-            "report": self.desk.report,
-            "forget": self.desk.forget,
-            "appeal": self.desk.appeal,
+            "cancel": self.handlers.cancel,
+            "recipe": self.handlers.recipe,
+            "delete": self.handlers.delete,
+            "report": self.handlers.report,
+            "forget": self.handlers.forget,
+            "appeal": self.handlers.appeal,
         }
-        if action.verb in DECISIONS:
-            await self.desk.decide(interaction, action)
+        if action.verb in REVIEW_VERBS:
+            await self.handlers.decide(interaction, action)
         elif verb := verbs.get(action.verb):
             await verb(interaction, action.job)
         else:
-            await self.desk.pressed(interaction, action)
+            await self.handlers.start_pressed_job(interaction, action)
 
-    async def _open_form(self, interaction: Interaction, action: Action) -> None:
+    async def _open_edit_modal(self, interaction: Interaction, action: Action) -> None:
         """A form cannot be acknowledged first; one look into the database comes before it."""
-        async with honest(interaction, language_of(interaction)):
-            asker = await self.desk.asker(interaction)
-            async with honest(interaction, asker.language):
-                job = await self.desk.visible(action.job, asker, interaction)
-                await interaction.response.send_modal(edit_form(job, asker.language))
+        async with explain_errors(interaction, language_of(interaction)):
+            asker = await self.handlers.load_asker(interaction)
+            async with explain_errors(interaction, asker.language):
+                job = await self.handlers.visible_job(action.job, asker, interaction)
+                await interaction.response.send_modal(edit_modal(job, asker.language))
 
     async def on_interaction(self, interaction: Interaction) -> None:
         if interaction.type is not discord.InteractionType.modal_submit:
             return
-        action = form_action(interaction)
+        action = modal_action(interaction)
         source = interaction.message
         private = source is not None and source.flags.ephemeral
         if action is None or not await acknowledge(interaction, private=private):
             return
-        async with honest(interaction, language_of(interaction)):
-            asker = await self.desk.asker(interaction)
-            async with honest(interaction, asker.language):
-                job = await self.desk.visible(action.job, asker, interaction)
-                await self.desk.film(interaction, edited(job, form_answers(interaction)), parent=job.id)
+        async with explain_errors(interaction, language_of(interaction)):
+            asker = await self.handlers.load_asker(interaction)
+            async with explain_errors(interaction, asker.language):
+                job = await self.handlers.visible_job(action.job, asker, interaction)
+                await self.handlers.submit_wish(
+                    interaction, edited_wish(job, modal_values(interaction)), parent=job.id
+                )
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
-        self._look_around(guild)
+        self._log_missing_permissions(guild)
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
-        self._look_around(guild)
+        self._log_missing_permissions(guild)
 
-    def _look_around(self, guild: discord.Guild) -> None:
+    def _log_missing_permissions(self, guild: discord.Guild) -> None:
         lacking = missing_permissions(guild)
         if lacking:
             log.warning("permissions are missing", server=guild.name, missing=lacking)
 
 
-class Matinee(Listening, discord.Client):
+class Matinee(MatineeClientMixin, discord.Client):
     pass
 
 
-class AutoShardedMatinee(Listening, discord.AutoShardedClient):
+class AutoShardedMatinee(MatineeClientMixin, discord.AutoShardedClient):
     pass
 
 
-def client_for(studio: Studio, manner: Manner, **options: Any) -> Matinee | AutoShardedMatinee:
+def create_client(studio: Studio, settings: FrontendSettings, **options: Any) -> Matinee | AutoShardedMatinee:
     intents = discord.Intents(guilds=True)
-    options.setdefault("connector", aiohttp.TCPConnector(limit=CONNECTIONS))
-    kind = AutoShardedMatinee if manner.sharded else Matinee
-    client = kind(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
-    client.prepare(studio, manner)
+    options.setdefault("connector", aiohttp.TCPConnector(limit=MAX_CONNECTIONS))
+    client_class = AutoShardedMatinee if settings.sharded else Matinee
+    client = client_class(intents=intents, allowed_mentions=discord.AllowedMentions.none(), **options)
+    client.prepare(studio, settings)
     return client
 
 
 def missing_permissions(guild: discord.Guild) -> list[str]:
     granted = guild.me.guild_permissions
-    return [name for name in NEEDED if not getattr(granted, name)]
+    return [name for name in REQUIRED_PERMISSIONS if not getattr(granted, name)]
 
 
-def _operators(application: discord.AppInfo | None) -> frozenset[int]:
+def _owner_ids(application: discord.AppInfo | None) -> frozenset[int]:
     """Whoever owns the bot, alone or as a team, runs the house."""
     if application is None:
         return frozenset()

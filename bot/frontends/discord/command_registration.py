@@ -8,49 +8,52 @@ from typing import Any
 
 from discord import app_commands
 
-from bot.frontends.discord.command_translations import described
+from bot.frontends.discord.command_translations import english_descriptions
 from bot.frontends.discord.interaction_context import Interaction
 from bot.i18n import messages
 
 
-class _Languages(app_commands.Transformer):
+class _LanguageTransformer(app_commands.Transformer):
     """Each by the name that its own speakers give it."""
 
     @property
     def choices(self) -> list[app_commands.Choice[str | int | float]]:
-        return [app_commands.Choice(name=messages.named(code), value=code) for code in messages.languages()]
+        return [
+            app_commands.Choice(name=messages.language_name(code), value=code)
+            for code in messages.languages()
+        ]
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Any:
         del interaction
         return value
 
 
-Language = app_commands.Transform[Any, _Languages]
-Callback = Callable[..., Awaitable[None]]
-Complete = Callable[[Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
+Language = app_commands.Transform[Any, _LanguageTransformer]
+CommandCallback = Callable[..., Awaitable[None]]
+Autocomplete = Callable[[Interaction, str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
 
 
-def register(
+def register_command(
     tree: app_commands.CommandTree[Any] | app_commands.Group,
     name: str,
-    callback: Callback,
-    **completed: Complete,
+    callback: CommandCallback,
+    **autocompletes: Autocomplete,
 ) -> app_commands.Command[Any, Any, Any]:
     prefix = f"{tree.qualified_name} " if isinstance(tree, app_commands.Group) else ""
-    about, options = described(prefix + name)
-    free = _free(callback)
+    about, options = english_descriptions(prefix + name)
+    function = _plain_function(callback)
     if options:
-        app_commands.describe(**options)(free)
+        app_commands.describe(**options)(function)
     command: app_commands.Command[Any, Any, Any] = app_commands.Command(
-        name=name, description=about, callback=free
+        name=name, description=about, callback=function
     )
-    for option, complete in completed.items():
+    for option, complete in autocompletes.items():
         command.autocomplete(option)(complete)
     tree.add_command(command)
     return command
 
 
-def _free(callback: Callback) -> Any:
+def _plain_function(callback: CommandCallback) -> Any:
     """discord.py takes plain functions; a bound method becomes one, with the same options."""
 
     @wraps(callback)

@@ -23,17 +23,17 @@ LANGUAGES = {
 
 
 @cache
-def table(language: str) -> dict[str, Any]:
+def translation_table(language: str) -> dict[str, Any]:
     return tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
 
 
-def described(command: str) -> tuple[str, dict[str, str]]:
+def english_descriptions(command: str) -> tuple[str, dict[str, str]]:
     """A command in English, which is also what Discord gets as the default: about it, and its options."""
-    found = dict(table("en")[command.replace(" ", ".")])
+    found = dict(translation_table("en")[command.replace(" ", ".")])
     return str(found.pop("about")), found
 
 
-class CommandWords(app_commands.Translator):
+class CommandTranslator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: Any
     ) -> str | None:
@@ -41,7 +41,7 @@ class CommandWords(app_commands.Translator):
         language = LANGUAGES.get(str(locale))
         if language is None:
             return None
-        return _look_up(table(language), context)
+        return _look_up(translation_table(language), context)
 
 
 def _look_up(words: dict[str, Any], context: Any) -> str | None:

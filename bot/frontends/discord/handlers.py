@@ -11,28 +11,28 @@ from typing import Any
 import discord
 import structlog
 
-from bot.domain.errors import ElsewhereOnly, NotYours
-from bot.domain.jobs import WAITING, Action, Job, ReplyTo, Requester
-from bot.frontends.discord.cards import Card, tame
+from bot.domain.errors import NotYourJob, OtherChannelsOnly
+from bot.domain.jobs import WAITING_STATES, Action, Job, ReplyTo, Requester
+from bot.frontends.discord.cards import Card, escape_markup
 from bot.frontends.discord.interaction_context import (
     PLATFORM,
-    TOKEN_LIFE,
+    TOKEN_LIFETIME,
     Interaction,
-    is_guest,
     is_moderator,
+    is_user_install,
     language_of,
     reply_to_of,
     requester_of,
 )
-from bot.frontends.discord.job_cards import ended_card, hidden, recipe_card, waiting_card
-from bot.frontends.discord.responses import aside, honest, tell, whisper
+from bot.frontends.discord.job_cards import ended_card, is_prompt_hidden, recipe_card, waiting_card
+from bot.frontends.discord.responses import explain_errors, respond, respond_privately, send_private_followup
 from bot.frontends.discord.sender import Sender
-from bot.frontends.discord.settings import Manner
-from bot.frontends.discord.status_order import Board, Step
+from bot.frontends.discord.settings import FrontendSettings
+from bot.frontends.discord.status_order import StatusOrder, StatusStep
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
-from bot.studio.studio import Studio, Ticket
+from bot.studio.studio import Studio, Submission
 from generation.errors import UnknownChoice
 from generation.music.common.music_choice import NATIVE, SILENT
 from generation.request import MusicWish, Wish, check_choice
@@ -45,25 +45,27 @@ class Asker:
     """Who asks, with what they and their server have chosen."""
 
     requester: Requester
-    own: Mapping[str, Any]
-    server: Mapping[str, Any]
+    own_settings: Mapping[str, Any]
+    server_settings: Mapping[str, Any]
 
     @property
     def language(self) -> str:
         return self.requester.language
 
-    def preferred(self, name: str) -> Any:
-        return self.own.get(name) or self.server.get(name)
+    def preference(self, name: str) -> Any:
+        return self.own_settings.get(name) or self.server_settings.get(name)
 
 
-class Desk:
-    def __init__(self, studio: Studio, sender: Sender, board: Board, manner: Manner) -> None:
+class InteractionHandlers:
+    def __init__(
+        self, studio: Studio, sender: Sender, status_order: StatusOrder, settings: FrontendSettings
+    ) -> None:
         self.studio = studio
         self.sender = sender
-        self.board = board
-        self.manner = manner
+        self.status_order = status_order
+        self.settings = settings
         self.operators: frozenset[int] = frozenset()
-        self.commands: dict[str, int] = {}  # by name, as Discord knows them
+        self.command_ids: dict[str, int] = {}  # by name, as Discord knows them
 
     @cached_property
     def genre_options(self) -> list[discord.SelectOption]:
@@ -72,7 +74,7 @@ class Desk:
             for name, genre in self.studio.genres.items()
         ][:25]
 
-    async def asker(self, interaction: Interaction) -> Asker:
+    async def load_asker(self, interaction: Interaction) -> Asker:
         key = f"{PLATFORM}:{interaction.user.id}"
         own = await self.studio.settings(key)
         server = await self.studio.settings(server_key(interaction.guild_id))
@@ -80,164 +82,177 @@ class Desk:
         requester = requester_of(
             interaction,
             operators=self.operators,
-            language=language_of(interaction, chosen, otherwise=self.manner.language),
+            language=language_of(interaction, chosen, default=self.settings.language),
         )
         return Asker(requester, own, server)
 
     # making
 
-    async def film(self, interaction: Interaction, wish: Wish, *, parent: int | None = None) -> None:
+    async def submit_wish(self, interaction: Interaction, wish: Wish, *, parent: int | None = None) -> None:
         """A wish, from whichever command, button or form."""
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            self._check_place(interaction, asker)
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            self._check_channel_allowed(interaction, asker)
             chosen = _with_preferences(wish, asker)
-            ticket = await self.studio.submit(
+            submission = await self.studio.submit(
                 chosen,
                 asker.requester,
                 self._reply_to(interaction, asker),
-                update=f"{PLATFORM}:{interaction.id}",
+                idempotency_key=f"{PLATFORM}:{interaction.id}",
                 parent=parent,
             )
-            await self.show_ticket(interaction, ticket)
+            await self.show_submission(interaction, submission)
 
-    async def pressed(self, interaction: Interaction, action: Action) -> None:
+    async def start_pressed_job(self, interaction: Interaction, action: Action) -> None:
         """A button or select that starts another job; it goes through quota and policy like a command."""
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            self._check_place(interaction, asker)
-            await self.visible(action.job, asker, interaction)
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            self._check_channel_allowed(interaction, asker)
+            await self.visible_job(action.job, asker, interaction)
             update, reply_to = f"{PLATFORM}:{interaction.id}", self._reply_to(interaction, asker)
-            done = await self.studio.act(action, asker.requester, reply_to, update=update)
-            assert isinstance(done, Ticket), f"{action.verb} starts a job"
-            await self.show_ticket(interaction, done)
+            submission = await self.studio.perform(action, asker.requester, reply_to, idempotency_key=update)
+            assert isinstance(submission, Submission), f"{action.verb} starts a job"
+            await self.show_submission(interaction, submission)
 
-    async def rescore(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            self._check_place(interaction, asker)
-            job = await self.visible(job_number(clip), asker, interaction)
+    async def new_music(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            self._check_channel_allowed(interaction, asker)
+            job = await self.visible_job(parse_job_number(clip), asker, interaction)
             reply_to = self._reply_to(interaction, asker)
             update = f"{PLATFORM}:{interaction.id}"
-            ticket = await self.studio.rescore(job.id, music, asker.requester, reply_to, update=update)
-            await self.show_ticket(interaction, ticket)
+            submission = await self.studio.new_music(
+                job.id, music, asker.requester, reply_to, idempotency_key=update
+            )
+            await self.show_submission(interaction, submission)
 
-    async def show_ticket(self, interaction: Interaction, ticket: Ticket) -> None:
-        job = ticket.job
-        if job.state not in WAITING:
+    async def show_submission(self, interaction: Interaction, submission: Submission) -> None:
+        job = submission.job
+        if job.state not in WAITING_STATES:
             return  # a repetition of what is done already
         language = job.requester.language
-        adjusted = messages.adjusted(ticket.adjustments, language)
-        card = waiting_card(job, place=ticket.place or 0, eta=ticket.eta, notes=(adjusted,))
+        adjusted = messages.adjustments_text(submission.adjustments, language)
+        card = waiting_card(
+            job, queue_position=submission.queue_position or 0, eta=submission.eta, notes=(adjusted,)
+        )
         shown = True
         try:
-            shown = await self.board.show(job.id, Step.WAITING, lambda: self.sender.edit(job.reply_to, card))
+            shown = await self.status_order.edit_if_current(
+                job.id, StatusStep.WAITING, lambda: self.sender.edit(job.reply_to, card)
+            )
         except SendError as error:
             log.warning("place not shown", job=job.id, reason=str(error))
-        warning = guest_warning(ticket.eta, language) if is_guest(interaction) else ""
-        unseen = "\n".join(filter(None, (warning, "" if shown else adjusted)))
-        if unseen:
-            await aside(interaction, Card(title=unseen))
+        warning = user_install_warning(submission.eta, language) if is_user_install(interaction) else ""
+        followup = "\n".join(filter(None, (warning, "" if shown else adjusted)))
+        if followup:
+            await send_private_followup(interaction, Card(title=followup))
 
     # on what is there
 
-    async def visible(self, number: int, asker: Asker, interaction: Interaction) -> Job:
+    async def visible_job(self, number: int, asker: Asker, interaction: Interaction) -> Job:
         """The job, if this person may know of it: theirs, or made in the open of the same server."""
         job = await self.studio.job(number)
         mine = job.requester.key == asker.requester.key or asker.requester.admin
         shared = job.requester.community == asker.requester.community != "" and not job.reply_to.private
         if not (mine or shared or str(interaction.channel_id) == job.reply_to.chat):
-            raise NotYours(number)
-        if not mine and hidden(job) and interaction.type is not discord.InteractionType.component:
-            raise NotYours(number)
+            raise NotYourJob(number)
+        if not mine and is_prompt_hidden(job) and interaction.type is not discord.InteractionType.component:
+            raise NotYourJob(number)
         return job
 
     async def cancel(self, interaction: Interaction, number: int) -> None:
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
             job = await self.studio.cancel(number, asker.requester)
-            text = messages.ended(job, asker.language)
-            await self.board.show(
-                job.id, Step.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
+            text = messages.final_status(job, asker.language)
+            await self.status_order.edit_if_current(
+                job.id, StatusStep.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
             )
             if interaction.extras.get("status"):
-                await tell(interaction, Card(body=tame(text)))
+                await respond(interaction, Card(body=escape_markup(text)))
 
     async def recipe(self, interaction: Interaction, number: int) -> None:
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            job = await self.visible(number, asker, interaction)
-            if hidden(job) and job.requester.key != asker.requester.key:
-                raise NotYours(number)
-            await tell(interaction, recipe_card(job, asker.language))
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            job = await self.visible_job(number, asker, interaction)
+            if is_prompt_hidden(job) and job.requester.key != asker.requester.key:
+                raise NotYourJob(number)
+            await respond(interaction, recipe_card(job, asker.language))
 
     async def delete(self, interaction: Interaction, number: int) -> None:
         """The message with the clip goes; its owner and the place's moderators may do that."""
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
             job = await self.studio.job(number)
             owner = job.requester.key == asker.requester.key
             if not (owner or asker.requester.admin or is_moderator(interaction)):
-                raise NotYours(number)
+                raise NotYourJob(number)
             await interaction.delete_original_response()
             log.info("message deleted", job=number, by=asker.requester.key)
-            await whisper(interaction, Card(body=tame(messages.words("deleted", asker.language, job=number))))
+            await respond_privately(
+                interaction,
+                Card(body=escape_markup(messages.translate("deleted", asker.language, job=number))),
+            )
 
     async def report(self, interaction: Interaction, number: int, why: str = "") -> None:
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            job = await self.visible(number, asker, interaction)
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            job = await self.visible_job(number, asker, interaction)
             link = interaction.message.jump_url if interaction.message else ""
             said = " ".join(filter(None, (why, link)))
-            fresh = await self.studio.report(number, asker.requester, said)
-            if fresh:
+            is_new = await self.studio.report(number, asker.requester, said)
+            if is_new:
                 log.warning("reported", job=number, by=asker.requester.key, author=job.requester.key)
-                words = messages.words("reported.admins", asker.server.get("language") or "en", job=number)
-                body = f"{tame(messages.quoted(why, 500))}\n{link}".strip()
+                words = messages.translate(
+                    "reported.admins", asker.server_settings.get("language") or "en", job=number
+                )
+                body = f"{escape_markup(messages.sanitized(why, 500))}\n{link}".strip()
                 people = f"<@{job.requester.user}> · <@{asker.requester.user}>"
-                await self._tell_admins(asker, Card(title=words, body=f"{body}\n{people}"))
-            key = "reported" if fresh else "reported.before"
-            await tell(interaction, Card(body=tame(messages.words(key, asker.language, job=number))))
+                await self._notify_server_admins(asker, Card(title=words, body=f"{body}\n{people}"))
+            key = "reported" if is_new else "reported.before"
+            await respond(
+                interaction, Card(body=escape_markup(messages.translate(key, asker.language, job=number)))
+            )
 
     async def appeal(self, interaction: Interaction, refusal: int, why: str = "") -> None:
         """Against a refusal of the asker's own, the last one if 0."""
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            fresh = await self.studio.appeal(asker.requester, why, refusal=refusal)
-            key = "appealed" if fresh else "reported.before"
-            await tell(interaction, Card(body=tame(messages.words(key, asker.language))))
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            is_new = await self.studio.appeal(asker.requester, why, refusal=refusal)
+            key = "appealed" if is_new else "reported.before"
+            await respond(interaction, Card(body=escape_markup(messages.translate(key, asker.language))))
 
     async def decide(self, interaction: Interaction, action: Action) -> None:
         """A button below a notice to the admins."""
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            answer = await self.studio.decide(action, asker.requester)
-            await tell(interaction, Card(body=tame(answer.said(asker.language))))
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            answer = await self.studio.decide_review(action, asker.requester)
+            await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
-    async def _tell_admins(self, asker: Asker, card: Card) -> None:
+    async def _notify_server_admins(self, asker: Asker, card: Card) -> None:
         """Those of this server; the operators hear of it by the studio."""
-        if to := asker.server.get("reports"):
+        if to := asker.server_settings.get("reports"):
             await self.sender.notify(int(to), card)
 
     async def forget(self, interaction: Interaction, number: int) -> None:
         """Asked for by /privacy, and confirmed by its button."""
         del number  # a button names a job; this one means all of them
-        asker = await self.asker(interaction)
-        async with honest(interaction, asker.language):
-            swept = await self.studio.forget(asker.requester)
-            told = messages.words("privacy.deleted", asker.language, count=swept.jobs)
-            await tell(interaction, Card(body=tame(told)))
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            swept = await self.studio.delete_personal_data(asker.requester)
+            told = messages.translate("privacy.deleted", asker.language, count=swept.jobs)
+            await respond(interaction, Card(body=escape_markup(told)))
 
-    def with_mentions(self, text: str) -> str:
+    def with_command_mentions(self, text: str) -> str:
         """`/queue` becomes what can be pressed, and is shown in the reader's own language."""
 
         def mention(found: re.Match[str]) -> str:
-            number = self.commands.get(found[1])
+            number = self.command_ids.get(found[1])
             return f"</{found[1]}:{number}>" if number else found[0]
 
         return re.sub(r"`/(\w+)`", mention, text)
 
-    def check_names(self, genre: str | None, model: str | None) -> None:
+    def check_preferences(self, genre: str | None, model: str | None) -> None:
         """A preference is held against the same lists as a wish; raises UnknownChoice."""
         self.studio.preset(model)
         if genre is not None:
@@ -245,22 +260,22 @@ class Desk:
 
     def _reply_to(self, interaction: Interaction, asker: Asker) -> ReplyTo:
         facts: dict[str, Any] = {}
-        if asker.own.get("ping"):
+        if asker.own_settings.get("ping"):
             facts["ping"] = True
-        if asker.server.get("prompts") == "asker":
+        if asker.server_settings.get("prompts") == "asker":
             facts["hidden"] = True
         if getattr(interaction.channel, "nsfw", False):
             facts["adult"] = True
         return reply_to_of(interaction, **facts)
 
-    def _check_place(self, interaction: Interaction, asker: Asker) -> None:
-        allowed = asker.server.get("channels") or []
-        here = {str(interaction.channel_id), str(getattr(interaction.channel, "parent_id", None))}
-        if allowed and not here & set(allowed) and not asker.requester.admin:
-            raise ElsewhereOnly(tuple(f"#{self.sender.channel_name(int(number))}" for number in allowed))
+    def _check_channel_allowed(self, interaction: Interaction, asker: Asker) -> None:
+        allowed = asker.server_settings.get("channels") or []
+        current_channels = {str(interaction.channel_id), str(getattr(interaction.channel, "parent_id", None))}
+        if allowed and not current_channels & set(allowed) and not asker.requester.admin:
+            raise OtherChannelsOnly(tuple(f"#{self.sender.channel_name(int(number))}" for number in allowed))
 
 
-def job_number(text: str) -> int:
+def parse_job_number(text: str) -> int:
     """What was chosen, or typed instead: "17" or "#17 a fox"."""
     digits = text.strip().removeprefix("#").split(" ", 1)[0]
     if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
@@ -272,16 +287,16 @@ def server_key(guild: int | None) -> str:
     return f"server:{PLATFORM}:{guild or 0}"
 
 
-def guest_warning(eta: Eta | None, language: str) -> str:
+def user_install_warning(eta: Eta | None, language: str) -> str:
     """Somebody else's server: only the token leads back there, and not for long."""
     if eta is None:
-        return messages.words("guest", language)
-    return messages.words("guest.long", language) if eta.high > TOKEN_LIFE else ""
+        return messages.translate("not_member", language)
+    return messages.translate("not_member.long_job", language) if eta.high > TOKEN_LIFETIME else ""
 
 
 def _with_preferences(wish: Wish, asker: Asker) -> Wish:
     """What they left open is filled from their settings, then from the server's."""
     music = wish.music
-    if music.genre is None and asker.preferred("genre"):
-        music = replace(music, genre=asker.preferred("genre"))
-    return replace(wish, model=wish.model or asker.preferred("model"), music=music)
+    if music.genre is None and asker.preference("genre"):
+        music = replace(music, genre=asker.preference("genre"))
+    return replace(wish, model=wish.model or asker.preference("model"), music=music)

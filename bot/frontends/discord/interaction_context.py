@@ -7,19 +7,19 @@ from typing import Any
 import discord
 
 from bot.domain.jobs import ReplyTo, Requester
-from bot.frontends.discord.send_errors import MARGIN
+from bot.frontends.discord.send_errors import UPLOAD_LIMIT_FACTOR
 from bot.i18n import messages
 
 Interaction = discord.Interaction[Any]
 
-TOKEN_LIFE = 14.5 * 60
+TOKEN_LIFETIME = 14.5 * 60
 """Seconds that a token is trusted; Discord says fifteen minutes, and sometimes ends them early."""
 PLATFORM = "discord"
 
 
-def language_of(interaction: Interaction, chosen: str | None = None, *, otherwise: str = "en") -> str:
+def language_of(interaction: Interaction, chosen: str | None = None, *, default: str = "en") -> str:
     """The chosen one, else that of the person's client, as far as we speak it."""
-    return messages.nearest(chosen or str(interaction.locale), otherwise)
+    return messages.nearest_language(chosen or str(interaction.locale), default)
 
 
 def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:
@@ -42,14 +42,14 @@ def reply_to_of(interaction: Interaction, **facts: Any) -> ReplyTo:
         chat=str(interaction.channel_id or ""),
         status=str(interaction.extras.get("status") or ""),
         token=interaction.token,
-        token_until=interaction.created_at.timestamp() + TOKEN_LIFE,
-        limit=int(interaction.filesize_limit * MARGIN),
+        token_until=interaction.created_at.timestamp() + TOKEN_LIFETIME,
+        limit=int(interaction.filesize_limit * UPLOAD_LIMIT_FACTOR),
         private=bool(interaction.extras.get("private")),
         facts={"app": str(interaction.application_id), **facts},
     )
 
 
-def is_guest(interaction: Interaction) -> bool:
+def is_user_install(interaction: Interaction) -> bool:
     """Somebody brought Matinee along into a server that has not invited it: only the token leads back."""
     return interaction.guild_id is not None and not interaction.is_guild_integration()
 

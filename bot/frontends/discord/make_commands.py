@@ -9,65 +9,77 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.domain.errors import NoPicture
-from bot.frontends.discord.attachments import PICTURES, SOUNDS, fetch
-from bot.frontends.discord.autocomplete import Offers
-from bot.frontends.discord.command_options import NEEDED, making_options, taking
-from bot.frontends.discord.command_registration import register
-from bot.frontends.discord.handlers import Desk
+from bot.domain.errors import NoPictureInMessage
+from bot.frontends.discord.attachments import AUDIO_SUFFIXES, IMAGE_SUFFIXES, download_attachment
+from bot.frontends.discord.autocomplete import Autocompleter
+from bot.frontends.discord.command_options import REQUIRED, make_command_options, with_options
+from bot.frontends.discord.command_registration import register_command
+from bot.frontends.discord.handlers import InteractionHandlers
 from bot.frontends.discord.interaction_context import Interaction
-from bot.frontends.discord.responses import honest
+from bot.frontends.discord.responses import explain_errors
 from bot.i18n import messages
-from generation.music.common.audio_decode import check
+from generation.music.common.audio_decode import check_audio_file
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
 
-MENU = "Animate this"
-TAKES = {
+MENU_COMMAND = "Animate this"
+COMMAND_OPTIONS = {
     "video": "prompt genre seconds aspect style camera mood tempo instruments"
     " image track melody model seed negative private",
     "image": "prompt aspect style model seed negative private",
     "animate": "image prompt genre seconds camera model seed private",
     "music": "clip genre mood tempo instruments track private",
 }
-PLAIN = ("seconds", "aspect", "style", "camera", "model", "seed")
-MUSICAL = ("genre", "mood", "tempo", "instruments")
+WISH_OPTIONS = ("seconds", "aspect", "style", "camera", "model", "seed")
+MUSIC_OPTIONS = ("genre", "mood", "tempo", "instruments")
 
 
-def add_making(tree: app_commands.CommandTree[Any], desk: Desk, *, restricted: bool) -> None:
+def add_make_commands(
+    tree: app_commands.CommandTree[Any], handlers: InteractionHandlers, *, restricted: bool
+) -> None:
     """`restricted` offers them only where Discord shows things for adults."""
-    known = making_options(Offers(desk.studio))
-    making = Making(desk)
-    for name, taken in TAKES.items():
+    known = make_command_options(Autocompleter(handlers.studio))
+    commands = MakeCommands(handlers)
+    for name, taken in COMMAND_OPTIONS.items():
         options = {option: known[option] for option in taken.split()}
         if name == "animate":
-            options["image"] = replace(options["image"], takes=discord.Attachment, default=NEEDED)
-        offered = {option: facts.offer for option, facts in options.items() if facts.offer}
-        command = register(tree, name, taking(getattr(making, name), options), **offered)
+            options["image"] = replace(options["image"], annotation=discord.Attachment, default=REQUIRED)
+        autocompletes = {
+            option: facts.autocomplete for option, facts in options.items() if facts.autocomplete
+        }
+        command = register_command(
+            tree, name, with_options(getattr(commands, name), options), **autocompletes
+        )
         command.nsfw = restricted
-    tree.add_command(app_commands.ContextMenu(name=MENU, callback=animate_menu, nsfw=restricted))
+    tree.add_command(app_commands.ContextMenu(name=MENU_COMMAND, callback=animate_menu, nsfw=restricted))
 
 
-class Making:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+class MakeCommands:
+    def __init__(self, handlers: InteractionHandlers) -> None:
+        self._handlers = handlers
 
     async def video(self, interaction: Interaction, **given: Any) -> None:
         kind = Kind.ANIMATE if given["image"] else Kind.VIDEO
-        await film_with(self._desk, interaction, wish_of(kind, given), **attached(given))
+        await submit_with_attachments(
+            self._handlers, interaction, wish_of(kind, given), **given_attachments(given)
+        )
 
     async def image(self, interaction: Interaction, **given: Any) -> None:
-        await self._desk.film(interaction, wish_of(Kind.IMAGE, given))
+        await self._handlers.submit_wish(interaction, wish_of(Kind.IMAGE, given))
 
     async def animate(self, interaction: Interaction, **given: Any) -> None:
-        await film_with(self._desk, interaction, wish_of(Kind.ANIMATE, given), **attached(given))
+        await submit_with_attachments(
+            self._handlers, interaction, wish_of(Kind.ANIMATE, given), **given_attachments(given)
+        )
 
     async def music(self, interaction: Interaction, **given: Any) -> None:
         music, track = music_of(given), given["track"]
-        asker = await self._desk.asker(interaction)
-        async with honest(interaction, asker.language):
+        asker = await self._handlers.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
             if track is not None:
-                music = replace(music, track=await kept(self._desk, interaction, track, SOUNDS))
-            await self._desk.rescore(interaction, given["clip"], music)
+                music = replace(
+                    music, track=await save_attachment(self._handlers, interaction, track, AUDIO_SUFFIXES)
+                )
+            await self._handlers.new_music(interaction, given["clip"], music)
 
 
 def wish_of(kind: Kind, given: dict[str, Any]) -> Wish:
@@ -77,45 +89,48 @@ def wish_of(kind: Kind, given: dict[str, Any]) -> Wish:
         kind=kind,
         negative=given.get("negative") or "",
         music=music_of(given),
-        **{name: given.get(name) for name in PLAIN},
+        **{name: given.get(name) for name in WISH_OPTIONS},
     )
 
 
 def music_of(given: dict[str, Any]) -> MusicWish:
-    return MusicWish.typed(**{name: given.get(name) for name in MUSICAL})
+    return MusicWish.from_text(**{name: given.get(name) for name in MUSIC_OPTIONS})
 
 
 async def animate_menu(interaction: discord.Interaction[Any], message: discord.Message) -> None:
     """Right-click on a message with a picture."""
-    desk: Desk = interaction.client.desk
-    picture = next((a for a in message.attachments if a.filename.lower().endswith(PICTURES)), None)
-    asker = await desk.asker(interaction)
-    async with honest(interaction, asker.language):
+    handlers: InteractionHandlers = interaction.client.desk
+    picture = next((a for a in message.attachments if a.filename.lower().endswith(IMAGE_SUFFIXES)), None)
+    asker = await handlers.load_asker(interaction)
+    async with explain_errors(interaction, asker.language):
         if picture is None:
-            raise NoPicture
+            raise NoPictureInMessage
         typed = discord.utils.remove_markdown(message.content).strip()
-        prompt = typed or messages.words("animate.prompt", asker.language)
-        await film_with(
-            desk, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), image=picture
+        prompt = typed or messages.translate("animate.prompt", asker.language)
+        await submit_with_attachments(
+            handlers, interaction, Wish(prompt=prompt[:PROMPT_LIMIT], kind=Kind.ANIMATE), image=picture
         )
 
 
-def attached(given: dict[str, Any]) -> dict[str, discord.Attachment]:
+def given_attachments(given: dict[str, Any]) -> dict[str, discord.Attachment]:
     return {name: given[name] for name in ("image", "track", "melody") if given.get(name) is not None}
 
 
-async def kept(
-    desk: Desk, interaction: Interaction, file: discord.Attachment, endings: tuple[str, ...]
+async def save_attachment(
+    handlers: InteractionHandlers,
+    interaction: Interaction,
+    file: discord.Attachment,
+    suffixes: tuple[str, ...],
 ) -> str:
-    folder = desk.studio.house.data / "inbox" / str(interaction.id)
-    path = await fetch(file, folder, endings)
-    if endings is SOUNDS:
-        await asyncio.to_thread(check, path, file.filename)
+    folder = handlers.studio.operator_policy.data_folder / "inbox" / str(interaction.id)
+    path = await download_attachment(file, folder, suffixes)
+    if suffixes is AUDIO_SUFFIXES:
+        await asyncio.to_thread(check_audio_file, path, file.filename)
     return str(path)
 
 
-async def film_with(
-    desk: Desk,
+async def submit_with_attachments(
+    handlers: InteractionHandlers,
     interaction: Interaction,
     wish: Wish,
     *,
@@ -124,13 +139,15 @@ async def film_with(
     melody: discord.Attachment | None = None,
 ) -> None:
     """Attachments are fetched first; a wish whose files are refused never reaches the studio."""
-    asker = await desk.asker(interaction)
-    async with honest(interaction, asker.language):
+    asker = await handlers.load_asker(interaction)
+    async with explain_errors(interaction, asker.language):
         if image is not None:
-            wish = replace(wish, image=await kept(desk, interaction, image, PICTURES))
+            wish = replace(wish, image=await save_attachment(handlers, interaction, image, IMAGE_SUFFIXES))
         music = wish.music
         if track is not None:
-            music = replace(music, track=await kept(desk, interaction, track, SOUNDS))
+            music = replace(music, track=await save_attachment(handlers, interaction, track, AUDIO_SUFFIXES))
         if melody is not None:
-            music = replace(music, melody=await kept(desk, interaction, melody, SOUNDS))
-        await desk.film(interaction, replace(wish, music=music))
+            music = replace(
+                music, melody=await save_attachment(handlers, interaction, melody, AUDIO_SUFFIXES)
+            )
+        await handlers.submit_wish(interaction, replace(wish, music=music))

@@ -9,70 +9,70 @@ from contextlib import asynccontextmanager, suppress
 import discord
 import structlog
 
-from bot.domain.errors import PERSONAL, PromptRefused
+from bot.domain.errors import USER_ERRORS, PromptRefused
 from bot.domain.jobs import Action
 from bot.frontends.discord.cards import RED, Card
 from bot.frontends.discord.interaction_context import Interaction
 from bot.frontends.discord.send_errors import ALREADY_ACKNOWLEDGED
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
-from generation.errors import Told
+from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
 
 
-class Rush:
+class AckPriority:
     """While acknowledgements are on their way all other work waits: they alone have a deadline."""
 
-    LONGEST = 2.0
+    MAX_WAIT = 2.0
 
     def __init__(self) -> None:
-        self._under_way = 0
-        self._over = asyncio.Event()
+        self._in_flight = 0
+        self._idle = asyncio.Event()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        self._under_way += 1
-        self._over.clear()
+    async def acknowledging(self) -> AsyncIterator[None]:
+        self._in_flight += 1
+        self._idle.clear()
         try:
             yield
         finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._over.set()
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
 
-    async def over(self) -> None:
+    async def wait_until_idle(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._over.wait(), self.LONGEST)
+            await asyncio.wait_for(self._idle.wait(), self.MAX_WAIT)
 
 
 async def acknowledge(interaction: Interaction, *, private: bool, update: bool = False) -> bool:
     """Before anything else is awaited. False when it came too late: then nothing may be charged."""
     interaction.extras["private"] = private
     try:
-        rush: Rush = interaction.client.rush
-        async with rush.one():
+        priority: AckPriority = interaction.client.rush
+        async with priority.acknowledging():
             answer = await interaction.response.defer(ephemeral=private, thinking=not update)
     except discord.HTTPException as error:
         if error.code != ALREADY_ACKNOWLEDGED:
             log.warning("too late to acknowledge", reason=f"{error.status} {error.code}")
             return False
-        interaction.extras["status"] = await _status_of(interaction)
+        interaction.extras["status"] = await _original_response_id(interaction)
         return True
     if answer is not None and not update:
         interaction.extras["status"] = answer.message_id
-    await rush.over()
+    await priority.wait_until_idle()
     return True
 
 
-async def _status_of(interaction: Interaction) -> int | None:
+async def _original_response_id(interaction: Interaction) -> int | None:
     """The same interaction again, or one whose acknowledgement was done though its answer was lost."""
     with suppress(discord.HTTPException):
         return (await interaction.original_response()).id
     return None
 
 
-async def tell(interaction: Interaction, card: Card) -> None:
+async def respond(interaction: Interaction, card: Card) -> None:
     """The answer to a command or press that has been acknowledged with "thinking"."""
     try:
         await interaction.edit_original_response(view=card.layout())
@@ -80,7 +80,7 @@ async def tell(interaction: Interaction, card: Card) -> None:
         log.warning("answer not shown", reason=f"{error.status} {error.code}")
 
 
-async def whisper(interaction: Interaction, card: Card) -> None:
+async def respond_privately(interaction: Interaction, card: Card) -> None:
     """For the asker's eyes only, whatever was promised to the channel."""
     try:
         if not interaction.response.is_done() and not interaction.extras.get("status"):
@@ -96,7 +96,7 @@ async def whisper(interaction: Interaction, card: Card) -> None:
         log.warning("refusal not shown", reason=f"{error.status} {error.code}")
 
 
-async def aside(interaction: Interaction, card: Card) -> None:
+async def send_private_followup(interaction: Interaction, card: Card) -> None:
     """Beside the answer, for the asker alone: what must not be lost when the answer goes on to change."""
     try:
         await interaction.followup.send(view=card.layout(), ephemeral=True)
@@ -108,22 +108,24 @@ def appeal_button(error: Exception, language: str) -> tuple[Button, ...]:
     """Below a refusal that an admin may see otherwise."""
     if not (isinstance(error, PromptRefused) and error.refusal):
         return ()
-    return (Button(messages.words("button.appeal", language), Action("appeal", error.refusal)),)
+    return (Button(messages.translate("button.appeal", language), Action("appeal", error.refusal)),)
 
 
 @asynccontextmanager
-async def honest(interaction: Interaction, language: str) -> AsyncIterator[None]:
+async def explain_errors(interaction: Interaction, language: str) -> AsyncIterator[None]:
     """Whatever goes wrong inside becomes one sentence for the asker alone."""
     try:
         yield
-    except PERSONAL as error:
+    except USER_ERRORS as error:
         appeal = appeal_button(error, language)
-        await whisper(interaction, Card(title=messages.explain(error, language), buttons=appeal, colour=RED))
-    except Told as error:
+        await respond_privately(
+            interaction, Card(title=messages.explain(error, language), buttons=appeal, colour=RED)
+        )
+    except ExplainedError as error:
         log.warning("could not be done", exc_info=error)
-        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))
+        await respond_privately(interaction, Card(title=messages.explain(error, language), colour=RED))
     except discord.HTTPException as error:
         log.warning("Discord refused", status=error.status, code=error.code)
     except Exception as error:  # the edge of an interaction: whatever it was, the person is told
         log.exception("an interaction failed unexpectedly")
-        await whisper(interaction, Card(title=messages.explain(error, language), colour=RED))
+        await respond_privately(interaction, Card(title=messages.explain(error, language), colour=RED))

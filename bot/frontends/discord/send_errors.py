@@ -8,45 +8,45 @@ from contextlib import contextmanager
 import aiohttp
 import discord
 
-from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unreachable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
-TOO_LARGE, ALREADY_ACKNOWLEDGED, TOKEN_DEAD, INVALID_FORM = 40005, 40060, 50027, 50035
-FOLLOW_UPS_SPENT = 40094
-NO_HISTORY = 160002
+TOO_LARGE, ALREADY_ACKNOWLEDGED, INVALID_WEBHOOK_TOKEN, INVALID_FORM_BODY = 40005, 40060, 50027, 50035
+MAX_FOLLOWUPS_REACHED = 40094
+MISSING_READ_HISTORY = 160002
 """A reply needs Read Message History; a message without reference does not."""
 KNOWN_LIMITS = tuple(mib * 1024 * 1024 for mib in (100, 50, 25, 20, 10))
-MARGIN = 0.97
+UPLOAD_LIMIT_FACTOR = 0.97
 """Servers were seen to refuse what their own limit allows, so a clip stays a little below it."""
 
 
 @contextmanager
-def told_as_send_error(size: int = 0) -> Iterator[None]:
+def raising_send_errors(size: int = 0) -> Iterator[None]:
     """Whatever goes wrong inside ends as the SendError that says whether it may have been sent."""
     try:
         yield
     except discord.RateLimited as error:
         raise Unreachable(f"rate limited for {error.retry_after:.0f} s") from error
     except discord.HTTPException as error:
-        raise _from_answer(error, size) from error
+        raise _send_error_for(error, size) from error
     except aiohttp.ClientConnectorError as error:
         raise Unreachable(type(error).__name__) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Doubtful(type(error).__name__) from error
+        raise MaybeSent(type(error).__name__) from error
 
 
-def _from_answer(error: discord.HTTPException, size: int) -> SendError:
+def _send_error_for(error: discord.HTTPException, size: int) -> SendError:
     fact = f"{error.status} {error.code}"
     if error.status == 413 or error.code == TOO_LARGE:
-        return TooLarge(limit_below(size))
+        return TooLarge(likely_limit_below(size))
     if error.status >= 500:
-        return Doubtful(fact)
-    if error.status in {401, 408, 429} and error.code != TOKEN_DEAD:
+        return MaybeSent(fact)
+    if error.status in {401, 408, 429} and error.code != INVALID_WEBHOOK_TOKEN:
         return Unreachable(fact)
     return Rejected(fact)
 
 
-def limit_below(size: int) -> int | None:
+def likely_limit_below(size: int) -> int | None:
     """The likeliest real limit of a chat that refused `size` bytes."""
-    known = (int(limit * MARGIN) for limit in KNOWN_LIMITS)
+    known = (int(limit * UPLOAD_LIMIT_FACTOR) for limit in KNOWN_LIMITS)
     return next((limit for limit in known if limit < size), None)

@@ -14,21 +14,21 @@ import structlog
 
 from bot.domain.jobs import ReplyTo
 from bot.frontends.discord.cards import Card
-from bot.frontends.discord.send_errors import INVALID_FORM, NO_HISTORY, told_as_send_error
-from bot.pipeline.delivery import Parcel, Rejected, SendError, TooLarge
+from bot.frontends.discord.send_errors import INVALID_FORM_BODY, MISSING_READ_HISTORY, raising_send_errors
+from bot.pipeline.delivery import OutgoingClip, Rejected, SendError, TooLarge
 
 log = structlog.get_logger(__name__)
 
 Edit = Callable[..., Awaitable[Any]]
 
-CLOCKS_DIFFER = 60.0
-LOOK_BACK = 100
+CLOCK_SKEW = 60.0
+SEARCHED_MESSAGES = 100
 """How many of the latest messages are looked through for a clip that was sent already: one page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    message: str
+class SentMessage:
+    message_id: str
     url: str = ""  # a link to it, when it is not the status message itself
 
 
@@ -52,7 +52,7 @@ class Sender:
         """Change the status message, by its token or as any message of ours; raises SendError."""
         if not to.status:
             raise Rejected("there is no status message")
-        if token_lives(to):
+        if token_is_valid(to):
             try:
                 await self._edit_by_token(to, card, upload)
             except Rejected:
@@ -63,31 +63,33 @@ class Sender:
         if to.private:
             raise Rejected("a private answer whose token is dead")
         place = self._client.get_partial_messageable(int(to.chat))
-        with told_as_send_error():
+        with raising_send_errors():
             await _with_fallback(place.get_partial_message(int(to.status)).edit, card, upload)
 
     async def _edit_by_token(self, to: ReplyTo, card: Card, upload: Upload | None = None) -> None:
         """The same edit twice shows once."""
         webhook = discord.Webhook.partial(int(to.facts["app"]), to.token, client=self._client)
-        with told_as_send_error(upload.size if upload else 0):
+        with raising_send_errors(upload.size if upload else 0):
             await _with_fallback(
                 lambda **changes: webhook.edit_message(int(to.status), **changes), card, upload
             )
 
-    async def deliver(self, parcel: Parcel, card: Card, name: str) -> Sent:
+    async def send_clip(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
         """The clip, once; raises SendError."""
-        to = parcel.job.reply_to
-        if to.status and token_lives(to):
+        to = outgoing.job.reply_to
+        if to.status and token_is_valid(to):
             try:
-                await self._edit_by_token(to, card, Upload(parcel.clip.path, name))
+                await self._edit_by_token(to, card, Upload(outgoing.clip.path, name))
             except TooLarge:
                 raise
             except Rejected as closed:
                 log.info("the interaction is closed", reason=str(closed))
             else:
-                return Sent(to.status)
-        ways: Ways = [self._to_person] if to.private else [self._to_channel, self._to_person]
-        return await _first_open(ways, parcel, card, name)
+                return SentMessage(to.status)
+        routes: DeliveryRoutes = (
+            [self._send_direct_message] if to.private else [self._send_to_channel, self._send_direct_message]
+        )
+        return await _send_by_first_route(routes, outgoing, card, name)
 
     async def notify(self, channel: int, card: Card, file: Path | None = None) -> None:
         """A word to a place that an admin has named; that it is gone must not hurt anybody else."""
@@ -101,10 +103,10 @@ class Sender:
         channel = self._client.get_channel(number)
         return getattr(channel, "name", str(number))
 
-    async def _to_channel(self, parcel: Parcel, card: Card, name: str) -> Sent:
-        to = parcel.job.reply_to
+    async def _send_to_channel(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
+        to = outgoing.job.reply_to
         place = self._client.get_partial_messageable(int(to.chat))
-        already = await _found(place, parcel, name)
+        already = await _find_sent_clip(place, outgoing, name)
         if already is not None:
             return already
         reference = None
@@ -112,33 +114,37 @@ class Sender:
             reference = discord.MessageReference(
                 message_id=int(to.status), channel_id=int(to.chat), fail_if_not_exists=False
             )
-        return await _post(place, parcel, card, name, reference=reference)
+        return await _send_message(place, outgoing, card, name, reference=reference)
 
-    async def _to_person(self, parcel: Parcel, card: Card, name: str) -> Sent:
-        person = discord.Object(int(parcel.job.requester.user), type=discord.User)
-        with told_as_send_error():
+    async def _send_direct_message(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
+        person = discord.Object(int(outgoing.job.requester.user), type=discord.User)
+        with raising_send_errors():
             channel = await self._client.create_dm(person)
-        return await _found(channel, parcel, name) or await _post(channel, parcel, card, name, reference=None)
+        return await _find_sent_clip(channel, outgoing, name) or await _send_message(
+            channel, outgoing, card, name, reference=None
+        )
 
 
-async def _found(place: discord.abc.Messageable, parcel: Parcel, name: str) -> Sent | None:
+async def _find_sent_clip(
+    place: discord.abc.Messageable, outgoing: OutgoingClip, name: str
+) -> SentMessage | None:
     """A clip that an earlier try has sent, its answer lost: a nonce is kept for minutes only."""
-    status = parcel.job.reply_to.status
-    start = datetime.fromtimestamp(parcel.job.created_at - CLOCKS_DIFFER, UTC)
+    status = outgoing.job.reply_to.status
+    start = datetime.fromtimestamp(outgoing.job.created_at - CLOCK_SKEW, UTC)
     try:
-        async for message in place.history(limit=LOOK_BACK, after=start, oldest_first=False):
+        async for message in place.history(limit=SEARCHED_MESSAGES, after=start, oldest_first=False):
             names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
             if name in names:
-                return Sent(str(message.id), "" if str(message.id) == status else message.jump_url)
+                return SentMessage(str(message.id), "" if str(message.id) == status else message.jump_url)
     except discord.HTTPException:
         return None  # not allowed to look: the nonce has to do
     return None
 
 
-Ways = list[Callable[[Parcel, Card, str], Coroutine[Any, Any, Sent]]]
+DeliveryRoutes = list[Callable[[OutgoingClip, Card, str], Coroutine[Any, Any, SentMessage]]]
 
 
-def token_lives(to: ReplyTo) -> bool:
+def token_is_valid(to: ReplyTo) -> bool:
     return bool(to.token) and time.time() < to.token_until
 
 
@@ -151,42 +157,42 @@ async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -
     try:
         await edit(view=card.layout(), attachments=files())
     except discord.HTTPException as error:
-        if error.code != INVALID_FORM:
+        if error.code != INVALID_FORM_BODY:
             raise
         log.warning("card refused", reason=str(error))
-        text, view = card.plain()
+        text, view = card.as_plain_message()
         await edit(content=text, view=view, attachments=files(spoiler=card.spoiler))
 
 
-async def _post(
+async def _send_message(
     place: discord.abc.Messageable,
-    parcel: Parcel,
+    outgoing: OutgoingClip,
     card: Card,
     name: str,
     *,
     reference: discord.MessageReference | None,
-) -> Sent:
-    told: dict[str, Any] = {"nonce": parcel.nonce, "allowed_mentions": _only(card.mention)}
+) -> SentMessage:
+    options: dict[str, Any] = {"nonce": outgoing.nonce, "allowed_mentions": _mention_only(card.mention)}
     if reference is not None:
-        told["reference"] = reference
-    with told_as_send_error(parcel.clip.size):
+        options["reference"] = reference
+    with raising_send_errors(outgoing.clip.size):
         try:
             view = card.layout()
-            message = await place.send(view=view, file=discord.File(parcel.clip.path, name), **told)
+            message = await place.send(view=view, file=discord.File(outgoing.clip.path, name), **options)
         except discord.HTTPException as error:
-            if error.code == NO_HISTORY and reference is not None:
-                return await _post(place, parcel, card, name, reference=None)
-            if error.code != INVALID_FORM:
+            if error.code == MISSING_READ_HISTORY and reference is not None:
+                return await _send_message(place, outgoing, card, name, reference=None)
+            if error.code != INVALID_FORM_BODY:
                 raise
             log.warning("card refused", reason=str(error))
-            text, rows = card.plain()
+            text, rows = card.as_plain_message()
             plain: dict[str, Any] = {"view": rows} if rows else {}
-            file = discord.File(parcel.clip.path, name, spoiler=card.spoiler)
-            message = await place.send(text, file=file, **plain, **told)
-    return Sent(str(message.id), message.jump_url)
+            file = discord.File(outgoing.clip.path, name, spoiler=card.spoiler)
+            message = await place.send(text, file=file, **plain, **options)
+    return SentMessage(str(message.id), message.jump_url)
 
 
-def _only(user: str | None) -> discord.AllowedMentions:
+def _mention_only(user: str | None) -> discord.AllowedMentions:
     if user is None:
         return discord.AllowedMentions.none()
     return discord.AllowedMentions(
@@ -194,12 +200,14 @@ def _only(user: str | None) -> discord.AllowedMentions:
     )
 
 
-async def _first_open(ways: Ways, parcel: Parcel, card: Card, name: str) -> Sent:
+async def _send_by_first_route(
+    routes: DeliveryRoutes, outgoing: OutgoingClip, card: Card, name: str
+) -> SentMessage:
     refusal: SendError = Rejected("no way is left")
-    for way in ways:
+    for route in routes:
         try:
-            return await way(parcel, card, name)
+            return await route(outgoing, card, name)
         except Rejected as closed:
-            log.info("a way is closed", way=getattr(way, "__name__", ""), reason=str(closed))
+            log.info("a way is closed", way=getattr(route, "__name__", ""), reason=str(closed))
             refusal = closed
     raise refusal

@@ -9,54 +9,54 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-REMEMBERED = 5000
+MAX_TRACKED_JOBS = 5000
 
 
-class Step(IntEnum):
+class StatusStep(IntEnum):
     WAITING = 0
     WORKING = 1
     ENDED = 2
 
 
 @dataclass
-class _Line:
+class _JobStatus:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    step: Step = Step.WAITING
+    step: StatusStep = StatusStep.WAITING
 
 
-class Board:
+class StatusOrder:
     def __init__(self) -> None:
-        self._lines: OrderedDict[int, _Line] = OrderedDict()
+        self._statuses: OrderedDict[int, _JobStatus] = OrderedDict()
 
-    async def show(self, job: int, step: Step, edit: Callable[[], Awaitable[None]]) -> bool:
+    async def edit_if_current(self, job: int, step: StatusStep, edit: Callable[[], Awaitable[None]]) -> bool:
         """Edit, unless something later is shown already; edits of one job never cross."""
-        line = self._line(job)
-        async with line.lock:
-            if step < line.step or (line.step is Step.ENDED and step is Step.ENDED):
+        status = self._status(job)
+        async with status.lock:
+            if step < status.step or (status.step is StatusStep.ENDED and step is StatusStep.ENDED):
                 return False
-            before, line.step = line.step, step
+            before, status.step = status.step, step
             try:
                 await edit()
             except BaseException:
-                line.step = before  # what was not shown may be tried again
+                status.step = before  # what was not shown may be tried again
                 raise
             return True
 
     @asynccontextmanager
-    async def closing(self, job: int) -> AsyncIterator[None]:
+    async def final_edit(self, job: int) -> AsyncIterator[None]:
         """While the clip is being sent nothing else is shown, nor after; unless it could not be sent."""
-        line = self._line(job)
-        async with line.lock:
-            before, line.step = line.step, Step.ENDED
+        status = self._status(job)
+        async with status.lock:
+            before, status.step = status.step, StatusStep.ENDED
             try:
                 yield
             except BaseException:
-                line.step = before
+                status.step = before
                 raise
 
-    def _line(self, job: int) -> _Line:
-        line = self._lines.setdefault(job, _Line())
-        self._lines.move_to_end(job)
-        while len(self._lines) > REMEMBERED:
-            self._lines.popitem(last=False)
-        return line
+    def _status(self, job: int) -> _JobStatus:
+        status = self._statuses.setdefault(job, _JobStatus())
+        self._statuses.move_to_end(job)
+        while len(self._statuses) > MAX_TRACKED_JOBS:
+            self._statuses.popitem(last=False)
+        return status

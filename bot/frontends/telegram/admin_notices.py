@@ -7,34 +7,34 @@ from typing import TYPE_CHECKING
 
 from telegram import InputFile, Message
 
-from bot.frontends.telegram.clip_sender import STILLS
+from bot.frontends.telegram.clip_sender import IMAGE_SUFFIXES
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.messenger import CAPTION_LIMIT, cut, tame
+from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, truncate
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.messenger import Voice
+    from bot.frontends.telegram.messenger import Messenger
     from bot.moderation.admin_notices import Notice
 
 
-async def post(voice: Voice, chat: int, notice: Notice) -> None:
+async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:
     """Raises a SendError or a BadRequest where the operator cannot be reached."""
-    buttons = keyboard(Button(messages.words(f"button.{a.verb}"), a) for a in notice.actions)
-    text = tame(notice.text)
+    reply_markup = keyboard(Button(messages.translate(f"button.{a.verb}"), a) for a in notice.actions)
+    text = disarm_links(notice.text)
 
     async def send(to: int) -> Message:
         if notice.clip is None or not notice.clip.is_file():
-            return await voice.bot.send_message(to, cut(text), reply_markup=buttons)
+            return await messenger.bot.send_message(to, truncate(text), reply_markup=reply_markup)
         with ExitStack() as files:
             content = InputFile(files.enter_context(notice.clip.open("rb")), filename=notice.clip.name)
-            caption = cut(text, CAPTION_LIMIT)
-            if notice.clip.suffix.lower() in STILLS:
-                return await voice.bot.send_photo(
-                    to, content, caption=caption, has_spoiler=True, reply_markup=buttons
+            caption = truncate(text, CAPTION_LIMIT)
+            if notice.clip.suffix.lower() in IMAGE_SUFFIXES:
+                return await messenger.bot.send_photo(
+                    to, content, caption=caption, has_spoiler=True, reply_markup=reply_markup
                 )
-            return await voice.bot.send_video(
-                to, content, caption=caption, has_spoiler=True, reply_markup=buttons
+            return await messenger.bot.send_video(
+                to, content, caption=caption, has_spoiler=True, reply_markup=reply_markup
             )
 
-    await voice.patiently(chat, send)
+    await messenger.call_with_retry(chat, send)

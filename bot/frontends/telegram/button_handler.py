@@ -13,225 +13,239 @@ from typing import TYPE_CHECKING
 import structlog
 from telegram.error import BadRequest, TelegramError
 
-from bot.domain.errors import PERSONAL, NotForYou
+from bot.domain.errors import USER_ERRORS, NotYourButtons
 from bot.domain.jobs import Action, Job
-from bot.frontends.telegram.invocation import Asked
+from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.make_commands import KINDS
-from bot.frontends.telegram.message_context import Place
-from bot.frontends.telegram.option_menu import Chosen
-from bot.frontends.telegram.preferences import own_number
+from bot.frontends.telegram.message_context import MessageContext
+from bot.frontends.telegram.option_menu import MenuChoices
+from bot.frontends.telegram.preferences import owner_number
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
-from bot.studio.studio import DECISIONS, Ticket
-from generation.errors import Told, UnknownChoice
+from bot.studio.studio import REVIEW_VERBS, Submission
+from generation.errors import ExplainedError, UnknownChoice
 
 if TYPE_CHECKING:
     from telegram import CallbackQuery, Message
 
-    from bot.frontends.telegram.command_router import Commands
+    from bot.frontends.telegram.command_router import CommandRouter
 
-PATIENCE = 2.0
+SPINNER_TIMEOUT = 2.0
 """Seconds that a person looks at a button's spinner; what takes longer is told by a message."""
 ALERT_LIMIT = 200
-TWICE = 1.5
+DOUBLE_TAP_SECONDS = 1.5
 """Seconds within which a second tap on the same button is the same wish."""
-SWITCHES = frozenset({"set", "ask"})
+TOGGLE_VERBS = frozenset({"set", "ask"})
 """Pressed once more they let go: their check mark shows it."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Pressed:
+class ButtonPress:
     query: CallbackQuery
     message: Message
-    place: Place
+    context: MessageContext
 
     @property
-    def update(self) -> str:
+    def dedup_key(self) -> str:
         return f"telegram:q{self.query.id}"
 
 
-class Presses:
-    def __init__(self, commands: Commands, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._commands = commands
-        self._desk = commands.desk
+class ButtonHandler:
+    def __init__(self, router: CommandRouter, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._router = router
+        self._responder = router.responder
         self._clock = clock
-        self.patience = PATIENCE
-        self._lately: OrderedDict[tuple[str, int, str], float] = OrderedDict()
+        self.spinner_timeout = SPINNER_TIMEOUT
+        self._recent_taps: OrderedDict[tuple[str, int, str], float] = OrderedDict()
 
-    async def serve(self, pressed: Pressed) -> None:
-        action = Action.parse(pressed.query.data or "")
-        if action is None or (action.verb not in SWITCHES and self._is_second_tap(pressed)):
-            await self._answer(pressed)
+    async def handle(self, press: ButtonPress) -> None:
+        action = Action.parse(press.query.data or "")
+        if action is None or (action.verb not in TOGGLE_VERBS and self._is_second_tap(press)):
+            await self._answer(press)
             return
-        task = asyncio.create_task(self._act(action, pressed))
-        await asyncio.wait({task}, timeout=self.patience)
+        task = asyncio.create_task(self._perform(action, press))
+        await asyncio.wait({task}, timeout=self.spinner_timeout)
         if not task.done():
-            await self._answer(pressed)
-            await self._outcome(task, pressed, late=True)
+            await self._answer(press)
+            await self._report_outcome(task, press, late=True)
             return
-        await self._outcome(task, pressed, late=False)
+        await self._report_outcome(task, press, late=False)
 
-    async def _outcome(self, task: asyncio.Task[str], pressed: Pressed, *, late: bool) -> None:
+    async def _report_outcome(self, task: asyncio.Task[str], press: ButtonPress, *, late: bool) -> None:
         try:
             text = await task
-        except (*PERSONAL, Told) as error:
-            await self._refuse(error, pressed, late=late)
+        except (*USER_ERRORS, ExplainedError) as error:
+            await self._show_error(error, press, late=late)
         except (SendError, TelegramError) as error:
             log.info("press not answered", reason=str(error))
-            await self._answer(pressed)
+            await self._answer(press)
         except Exception as error:  # the edge of a press: whatever it was, the person is told
             log.exception("a press failed unexpectedly")
-            await self._refuse(error, pressed, late=late)
+            await self._show_error(error, press, late=late)
         else:
             if not late:
-                await self._answer(pressed, text)
+                await self._answer(press, text)
 
-    async def _refuse(self, error: Exception, pressed: Pressed, *, late: bool) -> None:
+    async def _show_error(self, error: Exception, press: ButtonPress, *, late: bool) -> None:
         if late:
-            await self._desk.refuse(pressed.place, error)
+            await self._responder.reply_error(press.context, error)
             return
-        await self._answer(pressed, messages.explain(error, pressed.place.language), alert=True)
+        await self._answer(press, messages.explain(error, press.context.language), alert=True)
 
-    def _is_second_tap(self, pressed: Pressed) -> bool:
+    def _is_second_tap(self, press: ButtonPress) -> bool:
         now = self._clock()
-        press = (pressed.place.requester.key, pressed.message.message_id, pressed.query.data or "")
-        before = self._lately.pop(press, None)
-        self._lately[press] = now
-        while self._lately and next(iter(self._lately.values())) < now - TWICE:
-            self._lately.popitem(last=False)
-        return before is not None and now - before < TWICE
+        tap = (press.context.requester.key, press.message.message_id, press.query.data or "")
+        previous = self._recent_taps.pop(tap, None)
+        self._recent_taps[tap] = now
+        while self._recent_taps and next(iter(self._recent_taps.values())) < now - DOUBLE_TAP_SECONDS:
+            self._recent_taps.popitem(last=False)
+        return previous is not None and now - previous < DOUBLE_TAP_SECONDS
 
-    async def _answer(self, pressed: Pressed, text: str = "", *, alert: bool = False) -> None:
+    async def _answer(self, press: ButtonPress, text: str = "", *, alert: bool = False) -> None:
         """The spinner stops. A query that is too old to be answered is no reason not to do what it asked."""
         short = text if len(text) <= ALERT_LIMIT else text[: ALERT_LIMIT - 1] + "…"
         try:
-            await self._desk.voice.bot.answer_callback_query(
-                pressed.query.id, short or None, show_alert=alert
+            await self._responder.messenger.bot.answer_callback_query(
+                press.query.id, short or None, show_alert=alert
             )
         except BadRequest as error:
             log.debug("query not answered", reason=error.message)
             if alert:
-                await self._desk.tell(pressed.place, text)
+                await self._responder.reply(press.context, text)
         except TelegramError as error:
             log.warning("query not answered", reason=type(error).__name__)
 
-    async def _act(self, action: Action, pressed: Pressed) -> str:
+    async def _perform(self, action: Action, press: ButtonPress) -> str:
         """Do it; the words of the toast, if any."""
-        place, commands = pressed.place, self._commands
+        context, router = press.context, self._router
         match action.verb:
             case "set":
-                return await commands.taste.choose(place, action, pressed.message.message_id)
+                return await router.preference_commands.toggle_choice(
+                    context, action, press.message.message_id
+                )
             case "go":
-                await self._go(action, pressed)
+                await self._start_button(action, press)
             case "ask" | "film" | "fix":
-                await self._complete(action, pressed)
-            case "buy" if commands.till is not None:
-                await commands.till.invoice(place, action.choice)
-            case "refund" if commands.till is not None:
-                await self._said_instead(pressed, await commands.till.give_back_own(place, action.job))
+                await self._complete_command(action, press)
+            case "buy" if router.payments is not None:
+                await router.payments.send_invoice(context, action.choice)
+            case "refund" if router.payments is not None:
+                await self._replace_question(
+                    press, await router.payments.refund_own_pack(context, action.job)
+                )
             case "forget":
-                if action.job != own_number(place):
-                    raise NotForYou
-                await self._said_instead(pressed, await commands.looking.forget(place))
+                if action.job != owner_number(context):
+                    raise NotYourButtons
+                await self._replace_question(press, await router.info_commands.forget(context))
             case "appeal":
-                return await commands.looking.appealed(place, refusal=action.job)
-            case verb if verb in DECISIONS:
-                await self._decide(action, pressed)
+                return await router.info_commands.submit_appeal(context, refusal=action.job)
+            case verb if verb in REVIEW_VERBS:
+                await self._decide_notice(action, press)
             case _:
-                return await self._about_clip(action, pressed)
+                return await self._perform_on_clip(action, press)
         return ""
 
-    async def _decide(self, action: Action, pressed: Pressed) -> None:
+    async def _decide_notice(self, action: Action, press: ButtonPress) -> None:
         """What an admin makes of a notice: said below it, and its buttons go."""
-        answer = await self._desk.studio.decide(action, pressed.place.requester)
-        await self._quietly(
-            self._desk.voice.bot.edit_message_reply_markup(pressed.place.chat, pressed.message.message_id)
+        answer = await self._responder.studio.decide_review(action, press.context.requester)
+        await self._log_failure(
+            self._responder.messenger.bot.edit_message_reply_markup(
+                press.context.chat, press.message.message_id
+            )
         )
-        await self._desk.tell(pressed.place, answer.said(pressed.place.language))
+        await self._responder.reply(press.context, answer.to_text(press.context.language))
 
-    async def _about_clip(self, action: Action, pressed: Pressed) -> str:
-        place, commands = pressed.place, self._commands
-        job = await self._desk.visible(action.job, place)
+    async def _perform_on_clip(self, action: Action, press: ButtonPress) -> str:
+        context, router = press.context, self._router
+        job = await self._responder.visible_job(action.job, context)
         match action.verb:
             case "score" if not action.choice:
-                await commands.making.offer_music(place, job.id)
+                await router.make_commands.show_genre_menu(context, job.id)
             case "edit":
-                await commands.making.ask_reword(place, job.id)
+                await router.make_commands.ask_new_prompt(context, job.id)
             case "recipe":
-                asked = Asked(place=place, message=pressed.message, name="recipe", words=str(job.id))
-                await commands.looking.recipe(asked)
+                invocation = Invocation(
+                    context=context, message=press.message, name="recipe", arguments=str(job.id)
+                )
+                await router.info_commands.recipe(invocation)
             case "report":
-                return await commands.looking.reported(job, place)
+                return await router.info_commands.submit_report(job, context)
             case "delete":
-                return await commands.looking.delete(job, place, pressed.message.message_id)
+                return await router.info_commands.delete(job, context, press.message.message_id)
             case _:
-                where, update = self._desk.where(place), pressed.update
-                done = await self._desk.studio.act(action, place.requester, where, update=update)
-                return await self._tell(done, pressed)
+                reply_to, dedup_key = self._responder.reply_target(context), press.dedup_key
+                result = await self._responder.studio.perform(
+                    action, context.requester, reply_to, idempotency_key=dedup_key
+                )
+                return await self._show_result(result, press)
         return ""
 
-    async def _tell(self, done: Ticket | Job, pressed: Pressed) -> str:
-        language = pressed.place.language
-        if isinstance(done, Ticket):
-            await self._desk.announce(done, language)
+    async def _show_result(self, result: Submission | Job, press: ButtonPress) -> str:
+        language = press.context.language
+        if isinstance(result, Submission):
+            await self._responder.announce_job(result, language)
             return ""
-        if done.state.final:
-            text = messages.ended(done, language)
-            await self._desk.voice.show(self._desk.with_status(done), text, None)
+        if result.state.is_final:
+            text = messages.final_status(result, language)
+            await self._responder.messenger.edit_status(self._responder.with_status(result), text, None)
             return text
-        return messages.words(f"state.{done.state}", language)
+        return messages.translate(f"state.{result.state}", language)
 
-    async def _go(self, action: Action, pressed: Pressed) -> None:
+    async def _start_button(self, action: Action, press: ButtonPress) -> None:
         """The two buttons of /start: what the person would have written is done for them."""
         name, words = ("help", "") if action.choice == "help" else ("video", "example")
-        asked = Asked(
-            place=replace(pressed.place, message=pressed.message.message_id),
-            message=pressed.message,
+        invocation = Invocation(
+            context=replace(press.context, message=press.message.message_id),
+            message=press.message,
             name=name,
-            words=words and messages.words(words, pressed.place.language),
-            key=pressed.update,
+            arguments=words and messages.translate(words, press.context.language),
+            callback_key=press.dedup_key,
         )
-        await self._commands.perform(asked)
+        await self._router.perform(invocation)
 
-    async def _complete(self, action: Action, pressed: Pressed) -> None:
+    async def _complete_command(self, action: Action, press: ButtonPress) -> None:
         """A press on what we asked about somebody's message: their words stand in the message it answers."""
-        asked = await self._commands.asked_by(pressed.message, pressed.place)
-        asked = replace(asked, status=str(pressed.message.message_id))
+        invocation = await self._router.invocation_behind_question(press.message, press.context)
+        invocation = replace(invocation, status_message=str(press.message.message_id))
         if action.verb == "fix":
-            await self._mend(action.choice, asked, pressed)
+            await self._apply_correction(action.choice, invocation, press)
             return
-        chosen = Chosen.parse(action.choice)
+        chosen = MenuChoices.parse(action.choice)
         if chosen is None:
             raise UnknownChoice("button", action.verb, None)
         if action.verb == "film":
-            await self._commands.making.film_chosen(asked, chosen)
+            await self._router.make_commands.submit_with_choices(invocation, chosen)
             return
-        keyboard = self._commands.making.redraw(asked, chosen)
-        await self._quietly(
-            self._desk.voice.bot.edit_message_reply_markup(
-                asked.place.chat, pressed.message.message_id, reply_markup=keyboard
+        keyboard = self._router.make_commands.updated_keyboard(invocation, chosen)
+        await self._log_failure(
+            self._responder.messenger.bot.edit_message_reply_markup(
+                invocation.context.chat, press.message.message_id, reply_markup=keyboard
             )
         )
 
-    async def _mend(self, choice: str, asked: Asked, pressed: Pressed) -> None:
+    async def _apply_correction(self, choice: str, invocation: Invocation, press: ButtonPress) -> None:
         """The command once more, with what was meant instead of the slip."""
-        wrong, _, meant = choice.partition(">")
-        if asked.name not in self._commands.known:
-            asked = replace(asked, name=meant.removeprefix("/"))
-        words = re.sub(re.escape(wrong), lambda _: meant, asked.words, count=1, flags=re.IGNORECASE)
-        if asked.name not in KINDS:
-            await self._said_instead(pressed, f"→ {meant}")
-        await self._commands.perform(replace(asked, words=words))
+        mistyped, _, correction = choice.partition(">")
+        if invocation.name not in self._router.handlers:
+            invocation = replace(invocation, name=correction.removeprefix("/"))
+        words = re.sub(
+            re.escape(mistyped), lambda _: correction, invocation.arguments, count=1, flags=re.IGNORECASE
+        )
+        if invocation.name not in KINDS:
+            await self._replace_question(press, f"→ {correction}")
+        await self._router.perform(replace(invocation, arguments=words))
 
-    async def _said_instead(self, pressed: Pressed, text: str) -> None:
+    async def _replace_question(self, press: ButtonPress, text: str) -> None:
         """The question has its answer: its buttons go."""
-        await self._quietly(
-            self._desk.voice.bot.edit_message_text(text, pressed.place.chat, pressed.message.message_id)
+        await self._log_failure(
+            self._responder.messenger.bot.edit_message_text(
+                text, press.context.chat, press.message.message_id
+            )
         )
 
-    async def _quietly(self, call: Awaitable[object]) -> None:
+    async def _log_failure(self, call: Awaitable[object]) -> None:
         try:
             await call
         except TelegramError as error:

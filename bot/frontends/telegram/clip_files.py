@@ -18,45 +18,45 @@ if TYPE_CHECKING:
 
     from generation.request import Request
 
-KINDS = {None, "video/mp4", "image/png", "image/jpeg"}
+MIME_TYPES = {None, "video/mp4", "image/png", "image/jpeg"}
 """A photo is not among them: Telegram keeps nothing of it but the picture."""
-MOST_BYTES = 20 * 10**6  # what Telegram lets a bot fetch
+MAX_BYTES = 20 * 10**6  # what Telegram lets a bot fetch
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class ClipFile:
     """Where Telegram keeps it, and what a person would call it."""
 
-    file: str
+    file_id: str
     name: str
     size: int
 
 
-def of(message: Message) -> Film | None:
+def find_clip_file(message: Message) -> ClipFile | None:
     """The clip or still, as a file, of this message or of the one it answers."""
     answered = message.reply_to_message
-    return _shown(message) or (_shown(answered) if answered is not None else None)
+    return _attached_clip_file(message) or (_attached_clip_file(answered) if answered is not None else None)
 
 
-def _shown(message: Message) -> Film | None:
-    for kept in (message.video, message.document):
-        if kept is not None and kept.mime_type in KINDS:
-            return Film(kept.file_id, kept.file_name or "The clip", kept.file_size or 0)
+def _attached_clip_file(message: Message) -> ClipFile | None:
+    for attachment in (message.video, message.document):
+        if attachment is not None and attachment.mime_type in MIME_TYPES:
+            return ClipFile(attachment.file_id, attachment.file_name or "The clip", attachment.file_size or 0)
     return None
 
 
-async def recipe(film: Film, bot: Bot) -> Request | None:
+async def fetch_recipe(clip_file: ClipFile, bot: Bot) -> Request | None:
     """Raises AttachmentRefused. Whoever sent the file wrote what it says."""
-    if film.size > MOST_BYTES:
-        raise AttachmentRefused(film.name, "too large")
+    if clip_file.size > MAX_BYTES:
+        raise AttachmentRefused(clip_file.name, "too large")
     try:
-        file = await bot.get_file(film.file)
+        file = await bot.get_file(clip_file.file_id)
     except BadRequest as error:
-        raise AttachmentRefused(film.name, "not readable") from error
-    return await asyncio.to_thread(_read, bytes(await file.download_as_bytearray()))
+        raise AttachmentRefused(clip_file.name, "not readable") from error
+    return await asyncio.to_thread(_read_recipe, bytes(await file.download_as_bytearray()))
 
 
-def _read(content: bytes) -> Request | None:
+def _read_recipe(content: bytes) -> Request | None:
     with tempfile.TemporaryDirectory(prefix="matinee-") as folder:
         path = Path(folder) / "clip.mp4"
         path.write_bytes(content)

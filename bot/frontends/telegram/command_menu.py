@@ -20,52 +20,54 @@ from telegram.error import TelegramError
 
 from bot.i18n import messages
 
-EVERYBODY = (
+USER_COMMANDS = (
     "video", "image", "animate", "music", "queue", "cancel", "history", "quota", "settings", "models",
     "recipe", "report", "appeal", "help", "start", "privacy",
 )  # fmt: skip
-GROUPS = tuple(name for name in EVERYBODY if name != "start")
-SELLING = ("buy", "paysupport")
-OPERATORS = ("admin",)
-OF_A_GROUP = {"settings": "settings.chat"}
+GROUP_COMMANDS = tuple(name for name in USER_COMMANDS if name != "start")
+PAYMENT_COMMANDS = ("buy", "paysupport")
+ADMIN_COMMANDS = ("admin",)
+GROUP_ADMIN_TEXTS = {"settings": "settings.chat"}
 """Commands that mean something else to those who look after a group."""
 
 log = structlog.get_logger(__name__)
 
 
-def languages() -> tuple[str, ...]:
+def menu_languages() -> tuple[str, ...]:
     """English first: without a language code it stands for all that we do not speak."""
     return ("en", *(name for name in messages.languages() if name != "en"))
 
 
-def commands(names: tuple[str, ...], language: str, *, group_admin: bool = False) -> list[BotCommand]:
-    keys = {name: OF_A_GROUP.get(name, name) if group_admin else name for name in names}
-    return [BotCommand(name, messages.words(f"command.{key}", language)) for name, key in keys.items()]
+def menu_commands(names: tuple[str, ...], language: str, *, group_admin: bool = False) -> list[BotCommand]:
+    keys = {name: GROUP_ADMIN_TEXTS.get(name, name) if group_admin else name for name in names}
+    return [BotCommand(name, messages.translate(f"command.{key}", language)) for name, key in keys.items()]
 
 
 @dataclass
-class Menus:
+class CommandMenu:
     bot: Bot
     admins: frozenset[int] = frozenset()
-    selling: bool = False
-    _groups: set[int] = field(default_factory=set)  # whose admins have been given theirs
+    sells_credits: bool = False
+    _groups_done: set[int] = field(default_factory=set)  # whose admins have been given theirs
 
     async def publish(self) -> None:
         """Never a reason not to start: a menu that cannot be set is set at the next start."""
-        private = EVERYBODY + (SELLING if self.selling else ())
-        for language in languages():
+        private = USER_COMMANDS + (PAYMENT_COMMANDS if self.sells_credits else ())
+        for language in menu_languages():
             await self._set(private, BotCommandScopeDefault(), language)
-            await self._set(GROUPS, BotCommandScopeAllGroupChats(), language)
-            await self._set(GROUPS, BotCommandScopeAllChatAdministrators(), language, group_admin=True)
+            await self._set(GROUP_COMMANDS, BotCommandScopeAllGroupChats(), language)
+            await self._set(
+                GROUP_COMMANDS, BotCommandScopeAllChatAdministrators(), language, group_admin=True
+            )
         for admin in self.admins:
-            for language in languages():
-                await self._set(private + OPERATORS, BotCommandScopeChat(admin), language)
+            for language in menu_languages():
+                await self._set(private + ADMIN_COMMANDS, BotCommandScopeChat(admin), language)
 
-    async def for_admins_of(self, chat: int) -> None:
+    async def publish_to_group_admins(self, chat: int) -> None:
         """Where an operator is a group's admin the menu shows /admin; who may use it is asked again."""
-        if chat in self._groups or not self.admins:
+        if chat in self._groups_done or not self.admins:
             return
-        self._groups.add(chat)
+        self._groups_done.add(chat)
         try:
             found = {member.user.id for member in await self.bot.get_chat_administrators(chat)}
         except TelegramError as error:
@@ -73,18 +75,18 @@ class Menus:
             return
         if found & self.admins:
             scope = BotCommandScopeChatAdministrators(chat)
-            for language in languages():
-                await self._set(GROUPS + OPERATORS, scope, language, group_admin=True)
+            for language in menu_languages():
+                await self._set(GROUP_COMMANDS + ADMIN_COMMANDS, scope, language, group_admin=True)
 
     async def _set(
         self, names: tuple[str, ...], scope: BotCommandScope, language: str, *, group_admin: bool = False
     ) -> None:
-        made = commands(names, language, group_admin=group_admin)
+        made = menu_commands(names, language, group_admin=group_admin)
         code = None if language == "en" else language
-        await _quietly(self.bot.set_my_commands(made, scope, language_code=code), scope)
+        await _log_failure(self.bot.set_my_commands(made, scope, language_code=code), scope)
 
 
-async def _quietly(call: Awaitable[object], scope: BotCommandScope) -> None:
+async def _log_failure(call: Awaitable[object], scope: BotCommandScope) -> None:
     try:
         await call
     except TelegramError as error:  # somebody who never wrote to the bot has no chat with it

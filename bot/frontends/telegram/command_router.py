@@ -9,126 +9,141 @@ from typing import TYPE_CHECKING
 from telegram import Chat
 
 from bot.admin.admin import VERBS
-from bot.domain.errors import MessageGone, NotAllowed, NotForYou
+from bot.domain.errors import MessageGone, NotAllowed, NotYourButtons
 from bot.frontends.telegram import image_files, questions
-from bot.frontends.telegram.command_menu import EVERYBODY
-from bot.frontends.telegram.info_commands import Looking
-from bot.frontends.telegram.invocation import Asked
-from bot.frontends.telegram.make_commands import Making
-from bot.frontends.telegram.message_context import Place, sender_of
-from bot.frontends.telegram.preferences import Taste
-from bot.frontends.telegram.responder import Command, Desk, Perform
-from bot.frontends.telegram.start_command import Hello
+from bot.frontends.telegram.command_menu import USER_COMMANDS
+from bot.frontends.telegram.info_commands import InfoCommands
+from bot.frontends.telegram.invocation import Invocation
+from bot.frontends.telegram.make_commands import MakeCommands
+from bot.frontends.telegram.message_context import MessageContext, sender_of
+from bot.frontends.telegram.preferences import PreferenceCommands
+from bot.frontends.telegram.responder import CommandHandler, PerformAdminCommand, Responder
+from bot.frontends.telegram.start_command import StartCommand
 from bot.i18n import messages
 from generation.errors import UnknownChoice
-from generation.request import near
+from generation.request import closest_match
 
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.frontends.telegram.star_payments import Till
+    from bot.frontends.telegram.star_payments import StarPayments
 
 COMMAND = re.compile(r"/([a-zA-Z0-9_]{1,32})(?:@([a-zA-Z0-9_]+))?(?:\s+|$)")
 
 
-class Commands:
-    def __init__(self, desk: Desk, till: Till | None = None) -> None:
-        self.desk = desk
-        self.till = till
-        self.making = Making(desk)
-        self.looking = Looking(desk)
-        self.taste = Taste(desk)
-        self.rule: Perform = desk.studio.admin.perform
-        self.known: dict[str, Command] = {
-            **self.making.commands,
-            **self.looking.commands,
-            **self.taste.commands,
-            **Hello(desk).commands,
-            **(till.commands if till else {}),
+class CommandRouter:
+    def __init__(self, responder: Responder, payments: StarPayments | None = None) -> None:
+        self.responder = responder
+        self.payments = payments
+        self.make_commands = MakeCommands(responder)
+        self.info_commands = InfoCommands(responder)
+        self.preference_commands = PreferenceCommands(responder)
+        self.perform_admin: PerformAdminCommand = responder.studio.admin.perform
+        self.handlers: dict[str, CommandHandler] = {
+            **self.make_commands.handlers,
+            **self.info_commands.handlers,
+            **self.preference_commands.handlers,
+            **StartCommand(responder).handlers,
+            **(payments.handlers if payments else {}),
             "admin": self.admin,
         }
 
-    def read(self, message: Message, place: Place) -> Asked | None:
+    def parse_message(self, message: Message, context: MessageContext) -> Invocation | None:
         """What a message asks for; None where it asks for nothing of ours."""
         text = message.text or message.caption or ""
         found = COMMAND.match(text)
         if found is not None:
-            return self._command(found, message, place)
-        if note := questions.answered(message, self.desk.voice.bot.id):
-            words = text if note.name == "edit" else f"{note.words} {text}".strip()
-            number = note.words if note.name == "edit" else ""
-            return Asked(place=place, message=message, name=f"{note.name}{number}", words=words, answers=True)
-        if not place.private or (message.media_group_id and not text):
+            return self._parse_command(found, message, context)
+        if pending := questions.parse_answer(message, self.responder.messenger.bot.id):
+            words = text if pending.name == "edit" else f"{pending.arguments} {text}".strip()
+            number = pending.arguments if pending.name == "edit" else ""
+            return Invocation(
+                context=context,
+                message=message,
+                name=f"{pending.name}{number}",
+                arguments=words,
+                completes_question=True,
+            )
+        if not context.private or (message.media_group_id and not text):
             return None
-        return Asked(place=place, message=message, name="", words=text)
+        return Invocation(context=context, message=message, name="", arguments=text)
 
-    def _command(self, found: re.Match[str], message: Message, place: Place) -> Asked | None:
-        name, bot, words = found[1].lower(), found[2], message_words(message, found.end())
-        if bot and bot.lower() != self.desk.voice.bot.username.lower():
+    def _parse_command(
+        self, found: re.Match[str], message: Message, context: MessageContext
+    ) -> Invocation | None:
+        name, bot, words = found[1].lower(), found[2], arguments_after(message, found.end())
+        if bot and bot.lower() != self.responder.messenger.bot.username.lower():
             return None
-        if not place.private and (message.forward_origin or not (bot or name in self.known)):
+        if not context.private and (message.forward_origin or not (bot or name in self.handlers)):
             return None  # somebody shows a command around, or it is another bot's
-        return Asked(place=place, message=message, name=name, words=words)
+        return Invocation(context=context, message=message, name=name, arguments=words)
 
-    async def perform(self, asked: Asked) -> None:
+    async def perform(self, invocation: Invocation) -> None:
         """Do it; whatever goes wrong is told."""
-        await self.desk.serve(self._command_for(asked), asked)
+        await self.responder.run_handler(self._handler_for(invocation), invocation)
 
-    def _command_for(self, asked: Asked) -> Command:
-        if not asked.name:
-            return self._unnamed
-        if asked.answers and asked.name.startswith("edit"):
-            return self._reword
-        return self.known.get(asked.name, self._unknown)
+    def _handler_for(self, invocation: Invocation) -> CommandHandler:
+        if not invocation.name:
+            return self._offer_scene
+        if invocation.completes_question and invocation.name.startswith("edit"):
+            return self._edit_prompt
+        return self.handlers.get(invocation.name, self._unknown_command)
 
-    async def _reword(self, asked: Asked) -> None:
-        await self.making.reword(asked, int(asked.name.removeprefix("edit")))
+    async def _edit_prompt(self, invocation: Invocation) -> None:
+        await self.make_commands.edit_prompt(invocation, int(invocation.name.removeprefix("edit")))
 
-    async def _unknown(self, asked: Asked) -> None:
-        meant = near(asked.name, EVERYBODY)
-        raise UnknownChoice("command", f"/{asked.name}", meant and f"/{meant}")
+    async def _unknown_command(self, invocation: Invocation) -> None:
+        meant = closest_match(invocation.name, USER_COMMANDS)
+        raise UnknownChoice("command", f"/{invocation.name}", meant and f"/{meant}")
 
-    async def _unnamed(self, asked: Asked) -> None:
+    async def _offer_scene(self, invocation: Invocation) -> None:
         """In private a sentence may be a scene, and a picture may be meant to move: the wall asks."""
-        picture = image_files.of(asked.message)
-        if not asked.words and picture is None:
-            await self.desk.tell(asked.place, messages.words("hint", asked.place.language))
+        picture = image_files.find_image(invocation.message)
+        if not invocation.arguments and picture is None:
+            await self.responder.reply(
+                invocation.context, messages.translate("hint", invocation.context.language)
+            )
             return
-        await self.making.offer(replace(asked, name=_usual(asked.message)))
+        await self.make_commands.show_option_menu(
+            replace(invocation, name=_default_command(invocation.message))
+        )
 
-    async def admin(self, asked: Asked) -> None:
+    async def admin(self, invocation: Invocation) -> None:
         """Admin verbs in the words of every chat and terminal: /admin quota grant 42 5"""
-        place = asked.place
-        if not place.requester.admin:
+        context = invocation.context
+        if not context.requester.admin:
             raise NotAllowed("admin")
-        if not asked.words:
-            await self.desk.tell(place, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
+        if not invocation.arguments:
+            await self.responder.reply(context, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
             return
-        answer = await self.rule(asked.words, place.requester)
-        await self.desk.tell(place, answer.said(place.language))
+        answer = await self.perform_admin(invocation.arguments, context.requester)
+        await self.responder.reply(context, answer.to_text(context.language))
 
-    async def asked_by(self, question: Message, place: Place) -> Asked:
+    async def invocation_behind_question(self, question: Message, context: MessageContext) -> Invocation:
         """The message that a question of ours answers, as its author pressed a button there."""
         message = question.reply_to_message
         if message is None:
             raise MessageGone
         author = sender_of(message)
-        hidden = isinstance(author, Chat) and author.id == place.chat
+        anonymous = isinstance(author, Chat) and author.id == context.chat
         if author is None or not (
-            str(author.id) == place.requester.user or (hidden and await self.desk.is_chat_admin(place))
+            str(author.id) == context.requester.user
+            or (anonymous and await self.responder.is_chat_admin(context))
         ):
-            raise NotForYou
-        asked = self.read(message, replace(place, message=message.message_id))
-        if asked is None or not asked.name:
+            raise NotYourButtons
+        invocation = self.parse_message(message, replace(context, message=message.message_id))
+        if invocation is None or not invocation.name:
             words = message.text or message.caption or ""
-            place = replace(place, message=message.message_id)
-            return Asked(place=place, message=message, name=_usual(message), words=words)
-        return asked
+            context = replace(context, message=message.message_id)
+            return Invocation(
+                context=context, message=message, name=_default_command(message), arguments=words
+            )
+        return invocation
 
 
-def _usual(message: Message) -> str:
-    return "animate" if image_files.of(message) else "video"
+def _default_command(message: Message) -> str:
+    return "animate" if image_files.find_image(message) else "video"
 
 
-def message_words(message: Message, after: int) -> str:
+def arguments_after(message: Message, after: int) -> str:
     return (message.text or message.caption or "")[after:].strip()

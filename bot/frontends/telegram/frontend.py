@@ -11,29 +11,29 @@ from telegram import CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Mes
 from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
-from bot.domain.jobs import Job, State
-from bot.frontends.common.gc_tuning import settle_down
+from bot.domain.jobs import Job, JobState
+from bot.frontends.common.gc_tuning import freeze_startup_objects
 from bot.frontends.telegram import admin_notices, command_menu, inline_mode
-from bot.frontends.telegram.button_handler import Pressed, Presses
+from bot.frontends.telegram.button_handler import ButtonHandler, ButtonPress
 from bot.frontends.telegram.client import Client
-from bot.frontends.telegram.clip_sender import Carrier, dressed
-from bot.frontends.telegram.command_router import Commands
-from bot.frontends.telegram.keyboards import for_status
-from bot.frontends.telegram.message_context import Place, community_of, place_of, sender_of
-from bot.frontends.telegram.messenger import Voice
-from bot.frontends.telegram.responder import Desk, Perform
-from bot.frontends.telegram.star_payments import Till
+from bot.frontends.telegram.clip_sender import ClipSender, with_details
+from bot.frontends.telegram.command_router import CommandRouter
+from bot.frontends.telegram.keyboards import status_keyboard
+from bot.frontends.telegram.message_context import MessageContext, community_of, context_of, sender_of
+from bot.frontends.telegram.messenger import Messenger
+from bot.frontends.telegram.responder import PerformAdminCommand, Responder
+from bot.frontends.telegram.star_payments import StarPayments
 from bot.frontends.telegram.transport import AiohttpRequest
-from bot.frontends.telegram.updates import PAUSES, Line, Webhook, listen, poll
+from bot.frontends.telegram.updates import RETRY_DELAYS, PollingConnection, Webhook, poll, serve_webhook
 from bot.moderation.admin_notices import Notice
-from bot.pipeline.delivery import Parcel, Unreachable
+from bot.pipeline.delivery import OutgoingClip, Unreachable
 from bot.studio.studio import Studio
 from generation.progress import Progress
 
-MARGIN = 0.97
-LIMIT, LOCAL_LIMIT = int(50e6 * MARGIN), int(2000e6 * MARGIN)
-TELEGRAM = "https://api.telegram.org"
-CONNECTING = 60.0
+SIZE_MARGIN = 0.97
+UPLOAD_LIMIT, LOCAL_UPLOAD_LIMIT = int(50e6 * SIZE_MARGIN), int(2000e6 * SIZE_MARGIN)
+API_URL = "https://api.telegram.org"
+CONNECT_TIMEOUT = 60.0
 """Seconds that the last word about a job waits for the connection, right after a start."""
 
 log = structlog.get_logger(__name__)
@@ -45,14 +45,14 @@ class Options:
 
     token: str
     admins: frozenset[int] = frozenset()
-    api: str = ""
-    local: bool = False
+    api_url: str = ""
+    local_server: bool = False
     webhook: Webhook | None = None
-    stars: int = 0  # the price of a credit; 0 sells none
+    stars_per_credit: int = 0  # the price of a credit; 0 sells none
 
     @property
-    def limit(self) -> int:
-        return LOCAL_LIMIT if self.local else LIMIT
+    def upload_limit(self) -> int:
+        return LOCAL_UPLOAD_LIMIT if self.local_server else UPLOAD_LIMIT
 
 
 class Telegram:
@@ -63,43 +63,52 @@ class Telegram:
 
     def __init__(self, studio: Studio, options: Options) -> None:
         self.options = options
-        self.bot = _client(options)
-        self.voice = Voice(self.bot, on_move=self._moved)
-        self.desk = Desk(studio=studio, voice=self.voice, limit=options.limit, operators=options.admins)
-        self.till = Till(self.desk, options.stars) if options.stars else None
-        self.commands = Commands(self.desk, self.till)
-        self._presses = Presses(self.commands)
-        self._carrier = Carrier(self.voice, local=options.local)
+        self.bot = _build_client(options)
+        self.messenger = Messenger(self.bot, on_chat_moved=self._on_chat_moved)
+        self.responder = Responder(
+            studio=studio,
+            messenger=self.messenger,
+            upload_limit=options.upload_limit,
+            operators=options.admins,
+        )
+        self.payments = (
+            StarPayments(self.responder, options.stars_per_credit) if options.stars_per_credit else None
+        )
+        self.router = CommandRouter(self.responder, self.payments)
+        self._button_handler = ButtonHandler(self.router)
+        self._clip_sender = ClipSender(self.messenger, local_server=options.local_server)
         self._studio = studio
-        self._menus = command_menu.Menus(self.bot, admins=options.admins, selling=bool(options.stars))
+        self._command_menu = command_menu.CommandMenu(
+            self.bot, admins=options.admins, sells_credits=bool(options.stars_per_credit)
+        )
         self.ready = asyncio.Event()
-        self._line = Line()
+        self._polling = PollingConnection()
 
-    def administer(self, perform: Perform) -> None:
+    def administer(self, perform: PerformAdminCommand) -> None:
         """Let /admin do what admins say."""
-        self.commands.rule = perform
+        self.router.perform_admin = perform
 
     async def run(self) -> None:
         try:
-            await self._open()
+            await self._connect()
         except InvalidToken:
             log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
             await self.bot.shutdown()
             return
-        await self.desk.tongues.recall()
-        menus = asyncio.create_task(self._menus.publish())
+        await self.responder.languages.load_choices()
+        publishing = asyncio.create_task(self._command_menu.publish())
         try:
             if self.options.webhook:
-                await listen(self.bot, self.options.webhook, self.handle)
+                await serve_webhook(self.bot, self.options.webhook, self.handle_update)
             else:
-                await poll(self.bot, self.handle, self._line)
+                await poll(self.bot, self.handle_update, self._polling)
         except InvalidToken:
             log.error("Telegram does not know this token any more")  # noqa: TRY400  (as above)
         finally:
             self.ready.clear()
-            menus.cancel()
+            publishing.cancel()
             with suppress(asyncio.CancelledError):
-                await menus
+                await publishing
             await self.bot.shutdown()
 
     @property
@@ -108,63 +117,67 @@ class Telegram:
         return tuple(map(str, sorted(self.options.admins)))
 
     async def notify(self, chat: str, notice: Notice) -> None:
-        await admin_notices.post(self.voice, int(chat), notice)
+        await admin_notices.send_notice(self.messenger, int(chat), notice)
 
     def reached(self) -> bool:
         """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
-        return self.ready.is_set() and (self.options.webhook is not None or self._line.holds)
+        return self.ready.is_set() and (self.options.webhook is not None or self._polling.is_alive)
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
+    async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
         if progress is not None and not self.ready.is_set():
             return
         try:
-            await asyncio.wait_for(self.ready.wait(), CONNECTING)
+            await asyncio.wait_for(self.ready.wait(), CONNECT_TIMEOUT)
         except TimeoutError:
             raise Unreachable("not connected") from None
-        job = self.desk.with_status(job)
+        job = self.responder.with_status(job)
         if progress is not None:
-            await self.voice.glance(job, text, progress, for_status(job))
+            await self.messenger.show_progress(job, text, progress, status_keyboard(job))
             return
-        keyboard = await self._last_buttons(job)
-        if not await self.voice.show(job, text, keyboard):
+        keyboard = await self._final_buttons(job)
+        if not await self.messenger.edit_status(job, text, keyboard):
             try:
-                await self.voice.reply(job.reply_to, text, keyboard=keyboard)
+                await self.messenger.reply(job.reply_to, text, keyboard=keyboard)
             except BadRequest as error:
                 log.warning("not told", job=job.id, reason=error.message)
 
-    async def deliver(self, parcel: Parcel) -> str:
+    async def send_clip(self, outgoing: OutgoingClip) -> str:
         if not self.ready.is_set():
             raise Unreachable("not connected yet")
-        job = self.desk.with_status(parcel.job)
-        return await self._carrier.carry(dressed(parcel, job, self._studio.offers(job)))
+        job = self.responder.with_status(outgoing.job)
+        return await self._clip_sender.send(
+            with_details(outgoing, job, self._studio.available_derivatives(job))
+        )
 
-    async def delivered(self, job: Job) -> None:
-        await self.desk.tidy(self.desk.with_status(job))
+    async def after_delivery(self, job: Job) -> None:
+        await self.responder.remove_status_message(self.responder.with_status(job))
 
-    async def handle(self, update: Update) -> None:
+    async def handle_update(self, update: Update) -> None:
         """One update, whatever door it came through. Edited messages are not among them."""
         if update.callback_query is not None:
-            await self._pressed(update.callback_query)
+            await self._on_button_pressed(update.callback_query)
         elif update.inline_query is not None:
-            await inline_mode.offer(update.inline_query, bot=self.bot, studio=self._studio)
-        elif update.pre_checkout_query is not None and self.till is not None:
+            await inline_mode.answer_query(update.inline_query, bot=self.bot, studio=self._studio)
+        elif update.pre_checkout_query is not None and self.payments is not None:
             buyer = update.pre_checkout_query.from_user
-            language = self.desk.tongues.of(f"{self.name}:{buyer.id}", "", buyer.language_code)
-            await self.till.check(update.pre_checkout_query, language)
+            language = self.responder.languages.language_of(
+                f"{self.name}:{buyer.id}", "", buyer.language_code
+            )
+            await self.payments.answer_checkout(update.pre_checkout_query, language)
         elif update.my_chat_member is not None:
-            await self._let_in(update.my_chat_member)
+            await self._on_membership_changed(update.my_chat_member)
         elif update.message is not None:
-            await self._written(update.message)
+            await self._on_message(update.message)
 
-    async def _last_buttons(self, job: Job) -> InlineKeyboardMarkup | None:
-        if job.state is State.FAILED and self.till is not None:
-            return await self.till.for_failed(job)
-        return for_status(job)
+    async def _final_buttons(self, job: Job) -> InlineKeyboardMarkup | None:
+        if job.state is JobState.FAILED and self.payments is not None:
+            return await self.payments.refund_keyboard_for_failed(job)
+        return status_keyboard(job)
 
-    async def _moved(self, old: int, new: int) -> None:
+    async def _on_chat_moved(self, old: int, new: int) -> None:
         await self._studio.move_chat(self.name, str(old), str(new))
 
-    async def _open(self) -> None:
+    async def _connect(self) -> None:
         """Connect, however long the network takes; raises InvalidToken."""
         tries = 0
         while True:
@@ -174,64 +187,64 @@ class Telegram:
                 raise
             except TelegramError as error:
                 log.warning("Telegram not reached yet", reason=type(error).__name__)
-                await asyncio.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
+                await asyncio.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
                 tries += 1
             else:
-                settle_down()
+                freeze_startup_objects()
                 self.ready.set()
                 return
 
-    async def _written(self, message: Message) -> None:
+    async def _on_message(self, message: Message) -> None:
         if message.migrate_to_chat_id:
-            await self.voice.move(message.chat.id, message.migrate_to_chat_id)
+            await self.messenger.record_move(message.chat.id, message.migrate_to_chat_id)
             return
-        if self.till is not None and message.refunded_payment is not None:
-            await self.till.returned(message.refunded_payment.telegram_payment_charge_id)
+        if self.payments is not None and message.refunded_payment is not None:
+            await self.payments.record_refund(message.refunded_payment.telegram_payment_charge_id)
             return
-        place = await self._place(message)
-        if place is None:
+        context = await self._message_context(message)
+        if context is None:
             return
-        if self.till is not None and message.successful_payment is not None:
-            await self.till.book(message, place)
+        if self.payments is not None and message.successful_payment is not None:
+            await self.payments.record_payment(message, context)
             return
-        asked = self.commands.read(message, place)
-        if asked is not None:
-            await self.commands.perform(asked)
-            if place.requester.admin and not place.private:
-                await self._menus.for_admins_of(place.chat)
+        invocation = self.router.parse_message(message, context)
+        if invocation is not None:
+            await self.router.perform(invocation)
+            if context.requester.admin and not context.private:
+                await self._command_menu.publish_to_group_admins(context.chat)
 
-    async def _place(self, message: Message) -> Place | None:
+    async def _message_context(self, message: Message) -> MessageContext | None:
         sender = sender_of(message)
         if sender is None:
             return None
         code = message.from_user.language_code if message.from_user else None
         key, community = f"{self.name}:{sender.id}", community_of(message.chat)
-        language = self.desk.tongues.of(key, community, code)
-        return place_of(message, sender, admins=self.options.admins, language=language)
+        language = self.responder.languages.language_of(key, community, code)
+        return context_of(message, sender, admins=self.options.admins, language=language)
 
-    async def _pressed(self, query: CallbackQuery) -> None:
+    async def _on_button_pressed(self, query: CallbackQuery) -> None:
         if not isinstance(query.message, Message):
             await self.bot.answer_callback_query(query.id)
             return
         key, community = f"{self.name}:{query.from_user.id}", community_of(query.message.chat)
-        language = self.desk.tongues.of(key, community, query.from_user.language_code)
-        place = place_of(query.message, query.from_user, admins=self.options.admins, language=language)
-        await self._presses.serve(Pressed(query, query.message, place))
+        language = self.responder.languages.language_of(key, community, query.from_user.language_code)
+        context = context_of(query.message, query.from_user, admins=self.options.admins, language=language)
+        await self._button_handler.handle(ButtonPress(query, query.message, context))
 
-    async def _let_in(self, change: ChatMemberUpdated) -> None:
+    async def _on_membership_changed(self, change: ChatMemberUpdated) -> None:
         """Into a group that one of the operators looks after, perhaps."""
-        grouped = change.chat.type != ChatType.PRIVATE
-        if grouped and change.new_chat_member.status in {"member", "administrator"}:
-            await self._menus.for_admins_of(change.chat.id)
+        in_group = change.chat.type != ChatType.PRIVATE
+        if in_group and change.new_chat_member.status in {"member", "administrator"}:
+            await self._command_menu.publish_to_group_admins(change.chat.id)
 
 
-def _client(options: Options) -> Client:
-    root = (options.api or TELEGRAM).rstrip("/")
+def _build_client(options: Options) -> Client:
+    root = (options.api_url or API_URL).rstrip("/")
     return Client(
         options.token,
         base_url=f"{root}/bot",
         base_file_url=f"{root}/file/bot",
         request=AiohttpRequest(),
         get_updates_request=AiohttpRequest(connections=2),
-        local_mode=options.local,
+        local_mode=options.local_server,
     )

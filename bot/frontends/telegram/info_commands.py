@@ -10,30 +10,30 @@ import structlog
 from telegram import InlineKeyboardMarkup
 from telegram.error import TelegramError
 
-from bot.domain.errors import NotYours
+from bot.domain.errors import NotYourJob
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram import clip_files
-from bot.frontends.telegram.keyboards import button, single
-from bot.frontends.telegram.preferences import own_number
-from bot.frontends.telegram.recipe_text import write
+from bot.frontends.telegram.keyboards import button, single_button
+from bot.frontends.telegram.preferences import owner_number
+from bot.frontends.telegram.recipe_text import recipe_command
 from bot.i18n import messages
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.invocation import Asked
-    from bot.frontends.telegram.message_context import Place
-    from bot.frontends.telegram.responder import Command, Desk
+    from bot.frontends.telegram.invocation import Invocation
+    from bot.frontends.telegram.message_context import MessageContext
+    from bot.frontends.telegram.responder import CommandHandler, Responder
 
-SHOWN = 15
+MAX_LISTED = 15
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
-class Looking:
-    desk: Desk
+class InfoCommands:
+    responder: Responder
 
     @property
-    def commands(self) -> dict[str, Command]:
+    def handlers(self) -> dict[str, CommandHandler]:
         return {
             "queue": self.queue,
             "cancel": self.cancel,
@@ -47,52 +47,57 @@ class Looking:
             "privacy": self.privacy,
         }
 
-    async def queue(self, asked: Asked) -> None:
-        place = asked.place
-        waiting = await self.desk.studio.waiting(SHOWN)
-        lines = [_queue_line(job, place) for job in waiting]
-        mine = [job for job in waiting if _is_mine(job, place) and not job.state.final]
-        await self._list(place, "queue", lines, _cancels(mine, place.language) if mine else None)
+    async def queue(self, invocation: Invocation) -> None:
+        context = invocation.context
+        waiting = await self.responder.studio.waiting(MAX_LISTED)
+        lines = [_queue_line(job, context) for job in waiting]
+        mine = [job for job in waiting if _is_mine(job, context) and not job.state.is_final]
+        await self._reply_list(
+            context, "queue", lines, _cancel_keyboard(mine, context.language) if mine else None
+        )
 
-    async def cancel(self, asked: Asked) -> None:
+    async def cancel(self, invocation: Invocation) -> None:
         """The one with the number or replied to; else the only one of mine that waits, or a choice."""
-        place = asked.place
-        number, _, _ = asked.words.partition(" ")
-        if not number and asked.message.reply_to_message is None:
-            asked_at = asked.message.date.timestamp() + 1
-            history = await self.desk.studio.history(place.requester, limit=25)
-            waiting = [job for job in history if not job.state.final and job.created_at <= asked_at]
+        context = invocation.context
+        number, _, _ = invocation.arguments.partition(" ")
+        if not number and invocation.message.reply_to_message is None:
+            asked_at = invocation.message.date.timestamp() + 1
+            history = await self.responder.studio.history(context.requester, limit=25)
+            waiting = [job for job in history if not job.state.is_final and job.created_at <= asked_at]
             if len(waiting) > 1:
-                text = messages.words("cancel.choose", place.language)
-                await self.desk.tell(place, text, _cancels(waiting, place.language))
+                text = messages.translate("cancel.choose", context.language)
+                await self.responder.reply(context, text, _cancel_keyboard(waiting, context.language))
                 return
-        _, job = await self.desk.which(asked, waiting=True)
-        done = await self.desk.studio.cancel(job.id, place.requester)
-        await self.desk.tell(place, messages.ended(done, place.language))
+        _, job = await self.responder.resolve_job(invocation, unfinished_only=True)
+        done = await self.responder.studio.cancel(job.id, context.requester)
+        await self.responder.reply(context, messages.final_status(done, context.language))
 
-    async def history(self, asked: Asked) -> None:
-        place = asked.place
-        jobs = await self.desk.studio.history(place.requester, SHOWN)
-        open_ = place.private
-        lines = [messages.job_line(job, place.language, prompt=open_ or _here(job, place)) for job in jobs]
-        await self._list(place, "history", lines)
-
-    async def quota(self, asked: Asked) -> None:
-        place, studio = asked.place, self.desk.studio
-        balance = await studio.balance(place.requester, str(place.chat))
-        entries = await studio.entries(place.requester, SHOWN) if place.private else []
-        told = [messages.entry_line(e.kind, e.credits, e.job, place.language) for e in entries]
-        back = messages.moment(balance.back_at, place.language)
-        title = messages.words("quota.title", place.language)
-        lines = [title, messages.balance(balance, place.language), *filter(None, told)]
-        await self.desk.tell(place, "\n".join(lines), moments={back: balance.back_at})
-
-    async def models(self, asked: Asked) -> None:
-        place, studio = asked.place, self.desk.studio
+    async def history(self, invocation: Invocation) -> None:
+        context = invocation.context
+        jobs = await self.responder.studio.history(context.requester, MAX_LISTED)
+        private = context.private
         lines = [
-            messages.words(
+            messages.job_line(job, context.language, prompt=private or _is_same_chat(job, context))
+            for job in jobs
+        ]
+        await self._reply_list(context, "history", lines)
+
+    async def quota(self, invocation: Invocation) -> None:
+        context, studio = invocation.context, self.responder.studio
+        balance = await studio.balance(context.requester, str(context.chat))
+        entries = await studio.ledger_entries(context.requester, MAX_LISTED) if context.private else []
+        entry_lines = [messages.ledger_line(e.kind, e.credits, e.job, context.language) for e in entries]
+        refill_time = messages.format_time(balance.back_at, context.language)
+        title = messages.translate("quota.title", context.language)
+        lines = [title, messages.balance_text(balance, context.language), *filter(None, entry_lines)]
+        await self.responder.reply(context, "\n".join(lines), timestamps={refill_time: balance.back_at})
+
+    async def models(self, invocation: Invocation) -> None:
+        context, studio = invocation.context, self.responder.studio
+        lines = [
+            messages.translate(
                 "models.line",
-                place.language,
+                context.language,
                 name=name,
                 title=preset.title,
                 seconds=f"{preset.limits.max_seconds:g}",
@@ -100,113 +105,132 @@ class Looking:
             )
             for name, preset in studio.presets.items()
         ]
-        chosen = (await self.desk.preferences(place)).get("model") or studio.house.model
-        lines.append(messages.words("model.chosen", place.language, name=chosen))
-        await self._list(place, "models", lines)
+        chosen = (await self.responder.preferences(context)).get(
+            "model"
+        ) or studio.operator_policy.default_model
+        lines.append(messages.translate("model.chosen", context.language, name=chosen))
+        await self._reply_list(context, "models", lines)
 
-    async def recipe(self, asked: Asked) -> None:
+    async def recipe(self, invocation: Invocation) -> None:
         """Of a clip made here; of any other file, what it tells itself."""
-        film = None if asked.words else clip_files.of(asked.message)
-        if film is not None and await self.desk.replied(asked) is None:
-            await self._recipe_of(film, asked.place)
+        clip_file = None if invocation.arguments else clip_files.find_clip_file(invocation.message)
+        if clip_file is not None and await self.responder.replied_job(invocation) is None:
+            await self._reply_recipe_of_file(clip_file, invocation.context)
             return
-        _, job = await self.desk.which(asked)
-        title = messages.words("recipe.title", asked.place.language, job=job.id)
-        await self.desk.tell(asked.place, title, code=write(job.request))
+        _, job = await self.responder.resolve_job(invocation)
+        title = messages.translate("recipe.title", invocation.context.language, job=job.id)
+        await self.responder.reply(invocation.context, title, code=recipe_command(job.request))
 
-    async def _recipe_of(self, film: clip_files.Film, place: Place) -> None:
-        request = await clip_files.recipe(film, self.desk.voice.bot)
-        name = messages.quoted(film.name, 60)
+    async def _reply_recipe_of_file(self, clip_file: clip_files.ClipFile, context: MessageContext) -> None:
+        request = await clip_files.fetch_recipe(clip_file, self.responder.messenger.bot)
+        name = messages.sanitized(clip_file.name, 60)
         if request is None:
-            await self.desk.tell(place, messages.words("recipe.untold", place.language, file=name))
+            await self.responder.reply(
+                context, messages.translate("recipe.missing", context.language, file=name)
+            )
             return
-        title = messages.words("recipe.of", place.language, file=name)
-        await self.desk.tell(place, title, code=write(request))
+        title = messages.translate("recipe.file_title", context.language, file=name)
+        await self.responder.reply(context, title, code=recipe_command(request))
 
-    async def report(self, asked: Asked) -> None:
+    async def report(self, invocation: Invocation) -> None:
         """/report in reply to a clip, with what is wrong with it; its button says the same without words."""
-        words, job = await self.desk.which(asked)
-        await self.desk.tell(asked.place, await self.reported(job, asked.place, words))
-
-    async def reported(self, job: Job, place: Place, words: str = "") -> str:
-        fresh = await self.desk.studio.report(job.id, place.requester, words)
-        return messages.words("reported" if fresh else "reported.before", place.language, job=job.id)
-
-    async def appeal(self, asked: Asked) -> None:
-        """/appeal, with words or without: an admin looks at the last refusal."""
-        await self.desk.tell(asked.place, await self.appealed(asked.place, asked.words))
-
-    async def appealed(self, place: Place, words: str = "", *, refusal: int = 0) -> str:
-        fresh = await self.desk.studio.appeal(place.requester, words, refusal=refusal)
-        return messages.words("appealed" if fresh else "reported.before", place.language)
-
-    async def delete(self, job: Job, place: Place, message: int) -> str:
-        """The message with the clip goes; its owner, operators and the group's admins may do that."""
-        owner = _is_mine(job, place) or place.requester.admin
-        if not (owner or await self.desk.is_chat_admin(place)):
-            raise NotYours(job.id)
-        try:
-            await self.desk.voice.bot.delete_message(place.chat, message)
-        except TelegramError as error:
-            log.info("message not deleted", job=job.id, reason=error.message)
-            return messages.words("not deleted", place.language)
-        log.info("message deleted", job=job.id, by=place.requester.key)
-        return messages.words("deleted", place.language, job=job.id)
-
-    async def help(self, asked: Asked) -> None:
-        title = messages.words("help.title", asked.place.language)
-        await self.desk.tell(
-            asked.place, f"{title}\n\n{messages.words('help.telegram', asked.place.language)}"
+        words, job = await self.responder.resolve_job(invocation)
+        await self.responder.reply(
+            invocation.context, await self.submit_report(job, invocation.context, words)
         )
 
-    async def privacy(self, asked: Asked) -> None:
+    async def submit_report(self, job: Job, context: MessageContext, words: str = "") -> str:
+        is_new = await self.responder.studio.report(job.id, context.requester, words)
+        return messages.translate("reported" if is_new else "reported.before", context.language, job=job.id)
+
+    async def appeal(self, invocation: Invocation) -> None:
+        """/appeal, with words or without: an admin looks at the last refusal."""
+        await self.responder.reply(
+            invocation.context, await self.submit_appeal(invocation.context, invocation.arguments)
+        )
+
+    async def submit_appeal(self, context: MessageContext, words: str = "", *, refusal: int = 0) -> str:
+        is_new = await self.responder.studio.appeal(context.requester, words, refusal=refusal)
+        return messages.translate("appealed" if is_new else "reported.before", context.language)
+
+    async def delete(self, job: Job, context: MessageContext, message: int) -> str:
+        """The message with the clip goes; its owner, operators and the group's admins may do that."""
+        owner = _is_mine(job, context) or context.requester.admin
+        if not (owner or await self.responder.is_chat_admin(context)):
+            raise NotYourJob(job.id)
+        try:
+            await self.responder.messenger.bot.delete_message(context.chat, message)
+        except TelegramError as error:
+            log.info("message not deleted", job=job.id, reason=error.message)
+            return messages.translate("delete.refused", context.language)
+        log.info("message deleted", job=job.id, by=context.requester.key)
+        return messages.translate("deleted", context.language, job=job.id)
+
+    async def help(self, invocation: Invocation) -> None:
+        title = messages.translate("help.title", invocation.context.language)
+        await self.responder.reply(
+            invocation.context,
+            f"{title}\n\n{messages.translate('help.telegram', invocation.context.language)}",
+        )
+
+    async def privacy(self, invocation: Invocation) -> None:
         """What is kept; with "delete" it can go, with "export" it comes as a file, in private only."""
-        place, do = asked.place, asked.words.strip().lower()
-        if do == "export" and place.private:
-            data = await self.desk.studio.export(place.requester)
+        context, action = invocation.context, invocation.arguments.strip().lower()
+        if action == "export" and context.private:
+            data = await self.responder.studio.export(context.requester)
             file = json.dumps(data, ensure_ascii=False, indent=2).encode()
-            told = messages.words("privacy.export", place.language)
-            await self.desk.voice.hand(self.desk.where(place), file, "matinee-data.json", told)
-        elif do == "delete":
-            sure = single(Action("forget", own_number(place)), place.language)
-            await self.desk.tell(place, messages.words("privacy.sure", place.language), sure)
-        elif do == "export":
-            await self.desk.tell(place, messages.words("private only", place.language))
+            caption = messages.translate("privacy.export", context.language)
+            await self.responder.messenger.send_file(
+                self.responder.reply_target(context), file, "matinee-data.json", caption
+            )
+        elif action == "delete":
+            confirm_keyboard = single_button(Action("forget", owner_number(context)), context.language)
+            await self.responder.reply(
+                context, messages.translate("privacy.sure", context.language), confirm_keyboard
+            )
+        elif action == "export":
+            await self.responder.reply(context, messages.translate("private.only", context.language))
         else:
-            title = messages.words("privacy.title", place.language)
-            await self.desk.tell(place, f"{title}\n{messages.words('privacy', place.language)}")
+            title = messages.translate("privacy.title", context.language)
+            await self.responder.reply(context, f"{title}\n{messages.translate('privacy', context.language)}")
 
-    async def forget(self, place: Place) -> str:
-        swept = await self.desk.studio.forget(place.requester)
-        self.desk.tongues.choose(place.requester.key, None)
-        return messages.words("privacy.deleted", place.language, count=swept.jobs)
+    async def forget(self, context: MessageContext) -> str:
+        deleted = await self.responder.studio.delete_personal_data(context.requester)
+        self.responder.languages.choose(context.requester.key, None)
+        return messages.translate("privacy.deleted", context.language, count=deleted.jobs)
 
-    async def _list(
-        self, place: Place, name: str, lines: list[str], keyboard: InlineKeyboardMarkup | None = None
+    async def _reply_list(
+        self,
+        context: MessageContext,
+        name: str,
+        lines: list[str],
+        keyboard: InlineKeyboardMarkup | None = None,
     ) -> None:
         """A title and its lines, or what is said when there are none."""
         if not lines:
-            await self.desk.tell(place, messages.words(f"{name}.empty", place.language))
+            await self.responder.reply(context, messages.translate(f"{name}.empty", context.language))
             return
-        title = messages.words(f"{name}.title", place.language)
-        await self.desk.tell(place, "\n".join([title, *lines]), keyboard)
+        title = messages.translate(f"{name}.title", context.language)
+        await self.responder.reply(context, "\n".join([title, *lines]), keyboard)
 
 
-def _cancels(jobs: list[Job], language: str) -> InlineKeyboardMarkup:
-    label = messages.words("button.cancel", language)
+def _cancel_keyboard(jobs: list[Job], language: str) -> InlineKeyboardMarkup:
+    label = messages.translate("button.cancel", language)
     return InlineKeyboardMarkup([[button(f"✖️ {label} #{job.id}", Action("cancel", job.id))] for job in jobs])
 
 
-def _is_mine(job: Job, place: Place) -> bool:
-    return job.requester.key == place.requester.key
+def _is_mine(job: Job, context: MessageContext) -> bool:
+    return job.requester.key == context.requester.key
 
 
-def _here(job: Job, place: Place) -> bool:
-    return job.reply_to.platform == place.requester.platform and job.reply_to.chat == str(place.chat)
+def _is_same_chat(job: Job, context: MessageContext) -> bool:
+    return job.reply_to.platform == context.requester.platform and job.reply_to.chat == str(context.chat)
 
 
-def _queue_line(job: Job, place: Place) -> str:
+def _queue_line(job: Job, context: MessageContext) -> str:
     """Others' words are shown only where everybody could see them anyway."""
     return messages.job_line(
-        job, place.language, prompt=_here(job, place) or (place.private and _is_mine(job, place))
+        job,
+        context.language,
+        prompt=_is_same_chat(job, context) or (context.private and _is_mine(job, context)),
     )

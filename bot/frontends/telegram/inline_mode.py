@@ -11,28 +11,30 @@ from telegram import (
 )
 from telegram.error import BadRequest
 
-from bot.domain.jobs import Job, State
-from bot.frontends.telegram.clip_sender import Sent
-from bot.frontends.telegram.message_context import NAME, requester, spoken
+from bot.domain.jobs import Job, JobState
+from bot.frontends.telegram.clip_sender import SentMessage
+from bot.frontends.telegram.message_context import PLATFORM, nearest_language, requester_of
 from bot.i18n import messages
 from bot.studio.studio import Studio
 from generation.request import Kind
 
-PAGE, MOST = 20, 200
-Result = InlineQueryResultCachedVideo | InlineQueryResultCachedPhoto
+PAGE, MAX_CLIPS = 20, 200
+InlineResult = InlineQueryResultCachedVideo | InlineQueryResultCachedPhoto
 
 
-async def offer(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
+async def answer_query(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
     """Newest first, a page at a time; whoever has none is shown the way to make one."""
-    language = spoken(query.from_user.language_code)
-    me = requester(query.from_user, None, admins=frozenset(), language=language)
+    language = nearest_language(query.from_user.language_code)
+    me = requester_of(query.from_user, None, admins=frozenset(), language=language)
     wanted = query.query.lower().strip()
-    jobs = [job for job in await studio.history(me, limit=MOST) if wanted in job.request.prompt.lower()]
-    veiled = await studio.veiled(jobs)  # another chat would see them bare
-    found = [result for job in jobs if job.id not in veiled and (result := _result(job)) is not None]
+    jobs = [job for job in await studio.history(me, limit=MAX_CLIPS) if wanted in job.request.prompt.lower()]
+    spoilered = await studio.spoilered(jobs)  # another chat would see them bare
+    found = [
+        result for job in jobs if job.id not in spoilered and (result := _inline_result(job)) is not None
+    ]
     start = int(query.offset) if query.offset.isdecimal() else 0
     more = start + PAGE < len(found)
-    button = InlineQueryResultsButton(messages.words("share.none", language), start_parameter="share")
+    button = InlineQueryResultsButton(messages.translate("share.none", language), start_parameter="share")
     try:
         await bot.answer_inline_query(
             query.id,
@@ -47,12 +49,12 @@ async def offer(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
             raise
 
 
-def _result(job: Job) -> Result | None:
-    sent = Sent.parse(job.message)
-    done = job.state is State.DELIVERED and job.reply_to.platform == NAME
-    if not done or sent is None or not sent.file:
+def _inline_result(job: Job) -> InlineResult | None:
+    sent = SentMessage.parse(job.message)
+    done = job.state is JobState.DELIVERED and job.reply_to.platform == PLATFORM
+    if not done or sent is None or not sent.file_id:
         return None
-    title = messages.quoted(job.request.prompt)
+    title = messages.sanitized(job.request.prompt)
     if job.request.kind is Kind.IMAGE:
-        return InlineQueryResultCachedPhoto(id=str(job.id), photo_file_id=sent.file, title=title)
-    return InlineQueryResultCachedVideo(id=str(job.id), video_file_id=sent.file, title=title)
+        return InlineQueryResultCachedPhoto(id=str(job.id), photo_file_id=sent.file_id, title=title)
+    return InlineQueryResultCachedVideo(id=str(job.id), video_file_id=sent.file_id, title=title)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.frontends.telegram.message_context import Place
+    from bot.frontends.telegram.message_context import MessageContext
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Invocation:
     """Who, where, which words, and the message that carries them."""
 
-    place: Place
+    context: MessageContext
     message: Message
     name: str = ""
-    words: str = ""
-    status: str = ""  # our message that becomes the status of the job
-    key: str = ""  # of a press, which may be repeated; else the message itself is the key
-    answers: bool = False  # completes a command that lacked something: it is not asked once more
+    arguments: str = ""
+    status_message: str = ""  # our message that becomes the status of the job
+    callback_key: str = ""  # of a press, which may be repeated; else the message itself is the key
+    completes_question: bool = False  # completes a command that lacked something: it is not asked once more
 
     @property
-    def update(self) -> str:
+    def dedup_key(self) -> str:
         """The same for every time Telegram tells us of this wish."""
-        return self.key or self.place.update
+        return self.callback_key or self.context.dedup_key

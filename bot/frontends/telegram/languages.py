@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bot.frontends.telegram.message_context import spoken
+from bot.frontends.telegram.message_context import nearest_language
 
-Recall = Callable[[], Awaitable[Mapping[str, str]]]
+LoadChoices = Callable[[], Awaitable[Mapping[str, str]]]
 
 
-class Tongues:
+class LanguageChoices:
     """All that were chosen are kept at hand, so that a message costs no look into the store."""
 
-    def __init__(self, recall: Recall) -> None:
-        self._recall = recall
+    def __init__(self, load: LoadChoices) -> None:
+        self._load = load
         self._chosen: dict[str, str] = {}
 
-    async def recall(self) -> None:
-        self._chosen = dict(await self._recall())
+    async def load_choices(self) -> None:
+        self._chosen = dict(await self._load())
 
-    def of(self, person: str, community: str, code: str | None) -> str:
-        return spoken(self._chosen.get(person) or self._chosen.get(community) or code)
+    def language_of(self, person: str, community: str, client_code: str | None) -> str:
+        return nearest_language(self._chosen.get(person) or self._chosen.get(community) or client_code)
 
     def choose(self, key: str, language: str | None) -> None:
         """None: as their client speaks."""

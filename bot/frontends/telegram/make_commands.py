@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.domain.errors import PictureMissing
+from bot.domain.errors import PictureRequired
 from bot.frontends.telegram import (
     audio_files,
     image_files,
@@ -15,173 +15,208 @@ from bot.frontends.telegram import (
     preferences,
     questions,
 )
-from bot.frontends.telegram.audio_files import Sound
-from bot.frontends.telegram.invocation import Asked
-from bot.frontends.telegram.keyboards import genre_wall
-from bot.frontends.telegram.option_menu import Chosen
-from bot.frontends.telegram.questions import Note
-from bot.frontends.telegram.responder import Command, Desk
+from bot.frontends.telegram.audio_files import AudioFile
+from bot.frontends.telegram.invocation import Invocation
+from bot.frontends.telegram.keyboards import genre_keyboard
+from bot.frontends.telegram.option_menu import MenuChoices
+from bot.frontends.telegram.questions import PendingCommand
+from bot.frontends.telegram.responder import CommandHandler, Responder
 from bot.i18n import messages
-from bot.studio.rewording import reworded
-from bot.studio.studio import Ticket
+from bot.studio.rewording import reworded_wish
+from bot.studio.studio import Submission
 from generation.errors import PromptEmpty
-from generation.media.files import write_whole
-from generation.music.common.audio_decode import check
+from generation.media.files import write_atomically
+from generation.music.common.audio_decode import check_audio_file
 from generation.request import Kind, Wish
 
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
 
-    from bot.frontends.telegram.message_context import Place
+    from bot.frontends.telegram.message_context import MessageContext
 
 KINDS = {"video": Kind.VIDEO, "image": Kind.IMAGE, "animate": Kind.ANIMATE}
 
 
 @dataclass
-class Making:
-    desk: Desk
+class MakeCommands:
+    responder: Responder
 
     @property
-    def commands(self) -> dict[str, Command]:
-        return {**dict.fromkeys(KINDS, self.film), "music": self.music}
+    def handlers(self) -> dict[str, CommandHandler]:
+        return {**dict.fromkeys(KINDS, self.make_clip), "music": self.new_music}
 
-    async def film(self, asked: Asked) -> None:
+    async def make_clip(self, invocation: Invocation) -> None:
         """The words make a job; without any they are asked for, and who wished for the wall is shown it."""
-        kind = self._kind(asked)
-        if kind is Kind.ANIMATE and image_files.of(asked.message) is None:
-            await self._ask(asked, "animate")
+        kind = self._kind_of(invocation)
+        if kind is Kind.ANIMATE and image_files.find_image(invocation.message) is None:
+            await self._ask_question(invocation, "animate")
             return
-        wish = self._read(asked, kind)
+        wish = self._parse_wish(invocation, kind)
         if not wish.prompt:
-            await self._ask(asked, asked.name)
+            await self._ask_question(invocation, invocation.name)
             return
-        if not asked.answers and (await self.desk.preferences(asked.place)).get("ask"):
-            await self.offer(asked)
+        if not invocation.completes_question and (await self.responder.preferences(invocation.context)).get(
+            "ask"
+        ):
+            await self.show_option_menu(invocation)
             return
-        await self.submit(asked, wish)
+        await self.submit(invocation, wish)
 
-    async def offer(self, asked: Asked) -> None:
+    async def show_option_menu(self, invocation: Invocation) -> None:
         """The wall: music, length and shape, as far as the words leave them open."""
-        wish = self._read(asked, self._kind(asked))
-        text = messages.words("wall", asked.place.language, prompt=messages.quoted(wish.prompt))
-        await self.desk.tell(asked.place, text, self.draw(wish, Chosen(), asked.place.language))
+        wish = self._parse_wish(invocation, self._kind_of(invocation))
+        text = messages.translate(
+            "options.menu", invocation.context.language, prompt=messages.sanitized(wish.prompt)
+        )
+        await self.responder.reply(
+            invocation.context, text, self.option_keyboard(wish, MenuChoices(), invocation.context.language)
+        )
 
-    def draw(self, wish: Wish, chosen: Chosen, language: str) -> InlineKeyboardMarkup:
-        studio = self.desk.studio
+    def option_keyboard(self, wish: Wish, chosen: MenuChoices, language: str) -> InlineKeyboardMarkup:
+        studio = self.responder.studio
         limits = studio.preset(wish.model).limits
-        return option_menu.draw(wish, chosen, genres=studio.genres, limits=limits, language=language)
+        return option_menu.build_keyboard(
+            wish, chosen, genres=studio.genres, limits=limits, language=language
+        )
 
-    def redraw(self, asked: Asked, chosen: Chosen) -> InlineKeyboardMarkup:
-        return self.draw(self._read(asked, self._kind(asked)), chosen, asked.place.language)
+    def updated_keyboard(self, invocation: Invocation, chosen: MenuChoices) -> InlineKeyboardMarkup:
+        return self.option_keyboard(
+            self._parse_wish(invocation, self._kind_of(invocation)), chosen, invocation.context.language
+        )
 
-    async def film_chosen(self, asked: Asked, chosen: Chosen) -> None:
+    async def submit_with_choices(self, invocation: Invocation, chosen: MenuChoices) -> None:
         """What the wall was pressed to; its message becomes the status of the job."""
-        wished = replace(asked, words=f"{asked.words} {chosen.words()}".strip())
-        await self.submit(wished, self._read(wished, self._kind(wished)))
+        completed = replace(invocation, arguments=f"{invocation.arguments} {chosen.as_arguments()}".strip())
+        await self.submit(completed, self._parse_wish(completed, self._kind_of(completed)))
 
-    async def reword(self, asked: Asked, number: int) -> None:
+    async def edit_prompt(self, invocation: Invocation, number: int) -> None:
         """A clip of theirs in other words, with the same seed."""
-        job = await self.desk.visible(number, asked.place)
-        if not asked.words.strip():
+        job = await self.responder.visible_job(number, invocation.context)
+        if not invocation.arguments.strip():
             raise PromptEmpty
-        place = asked.place
-        ticket = await self.desk.studio.submit(
-            reworded(job, asked.words),
-            place.requester,
-            self.desk.where(place),
-            update=asked.update,
+        context = invocation.context
+        submission = await self.responder.studio.submit(
+            reworded_wish(job, invocation.arguments),
+            context.requester,
+            self.responder.reply_target(context),
+            idempotency_key=invocation.dedup_key,
             parent=job.id,
         )
-        await self.desk.announce(ticket, place.language)
+        await self.responder.announce_job(submission, context.language)
 
-    async def ask_reword(self, place: Place, number: int) -> None:
-        job = await self.desk.visible(number, place)
-        note = Note("edit", str(number))
-        text = questions.question(note, place.language)
-        await self.desk.tell(place, text, questions.field(place.language), code=job.request.prompt)
+    async def ask_new_prompt(self, context: MessageContext, number: int) -> None:
+        job = await self.responder.visible_job(number, context)
+        pending = PendingCommand("edit", str(number))
+        text = questions.question_text(pending, context.language)
+        await self.responder.reply(
+            context, text, questions.answer_field(context.language), code=job.request.prompt
+        )
 
-    async def music(self, asked: Asked) -> None:
+    async def new_music(self, invocation: Invocation) -> None:
         """In reply to a clip, or with its number: new music for it; without words, the wall of genres.
 
         Written under a song, that is the music.
         """
-        words, job = await self.desk.which(asked)
-        song = audio_files.own(asked.message)
-        if not words and song is None:
-            await self.offer_music(asked.place, job.id)
+        words, job = await self.responder.resolve_job(invocation)
+        audio = audio_files.attached_audio(invocation.message)
+        if not words and audio is None:
+            await self.show_genre_menu(invocation.context, job.id)
             return
-        wish = option_parser.read(words, genres=tuple(self.desk.studio.genres))
+        wish = option_parser.parse_wish(words, genres=tuple(self.responder.studio.genres))
         music = wish.music
         if music.genre is None and wish.prompt:  # "/music 17 jazz", without the #
-            music = option_parser.read(f"#{wish.prompt}", genres=tuple(self.desk.studio.genres)).music
-        if song is not None:
-            music = replace(music, track=await self._sound(asked, song))
-        place = asked.place
-        ticket = await self.desk.studio.rescore(
-            job.id, music, place.requester, self.desk.where(place), update=asked.update
+            music = option_parser.parse_wish(
+                f"#{wish.prompt}", genres=tuple(self.responder.studio.genres)
+            ).music
+        if audio is not None:
+            music = replace(music, track=await self._save_audio(invocation, audio))
+        context = invocation.context
+        submission = await self.responder.studio.new_music(
+            job.id,
+            music,
+            context.requester,
+            self.responder.reply_target(context),
+            idempotency_key=invocation.dedup_key,
         )
-        await self.desk.announce(ticket, place.language)
+        await self.responder.announce_job(submission, context.language)
 
-    async def offer_music(self, place: Place, number: int) -> None:
-        job = await self.desk.visible(number, place)
-        text = messages.words("music.choose", place.language, job=job.id)
-        await self.desk.tell(place, text, genre_wall(job.id, self.desk.studio.genres, place.language))
+    async def show_genre_menu(self, context: MessageContext, number: int) -> None:
+        job = await self.responder.visible_job(number, context)
+        text = messages.translate("music.choose", context.language, job=job.id)
+        await self.responder.reply(
+            context, text, genre_keyboard(job.id, self.responder.studio.genres, context.language)
+        )
 
-    async def submit(self, asked: Asked, wish: Wish) -> Ticket:
-        place = asked.place
+    async def submit(self, invocation: Invocation, wish: Wish) -> Submission:
+        context = invocation.context
         if wish.kind is Kind.ANIMATE:
-            wish = replace(wish, image=await self._picture(asked))
-        song = None if wish.kind is Kind.IMAGE else audio_files.of(asked.message)
-        if song is not None:
-            wish = replace(wish, music=replace(wish.music, track=await self._sound(asked, song)))
-        wish = preferences.apply(wish, await self.desk.preferences(place))
-        ticket = await self.desk.studio.submit(
-            wish, place.requester, self.desk.where(place), update=asked.update
+            wish = replace(wish, image=await self._save_image(invocation))
+        audio = None if wish.kind is Kind.IMAGE else audio_files.find_audio(invocation.message)
+        if audio is not None:
+            wish = replace(wish, music=replace(wish.music, track=await self._save_audio(invocation, audio)))
+        wish = preferences.apply_preferences(wish, await self.responder.preferences(context))
+        submission = await self.responder.studio.submit(
+            wish,
+            context.requester,
+            self.responder.reply_target(context),
+            idempotency_key=invocation.dedup_key,
         )
-        await self.desk.announce(ticket, place.language, status=asked.status)
-        return ticket
+        await self.responder.announce_job(submission, context.language, status=invocation.status_message)
+        return submission
 
-    async def _ask(self, asked: Asked, name: str) -> None:
-        note = Note(name, " ".join(asked.words.split()))
-        text = questions.question(note, asked.place.language)
-        await self.desk.tell(asked.place, text, questions.field(asked.place.language))
+    async def _ask_question(self, invocation: Invocation, name: str) -> None:
+        pending = PendingCommand(name, " ".join(invocation.arguments.split()))
+        text = questions.question_text(pending, invocation.context.language)
+        await self.responder.reply(
+            invocation.context, text, questions.answer_field(invocation.context.language)
+        )
 
-    def _kind(self, asked: Asked) -> Kind:
+    def _kind_of(self, invocation: Invocation) -> Kind:
         """A photo under which /video is written is meant to move."""
-        if asked.name == "video" and asked.message.photo:
+        if invocation.name == "video" and invocation.message.photo:
             return Kind.ANIMATE
-        return KINDS.get(asked.name, Kind.VIDEO)
+        return KINDS.get(invocation.name, Kind.VIDEO)
 
-    def _read(self, asked: Asked, kind: Kind) -> Wish:
+    def _parse_wish(self, invocation: Invocation, kind: Kind) -> Wish:
         """Words that are missing are taken from the message that is answered."""
-        genres = tuple(self.desk.studio.genres)
-        wish = option_parser.read(asked.words, kind=kind, genres=genres)
+        genres = tuple(self.responder.studio.genres)
+        wish = option_parser.parse_wish(invocation.arguments, kind=kind, genres=genres)
         if wish.prompt:
             return wish
-        if words := quoted_words(asked.message, self.desk.voice.bot.id):
+        if words := quoted_text(invocation.message, self.responder.messenger.bot.id):
             return replace(wish, prompt=words)
         if kind is Kind.ANIMATE:
-            return replace(wish, prompt=messages.words("animate.prompt"))
+            return replace(wish, prompt=messages.translate("animate.prompt"))
         return wish
 
-    async def _picture(self, asked: Asked) -> str:
+    async def _save_image(self, invocation: Invocation) -> str:
         """The picture of the message itself, or of the one it answers, made clean."""
-        found = image_files.of(asked.message)
+        found = image_files.find_image(invocation.message)
         if found is None:
-            raise PictureMissing("/animate")
-        content = await image_files.fetch(found, self.desk.voice.bot)
-        target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.png"
-        return str(await asyncio.to_thread(image_files.keep, content, found.name, target.absolute()))
+            raise PictureRequired("/animate")
+        content = await image_files.fetch(found, self.responder.messenger.bot)
+        target = (
+            self.responder.studio.operator_policy.data_folder
+            / "uploads"
+            / f"{invocation.context.chat}-{invocation.context.message}.png"
+        )
+        return str(
+            await asyncio.to_thread(image_files.save_clean_png, content, found.name, target.absolute())
+        )
 
-    async def _sound(self, asked: Asked, song: Sound) -> str:
-        content = await audio_files.fetch(song, self.desk.voice.bot)
-        target = self.desk.studio.house.data / "uploads" / f"{asked.place.chat}-{asked.place.message}.sound"
-        await asyncio.to_thread(write_whole, target, content)
-        await asyncio.to_thread(check, target, song.name)
+    async def _save_audio(self, invocation: Invocation, audio: AudioFile) -> str:
+        content = await audio_files.fetch(audio, self.responder.messenger.bot)
+        target = (
+            self.responder.studio.operator_policy.data_folder
+            / "uploads"
+            / f"{invocation.context.chat}-{invocation.context.message}.sound"
+        )
+        await asyncio.to_thread(write_atomically, target, content)
+        await asyncio.to_thread(check_audio_file, target, audio.name)
         return str(target.absolute())
 
 
-def quoted_words(message: Message, bot: int) -> str:
+def quoted_text(message: Message, bot: int) -> str:
     """What somebody else wrote and is answered with a bare command: "/video" under a good sentence."""
     answered = message.reply_to_message
     if answered is None or answered.from_user is None or answered.from_user.id == bot:

@@ -13,11 +13,11 @@ from bot.i18n import messages
 if TYPE_CHECKING:
     from telegram import Chat, Message, User
 
-NAME = "telegram"
+PLATFORM = "telegram"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class MessageContext:
     """One message of a person's, and all that an answer to it needs."""
 
     requester: Requester
@@ -25,20 +25,20 @@ class Place:
     message: int
     thread: int | None
     private: bool
-    rules_here: bool = False  # an admin of the group who hides behind its name
+    anonymous_admin: bool = False  # an admin of the group who hides behind its name
 
     @property
     def language(self) -> str:
         return self.requester.language
 
     @property
-    def update(self) -> str:
+    def dedup_key(self) -> str:
         """The same for every time Telegram tells us of this message."""
-        return f"{NAME}:{self.chat}:{self.message}"
+        return f"{PLATFORM}:{self.chat}:{self.message}"
 
     def reply_to(self, limit: int) -> ReplyTo:
         return ReplyTo(
-            platform=NAME,
+            platform=PLATFORM,
             chat=str(self.chat),
             message=str(self.message),
             thread=str(self.thread or ""),
@@ -47,15 +47,17 @@ class Place:
         )
 
 
-def place_of(message: Message, sender: User | Chat, *, admins: frozenset[int], language: str) -> Place:
+def context_of(
+    message: Message, sender: User | Chat, *, admins: frozenset[int], language: str
+) -> MessageContext:
     chat = message.chat
-    return Place(
-        requester=requester(sender, chat, admins=admins, language=language),
+    return MessageContext(
+        requester=requester_of(sender, chat, admins=admins, language=language),
         chat=chat.id,
         message=message.message_id,
         thread=message.message_thread_id if message.is_topic_message else None,
         private=chat.type == ChatType.PRIVATE,
-        rules_here=sender.id == chat.id and chat.type != ChatType.PRIVATE,
+        anonymous_admin=sender.id == chat.id and chat.type != ChatType.PRIVATE,
     )
 
 
@@ -69,11 +71,13 @@ def sender_of(message: Message) -> User | Chat | None:
     return None if user is None or user.is_bot else user
 
 
-def requester(sender: User | Chat, chat: Chat | None, *, admins: frozenset[int], language: str) -> Requester:
+def requester_of(
+    sender: User | Chat, chat: Chat | None, *, admins: frozenset[int], language: str
+) -> Requester:
     return Requester(
-        platform=NAME,
+        platform=PLATFORM,
         user=str(sender.id),
-        name=messages.quoted(sender.full_name or getattr(sender, "title", None) or "", 64),
+        name=messages.sanitized(sender.full_name or getattr(sender, "title", None) or "", 64),
         community=community_of(chat),
         admin=sender.id in admins,
         language=language,
@@ -81,9 +85,9 @@ def requester(sender: User | Chat, chat: Chat | None, *, admins: frozenset[int],
 
 
 def community_of(chat: Chat | None) -> str:
-    return f"{NAME}:{chat.id}" if chat is not None and chat.type != ChatType.PRIVATE else ""
+    return f"{PLATFORM}:{chat.id}" if chat is not None and chat.type != ChatType.PRIVATE else ""
 
 
-def spoken(code: str | None) -> str:
+def nearest_language(code: str | None) -> str:
     """The nearest language that Matinee speaks: "pt-BR" is told in Portuguese."""
-    return messages.nearest(code or "")
+    return messages.nearest_language(code or "")

@@ -8,72 +8,72 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PRIVATE = (5.0, 1.0)
+PRIVATE_RATE = (5.0, 1.0)
 """So many at once, then one each so many seconds."""
-GROUP = (10.0, 3.0)
-EVERYBODY = (30.0, 1 / 30)
-REMEMBERED = 4096
+GROUP_RATE = (10.0, 3.0)
+GLOBAL_RATE = (30.0, 1 / 30)
+MAX_CHATS = 4096
 
 
 @dataclass(slots=True)
 class _Bucket:
     burst: float
-    every: float
+    seconds_per_token: float
     tokens: float
-    seen: float
-    shut_until: float = 0.0
+    refilled_at: float
+    blocked_until: float = 0.0
 
     def refill(self, now: float) -> None:
-        self.tokens = min(self.burst, self.tokens + (now - self.seen) / self.every)
-        self.seen = now
+        self.tokens = min(self.burst, self.tokens + (now - self.refilled_at) / self.seconds_per_token)
+        self.refilled_at = now
 
 
-class Pace:
+class RateLimiter:
     """Words that matter wait only for a chat that asked for silence; others are left out."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._chats: OrderedDict[int, _Bucket] = OrderedDict()
-        self._all = _Bucket(*EVERYBODY, EVERYBODY[0], clock())
+        self._buckets: OrderedDict[int, _Bucket] = OrderedDict()
+        self._global = _Bucket(*GLOBAL_RATE, GLOBAL_RATE[0], clock())
 
-    async def turn(self, chat: int) -> None:
+    async def acquire(self, chat: int) -> None:
         """Wait out the silence that the chat asked for, then count one message."""
-        while (wait := self.silence(chat)) > 0:  # noqa: ASYNC110  (the chat says when)
+        while (wait := self.blocked_for(chat)) > 0:  # noqa: ASYNC110  (the chat says when)
             await asyncio.sleep(wait)
-        self._count(chat)
+        self._consume(chat)
 
-    def silence(self, chat: int) -> float:
+    def blocked_for(self, chat: int) -> float:
         """Seconds for which the chat still wants to hear nothing."""
-        return max(0.0, self._bucket(chat).shut_until - self._clock())
+        return max(0.0, self._bucket_of(chat).blocked_until - self._clock())
 
-    def spare(self, chat: int) -> bool:
+    def try_acquire(self, chat: int) -> bool:
         """May something be said here that nobody would miss? Half of the budget is kept for what matters."""
-        bucket = self._bucket(chat)
-        self._all.refill(self._clock())
-        free = bucket.tokens >= bucket.burst / 2 and self._all.tokens >= self._all.burst / 2
-        if free and bucket.shut_until <= self._clock():
-            self._count(chat)
+        bucket = self._bucket_of(chat)
+        self._global.refill(self._clock())
+        free = bucket.tokens >= bucket.burst / 2 and self._global.tokens >= self._global.burst / 2
+        if free and bucket.blocked_until <= self._clock():
+            self._consume(chat)
             return True
         return False
 
-    def shut(self, chat: int, seconds: float) -> None:
+    def block(self, chat: int, seconds: float) -> None:
         """The chat asked for silence."""
-        bucket = self._bucket(chat)
-        bucket.shut_until = max(bucket.shut_until, self._clock() + seconds)
+        bucket = self._bucket_of(chat)
+        bucket.blocked_until = max(bucket.blocked_until, self._clock() + seconds)
         bucket.tokens = 0.0
 
-    def _count(self, chat: int) -> None:
-        self._bucket(chat).tokens -= 1
-        self._all.refill(self._clock())
-        self._all.tokens -= 1
+    def _consume(self, chat: int) -> None:
+        self._bucket_of(chat).tokens -= 1
+        self._global.refill(self._clock())
+        self._global.tokens -= 1
 
-    def _bucket(self, chat: int) -> _Bucket:
-        bucket = self._chats.get(chat)
+    def _bucket_of(self, chat: int) -> _Bucket:
+        bucket = self._buckets.get(chat)
         if bucket is None:
-            burst, every = PRIVATE if chat > 0 else GROUP
-            bucket = self._chats[chat] = _Bucket(burst, every, burst, self._clock())
-            if len(self._chats) > REMEMBERED:
-                self._chats.popitem(last=False)
-        self._chats.move_to_end(chat)
+            burst, every = PRIVATE_RATE if chat > 0 else GROUP_RATE
+            bucket = self._buckets[chat] = _Bucket(burst, every, burst, self._clock())
+            if len(self._buckets) > MAX_CHATS:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(chat)
         bucket.refill(self._clock())
         return bucket

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bot.domain.errors import PERSONAL
+from bot.domain.errors import USER_ERRORS
 from bot.frontends.telegram import option_parser
 from generation.request import Kind, Request, Wish
 
 COMMANDS = {Kind.IMAGE: "/image", Kind.ANIMATE: "/animate"}
 
 
-def write(request: Request) -> str:
+def recipe_command(request: Request) -> str:
     """What this prints, options.read understands: the same request comes back."""
-    parts = [COMMANDS.get(request.kind, "/video"), _prompt(request)]
+    parts = [COMMANDS.get(request.kind, "/video"), _prompt_part(request)]
     if request.kind is not Kind.IMAGE:
-        parts += [_music(request), f"{request.seconds:.6g}s"]
+        parts += [_music_part(request), f"{request.seconds:.6g}s"]
     parts += [f"{request.width}x{request.height}", f"{request.fps:g}fps"]
     parts += [f"seed={request.seed}", f"steps={request.steps}", f"guidance={request.guidance:g}"]
     parts += [f"model={request.model}"]
@@ -23,22 +23,22 @@ def write(request: Request) -> str:
     return " ".join(filter(None, parts))
 
 
-def _prompt(request: Request) -> str:
+def _prompt_part(request: Request) -> str:
     """As it is, or in quotes where some of its words would be read as options."""
     try:
-        plain = option_parser.read(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
-    except PERSONAL:
+        plain = option_parser.parse_wish(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
+    except USER_ERRORS:
         plain = False
     return request.prompt if plain else f'prompt="{request.prompt.replace(chr(34), chr(39))}"'
 
 
-def _music(request: Request) -> str:
+def _music_part(request: Request) -> str:
     music = request.music
     if music.genre == "none":
         return "--no-music"
-    told = [f"genre={music.genre}", f"tempo={music.bpm:g}"]
+    parts = [f"genre={music.genre}", f"tempo={music.bpm:g}"]
     if music.mood:
-        told.append(f"mood={music.mood}")
+        parts.append(f"mood={music.mood}")
     if music.instruments:
-        told.append(f'instruments="{",".join(music.instruments)}"')
-    return " ".join(told)
+        parts.append(f'instruments="{",".join(music.instruments)}"')
+    return " ".join(parts)

@@ -13,161 +13,173 @@ from telegram.error import BadRequest, TelegramError
 from bot.domain.errors import NoSuchPayment, NotAllowed
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.message_context import NAME
+from bot.frontends.telegram.message_context import PLATFORM
 from bot.i18n import messages
 
 if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery
 
-    from bot.frontends.telegram.invocation import Asked
-    from bot.frontends.telegram.message_context import Place
-    from bot.frontends.telegram.responder import Command, Desk
+    from bot.frontends.telegram.invocation import Invocation
+    from bot.frontends.telegram.message_context import MessageContext
+    from bot.frontends.telegram.responder import CommandHandler, Responder
     from bot.store.payments import Payment
 
 PACKS = (10, 50, 100)
 """Credits that can be bought at once."""
 CURRENCY = "XTR"
 PAYLOAD = re.compile(r"credits:(\d{1,6})")
-DONE_BEFORE = "charge_already_refunded"
+ALREADY_REFUNDED = "charge_already_refunded"
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
-class Till:
-    desk: Desk
-    price: int  # Stars a credit
+class StarPayments:
+    responder: Responder
+    stars_per_credit: int  # Stars a credit
 
     @property
-    def commands(self) -> dict[str, Command]:
-        return {"buy": self.buy, "paysupport": self.support, "refund": self.refund}
+    def handlers(self) -> dict[str, CommandHandler]:
+        return {"buy": self.buy, "paysupport": self.show_refunds, "refund": self.refund}
 
-    async def buy(self, asked: Asked) -> None:
-        text = messages.words("buy", asked.place.language)
-        await self.desk.tell(asked.place, text, self.packs(asked.place.language))
+    async def buy(self, invocation: Invocation) -> None:
+        text = messages.translate("buy", invocation.context.language)
+        await self.responder.reply(invocation.context, text, self.pack_keyboard(invocation.context.language))
 
-    async def support(self, asked: Asked) -> None:
+    async def show_refunds(self, invocation: Invocation) -> None:
         """What Telegram asks of everybody who takes Stars: a way to get them back."""
-        place = asked.place
-        payments = await self.desk.studio.payments(place.requester)
-        whole = [payment for payment in payments if payment.whole]
-        text = messages.words("paysupport", place.language)
-        await self.desk.tell(place, text, self._refunds(whole, place.language) if whole else None)
+        context = invocation.context
+        payments = await self.responder.studio.payments(context.requester)
+        untouched = [payment for payment in payments if payment.fully_refundable]
+        text = messages.translate("paysupport", context.language)
+        await self.responder.reply(
+            context, text, self._refund_keyboard(untouched, context.language) if untouched else None
+        )
 
-    async def refund(self, asked: Asked) -> None:
+    async def refund(self, invocation: Invocation) -> None:
         """/refund CHARGE, for operators: the Stars of a payment go back, and what is left of its credits."""
-        place = asked.place
-        if not place.requester.admin:
+        context = invocation.context
+        if not context.requester.admin:
             raise NotAllowed("refund")
-        payment = await self.desk.studio.payment(f"{NAME}:{asked.words.strip()}")
-        await self._give_back(payment)
-        await self.desk.tell(place, messages.words("refunded", place.language, credits=payment.credits))
+        payment = await self.responder.studio.payment(f"{PLATFORM}:{invocation.arguments.strip()}")
+        await self._refund_payment(payment)
+        await self.responder.reply(
+            context, messages.translate("refunded", context.language, credits=payment.credits)
+        )
 
-    async def give_back_own(self, place: Place, number: int) -> str:
+    async def refund_own_pack(self, context: MessageContext, number: int) -> str:
         """A pack of which nothing was spent, for whoever bought it."""
-        payments = await self.desk.studio.payments(place.requester)
-        mine = [payment for payment in payments if payment.id == number and payment.whole]
-        if not mine:
+        payments = await self.responder.studio.payments(context.requester)
+        refundable = [payment for payment in payments if payment.id == number and payment.fully_refundable]
+        if not refundable:
             raise NoSuchPayment
-        await self._give_back(mine[0])
-        return messages.words("refunded", place.language, credits=mine[0].credits)
+        await self._refund_payment(refundable[0])
+        return messages.translate("refunded", context.language, credits=refundable[0].credits)
 
-    async def for_failed(self, job: Job) -> InlineKeyboardMarkup | None:
+    async def refund_keyboard_for_failed(self, job: Job) -> InlineKeyboardMarkup | None:
         """Whose clip failed may have the Stars of an untouched pack back instead of its credits."""
-        payments = await self.desk.studio.payments(job.requester)
-        whole = [payment for payment in payments if payment.whole]
-        return self._refunds(whole[:1], job.requester.language) if whole else None
+        payments = await self.responder.studio.payments(job.requester)
+        untouched = [payment for payment in payments if payment.fully_refundable]
+        return self._refund_keyboard(untouched[:1], job.requester.language) if untouched else None
 
-    async def _give_back(self, payment: Payment) -> None:
+    async def _refund_payment(self, payment: Payment) -> None:
         """Telegram first: it refuses a second time, so a crash in between is mended by asking again."""
-        charge = payment.name.removeprefix(f"{NAME}:")
-        users = [key.removeprefix(f"{NAME}:") for key in payment.payers if key.startswith(f"{NAME}:")]
-        if not any([await self._refund(int(user), charge) for user in users]):
+        charge = payment.name.removeprefix(f"{PLATFORM}:")
+        users = [key.removeprefix(f"{PLATFORM}:") for key in payment.payers if key.startswith(f"{PLATFORM}:")]
+        if not any([await self._refund_stars(int(user), charge) for user in users]):
             raise NoSuchPayment
-        await self.desk.studio.unbuy(payment.name)
+        await self.responder.studio.reverse_purchase(payment.name)
 
-    async def _refund(self, user: int, charge: str) -> bool:
+    async def _refund_stars(self, user: int, charge: str) -> bool:
         """Whether the Stars are back with this person, now or since before."""
         try:
-            await self.desk.voice.bot.refund_star_payment(user, charge)
+            await self.responder.messenger.bot.refund_star_payment(user, charge)
         except BadRequest as error:
             log.info("Stars not given back", payment=charge, user=user, reason=error.message)
-            return DONE_BEFORE in error.message.lower()
+            return ALREADY_REFUNDED in error.message.lower()
         log.info("Stars given back", payment=charge, user=user)
         return True
 
-    def packs(self, language: str) -> InlineKeyboardMarkup:
-        made = [
+    def pack_keyboard(self, language: str) -> InlineKeyboardMarkup:
+        buttons = [
             button(
-                messages.words("pack", language, credits=pack, stars=pack * self.price),
+                messages.translate("pack", language, credits=pack, stars=pack * self.stars_per_credit),
                 Action("buy", 0, str(pack)),
             )
             for pack in PACKS
         ]
-        return InlineKeyboardMarkup([[one] for one in made])
+        return InlineKeyboardMarkup([[one] for one in buttons])
 
-    async def invoice(self, place: Place, pack: str) -> None:
+    async def send_invoice(self, context: MessageContext, pack: str) -> None:
         """Anything that is not one of the packs is no button of ours."""
         if pack not in map(str, PACKS):
             return
-        title = messages.words("invoice", place.language, credits=pack)
-        await self.desk.voice.bot.send_invoice(
-            place.chat,
+        title = messages.translate("invoice", context.language, credits=pack)
+        await self.responder.messenger.bot.send_invoice(
+            context.chat,
             title,
-            messages.words("invoice.about", place.language),
+            messages.translate("invoice.about", context.language),
             f"credits:{pack}",
             CURRENCY,
-            [LabeledPrice(title, int(pack) * self.price)],
-            message_thread_id=place.thread,
+            [LabeledPrice(title, int(pack) * self.stars_per_credit)],
+            message_thread_id=context.thread,
         )
 
-    async def check(self, query: PreCheckoutQuery, language: str) -> None:
+    async def answer_checkout(self, query: PreCheckoutQuery, language: str) -> None:
         """An old invoice at another price is not taken."""
-        fits = self._credits(query.invoice_payload, query.total_amount, query.currency) is not None
-        refusal = None if fits else messages.words("invoice.old", language)
-        await self.desk.voice.bot.answer_pre_checkout_query(query.id, ok=fits, error_message=refusal)
+        is_valid = (
+            self._credits_of_invoice(query.invoice_payload, query.total_amount, query.currency) is not None
+        )
+        refusal = None if is_valid else messages.translate("invoice.old", language)
+        await self.responder.messenger.bot.answer_pre_checkout_query(
+            query.id, ok=is_valid, error_message=refusal
+        )
 
-    async def book(self, message: Message, place: Place) -> None:
+    async def record_payment(self, message: Message, context: MessageContext) -> None:
         """Paid: the credits are granted, or the Stars go back."""
-        paid = message.successful_payment
-        assert paid is not None, "only a message about a payment comes here"
-        charge = paid.telegram_payment_charge_id
-        bought = self._credits(paid.invoice_payload, paid.total_amount, paid.currency)
+        payment = message.successful_payment
+        assert payment is not None, "only a message about a payment comes here"
+        charge = payment.telegram_payment_charge_id
+        bought = self._credits_of_invoice(payment.invoice_payload, payment.total_amount, payment.currency)
         if bought is None:
-            log.warning("payment for nothing we offer", payment=charge, payload=paid.invoice_payload)
-            await self._return_unbooked(int(place.requester.user), charge)
+            log.warning("payment for nothing we offer", payment=charge, payload=payment.invoice_payload)
+            await self._refund_unrecorded(int(context.requester.user), charge)
             return
         try:
-            fresh = await self.desk.studio.buy(place.requester, bought, payment=f"{NAME}:{charge}")
+            is_new = await self.responder.studio.record_purchase(
+                context.requester, bought, payment=f"{PLATFORM}:{charge}"
+            )
         except Exception:  # whatever it was: nobody pays for nothing
             log.exception("payment not booked", payment=charge)
-            await self._return_unbooked(int(place.requester.user), charge)
+            await self._refund_unrecorded(int(context.requester.user), charge)
             return
-        if fresh:
-            await self.desk.tell(place, messages.words("bought", place.language, credits=bought))
+        if is_new:
+            await self.responder.reply(
+                context, messages.translate("bought", context.language, credits=bought)
+            )
 
-    async def returned(self, charge: str) -> None:
+    async def record_refund(self, charge: str) -> None:
         """Telegram tells that Stars went back, by us or by itself: the credits go too."""
-        await self.desk.studio.unbuy(f"{NAME}:{charge}")
+        await self.responder.studio.reverse_purchase(f"{PLATFORM}:{charge}")
 
-    def _refunds(self, payments: list[Payment], language: str) -> InlineKeyboardMarkup:
-        made = [
+    def _refund_keyboard(self, payments: list[Payment], language: str) -> InlineKeyboardMarkup:
+        buttons = [
             button(
-                messages.words("button.refund", language, credits=payment.credits),
+                messages.translate("button.refund", language, credits=payment.credits),
                 Action("refund", payment.id),
             )
             for payment in payments
         ]
-        return InlineKeyboardMarkup([[one] for one in made])
+        return InlineKeyboardMarkup([[one] for one in buttons])
 
-    def _credits(self, payload: str, amount: int, currency: str) -> int | None:
+    def _credits_of_invoice(self, payload: str, amount: int, currency: str) -> int | None:
         found = PAYLOAD.fullmatch(payload)
-        if found is None or currency != CURRENCY or int(found[1]) * self.price != amount:
+        if found is None or currency != CURRENCY or int(found[1]) * self.stars_per_credit != amount:
             return None
         return int(found[1])
 
-    async def _return_unbooked(self, user: int, charge: str) -> None:
+    async def _refund_unrecorded(self, user: int, charge: str) -> None:
         try:
-            await self.desk.voice.bot.refund_star_payment(user, charge)
+            await self.responder.messenger.bot.refund_star_payment(user, charge)
         except TelegramError as error:
             log.error("Stars not given back", payment=charge, user=user, reason=error.message)  # noqa: TRY400  (the reason is all there is)

@@ -12,59 +12,61 @@ from telegram.error import BadRequest
 
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.messenger import CAPTION_LIMIT, answering, cut, tame
+from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, reply_parameters_for, truncate
 from bot.i18n import messages
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.invocation import Asked
-    from bot.frontends.telegram.responder import Command, Desk
+    from bot.frontends.telegram.invocation import Invocation
+    from bot.frontends.telegram.responder import CommandHandler, Responder
 
-CLIP = Path(__file__).with_name("hello.mp4")
+SAMPLE_CLIP = Path(__file__).with_name("hello.mp4")
 """matinee make "a red rocket rising over the snow at night" --model pocket --genre lofi --seed 7"""
-SIDE, SECONDS = 512, 2
+SAMPLE_SIDE, SAMPLE_SECONDS = 512, 2
 
 
 @dataclass
-class Hello:
-    desk: Desk
-    file: str = field(default="")  # Telegram's own name for the clip, once it has it
+class StartCommand:
+    responder: Responder
+    file_id: str = field(default="")  # Telegram's own name for the clip, once it has it
 
     @property
-    def commands(self) -> dict[str, Command]:
+    def handlers(self) -> dict[str, CommandHandler]:
         return {"start": self.start}
 
-    async def start(self, asked: Asked) -> None:
-        place = asked.place
-        text = messages.words("welcome", place.language, name=place.requester.name)
-        keyboard = first_steps(place.language)
-        where = self.desk.where(place)
+    async def start(self, invocation: Invocation) -> None:
+        context = invocation.context
+        text = messages.translate("welcome", context.language, name=context.requester.name)
+        keyboard = start_keyboard(context.language)
+        where = self.responder.reply_target(context)
 
         async def send(chat: int, thread: int | None) -> Message:
             with ExitStack() as files:
-                return await self.desk.voice.bot.send_video(
+                return await self.responder.messenger.bot.send_video(
                     chat,
-                    self.file or InputFile(files.enter_context(CLIP.open("rb")), filename="matinee.mp4"),
-                    caption=cut(tame(text), CAPTION_LIMIT),
+                    self.file_id
+                    or InputFile(files.enter_context(SAMPLE_CLIP.open("rb")), filename="matinee.mp4"),
+                    caption=truncate(disarm_links(text), CAPTION_LIMIT),
                     reply_markup=keyboard,
                     message_thread_id=thread,
-                    reply_parameters=answering(where),
-                    width=SIDE,
-                    height=SIDE,
-                    duration=SECONDS,
+                    reply_parameters=reply_parameters_for(where),
+                    width=SAMPLE_SIDE,
+                    height=SAMPLE_SIDE,
+                    duration=SAMPLE_SECONDS,
                     supports_streaming=True,
                 )
 
         try:
-            shown = await self.desk.voice.post(where, send)
+            shown = await self.responder.messenger.send_to_topic(where, send)
         except BadRequest:  # no videos in this chat, or a file that Telegram has forgotten
-            self.file = ""
-            await self.desk.tell(place, text, keyboard)
+            self.file_id = ""
+            await self.responder.reply(context, text, keyboard)
         else:
-            self.file = shown.video.file_id if shown.video else ""
+            self.file_id = shown.video.file_id if shown.video else ""
 
 
-def first_steps(language: str) -> InlineKeyboardMarkup:
-    made = [
-        button(messages.words(f"button.{verb}", language), Action("go", 0, verb)) for verb in ("try", "help")
+def start_keyboard(language: str) -> InlineKeyboardMarkup:
+    buttons = [
+        button(messages.translate(f"button.{verb}", language), Action("go", 0, verb))
+        for verb in ("try", "help")
     ]
-    return InlineKeyboardMarkup([made])
+    return InlineKeyboardMarkup([buttons])

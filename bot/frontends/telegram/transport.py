@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from telegram._utils.types import ODVInput
 
 Proxy = tuple[URL | None, aiohttp.BasicAuth | None]
-JSON_BODY = {"Content-Type": "application/json"}
-NONE = BaseRequest.DEFAULT_NONE
+JSON_HEADERS = {"Content-Type": "application/json"}
+DEFAULT = BaseRequest.DEFAULT_NONE
 
 
 class NeverSent(TimedOut):
@@ -39,18 +39,18 @@ class AiohttpRequest(BaseRequest):
         connections: int = 64,
         connect_timeout: float = 10.0,
         read_timeout: float = 20.0,
-        media_seconds: float = 180.0,
+        media_timeout: float = 180.0,
     ) -> None:
         self._connections = connections
-        self._connect = connect_timeout
-        self._read = read_timeout
-        self._media = media_seconds
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._media_timeout = media_timeout
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, Proxy] = {}
 
     @property
     def read_timeout(self) -> float:
-        return self._read
+        return self._read_timeout
 
     async def initialize(self) -> None:
         if self._session is None:
@@ -70,20 +70,22 @@ class AiohttpRequest(BaseRequest):
         url: str,
         method: str,
         request_data: RequestData | None = None,
-        read_timeout: ODVInput[float] = NONE,
-        write_timeout: ODVInput[float] = NONE,
-        connect_timeout: ODVInput[float] = NONE,
-        pool_timeout: ODVInput[float] = NONE,  # noqa: ARG002  (aiohttp counts waiting for the pool as connecting)
+        read_timeout: ODVInput[float] = DEFAULT,
+        write_timeout: ODVInput[float] = DEFAULT,
+        connect_timeout: ODVInput[float] = DEFAULT,
+        pool_timeout: ODVInput[float] = DEFAULT,  # noqa: ARG002  (aiohttp counts waiting for the pool as connecting)
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("the transport is not initialised")
         media = request_data is not None and request_data.contains_files
-        connect = _given(connect_timeout, self._connect)
-        read = _given(read_timeout, self._media if media else self._read)
-        write = _given(write_timeout, self._media if media else self._read)
+        connect = _timeout_or_default(connect_timeout, self._connect_timeout)
+        read = _timeout_or_default(read_timeout, self._media_timeout if media else self._read_timeout)
+        write = _timeout_or_default(write_timeout, self._media_timeout if media else self._read_timeout)
         timeout = aiohttp.ClientTimeout(total=connect + write + read, connect=connect, sock_read=read)
-        body = _form(request_data) if media and request_data is not None else _plain(request_data)
-        headers = None if media or body is None else JSON_BODY
+        body = (
+            _multipart_body(request_data) if media and request_data is not None else _json_body(request_data)
+        )
+        headers = None if media or body is None else JSON_HEADERS
         proxy, proxy_auth = self._proxy_to(url)
         try:
             async with self._session.request(
@@ -121,17 +123,17 @@ class AiohttpRequest(BaseRequest):
         return self._proxies[address.authority]
 
 
-def _given(timeout: ODVInput[float], otherwise: float) -> float:
-    return otherwise if timeout is None or isinstance(timeout, DefaultValue) else timeout
+def _timeout_or_default(timeout: ODVInput[float], default: float) -> float:
+    return default if timeout is None or isinstance(timeout, DefaultValue) else timeout
 
 
-def _plain(data: RequestData | None) -> bytes | None:
+def _json_body(data: RequestData | None) -> bytes | None:
     """JSON, which is made and read in a tenth of a form's time."""
     parameters = data.parameters if data is not None else None
     return msgspec.json.encode(parameters, enc_hook=TelegramObject.to_dict) if parameters else None
 
 
-def _form(data: RequestData) -> aiohttp.FormData:
+def _multipart_body(data: RequestData) -> aiohttp.FormData:
     form = aiohttp.FormData(data.json_parameters)
     for name, (filename, content, kind) in data.multipart_data.items():
         value: Any = io.BytesIO(content) if isinstance(content, bytes) else content

@@ -19,24 +19,24 @@ from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
 from bot.frontends.telegram import send_errors
 
-KINDS = ("message", "callback_query", "inline_query", "pre_checkout_query", "my_chat_member")
-LONG_POLL = 30
-HANDLING = 5.0
+UPDATE_TYPES = ("message", "callback_query", "inline_query", "pre_checkout_query", "my_chat_member")
+LONG_POLL_SECONDS = 30
+BATCH_TIMEOUT = 5.0
 """Seconds that a batch may take before the next is fetched beside it."""
-PAUSES = (1.0, 2.0, 5.0, 15.0, 30.0)
-FAREWELL = 2.0
+RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0)
+CONFIRM_TIMEOUT = 2.0
 """Seconds that a stop waits for Telegram to hear what was handled."""
 BODY_LIMIT = 2**20
-CONNECTIONS = 100
+MAX_WEBHOOK_CONNECTIONS = 100
 """How many updates Telegram may bring to a webhook at the same time."""
 
 log = structlog.get_logger(__name__)
-Handler = Callable[[Update], Awaitable[None]]
+UpdateHandler = Callable[[Update], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    address: str  # what Telegram calls, https://...
+    url: str  # what Telegram calls, https://...
     secret: str
     host: str = "127.0.0.1"
     port: int = 8443
@@ -44,64 +44,67 @@ class Webhook:
     @property
     def path(self) -> str:
         """As in the address: a proxy in front of us passes it on unchanged."""
-        return urlsplit(self.address).path or "/"
+        return urlsplit(self.url).path or "/"
 
 
 @dataclass(slots=True)
-class Line:
+class PollingConnection:
     """When Telegram last answered."""
 
-    heard_at: float = field(default_factory=time.monotonic)
+    last_answer_at: float = field(default_factory=time.monotonic)
 
     @property
-    def holds(self) -> bool:
-        return time.monotonic() - self.heard_at < 2 * LONG_POLL
+    def is_alive(self) -> bool:
+        return time.monotonic() - self.last_answer_at < 2 * LONG_POLL_SECONDS
 
-    def heard(self) -> None:
-        self.heard_at = time.monotonic()
+    def record_answer(self) -> None:
+        self.last_answer_at = time.monotonic()
 
 
-async def poll(bot: Bot, handle: Handler, line: Line | None = None) -> None:
+async def poll(bot: Bot, handle: UpdateHandler, connection: PollingConnection | None = None) -> None:
     """An update is confirmed once it was handled, so a crash loses none."""
-    line = line or Line()
-    await _insist(bot.delete_webhook)
-    line.heard()
-    offset, begun, tries, tasks = 0, 0, 0, set[asyncio.Task[None]]()
+    connection = connection or PollingConnection()
+    await _retry_until_done(bot.delete_webhook)
+    connection.record_answer()
+    offset, next_offset, tries, tasks = 0, 0, 0, set[asyncio.Task[None]]()
     try:
         while True:
             try:
                 updates = await bot.get_updates(
-                    offset, timeout=LONG_POLL, read_timeout=LONG_POLL + 15, allowed_updates=KINDS
+                    offset,
+                    timeout=LONG_POLL_SECONDS,
+                    read_timeout=LONG_POLL_SECONDS + 15,
+                    allowed_updates=UPDATE_TYPES,
                 )
             except InvalidToken:
                 raise
             except TelegramError as error:
-                await asyncio.sleep(_pause(error, tries))
+                await asyncio.sleep(_retry_delay(error, tries))
                 tries += 1
                 continue
             tries = 0
-            line.heard()
-            batch = {asyncio.create_task(_safely(handle, update)) for update in updates}
+            connection.record_answer()
+            batch = {asyncio.create_task(_handle_logging_errors(handle, update)) for update in updates}
             tasks = {task for task in tasks if not task.done()} | batch
             if batch:
-                begun = updates[-1].update_id + 1
-                await asyncio.wait(batch, timeout=HANDLING)
-                offset = begun
+                next_offset = updates[-1].update_id + 1
+                await asyncio.wait(batch, timeout=BATCH_TIMEOUT)
+                offset = next_offset
     finally:
         await asyncio.gather(*tasks, return_exceptions=True)
-        if begun:
-            await _confirm(bot, begun)
+        if next_offset:
+            await _confirm(bot, next_offset)
 
 
 async def _confirm(bot: Bot, offset: int) -> None:
     """What was handled is not told again at the next start."""
     try:
-        await bot.get_updates(offset, timeout=0, limit=1, read_timeout=FAREWELL)
+        await bot.get_updates(offset, timeout=0, limit=1, read_timeout=CONFIRM_TIMEOUT)
     except TelegramError as error:
         log.info("last updates not confirmed", reason=type(error).__name__)
 
 
-async def _insist(call: Callable[[], Awaitable[object]]) -> None:
+async def _retry_until_done(call: Callable[[], Awaitable[object]]) -> None:
     """Again and again until Telegram has done it; raises InvalidToken."""
     tries = 0
     while True:
@@ -110,48 +113,48 @@ async def _insist(call: Callable[[], Awaitable[object]]) -> None:
         except InvalidToken:
             raise
         except TelegramError as error:
-            await asyncio.sleep(_pause(error, tries))
+            await asyncio.sleep(_retry_delay(error, tries))
             tries += 1
         else:
             return
 
 
-def _pause(error: TelegramError, tries: int) -> float:
+def _retry_delay(error: TelegramError, tries: int) -> float:
     if isinstance(error, RetryAfter):
-        return send_errors.seconds(error)
+        return send_errors.wait_seconds(error)
     if isinstance(error, Conflict):
         log.warning("another process fetches this bot's updates: run only one Matinee on a token")
     else:
         log.debug("updates not fetched", reason=type(error).__name__)
-    return PAUSES[min(tries, len(PAUSES) - 1)]
+    return RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]
 
 
-async def listen(bot: Bot, hook: Webhook, handle: Handler) -> None:
+async def serve_webhook(bot: Bot, webhook: Webhook, handle: UpdateHandler) -> None:
     """Serve the webhook until cancelled. Telegram repeats what was not answered with 200."""
 
-    async def knock(request: web.Request) -> web.Response:
-        told = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
-        if not hmac.compare_digest(told.encode(), hook.secret.encode()):
+    async def receive_update(request: web.Request) -> web.Response:
+        given_secret = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
+        if not hmac.compare_digest(given_secret.encode(), webhook.secret.encode()):
             return web.Response(status=403)
-        update = _update(await request.text(), bot)
+        update = _parse_update(await request.text(), bot)
         if update is None:
             return web.Response(status=400)
-        await asyncio.shield(_safely(handle, update))
+        await asyncio.shield(_handle_logging_errors(handle, update))
         return web.Response()
 
     app = web.Application(client_max_size=BODY_LIMIT)
-    app.router.add_post(hook.path, knock)
+    app.router.add_post(webhook.path, receive_update)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, hook.host, hook.port).start()
-        await _insist(
+        await web.TCPSite(runner, webhook.host, webhook.port).start()
+        await _retry_until_done(
             partial(
                 bot.set_webhook,
-                hook.address,
-                secret_token=hook.secret,
-                allowed_updates=KINDS,
-                max_connections=CONNECTIONS,
+                webhook.url,
+                secret_token=webhook.secret,
+                allowed_updates=UPDATE_TYPES,
+                max_connections=MAX_WEBHOOK_CONNECTIONS,
             )
         )
         await asyncio.Event().wait()
@@ -159,7 +162,7 @@ async def listen(bot: Bot, hook: Webhook, handle: Handler) -> None:
         await runner.cleanup()
 
 
-def _update(body: str, bot: Bot) -> Update | None:
+def _parse_update(body: str, bot: Bot) -> Update | None:
     try:
         data: Any = json.loads(body)
         return Update.de_json(data, bot)
@@ -167,7 +170,7 @@ def _update(body: str, bot: Bot) -> Update | None:
         return None
 
 
-async def _safely(handle: Handler, update: Update) -> None:
+async def _handle_logging_errors(handle: UpdateHandler, update: Update) -> None:
     try:
         await handle(update)
     except Exception:  # the edge of an update: one that surprises us must not end the service

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from generation.engines.local.process import Life, Patience
-from generation.engines.local.protocol import Setup
+from generation.engines.local.process import EngineProcess, Timeouts
+from generation.engines.local.protocol import EngineSetup
 from generation.errors import EngineDied, GenerationError
 
 if TYPE_CHECKING:
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from generation.order import Order
     from generation.progress import OnProgress
 
-__all__ = ["ChildEngine", "Patience", "Setup"]
+__all__ = ["EngineSetup", "LocalEngine", "Timeouts"]
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "generation")
 
 
-class ChildEngine:
+class LocalEngine:
     """Starts the child when it is needed, and again, with growing pauses, when it has died."""
 
     def __init__(
         self,
-        setup: Setup | None = None,
+        setup: EngineSetup | None = None,
         *,
         slots: int = 2,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self.setup = setup or Setup()
-        self.patience = patience or Patience()
+        self.setup = setup or EngineSetup()
+        self.timeouts = timeouts or Timeouts()
         self._slots = slots
         self._command = tuple(command)
-        self._life: Life | None = None
+        self._process: EngineProcess | None = None
         self._starting = asyncio.Lock()
-        self._deaths = 0  # since the last finished clip
+        self._deaths_in_a_row = 0  # since the last finished clip
         self.starts = 0
         self._closed = False
 
@@ -51,63 +51,63 @@ class ChildEngine:
 
     @property
     def pid(self) -> int | None:
-        return self._life.pid if self._life and self._life.alive else None
+        return self._process.pid if self._process and self._process.alive else None
 
     @property
     def silent_for(self) -> float | None:
         """Seconds since the child's last sign of life; None while there is no child at work."""
-        return self._life.silent_for if self._life else None
+        return self._process.silent_for if self._process else None
 
     async def open(self) -> None:
-        await self._living()
+        await self._running_process()
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        life = await self._living()
+        process = await self._running_process()
         try:
-            clip = await life.render(order, on_progress)
+            clip = await process.render(order, on_progress)
         except (GenerationError, asyncio.CancelledError):
-            if not life.alive:
-                _sweep(order)
+            if not process.alive:
+                _delete_partial_files(order)
             raise
-        self._deaths = 0
+        self._deaths_in_a_row = 0
         return clip
 
     async def close(self) -> None:
         self._closed = True
-        if self._life is not None:
-            await self._life.close()
+        if self._process is not None:
+            await self._process.close()
 
-    async def _living(self) -> Life:
+    async def _running_process(self) -> EngineProcess:
         async with self._starting:
-            if self._life is not None and self._life.tired:
-                await self._life.idle()
-                await self._life.close()
-            if self._life is None or not self._life.alive:
-                await self._pause()
+            if self._process is not None and self._process.needs_restart:
+                await self._process.wait_until_idle()
+                await self._process.close()
+            if self._process is None or not self._process.alive:
+                await self._wait_before_restart()
                 if self._closed:
                     raise EngineDied("the engine is closed", guilty=False)
-                await self._begin()
-            assert self._life is not None
-            return self._life
+                await self._start_process()
+            assert self._process is not None
+            return self._process
 
-    async def _pause(self) -> None:
+    async def _wait_before_restart(self) -> None:
         """None at first nor after one death; then longer with each until a clip comes between."""
-        if self._life is not None:
-            await self._life.gone()
-            if self._life.tired:
+        if self._process is not None:
+            await self._process.wait_until_exited()
+            if self._process.needs_restart:
                 return
-            pauses = self.patience.pauses
-            await asyncio.sleep(pauses[min(self._deaths, len(pauses) - 1)])
-            self._deaths += 1
+            delays = self.timeouts.restart_delays
+            await asyncio.sleep(delays[min(self._deaths_in_a_row, len(delays) - 1)])
+            self._deaths_in_a_row += 1
 
-    async def _begin(self) -> None:
-        self._life = Life(self._command, self.setup, self.patience)
-        await self._life.begin()
+    async def _start_process(self) -> None:
+        self._process = EngineProcess(self._command, self.setup, self.timeouts)
+        await self._process.start()
         self.starts += 1
-        log.info("engine started as process %s", self._life.pid)
+        log.info("engine started as process %s", self._process.pid)
 
 
-def _sweep(order: Order) -> None:
+def _delete_partial_files(order: Order) -> None:
     """What a killed child was writing has a temporary name."""
     with suppress(OSError):
         for part in order.folder.glob("*.part"):

@@ -13,42 +13,49 @@ from typing import Any
 
 from generation.clip import Clip
 from generation.engines.local import process_group, protocol
-from generation.errors import EngineDied, EngineStuck, Told
+from generation.errors import EngineDied, EngineStuck, ExplainedError
 from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
 
 log = logging.getLogger(__name__)
-STDERR = 1
+STDERR_TASK = 1
 """Which of a life's tasks reads what the child says to the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Timeouts:
     """How long the engine waits for what, in seconds."""
 
     start: float = 120.0  # for the child's hello
-    beats: int = 3  # heartbeats that may be missing
+    missed_heartbeats: int = 3  # heartbeats that may be missing
     stall: float = 300.0  # without any progress of a render
     load: float = 1800.0  # the same while weights come from the disk
     total: float = 3600.0  # for one render, from its first progress
     cancel: float = 10.0  # for a cancelled render to stop by itself, before the child is ended
     close: float = 5.0  # for the child to leave by itself
-    words: float = 2.0  # for the end of what a dead child said
-    rubbish: int = 20  # lines that are none of ours
-    pauses: tuple[float, ...] = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)  # before each restart without a clip between
+    stderr: float = 2.0  # for the end of what a dead child said
+    max_bad_lines: int = 20  # lines that are none of ours
+    restart_delays: tuple[float, ...] = (
+        0.0,
+        1.0,
+        2.0,
+        5.0,
+        15.0,
+        30.0,
+    )  # before each restart without a clip between
 
 
 @dataclass(slots=True)
-class Ticket:
+class InFlightOrder:
     """An order in the child's hands."""
 
     order: Order
     on_progress: OnProgress
     result: asyncio.Future[Clip]
-    touched: float = field(default_factory=time.monotonic)
-    began: float | None = None
+    last_progress_at: float = field(default_factory=time.monotonic)
+    started_at: float | None = None
     loading: bool = False
-    scoring: bool = False
+    composing: bool = False
     encoding: bool = False  # by an ffmpeg of its own, so a dead child is hardly its doing
 
     def resolve(self, outcome: Clip | BaseException) -> None:
@@ -61,31 +68,31 @@ class Ticket:
             self.result.set_result(outcome)
 
 
-class Life:
-    def __init__(self, command: Sequence[str], setup: protocol.Setup, patience: Patience) -> None:
-        self._command, self._setup, self._patience = command, setup, patience
+class EngineProcess:
+    def __init__(self, command: Sequence[str], setup: protocol.EngineSetup, timeouts: Timeouts) -> None:
+        self._command, self._setup, self._timeouts = command, setup, timeouts
         self._process: asyncio.subprocess.Process | None = None
-        self._tickets: dict[str, Ticket] = {}
-        self._brush = ""  # the label of who took it last: one paints at a time
+        self._in_flight: dict[str, InFlightOrder] = {}
+        self._generating_label = ""  # the label of who took it last: one paints at a time
         self._tasks: list[asyncio.Task[None]] = []
-        self._hello: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gone = asyncio.Event()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._exited = asyncio.Event()
         self._stderr: deque[str] = deque(maxlen=60)
-        self._heard = self._moved = time.monotonic()
-        self._rubbish = 0
+        self._last_message_at = self._last_progress_at = time.monotonic()
+        self._bad_lines = 0
         self._ended = self._closing = False
-        self.tired = False  # it wants to be replaced when it has nothing in its hands
+        self.needs_restart = False  # it wants to be replaced when it has nothing in its hands
         self._idle = asyncio.Event()
         self._idle.set()
-        self._hearers: dict[str, Callable[[Any], None]] = {
-            "hello": self._greet,
-            "unfit": self._unfit,
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "hello": self._on_ready,
+            "unfit": self._on_startup_error,
             "beat": lambda _: None,
-            "tired": self._tire,
-            "progress": self._progress,
-            "done": lambda facts: self._settle(facts[0], Clip.from_json(facts[1])),
-            "failed": self._failed,
-            "cancelled": lambda label: self._settle(label, EngineDied("was closed", guilty=False)),
+            "tired": self._on_needs_restart,
+            "progress": self._on_progress,
+            "done": lambda facts: self._resolve(facts[0], Clip.from_json(facts[1])),
+            "failed": self._on_failed,
+            "cancelled": lambda label: self._resolve(label, EngineDied("was closed", guilty=False)),
         }
 
     @property
@@ -99,9 +106,9 @@ class Life:
     @property
     def silent_for(self) -> float | None:
         """Seconds since its last sign of life; None before its hello and after its end."""
-        return time.monotonic() - self._heard if self.alive and self._hello.done() else None
+        return time.monotonic() - self._last_message_at if self.alive and self._ready.done() else None
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Start the child and wait for its hello; raises GenerationError, the child being gone then."""
         pipe = asyncio.subprocess.PIPE
         try:
@@ -111,77 +118,77 @@ class Life:
                 stdout=pipe,
                 stderr=pipe,
                 start_new_session=True,
-                limit=protocol.LONGEST,
+                limit=protocol.MAX_LINE_BYTES,
             )
         except OSError as error:
             self._ended = True
-            self._gone.set()
+            self._exited.set()
             raise EngineDied(f"cannot start: {error}", guilty=False) from error
-        work = (self._listen(), self._keep_stderr(), self._watch())
+        work = (self._read_stdout(), self._read_stderr(), self._watchdog())
         self._tasks = [asyncio.create_task(each) for each in work]
-        self._say("setup", self._setup.to_json())
+        self._send("setup", self._setup.to_json())
         try:
-            async with asyncio.timeout(self._patience.start):
-                await asyncio.shield(self._hello)
+            async with asyncio.timeout(self._timeouts.start):
+                await asyncio.shield(self._ready)
         except TimeoutError:
-            self._end("said no hello")
-            raise EngineDied(self._why("said no hello"), guilty=False) from None
+            self._kill("said no hello")
+            raise EngineDied(self._with_stderr("said no hello"), guilty=False) from None
         except BaseException:
-            self._end("not wanted any more")
+            self._kill("not wanted any more")
             raise
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         if self._ended:
             raise EngineDied("ended before the order", guilty=False)
-        ticket = Ticket(order, on_progress, asyncio.get_running_loop().create_future())
-        assert order.label not in self._tickets, "labels are unique while in flight"
-        self._tickets[order.label] = ticket
+        in_flight = InFlightOrder(order, on_progress, asyncio.get_running_loop().create_future())
+        assert order.label not in self._in_flight, "labels are unique while in flight"
+        self._in_flight[order.label] = in_flight
         self._idle.clear()
-        self._say("order", order.to_json())
+        self._send("order", order.to_json())
         try:
-            return await asyncio.shield(ticket.result)
+            return await asyncio.shield(in_flight.result)
         except asyncio.CancelledError:
-            if not ticket.result.done():
-                await asyncio.shield(asyncio.create_task(self._give_up(ticket)))
+            if not in_flight.result.done():
+                await asyncio.shield(asyncio.create_task(self._cancel(in_flight)))
             raise
 
     async def close(self) -> None:
         """Every render in flight ends as cancelled or died; then nothing of the child is left."""
         self._closing = True
         if self.alive:
-            self._say("close", None)
+            self._send("close", None)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.close):
-                    await self._gone.wait()
-        self._end("was closed", innocent=True)
-        await self.gone()
+                async with asyncio.timeout(self._timeouts.close):
+                    await self._exited.wait()
+        self._kill("was closed", blameless=True)
+        await self.wait_until_exited()
 
-    async def idle(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Until it has no order in its hands."""
         await self._idle.wait()
 
-    async def gone(self) -> None:
-        await self._gone.wait()
+    async def wait_until_exited(self) -> None:
+        await self._exited.wait()
         if self._process is not None:
             await self._process.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _give_up(self, ticket: Ticket) -> None:
+    async def _cancel(self, in_flight: InFlightOrder) -> None:
         """Ask it to stop; a child that does not heed is ended, at no fault of its other orders."""
-        self._say("cancel", ticket.order.label)
-        await asyncio.wait({ticket.result}, timeout=self._patience.cancel)
-        if not ticket.result.done():
-            self._end("would not cancel", innocent=True)
+        self._send("cancel", in_flight.order.label)
+        await asyncio.wait({in_flight.result}, timeout=self._timeouts.cancel)
+        if not in_flight.result.done():
+            self._kill("would not cancel", blameless=True)
 
-    def _say(self, name: str, facts: Any) -> None:
+    def _send(self, name: str, payload: Any) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         with suppress(OSError, RuntimeError):  # its end is noticed elsewhere
-            self._process.stdin.write(protocol.encode(name, facts))
+            self._process.stdin.write(protocol.encode(name, payload))
 
-    async def _listen(self) -> None:
+    async def _read_stdout(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
         while True:
@@ -190,36 +197,36 @@ class Life:
             except asyncio.IncompleteReadError:
                 break
             except (asyncio.LimitOverrunError, ValueError):
-                self._end("said a line without end")
+                self._kill("said a line without end")
                 break
-            self._hear(line)
+            self._handle_line(line)
         await self._process.wait()
-        await self._died()
+        await self._on_exit()
 
-    async def _died(self) -> None:
+    async def _on_exit(self) -> None:
         """Its stderr says why, to the last line; what it started may hold that open, so it ends first."""
         assert self._process is not None
         if not self._ended:
-            process_group.end(self._process.pid)
-            await asyncio.wait({self._tasks[STDERR]}, timeout=self._patience.words)
-        self._end(f"ended by itself with {self._process.returncode}")
+            process_group.kill_session(self._process.pid)
+            await asyncio.wait({self._tasks[STDERR_TASK]}, timeout=self._timeouts.stderr)
+        self._kill(f"ended by itself with {self._process.returncode}")
 
-    def _hear(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         message = protocol.decode(line)
-        hear = self._hearers.get(message[0]) if message else None
+        handler = self._handlers.get(message[0]) if message else None
         try:
-            if message is None or hear is None:
+            if message is None or handler is None:
                 raise ValueError  # noqa: TRY301  (rubbish is counted in one place)
-            hear(message[1])
+            handler(message[1])
         except (ValueError, TypeError, KeyError, LookupError):
-            self._rubbish += 1
+            self._bad_lines += 1
             log.warning("engine said something odd", extra={"line": line[:200]})
-            if self._rubbish > self._patience.rubbish:
-                self._end("said rubbish")
+            if self._bad_lines > self._timeouts.max_bad_lines:
+                self._kill("said rubbish")
         else:
-            self._heard = time.monotonic()
+            self._last_message_at = time.monotonic()
 
-    async def _keep_stderr(self) -> None:
+    async def _read_stderr(self) -> None:
         assert self._process is not None
         assert self._process.stderr is not None
         rest = b""
@@ -230,104 +237,106 @@ class Life:
         if rest:
             self._stderr.append(rest.decode(errors="replace"))
 
-    async def _watch(self) -> None:
+    async def _watchdog(self) -> None:
         """Missing beats, renders that do not move, and an end that nobody else noticed."""
         assert self._process is not None
-        quiet = self._setup.beat_every * self._patience.beats
-        pause = self._setup.beat_every / 4
+        heartbeat_timeout = self._setup.heartbeat_seconds * self._timeouts.missed_heartbeats
+        interval = self._setup.heartbeat_seconds / 4
         while not self._ended:
-            due = time.monotonic() + pause
-            await asyncio.sleep(pause)
+            due = time.monotonic() + interval
+            await asyncio.sleep(interval)
             now = time.monotonic()
-            if now - due > pause:
-                self._forgive(now - due, now)
+            if now - due > interval:
+                self._discount_own_delay(now - due, now)
             if self._process.returncode is not None:
-                await self._died()
-            elif self._hello.done() and now - self._heard > quiet:
-                self._end(f"gave no sign of life for {quiet:g} s")
-            elif stuck := next((t for t in self._tickets.values() if self._is_stuck(t, now)), None):
-                self._end("is stuck", stuck=stuck)
+                await self._on_exit()
+            elif self._ready.done() and now - self._last_message_at > heartbeat_timeout:
+                self._kill(f"gave no sign of life for {heartbeat_timeout:g} s")
+            elif stuck := next((t for t in self._in_flight.values() if self._is_stuck(t, now)), None):
+                self._kill("is stuck", stuck_order=stuck)
 
-    def _forgive(self, late: float, now: float) -> None:
+    def _discount_own_delay(self, late: float, now: float) -> None:
         """What this process slept through itself, with words unread, is no silence of the child."""
-        self._heard = min(now, self._heard + late)
-        for ticket in self._tickets.values():
-            ticket.touched = min(now, ticket.touched + late)
+        self._last_message_at = min(now, self._last_message_at + late)
+        for ticket in self._in_flight.values():
+            ticket.last_progress_at = min(now, ticket.last_progress_at + late)
 
-    def _is_stuck(self, ticket: Ticket, now: float) -> bool:
-        stall = self._patience.load if self._loading() else self._patience.stall
-        if ticket.began is None:  # it waits its turn, but not behind nobody
-            return now - max(ticket.touched, self._moved) > stall
-        return now - ticket.touched > stall or now - ticket.began > self._patience.total
+    def _is_stuck(self, in_flight: InFlightOrder, now: float) -> bool:
+        limit = self._timeouts.load if self._loading() else self._timeouts.stall
+        if in_flight.started_at is None:  # it waits its turn, but not behind nobody
+            return now - max(in_flight.last_progress_at, self._last_progress_at) > limit
+        return now - in_flight.last_progress_at > limit or now - in_flight.started_at > self._timeouts.total
 
     def _loading(self) -> bool:
-        return any(ticket.loading for ticket in self._tickets.values())
+        return any(ticket.loading for ticket in self._in_flight.values())
 
-    def _progress(self, facts: Any) -> None:
-        label, stage, done, total = facts
+    def _on_progress(self, payload: Any) -> None:
+        label, stage, done, total = payload
         progress = Progress(Stage(stage), int(done), int(total))
-        ticket = self._tickets.get(label)
-        if ticket is not None:
-            if ticket.began is None and progress.stage in {Stage.LOADING, Stage.PAINTING}:
-                self._brush = label
-            self._moved = ticket.touched = time.monotonic()
-            ticket.began = ticket.began or ticket.touched
-            ticket.loading = progress.stage is Stage.LOADING
-            if progress.stage is Stage.SCORING:
-                ticket.scoring = progress.done < progress.total
-            ticket.encoding = progress.stage in {Stage.ENCODING, Stage.FITTING}
+        in_flight = self._in_flight.get(label)
+        if in_flight is not None:
+            if in_flight.started_at is None and progress.stage in {Stage.LOADING, Stage.GENERATING_FRAMES}:
+                self._generating_label = label
+            self._last_progress_at = in_flight.last_progress_at = time.monotonic()
+            in_flight.started_at = in_flight.started_at or in_flight.last_progress_at
+            in_flight.loading = progress.stage is Stage.LOADING
+            if progress.stage is Stage.COMPOSING:
+                in_flight.composing = progress.done < progress.total
+            in_flight.encoding = progress.stage in {Stage.ENCODING, Stage.FITTING}
             asyncio.get_running_loop().call_soon(
-                ticket.on_progress, progress
+                in_flight.on_progress, progress
             )  # its errors are not the child's
 
-    def _failed(self, facts: Any) -> None:
-        label, error, detail = facts
-        told = Told.from_json(error)
-        told.add_note(detail)
-        self._settle(label, told)
+    def _on_failed(self, payload: Any) -> None:
+        label, error, detail = payload
+        failure = ExplainedError.from_json(error)
+        failure.add_note(detail)
+        self._resolve(label, failure)
 
-    def _greet(self, _: Any) -> None:
-        if not self._hello.done():
-            self._hello.set_result(None)
+    def _on_ready(self, _: Any) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
 
-    def _unfit(self, facts: Any) -> None:
-        if not self._hello.done():
-            self._hello.set_exception(Told.from_json(facts))
+    def _on_startup_error(self, payload: Any) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(ExplainedError.from_json(payload))
 
-    def _settle(self, label: str, outcome: Clip | BaseException) -> None:
-        self._moved = time.monotonic()
-        ticket = self._tickets.pop(label, None)
-        if ticket is not None:
-            ticket.resolve(outcome)
-        if not self._tickets:
+    def _resolve(self, label: str, outcome: Clip | BaseException) -> None:
+        self._last_progress_at = time.monotonic()
+        in_flight = self._in_flight.pop(label, None)
+        if in_flight is not None:
+            in_flight.resolve(outcome)
+        if not self._in_flight:
             self._idle.set()
 
-    def _tire(self, _: Any) -> None:
-        self.tired = True
+    def _on_needs_restart(self, _: Any) -> None:
+        self.needs_restart = True
 
-    def _end(self, why: str, *, stuck: Ticket | None = None, innocent: bool = False) -> None:
+    def _kill(
+        self, reason: str, *, stuck_order: InFlightOrder | None = None, blameless: bool = False
+    ) -> None:
         """Kill the child and all that it started, and answer every order; the first reason stays."""
         if self._ended or self._process is None:
             return
         self._ended = True
-        process_group.end(self._process.pid)
-        if stuck is not None:
-            stuck.resolve(EngineStuck(self._patience.stall))
-        for label, ticket in self._tickets.items():
-            guilty = self._at_work(label, ticket) and stuck is None and not innocent
-            ticket.resolve(EngineDied(self._why(why), guilty=guilty))
-        self._tickets.clear()
+        process_group.kill_session(self._process.pid)
+        if stuck_order is not None:
+            stuck_order.resolve(EngineStuck(self._timeouts.stall))
+        for label, ticket in self._in_flight.items():
+            guilty = self._may_be_cause(label, ticket) and stuck_order is None and not blameless
+            ticket.resolve(EngineDied(self._with_stderr(reason), guilty=guilty))
+        self._in_flight.clear()
         self._idle.set()
-        if not self._hello.done():
-            self._hello.set_exception(EngineDied(self._why(why), guilty=False))
-            self._hello.exception()
-        log.log(logging.INFO if self._closing else logging.WARNING, "engine %s", self._why(why))
-        self._gone.set()
+        if not self._ready.done():
+            self._ready.set_exception(EngineDied(self._with_stderr(reason), guilty=False))
+            self._ready.exception()
+        log.log(logging.INFO if self._closing else logging.WARNING, "engine %s", self._with_stderr(reason))
+        self._exited.set()
 
-    def _at_work(self, label: str, ticket: Ticket) -> bool:
+    def _may_be_cause(self, label: str, in_flight: InFlightOrder) -> bool:
         """What is painted, its music made too, is above suspicion once another has the brush."""
-        begun = ticket.began is not None and not ticket.encoding
-        return begun and (label == self._brush or ticket.scoring)
+        active = in_flight.started_at is not None and not in_flight.encoding
+        return active and (label == self._generating_label or in_flight.composing)
 
-    def _why(self, why: str) -> str:
-        return "\n".join([why, *self._stderr])
+    def _with_stderr(self, reason: str) -> str:
+        return "\n".join([reason, *self._stderr])

@@ -10,10 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-_LONGEST = 5.0  # seconds; only a process in uninterruptible sleep outlives this, and nothing can end that
+_KILL_TIMEOUT = (
+    5.0  # seconds; only a process in uninterruptible sleep outlives this, and nothing can end that
+)
 
 
-def members(session: int) -> list[int]:
+def session_members(session: int) -> list[int]:
     """The living processes of a session, from /proc; empty where there is none."""
     found = []
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
@@ -25,14 +27,16 @@ def members(session: int) -> list[int]:
     return found
 
 
-def end(session: int, *, spare: int | None = None) -> None:
+def kill_session(session: int, *, except_pid: int | None = None) -> None:
     """Kill every member, also those that are being born meanwhile; `spare` is left alone."""
     if not sys.platform.startswith("linux"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(session, signal.SIGKILL)
         return
-    until = time.monotonic() + _LONGEST
-    while (left := [pid for pid in members(session) if pid != spare]) and time.monotonic() < until:
+    until = time.monotonic() + _KILL_TIMEOUT
+    while (
+        left := [pid for pid in session_members(session) if pid != except_pid]
+    ) and time.monotonic() < until:
         for pid in left:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

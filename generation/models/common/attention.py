@@ -8,41 +8,41 @@ from functools import cache
 from typing import Any
 
 log = logging.getLogger(__name__)
-EXACT = ("native", "_native_cudnn")
+EXACT_BACKENDS = ("native", "_native_cudnn")
 """All take masks and compute the same; others round, or refuse masks."""
-SHAPE = (1, 4096, 16, 64)
-ROUNDS = 5
+BENCHMARK_SHAPE = (1, 4096, 16, 64)
+BENCHMARK_ROUNDS = 5
 
 
 @cache
-def fastest(device: str, dtype: str) -> str:
+def fastest_backend(device: str, dtype: str) -> str:
     """Plain off a CUDA card, where there is but one."""
     if device != "cuda":
-        return EXACT[0]
+        return EXACT_BACKENDS[0]
     seconds = {}
-    for name in EXACT:
+    for name in EXACT_BACKENDS:
         with suppress(RuntimeError, ValueError, ImportError, NotImplementedError):
-            seconds[name] = _measure(name, device, dtype)
-    best = min(seconds, key=lambda name: seconds[name], default=EXACT[0])
+            seconds[name] = _time_backend(name, device, dtype)
+    best = min(seconds, key=lambda name: seconds[name], default=EXACT_BACKENDS[0])
     log.info("attention by %s", best)
     return best
 
 
-def use(net: Any, name: str) -> None:
+def set_backend(net: Any, name: str) -> None:
     """For this network; nothing is to be done for what it does by itself."""
-    if name != EXACT[0] and hasattr(net, "set_attention_backend"):
+    if name != EXACT_BACKENDS[0] and hasattr(net, "set_attention_backend"):
         net.set_attention_backend(name)
 
 
-def _measure(name: str, device: str, dtype: str) -> float:
+def _time_backend(name: str, device: str, dtype: str) -> float:
     import time  # noqa: PLC0415  (only where a card is)
 
     import torch  # noqa: PLC0415  (heavy)
     from diffusers.models.attention_dispatch import dispatch_attention_fn  # noqa: PLC0415  (heavy)
 
-    query = torch.randn(SHAPE, device=device, dtype=getattr(torch, dtype))
+    query = torch.randn(BENCHMARK_SHAPE, device=device, dtype=getattr(torch, dtype))
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(BENCHMARK_ROUNDS):
         start = time.perf_counter()
         dispatch_attention_fn(query, query, query, backend=name)
         if device == "cuda":

@@ -8,72 +8,74 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from generation.models.common import attention, lossy
-from generation.models.common.memory_plan import Keep
+from generation.models.common.memory_plan import MemoryTier
 
 if TYPE_CHECKING:
-    from generation.models.common.memory_plan import Plan
+    from generation.models.common.memory_plan import MemoryPlan
     from generation.models.common.preset import Preset
 
 log = logging.getLogger(__name__)
-HALVES = {"bfloat16", "float16"}
+HALF_PRECISION = {"bfloat16", "float16"}
 
 
-def place(pipe: Any, preset: Preset, plan: Plan) -> None:
+def place_pipeline(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
     pipe.set_progress_bar_config(disable=True)
-    lossy.shrink(painter(pipe), preset, plan)
+    lossy.quantize(denoiser(pipe), preset, plan)
     if plan.tiling:
-        _tile(pipe)
-    if plan.device == "cuda" and plan.dtype in HALVES:
-        _channels_last(pipe)
-    match plan.keep:
-        case Keep.OFFLOAD:
+        _enable_tiling(pipe)
+    if plan.device == "cuda" and plan.dtype in HALF_PRECISION:
+        _use_channels_last(pipe)
+    match plan.tier:
+        case MemoryTier.OFFLOAD:
             pipe.enable_model_cpu_offload(device=plan.device)
-        case Keep.GROUP:
-            _group(pipe, plan)
-        case Keep.LEAN:
-            _lean(pipe, plan)
+        case MemoryTier.GROUP:
+            _enable_group_offload(pipe, plan)
+        case MemoryTier.LEAN:
+            _place_lean(pipe, plan)
         case _:
             pipe.to(plan.device)
-    tune(pipe, preset, plan)
+    apply_compute_options(pipe, preset, plan)
 
 
-def painter(pipe: Any) -> Any:
+def denoiser(pipe: Any) -> Any:
     """The network that does the steps, whatever a pipeline calls it."""
     return getattr(pipe, "transformer", None) or pipe.unet
 
 
 @contextmanager
-def stepping_aside(pipe: Any, device: str) -> Iterator[None]:
+def denoiser_offloaded(pipe: Any, device: str) -> Iterator[None]:
     """While words are read, whoever reads them has the card, and the painter waits beside it."""
-    painter(pipe).to("cpu")
+    denoiser(pipe).to("cpu")
     try:
         yield
     finally:
-        for reader in pipe.readers:
+        for reader in pipe.text_encoder_hooks:
             reader.offload()
-        painter(pipe).to(device)
+        denoiser(pipe).to(device)
 
 
-def _lean(pipe: Any, plan: Plan) -> None:
+def _place_lean(pipe: Any, plan: MemoryPlan) -> None:
     from accelerate import cpu_offload_with_hook  # noqa: PLC0415  (heavy)
 
-    pipe.readers = []
-    for name, part in _parts(pipe).items():
+    pipe.text_encoder_hooks = []
+    for name, part in _modules(pipe).items():
         if name.startswith("text_encoder"):
-            pipe.readers.append(cpu_offload_with_hook(part, plan.device)[1])
+            pipe.text_encoder_hooks.append(cpu_offload_with_hook(part, plan.device)[1])
         else:
             part.to(plan.device)
 
 
-def tune(pipe: Any, preset: Preset, plan: Plan) -> None:
-    net = painter(pipe)
-    attention.use(net, preset.options.get("attention") or attention.fastest(plan.device, plan.dtype))
-    lossy.skip(net, preset, plan)
+def apply_compute_options(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
+    net = denoiser(pipe)
+    attention.set_backend(
+        net, preset.options.get("attention") or attention.fastest_backend(plan.device, plan.dtype)
+    )
+    lossy.enable_step_caches(net, preset, plan)
     if plan.compile:
-        _compile(net, preset)
+        _compile_blocks(net, preset)
 
 
-def _compile(net: Any, preset: Preset) -> None:
+def _compile_blocks(net: Any, preset: Preset) -> None:
     """The blocks that repeat, once for all of them; kept on disk between runs by the compiler's own cache."""
     if not getattr(net, "_repeated_blocks", None):
         log.info("%s has no repeated blocks to compile", preset.name)
@@ -81,13 +83,13 @@ def _compile(net: Any, preset: Preset) -> None:
     net.compile_repeated_blocks(fullgraph=True)
 
 
-def _parts(pipe: Any) -> dict[str, Any]:
+def _modules(pipe: Any) -> dict[str, Any]:
     import torch  # noqa: PLC0415  (heavy)
 
     return {name: part for name, part in pipe.components.items() if isinstance(part, torch.nn.Module)}
 
 
-def _channels_last(pipe: Any) -> None:
+def _use_channels_last(pipe: Any) -> None:
     """Where it pays: flat convolutions in half precision, which a card's matrix units take in that order."""
     import torch  # noqa: PLC0415  (heavy)
 
@@ -97,7 +99,7 @@ def _channels_last(pipe: Any) -> None:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
-def _tile(pipe: Any) -> None:
+def _enable_tiling(pipe: Any) -> None:
     vae = getattr(pipe, "vae", None)
     for name in ("enable_tiling", "enable_slicing"):
         switch = getattr(vae, name, None)
@@ -105,7 +107,7 @@ def _tile(pipe: Any) -> None:
             switch()
 
 
-def _group(pipe: Any, plan: Plan) -> None:
+def _enable_group_offload(pipe: Any, plan: MemoryPlan) -> None:
     import torch  # noqa: PLC0415  (heavy)
 
     pipe.enable_group_offload(

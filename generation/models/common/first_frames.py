@@ -15,35 +15,37 @@ if TYPE_CHECKING:
 
     from generation.request import Request
 
-MOST_PIXELS = 16_000_000
-FORMATS = ("PNG", "JPEG", "WEBP")
-CARRIED = 9
+MAX_PIXELS = 16_000_000
+IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
+CARRIED_FRAMES = 9
 """Frames that a continuation takes over: one latent and the one before it in every family that can."""
 
 
-def opening(request: Request, width: int, height: int, *, carried: int = CARRIED) -> list[Image.Image]:
+def first_frames(
+    request: Request, width: int, height: int, *, carried_frames: int = CARRIED_FRAMES
+) -> list[Image.Image]:
     """Pictures of exactly this size, none for a request that starts from words alone."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
     found: list[Image.Image] = []
     if request.image is not None:
-        found = [read_picture(Path(request.image))]
+        found = [read_image(Path(request.image))]
     elif request.kind is Kind.EXTEND and request.source is not None:
-        found = last_frames(Path(request.source), carried)
+        found = last_frames(Path(request.source), carried_frames)
     elif request.kind is Kind.BIGGER and request.source is not None:
         found = last_frames(Path(request.source), request.frames)[:1]
     return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_image(path: Path) -> Image.Image:
     """The first frame of a person's file as plain RGB; a bomb is refused by its header."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with Image.open(path, formats=FORMATS) as picture:
-                if picture.width * picture.height <= MOST_PIXELS:
+            with Image.open(path, formats=IMAGE_FORMATS) as picture:
+                if picture.width * picture.height <= MAX_PIXELS:
                     return ImageOps.exif_transpose(picture).convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         pass

@@ -10,72 +10,75 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
 
-STEEP = 3.0
+EDGE_STEEPNESS = 3.0
 """How much steeper an edge gets: about what enlarging by eight would blur it."""
-SMALL = 7
+SMALL_DETAIL_PIXELS = 7
 """Pixels of a drawing under which a thing at its rim is too small to go on beyond it."""
-CALM, EDGE = 20.0, 60.0
+LOW_CONTRAST, EDGE_CONTRAST = 20.0, 60.0
 """Of 255: contrast between neighbours that is left alone, and that is an edge for certain."""
 
 
-def enlarged(drawings: Pixels, frames: int, width: int, height: int) -> Pixels:
+def upscale_flat_art(drawings: Pixels, frames: int, width: int, height: int) -> Pixels:
     """Another size and count, as a flip-book is filmed: each drawing is shown for its share of the time."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    shown = (2 * np.arange(frames) + 1) * len(drawings) // (2 * frames)
-    every, places = np.unique(shown, return_inverse=True)
-    stage = _widened(drawings, width / height)
-    return np.stack([_crisp(stage[number], width, height) for number in every])[places]
+    drawing_of_frame = (2 * np.arange(frames) + 1) * len(drawings) // (2 * frames)
+    used_drawings, frame_indices = np.unique(drawing_of_frame, return_inverse=True)
+    canvas = _pad_to_aspect(drawings, width / height)
+    return np.stack([_resize_sharp(canvas[number], width, height) for number in used_drawings])[frame_indices]
 
 
-def _widened(drawings: Pixels, ratio: float) -> Pixels:
+def _pad_to_aspect(drawings: Pixels, ratio: float) -> Pixels:
     """The scenery goes on beyond the sides, as it is at the rim behind the actors."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     count, height, width, _ = drawings.shape
-    more = max(0, round(height * ratio) - width)
-    if not more:
-        taller = max(0, round(width / ratio) - height)
+    extra_width = max(0, round(height * ratio) - width)
+    if not extra_width:
+        extra_height = max(0, round(width / ratio) - height)
         return (
-            _widened(drawings.swapaxes(1, 2), (height + taller) / width).swapaxes(1, 2)
-            if taller
+            _pad_to_aspect(drawings.swapaxes(1, 2), (height + extra_height) / width).swapaxes(1, 2)
+            if extra_height
             else drawings
         )
-    behind = np.median(drawings, axis=0)
-    rims = (_smooth(rim) for rim in (behind[:, :1], behind[:, -1:]))
-    wings = [
+    background = np.median(drawings, axis=0)
+    border_columns = (_median_filter(rim) for rim in (background[:, :1], background[:, -1:]))
+    side_panels = [
         np.broadcast_to(rim, (count, height, wide, 3)).astype(np.uint8)
-        for rim, wide in zip(rims, (more // 2, more - more // 2), strict=True)
+        for rim, wide in zip(border_columns, (extra_width // 2, extra_width - extra_width // 2), strict=True)
     ]
-    return np.concatenate([wings[0], drawings, wings[1]], axis=2)
+    return np.concatenate([side_panels[0], drawings, side_panels[1]], axis=2)
 
 
-def _smooth(rim: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _median_filter(border_column: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Without the small things in it, which would become stripes."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    padded = np.pad(rim, ((SMALL, SMALL), (0, 0), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * SMALL + 1, axis=0)
+    padded = np.pad(border_column, ((SMALL_DETAIL_PIXELS, SMALL_DETAIL_PIXELS), (0, 0), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * SMALL_DETAIL_PIXELS + 1, axis=0)
     return np.asarray(np.median(windows, axis=-1))
 
 
-def _crisp(drawing: Pixels, width: int, height: int) -> Pixels:
+def _resize_sharp(drawing: Pixels, width: int, height: int) -> Pixels:
     """Between the darkest and the lightest neighbour, a blurred edge is made steep again."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    around = np.lib.stride_tricks.sliding_window_view(
+    neighbourhoods = np.lib.stride_tricks.sliding_window_view(
         np.pad(drawing, ((1, 1), (1, 1), (0, 0)), mode="edge"), (3, 3), axis=(0, 1)
     )
-    low, high = _resized(around.min((-2, -1)), width, height), _resized(around.max((-2, -1)), width, height)
-    soft = _resized(drawing, width, height)
+    low, high = (
+        _resize(neighbourhoods.min((-2, -1)), width, height),
+        _resize(neighbourhoods.max((-2, -1)), width, height),
+    )
+    soft = _resize(drawing, width, height)
     span = np.maximum(high - low, 1)
-    steep = low + span * np.clip(((soft - low) / span - 0.5) * STEEP + 0.5, 0, 1)
-    share = np.clip((span.max(-1, keepdims=True) - CALM) / (EDGE - CALM), 0, 1)
+    steep = low + span * np.clip(((soft - low) / span - 0.5) * EDGE_STEEPNESS + 0.5, 0, 1)
+    share = np.clip((span.max(-1, keepdims=True) - LOW_CONTRAST) / (EDGE_CONTRAST - LOW_CONTRAST), 0, 1)
     mixed: Any = soft + (steep - soft) * share
     return mixed.clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]  # numpy loses it
 
 
-def _resized(drawing: Pixels, width: int, height: int) -> NDArray[np.float32]:
+def _resize(drawing: Pixels, width: int, height: int) -> NDArray[np.float32]:
     import numpy as np  # noqa: PLC0415  (heavy)
     from PIL import Image  # noqa: PLC0415  (heavy)
 

@@ -10,36 +10,36 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DARK = 1.5  # of 255: mean and spread below which a clip shows nothing
+BLACK_THRESHOLD = 1.5  # of 255: mean and spread below which a clip shows nothing
 
 
-def pixels(model: str, video: Any) -> NDArray[np.uint8]:
+def to_uint8_frames(model: str, video: Any) -> NDArray[np.uint8]:
     """(frames, 3, height, width) within 0..1 as uint8 (frames, height, width, 3); raises BadFrames."""
     import torch  # noqa: PLC0415  (heavy)
 
     if not bool(torch.isfinite(video).all()):
         raise BadFrames(model)
     whole = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    judge(model, whole)
+    check_frames(model, whole)
     return whole  # type: ignore[no-any-return]  # torch is typed in name only here
 
 
-def judge(model: str, whole: NDArray[np.uint8]) -> None:
+def check_frames(model: str, pixels: NDArray[np.uint8]) -> None:
     """Black throughout, or the very same frame throughout, is no clip."""
-    some = whole[:: max(1, len(whole) // 16)]
-    if some.mean() < DARK and some.std() < DARK:
+    sample = pixels[:: max(1, len(pixels) // 16)]
+    if sample.mean() < BLACK_THRESHOLD and sample.std() < BLACK_THRESHOLD:
         raise BadFrames(model)
-    if len(whole) > 1 and all((frame == whole[0]).all() for frame in whole[1:]):
+    if len(pixels) > 1 and all((frame == pixels[0]).all() for frame in pixels[1:]):
         raise BadFrames(model)
 
 
-def fitted(whole: NDArray[np.uint8], frames: int, width: int, height: int) -> NDArray[np.uint8]:
+def fit_frames(pixels: NDArray[np.uint8], frames: int, width: int, height: int) -> NDArray[np.uint8]:
     """Another size and count: enlarged to cover and cut to the middle, blended between neighbours in time."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    if whole.shape[:3] == (frames, height, width):
-        return whole
-    sized = np.stack([_covering(frame, width, height) for frame in whole])
+    if pixels.shape[:3] == (frames, height, width):
+        return pixels
+    sized = np.stack([_resize_and_crop(frame, width, height) for frame in pixels])
     if len(sized) == frames:
         return sized
     at = np.linspace(0, len(sized) - 1, frames)
@@ -53,7 +53,7 @@ def fitted(whole: NDArray[np.uint8], frames: int, width: int, height: int) -> ND
     return made
 
 
-def _covering(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+def _resize_and_crop(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     import numpy as np  # noqa: PLC0415  (heavy)
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 

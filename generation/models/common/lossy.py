@@ -7,29 +7,29 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from generation.errors import ModelBroken
-from generation.models.common.memory_plan import Keep
+from generation.models.common.memory_plan import MemoryTier
 
 if TYPE_CHECKING:
-    from generation.models.common.memory_plan import Plan
+    from generation.models.common.memory_plan import MemoryPlan
     from generation.models.common.preset import Preset
 
-TITLES = {
+DESCRIPTIONS = {
     "int8": "weights in eight-bit integers",
     "fp8": "weights rest in eight-bit floats",
     "first_block": "steps whose first block hardly changed reuse the last one's rest",
     "taylor": "of three steps two are drawn on from those before",
     "pyramid": "attention that changes slowly is computed every second step",
 }
-WEIGHTS = frozenset({"int8", "fp8"})
-CACHES = frozenset(TITLES.keys() - WEIGHTS)
-BLOCKS = ("blocks", "transformer_blocks")
-NO_TORCHAO = "int8 needs torchao: pip install 'matinee[quantized]'"
+QUANTIZATIONS = frozenset({"int8", "fp8"})
+STEP_CACHES = frozenset(DESCRIPTIONS.keys() - QUANTIZATIONS)
+BLOCK_LIST_NAMES = ("blocks", "transformer_blocks")
+TORCHAO_MISSING = "int8 needs torchao: pip install 'matinee[quantized]'"
 
 
-def chosen(preset: Preset, plan: Plan) -> tuple[str, ...]:
+def active_options(preset: Preset, plan: MemoryPlan) -> tuple[str, ...]:
     """What the preset asks for, and eight bits where the planner needs them for room."""
     asked = tuple(preset.options.get("lossy", ()))
-    if plan.keep is not Keep.EIGHT_BIT or WEIGHTS & set(asked):
+    if plan.tier is not MemoryTier.EIGHT_BIT or QUANTIZATIONS & set(asked):
         return asked
     return ("int8" if has_torchao() else "fp8", *asked)
 
@@ -38,31 +38,31 @@ def has_torchao() -> bool:
     return importlib.util.find_spec("torchao") is not None
 
 
-def shrink(net: Any, preset: Preset, plan: Plan) -> None:
+def quantize(net: Any, preset: Preset, plan: MemoryPlan) -> None:
     """Fewer bits a weight; before the network goes to its place."""
-    for name in chosen(preset, plan):
-        if name in WEIGHTS:
-            {"int8": _int8, "fp8": _fp8}[name](net, preset, plan)
+    for name in active_options(preset, plan):
+        if name in QUANTIZATIONS:
+            {"int8": _quantize_int8, "fp8": _quantize_fp8}[name](net, preset, plan)
 
 
-def skip(net: Any, preset: Preset, plan: Plan) -> None:
+def enable_step_caches(net: Any, preset: Preset, plan: MemoryPlan) -> None:
     """Steps, or parts of steps, that are taken from those before."""
-    for name in chosen(preset, plan):
-        if name in CACHES:
+    for name in active_options(preset, plan):
+        if name in STEP_CACHES:
             settings = dict(preset.options.get("lossy_settings", {}).get(name, {}))
-            net.enable_cache(CONFIGS[name](net, settings))
+            net.enable_cache(CACHE_CONFIGS[name](net, settings))
 
 
-def watch(net: Any, pipe: Any) -> None:
+def reset_step_caches(net: Any, pipe: Any) -> None:
     """`pipe` paints next; what another remembered of its steps is forgotten, also when it was stopped."""
     if getattr(net, "is_cache_enabled", False):
-        net.painted_by = pipe
+        net.active_pipeline = pipe
         net._reset_stateful_cache()  # noqa: SLF001  (what pipelines call too, but not when they are stopped)
 
 
-def _int8(net: Any, preset: Preset, _: Plan) -> None:
+def _quantize_int8(net: Any, preset: Preset, _: MemoryPlan) -> None:
     if not has_torchao():
-        raise ModelBroken(preset.name, NO_TORCHAO)
+        raise ModelBroken(preset.name, TORCHAO_MISSING)
     import torch  # noqa: PLC0415  (heavy)
     from torchao.quantization import Int8WeightOnlyConfig, quantize_  # noqa: PLC0415  (heavy, and optional)
 
@@ -73,7 +73,7 @@ def _int8(net: Any, preset: Preset, _: Plan) -> None:
     quantize_(net, Int8WeightOnlyConfig(), filter_fn=is_wanted)
 
 
-def _fp8(net: Any, _: Preset, plan: Plan) -> None:
+def _quantize_fp8(net: Any, _: Preset, plan: MemoryPlan) -> None:
     """Computed with in the plan's own type."""
     import torch  # noqa: PLC0415  (heavy)
 
@@ -81,30 +81,30 @@ def _fp8(net: Any, _: Preset, plan: Plan) -> None:
     net.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=compute)
 
 
-def _first_block(_: Any, settings: dict[str, Any]) -> Any:
+def _first_block_config(_: Any, settings: dict[str, Any]) -> Any:
     from diffusers import FirstBlockCacheConfig  # noqa: PLC0415  (heavy)
 
     return FirstBlockCacheConfig(**{"threshold": 0.1, **settings})
 
 
-def _taylor(_: Any, settings: dict[str, Any]) -> Any:
+def _taylor_config(_: Any, settings: dict[str, Any]) -> Any:
     from diffusers import TaylorSeerCacheConfig  # noqa: PLC0415  (heavy)
 
     return TaylorSeerCacheConfig(**{"cache_interval": 3, "use_lite_mode": True, **settings})
 
 
-def _pyramid(net: Any, settings: dict[str, Any]) -> Any:
+def _pyramid_config(net: Any, settings: dict[str, Any]) -> Any:
     from diffusers import PyramidAttentionBroadcastConfig  # noqa: PLC0415  (heavy)
 
     usual = {"spatial_attention_block_skip_range": 2, "cross_attention_block_skip_range": 3}
     return PyramidAttentionBroadcastConfig(
-        **{**usual, "spatial_attention_block_identifiers": BLOCKS, **settings},
-        current_timestep_callback=lambda: net.painted_by._current_timestep,  # noqa: SLF001  (some have no other name)
+        **{**usual, "spatial_attention_block_identifiers": BLOCK_LIST_NAMES, **settings},
+        current_timestep_callback=lambda: net.active_pipeline._current_timestep,  # noqa: SLF001  (some have no other name)
     )
 
 
-CONFIGS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
-    "first_block": _first_block,
-    "taylor": _taylor,
-    "pyramid": _pyramid,
+CACHE_CONFIGS: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
+    "first_block": _first_block_config,
+    "taylor": _taylor_config,
+    "pyramid": _pyramid_config,
 }

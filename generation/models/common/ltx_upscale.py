@@ -6,69 +6,75 @@ from typing import TYPE_CHECKING, Any
 
 from generation.errors import ModelBroken
 from generation.models.common import weights
-from generation.models.common.video_upscale import enlarged, strength
+from generation.models.common.video_upscale import denoise_strength, enlarged_frames
 
 if TYPE_CHECKING:
-    from generation.models.common.memory_plan import Plan
+    from generation.models.common.memory_plan import MemoryPlan
     from generation.models.common.preset import Preset
     from generation.request import Request
 
-GRID = 32
+SIDE_MULTIPLE = 32
 
 
-def repainted(pipe: Any, preset: Preset, plan: Plan, request: Request, seed: Any) -> dict[str, Any]:
+def upscale_arguments(
+    pipe: Any, preset: Preset, plan: MemoryPlan, request: Request, generator: Any
+) -> dict[str, Any]:
     """What the conditioned pipeline is called with to paint the request's clip at the request's size."""
     step = pipe.vae_temporal_compression_ratio
     frames = (request.frames - 1) // step * step + 1
-    half = "upscaler" in preset.options  # its network makes twice the size, no other
-    sides = [side // (2 if half else 1) for side in (request.width, request.height)]
-    width, height = (max(GRID, side // GRID * GRID) for side in sides)
-    video = enlarged(request, frames, width, height)
-    if half:
-        latents = _by_network(pipe, preset, plan, video, seed)
+    has_upsampler = "upscaler" in preset.options  # its network makes twice the size, no other
+    sides = [side // (2 if has_upsampler else 1) for side in (request.width, request.height)]
+    width, height = (max(SIDE_MULTIPLE, side // SIDE_MULTIPLE * SIDE_MULTIPLE) for side in sides)
+    video = enlarged_frames(request, frames, width, height)
+    if has_upsampler:
+        latents = _latents_by_upsampler(pipe, preset, plan, video, generator)
         width, height = width * 2, height * 2
     else:
-        latents = _by_pictures(pipe, video, seed)
+        latents = _latents_by_vae(pipe, video, generator)
     return {
         "latents": latents,
         "width": width,
         "height": height,
         "num_frames": frames,
-        "denoise_strength": strength(request.steps),
+        "denoise_strength": denoise_strength(request.steps),
     }
 
 
-def _by_network(pipe: Any, preset: Preset, plan: Plan, video: list[Any], seed: Any) -> Any:
+def _latents_by_upsampler(
+    pipe: Any, preset: Preset, plan: MemoryPlan, video: list[Any], generator: Any
+) -> Any:
     from diffusers import LTXLatentUpsamplePipeline  # noqa: PLC0415  (heavy)
 
     width, height = video[0].size
-    upsampler = LTXLatentUpsamplePipeline(vae=pipe.vae, latent_upsampler=_network(preset, plan))
-    return upsampler(video=video, width=width, height=height, generator=seed, output_type="latent").frames
+    upsampler = LTXLatentUpsamplePipeline(vae=pipe.vae, latent_upsampler=_load_upsampler(preset, plan))
+    return upsampler(
+        video=video, width=width, height=height, generator=generator, output_type="latent"
+    ).frames
 
 
-def _by_pictures(pipe: Any, video: list[Any], seed: Any) -> Any:
+def _latents_by_vae(pipe: Any, video: list[Any], generator: Any) -> Any:
     import torch  # noqa: PLC0415  (heavy)
 
     width, height = video[0].size
     vae = pipe.vae
     pixels = pipe.video_processor.preprocess_video(video, height=height, width=width)
     with torch.inference_mode():
-        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.sample(seed)  # noqa: SLF001  (has no other name)
+        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.sample(generator)  # noqa: SLF001  (has no other name)
         return pipe._normalize_latents(latents, vae.latents_mean, vae.latents_std)  # noqa: SLF001  (the pipeline's own scale)
 
 
-def _network(preset: Preset, plan: Plan) -> Any:
+def _load_upsampler(preset: Preset, plan: MemoryPlan) -> Any:
     import torch  # noqa: PLC0415  (heavy)
     from diffusers.pipelines.ltx.modeling_latent_upsampler import (  # noqa: PLC0415  (heavy)
         LTXLatentUpsamplerModel,
     )
 
     source = preset.options["upscaler"]
-    folder = weights.locate(preset.name, source, preset.pin(source))
+    folder = weights.find_folder(preset.name, source, preset.pinned_commit(source))
     inner = folder / "latent_upsampler"
     part = inner if inner.is_dir() else folder
     for file in part.glob("*.safetensors"):
-        weights.check_file(preset.name, file)
+        weights.check_safetensors(preset.name, file)
     try:
         network = LTXLatentUpsamplerModel.from_pretrained(
             part, dtype=getattr(torch, plan.dtype), use_safetensors=True, local_files_only=True

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from generation.models.common.preset import Preset
 
 
-class Keep(StrEnum):
+class MemoryTier(StrEnum):
     """In the order of falling speed and falling need of memory; the names are a preset's memory tiers."""
 
     RESIDENT = "resident"  # all of it on the card
@@ -23,7 +23,7 @@ class Keep(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class ComputeDevice:
     """What there is to compute on. `kind` is a torch device."""
 
     kind: str = "cpu"
@@ -33,7 +33,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class Resources:
     """What the operator allows the planner; 0 and "auto" leave it the choice."""
 
     device: str = "auto"
@@ -44,61 +44,64 @@ class Means:
     cache_folder: str = ""
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Means:
+    def from_json(cls, data: dict[str, Any]) -> Resources:
         return cls(**data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class MemoryPlan:
     device: str = "cpu"
     dtype: str = "float32"
-    keep: Keep = Keep.RESIDENT
+    tier: MemoryTier = MemoryTier.RESIDENT
     tiling: bool = False
     compile: bool = False
     gigabytes: float = 0.0
 
     def __str__(self) -> str:
         tiling = ", the picture decoded in tiles" if self.tiling else ""
-        return f"{self.keep.value} on {self.device} in {self.dtype}, about {self.gigabytes:g} GB{tiling}"
+        return f"{self.tier.value} on {self.device} in {self.dtype}, about {self.gigabytes:g} GB{tiling}"
 
 
-def plans(preset: Preset, card: Card, means: Means) -> tuple[Plan, ...]:
+def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) -> tuple[MemoryPlan, ...]:
     """Every way that fits, the fastest first; empty when none does."""
-    dtype = _dtype(card, means)
-    if card.kind == "cpu":
-        whole = preset.memory.get(Keep.RESIDENT, 0.0) * (2 if dtype == "float32" else 1)
-        fits = not card.total or whole <= (means.gigabytes or card.total)
-        return (Plan(dtype=dtype, gigabytes=whole),) if fits else ()
-    room = min(card.total, means.gigabytes or card.total)
-    tiers = [keep for keep in Keep if keep in preset.memory] or [Keep.RESIDENT]
-    fitting = [keep for keep in tiers if preset.memory.get(keep, 0.0) <= room]
-    if not means.lossy and fitting != [Keep.EIGHT_BIT]:  # where nothing else fits it is that or nothing
-        fitting = [keep for keep in fitting if keep is not Keep.EIGHT_BIT]
+    dtype = _choose_dtype(device, resources)
+    if device.kind == "cpu":
+        needed = preset.memory.get(MemoryTier.RESIDENT, 0.0) * (2 if dtype == "float32" else 1)
+        fits = not device.total or needed <= (resources.gigabytes or device.total)
+        return (MemoryPlan(dtype=dtype, gigabytes=needed),) if fits else ()
+    available = min(device.total, resources.gigabytes or device.total)
+    tiers = [tier for tier in MemoryTier if tier in preset.memory] or [MemoryTier.RESIDENT]
+    fitting = [tier for tier in tiers if preset.memory.get(tier, 0.0) <= available]
+    if not resources.lossy and fitting != [
+        MemoryTier.EIGHT_BIT
+    ]:  # where nothing else fits it is that or nothing
+        fitting = [tier for tier in fitting if tier is not MemoryTier.EIGHT_BIT]
     return tuple(
-        Plan(
-            device=card.kind,
+        MemoryPlan(
+            device=device.kind,
             dtype=dtype,
-            keep=keep,
-            tiling=keep in {Keep.OFFLOAD, Keep.GROUP},
-            compile=means.compile and keep in {Keep.RESIDENT, Keep.EIGHT_BIT, Keep.LEAN},
-            gigabytes=preset.memory.get(keep, 0.0),
+            tier=tier,
+            tiling=tier in {MemoryTier.OFFLOAD, MemoryTier.GROUP},
+            compile=resources.compile
+            and tier in {MemoryTier.RESIDENT, MemoryTier.EIGHT_BIT, MemoryTier.LEAN},
+            gigabytes=preset.memory.get(tier, 0.0),
         )
-        for keep in _falling(fitting, preset)
+        for tier in _drop_dominated_tiers(fitting, preset)
     )
 
 
-def _falling(tiers: list[Keep], preset: Preset) -> Iterator[Keep]:
+def _drop_dominated_tiers(tiers: list[MemoryTier], preset: Preset) -> Iterator[MemoryTier]:
     """A slower way that needs no less is no way."""
-    least = math.inf
-    for keep in tiers:
-        if preset.memory.get(keep, 0.0) < least:
-            least = preset.memory.get(keep, 0.0)
-            yield keep
+    smallest_so_far = math.inf
+    for tier in tiers:
+        if preset.memory.get(tier, 0.0) < smallest_so_far:
+            smallest_so_far = preset.memory.get(tier, 0.0)
+            yield tier
 
 
-def _dtype(card: Card, means: Means) -> str:
-    if means.dtype != "auto":
-        return means.dtype
-    if card.kind == "cpu":
+def _choose_dtype(device: ComputeDevice, resources: Resources) -> str:
+    if resources.dtype != "auto":
+        return resources.dtype
+    if device.kind == "cpu":
         return "float32"
-    return "bfloat16" if card.bfloat16 else "float16"
+    return "bfloat16" if device.bfloat16 else "float16"

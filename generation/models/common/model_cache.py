@@ -11,114 +11,114 @@ from typing import TYPE_CHECKING
 
 from generation.errors import BadFrames, OutOfMemory
 from generation.models.common import registry
-from generation.models.common.memory_plan import Card, Means, Plan, plans
+from generation.models.common.memory_plan import ComputeDevice, MemoryPlan, Resources, possible_plans
 
 if TYPE_CHECKING:
     from generation.clip import Frames
-    from generation.models.common.registry import Model, Preset
+    from generation.models.common.registry import PictureModel, Preset
     from generation.progress import OnStep
     from generation.request import Request
 
 log = logging.getLogger(__name__)
-SAFE = "float32"
+SAFE_DTYPE = "float32"
 
 
 @dataclass(slots=True)
-class Held:
+class LoadedModel:
     preset: Preset
-    plan: Plan
-    model: Model
+    plan: MemoryPlan
+    model: PictureModel
 
 
-class Residents:
-    def __init__(self, means: Means | None = None) -> None:
-        self._means = means or Means()
-        self._held: OrderedDict[str, Held] = OrderedDict()
-        self._card: Card | None = None
-        self._left: list[weakref.ref[object]] = []  # parts of models that were let go
-        self.tired = False  # memory did not come back: only a new process helps
+class ModelCache:
+    def __init__(self, resources: Resources | None = None) -> None:
+        self._resources = resources or Resources()
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._device: ComputeDevice | None = None
+        self._released_parts: list[weakref.ref[object]] = []  # parts of models that were let go
+        self.needs_restart = False  # memory did not come back: only a new process helps
 
     def __contains__(self, preset: Preset) -> bool:
-        held = self._held.get(preset.name)
+        held = self._loaded.get(preset.name)
         return held is not None and held.preset == preset
 
-    def paint(self, preset: Preset, request: Request, on_step: OnStep) -> Frames:
+    def generate_frames(self, preset: Preset, request: Request, on_step: OnStep) -> Frames:
         """Paint with the resident model. Too little memory or a broken picture gets one other try."""
-        ways = self._ways(preset)
-        plan = self._held[preset.name].plan if preset in self else ways[0]
+        candidates = self._candidate_plans(preset)
+        plan = self._loaded[preset.name].plan if preset in self else candidates[0]
         try:
-            return self._get(preset, plan).model.paint(request, on_step)
+            return self._get_or_load(preset, plan).model.generate_frames(request, on_step)
         except OutOfMemory:
-            poorer = [way for way in ways if way.gigabytes < plan.gigabytes]
-            if not poorer:
+            smaller = [way for way in candidates if way.gigabytes < plan.gigabytes]
+            if not smaller:
                 raise
-            second = poorer[0]
+            fallback = smaller[0]
         except BadFrames:
-            if plan.dtype == SAFE or not preset.source:
+            if plan.dtype == SAFE_DTYPE or not preset.source:
                 raise
-            second = replace(plan, dtype=SAFE)
-        log.warning("%s is tried again: %s", preset.name, second)
-        self._drop(preset.name)
+            fallback = replace(plan, dtype=SAFE_DTYPE)
+        log.warning("%s is tried again: %s", preset.name, fallback)
+        self._unload(preset.name)
         try:
-            return self._load(preset, second).model.paint(request, on_step)
+            return self._load(preset, fallback).model.generate_frames(request, on_step)
         finally:
-            if second.dtype == SAFE:
-                self._drop(preset.name)  # the next picture deserves the fast way again
+            if fallback.dtype == SAFE_DTYPE:
+                self._unload(preset.name)  # the next picture deserves the fast way again
 
     def close(self) -> None:
-        for name in list(self._held):
-            self._drop(name)
+        for name in list(self._loaded):
+            self._unload(name)
 
-    def _ways(self, preset: Preset) -> tuple[Plan, ...]:
+    def _candidate_plans(self, preset: Preset) -> tuple[MemoryPlan, ...]:
         if not preset.source:
-            return (Plan(),)
-        if self._card is None:
-            from generation.models.common.device import see  # noqa: PLC0415  (imports torch)
+            return (MemoryPlan(),)
+        if self._device is None:
+            from generation.models.common.device import detect_device  # noqa: PLC0415  (imports torch)
 
-            self._card = see(self._means.device)
-        ways = plans(preset, self._card, self._means)
-        if not ways:
+            self._device = detect_device(self._resources.device)
+        candidates = possible_plans(preset, self._device, self._resources)
+        if not candidates:
             raise OutOfMemory(preset.name)
-        return ways
+        return candidates
 
-    def _get(self, preset: Preset, plan: Plan) -> Held:
+    def _get_or_load(self, preset: Preset, plan: MemoryPlan) -> LoadedModel:
         if preset in self:
-            self._held.move_to_end(preset.name)
-            return self._held[preset.name]
-        self._drop(preset.name)
+            self._loaded.move_to_end(preset.name)
+            return self._loaded[preset.name]
+        self._unload(preset.name)
         return self._load(preset, plan)
 
-    def _load(self, preset: Preset, plan: Plan) -> Held:
-        self._look_for_leaks()
-        while self._held and not self._fits(plan):
-            self._drop(next(iter(self._held)))
+    def _load(self, preset: Preset, plan: MemoryPlan) -> LoadedModel:
+        self._check_for_leaks()
+        while self._loaded and not self._fits(plan):
+            self._unload(next(iter(self._loaded)))
         log.info("%s is loaded: %s", preset.name, plan)
-        self._held[preset.name] = Held(preset, plan, registry.load(preset, plan))
-        return self._held[preset.name]
+        self._loaded[preset.name] = LoadedModel(preset, plan, registry.load(preset, plan))
+        return self._loaded[preset.name]
 
-    def _look_for_leaks(self) -> None:
+    def _check_for_leaks(self) -> None:
         """By the next load nothing may hold on to a model that was let go, not even an error's traceback."""
         gc.collect()
-        if any(part() is not None for part in self._left):
+        if any(part() is not None for part in self._released_parts):
             log.warning("a model that was let go is still in memory")
-            self.tired = True
-        self._left.clear()
+            self.needs_restart = True
+        self._released_parts.clear()
 
-    def _fits(self, plan: Plan) -> bool:
-        if self._card is None or not self._card.total:
+    def _fits(self, plan: MemoryPlan) -> bool:
+        if self._device is None or not self._device.total:
             return False
-        room = min(self._card.total, self._means.gigabytes or self._card.total)
-        return plan.gigabytes + sum(held.plan.gigabytes for held in self._held.values()) <= room
+        available = min(self._device.total, self._resources.gigabytes or self._device.total)
+        return plan.gigabytes + sum(held.plan.gigabytes for held in self._loaded.values()) <= available
 
-    def _drop(self, name: str) -> None:
-        held = self._held.pop(name, None)
+    def _unload(self, name: str) -> None:
+        held = self._loaded.pop(name, None)
         if held is None:
             return
-        self._left += [weakref.ref(part) for part in getattr(held.model, "parts", tuple)()]
+        self._released_parts += [weakref.ref(part) for part in getattr(held.model, "weight_modules", tuple)()]
         held.model.close()
         if held.preset.source:
-            from generation.models.common.device import gave_back  # noqa: PLC0415  (imports torch)
+            from generation.models.common.device import release_memory  # noqa: PLC0415  (imports torch)
 
-            if not self._held and not gave_back(held.plan.device):
+            if not self._loaded and not release_memory(held.plan.device):
                 log.warning("%s did not give its memory back", name)
-                self.tired = True
+                self.needs_restart = True

@@ -8,8 +8,8 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from generation.errors import PresetBroken
-from generation.models.common.memory_plan import Keep
-from generation.request import Kind, Limits, near
+from generation.models.common.memory_plan import MemoryTier
+from generation.request import Kind, Limits, closest_match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Preset:
     excluded_territories: tuple[str, ...] = ()
     gated: bool = False
 
-    def pin(self, source: str) -> str | None:
+    def pinned_commit(self, source: str) -> str | None:
         """The commit that is used of one of its repositories; None is whatever is newest."""
         return (self.revision if source == self.source else None) or self.revisions.get(source)
 
@@ -43,7 +43,7 @@ class Preset:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Preset:
-        preset = _read(cls, data, data.get("name", "preset"))
+        preset = _read_table(cls, data, data.get("name", "preset"))
         assert isinstance(preset, cls)
         return preset
 
@@ -54,71 +54,81 @@ def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
     for name, table in data.items():
         if not isinstance(table, Mapping):
             raise PresetBroken(name, "is not a table of one model")
-        presets[name] = _read(Preset, {"limits": {}, **table, "name": name}, name)
-        _check_tiers(presets[name])
+        presets[name] = _read_table(Preset, {"limits": {}, **table, "name": name}, name)
+        _check_memory_tiers(presets[name])
     return presets
 
 
-def allowed(preset: Preset, *, commercial: bool = False, territory: str = "") -> bool:
+def is_licence_allowed(preset: Preset, *, commercial: bool = False, territory: str = "") -> bool:
     """Whether the licence lets an operator offer it there."""
     return (preset.commercial_ok or not commercial) and territory not in preset.excluded_territories
 
 
-def _check_tiers(preset: Preset) -> None:
-    tiers = tuple(keep.value for keep in Keep)
+def _check_memory_tiers(preset: Preset) -> None:
+    tiers = tuple(memory_tier.value for memory_tier in MemoryTier)
     for tier in preset.memory:
         if tier not in tiers:
-            raise PresetBroken(f"{preset.name}.memory.{tier}", "is no way to hold a model", near(tier, tiers))
+            raise PresetBroken(
+                f"{preset.name}.memory.{tier}", "is no way to hold a model", closest_match(tier, tiers)
+            )
 
 
-def _read(cls: type, table: Mapping[str, Any], place: str) -> Any:
+def _read_table(cls: type, table: Mapping[str, Any], key_path: str) -> Any:
     types = get_type_hints(cls)
     for key in table:
         if key not in types:
-            raise PresetBroken(f"{place}.{key}", "is no key of a preset", near(key, tuple(types)))
-    for known in fields(cls):
-        if known.name not in table and known.default is MISSING and known.default_factory is MISSING:
-            raise PresetBroken(f"{place}.{known.name}", "is missing")
-    return cls(**{key: _value(types[key], value, f"{place}.{key}") for key, value in table.items()})
+            raise PresetBroken(f"{key_path}.{key}", "is no key of a preset", closest_match(key, tuple(types)))
+    for known_field in fields(cls):
+        if (
+            known_field.name not in table
+            and known_field.default is MISSING
+            and known_field.default_factory is MISSING
+        ):
+            raise PresetBroken(f"{key_path}.{known_field.name}", "is missing")
+    return cls(**{key: _convert(types[key], value, f"{key_path}.{key}") for key, value in table.items()})
 
 
-def _value(kind: Any, value: Any, place: str) -> Any:
+def _convert(field_type: Any, value: Any, key_path: str) -> Any:
     """`value` as the field's type says, from JSON or TOML, where tuples are lists and enums words."""
-    origin = get_origin(kind)
+    origin = get_origin(field_type)
     if origin in {Union, UnionType}:
-        return None if value is None else _value(get_args(kind)[0], value, place)
+        return None if value is None else _convert(get_args(field_type)[0], value, key_path)
     if origin is tuple:
-        return _tuple(get_args(kind), _expect((list, tuple), value, place), place)
+        return _convert_tuple(get_args(field_type), _expect_type((list, tuple), value, key_path), key_path)
     if origin is dict:
-        inner = get_args(kind)[1]
-        table = _expect(Mapping, value, place)
-        return {key: _value(inner, entry, f"{place}.{key}") for key, entry in table.items()}
-    if is_dataclass(kind):
-        return _read(kind, _expect(Mapping, value, place), place)  # type: ignore[arg-type]  # a class, not one of it
-    return _kind(value, place) if kind is Kind else _plain(kind, value, place)
+        inner = get_args(field_type)[1]
+        table = _expect_type(Mapping, value, key_path)
+        return {key: _convert(inner, entry, f"{key_path}.{key}") for key, entry in table.items()}
+    if is_dataclass(field_type):
+        return _read_table(field_type, _expect_type(Mapping, value, key_path), key_path)  # type: ignore[arg-type]  # a class, not one of it
+    return (
+        _convert_clip_kind(value, key_path)
+        if field_type is Kind
+        else _convert_plain(field_type, value, key_path)
+    )
 
 
-def _plain(kind: Any, value: Any, place: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+def _convert_plain(field_type: Any, value: Any, key_path: str) -> Any:
+    if field_type is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    return value if kind is Any else _expect(kind, value, place)
+    return value if field_type is Any else _expect_type(field_type, value, key_path)
 
 
-def _tuple(kinds: tuple[Any, ...], values: Any, place: str) -> tuple[Any, ...]:
-    if Ellipsis not in kinds and len(values) != len(kinds):
-        raise PresetBroken(place, f"must have {len(kinds)} entries")
-    each = kinds[:1] * len(values) if Ellipsis in kinds else kinds
-    return tuple(_value(kind, value, place) for kind, value in zip(each, values, strict=True))
+def _convert_tuple(entry_types: tuple[Any, ...], values: Any, key_path: str) -> tuple[Any, ...]:
+    if Ellipsis not in entry_types and len(values) != len(entry_types):
+        raise PresetBroken(key_path, f"must have {len(entry_types)} entries")
+    types = entry_types[:1] * len(values) if Ellipsis in entry_types else entry_types
+    return tuple(_convert(kind, value, key_path) for kind, value in zip(types, values, strict=True))
 
 
-def _kind(value: object, place: str) -> Kind:
-    words = tuple(kind.value for kind in Kind)
-    if value not in words:
-        raise PresetBroken(place, f"{value!r} is no kind of clip", near(str(value), words))
+def _convert_clip_kind(value: object, key_path: str) -> Kind:
+    known_kinds = tuple(kind.value for kind in Kind)
+    if value not in known_kinds:
+        raise PresetBroken(key_path, f"{value!r} is no kind of clip", closest_match(str(value), known_kinds))
     return Kind(value)
 
 
-def _expect(kinds: Any, value: Any, place: str) -> Any:
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is int):
-        raise PresetBroken(place, f"cannot be {value!r}")
+def _expect_type(expected: Any, value: Any, key_path: str) -> Any:
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is int):
+        raise PresetBroken(key_path, f"cannot be {value!r}")
     return value

@@ -7,22 +7,22 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-MOST = 32
+MAX_PROMPTS = 32
 
 
-class Remembering:
+class PromptCache:
     """Stands before a pipeline's `encode_prompt`; calls that bring tensors of their own pass through."""
 
     def __init__(
         self,
         encode: Callable[..., Any],
-        most: int = MOST,
+        max_prompts: int = MAX_PROMPTS,
         *,
-        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        encode_context: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`around` is entered whenever words are really read."""
-        self._encode, self._most, self._around = encode, most, around
-        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._encode, self._max_prompts, self._encode_context = encode, max_prompts, encode_context
+        self._encoded: OrderedDict[str, Any] = OrderedDict()
 
     def __call__(self, *args: Any, **more: Any) -> Any:
         import torch  # noqa: PLC0415  (heavy)
@@ -30,10 +30,10 @@ class Remembering:
         if any(isinstance(value, torch.Tensor) for value in (*args, *more.values())):
             return self._encode(*args, **more)
         key = repr((args, sorted(more.items())))
-        if key not in self._known:
-            with self._around():
-                self._known[key] = self._encode(*args, **more)
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return self._known[key]
+        if key not in self._encoded:
+            with self._encode_context():
+                self._encoded[key] = self._encode(*args, **more)
+            while len(self._encoded) > self._max_prompts:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]

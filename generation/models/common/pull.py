@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from generation.errors import DiskFull, GenerationError, HubUnreachable, ModelBroken, ModelGated, ModelMissing
-from generation.models.common.weights import is_local, lacking, locate
+from generation.models.common.weights import find_folder, is_incomplete, is_local
 
 OnBytes = Callable[[int, int], None]
 """Called with (done, total) bytes."""
-UNSAFE = frozenset({".bin", ".ckpt", ".pt", ".pth"})
-PLAIN = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
-RESERVE = 1_000_000_000
+PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+TEXT_FILE_PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+RESERVED_BYTES = 1_000_000_000
 """Bytes that a pull leaves free."""
 
 
-class Weighty(Protocol):
+class HasWeights(Protocol):
     """A preset or a music maker: whatever has a name and is made of repositories or folders."""
 
     @property
@@ -35,127 +35,133 @@ class Weighty(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class HubFile:
     source: str
     revision: str | None
     name: str
     size: int
 
 
-def sources(preset: Weighty) -> tuple[str, ...]:
+def sources(preset: HasWeights) -> tuple[str, ...]:
     """Every repository or folder that the preset is made of."""
     tables = [preset.options.get(name, {}) for name in ("styles", "cameras")]
-    more = [source for table in tables for source in table.values()]
-    more += [preset.options["upscaler"]] if "upscaler" in preset.options else []
-    return tuple(dict.fromkeys([preset.source, *more]))
+    extra_sources = [source for table in tables for source in table.values()]
+    extra_sources += [preset.options["upscaler"]] if "upscaler" in preset.options else []
+    return tuple(dict.fromkeys([preset.source, *extra_sources]))
 
 
 def pull(
-    preset: Weighty, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
+    preset: HasWeights, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
     """Fetch what is lacking; returns the commit of each repository. May be repeated after any failure."""
-    with _told(preset):
-        listed = [
-            _list(preset, source, token, endpoint) for source in sources(preset) if not is_local(source)
+    with _translate_hub_errors(preset):
+        listings = [
+            _list_files(preset, source, token, endpoint) for source in sources(preset) if not is_local(source)
         ]
-        files = [file for found, _ in listed for file in found]
-        lacking = [file for file in files if not _is_here(file)]
-        _check_space(lacking)
+        files = [file for found, _ in listings for file in found]
+        missing_files = [file for file in files if not _is_file_downloaded(file)]
+        _check_disk_space(missing_files)
         total = sum(file.size for file in files)
-        done = total - sum(file.size for file in lacking)
+        done = total - sum(file.size for file in missing_files)
         on_bytes(done, total)
-        for file in lacking:
-            _fetch(file, token, endpoint, _Counter(on_bytes, done, total))
+        for file in missing_files:
+            _download(file, token, endpoint, _ByteCounter(on_bytes, done, total))
             done += file.size
             on_bytes(done, total)
-    return dict(commit for _, commit in listed)
+    return dict(commit for _, commit in listings)
 
 
-def is_here(preset: Weighty) -> bool:
+def is_downloaded(preset: HasWeights) -> bool:
     """Whether the preset could be loaded now. Looks at the disk only."""
     try:
-        folders = [locate(preset.name, source, _pin(preset, source)) for source in sources(preset) if source]
+        folders = [
+            find_folder(preset.name, source, _pinned_commit(preset, source))
+            for source in sources(preset)
+            if source
+        ]
     except ModelMissing:
         return False
-    return not any(map(lacking, folders))
+    return not any(map(is_incomplete, folders))
 
 
-def _pin(preset: Weighty, source: str) -> str | None:
+def _pinned_commit(preset: HasWeights, source: str) -> str | None:
     own = preset.revision if source == preset.source else None
     return own or getattr(preset, "revisions", {}).get(source)
 
 
-def _list(
-    preset: Weighty, source: str, token: str | None, endpoint: str | None
-) -> tuple[list[File], tuple[str, str]]:
+def _list_files(
+    preset: HasWeights, source: str, token: str | None, endpoint: str | None
+) -> tuple[list[HubFile], tuple[str, str]]:
     from huggingface_hub import HfApi  # noqa: PLC0415  (heavy)
 
-    revision = _pin(preset, source)
+    revision = _pinned_commit(preset, source)
     info = HfApi(endpoint=endpoint, token=token).model_info(source, revision=revision, files_metadata=True)
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
-    names = _wanted(preset, source, sorted(sizes))
-    return [File(source, revision, name, sizes[name]) for name in names], (source, str(info.sha))
+    names = _needed_files(preset, source, sorted(sizes))
+    return [HubFile(source, revision, name, sizes[name]) for name in names], (source, str(info.sha))
 
 
-def _wanted(preset: Weighty, source: str, names: list[str]) -> list[str]:
+def _needed_files(preset: HasWeights, source: str, names: list[str]) -> list[str]:
     """Of a pipeline its parts, not the other files beside them; of an adapter the files the preset names."""
     named = preset.options.get("files")
     if source == preset.source and named:
         return [name for name in names if name in {*named.values(), "config.json"}]
-    pickled = _only_pickled(names) if "model_index.json" in names else None
+    pickled = _first_pickled_only_part(names) if "model_index.json" in names else None
     if pickled:
         raise ModelBroken(preset.name, f"has its {pickled} only as pickled files in {source}")
     safe = [name for name in names if name.endswith(".safetensors")]
     if "model_index.json" in names:
         safe = [name for name in safe if "/" in name]
     variant = preset.options.get("variant")
-    safe = [name for name in safe if _is_of_variant(name, safe, variant if source == preset.source else None)]
+    safe = [
+        name for name in safe if _matches_variant(name, safe, variant if source == preset.source else None)
+    ]
     if not safe:
         raise ModelBroken(preset.name, f"has no safetensors in {source}")
-    return safe + [name for name in names if any(fnmatch(name, plain) for plain in PLAIN)]
+    return safe + [name for name in names if any(fnmatch(name, plain) for plain in TEXT_FILE_PATTERNS)]
 
 
-def _only_pickled(names: list[str]) -> str | None:
+def _first_pickled_only_part(names: list[str]) -> str | None:
     """The first part that there are weights of, but none that can be read without running code."""
     parts: dict[str, set[str]] = {}
     for name in names:
         folder, _, file = name.rpartition("/")
-        if folder and Path(file).suffix in {".safetensors", *UNSAFE}:
+        if folder and Path(file).suffix in {".safetensors", *PICKLE_SUFFIXES}:
             parts.setdefault(folder, set()).add(Path(file).suffix)
     return next((part for part in sorted(parts) if ".safetensors" not in parts[part]), None)
 
 
-def _is_of_variant(name: str, names: list[str], variant: str | None) -> bool:
+def _matches_variant(name: str, names: list[str], variant: str | None) -> bool:
     """The named variant where a part has it, the plain file where it has not; never both."""
     folder, stem = name.rpartition("/")[::2]
-    beside = [other.rpartition("/")[2] for other in names if other.rpartition("/")[0] == folder]
-    if variant and any(f".{variant}." in other for other in beside):
+    siblings = [other.rpartition("/")[2] for other in names if other.rpartition("/")[0] == folder]
+    if variant and any(f".{variant}." in other for other in siblings):
         return f".{variant}." in stem
-    plain = [other for other in beside if other.count(".") == 1]
+    plain = [other for other in siblings if other.count(".") == 1]
     return stem in plain or not plain
 
 
-def _is_here(file: File) -> bool:
+def _is_file_downloaded(file: HubFile) -> bool:
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415  (heavy)
 
     return isinstance(try_to_load_from_cache(file.source, file.name, revision=file.revision), str)
 
 
-def _check_space(files: list[File]) -> None:
+def _check_disk_space(files: list[HubFile]) -> None:
     from huggingface_hub import constants  # noqa: PLC0415  (heavy)
 
     folder = Path(constants.HF_HUB_CACHE)
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    existing_parent = next(parent for parent in (folder, *folder.parents) if parent.exists())
     needed = sum(file.size for file in files)
-    if needed and shutil.disk_usage(there).free < needed + RESERVE:
+    if needed and shutil.disk_usage(existing_parent).free < needed + RESERVED_BYTES:
         raise DiskFull(str(folder))
 
 
-def _fetch(file: File, token: str | None, endpoint: str | None, counter: _Counter) -> None:
+def _download(file: HubFile, token: str | None, endpoint: str | None, counter: _ByteCounter) -> None:
     from huggingface_hub import hf_hub_download  # noqa: PLC0415  (heavy)
     from tqdm import tqdm  # type: ignore[import-untyped]  # noqa: PLC0415  (heavy)
 
-    class Bar(tqdm):  # type: ignore[misc]  # what the hub's client calls for every piece
+    class ByteProgressBar(tqdm):  # type: ignore[misc]  # what the hub's client calls for every piece
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **{**more, "disable": True})
 
@@ -164,11 +170,16 @@ def _fetch(file: File, token: str | None, endpoint: str | None, counter: _Counte
             return None
 
     hf_hub_download(
-        file.source, file.name, revision=file.revision, token=token, endpoint=endpoint, tqdm_class=Bar
+        file.source,
+        file.name,
+        revision=file.revision,
+        token=token,
+        endpoint=endpoint,
+        tqdm_class=ByteProgressBar,
     )
 
 
-class _Counter:
+class _ByteCounter:
     def __init__(self, on_bytes: OnBytes, done: int, total: int) -> None:
         self._on_bytes, self._done, self._total = on_bytes, done, total
 
@@ -178,7 +189,7 @@ class _Counter:
 
 
 @contextmanager
-def _told(preset: Weighty) -> Iterator[None]:
+def _translate_hub_errors(preset: HasWeights) -> Iterator[None]:
     """The hub's errors as ours."""
     import httpx2  # noqa: PLC0415  (what the hub's client speaks through)
     from huggingface_hub import errors  # noqa: PLC0415  (heavy)
@@ -190,7 +201,7 @@ def _told(preset: Weighty) -> Iterator[None]:
     except errors.GatedRepoError as error:
         raise ModelGated(preset.name, preset.source) from error
     except errors.RevisionNotFoundError as error:
-        pins = ", ".join(filter(None, (_pin(preset, source) for source in sources(preset))))
+        pins = ", ".join(filter(None, (_pinned_commit(preset, source) for source in sources(preset))))
         raise ModelBroken(preset.name, f"is not on the hub at the commit {pins}") from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise ModelBroken(preset.name, f"is not on the hub as {preset.source}") from error

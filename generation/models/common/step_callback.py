@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from generation.progress import OnStep
 
 
-class Bar:
+class StepReporter:
     def __init__(self, on_step: OnStep, total: int) -> None:
         self._on_step, self._total, self._done = on_step, total, 0
 
@@ -25,12 +25,12 @@ class Bar:
 
 
 @contextmanager
-def watched(pipe: Any, on_step: OnStep) -> Iterator[None]:
+def report_steps(pipe: Any, on_step: OnStep) -> Iterator[None]:
     """Within this block each step is reported, and may be stopped by raising from `on_step`."""
 
-    def bar(iterable: object = None, total: int | None = None) -> Bar:
+    def bar(iterable: object = None, total: int | None = None) -> StepReporter:
         assert iterable is None
-        return Bar(on_step, total or 1)
+        return StepReporter(on_step, total or 1)
 
     own = vars(pipe).get("progress_bar")
     pipe.progress_bar = bar

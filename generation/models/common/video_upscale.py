@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
     from generation.request import Request
 
-STRENGTH = 0.4
+DENOISE_STRENGTH = 0.4
 """How much of the way from noise an enlarged picture is painted again."""
-LEAST_STEPS = 2
+MIN_STEPS = 2
 
 
-def strength(steps: int) -> float:
+def denoise_strength(steps: int) -> float:
     """More of the way where there are so few steps that less of it would be no step at all."""
-    return min(1.0, max(STRENGTH, LEAST_STEPS / steps))
+    return min(1.0, max(DENOISE_STRENGTH, MIN_STEPS / steps))
 
 
-def enlarged(request: Request, frames: int, width: int, height: int) -> list[Image.Image]:
+def enlarged_frames(request: Request, frames: int, width: int, height: int) -> list[Image.Image]:
     """The request's clip in so many pictures of this size; a shorter one stands still at its end."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
@@ -32,15 +32,15 @@ def enlarged(request: Request, frames: int, width: int, height: int) -> list[Ima
     return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
 
 
-def sibling(pipe: Any, name: str, **more: Any) -> Any:
+def with_pipeline_class(pipe: Any, class_name: str, **more: Any) -> Any:
     """Another pipeline class over the same weights, which remembers prompts together with the first."""
     import diffusers  # noqa: PLC0415  (heavy)
 
-    kind = getattr(diffusers, name)
-    if isinstance(pipe, kind):
+    pipeline_class = getattr(diffusers, class_name)
+    if isinstance(pipe, pipeline_class):
         return pipe
-    wanted = inspect.signature(kind.__init__).parameters.keys()
+    wanted = inspect.signature(pipeline_class.__init__).parameters.keys()
     parts = {part: pipe.components[part] for part in wanted & pipe.components.keys()}
-    made = kind(**{**parts, **more})
+    made = pipeline_class(**{**parts, **more})
     made.encode_prompt = pipe.encode_prompt
     return made

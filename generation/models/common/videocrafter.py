@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
     Weights = dict[str, torch.Tensor]
 
-NAME = "videocrafter2"
-MARKER = "matinee.json"
-FPS = 28
-UNET, VAE, WORDS = "model.diffusion_model.", "first_stage_model.", "cond_stage_model.model."
-RES = {
+MODEL_NAME = "videocrafter2"
+MARKER_FILE = "matinee.json"
+DEFAULT_FPS = 28
+UNET_PREFIX, VAE_PREFIX, TEXT_ENCODER_PREFIX = (
+    "model.diffusion_model.",
+    "first_stage_model.",
+    "cond_stage_model.model.",
+)
+RESNET_LAYER_NAMES = {
     "in_layers.0": "norm1",
     "in_layers.2": "conv1",
     "emb_layers.1": "time_emb_proj",
@@ -31,12 +35,12 @@ RES = {
     "out_layers.3": "conv2",
     "skip_connection": "conv_shortcut",
 }
-FULL: dict[str, Any] = {
+UNET_CONFIG: dict[str, Any] = {
     "block_out_channels": (320, 640, 1280, 1280),
     "cross_attention_dim": 1024,
     "attention_head_dim": 64,
 }
-PARTS: dict[str, dict[str, Any]] = {
+PART_CONFIGS: dict[str, dict[str, Any]] = {
     "vae": {
         "block_out_channels": (128, 256, 512, 512),
         "down_block_types": ["DownEncoderBlock2D"] * 4,
@@ -58,30 +62,34 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 
 
-def convert(checkpoint: Path, folder: Path, *, tokenizer: Path, fps: float = FPS) -> None:
+def convert(checkpoint: Path, folder: Path, *, tokenizer: Path, fps: float = DEFAULT_FPS) -> None:
     """`tokenizer` is that of any Stable Diffusion folder: the checkpoint has none."""
     import diffusers  # noqa: PLC0415  (heavy)
     import transformers  # noqa: PLC0415  (heavy)
 
-    state = _read(checkpoint)
-    unet = diffusers.UNet3DConditionModel(**FULL)
-    _fill(unet, unet_weights(_under(state, UNET), unet.config, fps))
-    vae = diffusers.AutoencoderKL(**PARTS["vae"])
-    words = transformers.CLIPTextModel(transformers.CLIPTextConfig(**PARTS["words"]))
+    state = _read_checkpoint(checkpoint)
+    unet = diffusers.UNet3DConditionModel(**UNET_CONFIG)
+    _load_weights(unet, convert_unet_weights(_strip_prefix(state, UNET_PREFIX), unet.config, fps))
+    vae = diffusers.AutoencoderKL(**PART_CONFIGS["vae"])
+    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**PART_CONFIGS["words"]))
     from diffusers.loaders import single_file_utils as ldm  # noqa: PLC0415  (heavy)
 
-    _fill(vae, ldm.convert_ldm_vae_checkpoint(state, vae.config))
-    _fill(words, ldm.convert_open_clip_checkpoint(words, state, prefix=WORDS), strict=False)
-    save(
+    _load_weights(vae, ldm.convert_ldm_vae_checkpoint(state, vae.config))
+    _load_weights(
+        text_encoder,
+        ldm.convert_open_clip_checkpoint(text_encoder, state, prefix=TEXT_ENCODER_PREFIX),
+        strict=False,
+    )
+    save_pipeline(
         folder,
         unet=unet,
         vae=vae,
-        words=words,
+        text_encoder=text_encoder,
         tokenizer=transformers.CLIPTokenizer.from_pretrained(tokenizer),
     )
 
 
-def save(folder: Path, *, unet: Any, vae: Any, words: Any, tokenizer: Any) -> None:
+def save_pipeline(folder: Path, *, unet: Any, vae: Any, text_encoder: Any, tokenizer: Any) -> None:
     import diffusers  # noqa: PLC0415  (heavy)
 
     scheduler = diffusers.DDIMScheduler(
@@ -93,50 +101,50 @@ def save(folder: Path, *, unet: Any, vae: Any, words: Any, tokenizer: Any) -> No
         steps_offset=1,
     )
     diffusers.TextToVideoSDPipeline(
-        vae=vae, text_encoder=words, tokenizer=tokenizer, unet=unet, scheduler=scheduler
+        vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler
     ).save_pretrained(folder)
-    (folder / MARKER).write_text(json.dumps({"scale": {"end": 0.7, "steps": 400}}), encoding="utf-8")
+    (folder / MARKER_FILE).write_text(json.dumps({"scale": {"end": 0.7, "steps": 400}}), encoding="utf-8")
 
 
-def unet_weights(theirs: Weights, config: Any, fps: float) -> Weights:
+def convert_unet_weights(original: Weights, config: Any, fps: float) -> Weights:
     """Their names and shapes as diffusers'."""
-    ours = {}
-    left = {key for key in theirs if not key.startswith("fps_embedding.")}
-    for prefix, name in names(config):
-        for key in [key for key in left if key.startswith(prefix + ".")]:
-            left.remove(key)
-            ours[f"{name}.{_within(key.removeprefix(prefix + '.'))}"] = theirs[key]
-    if left:
-        raise ModelBroken(NAME, f"has a part that is not VideoCrafter2's: {min(left)}")
+    converted = {}
+    remaining = {key for key in original if not key.startswith("fps_embedding.")}
+    for prefix, name in name_pairs(config):
+        for key in [key for key in remaining if key.startswith(prefix + ".")]:
+            remaining.remove(key)
+            converted[f"{name}.{_rename_resnet_layer(key.removeprefix(prefix + '.'))}"] = original[key]
+    if remaining:
+        raise ModelBroken(MODEL_NAME, f"has a part that is not VideoCrafter2's: {min(remaining)}")
     for name in ("transformer_in.proj_in.weight", "transformer_in.proj_out.weight"):
-        if ours[name].ndim == 3:
-            ours[name] = ours[name].squeeze(-1)
+        if converted[name].ndim == 3:
+            converted[name] = converted[name].squeeze(-1)
     bias = "time_embedding.linear_2.bias"
-    ours[bias] = ours[bias] + _rate(theirs, fps)
-    return ours
+    converted[bias] = converted[bias] + _frame_rate_bias(original, fps)
+    return converted
 
 
-def names(config: Any) -> Iterator[tuple[str, str]]:
+def name_pairs(config: Any) -> Iterator[tuple[str, str]]:
     """Prefixes of their modules beside ours, following how both are built; the first that fits counts."""
     yield from (("time_embed.0", "time_embedding.linear_1"), ("time_embed.2", "time_embedding.linear_2"))
     yield from (("input_blocks.0.0", "conv_in"), ("init_attn.0", "transformer_in"))
     number, layers = 1, config.layers_per_block
     for level, kind in enumerate(config.down_block_types):
         for layer in range(layers):
-            yield from _layer(
+            yield from _layer_name_pairs(
                 f"input_blocks.{number}", f"down_blocks.{level}", layer, attention="Cross" in kind
             )
             number += 1
         if level < len(config.down_block_types) - 1:
             yield f"input_blocks.{number}.0.op", f"down_blocks.{level}.downsamplers.0.conv"
             number += 1
-    yield from _layer("middle_block", "mid_block", 0, attention=True)
+    yield from _layer_name_pairs("middle_block", "mid_block", 0, attention=True)
     yield "middle_block.3.temopral_conv", "mid_block.temp_convs.1"
     yield "middle_block.3", "mid_block.resnets.1"
     number = 0
     for level, kind in enumerate(config.up_block_types):
         for layer in range(layers + 1):
-            yield from _layer(
+            yield from _layer_name_pairs(
                 f"output_blocks.{number}", f"up_blocks.{level}", layer, attention="Cross" in kind
             )
             number += 1
@@ -146,28 +154,30 @@ def names(config: Any) -> Iterator[tuple[str, str]]:
     yield from (("out.0", "conv_norm_out"), ("out.2", "conv_out"))
 
 
-def _layer(theirs: str, ours: str, layer: int, *, attention: bool) -> Iterator[tuple[str, str]]:
-    yield f"{theirs}.0.temopral_conv", f"{ours}.temp_convs.{layer}"  # their spelling
-    yield f"{theirs}.0", f"{ours}.resnets.{layer}"
+def _layer_name_pairs(
+    original: str, converted: str, layer: int, *, attention: bool
+) -> Iterator[tuple[str, str]]:
+    yield f"{original}.0.temopral_conv", f"{converted}.temp_convs.{layer}"  # their spelling
+    yield f"{original}.0", f"{converted}.resnets.{layer}"
     if attention:
-        yield f"{theirs}.1", f"{ours}.attentions.{layer}"
-        yield f"{theirs}.2", f"{ours}.temp_attentions.{layer}"
+        yield f"{original}.1", f"{converted}.attentions.{layer}"
+        yield f"{original}.2", f"{converted}.temp_attentions.{layer}"
 
 
-def _within(rest: str) -> str:
-    for theirs, ours in RES.items():
-        if rest.startswith(theirs + "."):
-            return ours + rest.removeprefix(theirs)
-    return rest
+def _rename_resnet_layer(name: str) -> str:
+    for original, converted in RESNET_LAYER_NAMES.items():
+        if name.startswith(original + "."):
+            return converted + name.removeprefix(original)
+    return name
 
 
-def _rate(theirs: Weights, fps: float) -> torch.Tensor:
+def _frame_rate_bias(original: Weights, fps: float) -> torch.Tensor:
     """What the frame rate adds to every time embedding."""
     import torch  # noqa: PLC0415  (heavy)
     from diffusers.models.embeddings import get_timestep_embedding  # noqa: PLC0415  (heavy)
 
     first, second = (
-        (theirs[f"fps_embedding.{at}.weight"], theirs[f"fps_embedding.{at}.bias"]) for at in (0, 2)
+        (original[f"fps_embedding.{at}.weight"], original[f"fps_embedding.{at}.bias"]) for at in (0, 2)
     )
     wave = get_timestep_embedding(
         torch.tensor([float(fps)]), first[0].shape[1], flip_sin_to_cos=True, downscale_freq_shift=0
@@ -176,7 +186,7 @@ def _rate(theirs: Weights, fps: float) -> torch.Tensor:
     return torch.nn.functional.linear(hidden, *second)[0]
 
 
-def _read(checkpoint: Path) -> Weights:
+def _read_checkpoint(checkpoint: Path) -> Weights:
     """Numbers only: nothing in the file is run."""
     import pickle  # noqa: PLC0415  (for its error alone)
 
@@ -185,17 +195,17 @@ def _read(checkpoint: Path) -> Weights:
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelBroken(NAME, f"cannot be read: {error}"[:300]) from error
+        raise ModelBroken(MODEL_NAME, f"cannot be read: {error}"[:300]) from error
     state = state.get("state_dict", state)
     return {key: value.float() for key, value in state.items() if isinstance(value, torch.Tensor)}
 
 
-def _under(state: Weights, prefix: str) -> Weights:
+def _strip_prefix(state: Weights, prefix: str) -> Weights:
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 
-def _fill(part: Any, weights: Weights, *, strict: bool = True) -> None:
+def _load_weights(part: Any, weights: Weights, *, strict: bool = True) -> None:
     try:
         part.load_state_dict(weights, strict=strict)
     except RuntimeError as error:
-        raise ModelBroken(NAME, str(error)[:300]) from error
+        raise ModelBroken(MODEL_NAME, str(error)[:300]) from error

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from generation.models.common.preset import Preset
 
-HOME = Path(__file__).parents[3]
+INSTALL_ROOT = Path(__file__).parents[3]
 """Where the packages lie: a shipped model is named from here."""
-INDEX = "model_index.json"
-UNSAFE = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+INDEX_FILE = "model_index.json"
+PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
 
-def find(preset: Preset, classes: Collection[str]) -> Path:
+def find_pipeline(preset: Preset, classes: Collection[str]) -> Path:
     """The checked folder of a preset's pipeline; raises ModelMissing or ModelBroken."""
-    folder = locate(preset.name, preset.source, preset.pin(preset.source))
-    if lacking(folder) and not is_local(preset.source):
+    folder = find_folder(preset.name, preset.source, preset.pinned_commit(preset.source))
+    if is_incomplete(folder) and not is_local(preset.source):
         raise ModelMissing(preset.name)  # a pull that was cut short goes on
     check_pipeline(preset.name, folder, classes)
     return folder
@@ -37,17 +37,17 @@ def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
     index = read_index(model, folder)
     if index.get("_class_name") not in classes:
         raise ModelBroken(model, f"is a {index.get('_class_name')}, not a {' or '.join(sorted(classes))}")
-    for name in _parts(index):
-        _check_part(model, folder, folder / name)
+    for name in _component_names(index):
+        _check_component(model, folder, folder / name)
 
 
-def lacking(folder: Path) -> bool:
+def is_incomplete(folder: Path) -> bool:
     """Whether a pipeline's folder has not yet all that its index promises. Opens no weights."""
     try:
-        parts = [folder / name for name in _parts(read_index("", folder))]
+        parts = [folder / name for name in _component_names(read_index("", folder))]
     except ModelBroken:  # no pipeline, or a broken one: that is for who loads it to say
         return False
-    promised = (file for part in parts for file in _promised(part))
+    promised = (file for part in parts for file in _indexed_shards(part))
     return not all(part.is_dir() for part in parts) or not all(file.is_file() for file in promised)
 
 
@@ -56,11 +56,11 @@ def is_local(source: str) -> bool:
     return (
         not source
         or source.startswith((".", "/", "~"))
-        or any(f.is_dir() for f in (Path(source), HOME / source))
+        or any(f.is_dir() for f in (Path(source), INSTALL_ROOT / source))
     )
 
 
-def _parts(index: dict[str, Any]) -> list[str]:
+def _component_names(index: dict[str, Any]) -> list[str]:
     return [
         name
         for name, value in index.items()
@@ -68,22 +68,22 @@ def _parts(index: dict[str, Any]) -> list[str]:
     ]
 
 
-def _check_part(model: str, folder: Path, part: Path) -> None:
+def _check_component(model: str, folder: Path, part: Path) -> None:
     if not part.is_dir():
         raise ModelBroken(model, f"lacks its {part.name}")
     safe = sorted(part.rglob("*.safetensors"))
-    if not safe and any(file.suffix in UNSAFE for file in part.rglob("*")):
+    if not safe and any(file.suffix in PICKLE_SUFFIXES for file in part.rglob("*")):
         raise ModelBroken(model, f"has its {part.name} only as pickled files, which can run code")
     for file in safe:
-        check_file(model, file)
-    for file in _promised(part):
+        check_safetensors(model, file)
+    for file in _indexed_shards(part):
         if not file.is_file():
             raise ModelBroken(model, f"lacks {file.relative_to(folder)}")
 
 
-def locate(model: str, source: str, revision: str | None = None) -> Path:
+def find_folder(model: str, source: str, revision: str | None = None) -> Path:
     """A local folder, or what was pulled from the hub before. Never asks the network."""
-    for folder in (Path(source).expanduser(), HOME / source):
+    for folder in (Path(source).expanduser(), INSTALL_ROOT / source):
         if folder.is_dir():
             return folder
     if source.startswith((".", "/", "~")):
@@ -101,17 +101,17 @@ def locate(model: str, source: str, revision: str | None = None) -> Path:
 
 def read_index(model: str, folder: Path) -> dict[str, Any]:
     try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelBroken(model, f"has no {INDEX}") from error
+        raise ModelBroken(model, f"has no {INDEX_FILE}") from error
     except ValueError as error:
-        raise ModelBroken(model, f"has an {INDEX} that is no JSON") from error
+        raise ModelBroken(model, f"has an {INDEX_FILE} that is no JSON") from error
     if not isinstance(index, dict):
-        raise ModelBroken(model, f"has an {INDEX} that is no table")
+        raise ModelBroken(model, f"has an {INDEX_FILE} that is no table")
     return index
 
 
-def check_file(model: str, file: Path) -> None:
+def check_safetensors(model: str, file: Path) -> None:
     """The header is sound and the file as long as it says."""
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (heavy)
 
@@ -122,7 +122,7 @@ def check_file(model: str, file: Path) -> None:
         raise ModelBroken(model, f"{file.name} is damaged: {error}") from error
 
 
-def _promised(part: Path) -> Iterator[Path]:
+def _indexed_shards(part: Path) -> Iterator[Path]:
     """The shards that an index of a sharded component names."""
     for index in part.glob("*.safetensors.index.json"):
         with suppress(ValueError, OSError, AttributeError):

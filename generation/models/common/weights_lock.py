@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from generation.errors import PresetBroken
-from generation.media.files import write_whole
+from generation.media.files import write_atomically
 from generation.models.common.preset import Preset
 from generation.models.common.pull import sources
 
-FILE = "models.lock.toml"
-HEAD = "# The commits that `matinee models pull` brought. `revision` in a preset goes before them.\n"
+LOCK_FILE = "models.lock.toml"
+HEADER = "# The commits that `matinee models pull` brought. `revision` in a preset goes before them.\n"
 
 
-def read(folder: Path) -> dict[str, str]:
+def read_commits(folder: Path) -> dict[str, str]:
     """Commits by repository; raises PresetBroken when the file is no such list."""
-    file = folder / FILE
+    file = folder / LOCK_FILE
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):  # a folder that is none is told when it is opened
@@ -31,13 +31,16 @@ def read(folder: Path) -> dict[str, str]:
     return found
 
 
-def write(folder: Path, commits: Mapping[str, str]) -> None:
-    kept = read(folder) | dict(commits)
-    lines = [f"{json.dumps(source)} = {json.dumps(commit)}\n" for source, commit in sorted(kept.items())]
-    write_whole(folder / FILE, (HEAD + "".join(lines)).encode())
+def write_commits(folder: Path, commits: Mapping[str, str]) -> None:
+    commits_by_source = read_commits(folder) | dict(commits)
+    lines = [
+        f"{json.dumps(source)} = {json.dumps(commit)}\n"
+        for source, commit in sorted(commits_by_source.items())
+    ]
+    write_atomically(folder / LOCK_FILE, (HEADER + "".join(lines)).encode())
 
 
-def pinned(preset: Preset, commits: Mapping[str, str]) -> Preset:
+def with_pinned_commits(preset: Preset, commits: Mapping[str, str]) -> Preset:
     """What its table does not pin is pinned to what was pulled."""
-    theirs = {source: commits[source] for source in sources(preset) if source in commits}
-    return replace(preset, revisions={**theirs, **preset.revisions})
+    pulled_revisions = {source: commits[source] for source in sources(preset) if source in commits}
+    return replace(preset, revisions={**pulled_revisions, **preset.revisions})

@@ -6,19 +6,19 @@ from typing import Any, Self
 
 import numpy as np
 
-from generation.clip import Score
-from generation.errors import ScoreFailed
+from generation.clip import Audio
+from generation.errors import MusicFailed
 from generation.music.band.arrange import arrange
-from generation.music.band.mixdown import play
+from generation.music.band.mixdown import render_mix
 from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
-from generation.music.common.registry import score
+from generation.music.common.registry import music_maker
 from generation.progress import OnStep
 from generation.request import Music
 
 __all__ = ["Band", "arrange"]
 
 
-@score("band")
+@music_maker("band")
 class Band:
     def __init__(self, genres: dict[str, Genre]) -> None:
         self._genres = genres
@@ -28,14 +28,14 @@ class Band:
         try:
             return cls(read_genres(options.get("genres", {})))
         except GenreBroken as broken:
-            raise ScoreFailed("band", str(broken)) from broken
+            raise MusicFailed("band", str(broken)) from broken
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         if music.genre not in self._genres:
-            raise ScoreFailed("band", f"no genre {music.genre!r}")
+            raise MusicFailed("band", f"no genre {music.genre!r}")
         sheet = arrange(music, self._genres[music.genre], samples / rate)
-        sound = play(sheet, music.mood, samples, rate, on_step)
-        return Score(np.ascontiguousarray(sound.T, dtype=np.float32), rate)
+        sound = render_mix(sheet, music.mood, samples, rate, on_step)
+        return Audio(np.ascontiguousarray(sound.T, dtype=np.float32), rate)
 
     def close(self) -> None:
         self._genres = {}

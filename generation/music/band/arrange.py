@@ -5,37 +5,37 @@ from __future__ import annotations
 import random
 
 from generation.music.band import form, parts
-from generation.music.band.notation import Sheet, Slot
+from generation.music.band.notation import Arrangement, ChordSpan
 from generation.music.common.genre_tables import Genre
 from generation.request import Music
 
 
-def arrange(music: Music, genre: Genre, seconds: float) -> Sheet:
+def arrange(music: Music, genre: Genre, seconds: float) -> Arrangement:
     """Write the piece: the same music and length give the same sheet."""
     rng = random.Random(music.seed)  # noqa: S311  (music, not secrets)
     grid = form.grid_for(music, genre, seconds)
     key = form.key_for(music, genre, rng)
-    end = form.last_beat(grid, seconds)
+    end = form.final_chord_beat(grid, seconds)
     bars = form.bars_for(end, genre.meter)
-    slots, final = form.slots_for(genre, key, end, genre.meter, rng)
-    last = Slot(float(end), (seconds - grid.at(end)) * grid.bpm / 60, final)
-    voices = form.cast(genre, music.instruments)
-    score = parts.Score(genre, grid, key, slots, last)
+    slots, final = form.chord_spans_for(genre, key, end, genre.meter, rng)
+    last = ChordSpan(float(end), (seconds - grid.seconds_at(end)) * grid.bpm / 60, final)
+    voices = form.assign_voices(genre, music.instruments)
+    chart = parts.ChordChart(genre, grid, key, slots, last)
     notes = {
-        "bass": parts.bass(score, seconds),
-        "comp": parts.comp(score, seconds),
-        "pad": parts.pad(score, seconds),
-        "lead": parts.lead(score, bars, rng, seconds),
+        "bass": parts.bass(chart, seconds),
+        "comp": parts.comp(chart, seconds),
+        "pad": parts.pad(chart, seconds),
+        "lead": parts.lead(chart, bars, rng, seconds),
     }
-    return Sheet(
+    return Arrangement(
         genre=genre,
         key=key,
         grid=grid,
         seconds=seconds,
         bars=bars,
-        slots=slots,
-        last=last,
+        chord_spans=slots,
+        final_chord=last,
         voices=voices,
-        hits=parts.drums(score, bars, rng) if "drums" in voices else (),
+        hits=parts.drums(chart, bars, rng) if "drums" in voices else (),
         notes={part: written for part, written in notes.items() if part in voices},
     )

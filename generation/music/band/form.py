@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import random
 
-from generation.music.band.notation import Bar, Grid, Slot
+from generation.music.band.notation import Bar, BeatGrid, ChordSpan
 from generation.music.common.genre_tables import Genre
 from generation.music.common.music_vocabulary import INSTRUMENTS, MOODS, PARTS
-from generation.music.common.theory import Chord, Key, chord, key
+from generation.music.common.theory import Chord, Key, parse_chord, parse_key
 from generation.request import Music
 
 
-def grid_for(music: Music, genre: Genre, seconds: float) -> Grid:
-    return Grid(
+def grid_for(music: Music, genre: Genre, seconds: float) -> BeatGrid:
+    return BeatGrid(
         bpm=music.bpm,
         meter=genre.meter,
         swing=genre.swing,
@@ -26,10 +26,10 @@ def key_for(music: Music, genre: Genre, rng: random.Random) -> Key:
     leaning = MOODS[music.mood].mode if music.mood in MOODS else ""
     modes = [mode for mode, lines in genre.progressions.items() if lines]
     mode = leaning if leaning in modes else rng.choice(modes)
-    return key(rng.choice(genre.keys), mode)
+    return parse_key(rng.choice(genre.keys), mode)
 
 
-def last_beat(grid: Grid, seconds: float) -> int:
+def final_chord_beat(grid: BeatGrid, seconds: float) -> int:
     """The beat of the last chord: the latest bar line with room to ring, else half a bar, else a beat."""
     beats = (seconds - grid.lead_in) * grid.bpm / 60
     room = min(1.4, max(0.2, 0.16 * seconds)) * grid.bpm / 60
@@ -63,25 +63,25 @@ def bars_for(beats: int, meter: int) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
-def slots_for(
+def chord_spans_for(
     genre: Genre, in_key: Key, beats: int, meter: int, rng: random.Random
-) -> tuple[tuple[Slot, ...], Chord]:
+) -> tuple[tuple[ChordSpan, ...], Chord]:
     """The chords up to the last one, and that last one. A short piece changes chords twice a bar."""
     lines = list(genre.progressions[in_key.mode])
     rng.shuffle(lines)
     if beats <= 4 * meter:  # a short piece has no time to find its key: it starts at home if it can
-        lines.sort(key=lambda line: chord(line.split()[0], in_key).root != in_key.tonic)
-    before_last, final = (chord(numeral, in_key) for numeral in genre.ending[in_key.mode].split())
+        lines.sort(key=lambda line: parse_chord(line.split()[0], in_key).root != in_key.tonic)
+    before_last, final = (parse_chord(numeral, in_key) for numeral in genre.ending[in_key.mode].split())
     length = meter / 2 if meter % 2 == 0 and beats <= 2 * meter else float(meter)
     count = math.ceil(beats / length)
     slots = []
     for number in range(count):
         start = number * length
         numerals = lines[_line_of(number, len(lines))].split()
-        sounding = chord(numerals[number % len(numerals)], in_key)
+        sounding = parse_chord(numerals[number % len(numerals)], in_key)
         if number == count - 1 and count > 1:
             sounding = before_last
-        slots.append(Slot(start, min(length, beats - start), sounding))
+        slots.append(ChordSpan(start, min(length, beats - start), sounding))
     return tuple(slots), final
 
 
@@ -90,7 +90,7 @@ def _line_of(number: int, lines: int) -> int:
     return (number // 4 % 3 == 2) * 1 % lines
 
 
-def cast(genre: Genre, instruments: tuple[str, ...]) -> dict[str, str]:
+def assign_voices(genre: Genre, instruments: tuple[str, ...]) -> dict[str, str]:
     """Who plays what. Named instruments take tune and harmony; drums and bass stay unless named too."""
     own = {"drums": genre.kit, "bass": genre.bass, "comp": genre.comp, "pad": genre.pad, "lead": genre.lead}
     if instruments:

@@ -6,36 +6,36 @@ import functools
 
 import numpy as np
 
-from generation.music.band.synth import Sound, noise, shaped
-from generation.music.common.loudness_normalize import fast_length, levelled
+from generation.music.band.synth import Waveform, band_pass, noise
+from generation.music.common.loudness_normalize import fast_length, normalize_loudness
 
 
 @functools.lru_cache(maxsize=4)
-def _room(rate: int) -> Sound:
+def _room_impulse(rate: int) -> Waveform:
     """Two ears' worth of a warm room, 1.6 s long, its high notes fading first."""
     count = round(1.6 * rate)
     times = np.arange(count) / rate
     ears = []
     for ear in (1, 2):
         raw = noise(count, 100 + ear)
-        dark = shaped(raw, rate, 120, 2200) * np.exp(-times / 0.34)
-        bright = shaped(raw, rate, 2200, 8000) * np.exp(-times / 0.16)
+        dark = band_pass(raw, rate, 120, 2200) * np.exp(-times / 0.34)
+        bright = band_pass(raw, rate, 2200, 8000) * np.exp(-times / 0.16)
         ears.append((dark + 0.7 * bright) * np.clip((times - 0.012) / 0.02, 0, 1))
     room = np.stack(ears)
     room /= np.sqrt((room**2).sum(axis=1, keepdims=True))
-    scaled: Sound = room.astype(np.float32)
+    scaled: Waveform = room.astype(np.float32)
     return scaled
 
 
-def reverb(sent: Sound, rate: int) -> Sound:
+def reverb(dry: Waveform, rate: int) -> Waveform:
     """What the room answers to a mono sound, for two ears."""
-    room = _room(rate)
-    size = fast_length(len(sent) + room.shape[1])
-    heard = np.fft.irfft(np.fft.rfft(sent, size) * np.fft.rfft(room, size), size)
-    return heard[:, : len(sent)].astype(np.float32, copy=False)
+    room = _room_impulse(rate)
+    size = fast_length(len(dry) + room.shape[1])
+    heard = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(room, size), size)
+    return heard[:, : len(dry)].astype(np.float32, copy=False)
 
 
-def pumped(sound: Sound, kicks: list[int], depth: float, rate: int) -> Sound:
+def duck_on_kicks(sound: Waveform, kicks: list[int], depth: float, rate: int) -> Waveform:
     """Everything ducks as the kick strikes, and comes back within a beat."""
     gain = np.ones(sound.shape[-1], np.float32)
     dip = (1 - depth * np.exp(-np.arange(round(0.3 * rate)) / (0.09 * rate))).astype(np.float32)
@@ -45,7 +45,7 @@ def pumped(sound: Sound, kicks: list[int], depth: float, rate: int) -> Sound:
     return sound * gain
 
 
-def glued(sound: Sound, rate: int) -> Sound:
+def compress(sound: Waveform, rate: int) -> Waveform:
     """Gentle compression of the whole: loud moments come 2:1 nearer to the rest."""
     block = round(0.01 * rate)
     count = sound.shape[-1]
@@ -57,15 +57,15 @@ def glued(sound: Sound, rate: int) -> Sound:
         envelope[number] = level
     gain = np.minimum(1.0, (usual / np.maximum(envelope, 1e-9)) ** 0.5)
     curve = np.interp(np.arange(count), np.arange(len(gain)) * block, gain).astype(np.float32)
-    result: Sound = sound * curve
+    result: Waveform = sound * curve
     return result
 
 
-def finished(sound: Sound, rate: int, fade: float) -> Sound:
+def finish_mix(sound: Waveform, rate: int, fade: float) -> Waveform:
     """At -14 LUFS under the ceiling, beginning and ending in silence."""
     count = sound.shape[-1]
     out = np.linspace(1, 0, max(1, min(count, round(fade * rate))), dtype=np.float32)
     sound = sound.copy()
     sound[:, -len(out) :] *= out * out * (3 - 2 * out)
     sound[:, : round(0.004 * rate)] *= np.linspace(0, 1, round(0.004 * rate), dtype=np.float32)[:count]
-    return levelled(sound, rate)
+    return normalize_loudness(sound, rate)

@@ -7,100 +7,104 @@ from collections.abc import Sequence
 import numpy as np
 
 from generation.music.band import kit, master
-from generation.music.band.notation import Hit, Note, Sheet
-from generation.music.band.synth import Sound, noise, shaped, tone
+from generation.music.band.notation import Arrangement, Hit, Note
+from generation.music.band.synth import Waveform, band_pass, noise, tone
 from generation.music.band.voices import VOICES, Voice
 from generation.progress import OnStep
 
 LEVELS = {"drums": -14.0, "bass": -15.0, "comp": -19.0, "pad": -24.0, "lead": -17.5}
 """How loud each part is while it plays, in dB RMS: the mix whatever the voices are."""
-SENDS = {"drums": 0.25, "bass": 0.0, "comp": 0.7, "pad": 0.8, "lead": 1.0}
-_MELLOW = {"calm", "sad", "dreamy", "romantic", "mysterious", "warm"}
+REVERB_SENDS = {"drums": 0.25, "bass": 0.0, "comp": 0.7, "pad": 0.8, "lead": 1.0}
+_SOFT_DRUM_MOODS = {"calm", "sad", "dreamy", "romantic", "mysterious", "warm"}
 
 
-def play(sheet: Sheet, mood: str, samples: int, rate: int, on_step: OnStep) -> Sound:
+def render_mix(sheet: Arrangement, mood: str, samples: int, rate: int, on_step: OnStep) -> Waveform:
     """Exactly so many samples for two ears, mixed and mastered."""
     total = len(sheet.notes) + (1 if sheet.hits else 0) + 2
     mix = np.zeros((2, samples), np.float32)
-    sent = np.zeros(samples, np.float32)
+    reverb_input = np.zeros(samples, np.float32)
     kicks = [round(hit.start * rate) for hit in sheet.hits if hit.piece == "kick"]
     for done, (part, notes) in enumerate(sheet.notes.items()):
         on_step(done, total)
         voice = VOICES[sheet.voices[part]]
-        bus = _balanced(_part(voice, notes, sheet, samples, rate), LEVELS[part] + voice.level, rate)
+        bus = _set_level(_part(voice, notes, sheet, samples, rate), LEVELS[part] + voice.level, rate)
         if sheet.genre.pump:
-            bus = master.pumped(bus, kicks, sheet.genre.pump, rate)
+            bus = master.duck_on_kicks(bus, kicks, sheet.genre.pump, rate)
         mix += bus
-        sent += SENDS[part] * bus.mean(axis=0)
+        reverb_input += REVERB_SENDS[part] * bus.mean(axis=0)
     if sheet.hits:
         on_step(len(sheet.notes), total)
-        softer = -4.0 if mood in _MELLOW else 0.0
+        softer = -4.0 if mood in _SOFT_DRUM_MOODS else 0.0
         bus = _drums(kit.KITS[sheet.voices["drums"]], sheet.hits, samples, rate)
-        bus = _balanced(bus, LEVELS["drums"] + softer, rate)
+        bus = _set_level(bus, LEVELS["drums"] + softer, rate)
         mix += bus
-        sent += SENDS["drums"] * bus.mean(axis=0)
+        reverb_input += REVERB_SENDS["drums"] * bus.mean(axis=0)
     on_step(total - 2, total)
     mix += _texture(sheet.genre.texture, samples, rate)
-    mix += np.float32(sheet.genre.space * 1.6) * master.reverb(sent, rate)
+    mix += np.float32(sheet.genre.space * 1.6) * master.reverb(reverb_input, rate)
     return _mastered(mix, sheet, samples, rate, on_step, total)
 
 
-def _mastered(mix: Sound, sheet: Sheet, samples: int, rate: int, on_step: OnStep, total: int) -> Sound:
-    glued = master.glued(mix, rate)
+def _mastered(
+    mix: Waveform, sheet: Arrangement, samples: int, rate: int, on_step: OnStep, total: int
+) -> Waveform:
+    glued = master.compress(mix, rate)
     if sheet.genre.drive:
         push = np.float32((1 + 2 * sheet.genre.drive) / max(1e-6, float(np.abs(glued).max())))
         glued = np.tanh(glued * push)
     on_step(total - 1, total)
     fade = max(0.02, 0.55 * (samples / rate - sheet.end))
-    result = master.finished(glued, rate, min(fade, 1.2))
+    result = master.finish_mix(glued, rate, min(fade, 1.2))
     on_step(total, total)
     return result
 
 
-def _part(voice: Voice, notes: Sequence[Note], sheet: Sheet, samples: int, rate: int) -> Sound:
+def _part(voice: Voice, notes: Sequence[Note], sheet: Arrangement, samples: int, rate: int) -> Waveform:
     bus = np.zeros((2, samples), np.float32)
-    made: dict[tuple[int, float, float], Sound] = {}
+    made: dict[tuple[int, float, float], Waveform] = {}
     for note in notes:
         start = round(note.start * rate)
         if start >= samples:
             continue
-        facts = (note.pitch, round(note.seconds, 4), note.loud)
-        if facts not in made:
-            made[facts] = tone(voice, *facts, rate)
-        sound = made[facts][: samples - start]
+        note_key = (note.pitch, round(note.seconds, 4), note.velocity)
+        if note_key not in made:
+            made[note_key] = tone(voice, *note_key, rate)
+        sound = made[note_key][: samples - start]
         side = voice.wide * (((note.pitch * 5) % 12) / 5.5 - 1)
         _add(bus, sound, start, side)
     if voice.drive:
-        bus = _driven(bus, voice, rate)
+        bus = _apply_drive(bus, voice, rate)
     if voice.echo:
         _echo(bus, voice.echo, round(0.75 * 60 / sheet.grid.bpm * rate))
     return bus
 
 
-def _drums(pieces: dict[str, kit.Drum], hits: Sequence[Hit], samples: int, rate: int) -> Sound:
+def _drums(pieces: dict[str, kit.Drum], hits: Sequence[Hit], samples: int, rate: int) -> Waveform:
     bus = np.zeros((2, samples), np.float32)
     for hit in hits:
         drum = pieces.get(hit.piece)
         start = round(hit.start * rate)
         if drum is not None and start < samples:
-            _add(bus, kit.strike(drum, rate)[: samples - start] * np.float32(hit.loud), start, drum.pan)
+            _add(
+                bus, kit.drum_sound(drum, rate)[: samples - start] * np.float32(hit.velocity), start, drum.pan
+            )
     return bus
 
 
-def _add(bus: Sound, sound: Sound, start: int, side: float) -> None:
+def _add(bus: Waveform, sound: Waveform, start: int, side: float) -> None:
     """`side` is -1 for the left ear, 1 for the right."""
     left, right = np.cos((side + 1) * np.pi / 4), np.sin((side + 1) * np.pi / 4)
     bus[0, start : start + len(sound)] += np.float32(left) * sound
     bus[1, start : start + len(sound)] += np.float32(right) * sound
 
 
-def _driven(bus: Sound, voice: Voice, rate: int) -> Sound:
+def _apply_drive(bus: Waveform, voice: Voice, rate: int) -> Waveform:
     peak = np.float32(max(1e-6, float(np.abs(bus).max())))
-    driven: Sound = np.tanh(bus / peak * np.float32(1 + voice.drive))
-    return np.stack([shaped(ear, rate, 70, voice.cabinet) for ear in driven]) if voice.cabinet else driven
+    driven: Waveform = np.tanh(bus / peak * np.float32(1 + voice.drive))
+    return np.stack([band_pass(ear, rate, 70, voice.cabinet) for ear in driven]) if voice.cabinet else driven
 
 
-def _echo(bus: Sound, loud: float, delay: int) -> None:
+def _echo(bus: Waveform, loud: float, delay: int) -> None:
     dry = bus.copy()
     for repeat in (1, 2, 3):
         late = repeat * delay
@@ -110,7 +114,7 @@ def _echo(bus: Sound, loud: float, delay: int) -> None:
             )
 
 
-def _balanced(bus: Sound, level: float, rate: int) -> Sound:
+def _set_level(bus: Waveform, level: float, rate: int) -> Waveform:
     """At its level while it sounds, however often it rests."""
     block = max(1, rate // 20)
     whole = bus.shape[1] // block * block
@@ -126,18 +130,18 @@ def _balanced(bus: Sound, level: float, rate: int) -> Sound:
     return bus * np.float32(10 ** (level / 20) / usual**0.5)
 
 
-def _texture(name: str, samples: int, rate: int) -> Sound:
+def _texture(name: str, samples: int, rate: int) -> Waveform:
     """Vinyl's dust or a breath of air, very quiet."""
     quiet = np.zeros((2, samples), np.float32)
     if not name:
         return quiet
     loop = noise(2 * rate, 21)
     if name == "air":
-        bed = shaped(loop, rate, 300, 1800) * np.float32(0.02)
+        bed = band_pass(loop, rate, 300, 1800) * np.float32(0.02)
     else:
         dust = np.where(np.abs(noise(2 * rate, 22)) > 0.9997, loop, 0).astype(np.float32)
-        bed = shaped(dust, rate, 1200, 7000) * np.float32(0.08) + shaped(loop, rate, 200, 5000) * np.float32(
-            0.002
-        )
+        bed = band_pass(dust, rate, 1200, 7000) * np.float32(0.08) + band_pass(
+            loop, rate, 200, 5000
+        ) * np.float32(0.002)
     quiet += np.resize(bed, samples)
     return quiet

@@ -13,18 +13,18 @@ class Note:
     start: float  # seconds
     seconds: float
     pitch: int
-    loud: float  # 0..1
+    velocity: float  # 0..1
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     start: float
     piece: str
-    loud: float
+    velocity: float
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ChordSpan:
     """A chord and the beats it sounds."""
 
     start: float
@@ -44,7 +44,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class BeatGrid:
     """Time: beats to seconds, with the genre's swing. The first beat is at `lead_in`."""
 
     bpm: float
@@ -53,7 +53,7 @@ class Grid:
     swing_on: int
     lead_in: float
 
-    def at(self, beat: float) -> float:
+    def seconds_at(self, beat: float) -> float:
         unit = 1.0 if self.swing_on == 8 else 0.5
         whole, rest = divmod(beat + 1e-9, unit)
         half, late = unit / 2, self.swing * unit / 2
@@ -63,20 +63,20 @@ class Grid:
             warped = half + late + (rest - half) * (half - late) / half
         return self.lead_in + (whole * unit + warped) * 60 / self.bpm
 
-    def step(self, bar: int, step: int) -> float:
+    def seconds_at_step(self, bar: int, step: int) -> float:
         """When a step of a pattern is: four of them a beat."""
-        return self.at(bar * self.meter + step / 4)
+        return self.seconds_at(bar * self.meter + step / 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class Arrangement:
     genre: Genre
     key: Key
-    grid: Grid
+    grid: BeatGrid
     seconds: float
     bars: tuple[Bar, ...]
-    slots: tuple[Slot, ...]  # without the last chord
-    last: Slot
+    chord_spans: tuple[ChordSpan, ...]  # without the last chord
+    final_chord: ChordSpan
     voices: dict[str, str]  # part -> voice
     hits: tuple[Hit, ...]
     notes: dict[str, tuple[Note, ...]]  # part -> its notes
@@ -84,4 +84,4 @@ class Sheet:
     @property
     def end(self) -> float:
         """When the last chord is struck."""
-        return self.grid.at(self.last.start)
+        return self.grid.seconds_at(self.final_chord.start)

@@ -5,25 +5,27 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from generation.music.band.notation import Bar, Grid, Hit, Note, Slot
+from generation.music.band.notation import Bar, BeatGrid, ChordSpan, Hit, Note
 from generation.music.common.genre_tables import Genre
-from generation.music.common.theory import Key, lowest, voicing
+from generation.music.common.theory import Key, lowest_pitch_from, voicing
 
 BASS_FLOOR, COMP_FLOOR, PAD_FLOOR, LEAD_FLOOR, LEAD_TOP = 28, 53, 57, 67, 86
 LOUDNESS = {"X": 1.0, "x": 0.75, "o": 0.35}
-_PLAIN_DRUMS = {"kick": "X.......x.......", "snare": "....x.......x...", "hat": "x.x.x.x.x.x.x.x."}
+_DEFAULT_DRUMS = {"kick": "X.......x.......", "snare": "....x.......x...", "hat": "x.x.x.x.x.x.x.x."}
 
 
-class Score:
+class ChordChart:
     """What the players look at: the chords on the grid."""
 
-    def __init__(self, genre: Genre, grid: Grid, key: Key, slots: tuple[Slot, ...], last: Slot) -> None:
-        self.genre, self.grid, self.key, self.slots, self.last = genre, grid, key, slots, last
+    def __init__(
+        self, genre: Genre, grid: BeatGrid, key: Key, slots: tuple[ChordSpan, ...], last: ChordSpan
+    ) -> None:
+        self.genre, self.grid, self.key, self.chord_spans, self.final_chord = genre, grid, key, slots, last
 
     def strokes(self, line: str) -> Iterator[tuple[int, str, float, float]]:
         """Every stroke of a pattern: its chord's number, its letter, when and how long, in beats."""
         per_bar = len(line)
-        for number, slot in enumerate(self.slots):
+        for number, slot in enumerate(self.chord_spans):
             first = round(slot.start * 4)
             steps = round(slot.beats * 4)
             letters = [line[(first + step) % per_bar] for step in range(steps)]
@@ -38,22 +40,22 @@ class Score:
                 yield number, letter, slot.start + step / 4, (held - step) / 4
 
     def note(self, beat: float, beats: float, pitch: int, loud: float) -> Note:
-        start = self.grid.at(beat)
-        return Note(start, self.grid.at(beat + beats) - start, pitch, loud)
+        start = self.grid.seconds_at(beat)
+        return Note(start, self.grid.seconds_at(beat + beats) - start, pitch, loud)
 
     def final(self, pitches: tuple[int, ...], loud: float, seconds: float) -> tuple[Note, ...]:
-        start = self.grid.at(self.last.start)
+        start = self.grid.seconds_at(self.final_chord.start)
         return tuple(Note(start, seconds - start, pitch, loud) for pitch in pitches)
 
 
-def bass(score: Score, seconds: float) -> tuple[Note, ...]:
+def bass(chart: ChordChart, seconds: float) -> tuple[Note, ...]:
     notes = []
-    chords = [slot.chord for slot in score.slots] + [score.last.chord]
-    for number, letter, beat, beats in score.strokes(score.genre.bass_line):
+    chords = [slot.chord for slot in chart.chord_spans] + [chart.final_chord.chord]
+    for number, letter, beat, beats in chart.strokes(chart.genre.bass_line):
         chord = chords[number]
-        root = lowest(chord.root, BASS_FLOOR)
+        root = lowest_pitch_from(chord.root, BASS_FLOOR)
         third, fifth = chord.intervals[1], next((i for i in chord.intervals if i in {6, 7}), 7)
-        following = lowest(chords[number + 1].root, BASS_FLOOR)
+        following = lowest_pitch_from(chords[number + 1].root, BASS_FLOOR)
         pitch = {
             "1": root,
             "3": root + third,
@@ -61,48 +63,48 @@ def bass(score: Score, seconds: float) -> tuple[Note, ...]:
             "8": root + 12,
             "a": following + (1 if following < root else -1),
         }[letter]
-        notes.append(score.note(beat, beats, pitch, 0.85 if beat % 1 == 0 else 0.7))
-    final = lowest(score.last.chord.root, BASS_FLOOR)
-    return (*notes, *score.final((final,), 0.9, seconds))
+        notes.append(chart.note(beat, beats, pitch, 0.85 if beat % 1 == 0 else 0.7))
+    final = lowest_pitch_from(chart.final_chord.chord.root, BASS_FLOOR)
+    return (*notes, *chart.final((final,), 0.9, seconds))
 
 
-def comp(score: Score, seconds: float) -> tuple[Note, ...]:
-    shapes = _shapes(score, COMP_FLOOR)
+def comp(chart: ChordChart, seconds: float) -> tuple[Note, ...]:
+    shapes = _voicings(chart, COMP_FLOOR)
     notes: list[Note] = []
-    for number, letter, beat, beats in score.strokes(score.genre.comp_line):
+    for number, letter, beat, beats in chart.strokes(chart.genre.comp_line):
         shape = shapes[number]
         loud = 0.8 if beat % 1 == 0 else 0.65
         if letter == "x":
-            notes.extend(score.note(beat, beats, pitch, loud) for pitch in shape)
+            notes.extend(chart.note(beat, beats, pitch, loud) for pitch in shape)
         else:
             octave, place = divmod(int(letter) - 1, 4)
             extra, place = divmod(place, len(shape))
-            notes.append(score.note(beat, max(beats, 0.5), shape[place] + 12 * (octave + extra), loud))
-    return (*notes, *score.final(shapes[-1], 0.75, seconds))
+            notes.append(chart.note(beat, max(beats, 0.5), shape[place] + 12 * (octave + extra), loud))
+    return (*notes, *chart.final(shapes[-1], 0.75, seconds))
 
 
-def pad(score: Score, seconds: float) -> tuple[Note, ...]:
-    shapes = _shapes(score, PAD_FLOOR)
+def pad(chart: ChordChart, seconds: float) -> tuple[Note, ...]:
+    shapes = _voicings(chart, PAD_FLOOR)
     notes = [
-        score.note(slot.start, slot.beats, pitch, 0.6)
-        for slot, shape in zip(score.slots, shapes, strict=False)
+        chart.note(slot.start, slot.beats, pitch, 0.6)
+        for slot, shape in zip(chart.chord_spans, shapes, strict=False)
         for pitch in shape
     ]
-    return (*notes, *score.final(shapes[-1], 0.6, seconds))
+    return (*notes, *chart.final(shapes[-1], 0.6, seconds))
 
 
-def _shapes(score: Score, floor: int) -> list[tuple[int, ...]]:
+def _voicings(chart: ChordChart, floor: int) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
-    for slot in (*score.slots, score.last):
+    for slot in (*chart.chord_spans, chart.final_chord):
         shapes.append(voicing(slot.chord, shapes[-1] if shapes else (), floor))
     return shapes
 
 
-def lead(score: Score, bars: tuple[Bar, ...], rng: random.Random, seconds: float) -> tuple[Note, ...]:
+def lead(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random, seconds: float) -> tuple[Note, ...]:
     """A motif for each kind of section, answered and moved with the chords; it comes home at the end."""
-    steps = score.genre.steps
-    ladder = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in score.key.scale]
-    motifs = [_motif(rng, line) for line in score.genre.lead_lines]
+    steps = chart.genre.steps
+    ladder = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in chart.key.scale]
+    motifs = [_motif(rng, line) for line in chart.genre.lead_lines]
     place = len(ladder) // 3
     notes: list[Note] = []
     for number, bar in enumerate(bars):
@@ -110,20 +112,20 @@ def lead(score: Score, bars: tuple[Bar, ...], rng: random.Random, seconds: float
             continue
         line, moves = motifs[_motif_of(number, bar, len(motifs))]
         anchor = place
-        for step, beats, move in _sung(line, moves):
-            beat = number * score.grid.meter + step / 4
-            if beat >= score.last.start:
+        for step, beats, move in _motif_notes(line, moves):
+            beat = number * chart.grid.meter + step / 4
+            if beat >= chart.final_chord.start:
                 break
-            slot = max((s for s in score.slots if s.start <= beat), key=lambda s: s.start)
-            strong = step % (steps // score.grid.meter * 2) == 0 or beats >= 1
-            place = _near_rung(ladder, anchor + move, slot, strong=strong)
-            held = min(beats, score.last.start - beat)
-            notes.append(score.note(beat, held, ladder[place], 0.85 if strong else 0.7))
+            slot = max((s for s in chart.chord_spans if s.start <= beat), key=lambda s: s.start)
+            strong = step % (steps // chart.grid.meter * 2) == 0 or beats >= 1
+            place = _nearest_scale_index(ladder, anchor + move, slot, strong=strong)
+            held = min(beats, chart.final_chord.start - beat)
+            notes.append(chart.note(beat, held, ladder[place], 0.85 if strong else 0.7))
         place = max(2, min(len(ladder) - 4, place))
     if not notes:
-        return score.final((lowest(score.last.chord.root, LEAD_FLOOR),), 0.7, seconds)
-    home = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in score.last.chord.tones[:3]]
-    return (*notes, *score.final((min(home, key=lambda p: abs(p - notes[-1].pitch)),), 0.75, seconds))
+        return chart.final((lowest_pitch_from(chart.final_chord.chord.root, LEAD_FLOOR),), 0.7, seconds)
+    home = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in chart.final_chord.chord.tones[:3]]
+    return (*notes, *chart.final((min(home, key=lambda p: abs(p - notes[-1].pitch)),), 0.75, seconds))
 
 
 def _motif_of(number: int, bar: Bar, count: int) -> int:
@@ -141,7 +143,7 @@ def _motif(rng: random.Random, line: str) -> tuple[str, tuple[int, ...]]:
     return line, tuple(moves)
 
 
-def _sung(line: str, moves: tuple[int, ...]) -> Iterator[tuple[int, float, int]]:
+def _motif_notes(line: str, moves: tuple[int, ...]) -> Iterator[tuple[int, float, int]]:
     strokes = [step for step, letter in enumerate(line) if letter == "x"]
     for step, move in zip(strokes, moves, strict=True):
         held = step + 1
@@ -150,7 +152,7 @@ def _sung(line: str, moves: tuple[int, ...]) -> Iterator[tuple[int, float, int]]
         yield step, (held - step) / 4, move
 
 
-def _near_rung(ladder: list[int], wanted: int, slot: Slot, *, strong: bool) -> int:
+def _nearest_scale_index(ladder: list[int], wanted: int, slot: ChordSpan, *, strong: bool) -> int:
     """The rung of the scale nearest to the wanted one; on a strong beat one that the chord holds."""
     wanted = max(0, min(len(ladder) - 1, wanted))
     rungs = range(len(ladder))
@@ -162,25 +164,27 @@ def _near_rung(ladder: list[int], wanted: int, slot: Slot, *, strong: bool) -> i
     return min(fitting or rungs, key=lambda r: (abs(r - wanted), r))
 
 
-def drums(score: Score, bars: tuple[Bar, ...], rng: random.Random) -> tuple[Hit, ...]:
+def drums(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random) -> tuple[Hit, ...]:
     hits: list[Hit] = []
-    patterns = score.genre.drums or {piece: line[: score.genre.steps] for piece, line in _PLAIN_DRUMS.items()}
-    end = score.last.start
+    patterns = chart.genre.drums or {
+        piece: line[: chart.genre.steps] for piece, line in _DEFAULT_DRUMS.items()
+    }
+    end = chart.final_chord.start
     for number, bar in enumerate(bars):
         for piece, line in patterns.items():
-            if not _plays(score.genre, piece, number, bar):
+            if not _plays(chart.genre, piece, number, bar):
                 continue
             filled = bar.fill and "snare" in patterns and piece in {"snare", "hat"}
-            until = min(len(line) - 4 * filled, round((end - number * score.grid.meter) * 4))
+            until = min(len(line) - 4 * filled, round((end - number * chart.grid.meter) * 4))
             hits.extend(
-                Hit(score.grid.step(number, step), piece, LOUDNESS[letter] * rng.uniform(0.9, 1.0))
+                Hit(chart.grid.seconds_at_step(number, step), piece, LOUDNESS[letter] * rng.uniform(0.9, 1.0))
                 for step, letter in enumerate(line[: max(0, until)])
                 if letter != "."
             )
         if bar.fill and "snare" in patterns:
-            hits.extend(_fill(score, number, rng))
+            hits.extend(_fill(chart, number, rng))
     last = {"kick": 0.9 * ("kick" in patterns), "crash": 0.5 * ("crash" in patterns or "snare" in patterns)}
-    return (*hits, *(Hit(score.grid.at(end), piece, loud) for piece, loud in last.items() if loud))
+    return (*hits, *(Hit(chart.grid.seconds_at(end), piece, loud) for piece, loud in last.items() if loud))
 
 
 def _plays(genre: Genre, piece: str, number: int, bar: Bar) -> bool:
@@ -192,11 +196,13 @@ def _plays(genre: Genre, piece: str, number: int, bar: Bar) -> bool:
     return number % every == (0 if piece == "crash" else every - 1)
 
 
-def _fill(score: Score, number: int, rng: random.Random) -> Iterator[Hit]:
-    steps = score.genre.steps
+def _fill(chart: ChordChart, number: int, rng: random.Random) -> Iterator[Hit]:
+    steps = chart.genre.steps
     for step, letter in enumerate(rng.choice(("xxxx", "x.xx", "x.xX", "xx.x"))):
         if letter != ".":
             piece = "tom" if step >= 2 else "snare"
             at = steps - 4 + step
-            if number * score.grid.meter + at / 4 < score.last.start:
-                yield Hit(score.grid.step(number, at), piece, LOUDNESS[letter] * (0.7 + 0.08 * step))
+            if number * chart.grid.meter + at / 4 < chart.final_chord.start:
+                yield Hit(
+                    chart.grid.seconds_at_step(number, at), piece, LOUDNESS[letter] * (0.7 + 0.08 * step)
+                )

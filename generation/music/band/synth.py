@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from generation.music.band.voices import Voice
 
-Sound = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 TABLE = 4096
 _HARMONICS = 40
 _GROUPS = (1, 2, 3, 5, 9, 17, _HARMONICS + 1)
 
 
-def noise(samples: int, seed: int) -> Sound:
+def noise(samples: int, seed: int) -> Waveform:
     """White noise, the same on every machine."""
     raw = random.Random(seed).randbytes(2 * samples)  # noqa: S311  (sound, not secrets)
-    white: Sound = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
+    white: Waveform = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
     return white
 
 
@@ -30,44 +30,48 @@ def hertz(pitch: float) -> float:
     return 440.0 * math.exp2((pitch - 69) / 12)
 
 
-def tone(voice: Voice, pitch: int, seconds: float, loud: float, rate: int) -> Sound:
+def tone(voice: Voice, pitch: int, seconds: float, velocity: float, rate: int) -> Waveform:
     """One note, its release included, at about `loud`."""
     while pitch < voice.low:
         pitch += 12
     while pitch > voice.high:
         pitch -= 12
     times = _times(round((seconds + 5 * voice.release) * rate), rate)
-    struck = voice.ratio > 0
-    sound = _struck(voice, hertz(pitch), times, loud) if struck else _harmonic(voice, pitch, times, rate)
+    is_fm = voice.fm_ratio > 0
+    sound = (
+        _fm_tone(voice, hertz(pitch), times, velocity) if is_fm else _additive_tone(voice, pitch, times, rate)
+    )
     if voice.breath:
         sound += voice.breath * 6 * _breath(len(times), rate)
-    shaped: Sound = sound * _gate(voice, seconds, times) * np.float32(loud)
-    return shaped
+    result: Waveform = sound * _envelope(voice, seconds, times) * np.float32(velocity)
+    return result
 
 
 def _times(samples: int, rate: int) -> NDArray[np.float64]:
     return np.arange(max(1, samples)) / rate
 
 
-def _gate(voice: Voice, seconds: float, times: NDArray[np.float64]) -> Sound:
+def _envelope(voice: Voice, seconds: float, times: NDArray[np.float64]) -> Waveform:
     rise = np.clip(times / voice.attack, 0, 1)
     fall = np.exp(-np.maximum(0, times - seconds) / voice.release)
     last = np.clip((times[-1] - times) / (0.5 * voice.release), 0, 1)
-    gate: Sound = (rise * (2 - rise) * fall * last).astype(np.float32)
+    gate: Waveform = (rise * (2 - rise) * fall * last).astype(np.float32)
     return gate
 
 
-def _struck(voice: Voice, frequency: float, times: NDArray[np.float64], loud: float) -> Sound:
+def _fm_tone(voice: Voice, frequency: float, times: NDArray[np.float64], velocity: float) -> Waveform:
     """Two operators: the harder the stroke, the brighter."""
     turns = np.modf(frequency * times)[0].astype(np.float32) * np.float32(2 * np.pi)
-    modulator_turns = np.modf(frequency * voice.ratio * times)[0].astype(np.float32) * np.float32(2 * np.pi)
-    index = (voice.index * (0.4 + loud) * np.exp(-times / voice.index_decay)).astype(np.float32)
+    modulator_turns = np.modf(frequency * voice.fm_ratio * times)[0].astype(np.float32) * np.float32(
+        2 * np.pi
+    )
+    index = (voice.fm_index * (0.4 + velocity) * np.exp(-times / voice.fm_index_decay)).astype(np.float32)
     body = np.exp(-times / voice.decay).astype(np.float32)
-    sound: Sound = body * np.sin(turns + index * np.sin(modulator_turns))
+    sound: Waveform = body * np.sin(turns + index * np.sin(modulator_turns))
     return sound
 
 
-def _harmonic(voice: Voice, pitch: int, times: NDArray[np.float64], rate: int) -> Sound:
+def _additive_tone(voice: Voice, pitch: int, times: NDArray[np.float64], rate: int) -> Waveform:
     frequency = hertz(pitch)
     turns = frequency * times
     if voice.vibrato:
@@ -91,7 +95,7 @@ def _harmonic(voice: Voice, pitch: int, times: NDArray[np.float64], rate: int) -
 
 
 @functools.lru_cache(maxsize=2048)
-def _tables(voice: Voice, pitch: int, rate: int) -> tuple[tuple[Sound, float], ...]:
+def _tables(voice: Voice, pitch: int, rate: int) -> tuple[tuple[Waveform, float], ...]:
     """One cycle for each group of harmonics, and how fast it rings down."""
     numbers = np.arange(1, _HARMONICS + 1)
     frequencies = numbers * hertz(pitch)
@@ -129,20 +133,20 @@ _SHAPES: dict[str, Callable[[int], float]] = {
 
 
 @functools.lru_cache(maxsize=4)
-def _breath_loop(rate: int) -> Sound:
-    return shaped(noise(rate, 11), rate, 1500, 6000)
+def _breath_loop(rate: int) -> Waveform:
+    return band_pass(noise(rate, 11), rate, 1500, 6000)
 
 
-def _breath(samples: int, rate: int) -> Sound:
+def _breath(samples: int, rate: int) -> Waveform:
     return np.resize(_breath_loop(rate), samples)
 
 
-def shaped(sound: Sound, rate: int, low: float, high: float) -> Sound:
+def band_pass(sound: Waveform, rate: int, low: float, high: float) -> Waveform:
     """Only what lies between two frequencies, softly."""
     spectrum = np.fft.rfft(sound)
     frequencies = np.fft.rfftfreq(len(sound), 1 / rate)
     weight = 1 / np.sqrt(1 + (frequencies / high) ** 6)
     if low:
         weight *= (frequencies / low) ** 3 / np.sqrt(1 + (frequencies / low) ** 6)
-    result: Sound = np.fft.irfft(spectrum * weight, len(sound)).astype(np.float32)
+    result: Waveform = np.fft.irfft(spectrum * weight, len(sound)).astype(np.float32)
     return result

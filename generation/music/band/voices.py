@@ -19,9 +19,9 @@ class Voice:
     detune: float = 0.0  # cents between two or three tones together
     vibrato: float = 0.0  # cents
     breath: float = 0.0  # share of noise
-    ratio: float = 0.0  # modulator's frequency over the carrier's
-    index: float = 0.0
-    index_decay: float = 0.3
+    fm_ratio: float = 0.0  # modulator's frequency over the carrier's
+    fm_index: float = 0.0
+    fm_index_decay: float = 0.3
     low: int = 0  # pitches outside are moved by octaves
     high: int = 127
     drive: float = 0.0  # of the whole part
@@ -52,7 +52,7 @@ VOICES: dict[str, Voice] = {
     "slap": _bass(shape="string", cutoff=4500, decay=0.5, damp=0.8),
     # plucked, struck and blown
     "piano": Voice(shape="piano", cutoff=5000, decay=1.6, damp=0.22, release=0.18, detune=1.5, wide=0.4),
-    "epiano": Voice(ratio=1.0, index=1.4, index_decay=0.5, decay=2.2, release=0.15, wide=0.6),
+    "epiano": Voice(fm_ratio=1.0, fm_index=1.4, fm_index_decay=0.5, decay=2.2, release=0.15, wide=0.6),
     "guitar": Voice(shape="string", cutoff=3800, decay=0.9, damp=0.35, release=0.12, wide=0.3),
     "harp": Voice(shape="soft", cutoff=5000, decay=1.3, damp=0.3, release=0.5, wide=0.5),
     "pluck": Voice(shape="saw", cutoff=6000, decay=0.4, damp=0.5, release=0.1, detune=7, echo=0.3, wide=0.4),
@@ -61,9 +61,15 @@ VOICES: dict[str, Voice] = {
     "arp": Voice(shape="saw", cutoff=3200, decay=0.25, damp=0.4, release=0.08, echo=0.3, wide=0.6),
     "pulse": Voice(shape="pulse", cutoff=12000, sustain=1.0, release=0.005, level=-2),
     "stab": Voice(shape="saw", cutoff=3500, decay=0.5, sustain=0.2, detune=11, release=0.1, wide=0.8),
-    "glass": Voice(ratio=3.5, index=0.8, index_decay=0.8, decay=2.5, release=1.2, echo=0.35, wide=0.8),
-    "vibraphone": Voice(ratio=4.0, index=0.5, index_decay=0.15, decay=1.6, release=0.5, wide=0.4, low=60),
-    "bell": Voice(ratio=3.0, index=1.1, index_decay=0.6, decay=1.8, release=0.9, echo=0.35, wide=0.5, low=67),
+    "glass": Voice(
+        fm_ratio=3.5, fm_index=0.8, fm_index_decay=0.8, decay=2.5, release=1.2, echo=0.35, wide=0.8
+    ),
+    "vibraphone": Voice(
+        fm_ratio=4.0, fm_index=0.5, fm_index_decay=0.15, decay=1.6, release=0.5, wide=0.4, low=60
+    ),
+    "bell": Voice(
+        fm_ratio=3.0, fm_index=1.1, fm_index_decay=0.6, decay=1.8, release=0.9, echo=0.35, wide=0.5, low=67
+    ),
     "organ": Voice(shape="organ", cutoff=6000, sustain=1.0, release=0.05, vibrato=6, wide=0.6),
     "staccato": Voice(
         shape="saw", cutoff=2600, attack=0.02, decay=0.22, damp=0.15, release=0.1, detune=9, wide=0.7

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from generation.clip import Score
+from generation.clip import Audio
 from generation.errors import AttachmentRefused
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 60_000_000
 LONGEST = 600.0  # seconds kept of it
 RATE = 48_000
-_HEADS: tuple[tuple[int, bytes, str], ...] = (
+_FILE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"RIFF", "wav"),
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
@@ -31,12 +31,12 @@ CODECS = frozenset(
 )
 
 
-def check(path: Path, name: str) -> None:
+def check_audio_file(path: Path, name: str) -> None:
     """Its first moment is heard; raises AttachmentRefused under the name that its owner knows."""
-    read(path, longest=1.0, name=name)
+    read_audio(path, longest=1.0, name=name)
 
 
-def read(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Score:
+def read_audio(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Audio:
     """Two ears at 48 kHz, at most `longest` seconds; raises AttachmentRefused."""
     name = name or path.name
     try:
@@ -54,11 +54,11 @@ def read(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Sc
     if not pieces:
         raise AttachmentRefused(name, "without sound")
     sound = np.concatenate(pieces, axis=1).T[: math.floor(longest * RATE)]
-    return Score(np.ascontiguousarray(np.nan_to_num(sound), dtype=np.float32), RATE)
+    return Audio(np.ascontiguousarray(np.nan_to_num(sound), dtype=np.float32), RATE)
 
 
 def _kind(head: bytes) -> str | None:
-    for offset, mark, kind in _HEADS:
+    for offset, mark, kind in _FILE_SIGNATURES:
         if head[offset : offset + len(mark)] == mark:
             return kind
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:

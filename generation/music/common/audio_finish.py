@@ -7,14 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.clip import Score
-from generation.music.common.loudness_normalize import levelled
+from generation.clip import Audio
+from generation.music.common.loudness_normalize import normalize_loudness
 
-Sound = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 FADE_IN = 0.02
 
 
-def resampled(sound: Sound, rate: int, wanted: int) -> Sound:
+def resample(sound: Waveform, rate: int, wanted: int) -> Waveform:
     """The same sound, samples first, at another rate: exact below both Nyquist limits."""
     if rate == wanted or not len(sound):
         return sound
@@ -34,7 +34,7 @@ def resampled(sound: Sound, rate: int, wanted: int) -> Sound:
     return np.ascontiguousarray(again[start : start + length], dtype=np.float32)
 
 
-def two_ears(sound: Sound) -> Sound:
+def to_stereo(sound: Waveform) -> Waveform:
     """Samples first, two channels: mono is doubled, more than two are folded."""
     sound = sound.reshape(len(sound), -1)
     if sound.shape[1] == 2:
@@ -42,18 +42,18 @@ def two_ears(sound: Sound) -> Sound:
     return np.repeat(sound.mean(axis=1, keepdims=True), 2, axis=1)
 
 
-def fitted(sound: Sound, samples: int) -> Sound:
+def fit_length(sound: Waveform, samples: int) -> Waveform:
     """Cut or filled with silence to the sample."""
     if len(sound) >= samples:
         return sound[:samples]
     return np.pad(sound, ((0, samples - len(sound)), (0, 0)))
 
 
-def faded(sound: Sound, rate: int, out: float) -> Sound:
+def apply_fades(sound: Waveform, rate: int, fade_out: float) -> Waveform:
     """In within 20 ms, out within `out` seconds or a quarter of it all, to silence on the last sample."""
     count = len(sound)
     rise = min(count, round(FADE_IN * rate))
-    fall = min(count // 4 or count, round(out * rate))
+    fall = min(count // 4 or count, round(fade_out * rate))
     shaped = sound.copy()
     shaped[:rise] *= np.linspace(0, 1, rise, dtype=np.float32)[:, None]
     bend = np.cos(np.linspace(0, np.pi / 2, fall)).astype(np.float32)
@@ -62,15 +62,15 @@ def faded(sound: Sound, rate: int, out: float) -> Sound:
     return shaped
 
 
-def finished(sound: Sound, rate: int, samples: int, wanted: int, *, out: float = 1.5) -> Score:
+def finish_audio(sound: Waveform, rate: int, samples: int, wanted: int, *, fade_out: float = 1.5) -> Audio:
     """A maker's raw sound as a Score: two ears, the wanted rate and length, faded, at -14 LUFS."""
-    heard = fitted(resampled(two_ears(np.nan_to_num(sound)), rate, wanted), samples)
-    shaped = faded(heard, wanted, out)
-    level = levelled(np.ascontiguousarray(shaped.T), wanted)
-    return Score(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
+    heard = fit_length(resample(to_stereo(np.nan_to_num(sound)), rate, wanted), samples)
+    shaped = apply_fades(heard, wanted, fade_out)
+    level = normalize_loudness(np.ascontiguousarray(shaped.T), wanted)
+    return Audio(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
 
 
-def looped(sound: Sound, samples: int, overlap: int) -> Sound:
+def loop_to_length(sound: Waveform, samples: int, overlap: int) -> Waveform:
     """As often as needed, each time faded into the next over `overlap` samples."""
     if len(sound) >= samples:
         return sound

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.music.common.audio_finish import Sound
+from generation.music.common.audio_finish import Waveform
 
-HOPS = 100
+HOPS_PER_SECOND = 100
 """Looks a second."""
 SLOWEST, FASTEST = 60.0, 180.0
 Curve = NDArray[np.float64]
 
 
-def rises(sound: Sound, rate: int) -> Curve:
+def onset_strength(sound: Waveform, rate: int) -> Curve:
     """How much louder each hundredth of a second is than the one before, low and high notes apart."""
     mono = sound.mean(axis=1)
-    hop = rate // HOPS
+    hop = rate // HOPS_PER_SECOND
     size = 2 * hop
     count = max(0, (len(mono) - size) // hop + 1)
     if count < 2:
@@ -27,25 +27,27 @@ def rises(sound: Sound, rate: int) -> Curve:
     return flux
 
 
-def beats(sound: Sound, rate: int) -> Curve:
+def find_beats(sound: Waveform, rate: int) -> Curve:
     """The seconds of the beats, evenly spaced; empty when there is no telling."""
-    flux = rises(sound, rate)
+    flux = onset_strength(sound, rate)
     flux = flux - flux.mean()
-    if len(flux) < 3 * HOPS or not flux.any():
+    if len(flux) < 3 * HOPS_PER_SECOND or not flux.any():
         return np.empty(0)
     size = 2 * len(flux)
-    likeness = np.fft.irfft(np.abs(np.fft.rfft(flux, size)) ** 2)[: len(flux)]
-    lags = np.arange(round(60 / FASTEST * HOPS), min(len(flux) // 2, round(60 / SLOWEST * HOPS)) + 1)
-    near_120 = np.exp(-0.5 * (np.log2(lags / (0.5 * HOPS)) / 0.7) ** 2)
-    lag = int(lags[(likeness[lags] * near_120).argmax()])
-    period = _sharpened(likeness, lag, len(flux))
+    autocorrelation = np.fft.irfft(np.abs(np.fft.rfft(flux, size)) ** 2)[: len(flux)]
+    lags = np.arange(
+        round(60 / FASTEST * HOPS_PER_SECOND), min(len(flux) // 2, round(60 / SLOWEST * HOPS_PER_SECOND)) + 1
+    )
+    near_120 = np.exp(-0.5 * (np.log2(lags / (0.5 * HOPS_PER_SECOND)) / 0.7) ** 2)
+    lag = int(lags[(autocorrelation[lags] * near_120).argmax()])
+    period = _refine_period(autocorrelation, lag, len(flux))
     offsets = np.arange(0, period, 1.0)
     marks = [flux[(np.arange(offset, len(flux) - 1, period)).astype(int)].mean() for offset in offsets]
-    found: Curve = np.arange(float(offsets[int(np.argmax(marks))]), len(flux), period) / HOPS
+    found: Curve = np.arange(float(offsets[int(np.argmax(marks))]), len(flux), period) / HOPS_PER_SECOND
     return found
 
 
-def _sharpened(likeness: Curve, lag: int, length: int) -> float:
+def _refine_period(likeness: Curve, lag: int, length: int) -> float:
     """A beat's length from the far end of many beats, where a small error has grown to be seen."""
     period = float(lag)
     for times in (2, 4, 8, 16):

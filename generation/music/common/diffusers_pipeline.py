@@ -7,38 +7,42 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from generation.clip import Score
+from generation.clip import Audio
 from generation.errors import ModelBroken, OutOfMemory
 from generation.music.common import weights
-from generation.music.common.audio_finish import finished, looped, two_ears
+from generation.music.common.audio_finish import finish_audio, loop_to_length, to_stereo
 from generation.progress import OnStep
 from generation.request import Music
 
 
-class Diffused:
-    kind: ClassVar[str]
+class DiffusersMaker:
+    pipeline_class: ClassVar[str]
     """The pipeline class of diffusers."""
     shortest: ClassVar[float] = 0.0
     longest: ClassVar[float] = 600.0
 
     def __init__(self, pipe: Any, options: dict[str, Any]) -> None:
         self.pipe = pipe
-        self.name = str(options.get("name", self.kind))
+        self.name = str(options.get("name", self.pipeline_class))
         self.steps = int(options.get("steps", 8))
         self.rate = int(pipe.vae.config.sampling_rate)
 
     @classmethod
     def load(cls, options: dict[str, Any]) -> Self:
-        name = str(options.get("name", cls.kind))
-        found = weights.folder(options, name)
+        name = str(options.get("name", cls.pipeline_class))
+        found = weights.find_weights(options, name)
         device, dtype = weights.device_and_type(options)
         import diffusers  # noqa: PLC0415  (heavy)
         import torch  # noqa: PLC0415  (heavy)
 
         diffusers.utils.logging.disable_progress_bar()
         try:
-            pipe = getattr(diffusers, cls.kind).from_pretrained(
-                found, dtype=dtype, use_safetensors=True, local_files_only=True, **cls.parts(found)
+            pipe = getattr(diffusers, cls.pipeline_class).from_pretrained(
+                found,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                **cls.component_overrides(found),
             )
             if options.get("offload") and device != "cpu":
                 pipe.enable_model_cpu_offload()
@@ -51,38 +55,38 @@ class Diffused:
         return cls(pipe, options)
 
     @classmethod
-    def parts(cls, folder: Path) -> dict[str, Any]:  # noqa: ARG003  (a maker may look into it)
+    def component_overrides(cls, folder: Path) -> dict[str, Any]:  # noqa: ARG003  (a maker may look into it)
         """Components that are not what the folder names."""
         return {}
 
-    def asked(self, music: Music, seconds: float) -> dict[str, Any]:
+    def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:
         """What the pipeline is called with, beyond steps and generator."""
         raise NotImplementedError
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         import torch  # noqa: PLC0415  (heavy)
 
         seconds = min(self.longest, max(self.shortest, samples / rate))
-        self.pipe.progress_bar = lambda *_, total=None, **__: Ticks(on_step, total or self.steps)
+        self.pipe.progress_bar = lambda *_, total=None, **__: StepProgressBar(on_step, total or self.steps)
         try:
             with torch.inference_mode():
                 made = self.pipe(
-                    **self.asked(music, seconds),
+                    **self.pipeline_arguments(music, seconds),
                     num_inference_steps=self.steps,
                     generator=torch.Generator("cpu").manual_seed(music.seed),
                     output_type="pt",
                 )
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(self.name) from error
-        sound = two_ears(np.ascontiguousarray(made.audios[0].float().cpu().numpy().T))
+        sound = to_stereo(np.ascontiguousarray(made.audios[0].float().cpu().numpy().T))
         wanted = -(-samples * self.rate // rate)
-        return finished(looped(sound, wanted, 2 * self.rate), self.rate, samples, rate)
+        return finish_audio(loop_to_length(sound, wanted, 2 * self.rate), self.rate, samples, rate)
 
     def close(self) -> None:
         self.pipe = None
 
 
-class Ticks:
+class StepProgressBar:
     """Stands where a pipeline has its progress bar; raising here stops it within the step."""
 
     def __init__(self, on_step: OnStep, total: int) -> None:

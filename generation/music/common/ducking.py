@@ -4,53 +4,56 @@ from __future__ import annotations
 
 import numpy as np
 
-from generation.clip import Score
-from generation.music.common.audio_finish import Sound, fitted, resampled, two_ears
+from generation.clip import Audio
+from generation.music.common.audio_finish import Waveform, fit_length, resample, to_stereo
 
-UNDER = 9.0
+MAX_DUCKING_DB = 9.0
 """dB that the music steps back by at most."""
-BESIDE = -6.0
+MUSIC_LEVEL_DB = -6.0
 """dB of the music under the sound where both play."""
 _BLOCK = 0.02
 
 
-def mixed(own: Score, music: Score) -> Score:
+def mix_with_ducking(native_audio: Audio, music: Audio) -> Audio:
     """Both at the music's rate and length, never clipped."""
-    sound = fitted(resampled(two_ears(np.nan_to_num(own.samples)), own.rate, music.rate), len(music.samples))
-    voice = _level(sound, music.rate)
-    if voice <= 0:
+    sound = fit_length(
+        resample(to_stereo(np.nan_to_num(native_audio.samples)), native_audio.rate, music.rate),
+        len(music.samples),
+    )
+    sound_level = _level(sound, music.rate)
+    if sound_level <= 0:
         return music
     tune = music.samples * np.float32(
-        10 ** (BESIDE / 20) * voice / max(_level(music.samples, music.rate), 1e-6)
+        10 ** (MUSIC_LEVEL_DB / 20) * sound_level / max(_level(music.samples, music.rate), 1e-6)
     )
-    both = sound + tune * _gain(sound, voice, music.rate)[:, None]
+    both = sound + tune * _ducking_gain(sound, sound_level, music.rate)[:, None]
     peak = float(np.abs(both).max(initial=0.0))
     scaled = both * np.float32(min(1.0, 0.89 / peak)) if peak else both
-    return Score(np.ascontiguousarray(scaled, dtype=np.float32), music.rate)
+    return Audio(np.ascontiguousarray(scaled, dtype=np.float32), music.rate)
 
 
-def _blocks(sound: Sound, rate: int) -> Sound:
+def _blocks(sound: Waveform, rate: int) -> Waveform:
     block = max(1, round(_BLOCK * rate))
     padded = np.pad((sound**2).mean(axis=1), (0, -len(sound) % block))
-    powers: Sound = np.sqrt(padded.reshape(-1, block).mean(axis=1))
+    powers: Waveform = np.sqrt(padded.reshape(-1, block).mean(axis=1))
     return powers
 
 
-def _level(sound: Sound, rate: int) -> float:
+def _level(sound: Waveform, rate: int) -> float:
     """Of its loud half; 0 for silence."""
     blocks = _blocks(sound, rate)
     loud = blocks[blocks > 0.1 * blocks.max(initial=0.0)]
     return float(np.sqrt((loud**2).mean())) if len(loud) and blocks.max() > 1e-4 else 0.0
 
 
-def _gain(sound: Sound, voice: float, rate: int) -> Sound:
+def _ducking_gain(sound: Waveform, sound_level: float, rate: int) -> Waveform:
     """Down within 60 ms, up again within 600."""
     blocks = _blocks(sound, rate)
-    wanted = 10 ** (-UNDER / 20 * np.clip(blocks / (0.5 * voice), 0, 1))
+    wanted = 10 ** (-MAX_DUCKING_DB / 20 * np.clip(blocks / (0.5 * sound_level), 0, 1))
     gain, now = np.empty_like(wanted), 1.0
     for place, goal in enumerate(wanted):
         now += (goal - now) * (_BLOCK / 0.06 if goal < now else _BLOCK / 0.6)
         gain[place] = now
     curve = np.interp(np.arange(len(sound)), np.arange(len(gain)) * _BLOCK * rate, gain)
-    smooth: Sound = curve.astype(np.float32)
+    smooth: Waveform = curve.astype(np.float32)
     return smooth

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from generation.request import near
+from generation.request import closest_match
 
 SILENT = "none"
 NATIVE = "native"
-OWN = "own"
-RESERVED = {SILENT: "no music", NATIVE: "the model's own sound", OWN: "your own track"}
+OWN_TRACK = "own"
+RESERVED = {SILENT: "no music", NATIVE: "the model's own sound", OWN_TRACK: "your own track"}
 MODES = ("major", "minor")
 SLOWEST, FASTEST = 40.0, 220.0
 """Beats a minute that anybody may ask for."""
@@ -83,7 +83,7 @@ def _read(name: str, table: Any) -> Genre:
     known = tuple(f.name for f in fields(Genre))[1:]
     for key in table:
         if key not in known:
-            raise GenreBroken(f"{name}.{key}", "no such entry", near(key, known))
+            raise GenreBroken(f"{name}.{key}", "no such entry", closest_match(key, known))
     typed = {key: _typed(f"{name}.{key}", key, value) for key, value in table.items()}
     try:
         genre = Genre(name=name, **typed)

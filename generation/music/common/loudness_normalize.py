@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Sound = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 TARGET = -14.0  # LUFS
 CEILING = -1.6  # dBFS, so that what AAC adds stays under -1
 _BLOCK = 32
@@ -42,7 +42,7 @@ def k_weights(size: int, rate: int) -> Curve:
     return response
 
 
-def lufs(sound: Sound, rate: int) -> float:
+def lufs(sound: Waveform, rate: int) -> float:
     """Integrated loudness with both gates; of less than one block, loudness without gates."""
     count = sound.shape[-1]
     size = fast_length(count + rate // 4)
@@ -58,7 +58,7 @@ def lufs(sound: Sound, rate: int) -> float:
     return float(-0.691 + 10 * np.log10(loud.mean()))
 
 
-def limited(sound: Sound, ceiling: float) -> Sound:
+def apply_limiter(sound: Waveform, ceiling: float) -> Waveform:
     """No sample above the ceiling: the gain goes down before a peak and up after it, slowly."""
     count = sound.shape[-1]
     padded = np.pad(np.abs(sound).max(axis=0), (0, -count % _BLOCK))
@@ -75,11 +75,11 @@ def limited(sound: Sound, ceiling: float) -> Sound:
     gain = np.minimum(smooth[3 + after - 6 : 3 + after - 6 + len(need)], need)
     places = np.arange(count)
     curve = np.interp(places, np.arange(len(gain)) * _BLOCK + _BLOCK / 2, gain).astype(np.float32)
-    result: Sound = np.clip(sound * curve, -ceiling, ceiling)
+    result: Waveform = np.clip(sound * curve, -ceiling, ceiling)
     return result
 
 
-def levelled(sound: Sound, rate: int) -> Sound:
+def normalize_loudness(sound: Waveform, rate: int) -> Waveform:
     """At -14 LUFS under the ceiling; silence stays silence."""
     ceiling = 10 ** (CEILING / 20)
     loud = lufs(sound, rate)
@@ -87,7 +87,7 @@ def levelled(sound: Sound, rate: int) -> Sound:
         return sound
     gain = TARGET - loud
     for _ in range(3):
-        result = limited(sound * np.float32(10 ** (gain / 20)), ceiling)
+        result = apply_limiter(sound * np.float32(10 ** (gain / 20)), ceiling)
         missing = TARGET - lufs(result, rate)
         if abs(missing) < 0.3:
             break

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from generation.errors import NoTune, OutOfRange, UnknownChoice
+from generation.errors import MelodyNotSupported, OutOfRange, UnknownChoice
 from generation.music.common.genre_tables import (
     FASTEST,
     NATIVE,
-    OWN,
+    OWN_TRACK,
     RESERVED,
     SILENT,
     SLOWEST,
@@ -23,21 +23,21 @@ from generation.music.common.music_vocabulary import (
     MOODS,
     SLOW_WORDS,
     TEMPOS,
-    instrument,
+    count_mentions,
+    find_instrument,
     instrument_names,
-    mentions,
 )
-from generation.request import Music, MusicWish, check_choice, near
+from generation.request import Music, MusicWish, check_choice, closest_match
 
 __all__ = [
     "MOODS",
     "NATIVE",
-    "OWN",
+    "OWN_TRACK",
     "SILENT",
     "TEMPOS",
     "Genre",
     "GenreBroken",
-    "choose",
+    "choose_music",
     "infer_genre",
     "instrument_names",
     "read_genres",
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
+def choose_music(  # noqa: PLR0913  (the wish, and all that the house offers it)
     wish: MusicWish,
     prompt: str,
     *,
@@ -54,7 +54,7 @@ def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
     maker: str,
     seed: int,
     makers: tuple[str, ...] = (),
-    followers: tuple[str, ...] = (),
+    melody_makers: tuple[str, ...] = (),
 ) -> tuple[Music, tuple[str, ...]]:
     """Complete the wish; also says which of genre, mood and tempo were chosen for the person.
 
@@ -69,9 +69,9 @@ def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
     if named in {SILENT, NATIVE}:
         return Music(genre=named, maker=maker, seed=chosen_seed), ()
     if wish.track is not None:
-        return Music(genre=OWN, maker="track", track=wish.track, seed=chosen_seed), ()
+        return Music(genre=OWN_TRACK, maker="track", track=wish.track, seed=chosen_seed), ()
     if wish.melody is not None:
-        maker = _follower(wish, maker, followers)
+        maker = _melody_maker(wish, maker, melody_makers)
     genre = genres[named or infer_genre(prompt, genres)]
     mood = _mood(wish, prompt, genre, chosen_seed)
     bpm = _bpm(wish, prompt, mood, genre, seconds)
@@ -82,7 +82,7 @@ def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
         mood=mood,
         bpm=bpm,
         instruments=instruments,
-        words=_words(genre, mood, bpm, instruments),
+        words=_music_prompt(genre, mood, bpm, instruments),
         seed=chosen_seed,
         melody=wish.melody,
     )
@@ -90,19 +90,19 @@ def choose(  # noqa: PLR0913  (the wish, and all that the house offers it)
     return music, tuple(option for option, value in given.items() if value is None)
 
 
-def _follower(wish: MusicWish, maker: str, followers: tuple[str, ...]) -> str:
+def _melody_maker(wish: MusicWish, maker: str, followers: tuple[str, ...]) -> str:
     """Who plays after the tune: the one that was named if it can, else the first that does."""
     if maker in followers:
         return maker
     if wish.maker is not None or not followers:
-        raise NoTune(maker)
+        raise MelodyNotSupported(maker)
     return followers[0]
 
 
 def infer_genre(prompt: str, genres: Mapping[str, Genre]) -> str:
     """The genre whose words the prompt has most of; the first of all when it has none."""
     marks = {
-        name: 2 * mentions(prompt, (*genre.words, name)) + mentions(prompt, genre.hints)
+        name: 2 * count_mentions(prompt, (*genre.words, name)) + count_mentions(prompt, genre.hints)
         for name, genre in genres.items()
     }
     return max(marks, key=lambda name: marks[name])
@@ -134,7 +134,7 @@ def _mood(wish: MusicWish, prompt: str, genre: Genre, seed: int) -> str:
         check_choice("mood", mood, tuple(MOODS))
         return mood
     marks = {
-        name: mentions(prompt, (*mood.words, name)) + 0.5 * (name in genre.moods)
+        name: count_mentions(prompt, (*mood.words, name)) + 0.5 * (name in genre.moods)
         for name, mood in MOODS.items()
     }
     best = max(marks, key=lambda name: marks[name])
@@ -145,20 +145,26 @@ def _mood(wish: MusicWish, prompt: str, genre: Genre, seed: int) -> str:
 
 def _bpm(wish: MusicWish, prompt: str, mood: str, genre: Genre, seconds: float) -> float:
     if wish.tempo is not None:
-        asked = _asked_tempo(wish.tempo)
+        asked = _parse_tempo(wish.tempo)
         if isinstance(asked, float):
             return asked
-        pace = asked[0]
-    elif mentions(prompt, SLOW_WORDS) != mentions(prompt, FAST_WORDS):
-        pace = 0.15 if mentions(prompt, SLOW_WORDS) > mentions(prompt, FAST_WORDS) else 0.85
+        range_fraction = asked[0]
+    elif count_mentions(prompt, SLOW_WORDS) != count_mentions(prompt, FAST_WORDS):
+        range_fraction = (
+            0.15 if count_mentions(prompt, SLOW_WORDS) > count_mentions(prompt, FAST_WORDS) else 0.85
+        )
     else:
-        pace = MOODS[mood].pace if mood in MOODS else 0.5
+        range_fraction = MOODS[mood].range_fraction if mood in MOODS else 0.5
     low, usual, high = genre.bpm
-    wanted = low + (usual - low) * pace * 2 if pace < 0.5 else usual + (high - usual) * (pace - 0.5) * 2
+    wanted = (
+        low + (usual - low) * range_fraction * 2
+        if range_fraction < 0.5
+        else usual + (high - usual) * (range_fraction - 0.5) * 2
+    )
     return _fitted(wanted, seconds, genre)
 
 
-def _asked_tempo(text: str) -> float | tuple[float]:
+def _parse_tempo(text: str) -> float | tuple[float]:
     """Beats a minute, or the place of a tempo word in any genre's range."""
     tempo = " ".join(text.lower().split())
     number = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:bpm)?", tempo)
@@ -186,14 +192,14 @@ def _fitted(wanted: float, seconds: float, genre: Genre) -> float:
 def _instruments(wish: MusicWish) -> tuple[str, ...]:
     found = []
     for name in wish.instruments:
-        one = instrument(name)
+        one = find_instrument(name)
         if one is None:
-            likely = near(name, instrument_names())
-            raise UnknownChoice("instrument", name, likely and instrument(likely), tuple(INSTRUMENTS))
+            likely = closest_match(name, instrument_names())
+            raise UnknownChoice("instrument", name, likely and find_instrument(likely), tuple(INSTRUMENTS))
         found.append(one)
     return tuple(dict.fromkeys(found))
 
 
-def _words(genre: Genre, mood: str, bpm: float, instruments: tuple[str, ...]) -> str:
+def _music_prompt(genre: Genre, mood: str, bpm: float, instruments: tuple[str, ...]) -> str:
     parts = [genre.prompt, f"{mood} mood" if mood else "", ", ".join(instruments), f"{bpm:.0f} bpm"]
     return ", ".join(filter(None, parts))

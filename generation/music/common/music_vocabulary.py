@@ -13,56 +13,74 @@ class Mood:
     """`mode` is the scale it leans to, `pace` its place in a tempo range: 0 slow, 0.5 usual, 1 fast."""
 
     mode: str = ""
-    pace: float = 0.5
+    range_fraction: float = 0.5
     words: tuple[str, ...] = ()  # what in a prompt suggests it
 
 
 MOODS: dict[str, Mood] = {
     "calm": Mood(
-        pace=0.2, words=("calm", "peaceful", "quiet", "sleeping", "gentle", "serene", "still", "snow", "lake")
+        range_fraction=0.2,
+        words=("calm", "peaceful", "quiet", "sleeping", "gentle", "serene", "still", "snow", "lake"),
     ),
     "happy": Mood(
-        mode="major", pace=0.65, words=("happy", "smiling", "laughing", "sunny", "joy", "birthday", "puppy")
+        mode="major",
+        range_fraction=0.65,
+        words=("happy", "smiling", "laughing", "sunny", "joy", "birthday", "puppy"),
     ),
     "sad": Mood(
-        mode="minor", pace=0.1, words=("sad", "crying", "tears", "alone", "lonely", "grave", "funeral")
+        mode="minor",
+        range_fraction=0.1,
+        words=("sad", "crying", "tears", "alone", "lonely", "grave", "funeral"),
     ),
     "dark": Mood(
-        mode="minor", pace=0.4, words=("dark", "horror", "haunted", "evil", "shadow", "demon", "skull")
+        mode="minor",
+        range_fraction=0.4,
+        words=("dark", "horror", "haunted", "evil", "shadow", "demon", "skull"),
     ),
     "dreamy": Mood(
-        pace=0.3, words=("dream", "dreamy", "floating", "surreal", "stars", "cloud", "underwater")
+        range_fraction=0.3, words=("dream", "dreamy", "floating", "surreal", "stars", "cloud", "underwater")
     ),
-    "epic": Mood(pace=0.6, words=("epic", "battle", "army", "giant", "dragon", "hero", "castle", "volcano")),
+    "epic": Mood(
+        range_fraction=0.6, words=("epic", "battle", "army", "giant", "dragon", "hero", "castle", "volcano")
+    ),
     "energetic": Mood(
-        pace=0.9, words=("fast", "race", "racing", "running", "chase", "explosion", "jump", "dancing")
+        range_fraction=0.9,
+        words=("fast", "race", "racing", "running", "chase", "explosion", "jump", "dancing"),
     ),
     "hopeful": Mood(mode="major", words=("sunrise", "dawn", "hope", "spring", "growing", "rainbow", "new")),
     "mysterious": Mood(
         mode="minor",
-        pace=0.3,
+        range_fraction=0.3,
         words=("mysterious", "fog", "mist", "misty", "secret", "cave", "ancient", "strange"),
     ),
     "nostalgic": Mood(
-        pace=0.35, words=("old", "vintage", "memory", "retro", "childhood", "film grain", "autumn")
+        range_fraction=0.35, words=("old", "vintage", "memory", "retro", "childhood", "film grain", "autumn")
     ),
     "playful": Mood(
         mode="major",
-        pace=0.7,
+        range_fraction=0.7,
         words=("funny", "cute", "cartoon", "playing", "kitten", "toy", "silly", "clown"),
     ),
     "romantic": Mood(
-        mode="major", pace=0.25, words=("love", "romantic", "couple", "kiss", "wedding", "rose")
+        mode="major", range_fraction=0.25, words=("love", "romantic", "couple", "kiss", "wedding", "rose")
     ),
     "tense": Mood(
-        mode="minor", pace=0.7, words=("danger", "escape", "storm", "fight", "war", "spy", "thriller")
+        mode="minor",
+        range_fraction=0.7,
+        words=("danger", "escape", "storm", "fight", "war", "spy", "thriller"),
     ),
     "warm": Mood(
-        mode="major", pace=0.4, words=("warm", "cozy", "cosy", "fireplace", "golden", "sunset", "home")
+        mode="major",
+        range_fraction=0.4,
+        words=("warm", "cozy", "cosy", "fireplace", "golden", "sunset", "home"),
     ),
     "cool": Mood(words=("cool", "sunglasses", "neon", "night", "city", "street", "urban")),
-    "defiant": Mood(mode="minor", pace=0.75, words=("rebel", "defiant", "protest", "punk", "angry", "rage")),
-    "elegant": Mood(pace=0.45, words=("elegant", "luxury", "palace", "ballet", "swan", "crystal", "gown")),
+    "defiant": Mood(
+        mode="minor", range_fraction=0.75, words=("rebel", "defiant", "protest", "punk", "angry", "rage")
+    ),
+    "elegant": Mood(
+        range_fraction=0.45, words=("elegant", "luxury", "palace", "ballet", "swan", "crystal", "gown")
+    ),
 }
 
 TEMPOS: dict[str, float] = {
@@ -102,67 +120,73 @@ class Instrument:
     """What it can play in the house band: a part -> the voice that plays it there."""
 
     parts: dict[str, str]
-    also: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
 
 INSTRUMENTS: dict[str, Instrument] = {
     "piano": Instrument(
-        parts={"comp": "piano", "lead": "piano", "bass": "piano"}, also=("grand piano", "keys")
+        parts={"comp": "piano", "lead": "piano", "bass": "piano"}, aliases=("grand piano", "keys")
     ),
     "electric piano": Instrument(
-        parts={"comp": "epiano", "lead": "epiano", "bass": "epiano"}, also=("rhodes", "epiano")
+        parts={"comp": "epiano", "lead": "epiano", "bass": "epiano"}, aliases=("rhodes", "epiano")
     ),
-    "organ": Instrument(parts={"comp": "organ", "pad": "organ", "lead": "organ"}, also=("hammond",)),
+    "organ": Instrument(parts={"comp": "organ", "pad": "organ", "lead": "organ"}, aliases=("hammond",)),
     "guitar": Instrument(
         parts={"comp": "guitar", "lead": "guitar"},
-        also=("acoustic guitar", "nylon guitar", "ukulele", "banjo"),
+        aliases=("acoustic guitar", "nylon guitar", "ukulele", "banjo"),
     ),
     "electric guitar": Instrument(
-        parts={"comp": "overdrive", "lead": "leadguitar"}, also=("distorted guitar",)
+        parts={"comp": "overdrive", "lead": "leadguitar"}, aliases=("distorted guitar",)
     ),
-    "bass": Instrument(parts={"bass": "picked"}, also=("bass guitar", "electric bass")),
-    "double bass": Instrument(parts={"bass": "upright"}, also=("upright bass", "contrabass")),
-    "drums": Instrument(parts={"drums": ""}, also=("percussion", "drum", "beat")),
-    "strings": Instrument(parts={"pad": "strings", "comp": "staccato"}, also=("orchestra", "string section")),
-    "violin": Instrument(parts={"lead": "violin", "pad": "strings"}, also=("fiddle", "viola")),
+    "bass": Instrument(parts={"bass": "picked"}, aliases=("bass guitar", "electric bass")),
+    "double bass": Instrument(parts={"bass": "upright"}, aliases=("upright bass", "contrabass")),
+    "drums": Instrument(parts={"drums": ""}, aliases=("percussion", "drum", "beat")),
+    "strings": Instrument(
+        parts={"pad": "strings", "comp": "staccato"}, aliases=("orchestra", "string section")
+    ),
+    "violin": Instrument(parts={"lead": "violin", "pad": "strings"}, aliases=("fiddle", "viola")),
     "cello": Instrument(parts={"bass": "cello", "lead": "cello"}),
-    "flute": Instrument(parts={"lead": "flute"}, also=("recorder", "pan flute")),
-    "whistle": Instrument(parts={"lead": "whistle"}, also=("tin whistle", "ocarina")),
-    "saxophone": Instrument(parts={"lead": "saxophone"}, also=("sax",)),
-    "trumpet": Instrument(parts={"lead": "brass", "comp": "brass"}, also=("brass", "horns", "trombone")),
-    "horn": Instrument(parts={"lead": "horn", "pad": "horn"}, also=("french horn",)),
-    "harmonica": Instrument(parts={"lead": "melodica"}, also=("melodica", "accordion")),
-    "vibraphone": Instrument(parts={"lead": "vibraphone", "comp": "vibraphone"}, also=("vibes", "marimba")),
-    "bells": Instrument(parts={"lead": "bell", "comp": "glass"}, also=("bell", "glockenspiel", "music box")),
-    "choir": Instrument(parts={"pad": "choir"}, also=("voices", "vocals")),
+    "flute": Instrument(parts={"lead": "flute"}, aliases=("recorder", "pan flute")),
+    "whistle": Instrument(parts={"lead": "whistle"}, aliases=("tin whistle", "ocarina")),
+    "saxophone": Instrument(parts={"lead": "saxophone"}, aliases=("sax",)),
+    "trumpet": Instrument(parts={"lead": "brass", "comp": "brass"}, aliases=("brass", "horns", "trombone")),
+    "horn": Instrument(parts={"lead": "horn", "pad": "horn"}, aliases=("french horn",)),
+    "harmonica": Instrument(parts={"lead": "melodica"}, aliases=("melodica", "accordion")),
+    "vibraphone": Instrument(
+        parts={"lead": "vibraphone", "comp": "vibraphone"}, aliases=("vibes", "marimba")
+    ),
+    "bells": Instrument(
+        parts={"lead": "bell", "comp": "glass"}, aliases=("bell", "glockenspiel", "music box")
+    ),
+    "choir": Instrument(parts={"pad": "choir"}, aliases=("voices", "vocals")),
     "synth": Instrument(
         parts={"lead": "synth", "pad": "analog", "comp": "arp", "bass": "saw"},
-        also=("synthesizer", "synthesiser"),
+        aliases=("synthesizer", "synthesiser"),
     ),
-    "pads": Instrument(parts={"pad": "warm"}, also=("pad", "ambient pad")),
-    "harp": Instrument(parts={"comp": "harp", "lead": "harp"}, also=("lyre",)),
+    "pads": Instrument(parts={"pad": "warm"}, aliases=("pad", "ambient pad")),
+    "harp": Instrument(parts={"comp": "harp", "lead": "harp"}, aliases=("lyre",)),
 }
 PARTS = ("drums", "bass", "comp", "pad", "lead")
 
 
 def instrument_names() -> tuple[str, ...]:
     """Every name an instrument goes by, its own first."""
-    return tuple(INSTRUMENTS) + tuple(other for one in INSTRUMENTS.values() for other in one.also)
+    return tuple(INSTRUMENTS) + tuple(other for one in INSTRUMENTS.values() for other in one.aliases)
 
 
-def instrument(name: str) -> str | None:
+def find_instrument(name: str) -> str | None:
     """The instrument that goes by this name, or None."""
     wanted = " ".join(name.lower().split())
     for own, entry in INSTRUMENTS.items():
-        if wanted == own or wanted in entry.also or wanted.removesuffix("s") == own:
+        if wanted == own or wanted in entry.aliases or wanted.removesuffix("s") == own:
             return own
     return None
 
 
-def mentions(prompt: str, words: Iterable[str]) -> int:
+def count_mentions(prompt: str, words: Iterable[str]) -> int:
     """How many of the words stand in the prompt, as whole words, plural or with an -ing."""
     text = _plain(prompt)
-    return sum(word in text and bool(_whole(word).search(text)) for word in words)
+    return sum(word in text and bool(_word_pattern(word).search(text)) for word in words)
 
 
 @lru_cache(maxsize=1)
@@ -171,6 +195,6 @@ def _plain(prompt: str) -> str:
 
 
 @cache
-def _whole(word: str) -> re.Pattern[str]:
+def _word_pattern(word: str) -> re.Pattern[str]:
     """Kept for good: hundreds of words are looked for in each prompt, and re's own cache is smaller."""
     return re.compile(rf"\b{re.escape(word)}(?:s|es|y|ing)?\b")

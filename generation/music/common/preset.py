@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from generation.request import near
+from generation.request import closest_match
 
 
-class MakerBroken(Exception):
+class MusicPresetBroken(Exception):
     """A wrong entry of the music makers' tables: `place` is its path, like "ace-step.licence"."""
 
     def __init__(self, place: str, problem: str, near: str | None = None) -> None:
@@ -20,7 +20,7 @@ class MakerBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maker:
+class MusicPreset:
     name: str
     maker: str  # the file of generation/music/ that plays it
     title: str
@@ -31,35 +31,35 @@ class Maker:
     melody: bool = False  # plays after a tune that is given
     options: dict[str, Any] = field(default_factory=dict)  # what only the file understands
 
-    def for_child(self, genres: Mapping[str, Any]) -> dict[str, Any]:
+    def engine_options(self, genres: Mapping[str, Any]) -> dict[str, Any]:
         """The plain options that scores.load gets in the engine's child."""
         own = {"maker": self.maker, "name": self.name, "source": self.source, "revision": self.revision}
         return {**own, **self.options, "genres": dict(genres)}
 
 
-def read_makers(data: Mapping[str, Any]) -> dict[str, Maker]:
+def read_music_presets(data: Mapping[str, Any]) -> dict[str, MusicPreset]:
     """Type the parsed file; raises MakerBroken at the first entry that is wrong."""
     return {name: _read(name, table) for name, table in data.items()}
 
 
-def offered(makers: Mapping[str, Maker], *, commercial: bool) -> tuple[str, ...]:
+def allowed_presets(makers: Mapping[str, MusicPreset], *, commercial: bool) -> tuple[str, ...]:
     """Those that this operator may use."""
     return tuple(name for name, one in makers.items() if one.commercial_ok or not commercial)
 
 
-def _read(name: str, table: Any) -> Maker:
+def _read(name: str, table: Any) -> MusicPreset:
     if not isinstance(table, Mapping):
-        raise MakerBroken(name, "is not a table")
-    kinds = {f.name: f.type for f in fields(Maker) if f.name != "name"}
+        raise MusicPresetBroken(name, "is not a table")
+    kinds = {f.name: f.type for f in fields(MusicPreset) if f.name != "name"}
     for key, value in table.items():
         if key not in kinds:
-            raise MakerBroken(f"{name}.{key}", "no such entry", near(key, tuple(kinds)))
+            raise MusicPresetBroken(f"{name}.{key}", "no such entry", closest_match(key, tuple(kinds)))
         if not isinstance(value, _TYPES[str(kinds[key])]):
-            raise MakerBroken(f"{name}.{key}", f"must be {_WORDS[str(kinds[key])]}")
+            raise MusicPresetBroken(f"{name}.{key}", f"must be {_WORDS[str(kinds[key])]}")
     for key in ("maker", "title"):
         if key not in table:
-            raise MakerBroken(f"{name}.{key}", "is missing")
-    return Maker(name=name, **table)
+            raise MusicPresetBroken(f"{name}.{key}", "is missing")
+    return MusicPreset(name=name, **table)
 
 
 _TYPES: dict[str, Any] = {"str": str, "bool": bool, "dict[str, Any]": Mapping}

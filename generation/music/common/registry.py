@@ -8,25 +8,25 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from generation import music
-from generation.clip import Score
-from generation.errors import ScoreFailed
+from generation.clip import Audio
+from generation.errors import MusicFailed
 from generation.progress import OnStep
 from generation.request import Music
 
-__all__ = ["ScoreMaker", "load", "makers", "score"]
+__all__ = ["MusicMaker", "load", "makers", "music_maker"]
 
 
-class ScoreMaker(Protocol):
+class MusicMaker(Protocol):
     """A loaded music maker. It lives in the engine's child and is called from one thread at a time."""
 
     @classmethod
-    def load(cls, options: dict[str, Any]) -> ScoreMaker:
+    def load(cls, options: dict[str, Any]) -> MusicMaker:
         """Bring it into memory; raises ModelMissing or ModelBroken.
 
         `options` is plain data from the config: the maker's own table and, under "genres", the genre tables.
         """
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         """Exactly `samples` stereo samples at `rate`; `on_step` may raise Cancelled."""
 
     def close(self) -> None:
@@ -35,11 +35,11 @@ class ScoreMaker(Protocol):
 
 OLD_NAMES = {"elsewhere": "external_process"}
 """Names that older configurations may still use."""
-_MAKERS: dict[str, type[ScoreMaker]] = {}
-S = TypeVar("S", bound=type[ScoreMaker])
+_MAKERS: dict[str, type[MusicMaker]] = {}
+S = TypeVar("S", bound=type[MusicMaker])
 
 
-def score(name: str) -> Callable[[S], S]:
+def music_maker(name: str) -> Callable[[S], S]:
     def register(cls: S) -> S:
         _MAKERS[name] = cls
         return cls
@@ -52,11 +52,11 @@ def makers() -> tuple[str, ...]:
     return tuple(sorted({m.name for m in pkgutil.iter_modules(music.__path__)} - {"common"}))
 
 
-def load(name: str, options: dict[str, Any]) -> ScoreMaker:
+def load(name: str, options: dict[str, Any]) -> MusicMaker:
     """The maker of this name, or the one that its preset's options name."""
     maker = str(options.get("maker", name))
     maker = OLD_NAMES.get(maker, maker)
     if maker not in makers():
-        raise ScoreFailed(name, "no such music maker")
+        raise MusicFailed(name, "no such music maker")
     importlib.import_module(f"{music.__name__}.{maker}")
     return _MAKERS[maker].load(options)

@@ -52,7 +52,7 @@ class Chord:
         return tuple(dict.fromkeys((self.root + step) % 12 for step in self.intervals))
 
 
-def key(name: str, mode: str) -> Key:
+def parse_key(name: str, mode: str) -> Key:
     """A key by its tonic's name, like "Eb"; raises ValueError."""
     found = re.fullmatch(r"([A-G])([b#]?)", name)
     if found is None or mode not in SCALES:
@@ -60,7 +60,7 @@ def key(name: str, mode: str) -> Key:
     return Key((_LETTERS[found[1]] + _SHIFT[found[2]]) % 12, mode)
 
 
-def chord(numeral: str, in_key: Key) -> Chord:
+def parse_chord(numeral: str, in_key: Key) -> Chord:
     """A chord by its roman numeral over the major scale of the tonic; raises ValueError."""
     found = _NUMERAL.fullmatch(numeral)
     if found is None or found[3] not in _QUALITIES:
@@ -70,7 +70,7 @@ def chord(numeral: str, in_key: Key) -> Chord:
     return Chord(root, tuple(third if step is None else step for step in _QUALITIES[found[3]]))
 
 
-def lowest(pitch_class: int, floor: int) -> int:
+def lowest_pitch_from(pitch_class: int, floor: int) -> int:
     """The lowest pitch of this class that is not under the floor."""
     return floor + (pitch_class - floor) % 12
 
@@ -79,7 +79,7 @@ def voicing(of: Chord, before: tuple[int, ...], floor: int) -> tuple[int, ...]:
     """The chord as close as can be to the notes before it, so that each voice moves little."""
     tones = of.tones if len(of.tones) < 5 else of.tones[1:]  # five notes crowd; the bass has the root
     bases = (floor, floor + 4, floor + 8)
-    shapes = [tuple(sorted(lowest(tone, base) for tone in tones)) for base in bases]
+    shapes = [tuple(sorted(lowest_pitch_from(tone, base) for tone in tones)) for base in bases]
     if not before:
         return shapes[0]
     return min(shapes, key=lambda shape: (_movement(shape, before), shape))

@@ -10,7 +10,7 @@ from generation.errors import ModelBroken, ModelMissing
 _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 
 
-def folder(options: dict[str, Any], default: str) -> Path:
+def find_weights(options: dict[str, Any], default: str) -> Path:
     """Where the source lies: a folder, or what was pulled from the hub before."""
     name, source = str(options.get("name", default)), str(options.get("source", ""))
     if Path(source).is_dir():
@@ -18,7 +18,7 @@ def folder(options: dict[str, Any], default: str) -> Path:
     elif not source or source.startswith((".", "/", "~")):
         raise ModelMissing(name)
     else:
-        found = _pulled(name, source, options.get("revision") or None)
+        found = _from_hub_cache(name, source, options.get("revision") or None)
     if not any(found.rglob("*.safetensors")):
         pickled = any(file.suffix in _PICKLED for file in found.rglob("*"))
         raise ModelBroken(
@@ -27,7 +27,7 @@ def folder(options: dict[str, Any], default: str) -> Path:
     return found
 
 
-def _pulled(name: str, source: str, revision: str | None) -> Path:
+def _from_hub_cache(name: str, source: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415  (heavy)
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415  (heavy)
 

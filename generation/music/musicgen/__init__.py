@@ -9,32 +9,39 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from generation.clip import Score
+from generation.clip import Audio
 from generation.errors import ModelBroken, OutOfMemory
 from generation.music.common import weights
-from generation.music.common.audio_finish import finished
-from generation.music.common.registry import score
+from generation.music.common.audio_finish import finish_audio
+from generation.music.common.registry import music_maker
 from generation.music.musicgen import cuda_graphs
 from generation.music.musicgen import delay_pattern as layout
-from generation.music.musicgen.decoder import Decoder, Heard, Run, chances, drawn, guided
+from generation.music.musicgen.decoder import (
+    Conditioning,
+    Decoder,
+    DecodingRun,
+    apply_guidance,
+    random_draws,
+    sample_codes,
+)
 from generation.progress import OnStep
 from generation.request import Music
 
 __all__ = ["MusicGen"]
 
-WINDOW, KEPT = 30.0, 12.0
+WINDOW_SECONDS, CONTEXT_SECONDS = 30.0, 12.0
 """Seconds the model was trained on, and how much of one window the next goes on from."""
 
 
-@score("musicgen")
+@music_maker("musicgen")
 class MusicGen:
     def __init__(self, model: Any, tokenizer: Any, options: dict[str, Any]) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.name = str(options.get("name", "musicgen"))
         self.guidance = float(options.get("guidance", 3.0))
-        self.top = int(options.get("top_k", 250))
+        self.top_k = int(options.get("top_k", 250))
         self.decoder = Decoder(model.decoder)
-        self.recordings = cuda_graphs.for_decoder(self.decoder)
+        self.graph_cache = cuda_graphs.graph_cache_for(self.decoder)
         self.rate = int(model.config.audio_encoder.sampling_rate)
         self.per_second = float(model.config.audio_encoder.frame_rate)
         self.takes_melody = hasattr(model, "audio_enc_to_dec_proj")
@@ -42,7 +49,7 @@ class MusicGen:
     @classmethod
     def load(cls, options: dict[str, Any]) -> Self:
         name = str(options.get("name", "musicgen"))
-        found = weights.folder(options, "musicgen")
+        found = weights.find_weights(options, "musicgen")
         device, dtype = weights.device_and_type(options)
         import transformers  # noqa: PLC0415  (heavy)
 
@@ -60,57 +67,63 @@ class MusicGen:
             raise ModelBroken(name, f"{type(error).__name__}: {error}"[:500]) from error
         return cls(model.to(device).eval(), tokenizer, options)
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
-        return self.score_together([music], samples, rate, on_step)[0]
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
+        return self.compose_batch([music], samples, rate, on_step)[0]
 
     @torch.inference_mode()
-    def score_together(self, jobs: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Score]:
+    def compose_batch(self, pieces: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Audio]:
         """Several pieces of one length in one batch: each from its own words and seed."""
         frames = math.ceil(samples / rate * self.per_second) + 1
-        made = self.codes(jobs, frames, on_step)
-        sounds = self._sounding(made)
-        return [finished(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
+        made = self.generate_codes(pieces, frames, on_step)
+        sounds = self._decode_audio(made)
+        return [finish_audio(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
 
     @torch.inference_mode()
-    def codes(self, jobs: Sequence[Music], frames: int, on_step: OnStep) -> Tensor:
+    def generate_codes(self, pieces: Sequence[Music], frames: int, on_step: OnStep) -> Tensor:
         """(jobs, codebooks, frames); beyond the model's window each next one goes on from the last."""
-        heard = self._heard(jobs)
+        conditioning = self._encode_conditioning(pieces)
         books = self.decoder.codebooks
-        window, kept = round(WINDOW * self.per_second), round(KEPT * self.per_second)
-        draws = torch.stack([chances(one.seed, books, frames + books) for one in jobs], dim=1)
-        so_far = torch.empty(len(jobs), books, 0, dtype=torch.long)
+        window, kept = round(WINDOW_SECONDS * self.per_second), round(CONTEXT_SECONDS * self.per_second)
+        draws = torch.stack([random_draws(one.seed, books, frames + books) for one in pieces], dim=1)
+        so_far = torch.empty(len(pieces), books, 0, dtype=torch.long)
         while so_far.shape[2] < frames:
             start = max(0, so_far.shape[2] - kept)
             length = min(window, frames - start)
-            made = self._window(
-                heard, so_far[:, :, start:], length, draws[start:], _Steps(on_step, start, length, frames)
+            made = self._generate_window(
+                conditioning,
+                so_far[:, :, start:],
+                length,
+                draws[start:],
+                _Steps(on_step, start, length, frames),
             )
             so_far = torch.cat([so_far[:, :, :start], made], dim=2)
         return so_far
 
-    def _window(self, heard: Heard, known: Tensor, frames: int, draws: Tensor, steps: _Steps) -> Tensor:
+    def _generate_window(
+        self, conditioning: Conditioning, known: Tensor, frames: int, draws: Tensor, steps: _Steps
+    ) -> Tensor:
         decoder, device = self.decoder, self.decoder.embed.device
-        plan = layout.planned(known, frames, decoder.channels, decoder.pad).to(device)
+        plan = layout.delayed_columns(known, frames, decoder.channels, decoder.pad).to(device)
         draws = draws.to(device)
         first = known.shape[2] + 1
-        start = decoder.begin(heard, plan.shape[2])
-        run: Run | cuda_graphs.Recording = start
-        fresh = plan[:, :, :first]
-        doubled = len(heard.states) // len(plan)
+        start = decoder.start_run(conditioning, plan.shape[2])
+        run: DecodingRun | cuda_graphs.GraphRun = start
+        new_columns = plan[:, :, :first]
+        guidance_copies = len(conditioning.states) // len(plan)
         for column in range(first, plan.shape[2]):
-            steps.tell(column - 1)
-            if column == first + 1 and self.recordings:
-                run = self.recordings.going_on(start)
-            logits = guided(run.logits(fresh.repeat(doubled, 1, 1)), self.guidance)
-            now = drawn(logits, draws[column - 1], self.top)
+            steps.report(column - 1)
+            if column == first + 1 and self.graph_cache:
+                run = self.graph_cache.resume(start)
+            logits = apply_guidance(run.logits(new_columns.repeat(guidance_copies, 1, 1)), self.guidance)
+            now = sample_codes(logits, draws[column - 1], self.top_k)
             wanted = plan[:, :, column]
             plan[:, :, column] = torch.where(wanted == layout.UNKNOWN, now, wanted)
-            fresh = plan[:, :, column : column + 1]
-        steps.tell(frames)
-        return layout.codes(plan, frames, decoder.channels).cpu()
+            new_columns = plan[:, :, column : column + 1]
+        steps.report(frames)
+        return layout.frames_from_columns(plan, frames, decoder.channels).cpu()
 
-    def _heard(self, jobs: Sequence[Music]) -> Heard:
-        tokens = self.tokenizer([one.words for one in jobs], padding=True, return_tensors="pt")
+    def _encode_conditioning(self, pieces: Sequence[Music]) -> Conditioning:
+        tokens = self.tokenizer([one.words for one in pieces], padding=True, return_tensors="pt")
         tokens = tokens.to(self.model.device)
         mask = tokens["attention_mask"]
         states = self.model.text_encoder(**tokens).last_hidden_state
@@ -118,36 +131,39 @@ class MusicGen:
             states = self.model.enc_to_dec_proj(states)
         states = states * mask[..., None]
         if self.takes_melody:
-            return self._with_melody(states, jobs)
+            return self._with_melody(states, pieces)
         if not math.isclose(self.guidance, 1.0):
             states, mask = (
                 torch.cat([states, torch.zeros_like(states)]),
                 torch.cat([mask, torch.zeros_like(mask)]),
             )
-        return Heard(states, mask, before=False)
+        return Conditioning(states, mask, prepended=False)
 
-    def _with_melody(self, states: Tensor, jobs: Sequence[Music]) -> Heard:
+    def _with_melody(self, states: Tensor, pieces: Sequence[Music]) -> Conditioning:
         from generation.music.musicgen.melody import chroma_states  # noqa: PLC0415  (melody models only)
 
-        tunes = chroma_states(self.model, jobs)
+        melody_states = chroma_states(self.model, pieces)
         if not math.isclose(self.guidance, 1.0):
-            nothing = chroma_states(self.model, [Music(genre="", maker="")] * len(jobs))
-            states, tunes = torch.cat([states, torch.zeros_like(states)]), torch.cat([tunes, nothing])
-        return Heard(torch.cat([tunes.to(states), states], dim=1), None, before=True)
+            nothing = chroma_states(self.model, [Music(genre="", maker="")] * len(pieces))
+            states, melody_states = (
+                torch.cat([states, torch.zeros_like(states)]),
+                torch.cat([melody_states, nothing]),
+            )
+        return Conditioning(torch.cat([melody_states.to(states), states], dim=1), None, prepended=True)
 
-    def _sounding(self, codes: Tensor) -> Tensor:
+    def _decode_audio(self, codes: Tensor) -> Tensor:
         """(jobs, channels, samples) from the codec; a stereo model's codebooks are left and right in turn."""
         codec, codes = self.model.audio_encoder, codes.to(self.model.device)
         channels = self.decoder.channels
         scales = [None] * len(codes)
-        ears = [
+        channel_audio = [
             codec.decode(codes[None, :, ear::channels], audio_scales=scales).audio_values
             for ear in range(channels)
         ]
-        return torch.cat(ears, dim=1)
+        return torch.cat(channel_audio, dim=1)
 
     def close(self) -> None:
-        del self.model, self.decoder, self.recordings
+        del self.model, self.decoder, self.graph_cache
 
 
 class _Steps:
@@ -156,5 +172,5 @@ class _Steps:
     def __init__(self, on_step: OnStep, start: int, length: int, total: int) -> None:
         self.on_step, self.start, self.length, self.total = on_step, start, length, total
 
-    def tell(self, frame: int) -> None:
+    def report(self, frame: int) -> None:
         self.on_step(self.start + min(frame, self.length), self.total)

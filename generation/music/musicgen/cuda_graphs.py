@@ -9,129 +9,133 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from generation.music.musicgen.decoder import Decoder, Run
+from generation.music.musicgen.decoder import Decoder, DecodingRun
 
 log = structlog.get_logger(__name__)
-WARM = 3
-KEPT = 4
+WARMUP_RUNS = 3
+MAX_CACHED_GRAPHS = 4
 
 
-class Fixed(Run):
+class FixedShapeRun(DecodingRun):
     """Goes on from a run that has heard its start; where it is is a tensor, so no shape ever changes."""
 
-    def __init__(self, start: Run) -> None:
-        self.decoder, self.at = start.decoder, start.at
-        self.places = start.places
+    def __init__(self, start: DecodingRun) -> None:
+        self.decoder, self.at = start.decoder, start.position
+        self.places = start.position_embeddings
         self.caches = [cache.clone() for cache in start.caches]
-        self.rows = [cache.view(rows.shape) for cache, rows in zip(self.caches, start.rows, strict=True)]
-        self.cross = [(keys.clone(), values.clone()) for keys, values in start.cross]
+        self.rows = [
+            cache.view(rows.shape) for cache, rows in zip(self.caches, start.cache_views, strict=True)
+        ]
+        self.cross_cache = [(keys.clone(), values.clone()) for keys, values in start.cross_cache]
         self.cross_mask = None if start.cross_mask is None else start.cross_mask.clone()
         count, length = self.rows[0].shape[1], self.caches[0].shape[2]
         device = self.places.device
         self.ids = torch.zeros(count, 1, self.decoder.codebooks, dtype=torch.long, device=device)
-        self.place = torch.full((1,), self.at, device=device)
+        self.column_index = torch.full((1,), self.at, device=device)
         self._numbers = torch.arange(length, device=device)
-        self._ahead = self._passed_over()
+        self._ahead = self._build_future_mask()
 
     @staticmethod
-    def shape(run: Run) -> tuple[object, ...]:
+    def shape(run: DecodingRun) -> tuple[object, ...]:
         """Runs of one shape may share a recording."""
         mask = None if run.cross_mask is None else run.cross_mask.shape
-        return run.rows[0].shape, run.cross[0][0].shape if run.cross else None, mask
+        return run.cache_views[0].shape, run.cross_cache[0][0].shape if run.cross_cache else None, mask
 
-    def begin_at(self, start: Run) -> None:
+    def copy_from(self, start: DecodingRun) -> None:
         """Take over another run of the same shape."""
-        self.at = start.at
+        self.at = start.position
         for cache, theirs in zip(self.caches, start.caches, strict=True):
             cache.copy_(theirs)
-        for mine, other in zip(self.cross, start.cross, strict=True):
+        for mine, other in zip(self.cross_cache, start.cross_cache, strict=True):
             mine[0].copy_(other[0])
             mine[1].copy_(other[1])
         if self.cross_mask is not None and start.cross_mask is not None:
             self.cross_mask.copy_(start.cross_mask)
 
-    def remember(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        self.rows[number].index_copy_(3, self.place, new.unsqueeze(3))
+    def append_to_cache(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        self.rows[number].index_copy_(3, self.column_index, new.unsqueeze(3))
         keys, values = self.caches[number].unbind(0)
         return keys, values, self._ahead
 
-    def one(self) -> Tensor:
+    def compute_logits(self) -> Tensor:
         """The logits after the column in `ids` at `place`: nothing but tensors is read."""
-        self._ahead = self._passed_over()
+        self._ahead = self._build_future_mask()
         embedded = functional.embedding(self.ids + self.decoder.offsets, self.decoder.embed).sum(dim=2)
-        return self.read(self.step(embedded[:, 0] + self.places.index_select(0, self.place)))
+        return self.project_logits(
+            self.decode_column(embedded[:, 0] + self.places.index_select(0, self.column_index))
+        )
 
-    def _passed_over(self) -> Tensor:
-        ahead = self._numbers > self.place
+    def _build_future_mask(self) -> Tensor:
+        ahead = self._numbers > self.column_index
         return torch.zeros_like(ahead, dtype=self.places.dtype).masked_fill(ahead, -torch.inf)[None, None]
 
-    def tell(self, columns: Tensor, at: int) -> None:
+    def set_inputs(self, columns: Tensor, at: int) -> None:
         self.ids.copy_(columns.transpose(1, 2))
-        self.place.fill_(at)
+        self.column_index.fill_(at)
 
 
-class Recording:
+class GraphRun:
     """A step recorded once, played back for every column."""
 
-    def __init__(self, start: Run, record: Callable[[Fixed], Callable[[], Tensor]]) -> None:
-        self.run = Fixed(start)
-        self.play = record(self.run)
-        self.run.begin_at(start)  # the recording has walked over it
+    def __init__(self, start: DecodingRun, capture: Callable[[FixedShapeRun], Callable[[], Tensor]]) -> None:
+        self.run = FixedShapeRun(start)
+        self.replay = capture(self.run)
+        self.run.copy_from(start)  # the recording has walked over it
 
     def logits(self, columns: Tensor) -> Tensor:
-        self.run.tell(columns, self.run.at)
+        self.run.set_inputs(columns, self.run.at)
         after = self.run.at + 1
-        heard = self.play()
+        heard = self.replay()
         self.run.at = after
         return heard
 
 
-class Studio:
+class GraphCache:
     """The recordings of a decoder, a few shapes of them; plain steps where a card cannot record."""
 
-    def __init__(self, record: Callable[[Fixed], Callable[[], Tensor]]) -> None:
-        self._record = record
-        self._kept: dict[tuple[object, ...], Recording] = {}
+    def __init__(self, capture: Callable[[FixedShapeRun], Callable[[], Tensor]]) -> None:
+        self._capture = capture
+        self._runs: dict[tuple[object, ...], GraphRun] = {}
 
-    def going_on(self, start: Run) -> Run | Recording:
-        shape = Fixed.shape(start)
-        found = self._kept.pop(shape, None)
+    def resume(self, start: DecodingRun) -> DecodingRun | GraphRun:
+        shape = FixedShapeRun.shape(start)
+        found = self._runs.pop(shape, None)
         try:
             if found is None:
-                found = Recording(start, self._record)
+                found = GraphRun(start, self._capture)
             else:
-                found.run.begin_at(start)
+                found.run.copy_from(start)
         except RuntimeError as error:  # a driver that cannot, or no memory for one more copy
             log.warning("music plays without a recording", reason=str(error)[:200])
             return start
-        self._kept[shape] = found
-        while len(self._kept) > KEPT:
-            self._kept.pop(next(iter(self._kept)))
+        self._runs[shape] = found
+        while len(self._runs) > MAX_CACHED_GRAPHS:
+            self._runs.pop(next(iter(self._runs)))
         return found
 
 
-def for_decoder(decoder: Decoder) -> Studio | None:
-    return Studio(cuda_graph) if decoder.embed.is_cuda else None
+def graph_cache_for(decoder: Decoder) -> GraphCache | None:
+    return GraphCache(capture_cuda_graph) if decoder.embed.is_cuda else None
 
 
-def plainly(run: Fixed) -> Callable[[], Tensor]:
+def without_graph(run: FixedShapeRun) -> Callable[[], Tensor]:
     """No recording at all: each step computed again. What a recording must equal."""
-    return run.one
+    return run.compute_logits
 
 
-def cuda_graph(run: Fixed) -> Callable[[], Tensor]:
+def capture_cuda_graph(run: FixedShapeRun) -> Callable[[], Tensor]:
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own gap
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARM):  # libraries choose their ways and take their memory before the recording
-            run.one()
+        for _ in range(WARMUP_RUNS):  # libraries choose their ways and take their memory before the recording
+            run.compute_logits()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        heard = run.one()
+        logits = run.compute_logits()
 
-    def play() -> Tensor:
+    def replay() -> Tensor:
         graph.replay()
-        return heard
+        return logits
 
-    return play
+    return replay

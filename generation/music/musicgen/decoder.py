@@ -28,12 +28,12 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Conditioning:
     """What the decoder listens to: text by cross-attention, or states in front of the music (melody)."""
 
     states: Tensor  # (rows, length, width)
     mask: Tensor | None  # (rows, length), 1 where there is something
-    before: bool  # stands in front
+    prepended: bool  # stands in front
 
 
 class Decoder:
@@ -45,8 +45,8 @@ class Decoder:
         self.codebooks, self.channels = config.num_codebooks, config.audio_channels
         self.vocabulary, self.pad = config.vocab_size, config.pad_token_id
         self.activation = inner.layers[0].activation_fn
-        self.halved = config.activation_function == "gelu" and causal.device.type == "cpu"
-        self.layers = [_layer(layer, math.sqrt(0.5) if self.halved else 1.0) for layer in inner.layers]
+        self.gelu_folded = config.activation_function == "gelu" and causal.device.type == "cpu"
+        self.layers = [_layer(layer, math.sqrt(0.5) if self.gelu_folded else 1.0) for layer in inner.layers]
         self.embed = torch.cat([table.weight.detach() for table in inner.embed_tokens])
         rows = inner.embed_tokens[0].weight.shape[0]
         self.offsets = torch.arange(self.codebooks, device=self.embed.device) * rows
@@ -54,51 +54,57 @@ class Decoder:
         self.norm = _norm(inner.layer_norm)
         self.lm = torch.cat([head.weight.detach() for head in causal.lm_heads])
 
-    def begin(self, heard: Heard, columns: int) -> Run:
-        return Run(self, heard, columns)
+    def start_run(self, conditioning: Conditioning, columns: int) -> DecodingRun:
+        return DecodingRun(self, conditioning, columns)
 
     def activate(self, inner: Tensor) -> Tensor:
-        if self.halved:  # the weights around it hold the rest of GELU's sum; the library's own call costs ten
+        if (
+            self.gelu_folded
+        ):  # the weights around it hold the rest of GELU's sum; the library's own call costs ten
             return torch.addcmul(inner, inner, torch.erf(inner))
         activated: Tensor = self.activation(inner)
         return activated
 
-    def position(self, length: int) -> Tensor:
+    def position_embeddings(self, length: int) -> Tensor:
         if length > len(self.positions.weights):
             self.positions.make_weights(length, self.width)
         weights: Tensor = self.positions.weights[:length]
         return weights.to(self.embed)
 
 
-class Run:
+class DecodingRun:
     """One decoding of a batch: the cache and where it is."""
 
-    def __init__(self, decoder: Decoder, heard: Heard, columns: int) -> None:
-        self.decoder, self.at = decoder, 0
-        rows, before = len(heard.states), heard.states.shape[1] if heard.before else 0
+    def __init__(self, decoder: Decoder, conditioning: Conditioning, columns: int) -> None:
+        self.decoder, self.position = decoder, 0
+        rows, before = len(conditioning.states), conditioning.states.shape[1] if conditioning.prepended else 0
         length = before + columns
         like = decoder.embed
         shape = (2, rows * decoder.heads, length, decoder.width // decoder.heads)  # keys, then values
         self.caches = [like.new_zeros(shape) for _ in decoder.layers]
-        self.rows = [cache.view(2, rows, decoder.heads, length, -1) for cache in self.caches]
-        self.places = decoder.position(length)
-        self.cross: list[tuple[Tensor, Tensor]] = []
+        self.cache_views = [cache.view(2, rows, decoder.heads, length, -1) for cache in self.caches]
+        self.position_embeddings = decoder.position_embeddings(length)
+        self.cross_cache: list[tuple[Tensor, Tensor]] = []
         self.cross_mask: Tensor | None = None
-        if heard.before:
-            self._forward(heard.states + self.places[:before])
+        if conditioning.prepended:
+            self._forward(conditioning.states + self.position_embeddings[:before])
         else:
-            self._listen(heard)
+            self._cache_conditioning(conditioning)
 
-    def _listen(self, heard: Heard) -> None:
+    def _cache_conditioning(self, conditioning: Conditioning) -> None:
         for layer in self.decoder.layers:
             assert layer.cross_kv is not None
-            both = torch.matmul(heard.states, layer.cross_kv).chunk(2, dim=-1)
+            both = torch.matmul(conditioning.states, layer.cross_kv).chunk(2, dim=-1)
             keys, values = (self._split(one).flatten(0, 1) for one in both)
-            self.cross.append((keys, values))
-        if heard.mask is not None and not heard.mask.all():
-            empty = heard.mask.sum(dim=1, keepdim=True) == 0  # the unguided half hears zeros everywhere
-            silent = ~(heard.mask.bool() | empty)
-            additive = torch.zeros_like(silent, dtype=heard.states.dtype).masked_fill(silent, -torch.inf)
+            self.cross_cache.append((keys, values))
+        if conditioning.mask is not None and not conditioning.mask.all():
+            empty = (
+                conditioning.mask.sum(dim=1, keepdim=True) == 0
+            )  # the unguided half hears zeros everywhere
+            silent = ~(conditioning.mask.bool() | empty)
+            additive = torch.zeros_like(silent, dtype=conditioning.states.dtype).masked_fill(
+                silent, -torch.inf
+            )
             self.cross_mask = additive[:, None, :].repeat_interleave(self.decoder.heads, dim=0)
 
     def logits(self, columns: Tensor) -> Tensor:
@@ -107,16 +113,16 @@ class Run:
         new = columns.shape[-1]
         ids = columns.transpose(1, 2) + decoder.offsets
         embedded = functional.embedding(ids, decoder.embed).sum(dim=2)
-        placed = embedded + self.places[self.at : self.at + new]
-        hidden = self.step(placed[:, 0]) if new == 1 else self._forward(placed)[:, -1]
-        return self.read(hidden)
+        placed = embedded + self.position_embeddings[self.position : self.position + new]
+        hidden = self.decode_column(placed[:, 0]) if new == 1 else self._forward(placed)[:, -1]
+        return self.project_logits(hidden)
 
-    def read(self, hidden: Tensor) -> Tensor:
+    def project_logits(self, hidden: Tensor) -> Tensor:
         decoder = self.decoder
         last = functional.layer_norm(hidden, (decoder.width,), *decoder.norm)
         return functional.linear(last, decoder.lm).view(-1, decoder.codebooks, decoder.vocabulary)
 
-    def step(self, hidden: Tensor) -> Tensor:
+    def decode_column(self, hidden: Tensor) -> Tensor:
         """One column, (rows, width): the same sums as `_forward` in few calls, for calls are the cost."""
         decoder = self.decoder
         rows, heads, width = len(hidden), decoder.heads, (decoder.width,)
@@ -124,33 +130,33 @@ class Run:
             new = torch.mm(functional.layer_norm(hidden, width, *layer.norm), layer.qkv)
             split = new.view(rows, 3, heads, -1)
             query = split.select(1, 0).reshape(rows * heads, 1, -1)
-            mixed = attended(query, *self.remember(number, split.narrow(1, 1, 2).transpose(0, 1)))
+            mixed = attention(query, *self.append_to_cache(number, split.narrow(1, 1, 2).transpose(0, 1)))
             hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.out)
             if layer.cross_q is not None and layer.cross_norm is not None and layer.cross_out is not None:
                 quiet = functional.layer_norm(hidden, width, *layer.cross_norm)
                 query = torch.mm(quiet, layer.cross_q).view(rows * heads, 1, -1)
-                mixed = attended(query, *self.cross[number], self.cross_mask)
+                mixed = attention(query, *self.cross_cache[number], self.cross_mask)
                 hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.cross_out)
             quiet = functional.layer_norm(hidden, width, *layer.last_norm)
             inner = decoder.activate(torch.mm(quiet, layer.up))
             hidden = torch.addmm(hidden, inner, layer.down)
-        self.at += 1
+        self.position += 1
         return hidden
 
-    def remember(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def append_to_cache(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Put a column's key and value away, (2, rows, heads, size); all there are, and what to pass over."""
-        self.rows[number].select(3, self.at).copy_(new)
-        keys, values = self.caches[number].narrow(2, 0, self.at + 1).unbind(0)
+        self.cache_views[number].select(3, self.position).copy_(new)
+        keys, values = self.caches[number].narrow(2, 0, self.position + 1).unbind(0)
         return keys, values, None
 
     def _forward(self, hidden: Tensor) -> Tensor:
         for number, layer in enumerate(self.decoder.layers):
             hidden = hidden + self._attend(number, layer, hidden)
             if layer.cross_q is not None:
-                hidden = hidden + self._hear(number, layer, hidden)
+                hidden = hidden + self._cross_attend(number, layer, hidden)
             quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.last_norm)
             hidden = hidden + torch.matmul(self.decoder.activate(torch.matmul(quiet, layer.up)), layer.down)
-        self.at += hidden.shape[1]
+        self.position += hidden.shape[1]
         return hidden
 
     def _attend(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
@@ -158,25 +164,25 @@ class Run:
         rows, new, _ = hidden.shape
         projected = torch.matmul(quiet, layer.qkv).view(rows, new, 3, self.decoder.heads, -1)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind()
-        keys, values = self.rows[number].unbind(0)
-        until = self.at + new
-        keys[:, :, self.at : until] = key
-        values[:, :, self.at : until] = value
+        keys, values = self.cache_views[number].unbind(0)
+        until = self.position + new
+        keys[:, :, self.position : until] = key
+        values[:, :, self.position : until] = value
         mask = None
         if new > 1:
-            mask = torch.ones(new, until, dtype=torch.bool, device=hidden.device).tril(self.at)
+            mask = torch.ones(new, until, dtype=torch.bool, device=hidden.device).tril(self.position)
         mixed = functional.scaled_dot_product_attention(
             query, keys[:, :, :until], values[:, :, :until], attn_mask=mask, scale=1.0
         )
         return torch.matmul(mixed.transpose(1, 2).reshape(rows, new, -1), layer.out)
 
-    def _hear(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
+    def _cross_attend(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
         assert layer.cross_norm is not None
         assert layer.cross_q is not None
         assert layer.cross_out is not None
         quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.cross_norm)
         query = self._split(torch.matmul(quiet, layer.cross_q))
-        mixed = attended(query.flatten(0, 1), *self.cross[number], self.cross_mask)
+        mixed = attention(query.flatten(0, 1), *self.cross_cache[number], self.cross_mask)
         apart = mixed.view(query.shape)
         return torch.matmul(apart.transpose(1, 2).flatten(2), layer.cross_out)
 
@@ -184,7 +190,7 @@ class Run:
         return states.view(*states.shape[:2], self.decoder.heads, -1).transpose(1, 2)
 
 
-def attended(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Attention of (rows times heads, new, size), the query scaled; three plain calls beat the fused one."""
     turned = keys.transpose(1, 2)
     marks = torch.bmm(query, turned) if mask is None else torch.baddbmm(mask, query, turned)
@@ -195,45 +201,45 @@ def _norm(layer: Any) -> tuple[Tensor, Tensor]:
     return layer.weight.detach(), layer.bias.detach()
 
 
-def _layer(layer: Any, share: float) -> Layer:
+def _layer(layer: Any, gelu_scale: float) -> Layer:
     own, cross = layer.self_attn, getattr(layer, "encoder_attn", None)
     return Layer(
         norm=_norm(layer.self_attn_layer_norm),
-        qkv=_turned(own.q_proj.weight * own.scaling, own.k_proj.weight, own.v_proj.weight),
-        out=_turned(own.out_proj.weight),
+        qkv=_transposed(own.q_proj.weight * own.scaling, own.k_proj.weight, own.v_proj.weight),
+        out=_transposed(own.out_proj.weight),
         cross_norm=_norm(layer.encoder_attn_layer_norm) if cross else None,
-        cross_q=_turned(cross.q_proj.weight * cross.scaling) if cross else None,
-        cross_kv=_turned(cross.k_proj.weight, cross.v_proj.weight) if cross else None,
-        cross_out=_turned(cross.out_proj.weight) if cross else None,
+        cross_q=_transposed(cross.q_proj.weight * cross.scaling) if cross else None,
+        cross_kv=_transposed(cross.k_proj.weight, cross.v_proj.weight) if cross else None,
+        cross_out=_transposed(cross.out_proj.weight) if cross else None,
         last_norm=_norm(layer.final_layer_norm),
-        up=_turned(layer.fc1.weight * share),
-        down=_turned(layer.fc2.weight * share),
+        up=_transposed(layer.fc1.weight * gelu_scale),
+        down=_transposed(layer.fc2.weight * gelu_scale),
     )
 
 
-def _turned(*weights: Tensor) -> Tensor:
+def _transposed(*weights: Tensor) -> Tensor:
     return (torch.cat(weights) if len(weights) > 1 else weights[0]).detach().t()
 
 
-def drawn(logits: Tensor, chances: Tensor, top: int) -> Tensor:
+def sample_codes(logits: Tensor, draws: Tensor, top_k: int) -> Tensor:
     """One code for each codebook by its chance in 0..1: the same draws the same in any batch."""
-    best, codes = logits.topk(min(top, logits.shape[-1]))
-    if top == 1:
+    best, codes = logits.topk(min(top_k, logits.shape[-1]))
+    if top_k == 1:
         return codes[..., 0]
     rising = best.float().softmax(dim=-1).cumsum(dim=-1)
-    place = (rising < chances[..., None] * rising[..., -1:]).sum(dim=-1, keepdim=True)
+    place = (rising < draws[..., None] * rising[..., -1:]).sum(dim=-1, keepdim=True)
     return codes.gather(-1, place.clamp_max(codes.shape[-1] - 1))[..., 0]
 
 
-def chances(seed: int, codebooks: int, columns: int) -> Tensor:
+def random_draws(seed: int, codebooks: int, columns: int) -> Tensor:
     """Every draw of a job from its seed alone, on the processor, so that any card makes the same music."""
     own = torch.Generator("cpu").manual_seed(seed)
     return torch.rand(columns, codebooks, generator=own)
 
 
-def guided(logits: Tensor, guidance: float) -> Tensor:
+def apply_guidance(logits: Tensor, guidance: float) -> Tensor:
     """Away from what would be played without words."""
     if math.isclose(guidance, 1.0):
         return logits
-    asked, unasked = logits.chunk(2)
-    return unasked + guidance * (asked - unasked)
+    conditional, unconditional = logits.chunk(2)
+    return unconditional + guidance * (conditional - unconditional)

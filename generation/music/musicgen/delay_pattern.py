@@ -12,7 +12,7 @@ def delays(codebooks: int, channels: int) -> torch.Tensor:
     return torch.arange(codebooks) // channels
 
 
-def planned(known: torch.Tensor, frames: int, channels: int, pad: int) -> torch.Tensor:
+def delayed_columns(known: torch.Tensor, frames: int, channels: int, pad: int) -> torch.Tensor:
     """What each column must hold: known codes, the pad, or UNKNOWN where the model is asked.
 
     `known` is (jobs, codebooks, frames so far); the answer (jobs, codebooks, columns).
@@ -26,7 +26,7 @@ def planned(known: torch.Tensor, frames: int, channels: int, pad: int) -> torch.
     return columns
 
 
-def codes(columns: torch.Tensor, frames: int, channels: int) -> torch.Tensor:
+def frames_from_columns(columns: torch.Tensor, frames: int, channels: int) -> torch.Tensor:
     """The frames back out of their columns."""
     wait = delays(columns.shape[1], channels).tolist()
     rows = [columns[:, book, 1 + late : 1 + late + frames] for book, late in enumerate(wait)]

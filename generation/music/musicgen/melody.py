@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generation.music.common.audio_decode import read
-from generation.music.common.audio_finish import resampled
+from generation.music.common.audio_decode import read_audio
+from generation.music.common.audio_finish import resample
 from generation.request import Music
 
 WINDOW, HOP, NOTES, LONGEST = 16_384, 4096, 12, 30.0
 
 
-def chroma_states(model: Any, jobs: Sequence[Music]) -> Tensor:
+def chroma_states(model: Any, pieces: Sequence[Music]) -> Tensor:
     """(jobs, chroma length, width): what stands in front; a job without a tune gets the quiet one."""
     rate = int(model.config.audio_encoder.sampling_rate)
     length, width = model.config.chroma_length, model.config.decoder.hidden_size
-    rows = [_repeated(_chroma(one.melody, rate), length) for one in jobs]
+    rows = [_repeated(_chroma(one.melody, rate), length) for one in pieces]
     states = torch.stack(rows).to(model.device, model.dtype)
     projected: Tensor = states if width == NOTES else model.audio_enc_to_dec_proj(states)
     return projected
@@ -38,8 +38,8 @@ def _chroma(melody: str | None, rate: int) -> Tensor:
         return torch.eye(NOTES)[:1]
     from transformers.audio_utils import chroma_filter_bank  # noqa: PLC0415  (heavy)
 
-    tune = read(Path(melody), longest=LONGEST)
-    mono = resampled(tune.samples.mean(axis=1, keepdims=True).astype(np.float32), tune.rate, rate)[:, 0]
+    tune = read_audio(Path(melody), longest=LONGEST)
+    mono = resample(tune.samples.mean(axis=1, keepdims=True).astype(np.float32), tune.rate, rate)[:, 0]
     sound = torch.from_numpy(np.pad(mono, (0, max(0, WINDOW - len(mono)))))
     spectrum = (
         torch.stft(sound, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True).abs() ** 2

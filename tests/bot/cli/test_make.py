@@ -18,40 +18,40 @@ from typing import Any
 import pytest
 
 from generation.media.probe import probe, read_frames
-from tests.conftest import OWN_PATH
-from tests.fork_server import nursery
+from tests.conftest import ORIGINAL_PATH_VARIABLE
+from tests.fork_server import fork_server
 from tests.paths import ROOT
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-CARD = ("--model", "testcard")
-SMALL = (*CARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
+TESTCARD = ("--model", "testcard")
+SMALL_CLIP = (*TESTCARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
 
 
-def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
+def start_process(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     """From its first line on, and with the ffmpeg that the machine has."""
     return subprocess.Popen(  # noqa: S603  (our own command)
         [sys.executable, "-m", "bot", *words],
         cwd=folder,
-        env=ENVIRONMENT | {"PATH": os.environ[OWN_PATH]} | variables,
+        env=ENVIRONMENT | {"PATH": os.environ[ORIGINAL_PATH_VARIABLE]} | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
+def run_matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
     """Forked, so that only its own work takes time; not where a library reads a variable at its import."""
     if variables:
-        process = start(folder, *words, **variables)
+        process = start_process(folder, *words, **variables)
         out, err = process.communicate(timeout=250)
         return process.returncode, out, err
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
-        files = {"out": said.fileno(), "err": told.fileno()}
-        born = nursery().bear("bot", *words, folder=folder, environment=ENVIRONMENT, **files)
-        code = born.join(timeout=250)
-        for file in (said, told):
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        files = {"out": stdout.fileno(), "err": stderr.fileno()}
+        forked = fork_server().spawn("bot", *words, folder=folder, environment=ENVIRONMENT, **files)
+        code = forked.join(timeout=250)
+        for file in (stdout, stderr):
             file.seek(0)
-        return code, said.read(), told.read()
+        return code, stdout.read(), stderr.read()
 
 
 def states(folder: Path) -> dict[int, str]:
@@ -66,46 +66,48 @@ def spent(folder: Path) -> int:
 
 
 def test_a_prompt_becomes_a_clip_with_music_and_a_contact_sheet(tmp_path: Path) -> None:
-    code, out, err = matinee(
-        tmp_path, "make", "a fox in the snow", "--genre", "lofi", "--sheet", "--json", *SMALL
+    code, out, err = run_matinee(
+        tmp_path, "make", "a fox in the snow", "--genre", "lofi", "--sheet", "--json", *SMALL_CLIP
     )
     assert (code, err) == (0, "")
     facts: dict[str, Any] = json.loads(out)
     clip = probe(tmp_path / facts["clip"])
-    assert (clip.video_codec, clip.pixels, clip.audio_codec) == ("h264", "yuv420p", "aac")
+    assert (clip.video_codec, clip.pixel_format, clip.audio_codec) == ("h264", "yuv420p", "aac")
     assert clip.frames == facts["request"]["frames"] == 24
     data = (tmp_path / facts["clip"]).read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
     assert (tmp_path / facts["sheet"]).read_bytes().startswith(b"\x89PNG")
     assert facts["request"]["music"]["genre"] == "lofi"
     assert states(tmp_path) == {1: "delivered"}
-    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    code, out, _ = run_matinee(tmp_path, "verify", facts["clip"])
     assert (code, "made by AI (Test card), signed by this Matinee" in out) == (0, True)
     (tmp_path / facts["clip"]).write_bytes(data[:-9] + b"changed!!")
-    code, out, _ = matinee(tmp_path, "verify", facts["clip"])
+    code, out, _ = run_matinee(tmp_path, "verify", facts["clip"])
     assert (code, "changed afterwards" in out) == (1, True)
 
 
-def test_a_clip_tells_by_which_command_it_is_made_again(tmp_path: Path) -> None:
-    _, out, _ = matinee(tmp_path, "make", 'a fox; it\'s "snow"', "--genre", "jazz", "--quiet", *SMALL)
+def test_the_recipe_command_makes_the_same_clip_again(tmp_path: Path) -> None:
+    _, out, _ = run_matinee(
+        tmp_path, "make", 'a fox; it\'s "snow"', "--genre", "jazz", "--quiet", *SMALL_CLIP
+    )
     first = out.strip()
-    code, told, _ = matinee(tmp_path, "recipe", first)
+    code, told, _ = run_matinee(tmp_path, "recipe", first)
     assert (code, "jazz" in told, "a fox; it's" in told) == (0, True, True)
-    code, out, _ = matinee(tmp_path, "recipe", first, "--json")
+    code, out, _ = run_matinee(tmp_path, "recipe", first, "--json")
     facts = json.loads(out)
     assert (facts["request"]["seed"], facts["request"]["prompt"]) == (7, 'a fox; it\'s "snow"')
     words = shlex.split(facts["command"])[1:]
-    code, out, _ = matinee(tmp_path, *words, "--quiet", "--no-recipe")
+    code, out, _ = run_matinee(tmp_path, *words, "--quiet", "--no-recipe")
     second = out.strip()
     assert (read_frames(tmp_path / second).pixels == read_frames(tmp_path / first).pixels).all()
-    code, told, _ = matinee(tmp_path, "recipe", second)
+    code, told, _ = run_matinee(tmp_path, "recipe", second)
     assert (code, "does not tell how it was made" in told) == (1, True)
-    assert matinee(tmp_path, "verify", first)[0] == matinee(tmp_path, "verify", second)[0] == 0
+    assert run_matinee(tmp_path, "verify", first)[0] == run_matinee(tmp_path, "verify", second)[0] == 0
 
 
-def test_out_of_the_box_a_model_paints_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+def test_the_default_model_works_and_names_unknown_words(tmp_path: Path) -> None:
     words = ("make", "a glass rocket rising over the snow at night", "--seed", "7", "--sheet")
-    code, out, err = matinee(tmp_path, *words, "--size", "301x200", OMP_NUM_THREADS="1")
+    code, out, err = run_matinee(tmp_path, *words, "--size", "301x200", OMP_NUM_THREADS="1")
     assert code == 0, err
     assert "301x200" in err
     assert "does not know “glass”" in err
@@ -116,33 +118,35 @@ def test_out_of_the_box_a_model_paints_and_says_what_it_does_not_know(tmp_path: 
 
 def test_no_clip_replaces_another_and_silence_is_silent(tmp_path: Path) -> None:
     for name in ("clips/a-fox.mp4", "clips/a-fox-2.mp4"):
-        code, out, _ = matinee(tmp_path, "make", "A fox!", "--no-music", "--quiet", *SMALL)
+        code, out, _ = run_matinee(tmp_path, "make", "A fox!", "--no-music", "--quiet", *SMALL_CLIP)
         assert (code, out.strip()) == (0, name)
         assert not probe(tmp_path / name).audio
 
 
-def test_own_music_is_the_score_and_a_tune_needs_a_maker_that_follows_it(tmp_path: Path) -> None:
+def test_own_track_is_used_and_a_melody_needs_a_melody_maker(tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "tune.wav"), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(b"".join(struct.pack("<h", 9000 * (-1) ** (n // 10)) for n in range(24_000)))
-    code, out, _ = matinee(tmp_path, "make", "A fox!", "--track", "tune.wav", "--json", *SMALL)
+    code, out, _ = run_matinee(tmp_path, "make", "A fox!", "--track", "tune.wav", "--json", *SMALL_CLIP)
     facts = json.loads(out)
     assert code == 0
     assert facts["request"]["music"]["maker"] == "track"
     assert probe(tmp_path / facts["clip"]).audio
-    code, _, err = matinee(tmp_path, "make", "A fox!", "--maker", "band", "--melody", "tune.wav", *SMALL)
+    code, _, err = run_matinee(
+        tmp_path, "make", "A fox!", "--maker", "band", "--melody", "tune.wav", *SMALL_CLIP
+    )
     assert (code, "band plays no given tune" in err) == (2, True)
     assert states(tmp_path) == {1: "delivered"}
 
 
-def test_who_can_play_is_listed_with_their_licences(tmp_path: Path) -> None:
-    code, out, _ = matinee(tmp_path, "makers", "--json")
+def test_music_makers_are_listed_with_licences(tmp_path: Path) -> None:
+    code, out, _ = run_matinee(tmp_path, "makers", "--json")
     found = {one["name"]: one for one in json.loads(out)}
     assert code == 0
     assert found["band"]["default"]
     assert found["band"]["here"]
     assert not found["musicgen-small"]["commercial_ok"]
-    commercial = json.loads(matinee(tmp_path, "makers", "--json", "--set", "studio.commercial=true")[1])
+    commercial = json.loads(run_matinee(tmp_path, "makers", "--json", "--set", "studio.commercial=true")[1])
     assert {"band", "ace-step"} <= {one["name"] for one in commercial}
     assert all(one["commercial_ok"] for one in commercial)
 
@@ -180,22 +184,32 @@ def test_who_can_play_is_listed_with_their_licences(tmp_path: Path) -> None:
 def test_bad_input_gets_one_sentence_and_an_exit_code(
     tmp_path: Path, words: list[str], code: int, said: str
 ) -> None:
-    got, out, err = matinee(tmp_path, *words)
+    got, out, err = run_matinee(tmp_path, *words)
     assert got == code
     assert said in out + err
     assert "Traceback" not in out + err
 
 
 def test_errors_are_objects_for_machines(tmp_path: Path) -> None:
-    code, out, _ = matinee(tmp_path, "make", "fox", "--model", "testcart", "--json")
+    code, out, _ = run_matinee(tmp_path, "make", "fox", "--model", "testcart", "--json")
     error = json.loads(out)["error"]
     assert code == 2
     assert (error["kind"], error["facts"]["near"]) == ("UnknownChoice", "testcard")
 
 
 def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
-    process = start(
-        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--fps", "60", "--no-music", *CARD
+    process = start_process(
+        tmp_path,
+        "make",
+        "a fox",
+        "--size",
+        "1024x768",
+        "--seconds",
+        "10",
+        "--fps",
+        "60",
+        "--no-music",
+        *TESTCARD,
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -211,14 +225,16 @@ def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_second_instance_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
-    first = start(tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music", *CARD)
+def test_a_second_instance_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    first = start_process(
+        tmp_path, "make", "a fox", "--size", "512x512", "--seconds", "10", "--no-music", *TESTCARD
+    )
     assert first.stderr is not None
     first.stderr.readline()
-    code, _, err = matinee(tmp_path, "make", "another", *SMALL)
+    code, _, err = run_matinee(tmp_path, "make", "another", *SMALL_CLIP)
     assert code == 3
     assert f"process {first.pid}" in err
-    assert matinee(tmp_path, "queue")[0] == 0  # looking is always allowed
+    assert run_matinee(tmp_path, "queue")[0] == 0  # looking is always allowed
     first.communicate(timeout=60)
     assert first.returncode == 0
 
@@ -228,22 +244,24 @@ def test_a_corrupt_database_is_named_and_left_alone(tmp_path: Path) -> None:
     file.parent.mkdir()
     file.write_bytes(b"this is no database at all" * 400)
     before = file.read_bytes()
-    code, _, err = matinee(tmp_path, "make", "a fox", *SMALL)
+    code, _, err = run_matinee(tmp_path, "make", "a fox", *SMALL_CLIP)
     assert code == 3
     assert "damaged" in err
     assert "Traceback" not in err
     assert file.read_bytes() == before
 
 
-def test_what_a_dead_terminal_left_waiting_is_cancelled_and_told(tmp_path: Path) -> None:
-    first = start(tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music", *CARD)
+def test_jobs_of_a_killed_terminal_are_cancelled_and_reported(tmp_path: Path) -> None:
+    first = start_process(
+        tmp_path, "make", "a fox", "--size", "1024x768", "--seconds", "10", "--no-music", *TESTCARD
+    )
     assert first.stderr is not None
     for line in first.stderr:
         if line.startswith("painting"):
             break
     first.kill()
     first.communicate(timeout=30)
-    code, _, err = matinee(tmp_path, "make", "another", "--no-music", *SMALL)
+    code, _, err = run_matinee(tmp_path, "make", "another", "--no-music", *SMALL_CLIP)
     assert code == 0
     assert "#1, was cut short" in err
     assert states(tmp_path) == {1: "cancelled", 2: "delivered"}
@@ -265,39 +283,41 @@ def test_help_and_imports_are_light(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("listing", ["models", "genres", "queue", "quota", "history", "doctor"])
-def test_every_listing_speaks_to_people_and_machines(tmp_path: Path, listing: str) -> None:
-    code, out, err = matinee(tmp_path, listing)
+def test_every_listing_prints_text_and_json(tmp_path: Path, listing: str) -> None:
+    code, out, err = run_matinee(tmp_path, listing)
     assert (code, err) == (0, "")
     assert out.strip()
-    code, out, _ = matinee(tmp_path, listing, "--json")
+    code, out, _ = run_matinee(tmp_path, listing, "--json")
     assert code == 0
     json.loads(out)
 
 
-def test_a_clip_goes_on_and_grows_from_its_file(tmp_path: Path) -> None:
-    code, _, err = matinee(tmp_path, "make", "a fox", "--out", "one.mp4", "--no-music", "--quiet", *SMALL)
+def test_a_clip_is_extended_and_enlarged_from_its_file(tmp_path: Path) -> None:
+    code, _, err = run_matinee(
+        tmp_path, "make", "a fox", "--out", "one.mp4", "--no-music", "--quiet", *SMALL_CLIP
+    )
     assert code == 0, err
     words = ("make", "a fox", "--model", "testcard", "--no-music", "--json")
-    code, out, err = matinee(tmp_path, *words, "--bigger", "one.mp4", "--out", "big.mp4")
+    code, out, err = run_matinee(tmp_path, *words, "--bigger", "one.mp4", "--out", "big.mp4")
     assert code == 0, err
     small, big = probe(tmp_path / "one.mp4"), probe(tmp_path / "big.mp4")
     assert (big.frames, big.fps) == (small.frames, small.fps)
     assert (big.width, big.height) == (2 * small.width, 2 * small.height)
-    code, out, err = matinee(tmp_path, *words, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1")
+    code, out, err = run_matinee(tmp_path, *words, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1")
     assert code == 0, err
     longer = probe(tmp_path / "on.mp4")
     assert (longer.width, longer.height) == (small.width, small.height)
     assert longer.frames > small.frames
-    code, out, err = matinee(tmp_path, *words, "--bigger", "data/matinee.db")
+    code, out, err = run_matinee(tmp_path, *words, "--bigger", "data/matinee.db")
     assert (code, spent(tmp_path) >= 0) == (2, True)
     assert "cannot be used" in json.loads(out)["error"]["message"]
 
 
 def test_models_are_listed_with_the_scores_that_were_measured(tmp_path: Path) -> None:
-    code, out, _ = matinee(tmp_path, "models")
+    code, out, _ = run_matinee(tmp_path, "models")
     assert code == 0
     assert "pocket paints what it is asked for" in out
-    _, out, _ = matinee(tmp_path, "models", "--json")
+    _, out, _ = run_matinee(tmp_path, "models", "--json")
     scores = {model["name"]: model["scores"] for model in json.loads(out)}
     assert scores["pocket"]["scores"]["templates"]["colour"] >= 90
     assert scores["testcard"] is None

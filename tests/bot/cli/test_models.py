@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.cli.test_make import matinee, spent, states
+from tests.bot.cli.test_make import run_matinee, spent, states
 from tests.generation.models import fake_hub
-from tests.generation.models.conftest import build
+from tests.generation.models.conftest import build_preset
 
-OWN = """
+OWN_MODEL_TOML = """
 [models.small]
 family = "ltx"
 title = "Small"
@@ -35,14 +35,14 @@ steps = 2
 kinds = ["video", "animate"]
 """
 pytestmark = pytest.mark.timeout(400)
-FOX = ("make", "a fox", "--model", "small", "--no-music", "--json")
+MAKE_FOX = ("make", "a fox", "--model", "small", "--no-music", "--json")
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[fake_hub.Hub, dict[str, str]]]:
+def model_hub(tmp_path: Path) -> Iterator[tuple[fake_hub.FakeHub, dict[str, str]]]:
     """A hub with a tiny model, and the environment of who uses it."""
-    (tmp_path / "matinee.toml").write_text(OWN.format(more=""))
-    with fake_hub.running() as server:
+    (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more=""))
+    with fake_hub.running_hub() as server:
         server.files["some/model"] = {"README.md": b"# words"}
         yield (
             server,
@@ -55,34 +55,34 @@ def served(tmp_path: Path) -> Iterator[tuple[fake_hub.Hub, dict[str, str]]]:
         )
 
 
-def tiny_files(folder: Path) -> dict[str, bytes]:
-    build("ltx", folder)
+def tiny_model_files(folder: Path) -> dict[str, bytes]:
+    build_preset("ltx", folder)
     root = folder / "weights"
     return {str(file.relative_to(root)): file.read_bytes() for file in root.rglob("*") if file.is_file()}
 
 
-def test_a_model_is_pulled_then_paints_without_a_network_and_a_flipped_bit_is_told(
-    tmp_path: Path, served: tuple[fake_hub.Hub, dict[str, str]]
+def test_a_pulled_model_works_offline_and_damage_is_reported(
+    tmp_path: Path, model_hub: tuple[fake_hub.FakeHub, dict[str, str]]
 ) -> None:
-    server, variables = served
-    server.files["some/model"] = tiny_files(tmp_path / "made")
-    code, out, err = matinee(tmp_path, "models", "pull", "small", **variables)
+    server, variables = model_hub
+    server.files["some/model"] = tiny_model_files(tmp_path / "made")
+    code, out, err = run_matinee(tmp_path, "models", "pull", "small", **variables)
     assert (code, "Traceback" in err) == (0, False), err
     assert fake_hub.COMMIT in out + err
     assert fake_hub.COMMIT in (tmp_path / "data" / "models.lock.toml").read_text()
 
-    before = list(server.served)
-    code, out, err = matinee(tmp_path, *FOX, **variables, HF_HUB_OFFLINE="1")
+    before = list(server.served_files)
+    code, out, err = run_matinee(tmp_path, *MAKE_FOX, **variables, HF_HUB_OFFLINE="1")
     assert code == 0, err
     assert (tmp_path / json.loads(out)["clip"]).is_file()
-    assert server.served == before
+    assert server.served_files == before
 
     blob = max((tmp_path / "hf").rglob("blobs/*"), key=lambda file: file.stat().st_size)
     data = bytearray(blob.read_bytes())
     data[9] ^= 0x10
     blob.write_bytes(data)
     paid = spent(tmp_path)
-    code, out, err = matinee(tmp_path, *FOX[:-1], **variables)
+    code, out, err = run_matinee(tmp_path, *MAKE_FOX[:-1], **variables)
     assert (code, spent(tmp_path), "Traceback" in err) == (1, paid, False)
     assert "damaged" in err
 
@@ -98,10 +98,10 @@ def test_a_model_is_pulled_then_paints_without_a_network_and_a_flipped_bit_is_to
         ("unknown", "Did you mean"),
     ],
 )
-def test_a_pull_that_cannot_be_says_why_in_a_sentence(
-    tmp_path: Path, served: tuple[fake_hub.Hub, dict[str, str]], case: str, said: str
+def test_a_failed_pull_explains_why(
+    tmp_path: Path, model_hub: tuple[fake_hub.FakeHub, dict[str, str]], case: str, said: str
 ) -> None:
-    server, variables = served
+    server, variables = model_hub
     server.files["some/model"] |= {"model_index.json": b"{}", "vae/model.safetensors": b"v" * 99}
     match case:
         case "gated":
@@ -109,13 +109,13 @@ def test_a_pull_that_cannot_be_says_why_in_a_sentence(
         case "pickled":
             server.files["some/model"]["unet/model.bin"] = b"cos"
         case "full":
-            server.sizes["vae/model.safetensors"] = 10**17
+            server.reported_sizes["vae/model.safetensors"] = 10**17
         case "nowhere":
             del server.files["some/model"]
         case "offline":
             variables["HF_HUB_OFFLINE"] = "1"
     name = "smal" if case == "unknown" else "small"
-    code, out, err = matinee(tmp_path, "models", "pull", name, **variables)
+    code, out, err = run_matinee(tmp_path, "models", "pull", name, **variables)
     assert code in {2, 3}
     assert said in out + err
     assert "Traceback" not in out + err
@@ -130,8 +130,8 @@ def test_a_pull_that_cannot_be_says_why_in_a_sentence(
     ],
 )
 def test_a_broken_preset_is_named_at_the_start(tmp_path: Path, more: str, said: str) -> None:
-    (tmp_path / "matinee.toml").write_text(OWN.format(more=more))
-    code, _, err = matinee(tmp_path, "models")
+    (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more=more))
+    code, _, err = run_matinee(tmp_path, "models")
     assert (code, "Traceback" in err) == (3, False)
     assert "small" in err
     assert said in err
@@ -141,7 +141,7 @@ def test_one_field_is_overridden_and_a_licence_hides_a_model(tmp_path: Path) -> 
     (tmp_path / "matinee.toml").write_text(
         '[studio]\ncommercial = true\nterritory = "EU"\n[models.ltx]\ncost = 9.0\n'
     )
-    code, out, _ = matinee(tmp_path, "models", "--json", "--card", "T4:16")
+    code, out, _ = run_matinee(tmp_path, "models", "--json", "--card", "T4:16")
     assert code == 0
     found = {model["name"]: model for model in json.loads(out)}
     assert (found["ltx"]["cost"], found["ltx"]["family"]) == (9.0, "ltx")
@@ -151,8 +151,8 @@ def test_one_field_is_overridden_and_a_licence_hides_a_model(tmp_path: Path) -> 
     assert "int8" in found["wan"]["lossy"]
 
 
-def test_the_doctor_says_how_each_model_would_be_held_on_a_card_that_is_not_here(tmp_path: Path) -> None:
-    code, out, _ = matinee(tmp_path, "doctor", "--json", "--card", "RTX 3060:12")
+def test_doctor_says_how_each_model_fits_on_another_card(tmp_path: Path) -> None:
+    code, out, _ = run_matinee(tmp_path, "doctor", "--json", "--card", "RTX 3060:12")
     assert code == 0
     said = {finding["what"]: finding["detail"] for finding in json.loads(out)}
     assert said["ltx"].startswith("offload on cuda in bfloat16, about 12 GB")
@@ -163,8 +163,8 @@ def test_the_doctor_says_how_each_model_would_be_held_on_a_card_that_is_not_here
     ("case", "said"),
     [("class", "FluxPipeline"), ("pickled", "pickled")],
 )
-def test_a_broken_folder_is_told_and_refunded(tmp_path: Path, case: str, said: str) -> None:
-    build("ltx", tmp_path / "made")
+def test_a_broken_model_folder_is_reported_and_refunded(tmp_path: Path, case: str, said: str) -> None:
+    build_preset("ltx", tmp_path / "made")
     folder = tmp_path / "made" / "weights"
     index = folder / "model_index.json"
     if case == "class":
@@ -172,35 +172,35 @@ def test_a_broken_folder_is_told_and_refunded(tmp_path: Path, case: str, said: s
     else:
         for file in (folder / "transformer").glob("*.safetensors"):
             shutil.move(file, file.with_suffix(".bin"))
-    (tmp_path / "matinee.toml").write_text(OWN.format(more="").replace("some/model", str(folder)))
-    code, out, err = matinee(tmp_path, *FOX[:-1], OMP_NUM_THREADS="1")
+    (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more="").replace("some/model", str(folder)))
+    code, out, err = run_matinee(tmp_path, *MAKE_FOX[:-1], OMP_NUM_THREADS="1")
     assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
     assert said in out + err
     assert "Traceback" not in out + err
 
 
-HUNGRY = """
-from generation.models import model
+MEMORY_HUNGRY_PLUGIN = """
+from generation.models.common.registry import picture_model
 from generation.models.ltx import Ltx
 
-@model("hungry")
+@picture_model("hungry")
 class Hungry(Ltx):
-    def frames(self, output, request):
+    def frames_from_output(self, output, request):
         import torch
         torch.empty(1 << 50)  # more than any machine has
-        return super().frames(output, request)
+        return super().frames_from_output(output, request)
 """
 
 
-def test_a_family_of_ones_own_is_plugged_in_and_its_lack_of_memory_is_told_and_refunded(
+def test_a_plugin_model_out_of_memory_is_reported_and_refunded(
     tmp_path: Path,
 ) -> None:
-    build("ltx", tmp_path / "made")
-    (tmp_path / "hungry.py").write_text(HUNGRY)
-    own = OWN.format(more="").replace("some/model", str(tmp_path / "made" / "weights"))
+    build_preset("ltx", tmp_path / "made")
+    (tmp_path / "hungry.py").write_text(MEMORY_HUNGRY_PLUGIN)
+    own = OWN_MODEL_TOML.format(more="").replace("some/model", str(tmp_path / "made" / "weights"))
     own = own.replace('family = "ltx"', 'family = "hungry"')
     (tmp_path / "matinee.toml").write_text('[engine]\nplugins = "hungry"\n' + own)
-    code, out, err = matinee(tmp_path, *FOX, OMP_NUM_THREADS="1")
+    code, out, err = run_matinee(tmp_path, *MAKE_FOX, OMP_NUM_THREADS="1")
     assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
     assert json.loads(out)["error"]["kind"] == "OutOfMemory"
     assert "not enough memory" in json.loads(out)["error"]["message"]

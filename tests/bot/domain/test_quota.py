@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.domain.quota import Allowance, Plan, Tier, price
+from bot.domain.quota import Allowance, QuotaPlan, Tier, price
 
 PATRONS = Tier(name="patron", credits=50, weight=2.0, roles=frozenset({"supporter"}))
 STAFF = Tier(name="staff", unlimited=True, people=frozenset({"discord:1"}))
 CLUB = Tier(name="club", credits=20, chats=frozenset({"telegram:-100"}))
-PLAN = Plan(
+PLAN = QuotaPlan(
     base=Allowance(credits=10, zone="Europe/Berlin"), tiers=(STAFF, PATRONS, CLUB), pools={"discord:7": 30}
 )
 
@@ -30,23 +30,23 @@ PLAN = Plan(
 def test_a_tier_goes_by_name_list_chat_or_role(
     key: str, roles: tuple[str, ...], chat: str, named: str | None, expected: str
 ) -> None:
-    assert PLAN.tier(key, roles=roles, chat=chat, named=named).name == expected
+    assert PLAN.tier(key, roles=roles, chat=chat, assigned=named).name == expected
 
 
-def test_credits_are_ones_own_before_the_tiers_before_everybodys() -> None:
-    nobody = PLAN.tier("discord:42", roles=(), chat="", named=None)
-    assert PLAN.allowance(nobody).credits == 10
+def test_own_credits_override_tier_credits_override_base() -> None:
+    default_tier = PLAN.tier("discord:42", roles=(), chat="", assigned=None)
+    assert PLAN.allowance(default_tier).credits == 10
     assert PLAN.allowance(PATRONS).credits == 50
-    assert PLAN.allowance(PATRONS, own=3).credits == 3
+    assert PLAN.allowance(PATRONS, personal_credits=3).credits == 3
     assert PLAN.allowance(PATRONS).zone == "Europe/Berlin"
 
 
-def test_staff_and_admins_are_unlimited_if_that_is_set() -> None:
-    nobody = PLAN.tier("discord:42", roles=(), chat="", named=None)
-    strict = Plan(base=PLAN.base, admins_unlimited=False)
+def test_staff_and_admins_are_unlimited_if_configured() -> None:
+    default_tier = PLAN.tier("discord:42", roles=(), chat="", assigned=None)
+    strict = QuotaPlan(base=PLAN.base, admins_unlimited=False)
     assert PLAN.allowance(STAFF).unlimited
-    assert PLAN.allowance(nobody, admin=True).unlimited
-    assert not strict.allowance(nobody, admin=True).unlimited
+    assert PLAN.allowance(default_tier, admin=True).unlimited
+    assert not strict.allowance(default_tier, admin=True).unlimited
 
 
 def test_only_servers_with_a_pool_have_one() -> None:
@@ -63,7 +63,7 @@ def test_only_servers_with_a_pool_have_one() -> None:
     pixels=st.integers(1, 4_000_000),
     times=st.integers(1, 5),
 )
-def test_a_price_is_whole_at_least_one_and_grows_with_the_clip(
+def test_a_price_is_a_whole_number_and_grows_with_the_clip(
     base: float, seconds: float, pixels: int, times: int
 ) -> None:
     def cost(length: float, area: int) -> int:

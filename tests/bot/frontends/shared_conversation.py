@@ -4,124 +4,124 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.i18n import messages
 from bot.studio.studio import Studio
-from tests.bot.app_harness import eventually
+from tests.bot.app_harness import wait_until_async
 
 PROMPT = "a fox in the snow"
 
 
-class Guest(Protocol):
+class ChatUser(Protocol):
     """A person in front of one platform's loopback server, with a studio behind it."""
 
-    async def asks_for_a_clip(self, prompt: str, **options: str) -> None:
+    async def request_clip(self, prompt: str, **options: str) -> None:
         """The platform's own way of saying /video."""
 
-    async def says(self, command: str) -> None:
+    async def send_command(self, command: str) -> None:
         """A command without options."""
 
-    async def hears(self, words: str) -> str:
+    async def wait_for_text(self, words: str) -> str:
         """Wait for an answer that holds the words, private or not, a message or a toast; the whole of it."""
 
-    async def sees_clip(self, number: int) -> str:
+    async def wait_for_clip(self, number: int) -> str:
         """Wait for the clip of this job; the words beside it."""
 
-    async def presses(self, label: str) -> None:
+    async def press_button(self, label: str) -> None:
         """A button of the newest message that has one so named."""
 
-    async def rescores(self, genre: str) -> None:
+    async def request_new_music(self, genre: str) -> None:
         """New music for the newest clip, by whatever the platform offers beside it."""
 
-    def hold(self, *, engine: bool) -> None:
+    def set_engine_paused(self, *, paused: bool) -> None:
         """Let the engine wait, or go on."""
 
-    async def waits_for_the_engine(self, number: int) -> None:
+    async def wait_until_rendering(self, number: int) -> None:
         """Until it has begun with this job: no chat promises a word of that."""
 
 
-async def begun(studio: Studio, number: int) -> None:
+async def wait_until_running(studio: Studio, number: int) -> None:
     async def running() -> bool:
-        return (await studio.job(number)).state is State.RUNNING
+        return (await studio.job(number)).state is JobState.RUNNING
 
-    await eventually(running)
+    await wait_until_async(running)
 
 
-async def converse(guest: Guest) -> None:
+async def run_conversation(user: ChatUser) -> None:
     """Everything said here comes from bot/i18n/messages.py, so it reads the same wherever it is said."""
-    guest.hold(engine=True)
-    await guest.asks_for_a_clip(PROMPT, genre="lofi", seed="7")
-    await guest.hears("Clip #1")
-    await guest.hears("lofi")
-    await waits(guest)
-    guest.hold(engine=False)
-    await clip_is_his(guest)
+    user.set_engine_paused(paused=True)
+    await user.request_clip(PROMPT, genre="lofi", seed="7")
+    await user.wait_for_text("Clip #1")
+    await user.wait_for_text("lofi")
+    await check_queue(user)
+    user.set_engine_paused(paused=False)
+    await check_clip_and_buttons(user)
 
-    await guest.presses(messages.words("button.reroll"))
-    assert PROMPT in await guest.sees_clip(2)
+    await user.press_button(messages.translate("button.reroll"))
+    assert PROMPT in await user.wait_for_clip(2)
 
-    await guest.rescores("jazz")
-    assert PROMPT in await guest.sees_clip(3)
+    await user.request_new_music("jazz")
+    assert PROMPT in await user.wait_for_clip(3)
 
-    guest.hold(engine=True)
-    await guest.asks_for_a_clip("a wolf")
-    await guest.hears("Clip #4")
-    await guest.presses(messages.words("button.cancel"))
-    await guest.hears(messages.words("cancelled", job=4))
-    guest.hold(engine=False)
+    user.set_engine_paused(paused=True)
+    await user.request_clip("a wolf")
+    await user.wait_for_text("Clip #4")
+    await user.press_button(messages.translate("button.cancel"))
+    await user.wait_for_text(messages.translate("cancelled", job=4))
+    user.set_engine_paused(paused=False)
 
-    await guest.asks_for_a_clip(PROMPT, genre="jaz")
-    await guest.hears("Did you mean “jazz”?")
-    await guest.asks_for_a_clip(PROMPT, model="gpt")
-    await guest.hears("no model called “gpt”")
-    await refused_and_heard(guest)
-    await looks_around(guest)
+    await user.request_clip(PROMPT, genre="jaz")
+    await user.wait_for_text("Did you mean “jazz”?")
+    await user.request_clip(PROMPT, model="gpt")
+    await user.wait_for_text("no model called “gpt”")
+    await check_refusal_and_appeal(user)
+    await check_info_commands(user)
 
 
-async def waits(guest: Guest) -> None:
+async def check_queue(user: ChatUser) -> None:
     """What is told while a clip is being made, in the same lines everywhere."""
-    await guest.waits_for_the_engine(1)
-    await guest.says("queue")
-    heard = await guest.hears(messages.words("queue.title"))
-    assert f"1 · {messages.words('state.running')} · {PROMPT}" in heard
+    await user.wait_until_rendering(1)
+    await user.send_command("queue")
+    heard = await user.wait_for_text(messages.translate("queue.title"))
+    assert f"1 · {messages.translate('state.running')} · {PROMPT}" in heard
 
 
-async def clip_is_his(guest: Guest) -> None:
+async def check_clip_and_buttons(user: ChatUser) -> None:
     """What stands beside a clip and what its buttons tell."""
-    beside = await guest.sees_clip(1)
-    assert PROMPT in beside
-    assert all(fact in beside for fact in ("lofi", messages.words("seed", seed=7)))
-    await guest.presses(messages.words("button.recipe"))
-    recipe = await guest.hears(messages.words("recipe.title", job=1))
+    caption = await user.wait_for_clip(1)
+    assert PROMPT in caption
+    assert all(fact in caption for fact in ("lofi", messages.translate("seed", seed=7)))
+    await user.press_button(messages.translate("button.recipe"))
+    recipe = await user.wait_for_text(messages.translate("recipe.title", job=1))
     assert "/video" in recipe
     assert "7" in recipe
-    await guest.presses(messages.words("button.report"))
-    await guest.hears(messages.words("reported", job=1))
+    await user.press_button(messages.translate("button.report"))
+    await user.wait_for_text(messages.translate("reported", job=1))
 
 
-async def refused_and_heard(guest: Guest) -> None:
+async def check_refusal_and_appeal(user: ChatUser) -> None:
     """A refusal names its rule, costs nothing and can be taken to an admin."""
-    await guest.asks_for_a_clip("something forbidden")
-    await guest.hears(messages.words("PromptRefused", rule=messages.words("rule.operator")))
-    await guest.presses(messages.words("button.appeal"))
-    await guest.hears(messages.words("appealed"))
+    await user.request_clip("something forbidden")
+    await user.wait_for_text(messages.translate("PromptRefused", rule=messages.translate("rule.operator")))
+    await user.press_button(messages.translate("button.appeal"))
+    await user.wait_for_text(messages.translate("appealed"))
 
 
-async def looks_around(guest: Guest) -> None:
+async def check_info_commands(user: ChatUser) -> None:
     """Every looking command begins with the same title and tells the same things."""
-    await guest.says("history")
-    heard = await guest.hears(messages.words("history.title"))
-    assert f"4 · {messages.words('state.cancelled')} · a wolf" in heard
-    assert f"1 · {messages.words('state.delivered')} · {PROMPT}" in heard
-    await guest.says("quota")
-    heard = await guest.hears(messages.words("quota.title"))
+    await user.send_command("history")
+    heard = await user.wait_for_text(messages.translate("history.title"))
+    assert f"4 · {messages.translate('state.cancelled')} · a wolf" in heard
+    assert f"1 · {messages.translate('state.delivered')} · {PROMPT}" in heard
+    await user.send_command("quota")
+    heard = await user.wait_for_text(messages.translate("quota.title"))
     assert "credits left" in heard
-    assert messages.entry_line("refund", 1, 4).partition(":")[0] in heard
-    await guest.says("models")
-    await guest.hears(messages.words("models.title"))
-    await guest.says("queue")
-    await guest.hears(messages.words("queue.empty"))
-    await guest.says("help")
-    await guest.hears(messages.words("help.title"))
-    await guest.says("privacy")
-    await guest.hears(messages.words("privacy.title"))
+    assert messages.ledger_line("refund", 1, 4).partition(":")[0] in heard
+    await user.send_command("models")
+    await user.wait_for_text(messages.translate("models.title"))
+    await user.send_command("queue")
+    await user.wait_for_text(messages.translate("queue.empty"))
+    await user.send_command("help")
+    await user.wait_for_text(messages.translate("help.title"))
+    await user.send_command("privacy")
+    await user.wait_for_text(messages.translate("privacy.title"))

@@ -12,89 +12,101 @@ from pathlib import Path
 import pytest
 
 from bot.frontends.telegram.frontend import Options, Telegram
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, house, settled
+from tests.fakes.discord_app import DiscordApp, discord_app, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 CODE = re.compile(r"/settings link ([A-Z2-9]{8})")
 
 
 @dataclass
-class Both:
+class TwoPlatforms:
     """One Matinee that serves both chats, and a person in each."""
 
-    matinee: HouseOfDiscord
+    matinee: DiscordApp
     discord: DiscordServer
     ana: Person
-    ada: Someone
+    ada: TelegramUser
 
-    async def left(self) -> tuple[int, int]:
+    async def credits_left(self) -> tuple[int, int]:
         """What Discord and Telegram say."""
-        there = text_of(await (await self.ana.types("/quota")).says("credits left"))
-        known = len(self.ada.heard())
+        discord_text = text_of(await (await self.ana.types("/quota")).says("credits left"))
+        known = len(self.ada.bot_messages())
         await self.ada.writes("/quota")
-        await self.ada.server.until(lambda: len(self.ada.heard()) > known)
-        here = self.ada.heard()[known].text
-        first, second = (re.search(r"(\d+) of \d+ credits left", text) for text in (there, here))
+        await self.ada.server.wait_until(lambda: len(self.ada.bot_messages()) > known)
+        telegram_text = self.ada.bot_messages()[known].text
+        first, second = (
+            re.search(r"(\d+) of \d+ credits left", text) for text in (discord_text, telegram_text)
+        )
         assert first is not None
         assert second is not None
         return int(first[1]), int(second[1])
 
 
 @pytest.fixture
-async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    async with discord_server() as there, TelegramServer() as here:
-        channel = there.world.guild().channel("general")
-        async with house(tmp_path / "data", there.connector(), there.token) as matinee:
-            telegram = Telegram(matinee.studio, Options(token=here.token, api=here.url))
+async def platforms(tmp_path: Path) -> AsyncIterator[TwoPlatforms]:
+    async with discord_server() as discord, TelegramServer() as telegram_server:
+        channel = discord.world.guild().channel("general")
+        async with discord_app(tmp_path / "data", discord.connector(), discord.token) as matinee:
+            telegram = Telegram(
+                matinee.studio, Options(token=telegram_server.token, api_url=telegram_server.url)
+            )
             serving = asyncio.create_task(telegram.run())
-            await there.world.until(lambda: there.world.commands and there.gateway.live)
+            await discord.world.wait_until(
+                lambda: discord.world.commands and discord.gateway.connected_sessions
+            )
             await telegram.ready.wait()
-            yield Both(matinee, there, person(there, "Ana", channel), Someone(here, "Ada"))
+            yield TwoPlatforms(
+                matinee, discord, person(discord, "Ana", channel), TelegramUser(telegram_server, "Ada")
+            )
             serving.cancel()
             with suppress(asyncio.CancelledError):
                 await serving
 
 
-async def spend(both: Both, job: int) -> None:
-    await both.ana.types("/video", prompt="what was spent", seconds=4.0)
-    await clip_of(both.discord, job)
-    await settled(both.discord, both.matinee, job)
+async def spend_credits(platforms: TwoPlatforms, job: int) -> None:
+    await platforms.ana.types("/video", prompt="what was spent", seconds=4.0)
+    await wait_for_clip_message(platforms.discord, job)
+    await wait_until_final(platforms.discord, platforms.matinee, job)
 
 
-async def test_a_code_from_discord_is_said_in_telegram(both: Both) -> None:
-    await spend(both, 1)
-    before = await both.left()
+async def test_a_code_from_discord_links_in_telegram(platforms: TwoPlatforms) -> None:
+    await spend_credits(platforms, 1)
+    before = await platforms.credits_left()
     assert before[0] < before[1]
-    code = CODE.search(text_of(await (await both.ana.types("/settings", link="new")).says("/settings link")))
+    code = CODE.search(
+        text_of(await (await platforms.ana.types("/settings", link="new")).says("/settings link"))
+    )
     assert code is not None
-    await both.ada.writes(f"/settings link {code[1].lower()}")
-    await both.ada.hears(f"discord:{both.ana.user.id}")
-    assert await both.left() == (before[0], before[0])
-    await both.ada.writes("/history")
-    await both.ada.hears("what was spent")
+    await platforms.ada.writes(f"/settings link {code[1].lower()}")
+    await platforms.ada.hears(f"discord:{platforms.ana.user.id}")
+    assert await platforms.credits_left() == (before[0], before[0])
+    await platforms.ada.writes("/history")
+    await platforms.ada.hears("what was spent")
 
 
-async def test_a_code_from_telegram_is_said_on_discord(both: Both) -> None:
-    await both.ada.writes("/settings link")
-    code = CODE.search((await both.ada.hears("/settings link")).text)
+async def test_a_code_from_telegram_links_on_discord(platforms: TwoPlatforms) -> None:
+    await platforms.ada.writes("/settings link")
+    code = CODE.search((await platforms.ada.hears("/settings link")).text)
     assert code is not None
-    await (await both.ana.types("/settings", link=code[1])).says(f"telegram:{both.ada.id}")
-    await spend(both, 1)
-    there, here = await both.left()
+    await (await platforms.ana.types("/settings", link=code[1])).says(f"telegram:{platforms.ada.id}")
+    await spend_credits(platforms, 1)
+    there, here = await platforms.credits_left()
     assert there == here < 1000
 
 
-async def test_a_code_that_is_wrong_used_or_ones_own_joins_nothing(both: Both) -> None:
-    await both.ada.writes("/settings link NONSENSE")
-    await both.ada.hears("wrong, used or too old")
-    code = CODE.search(text_of(await (await both.ana.types("/settings", link="new")).says("/settings link")))
+async def test_a_wrong_used_or_own_code_links_nothing(platforms: TwoPlatforms) -> None:
+    await platforms.ada.writes("/settings link NONSENSE")
+    await platforms.ada.hears("wrong, used or too old")
+    code = CODE.search(
+        text_of(await (await platforms.ana.types("/settings", link="new")).says("/settings link"))
+    )
     assert code is not None
-    await (await both.ana.types("/settings", link=code[1])).says("wrong, used or too old")
-    await both.ada.writes(f"/settings link {code[1]}")
-    await both.ada.hears("share credits")
-    eve = Someone(both.ada.server, "Eve")
+    await (await platforms.ana.types("/settings", link=code[1])).says("wrong, used or too old")
+    await platforms.ada.writes(f"/settings link {code[1]}")
+    await platforms.ada.hears("share credits")
+    eve = TelegramUser(platforms.ada.server, "Eve")
     await eve.writes(f"/settings link {code[1]}")
     await eve.hears("wrong, used or too old")

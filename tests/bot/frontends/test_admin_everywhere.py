@@ -17,21 +17,21 @@ from bot.frontends.telegram.frontend import Options
 from bot.runtime.settings import load
 from bot.store import admin_state
 from bot.store.store import Store
-from generation.errors import PaintFailed
-from tests.bot.store.conftest import a_draft
-from tests.fakes.discord_app import house as house_of_discord
+from generation.errors import PictureFailed
+from tests.bot.store.conftest import make_draft
+from tests.fakes.discord_app import discord_app as house_of_discord
 from tests.fakes.discord_server import discord_server
 from tests.fakes.discord_users import Person, person, text_of
-from tests.fakes.telegram_app import cinema
+from tests.fakes.telegram_app import running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 if TYPE_CHECKING:
     import pytest
 
 MANAGE_GUILD = 1 << 5
 ALLOWANCE = Allowance(credits=1000)
-WORDS = {
+VERB_ARGUMENTS = {
     "quota show": "discord:42",
     "quota set": "discord:42 20",
     "quota grant": "discord:42 5 thank you",
@@ -59,54 +59,54 @@ WORDS = {
 
 
 @dataclass
-class Door:
+class AdminInterface:
     """Where an admin types, and the books behind it."""
 
     name: str
     store: Callable[[], Awaitable[Store]]
     model: str
-    types: Callable[[str], Awaitable[str]]
+    type_line: Callable[[str], Awaitable[str]]
 
-    async def does(self, verb: str) -> tuple[str, list[admin_state.Audited]]:
+    async def run_verb(self, verb: str) -> tuple[str, list[admin_state.AuditEntry]]:
         """The answer to the verb, with everything there that it needs, and the audit rows it left."""
         store = await self.store()
-        facts = await prepared(store)
-        before = await store.look(lambda c, _: len(admin_state.audit(c, 1000)))
+        facts = await create_admin_targets(store)
+        before = await store.look(lambda c, _: len(admin_state.audit_entries(c, 1000)))
         if self.name == "cli":
             await store.close()
-        line = f"{verb} {WORDS.get(verb, '')}".strip().format(model=self.model, **facts)
-        answer = await self.types(line)
+        line = f"{verb} {VERB_ARGUMENTS.get(verb, '')}".strip().format(model=self.model, **facts)
+        answer = await self.type_line(line)
         store = await self.store()
-        rows = await store.look(lambda c, _: admin_state.audit(c, 1000))
+        rows = await store.look(lambda c, _: admin_state.audit_entries(c, 1000))
         if self.name == "cli":
             await store.close()
         return answer, rows[: len(rows) - before]
 
 
-async def prepared(store: Store) -> dict[str, object]:
+async def create_admin_targets(store: Store) -> dict[str, object]:
     """A clip that waits, one that was set aside, a report of it: the line stands still."""
     await store.pause(paused=True)
     numbers = []
     for _ in range(2):
-        done = await store.enqueue(a_draft("42"), allowance=ALLOWANCE, caps=Caps())
+        done = await store.enqueue(make_draft("42"), allowance=ALLOWANCE, caps=Caps())
         numbers.append(done.job.id)
     held, waiting = numbers
-    job = await store.claim(lease=60, this=held)
+    job = await store.claim(lease=60, only_job=held)
     assert job is not None
-    await store.hold(job.id, job.epoch, PaintFailed("testcard", "black frames"))
-    report = await store.complain("report", person=f"discord:{held}", job=held, words="odd")
+    await store.hold(job.id, job.epoch, PictureFailed("testcard", "black frames"))
+    report = await store.file_report("report", person=f"discord:{held}", job=held, words="odd")
     return {"held": held, "waiting": waiting, "report": report}
 
 
 @asynccontextmanager
-async def discord(folder: Path) -> AsyncIterator[Door]:
+async def discord(folder: Path) -> AsyncIterator[AdminInterface]:
     async with discord_server() as server:
         channel = server.world.guild().channel("general")
         async with house_of_discord(folder, server.connector(), server.token) as matinee:
-            await server.world.until(lambda: server.world.commands and server.gateway.live)
-            matinee.engine.gate.clear()
+            await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
+            matinee.engine.unblocked.clear()
             boss: Person = person(server, "Boss", channel, permissions=MANAGE_GUILD)
-            matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
+            matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
 
             async def store() -> Store:
                 return matinee.store
@@ -114,32 +114,32 @@ async def discord(folder: Path) -> AsyncIterator[Door]:
             async def types(line: str) -> str:
                 return text_of(await (await boss.types("/admin", line=line)).message())
 
-            yield Door("discord", store, "able", types)
+            yield AdminInterface("discord", store, "able", types)
 
 
 @asynccontextmanager
-async def telegram(folder: Path) -> AsyncIterator[Door]:
+async def telegram(folder: Path) -> AsyncIterator[AdminInterface]:
     async with TelegramServer() as server:
-        boss = Someone(server, "Boss")
-        options = Options(token=server.token, api=server.url, admins=frozenset({boss.id}))
-        server.world.patience = (1000, 0.001)
-        async with cinema(folder, options) as matinee:
-            matinee.engine.gate.clear()
+        boss = TelegramUser(server, "Boss")
+        options = Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
+        server.world.private_flood_limit = (1000, 0.001)
+        async with running_app(folder, options) as matinee:
+            matinee.engine.may_finish.clear()
 
             async def store() -> Store:
                 return matinee.store
 
             async def types(line: str) -> str:
-                known = len(boss.heard())
+                known = len(boss.bot_messages())
                 await boss.writes(f"/admin {line}")
-                await server.until(lambda: len(boss.heard()) > known)
-                return boss.heard()[known].text
+                await server.wait_until(lambda: len(boss.bot_messages()) > known)
+                return boss.bot_messages()[known].text
 
-            yield Door("telegram", store, "tiny", types)
+            yield AdminInterface("telegram", store, "tiny", types)
 
 
 @asynccontextmanager
-async def terminal(folder: Path, said: Callable[[], str]) -> AsyncIterator[Door]:
+async def terminal(folder: Path, said: Callable[[], str]) -> AsyncIterator[AdminInterface]:
     settings = load(environment={}, flags={"studio.data": str(folder)})
 
     async def store() -> Store:
@@ -151,16 +151,16 @@ async def terminal(folder: Path, said: Callable[[], str]) -> AsyncIterator[Door]
         return said()
 
     folder.mkdir()
-    yield Door("cli", store, "testcard", types)
+    yield AdminInterface("cli", store, "testcard", types)
 
 
-def bare(answer: str, model: str) -> str:
+def normalized_answer(answer: str, model: str) -> str:
     """The first sentence without what a chat puts around it, or what differs by chance."""
     text = re.sub(r"[\\*\u200b\u2060]|-# ", "", answer.strip().splitlines()[0])
     return re.sub(r"\d+([.,]\d+)?", "0", text.replace(model, "MODEL"))
 
 
-async def test_every_verb_works_from_everywhere_with_the_same_words_and_leaves_its_row(
+async def test_every_verb_has_the_same_answer_and_audit_row_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with (
@@ -171,10 +171,10 @@ async def test_every_verb_works_from_everywhere_with_the_same_words_and_leaves_i
         for verb, known in VERBS.items():
             answers = set()
             for door in (in_discord, in_telegram, on_terminal):
-                answer, rows = await door.does(verb)
+                answer, rows = await door.run_verb(verb)
                 told = [(row.verb, row.admin.partition(":")[0]) for row in rows]
-                assert told == ([] if known.looks else [(verb, door.name)]), (verb, door.name)
-                answers.add(bare(answer, door.model))
+                assert told == ([] if known.read_only else [(verb, door.name)]), (verb, door.name)
+                answers.add(normalized_answer(answer, door.model))
             assert len(answers) == 1, (verb, answers)
             assert not any(word in next(iter(answers)) for word in ("cannot", "Only an admin", "missing")), (
                 verb

@@ -9,36 +9,36 @@ from pathlib import Path
 from typing import Any
 
 from bot.frontends.telegram.frontend import Options
-from tests.bot.moderation.test_prompt_policy import a_policy
-from tests.fakes.discord_app import clip_of, house, settled
+from tests.bot.moderation.test_prompt_policy import bundled_policy
+from tests.fakes.discord_app import discord_app, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import discord_server
 from tests.fakes.discord_users import Person, person, text_of
-from tests.fakes.telegram_app import cinema
+from tests.fakes.telegram_app import running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
-NASTY = (
+HOSTILE_TEXT = (
     "fox @everyone @here <@123456789012345678> <@&123456789012345678> <#123456789012345678> </video:12345>"
     " <t:1:R> <:a:123456789012345678> [free](https://evil.example/x) https://evil.example **b** __u__ ~~s~~"
     " `c` ||s|| \u202egpj.exe\u202c \u2066x\u2069 \x07\x1b[31m <b>h</b> <a href='https://evil.example'>h</a>"
     " @evil_person t.me/evil_channel evil.example &lt; \u200bz"
 )
-LONG = "y" * 300 + NASTY
+LONG_HOSTILE_TEXT = "y" * 300 + HOSTILE_TEXT
 MANAGE_GUILD = 1 << 5
 ADMIN_LINES = (
-    f"announce {NASTY}",
-    f"block discord:42 2h {NASTY}",
-    f"quota grant discord:42 5 {NASTY}",
-    f"unblock {NASTY}",
-    NASTY,
-    f"model enable {NASTY}",
+    f"announce {HOSTILE_TEXT}",
+    f"block discord:42 2h {HOSTILE_TEXT}",
+    f"quota grant discord:42 5 {HOSTILE_TEXT}",
+    f"unblock {HOSTILE_TEXT}",
+    HOSTILE_TEXT,
+    f"model enable {HOSTILE_TEXT}",
     "queue list",
     "review list",
     "audit",
 )
-UNQUOTED = re.compile(r"(?<!\\)(?:\\\\)*[*_~`|<\[]")
+UNESCAPED_MARKUP = re.compile(r"(?<!\\)(?:\\\\)*[*_~`|<\[]")
 CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
-OURS = re.compile(
+OWN_MARKUP = re.compile(
     r"^\*\*(?=.)|\*\*$|<t:\d+:[tR]>|https://discord\.com/channels/\S+|\[↗\]\(https://discord\.com/\S+\)"
     r"|<@\d{17,20}>|`/[a-z]+[^`]*`",
     re.MULTILINE,
@@ -46,36 +46,36 @@ OURS = re.compile(
 """Our own markup: a title in bold, moments, links to a clip, whose clip was reported."""
 
 
-def assert_plain(text: str) -> None:
+def assert_no_control_characters(text: str) -> None:
     strange = [
         c for c in text if unicodedata.category(c) in {"Cc", "Cf", "Co", "Cs"} and c not in "\n\u200b\u2060"
     ]
     assert not strange, (strange, text)
 
 
-def assert_tame_on_discord(text: str) -> None:
-    assert_plain(text)
-    left = OURS.sub("", CODE_BLOCK.sub("", text))
+def assert_escaped_on_discord(text: str) -> None:
+    assert_no_control_characters(text)
+    left = OWN_MARKUP.sub("", CODE_BLOCK.sub("", text))
     assert "@everyone" not in left
     assert "@here" not in left
     assert "https://evil" not in left, left
-    assert not UNQUOTED.search(left), (UNQUOTED.findall(left), left)
+    assert not UNESCAPED_MARKUP.search(left), (UNESCAPED_MARKUP.findall(left), left)
 
 
-async def test_on_discord(tmp_path: Path) -> None:
+async def test_hostile_text_is_escaped_on_discord(tmp_path: Path) -> None:
     async with discord_server() as server:
-        guild = server.world.guild(NASTY[:90])
+        guild = server.world.guild(HOSTILE_TEXT[:90])
         channel = guild.channel("general")
         link = server.connector()
-        async with house(
-            tmp_path, link, server.token, policy=a_policy(operator=["forbiddenword"])
+        async with discord_app(
+            tmp_path, link, server.token, policy=bundled_policy(operator=["forbiddenword"])
         ) as matinee:
-            await server.world.until(lambda: server.world.commands and server.gateway.live)
-            ana: Person = person(server, NASTY[:80], channel, permissions=MANAGE_GUILD)
-            matinee.frontend.client.desk.operators = frozenset({int(ana.user.id)})
-            await ana.types("/video", prompt=NASTY, negative=NASTY)
-            clip = await clip_of(server, 1)
-            await settled(server, matinee, 1)
+            await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
+            ana: Person = person(server, HOSTILE_TEXT[:80], channel, permissions=MANAGE_GUILD)
+            matinee.frontend.client.handlers.operators = frozenset({int(ana.user.id)})
+            await ana.types("/video", prompt=HOSTILE_TEXT, negative=HOSTILE_TEXT)
+            clip = await wait_for_clip_message(server, 1)
+            await wait_until_final(server, matinee, 1)
             await (await ana.clicks(clip, "Recipe")).message()
             await (await ana.clicks(clip, "Report")).message()
             asked: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -83,35 +83,37 @@ async def test_on_discord(tmp_path: Path) -> None:
                 ("/queue", {}),
                 ("/quota", {}),
                 ("/recipe", {"clip": "1"}),
-                ("/settings", {"genre": NASTY[:90]}),
-                ("/settings", {"link": NASTY[:90]}),
-                ("/recipe", {"clip": NASTY[:90]}),
-                ("/report", {"clip": "1", "why": NASTY[:400]}),
-                ("/video", {"prompt": "x", "style": NASTY[:90]}),
-                ("/video", {"prompt": f"forbiddenword {NASTY}"}),
-                ("/appeal", {"why": NASTY[:400]}),
+                ("/settings", {"genre": HOSTILE_TEXT[:90]}),
+                ("/settings", {"link": HOSTILE_TEXT[:90]}),
+                ("/recipe", {"clip": HOSTILE_TEXT[:90]}),
+                ("/report", {"clip": "1", "why": HOSTILE_TEXT[:400]}),
+                ("/video", {"prompt": "x", "style": HOSTILE_TEXT[:90]}),
+                ("/video", {"prompt": f"forbiddenword {HOSTILE_TEXT}"}),
+                ("/appeal", {"why": HOSTILE_TEXT[:400]}),
                 *(("/admin", {"line": line[:500]}) for line in ADMIN_LINES),
-                ("/video", {"prompt": LONG}),
+                ("/video", {"prompt": LONG_HOSTILE_TEXT}),
             )
             for command, options in asked:
                 await (await ana.types(command, **options)).message()
-            await clip_of(server, 2)
+            await wait_for_clip_message(server, 2)
             told = [m for m in server.world.messages.values() if m.author is server.world.bot]
             assert len(told) > 20
             for message in told:
-                assert_tame_on_discord(text_of(message))
+                assert_escaped_on_discord(text_of(message))
                 assert not message.mentions
-            assert server.world.complaints == []
+            assert server.world.violations == []
 
 
-async def test_on_telegram(tmp_path: Path) -> None:
+async def test_hostile_text_is_harmless_on_telegram(tmp_path: Path) -> None:
     async with TelegramServer() as server:
-        boss = Someone(server, NASTY)
-        group = server.world.group(NASTY, admins=(boss.person,))
-        server.world.patience = server.world.group_patience = (1000, 0.001)
-        options = Options(token=server.token, api=server.url, admins=frozenset({boss.id}))
-        async with cinema(tmp_path, options, policy=a_policy(operator=["forbiddenword"])) as matinee:
-            await boss.writes(f"/video {NASTY}", chat=group)
+        boss = TelegramUser(server, HOSTILE_TEXT)
+        group = server.world.add_group(HOSTILE_TEXT, admins=(boss.person,))
+        server.world.private_flood_limit = server.world.group_flood_limit = (1000, 0.001)
+        options = Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
+        async with running_app(
+            tmp_path, options, policy=bundled_policy(operator=["forbiddenword"])
+        ) as matinee:
+            await boss.writes(f"/video {HOSTILE_TEXT}", chat=group)
             clip = await boss.receives("video", chat=group)
             await matinee.telegram.until_delivered(1)
             await boss.answer_to(await boss.presses(clip, "report"))
@@ -121,23 +123,23 @@ async def test_on_telegram(tmp_path: Path) -> None:
                 "/queue",
                 "/quota",
                 "/recipe 1",
-                f"/recipe {NASTY}",
-                f"/settings link {NASTY}",
-                f"/{NASTY[:3]}z {NASTY}",
-                f"/report 1 {NASTY}",
-                f"/video forbiddenword {NASTY}",
-                f"/video x style={NASTY}",
-                f"/appeal {NASTY}",
+                f"/recipe {HOSTILE_TEXT}",
+                f"/settings link {HOSTILE_TEXT}",
+                f"/{HOSTILE_TEXT[:3]}z {HOSTILE_TEXT}",
+                f"/report 1 {HOSTILE_TEXT}",
+                f"/video forbiddenword {HOSTILE_TEXT}",
+                f"/video x style={HOSTILE_TEXT}",
+                f"/appeal {HOSTILE_TEXT}",
                 *(f"/admin {line}" for line in ADMIN_LINES),
             )
             for line in lines:
-                known = len(boss.heard())
+                known = len(boss.bot_messages())
                 await boss.writes(line)
-                await server.until(partial(_more_than, boss, known))
-            told = [*boss.heard(), *boss.heard(group)]
+                await server.wait_until(partial(_has_new_message, boss, known))
+            told = [*boss.bot_messages(), *boss.bot_messages(group)]
             assert len(told) > 18
             for message in told:
-                assert_plain(message.text)
+                assert_no_control_characters(message.text)
                 said = _without_code(message.text, message.entities)
                 kinds = {entity["type"] for entity in message.entities}
                 assert kinds <= {"code", "bot_command", "date_time"}, (kinds, message.text)
@@ -145,8 +147,8 @@ async def test_on_telegram(tmp_path: Path) -> None:
                     assert link not in said, (link, said)
 
 
-def _more_than(boss: Someone, known: int) -> bool:
-    return len(boss.heard()) > known
+def _has_new_message(boss: TelegramUser, known: int) -> bool:
+    return len(boss.bot_messages()) > known
 
 
 def _without_code(text: str, entities: list[dict[str, object]]) -> str:

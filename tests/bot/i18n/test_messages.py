@@ -13,21 +13,23 @@ import pytest
 import bot.domain.errors
 import generation.errors
 from bot.domain.errors import AlreadyRunning, QueueFull, QuotaSpent
-from bot.domain.jobs import Job, ReplyTo, Requester, State
+from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.i18n import messages
-from generation.errors import AttachmentRefused, OutOfRange, Told, UnknownChoice
+from generation.errors import AttachmentRefused, ExplainedError, OutOfRange, UnknownChoice
 from generation.request import Kind, Music, Request
 
-FAMILIES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
+BASE_CLASSES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
 SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
 
 
-def kinds() -> list[type[Told]]:
+def error_classes() -> list[type[ExplainedError]]:
     modules = (bot.domain.errors, generation.errors)
-    return [kind for kind in Told.kinds.values() if kind.__module__ in {m.__name__ for m in modules}]
+    return [
+        kind for kind in ExplainedError.kinds.values() if kind.__module__ in {m.__name__ for m in modules}
+    ]
 
 
-def sample(kind: type[Told]) -> Told:
+def sample_error(kind: type[ExplainedError]) -> ExplainedError:
     hints = get_type_hints(kind)
     values = {}
     for field in fields(kind):  # type: ignore[arg-type]  # every Told is a dataclass
@@ -40,43 +42,43 @@ def sample(kind: type[Told]) -> Told:
     return kind(**values)
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
-def test_every_error_has_a_sentence_of_its_own(kind: type[Told]) -> None:
-    said = messages.explain(sample(kind))
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_has_a_sentence_of_its_own(kind: type[ExplainedError]) -> None:
+    said = messages.explain(sample_error(kind))
     assert said[0].isupper() or said[0].isdigit() or said.startswith(("word", "“"))
     assert "{" not in said
     assert "None" not in said
-    if kind.__name__ not in FAMILIES:
+    if kind.__name__ not in BASE_CLASSES:
         parents = {
-            messages.explain(sample(parent))
+            messages.explain(sample_error(parent))
             for parent in kind.__mro__[1:]
-            if parent.__name__ in FAMILIES - {"Told"}
+            if parent.__name__ in BASE_CLASSES - {"Told"}
         }
         assert said not in parents
 
 
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
-def test_every_error_survives_the_wire(kind: type[Told]) -> None:
-    error = sample(kind)
-    back = Told.from_json(error.to_json())
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_survives_json(kind: type[ExplainedError]) -> None:
+    error = sample_error(kind)
+    back = ExplainedError.from_json(error.to_json())
     assert type(back) is kind
     assert back.facts() == error.facts()
 
 
-def test_an_unexpected_error_shows_nothing_of_itself() -> None:
+def test_an_unexpected_error_reveals_no_details() -> None:
     said = messages.explain(ValueError("secret path"))
     assert "secret" not in said
-    assert said == messages.words("Unexpected")
+    assert said == messages.translate("Unexpected")
 
 
-def test_facts_choose_the_fuller_sentence() -> None:
+def test_more_facts_give_a_more_specific_sentence() -> None:
     assert "Did you mean “ltx”" in messages.explain(UnknownChoice("model", "lxt", "ltx", ("ltx", "wan")))
     assert "ltx, wan" in messages.explain(UnknownChoice("model", "zzz", None, ("ltx", "wan")))
     assert "process 42" in messages.explain(AlreadyRunning("data", 42))
     assert messages.explain(QueueFull("person", 5, 5)) != messages.explain(QueueFull("all", 5, 5))
 
 
-def test_numbers_read_like_numbers() -> None:
+def test_numbers_are_formatted_for_people() -> None:
     assert (
         messages.explain(OutOfRange("seconds", -1.0, 0.5, 10.0)) == "Here seconds can be 0.5 to 10, not -1."
     )
@@ -87,25 +89,25 @@ def test_numbers_read_like_numbers() -> None:
     ("count", "said"), [(999, "999 bytes"), (1500, "2 kB"), (8_388_608, "8.4 MB"), (2.5e9, "2.5 GB")]
 )
 def test_sizes(count: float, said: str) -> None:
-    assert messages.size(count) == said
+    assert messages.file_size(count) == said
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (45, "45 s"), (120, "2 min"), (7200, "2.0 h")])
 def test_spans(seconds: float, said: str) -> None:
-    assert messages.span(seconds) == said
+    assert messages.duration_text(seconds) == said
 
 
 @pytest.mark.parametrize(
     "typed", ["a\u202eb", "a\u200bb", "a\x00b", "a\x1b[31mb", "\ud800a b", "a\n\n@everyone b" * 40]
 )
-def test_typed_words_are_made_harmless(typed: str) -> None:
-    quoted = messages.quoted(typed)
+def test_quoted_user_text_is_sanitized(typed: str) -> None:
+    quoted = messages.sanitized(typed)
     assert len(quoted) <= messages.QUOTE_LENGTH
     assert quoted.isprintable()
 
 
 @pytest.mark.parametrize("language", messages.languages())
-def test_every_language_says_the_same_things(language: str) -> None:
+def test_every_language_has_the_same_keys_and_placeholders(language: str) -> None:
     folder = Path(messages.__file__).parent / "translations"
     english, theirs = (tomllib.loads((folder / f"{x}.toml").read_text("utf-8")) for x in ("en", language))
     assert theirs.keys() == english.keys()
@@ -114,14 +116,14 @@ def test_every_language_says_the_same_things(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", messages.languages())
-@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.__name__)
-def test_every_error_is_told_in_every_language(kind: type[Told], language: str) -> None:
-    said = messages.explain(sample(kind), language)
+@pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
+def test_every_error_is_translated(kind: type[ExplainedError], language: str) -> None:
+    said = messages.explain(sample_error(kind), language)
     assert "{" not in said
-    assert language == "en" or kind.__name__ == "ConfigBroken" or said != messages.explain(sample(kind))
+    assert language == "en" or kind.__name__ == "ConfigBroken" or said != messages.explain(sample_error(kind))
 
 
-def test_a_waiting_time_that_is_no_range_is_told_as_one_time() -> None:
+def test_a_narrow_eta_is_shown_as_one_time() -> None:
     music = Music(genre="lofi", maker="band")
     request = Request(
         prompt="a fox", kind=Kind.VIDEO, model="m", width=64, height=64, frames=8, fps=8.0, seed=1, steps=1,
@@ -130,10 +132,10 @@ def test_a_waiting_time_that_is_no_range_is_told_as_one_time() -> None:
     place = ReplyTo(platform="cli", chat="1")
     job = Job(
         id=1, request=request, requester=Requester(platform="cli", user="1"), reply_to=place,
-        state=State.QUEUED, cost=1,
+        state=JobState.QUEUED, cost=1,
     )  # fmt: skip
-    assert "Ready in about 2 min" in messages.queued(job, place=0, eta=(118.0, 122.0))
-    assert "Ready in 2 min to 3 min" in messages.queued(job, place=0, eta=(100.0, 200.0))
+    assert "Ready in about 2 min" in messages.queued_status(job, queue_position=0, eta=(118.0, 122.0))
+    assert "Ready in 2 min to 3 min" in messages.queued_status(job, queue_position=0, eta=(100.0, 200.0))
 
 
 def test_a_locale_finds_the_nearest_language() -> None:
@@ -146,19 +148,19 @@ def test_a_locale_finds_the_nearest_language() -> None:
         "C.UTF-8": "en",
         "": "en",
     }
-    assert {locale: messages.nearest(locale) for locale in asked} == asked
+    assert {locale: messages.nearest_language(locale) for locale in asked} == asked
 
 
-def test_times_and_dates_are_said_in_the_persons_language() -> None:
+def test_times_and_dates_are_localized() -> None:
     spent = QuotaSpent(3, 2, 10, 1_790_000_000.0)
     assert "at 14:13 UTC on 21 September" in messages.explain(spent)
     assert "um 14:13 UTC am 21. September" in messages.explain(spent, "de")
     assert "a las 14:13 UTC del 21 de septiembre" in messages.explain(spent, "es")
     assert "9月21日 14:13 UTC" in messages.explain(spent, "ja")
-    assert messages.span(600, "ja") == "10分"
+    assert messages.duration_text(600, "ja") == "10分"
 
 
-def test_why_a_file_was_refused_is_said_in_the_persons_language() -> None:
+def test_attachment_refusals_are_localized() -> None:
     assert messages.explain(AttachmentRefused("a.gif", "wrong kind"), "de").endswith(
         "kann ich nichts anfangen."
     )

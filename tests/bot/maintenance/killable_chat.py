@@ -11,11 +11,11 @@ from bot.runtime.settings import load
 
 
 async def main(folder: str) -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tear)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, cancel_chat_task)
     await app.run(load(flags={"studio.data": folder}))
 
 
-def tear() -> None:
+def cancel_chat_task() -> None:
     for task in asyncio.all_tasks():
         if task.get_name() == "telegram":
             task.cancel()

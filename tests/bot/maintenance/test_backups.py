@@ -22,93 +22,93 @@ from bot.domain.errors import (
     OutputUnusable,
     TooLate,
 )
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance import backups
-from bot.maintenance.integrity_check import look_over
+from bot.maintenance.integrity_check import check_data_folder
 from bot.maintenance.janitor import Janitor
-from bot.maintenance.scheduler import BackupPlan, Keeper
-from bot.store.store import FILE, Store
-from tests.bot.app_harness import running
-from tests.bot.store.conftest import CLIP, Clock, a_draft
+from bot.maintenance.scheduler import BackupSchedule, Scheduler
+from bot.store.store import DATABASE_FILE, Store
+from tests.bot.app_harness import running_tasks
+from tests.bot.store.conftest import CLIP, Clock, make_draft
 from tests.paths import ROOT
 
-BACKUPS = 100
-PLENTY = Allowance(credits=100_000)
+BACKUP_COUNT = 100
+LARGE_ALLOWANCE = Allowance(credits=100_000)
 NO_CAPS = Caps()
 
 
-async def ask(store: Store, user: str = "42") -> int:
-    return (await store.enqueue(a_draft(user), allowance=PLENTY, caps=NO_CAPS)).job.id
+async def enqueue_job(store: Store, user: str = "42") -> int:
+    return (await store.enqueue(make_draft(user), allowance=LARGE_ALLOWANCE, caps=NO_CAPS)).job.id
 
 
-async def make(store: Store, file: Path) -> int | None:
+async def render_next_job(store: Store, file: Path) -> int | None:
     """The next one in the line, if there is one."""
     job = await store.claim(lease=60)
     if job is None:
         return None
-    await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=file))
+    await store.mark_rendered(job.id, job.epoch, structs.replace(CLIP, path=file))
     return job.id
 
 
-async def deliver(store: Store, job: int) -> None:
+async def deliver_job(store: Store, job: int) -> None:
     await store.begin_delivery(job)
-    await store.delivered(job, "m")
+    await store.mark_delivered(job, "m")
 
 
-async def traffic(store: Store, file: Path, person: int, asked: list[int]) -> None:
+async def simulate_user(store: Store, file: Path, person: int, job_ids: list[int]) -> None:
     """A person who asks, and an engine and a chat that are as quick as the disk."""
     dice = random.Random(person)
     while True:
-        number = await ask(store, str(person))
-        asked.append(number)
+        number = await enqueue_job(store, str(person))
+        job_ids.append(number)
         if dice.random() < 0.2:
             with suppress(TooLate):
                 await store.cancel(number)
-        elif (job := await make(store, file)) and dice.random() < 0.8:
-            await deliver(store, job)
+        elif (job := await render_next_job(store, file)) and dice.random() < 0.8:
+            await deliver_job(store, job)
 
 
-async def test_a_hundred_backups_under_writes_all_come_back(tmp_path: Path) -> None:
-    house, file = tmp_path / "house", tmp_path / "clip.mp4"
+async def test_a_hundred_backups_taken_during_writes_can_be_restored(tmp_path: Path) -> None:
+    data, file = tmp_path / "house", tmp_path / "clip.mp4"
     file.write_bytes(b"clip")
-    store = await Store.open(house)
-    asked: list[int] = []
+    store = await Store.open(data)
+    job_ids: list[int] = []
     taken: list[tuple[Path, int]] = []
-    async with running(*(traffic(store, file, person, asked) for person in range(4))):
-        for number in range(BACKUPS):
-            before = len(asked)
+    async with running_tasks(*(simulate_user(store, file, person, job_ids) for person in range(4))):
+        for number in range(BACKUP_COUNT):
+            before = len(job_ids)
             await asyncio.sleep(0)
             target = tmp_path / "backups" / f"{number}.db"
             target.parent.mkdir(exist_ok=True)
-            taken.append((await asyncio.to_thread(backups.take, house, target), before))
+            taken.append((await asyncio.to_thread(backups.create_backup, data, target), before))
     await store.close()
     for number, (backup, before) in enumerate(taken):
         place = tmp_path / f"restored-{number}"
         done = await asyncio.to_thread(backups.restore, backup, place, resume=bool(number % 2))
-        report = await asyncio.to_thread(look_over, place)
-        assert report.sound, report.found
-        with closing(sqlite3.connect(place / FILE)) as c:
+        report = await asyncio.to_thread(check_data_folder, place)
+        assert report.sound, report.problems
+        with closing(sqlite3.connect(place / DATABASE_FILE)) as c:
             known = {row[0] for row in c.execute("SELECT id FROM job")}
             unfinished = c.execute(
                 "SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'rendered', 'delivering')"
             ).fetchone()[0]
-        assert set(asked[:before]) <= known
-        assert done.aside is None
+        assert set(job_ids[:before]) <= known
+        assert done.old_database is None
         assert number % 2 or unfinished == 0
-    assert len(taken) == BACKUPS
-    assert len({before for _, before in taken}) > BACKUPS // 2, "the house was busy meanwhile"
+    assert len(taken) == BACKUP_COUNT
+    assert len({before for _, before in taken}) > BACKUP_COUNT // 2, "the house was busy meanwhile"
 
 
-async def test_what_waited_in_a_backup_is_not_made_twice_and_old_numbers_stay_taken(tmp_path: Path) -> None:
+async def test_restore_cancels_waiting_jobs_and_never_reuses_numbers(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
-    delivered, rendered = await ask(store), await ask(store)
-    await make(store, tmp_path / "a.mp4")
-    await deliver(store, delivered)
-    await make(store, tmp_path / "b.mp4")
-    waiting = await ask(store)
-    backup = backups.take(tmp_path, tmp_path / "backups")
-    later = await ask(store)
+    delivered, rendered = await enqueue_job(store), await enqueue_job(store)
+    await render_next_job(store, tmp_path / "a.mp4")
+    await deliver_job(store, delivered)
+    await render_next_job(store, tmp_path / "b.mp4")
+    waiting = await enqueue_job(store)
+    backup = backups.create_backup(tmp_path, tmp_path / "backups")
+    later = await enqueue_job(store)
     with pytest.raises(AlreadyRunning):
         backups.restore(backup, tmp_path)
     await store.close()
@@ -117,34 +117,34 @@ async def test_what_waited_in_a_backup_is_not_made_twice_and_old_numbers_stay_ta
     assert (done.cancelled, done.uncertain) == (1, 1)
     store = await Store.open(tmp_path)
     states = {job: (await store.job(job)).state for job in (delivered, rendered, waiting)}
-    assert list(states.values()) == [State.DELIVERED, State.UNCERTAIN, State.CANCELLED]
-    assert (await store.balance("discord:42", PLENTY)).used == 2
-    assert await ask(store) > later, "a button of the lost time names no stranger's clip"
+    assert list(states.values()) == [JobState.DELIVERED, JobState.UNCERTAIN, JobState.CANCELLED]
+    assert (await store.balance("discord:42", LARGE_ALLOWANCE)).used == 2
+    assert await enqueue_job(store) > later, "a button of the lost time names no stranger's clip"
     await store.close()
 
-    assert done.aside is not None
-    with closing(sqlite3.connect(done.aside)) as old:
+    assert done.old_database is not None
+    with closing(sqlite3.connect(done.old_database)) as old:
         assert old.execute("SELECT max(id) FROM job").fetchone()[0] == later
 
 
-async def test_moved_with_resume_the_line_goes_on(tmp_path: Path) -> None:
+async def test_restore_with_resume_keeps_the_queue(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     store = await Store.open(old)
-    waiting = await ask(store)
+    waiting = await enqueue_job(store)
     await store.close()
-    backups.restore(backups.take(old, tmp_path / "moved.db"), new, resume=True)
+    backups.restore(backups.create_backup(old, tmp_path / "moved.db"), new, resume=True)
     store = await Store.open(new)
-    assert (await store.job(waiting)).state is State.QUEUED
+    assert (await store.job(waiting)).state is JobState.QUEUED
     await store.close()
 
 
-async def test_what_is_no_sound_backup_changes_nothing(tmp_path: Path) -> None:
+async def test_an_invalid_backup_changes_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     store = await Store.open(data)
-    job = await ask(store)
-    backup = backups.take(data, tmp_path / "good.db")
+    job = await enqueue_job(store)
+    backup = backups.create_backup(data, tmp_path / "good.db")
     await store.close()
-    before = (data / FILE).read_bytes()
+    before = (data / DATABASE_FILE).read_bytes()
     whole = backup.read_bytes()
     middle = len(whole) // 2
     bad = {
@@ -164,57 +164,57 @@ async def test_what_is_no_sound_backup_changes_nothing(tmp_path: Path) -> None:
         backups.restore(backup, data)
     with pytest.raises(OutputUnusable):
         backups.restore(tmp_path / "absent.db", data)
-    assert (data / FILE).read_bytes() == before
+    assert (data / DATABASE_FILE).read_bytes() == before
     assert not list(data.glob("*.restored*"))
     store = await Store.open(data)
     assert (await store.job(job)).id == job
     await store.close()
 
 
-async def test_a_database_broken_beyond_reading_is_kept_aside_too(tmp_path: Path) -> None:
+async def test_restore_sets_an_unreadable_database_aside(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
-    await ask(store)
-    backup = backups.take(tmp_path, tmp_path / "good.db")
+    await enqueue_job(store)
+    backup = backups.create_backup(tmp_path, tmp_path / "good.db")
     await store.close()
-    (tmp_path / FILE).write_bytes(b"rubbish" * 1000)
-    (tmp_path / f"{FILE}-wal").write_bytes(b"more rubbish")
+    (tmp_path / DATABASE_FILE).write_bytes(b"rubbish" * 1000)
+    (tmp_path / f"{DATABASE_FILE}-wal").write_bytes(b"more rubbish")
     done = backups.restore(backup, tmp_path)
-    assert done.aside is not None
-    assert done.aside.read_bytes() == b"rubbish" * 1000
-    assert look_over(tmp_path).sound
+    assert done.old_database is not None
+    assert done.old_database.read_bytes() == b"rubbish" * 1000
+    assert check_data_folder(tmp_path).sound
 
 
-async def test_no_backup_replaces_another_and_none_is_made_of_nothing(tmp_path: Path) -> None:
+async def test_backup_never_overwrites_and_needs_a_database(tmp_path: Path) -> None:
     with pytest.raises(DataFolderUnusable):
-        backups.take(tmp_path / "nowhere", tmp_path)
+        backups.create_backup(tmp_path / "nowhere", tmp_path)
     store = await Store.open(tmp_path)
-    first = backups.take(tmp_path, tmp_path / "mine.db")
+    first = backups.create_backup(tmp_path, tmp_path / "mine.db")
     with pytest.raises(OutputUnusable):
-        backups.take(tmp_path, first)
+        backups.create_backup(tmp_path, first)
     with pytest.raises(OutputUnusable):
-        backups.take(tmp_path, first / "below" / "a.db")
+        backups.create_backup(tmp_path, first / "below" / "a.db")
     now = 1_790_000_000.0
-    names = [backups.take(tmp_path, tmp_path / "many", now=now).name for _ in range(3)]
+    names = [backups.create_backup(tmp_path, tmp_path / "many", now=now).name for _ in range(3)]
     assert len(set(names)) == 3
     await store.close()
 
 
-async def test_backups_come_by_the_clock_and_only_the_newest_are_kept(tmp_path: Path) -> None:
+async def test_scheduled_backups_keep_only_the_newest(tmp_path: Path) -> None:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
     folder = tmp_path / "backups"
-    plan = BackupPlan(folder=folder, every=86_400.0, keep=3)
+    plan = BackupSchedule(folder=folder, every=86_400.0, keep=3)
     janitor = Janitor(store=store, data=tmp_path, budget=0, clock=clock)
-    keeper = Keeper(janitor=janitor, data=tmp_path, plan=plan, clock=clock)
+    scheduler = Scheduler(janitor=janitor, data=tmp_path, backup_schedule=plan, clock=clock)
     folder.mkdir()
     (folder / "mine.db").write_bytes(b"somebody else's")
     for _ in range(24 * 6):
         clock.now += 3600
-        await keeper.round()
-        for made in backups.kept(folder):
+        await scheduler.run_once()
+        for made in backups.list_backups(folder):
             if made.stat().st_mtime > clock.now + 3600:  # made just now, by the wall's clock
                 os.utime(made, (clock.now, clock.now))
-    assert len(backups.kept(folder)) == 3
+    assert len(backups.list_backups(folder)) == 3
     assert (folder / "mine.db").exists()
     await store.close()
 
@@ -229,19 +229,19 @@ def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
         )  # fmt: skip
 
     assert (matinee("check").returncode, matinee("backup").returncode) == (3, 3)
-    asyncio.run(_a_house(tmp_path / "data"))
+    asyncio.run(_create_database(tmp_path / "data"))
     made = matinee("backup")
     assert made.returncode == 0
     assert (tmp_path / made.stdout.strip()).is_file()
     assert "Sound: 1 clips" in matinee("check").stdout
     restored = matinee("restore", made.stdout.strip())
     assert (restored.returncode, "1 waiting" in restored.stdout) == (0, True)
-    (tmp_path / "data" / FILE).write_bytes(b"rubbish")
+    (tmp_path / "data" / DATABASE_FILE).write_bytes(b"rubbish")
     broken = matinee("check", "--json")
     assert (broken.returncode, "Traceback" in broken.stderr) == (3, False)
 
 
-async def _a_house(data: Path) -> None:
+async def _create_database(data: Path) -> None:
     store = await Store.open(data)
-    await ask(store)
+    await enqueue_job(store)
     await store.close()

@@ -16,10 +16,10 @@ from bot.domain.errors import DiskLow
 from bot.domain.jobs import ReplyTo
 from bot.i18n import messages
 from generation.request import Wish
-from tests.bot.app_harness import CREDITS, house_of, who
+from tests.bot.app_harness import CREDITS, make_requester, open_studio
 from tests.paths import ROOT
 
-MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cd "$2" && exec "$3" "$4"'
+MOUNT_AND_RUN = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cd "$2" && exec "$3" "$4"'
 SCRIPT = """
 import json, subprocess, sys
 from pathlib import Path
@@ -36,18 +36,18 @@ print(json.dumps(found))
 """
 
 
-async def test_below_the_floor_new_clips_are_refused_in_words_and_cost_nothing(tmp_path: Path) -> None:
-    async with house_of(tmp_path) as (store, studio):
-        studio.house = replace(studio.house, disk_floor=10**18)
+async def test_below_the_disk_floor_clips_are_refused_and_cost_nothing(tmp_path: Path) -> None:
+    async with open_studio(tmp_path) as (store, studio):
+        studio.operator_policy = replace(studio.operator_policy, min_free_disk=10**18)
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
         with pytest.raises(DiskLow) as refusal:
-            await studio.submit(wish, who("ana"), reply_to)
+            await studio.submit(wish, make_requester("ana"), reply_to)
         assert "nearly full" in messages.explain(refusal.value)
-        assert (await studio.balance(who("ana"))).left == CREDITS
+        assert (await studio.balance(make_requester("ana"))).left == CREDITS
         assert not await store.waiting()
 
 
-def _may_mount() -> bool:
+def _can_mount_tmpfs() -> bool:
     unshare = shutil.which("unshare")
     return (
         unshare is not None
@@ -59,10 +59,10 @@ def _may_mount() -> bool:
     )
 
 
-@pytest.mark.skipif(not _may_mount(), reason="only where a small disk can be mounted")
+@pytest.mark.skipif(not _can_mount_tmpfs(), reason="only where a small disk can be mounted")
 @pytest.mark.parametrize("size", ["560k", "680k"])
 @pytest.mark.timeout(200)  # three programs are started
-def test_a_disk_that_fills_in_the_middle_of_a_clip_is_told_and_refunded(tmp_path: Path, size: str) -> None:
+def test_a_disk_that_fills_during_a_clip_is_reported_and_refunded(tmp_path: Path, size: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
     script.write_text(SCRIPT)
     disk.mkdir()
@@ -70,7 +70,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_clip_is_told_and_refunded(tmp_path
     assert unshare is not None
     done = subprocess.run(  # noqa: S603  (our own command)
         [unshare, "--user", "--map-root-user", "--mount",
-         "sh", "-c", MOUNTED, "-", size, disk, sys.executable, script],
+         "sh", "-c", MOUNT_AND_RUN, "-", size, disk, sys.executable, script],
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=True,
     )  # fmt: skip
     facts = json.loads(done.stdout)

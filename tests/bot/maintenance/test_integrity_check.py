@@ -10,51 +10,57 @@ from pathlib import Path
 import pytest
 
 from bot.maintenance import temp_files
-from bot.maintenance.integrity_check import YOUNG, look_over
-from bot.store.store import FILE, Store
-from generation.errors import PaintFailed
-from tests.bot.maintenance.test_backups import NO_CAPS, PLENTY, ask, deliver, make
-from tests.bot.store.conftest import a_draft
+from bot.maintenance.integrity_check import MIN_TEMP_FILE_AGE, check_data_folder
+from bot.store.store import DATABASE_FILE, Store
+from generation.errors import PictureFailed
+from tests.bot.maintenance.test_backups import (
+    LARGE_ALLOWANCE,
+    NO_CAPS,
+    deliver_job,
+    enqueue_job,
+    render_next_job,
+)
+from tests.bot.store.conftest import make_draft
 
 
-def found(data: Path) -> set[tuple[str, int | None]]:
-    return {(one.kind, one.job) for one in look_over(data).found}
+def problems_in(data: Path) -> set[tuple[str, int | None]]:
+    return {(one.kind, one.job) for one in check_data_folder(data).problems}
 
 
-async def every_end(data: Path) -> Store:
+async def jobs_in_every_final_state(data: Path) -> Store:
     """A house in which jobs have ended in every way that there is, under its own verbs."""
     store = await Store.open(data)
     for number in range(1, 9):
         (data / "clips" / str(number)).mkdir(parents=True)
         (data / "clips" / str(number) / "clip.mp4").write_bytes(b"clip")
     for _ in range(9):
-        await store.enqueue(a_draft(cost=2), allowance=PLENTY, caps=NO_CAPS)
+        await store.enqueue(make_draft(cost=2), allowance=LARGE_ALLOWANCE, caps=NO_CAPS)
     for number in (1, 2, 3):
-        await make(store, data / "clips" / str(number) / "clip.mp4")
-    await deliver(store, 1)
+        await render_next_job(store, data / "clips" / str(number) / "clip.mp4")
+    await deliver_job(store, 1)
     await store.begin_delivery(2)
-    await store.doubtful(2)
-    await store.delivery_failed(3, PaintFailed("m", "r"))
+    await store.mark_uncertain(2)
+    await store.mark_undeliverable(3, PictureFailed("m", "r"))
     failed = await store.claim(lease=60)
     assert failed is not None
-    await store.failed(failed.id, failed.epoch, PaintFailed("m", "r"))
+    await store.mark_failed(failed.id, failed.epoch, PictureFailed("m", "r"))
     held = await store.claim(lease=60)
     assert held is not None
-    await store.hold(held.id, held.epoch, PaintFailed("m", "r"))
+    await store.hold(held.id, held.epoch, PictureFailed("m", "r"))
     late = await store.claim(lease=60)
     assert late is not None
-    await store.painted(late.id, late.epoch)
+    await store.mark_picture_done(late.id, late.epoch)
     await store.cancel(late.id)
     await store.cancel(7)
     return store
 
 
-async def test_every_way_a_job_can_end_is_in_order(tmp_path: Path) -> None:
-    store = await every_end(tmp_path)
-    report = look_over(tmp_path)  # beside a running house, too
+async def test_every_final_state_passes_the_check(tmp_path: Path) -> None:
+    store = await jobs_in_every_final_state(tmp_path)
+    report = check_data_folder(tmp_path)  # beside a running house, too
     assert report.sound
     assert report.jobs == 9
-    assert {one.kind for one in report.found} == {"nobodys"}, "files of jobs that ended otherwise"
+    assert {one.kind for one in report.problems} == {"nobodys"}, "files of jobs that ended otherwise"
     await store.close()
 
 
@@ -70,38 +76,38 @@ async def test_every_way_a_job_can_end_is_in_order(tmp_path: Path) -> None:
         ("UPDATE job SET account = 77 WHERE id = 1", "reference"),
     ],
 )
-async def test_books_that_do_not_add_up_are_found(tmp_path: Path, harm: str, kind: str) -> None:
-    await (await every_end(tmp_path)).close()
-    with closing(sqlite3.connect(tmp_path / FILE)) as c, c:
+async def test_ledger_errors_are_found(tmp_path: Path, harm: str, kind: str) -> None:
+    await (await jobs_in_every_final_state(tmp_path)).close()
+    with closing(sqlite3.connect(tmp_path / DATABASE_FILE)) as c, c:
         c.execute(harm)
-    report = look_over(tmp_path)
-    assert kind in {one.kind for one in report.found}
+    report = check_data_folder(tmp_path)
+    assert kind in {one.kind for one in report.problems}
     assert not report.sound
 
 
-async def test_files_are_looked_for_both_ways(tmp_path: Path) -> None:
+async def test_missing_and_orphaned_files_are_found(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
     clips = tmp_path / "clips"
     for number in (1, 2):
         (clips / str(number)).mkdir(parents=True)
         (clips / str(number) / "clip.mp4").write_bytes(b"clip")
-        await ask(store)
-        await make(store, clips / str(number) / "clip.mp4")
-    await deliver(store, 1)
+        await enqueue_job(store)
+        await render_next_job(store, clips / str(number) / "clip.mp4")
+    await deliver_job(store, 1)
     (clips / "77").mkdir()
     (clips / "77" / "clip.mp4").write_bytes(b"whose?")
-    assert found(tmp_path) == {("nobodys", None)}
+    assert problems_in(tmp_path) == {("nobodys", None)}
     (clips / "1" / "clip.mp4").unlink()
-    assert look_over(tmp_path).sound, "its chat has it"
+    assert check_data_folder(tmp_path).sound, "its chat has it"
     (clips / "2" / "clip.mp4").unlink()
-    assert found(tmp_path) == {("nobodys", None), ("file_gone", 1), ("no_file", 2)}
-    assert not look_over(tmp_path).sound
+    assert problems_in(tmp_path) == {("nobodys", None), ("file_gone", 1), ("no_file", 2)}
+    assert not check_data_folder(tmp_path).sound
     await store.close()
 
 
-async def test_what_a_crash_left_half_written_is_named_and_removed_and_nothing_else(tmp_path: Path) -> None:
+async def test_only_temporary_files_are_reported_and_removed(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
-    await ask(store)
+    await enqueue_job(store)
     await store.close()
     names = [
         "clips/1/clip.mp4.part", "clips/1/clip.mp4.part.sound", "clips/1/clip.fit-9.mp4.part.best",
@@ -113,10 +119,12 @@ async def test_what_a_crash_left_half_written_is_named_and_removed_and_nothing_e
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"?")
-    assert temp_files.leftovers(tmp_path, older_than=YOUNG) == [], "somebody may be writing them just now"
+    assert temp_files.find_temp_files(tmp_path, older_than=MIN_TEMP_FILE_AGE) == [], (
+        "somebody may be writing them just now"
+    )
     for path in tmp_path.rglob("*"):
         os.utime(path, (1e9, 1e9))
-    assert {kind for kind, _ in found(tmp_path)} == {"leftover"}
-    temp_files.clear(tmp_path, older_than=YOUNG)
+    assert {kind for kind, _ in problems_in(tmp_path)} == {"leftover"}
+    temp_files.remove_temp_files(tmp_path, older_than=MIN_TEMP_FILE_AGE)
     assert not [name for name in names if (tmp_path / name).exists()]
-    assert all((tmp_path / name).exists() for name in (*keep, FILE))
+    assert all((tmp_path / name).exists() for name in (*keep, DATABASE_FILE))

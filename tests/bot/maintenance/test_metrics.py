@@ -15,18 +15,18 @@ from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.domain.errors import ConfigBroken
-from bot.maintenance.heartbeat import Life, Part, Pulse
-from bot.maintenance.metrics import Metered, Meters, Outlet, keep_figures
-from generation.errors import PaintFailed
-from tests.bot.app_harness import running, until
-from tests.bot.maintenance.test_backups import NO_CAPS, PLENTY
-from tests.bot.store.conftest import CLIP, Clock, a_draft
+from bot.maintenance.heartbeat import HealthState, Heartbeat, PartHealth
+from bot.maintenance.metrics import MeteredStore, Metrics, MetricsOutput, export_metrics
+from generation.errors import PictureFailed
+from tests.bot.app_harness import running_tasks, wait_until
+from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS
+from tests.bot.store.conftest import CLIP, Clock, make_draft
 from tests.paths import ROOT
 
-Figures = dict[tuple[str, tuple[str, ...]], float]
+Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
-def read(text: str) -> Figures:
+def parse_samples(text: str) -> Samples:
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -40,37 +40,39 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def a_day(store: Metered, clock: Clock) -> None:
+async def run_sample_jobs(store: MeteredStore, clock: Clock) -> None:
     for number in range(4):
-        draft = a_draft(f"secret-person-{number}", platform="telegram" if number % 2 else "discord")
-        await store.enqueue(draft, allowance=PLENTY, caps=NO_CAPS)
+        draft = make_draft(f"secret-person-{number}", platform="telegram" if number % 2 else "discord")
+        await store.enqueue(draft, allowance=LARGE_ALLOWANCE, caps=NO_CAPS)
     clock.now += 20
     for end in ("delivered", "failed", "doubtful"):
         job = await store.claim(lease=60)
         assert job is not None
         clock.now += 40
         if end == "failed":
-            await store.failed(job.id, job.epoch, PaintFailed("m", "r"))
+            await store.failed(job.id, job.epoch, PictureFailed("m", "r"))
             continue
         await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=Path("x")))
         await store.begin_delivery(job.id)
         await (store.delivered(job.id, "m") if end == "delivered" else store.doubtful(job.id))
 
 
-async def test_a_day_is_counted_on_a_file_and_on_a_port_and_names_nobody(tmp_path: Path) -> None:
+async def test_metrics_in_file_and_on_port_are_right_and_anonymous(tmp_path: Path) -> None:
     clock = Clock()
-    store = await Metered.open(tmp_path, clock=clock)
-    store.meters = meters = Meters(tmp_path)
-    meters.beat(Pulse(pid=1, at=1, steady=1, started_at=1, stopping=False, parts=PARTS), 0.01)
-    outlet = Outlet(file=tmp_path / "matinee.prom", port=free_port())
-    await a_day(store, clock)
-    async with running(keep_figures(meters, outlet, store, lambda: 3)):
-        text = await served(outlet.port)
-        await until(lambda: (outlet.file is not None and outlet.file.exists()) or None)
+    store = await MeteredStore.open(tmp_path, clock=clock)
+    store.metrics = meters = Metrics(tmp_path)
+    meters.record_heartbeat(
+        Heartbeat(pid=1, at=1, steady=1, started_at=1, stopping=False, parts=PART_STATES), 0.01
+    )
+    outlet = MetricsOutput(file=tmp_path / "matinee.prom", port=free_port())
+    await run_sample_jobs(store, clock)
+    async with running_tasks(export_metrics(meters, outlet, store, lambda: 3)):
+        text = await fetch_when_ready(outlet.port)
+        await wait_until(lambda: (outlet.file is not None and outlet.file.exists()) or None)
     assert outlet.file is not None
     written = outlet.file.read_text()
     for page in (text, written):
-        found = read(page)
+        found = parse_samples(page)
         assert found["matinee_jobs_total", ("testcard", "asked", "discord")] == 2
         assert found["matinee_jobs_total", ("testcard", "delivered", "discord")] == 1
         assert found["matinee_jobs_total", ("testcard", "failed", "telegram")] == 1
@@ -91,13 +93,13 @@ async def test_a_day_is_counted_on_a_file_and_on_a_port_and_names_nobody(tmp_pat
     await store.close()
 
 
-PARTS = {
-    "engine": Part(life=Life.WELL, since=1),
-    "telegram": Part(life=Life.LOST, since=1),
+PART_STATES = {
+    "engine": PartHealth(life=HealthState.HEALTHY, since=1),
+    "telegram": PartHealth(life=HealthState.UNREACHABLE, since=1),
 }
 
 
-async def served(port: int) -> str:
+async def fetch_when_ready(port: int) -> str:
     """As soon as somebody listens."""
     async with asyncio.timeout(20):
         while True:
@@ -111,15 +113,15 @@ async def fetch(port: int) -> str:
         return await answer.text()
 
 
-def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+def test_a_taken_port_is_a_config_error(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ConfigBroken):
-            Meters(tmp_path).serve(taken.getsockname()[1])
+            Metrics(tmp_path).serve(taken.getsockname()[1])
 
 
-async def test_nobody_who_wants_no_figures_loads_the_library() -> None:
+async def test_prometheus_is_not_imported_by_default() -> None:
     script = "import sys, bot.runtime.app, bot.cli.commands; sys.exit('prometheus_client' in sys.modules)"
     root = str(ROOT)
     process = await asyncio.create_subprocess_exec(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bot.domain.errors import PromptRefused
 from bot.domain.jobs import Requester
-from bot.moderation.prompt_policy import Policy, timeout
-from bot.moderation.text_normalization import plain
+from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
+from bot.moderation.text_normalization import normalize_text
 from generation.request import MusicWish, Wish
 from tests.paths import CONFIG
 
@@ -30,15 +30,17 @@ def read(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def a_policy(**more: Any) -> Policy:
-    return Policy.read(rules=read(RULES / "rules.toml"), words=read(RULES / "words.toml"), **more)
+def bundled_policy(**more: Any) -> PromptPolicy:
+    return PromptPolicy.from_tables(
+        rules=read(RULES / "rules.toml"), word_lists=read(RULES / "words.toml"), **more
+    )
 
 
-POLICY = a_policy()
+POLICY = bundled_policy()
 CORPUS = read(HERE / "policy_corpus.toml")
 LEET = str.maketrans({"o": "0", "i": "1", "e": "3", "a": "4", "s": "5", "t": "7"})
 HOMOGLYPHS = str.maketrans({ours: theirs[0] for ours, theirs in read(RULES / "words.toml")["alike"].items()})
-DICE = random.Random(7)
+RNG = random.Random(7)
 
 DISGUISES: dict[str, Callable[[str], str]] = {
     "none": str,
@@ -46,7 +48,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "leet": lambda text: text.translate(LEET) if not any(map(str.isdigit, text)) else text,
     "look-alike letters": lambda text: text.lower().translate(HOMOGLYPHS) if text.isascii() else text,
     "some look-alikes": lambda text: "".join(
-        c.translate(HOMOGLYPHS) if text.isascii() and DICE.random() < 0.5 else c for c in text.lower()
+        c.translate(HOMOGLYPHS) if text.isascii() and RNG.random() < 0.5 else c for c in text.lower()
     ),
     "zero width": "\u200b".join,
     "soft hyphens": "\u00ad".join,
@@ -71,30 +73,34 @@ MUST_PASS = [prompt for prompts in CORPUS["pass"].values() for prompt in prompts
 
 
 def is_refused(prompt: str) -> bool:
-    return POLICY.broken(prompt) is not None
+    return POLICY.first_broken_rule(prompt) is not None
 
 
-def test_of_what_must_be_refused_at_least_99_in_100_is_in_any_disguise_and_language() -> None:
+def test_at_least_99_percent_of_forbidden_prompts_are_refused() -> None:
     missed = [(name, prompt) for name, prompt in MUST_BLOCK if not is_refused(prompt)]
     assert len(MUST_BLOCK) > 700
     assert len(missed) <= 0.01 * len(MUST_BLOCK), missed
 
 
-def test_of_what_is_harmless_at_most_1_in_100_is_refused() -> None:
+def test_at_most_1_percent_of_harmless_prompts_are_refused() -> None:
     blocked = [prompt for prompt in MUST_PASS if is_refused(prompt)]
     assert len(MUST_PASS) > 120
     assert len(blocked) <= 0.01 * len(MUST_PASS), blocked
 
 
-def test_harmless_prompts_stay_harmless_in_capitals_and_in_company() -> None:
+def test_harmless_prompts_stay_harmless_when_disguised() -> None:
     for name in ("capitals", "zero width", "full width", "in company"):
         blocked = [prompt for prompt in MUST_PASS if is_refused(DISGUISES[name](prompt))]
         assert len(blocked) <= 0.01 * len(MUST_PASS), (name, blocked)
 
 
-def test_what_somebody_typed_who_did_not_know_the_rules_is_judged_as_well() -> None:
+def test_independently_collected_prompts_are_judged_as_well() -> None:
     typed_block, typed_pass = CORPUS["typed_block"]["all"], CORPUS["typed_pass"]["all"]
-    missed = [prompt for prompt in typed_block if not (broken := POLICY.broken(prompt)) or not broken.severe]
+    missed = [
+        prompt
+        for prompt in typed_block
+        if not (broken := POLICY.first_broken_rule(prompt)) or not broken.severe
+    ]
     blocked = [prompt for prompt in typed_pass if is_refused(prompt)]
     assert len(typed_block) > 150
     assert len(missed) <= 0.01 * len(typed_block), missed
@@ -102,7 +108,7 @@ def test_what_somebody_typed_who_did_not_know_the_rules_is_judged_as_well() -> N
     assert len(blocked) <= 0.01 * len(typed_pass), blocked
 
 
-def test_the_same_words_are_refused_wherever_they_stand() -> None:
+def test_forbidden_words_are_refused_in_every_field() -> None:
     """In a negative prompt, a style, a camera, an instrument, the mood, the tempo, a file's name."""
     words = ("nude", "child")
     for first, second in (words, words[::-1]):
@@ -134,7 +140,7 @@ def test_the_same_words_are_refused_wherever_they_stand() -> None:
         ("a child in a playground", "nsfw, nudity, blurry", None),
     ],
 )
-def test_wanting_no_clothes_is_wanting_the_body(prompt: str, negative: str, rule: str | None) -> None:
+def test_negative_clothes_count_as_nudity(prompt: str, negative: str, rule: str | None) -> None:
     wish = Wish(prompt=prompt, negative=negative)
     if rule is None:
         POLICY.check(wish, ANA)
@@ -144,14 +150,14 @@ def test_wanting_no_clothes_is_wanting_the_body(prompt: str, negative: str, rule
     assert refusal.value.rule == rule
 
 
-def test_real_persons_and_scripts_are_refused_where_that_is_set() -> None:
+def test_real_persons_and_scripts_are_refused_if_configured() -> None:
     named = Wish(prompt="taylor swift dances in the rain")
     with pytest.raises(PromptRefused) as refusal:
-        a_policy(persons=["Ana Example"]).check(named, ANA)
+        bundled_policy(persons=["Ana Example"]).check(named, ANA)
     assert refusal.value.rule == "persons"
     with pytest.raises(PromptRefused):
-        a_policy(persons=["Ana Example"]).check(Wish(prompt="a portrait of 4n4 ex4mple"), ANA)
-    latin = a_policy(scripts=["latin"])
+        bundled_policy(persons=["Ana Example"]).check(Wish(prompt="a portrait of 4n4 ex4mple"), ANA)
+    latin = bundled_policy(scripts=["latin"])
     latin.check(Wish(prompt="un café à Zürich, 4k"), ANA)
     with pytest.raises(PromptRefused) as refusal:
         latin.check(Wish(prompt="лиса в снегу"), ANA)
@@ -161,9 +167,9 @@ def test_real_persons_and_scripts_are_refused_where_that_is_set() -> None:
 @pytest.mark.parametrize(
     "text", ["n.a-k'e|d " * 200, "a b " * 500, "1 " * 1000, "a1b2" * 500, "a" + "\u0301" * 1999, "👧" * 2000]
 )
-def test_no_text_takes_the_rules_long(text: str) -> None:
+def test_rule_checking_time_is_linear(text: str) -> None:
     """Work grows with the length and not with its square: twice the text is no four times the calls."""
-    half, whole = (_calls(partial(POLICY.broken, part)) for part in (text[: len(text) // 2], text))
+    half, whole = (_calls(partial(POLICY.first_broken_rule, part)) for part in (text[: len(text) // 2], text))
     assert whole < 3 * half
 
 
@@ -196,35 +202,35 @@ def test_emoji_are_words() -> None:
         Wish(prompt="a child dances", music=MusicWish(mood="seductive")),
     ],
 )
-def test_every_text_of_a_wish_is_read(wish: Wish) -> None:
+def test_every_text_of_a_wish_is_checked(wish: Wish) -> None:
     with pytest.raises(PromptRefused) as refusal:
-        a_policy(off=["adult"]).check(wish, ANA)
+        bundled_policy(off=["adult"]).check(wish, ANA)
     assert refusal.value.rule == "safety"
 
 
-def test_the_rule_for_the_young_holds_whatever_is_switched_off_and_wherever() -> None:
-    policy = a_policy(off=["safety", "adult", "people", "words"])
+def test_the_child_safety_rule_cannot_be_switched_off() -> None:
+    policy = bundled_policy(off=["safety", "adult", "people", "words"])
     with pytest.raises(PromptRefused):
         policy.check(Wish(prompt="a nude child"), ANA, adult_place=True)
-    assert policy.severe("safety")
+    assert policy.is_severe("safety")
 
 
-def test_nudity_belongs_in_places_for_adults() -> None:
+def test_nudity_is_allowed_only_in_adult_channels() -> None:
     wish = Wish(prompt="a nude statue in a museum")
     with pytest.raises(PromptRefused) as refusal:
         POLICY.check(wish, ANA)
     assert refusal.value.rule == "adult"
-    assert not POLICY.severe("adult")
+    assert not POLICY.is_severe("adult")
     POLICY.check(wish, ANA, adult_place=True)
-    a_policy(off=["adult"]).check(wish, ANA)
+    bundled_policy(off=["adult"]).check(wish, ANA)
 
 
-def test_the_usual_negative_prompt_is_no_wish_for_what_it_names() -> None:
+def test_a_usual_negative_prompt_is_not_refused() -> None:
     POLICY.check(Wish(prompt="a child in a playground", negative="nsfw, nudity, blurry, watermark"), ANA)
 
 
-def test_an_operators_own_words_are_refused_in_disguise_too() -> None:
-    policy = a_policy(operator=["blorbo*"])
+def test_operator_words_are_refused_in_disguise_too() -> None:
+    policy = bundled_policy(operator=["blorbo*"])
     for prompt in ("a blorbo in a hat", "BLORBOS everywhere", "a bl0rb0", "b l o r b o"):
         with pytest.raises(PromptRefused) as refusal:
             policy.check(Wish(prompt=prompt), ANA)
@@ -235,14 +241,14 @@ def test_a_deepfake_is_refused_unless_the_operator_allows_it() -> None:
     wish = Wish(prompt="deepfake of a politician")
     with pytest.raises(PromptRefused):
         POLICY.check(wish, ANA)
-    a_policy(off=["people"]).check(wish, ANA)
+    bundled_policy(off=["people"]).check(wish, ANA)
 
 
-def test_timeouts_grow_and_end_with_an_admin() -> None:
-    waits = [timeout(strikes) for strikes in range(1, 6)]
+def test_timeouts_grow_until_only_an_admin_can_lift_them() -> None:
+    waits = [strike_timeout(strikes) for strikes in range(1, 6)]
     assert waits == [600, 3600, 86_400, 604_800, None]
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
-def test_plain_letters_read_the_same_as_beside_one_that_is_not_seen(text: str) -> None:
-    assert plain(text) == plain(f"{text}\u200b")
+def test_ascii_text_normalizes_the_same_with_an_invisible_character(text: str) -> None:
+    assert normalize_text(text) == normalize_text(f"{text}\u200b")

@@ -9,265 +9,277 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.domain.errors import NotYours, PromptRefused, QuotaSpent, TooLate
-from bot.domain.jobs import Action, Job, ReplyTo, State
+from bot.domain.errors import NotYourJob, PromptRefused, QuotaSpent, TooLate
+from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.domain.quota import Allowance
-from bot.pipeline.delivery import Delivery, Doubtful, Rejected, TooLarge, Unreachable
-from bot.studio.studio import Ticket
-from generation.errors import EngineDied, PaintFailed, PromptEmpty, UnknownChoice
+from bot.pipeline.delivery import Delivery, MaybeSent, Rejected, TooLarge, Unreachable
+from bot.studio.studio import Submission
+from generation.errors import EngineDied, PictureFailed, PromptEmpty, UnknownChoice
 from generation.progress import Progress, Stage
 from generation.request import Wish
-from tests.bot.app_harness import CREDITS, Together, halved, house_of, together, until, who
+from tests.bot.app_harness import (
+    CREDITS,
+    AppHarness,
+    fit_unchanged,
+    make_requester,
+    open_studio,
+    running_app,
+    wait_until,
+)
 from tests.fakes.frontend import FakeFrontend
 
 ALLOWANCE = Allowance(credits=CREDITS)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Together]:
-    async with together(tmp_path) as everything:
+async def app(tmp_path: Path) -> AsyncIterator[AppHarness]:
+    async with running_app(tmp_path) as everything:
         yield everything
 
 
-async def left(house: Together, user: str = "ana") -> int:
-    return (await house.studio.balance(who(user))).left
+async def credits_left(app: AppHarness, user: str = "ana") -> int:
+    return (await app.studio.balance(make_requester(user))).left
 
 
-async def test_a_wish_becomes_a_clip_in_the_chat(house: Together) -> None:
-    ticket = await house.ask()
-    house.engine.finish(await house.label(ticket.job.id))
-    job = await house.reached(ticket.job.id, State.DELIVERED)
+async def test_a_wish_becomes_a_clip_in_the_chat(app: AppHarness) -> None:
+    ticket = await app.ask()
+    app.engine.finish(await app.engine_label(ticket.job.id))
+    job = await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
     assert job.message == f"message {job.id}"
-    assert house.chat.shown == {job.id: 1}
-    assert job.request.prompt in house.chat.parcels[0].text
-    assert await left(house) == CREDITS - job.cost
+    assert app.chat.clip_counts == {job.id: 1}
+    assert job.request.prompt in app.chat.outgoing_clips[0].text
+    assert await credits_left(app) == CREDITS - job.cost
 
 
-async def test_the_engine_is_kept_fed_but_never_beyond_its_slots(house: Together) -> None:
-    jobs = [(await house.ask(user)).job.id for user in "abcde"]
+async def test_the_engine_is_kept_busy_but_never_beyond_its_slots(app: AppHarness) -> None:
+    jobs = [(await app.ask(user)).job.id for user in "abcde"]
     for job in jobs:
-        house.engine.finish(await house.label(job))
+        app.engine.finish(await app.engine_label(job))
     for job in jobs:
-        await house.reached(job, State.DELIVERED)
-    assert house.engine.most == house.engine.slots
+        await app.wait_for_state(job, JobState.DELIVERED)
+    assert app.engine.max_in_flight == app.engine.slots
 
 
-async def test_a_failure_is_told_with_its_number_and_refunded(house: Together) -> None:
-    ticket = await house.ask()
-    house.engine.fail(await house.label(ticket.job.id), PaintFailed("testcard", "black"))
-    await house.reached(ticket.job.id, State.FAILED)
-    number, _, text = await until(
-        lambda: next((said for said in house.chat.said if said[1] is State.FAILED), None)
+async def test_a_failure_is_reported_with_its_number_and_refunded(app: AppHarness) -> None:
+    ticket = await app.ask()
+    app.engine.fail(await app.engine_label(ticket.job.id), PictureFailed("testcard", "black"))
+    await app.wait_for_state(ticket.job.id, JobState.FAILED)
+    number, _, text = await wait_until(
+        lambda: next((said for said in app.chat.statuses if said[1] is JobState.FAILED), None)
     )
     assert number == ticket.job.id
     assert f"#{number}" in text
     assert "black" not in text
-    assert await left(house) == CREDITS
+    assert await credits_left(app) == CREDITS
 
 
-async def test_a_surprise_in_the_engine_ends_one_job_only(house: Together) -> None:
-    first, second = [(await house.ask(user)).job.id for user in "ab"]
-    house.engine.fail(await house.label(first), ZeroDivisionError("somebody's bug"))
-    await house.reached(first, State.FAILED)
-    house.engine.finish(await house.label(second))
-    await house.reached(second, State.DELIVERED)
+async def test_an_unexpected_engine_error_ends_one_job_only(app: AppHarness) -> None:
+    first, second = [(await app.ask(user)).job.id for user in "ab"]
+    app.engine.fail(await app.engine_label(first), ZeroDivisionError("somebody's bug"))
+    await app.wait_for_state(first, JobState.FAILED)
+    app.engine.finish(await app.engine_label(second))
+    await app.wait_for_state(second, JobState.DELIVERED)
 
 
-async def test_an_innocent_is_never_blamed_and_a_poison_job_is_set_aside_after_two_deaths(
-    house: Together,
+async def test_only_a_job_that_crashes_the_engine_twice_is_given_up(
+    app: AppHarness,
 ) -> None:
-    job = (await house.ask()).job.id
+    job = (await app.ask()).job.id
     for _ in range(4):
-        house.engine.fail(await house.label(job), EngineDied("somebody else's fault", guilty=False))
-    house.engine.fail(await house.label(job), EngineDied("its fault"))
-    house.engine.fail(await house.label(job), EngineDied("its fault again"))
-    await house.reached(job, State.FAILED)
-    assert await left(house) == CREDITS
+        app.engine.fail(await app.engine_label(job), EngineDied("somebody else's fault", guilty=False))
+    app.engine.fail(await app.engine_label(job), EngineDied("its fault"))
+    app.engine.fail(await app.engine_label(job), EngineDied("its fault again"))
+    await app.wait_for_state(job, JobState.FAILED)
+    assert await credits_left(app) == CREDITS
 
 
-async def test_cancelling_what_is_painted_frees_the_engine_and_the_credits(house: Together) -> None:
-    job = (await house.ask()).job.id
-    await house.label(job)
-    await house.studio.cancel(job, who("ana"))
-    await until(lambda: not house.engine.orders)
-    assert (await house.studio.job(job)).state is State.CANCELLED
-    assert await left(house) == CREDITS
+async def test_cancelling_a_running_job_frees_the_engine_and_credits(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    await app.engine_label(job)
+    await app.studio.cancel(job, make_requester("ana"))
+    await wait_until(lambda: not app.engine.orders)
+    assert (await app.studio.job(job)).state is JobState.CANCELLED
+    assert await credits_left(app) == CREDITS
     with pytest.raises(TooLate):
-        await house.studio.cancel(job, who("ana"))
+        await app.studio.cancel(job, make_requester("ana"))
 
 
-async def test_nobody_cancels_what_is_somebody_elses_but_an_admin_does(house: Together) -> None:
-    job = (await house.ask()).job.id
-    with pytest.raises(NotYours):
-        await house.studio.cancel(job, who("bob"))
-    assert (await house.studio.cancel(job, who("bob", admin=True))).state is State.CANCELLED
+async def test_only_its_owner_or_an_admin_cancels_a_job(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    with pytest.raises(NotYourJob):
+        await app.studio.cancel(job, make_requester("bob"))
+    assert (await app.studio.cancel(job, make_requester("bob", admin=True))).state is JobState.CANCELLED
 
 
-async def test_whoever_an_admin_cancels_is_told(house: Together) -> None:
-    job = (await house.ask()).job.id
-    await house.label(job)
-    await house.studio.admin.perform(f"queue cancel {job}", who("boss", admin=True))
-    told = await until(lambda: next((said for said in house.chat.said if said[1] is State.CANCELLED), None))
+async def test_a_person_is_notified_when_an_admin_cancels(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    await app.engine_label(job)
+    await app.studio.admin.perform(f"queue cancel {job}", make_requester("boss", admin=True))
+    told = await wait_until(
+        lambda: next((said for said in app.chat.statuses if said[1] is JobState.CANCELLED), None)
+    )
     assert told[0] == job
 
 
-async def test_what_cannot_be_costs_nothing_and_makes_no_job(house: Together) -> None:
+async def test_an_invalid_request_costs_nothing_and_makes_no_job(app: AppHarness) -> None:
     for prompt, error in (("  ", PromptEmpty), ("a forbidden thing", PromptRefused)):
         with pytest.raises(error):
-            await house.ask(prompt=prompt)
+            await app.ask(prompt=prompt)
     with pytest.raises(UnknownChoice):
-        await house.studio.act(Action("explode", 1), who("ana"), (await house.ask()).job.reply_to)
-    assert len(await house.studio.history(who("ana"))) == 1
+        await app.studio.perform(Action("explode", 1), make_requester("ana"), (await app.ask()).job.reply_to)
+    assert len(await app.studio.history(make_requester("ana"))) == 1
 
 
-async def test_the_last_credit_is_spent_once_however_many_ask(house: Together) -> None:
-    asked = await asyncio.gather(*(house.ask("rich") for _ in range(4)), return_exceptions=True)
+async def test_concurrent_requests_spend_the_last_credit_once(app: AppHarness) -> None:
+    asked = await asyncio.gather(*(app.ask("rich") for _ in range(4)), return_exceptions=True)
     assert sum(not isinstance(answer, BaseException) for answer in asked) == 4
     for job in [answer.job.id for answer in asked if not isinstance(answer, BaseException)]:
-        house.engine.finish(await house.label(job))
-        await house.reached(job, State.DELIVERED)
-    more = await asyncio.gather(*(house.ask("rich") for _ in range(4)), return_exceptions=True)
+        app.engine.finish(await app.engine_label(job))
+        await app.wait_for_state(job, JobState.DELIVERED)
+    more = await asyncio.gather(*(app.ask("rich") for _ in range(4)), return_exceptions=True)
     assert sum(isinstance(answer, QuotaSpent) for answer in more) == 4 - (CREDITS - 4)
 
 
-async def test_a_replayed_update_makes_no_second_job(house: Together) -> None:
-    first, again = await house.ask(update="u1"), await house.ask(update="u1")
+async def test_a_replayed_update_makes_no_second_job(app: AppHarness) -> None:
+    first, again = await app.ask(idempotency_key="u1"), await app.ask(idempotency_key="u1")
     assert first.job.id == again.job.id
-    assert len(await house.studio.history(who("ana"))) == 1
+    assert len(await app.studio.history(make_requester("ana"))) == 1
 
 
-async def test_an_unreachable_chat_is_tried_until_it_answers(house: Together) -> None:
-    house.chat.failures.extend([Unreachable("down"), Unreachable("down"), Unreachable("down")])
-    job = (await house.ask()).job.id
-    house.engine.finish(await house.label(job))
-    await house.reached(job, State.DELIVERED)
-    assert house.chat.shown == {job: 1}
-    assert len(house.chat.parcels) == 4
-    assert len({parcel.nonce for parcel in house.chat.parcels}) == 1
+async def test_an_unreachable_chat_is_retried_until_it_answers(app: AppHarness) -> None:
+    app.chat.failures.extend([Unreachable("down"), Unreachable("down"), Unreachable("down")])
+    job = (await app.ask()).job.id
+    app.engine.finish(await app.engine_label(job))
+    await app.wait_for_state(job, JobState.DELIVERED)
+    assert app.chat.clip_counts == {job: 1}
+    assert len(app.chat.outgoing_clips) == 4
+    assert len({parcel.nonce for parcel in app.chat.outgoing_clips}) == 1
 
 
-async def test_a_doubtful_send_is_never_repeated_unasked(house: Together) -> None:
-    house.chat.failures.append(Doubtful("no answer"))
-    job = (await house.ask()).job.id
-    house.engine.finish(await house.label(job))
-    await house.reached(job, State.UNCERTAIN)
-    house.delivery.ring()
-    other = (await house.ask("bob")).job.id
-    house.engine.finish(await house.label(other))
-    await house.reached(other, State.DELIVERED)
-    assert house.chat.shown[job] == 1
-    await house.studio.send_again(job, who("ana"))
-    await house.reached(job, State.DELIVERED)
+async def test_a_maybe_sent_clip_is_never_resent_unasked(app: AppHarness) -> None:
+    app.chat.failures.append(MaybeSent("no answer"))
+    job = (await app.ask()).job.id
+    app.engine.finish(await app.engine_label(job))
+    await app.wait_for_state(job, JobState.UNCERTAIN)
+    app.delivery.wake()
+    other = (await app.ask("bob")).job.id
+    app.engine.finish(await app.engine_label(other))
+    await app.wait_for_state(other, JobState.DELIVERED)
+    assert app.chat.clip_counts[job] == 1
+    await app.studio.send_again(job, make_requester("ana"))
+    await app.wait_for_state(job, JobState.DELIVERED)
 
 
-async def test_a_doubtful_send_is_repeated_where_one_nonce_shows_once(tmp_path: Path) -> None:
-    async with together(tmp_path, deduplicates=True) as house:
-        house.chat.failures.append(Doubtful("no answer"))
-        job = (await house.ask()).job.id
-        house.engine.finish(await house.label(job))
-        await house.reached(job, State.DELIVERED)
-        assert house.chat.shown == {job: 1}
+async def test_a_maybe_sent_clip_is_resent_where_nonces_deduplicate(tmp_path: Path) -> None:
+    async with running_app(tmp_path, deduplicates=True) as app:
+        app.chat.failures.append(MaybeSent("no answer"))
+        job = (await app.ask()).job.id
+        app.engine.finish(await app.engine_label(job))
+        await app.wait_for_state(job, JobState.DELIVERED)
+        assert app.chat.clip_counts == {job: 1}
 
 
-async def test_a_chat_that_will_never_take_it_is_told_and_refunded_and_the_clip_kept(house: Together) -> None:
-    house.chat.failures.append(Rejected("blocked"))
-    ticket = await house.ask()
-    house.engine.finish(await house.label(ticket.job.id))
-    job = await house.reached(ticket.job.id, State.FAILED)
+async def test_a_rejected_delivery_is_refunded_and_the_clip_kept(app: AppHarness) -> None:
+    app.chat.failures.append(Rejected("blocked"))
+    ticket = await app.ask()
+    app.engine.finish(await app.engine_label(ticket.job.id))
+    job = await app.wait_for_state(ticket.job.id, JobState.FAILED)
     assert job.clip is not None
     assert job.clip.path.is_file()
-    assert await left(house) == CREDITS
+    assert await credits_left(app) == CREDITS
 
 
-async def test_a_chat_that_refuses_below_its_own_limit_is_obeyed_twice_at_most(house: Together) -> None:
-    house.chat.failures.extend([TooLarge(), TooLarge(3)])
-    first = (await house.ask(limit=100_000)).job.id
-    house.engine.finish(await house.label(first))
-    await house.reached(first, State.DELIVERED)
-    house.chat.failures.extend([TooLarge(), TooLarge(), TooLarge()])
-    second = (await house.ask(limit=100_000)).job.id
-    house.engine.finish(await house.label(second))
-    await house.reached(second, State.FAILED)
+async def test_a_too_large_clip_is_shrunk_at_most_twice(app: AppHarness) -> None:
+    app.chat.failures.extend([TooLarge(), TooLarge(3)])
+    first = (await app.ask(limit=100_000)).job.id
+    app.engine.finish(await app.engine_label(first))
+    await app.wait_for_state(first, JobState.DELIVERED)
+    app.chat.failures.extend([TooLarge(), TooLarge(), TooLarge()])
+    second = (await app.ask(limit=100_000)).job.id
+    app.engine.finish(await app.engine_label(second))
+    await app.wait_for_state(second, JobState.FAILED)
 
 
-async def test_what_was_being_made_at_a_stop_is_made_after_the_next_start(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
-        job = (await house.ask()).job.id
-        await house.label(job)
-    async with together(tmp_path) as house:
-        house.engine.finish(await house.label(job))
-        done = await house.reached(job, State.DELIVERED)
+async def test_a_job_running_at_shutdown_is_made_after_restart(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
+        job = (await app.ask()).job.id
+        await app.engine_label(job)
+    async with running_app(tmp_path) as app:
+        app.engine.finish(await app.engine_label(job))
+        done = await app.wait_for_state(job, JobState.DELIVERED)
         assert done.attempt == 0
-        assert await left(house) == CREDITS - done.cost
+        assert await credits_left(app) == CREDITS - done.cost
 
 
-async def test_a_drained_worker_finishes_what_it_has_and_claims_nothing(tmp_path: Path) -> None:
-    async with together(tmp_path, slots=1) as house:
-        first, second = [(await house.ask(user)).job.id for user in "ab"]
-        label = await house.label(first)
-        house.worker.drain()
-        house.engine.finish(label)
-        await asyncio.wait_for(house.worker.drained.wait(), 20)
-        await house.reached(first, State.DELIVERED)
-        assert (await house.studio.job(second)).state is State.QUEUED
+async def test_a_drained_worker_finishes_its_jobs_and_claims_none(tmp_path: Path) -> None:
+    async with running_app(tmp_path, slots=1) as app:
+        first, second = [(await app.ask(user)).job.id for user in "ab"]
+        label = await app.engine_label(first)
+        app.worker.drain()
+        app.engine.finish(label)
+        await asyncio.wait_for(app.worker.drained.wait(), 20)
+        await app.wait_for_state(first, JobState.DELIVERED)
+        assert (await app.studio.job(second)).state is JobState.QUEUED
 
 
-async def test_reroll_and_new_music_are_jobs_of_their_own(house: Together) -> None:
-    first = (await house.ask()).job.id
-    house.engine.finish(await house.label(first))
-    job = await house.reached(first, State.DELIVERED)
-    again = await house.studio.act(Action("reroll", first), who("bob"), job.reply_to)
-    assert isinstance(again, Ticket)
+async def test_reroll_and_new_music_are_jobs_of_their_own(app: AppHarness) -> None:
+    first = (await app.ask()).job.id
+    app.engine.finish(await app.engine_label(first))
+    job = await app.wait_for_state(first, JobState.DELIVERED)
+    again = await app.studio.perform(Action("reroll", first), make_requester("bob"), job.reply_to)
+    assert isinstance(again, Submission)
     assert again.job.request.seed != job.request.seed
     assert again.job.parent == first
-    scored = await house.studio.act(Action("score", first, "jazz"), who("ana"), job.reply_to)
-    assert isinstance(scored, Ticket)
+    scored = await app.studio.perform(Action("score", first, "jazz"), make_requester("ana"), job.reply_to)
+    assert isinstance(scored, Submission)
     assert scored.job.request.music.genre == "jazz"
     assert scored.job.request.source == str(job.clip.path if job.clip else None)
 
 
-class Slow(FakeFrontend):
+class BlockingFrontend(FakeFrontend):
     """Says each thing only when the test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.may = asyncio.Event()
+        self.released = asyncio.Event()
 
-    async def say(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
-        rest = await super().say(job, text, progress=progress)
-        await self.may.wait()
+    async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
+        rest = await super().show_status(job, text, progress=progress)
+        await self.released.wait()
         return rest
 
 
-async def test_a_last_word_is_said_even_while_the_word_before_it_is_just_leaving(tmp_path: Path) -> None:
-    async with house_of(tmp_path) as (store, studio):
-        chat = Slow()
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved)
+async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: Path) -> None:
+    async with open_studio(tmp_path) as (store, studio):
+        chat = BlockingFrontend()
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
-        job = (await studio.submit(wish, who("ana"), reply_to)).job
-        delivery.progress(job, Progress(Stage.PAINTING, 1, 2))
-        await until(lambda: chat.said or None)
-        chat.may.set()
+        job = (await studio.submit(wish, make_requester("ana"), reply_to)).job
+        delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 1, 2))
+        await wait_until(lambda: chat.statuses or None)
+        chat.released.set()
         await asyncio.sleep(0)  # one turn: the word has left, its task is about to be tidied up
-        delivery.ended(structs.replace(job, state=State.CANCELLED))
-        await delivery.settle()
-        assert [state for _, state, _ in chat.said] == [State.QUEUED, State.CANCELLED]
+        delivery.show_final_status(structs.replace(job, state=JobState.CANCELLED))
+        await delivery.wait_for_sends()
+        assert [state for _, state, _ in chat.statuses] == [JobState.QUEUED, JobState.CANCELLED]
 
 
-async def test_a_chat_rests_after_progress_but_not_before_an_end_nor_when_we_stop(tmp_path: Path) -> None:
-    async with house_of(tmp_path) as (store, studio):
-        chat = FakeFrontend(rest=300)
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=halved)
+async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path: Path) -> None:
+    async with open_studio(tmp_path) as (store, studio):
+        chat = FakeFrontend(quiet_seconds=300)
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
-        first, second = [(await studio.submit(wish, who(name), reply_to)).job for name in ("ana", "ben")]
+        first, second = [
+            (await studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
+        ]
         for job in (first, second):
-            delivery.progress(job, Progress(Stage.PAINTING, 1, 3))
-        await until(lambda: len(chat.said) == 2)
+            delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 1, 3))
+        await wait_until(lambda: len(chat.statuses) == 2)
         for job in (first, second):
-            delivery.progress(job, Progress(Stage.PAINTING, 2, 3))
-        delivery.ended(structs.replace(first, state=State.CANCELLED))
-        await until(lambda: len(chat.said) == 3)
+            delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 2, 3))
+        delivery.show_final_status(structs.replace(first, state=JobState.CANCELLED))
+        await wait_until(lambda: len(chat.statuses) == 3)
         async with asyncio.timeout(30):
-            await delivery.settle()
-        told = [(number, state) for number, state, _ in chat.said]
-        assert told == [(1, State.QUEUED), (2, State.QUEUED), (1, State.CANCELLED)]
+            await delivery.wait_for_sends()
+        told = [(number, state) for number, state, _ in chat.statuses]
+        assert told == [(1, JobState.QUEUED), (2, JobState.QUEUED), (1, JobState.CANCELLED)]

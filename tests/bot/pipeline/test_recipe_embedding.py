@@ -10,21 +10,21 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
-from bot.cli.parser import build
-from bot.cli.recipe_command import command
-from bot.cli.wish_arguments import from_arguments
-from bot.domain.errors import PERSONAL
-from bot.domain.jobs import Job, ReplyTo, Requester, State
-from bot.i18n.messages import explain, recipe_line
-from bot.pipeline.recipe_embedding import Recipes
+from bot.cli.parser import build_parser
+from bot.cli.recipe_command import command_line
+from bot.cli.wish_arguments import wish_from_arguments
+from bot.domain.errors import USER_ERRORS
+from bot.domain.jobs import Job, JobState, ReplyTo, Requester
+from bot.i18n.messages import explain, recipe_command
+from bot.pipeline.recipe_embedding import RecipeEmbedder
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall
 from generation.media.ffmpeg import find
-from generation.media.identity import own
+from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
-from generation.media.provenance import Mark, mark, read_recipe, verify
+from generation.media.provenance import SignatureStatus, read_recipe, sign_file, verify
 from generation.request import Kind, Music, Request
-from tests.bot.app_harness import CREDITS, house_of, together, who
+from tests.bot.app_harness import CREDITS, make_requester, open_studio, running_app
 
 REQUEST = Request(
     prompt='a fox\'s dream, in "snow" --seed 3; rm -rf $HOME',
@@ -47,67 +47,73 @@ ANA = Requester(platform="telegram", user="1")
 async def clip(tmp_path: Path) -> Clip:
     shades = np.arange(24, dtype=np.uint8)[:, None, None, None] * np.full((1, 64, 96, 3), 9, np.uint8)
     made = await mux(Frames(shades, 12.0), None, tmp_path / "clip.mp4", ffmpeg=find())
-    mark(made.path, identity=own(tmp_path), model="Test card")
+    sign_file(made.path, identity=load_or_create_identity(tmp_path), model="Test card")
     return made
 
 
-def job(*, private: bool, **facts: object) -> Job:
+def make_job(*, private: bool, **facts: object) -> Job:
     reply_to = ReplyTo(platform="telegram", chat="5", private=private, facts=facts)
-    return Job(id=1, request=REQUEST, requester=ANA, reply_to=reply_to, state=State.RENDERED, cost=1)
+    return Job(id=1, request=REQUEST, requester=ANA, reply_to=reply_to, state=JobState.RENDERED, cost=1)
 
 
 @pytest.mark.parametrize(
-    ("private", "setting", "told"),
+    ("private", "setting", "embedded"),
     [(True, None, True), (False, None, False), (False, True, True), (True, False, False)],
 )
-async def test_a_clip_tells_how_it_was_made_where_its_author_likes(
-    *, private: bool, setting: bool | None, told: bool, clip: Clip, tmp_path: Path
+async def test_a_recipe_is_embedded_where_its_author_allows(
+    *, private: bool, setting: bool | None, embedded: bool, clip: Clip, tmp_path: Path
 ) -> None:
-    async with house_of(tmp_path / "house") as (store, _):
+    async with open_studio(tmp_path / "house") as (store, _):
         await store.change_setting(ANA.key, "recipe", setting)
-        packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=private), clip, 0)
+        packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
+            make_job(private=private), clip, 0
+        )
     found = read_recipe(packed.path)
-    assert (found is not None) is told
+    assert (found is not None) is embedded
     assert found is None or (found.prompt, found.seed, found.music) == (REQUEST.prompt, 7, REQUEST.music)
-    verdict = verify(packed.path, identity=own(tmp_path))
-    assert (verdict.mark, verdict.ours, verdict.model) == (Mark.HOLDS, True, "Test card")
+    verdict = verify(packed.path, identity=load_or_create_identity(tmp_path))
+    assert (verdict.status, verdict.ours, verdict.model) == (SignatureStatus.VALID, True, "Test card")
 
 
-async def test_a_still_tells_it_too(clip: Clip, tmp_path: Path) -> None:
+async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
     still = structs.replace(clip, path=tmp_path / "still.png")
-    async with house_of(tmp_path / "house") as (store, _):
-        packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=True), still, 0)
+    async with open_studio(tmp_path / "house") as (store, _):
+        packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
+            make_job(private=True), still, 0
+        )
     assert packed.path.name == "still.told.png"
     assert read_recipe(packed.path) is not None
 
 
 async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path) -> None:
-    async with house_of(tmp_path / "house") as (store, _):
-        packed = await Recipes(store, find(), own(tmp_path)).put_in(job(private=True), clip, clip.size + 10)
+    async with open_studio(tmp_path / "house") as (store, _):
+        packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
+            make_job(private=True), clip, clip.size + 10
+        )
     assert packed == clip
 
 
-def test_a_stills_recipe_names_only_what_its_command_takes() -> None:
+def test_a_stills_recipe_has_only_its_commands_options() -> None:
     still = structs.replace(REQUEST, kind=Kind.IMAGE, prompt="a kite", negative="", style=None)
-    assert recipe_line(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
+    assert recipe_command(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
 
 
-def test_a_recipe_is_a_command_that_asks_for_the_same() -> None:
-    line = command(REQUEST)
+def test_a_recipe_command_reproduces_the_request() -> None:
+    line = command_line(REQUEST)
     assert line is not None
-    wish = from_arguments(build().parse_args(shlex.split(line)[1:]))
+    wish = wish_from_arguments(build_parser().parse_args(shlex.split(line)[1:]))
     assert (wish.prompt, wish.negative, wish.seed, wish.steps) == (REQUEST.prompt, "blur", 7, 2)
     assert (wish.width, wish.height, wish.fps, wish.seconds) == (96, 64, 12.0, 2.0)
     assert (wish.music.genre, wish.music.mood, wish.music.instruments) == ("lofi", "calm", ("piano", "bass"))
 
 
-async def test_a_limit_that_no_clip_fits_is_refused_before_anything_is_charged(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
+async def test_too_small_a_size_limit_is_refused_before_charging(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
         with pytest.raises(LimitTooSmall) as caught:
-            await house.ask(limit=2_000)
-        assert await house.studio.waiting() == []
-        assert (await house.studio.balance(who("ana"))).left == CREDITS
-        assert (await house.ask(limit=caught.value.floor)).job.id == 1
-    assert isinstance(caught.value, PERSONAL)
+            await app.ask(limit=2_000)
+        assert await app.studio.waiting() == []
+        assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
+        assert (await app.ask(limit=caught.value.floor)).job.id == 1
+    assert isinstance(caught.value, USER_ERRORS)
     assert "2 kB" in explain(caught.value)

@@ -11,26 +11,26 @@ import pytest
 from bot.runtime import event_loop
 
 
-async def kind() -> type[asyncio.AbstractEventLoop]:
+async def running_loop_type() -> type[asyncio.AbstractEventLoop]:
     return type(asyncio.get_running_loop())
 
 
 async def test_tests_run_on_the_loop_of_the_bot() -> None:
-    ours = event_loop.new()
+    ours = event_loop.new_event_loop()
     try:
-        assert await kind() is type(ours)
+        assert await running_loop_type() is type(ours)
     finally:
         ours.close()
 
 
 def test_a_command_runs_on_it_and_leaves_none_behind() -> None:
-    found = event_loop.run(kind())
+    found = event_loop.run(running_loop_type())
     assert found.__module__.startswith("asyncio" if sys.platform == "win32" else "uvloop")
     with pytest.raises(RuntimeError, match="no running event loop"):
         asyncio.get_running_loop()
 
 
-def test_it_gives_the_signals_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     async def listen() -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, list)
@@ -40,7 +40,7 @@ def test_it_gives_the_signals_back() -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_what_stops_a_command_comes_out_of_it() -> None:
+def test_an_exception_in_a_command_is_raised() -> None:
     async def fail() -> None:
         raise LookupError("gone")
 

@@ -12,8 +12,8 @@ import structlog
 
 from bot.runtime import logs
 
-TELEGRAM = "123456789:AAHabcdefghijklmnopqrstuvwxyz012345"
-OURS = "correct-horse-battery"
+BOT_CREDENTIAL = "123456789:AAHabcdefghijklmnopqrstuvwxyz012345"
+CONFIGURED_TEXT = "correct-horse-battery"
 
 
 @pytest.fixture
@@ -24,29 +24,31 @@ def stream() -> Iterator[io.StringIO]:
     root.handlers, root.level = handlers, level
 
 
-def start(stream: io.StringIO, style: str, *, prompts: bool = True) -> None:
-    logs.start(level="info", style=style, prompts=prompts, secrets=[OURS], stream=stream)
+def start_logging(stream: io.StringIO, style: str, *, prompts: bool = True) -> None:
+    logs.configure_logging(
+        level="info", style=style, prompts=prompts, secrets=[CONFIGURED_TEXT], stream=stream
+    )
 
 
 @pytest.mark.parametrize("style", ["console", "json"])
-def test_secrets_are_blotted_out_everywhere(stream: io.StringIO, style: str) -> None:
-    start(stream, style)
+def test_secrets_are_redacted_everywhere(stream: io.StringIO, style: str) -> None:
+    start_logging(stream, style)
     log = structlog.get_logger("here")
-    log.info("token is %s", OURS, url=f"https://chat.example/bot{TELEGRAM}/send")
-    logging.getLogger("library").warning("retrying %s with %s", TELEGRAM, OURS)
+    log.info("token is %s", CONFIGURED_TEXT, url=f"https://chat.example/bot{BOT_CREDENTIAL}/send")
+    logging.getLogger("library").warning("retrying %s with %s", BOT_CREDENTIAL, CONFIGURED_TEXT)
     try:
-        int(f"{OURS} {TELEGRAM}")
+        int(f"{CONFIGURED_TEXT} {BOT_CREDENTIAL}")
     except ValueError:
         log.exception("failed")
     written = stream.getvalue()
-    assert OURS not in written
-    assert TELEGRAM not in written
+    assert CONFIGURED_TEXT not in written
+    assert BOT_CREDENTIAL not in written
     assert written.count("***") >= 5
     assert "ValueError" in written
 
 
-def test_machines_get_one_object_a_line_with_the_job_in_it(stream: io.StringIO) -> None:
-    start(stream, "json")
+def test_json_logs_are_one_object_a_line_with_the_job(stream: io.StringIO) -> None:
+    start_logging(stream, "json")
     with structlog.contextvars.bound_contextvars(job=17):
         structlog.get_logger("here").info("rendered", seconds=5.0)
     line = json.loads(stream.getvalue())
@@ -54,8 +56,8 @@ def test_machines_get_one_object_a_line_with_the_job_in_it(stream: io.StringIO) 
 
 
 @pytest.mark.parametrize("style", ["console", "json"])
-def test_what_people_typed_moves_no_cursor_and_turns_no_text_around(stream: io.StringIO, style: str) -> None:
-    logs.start(level="info", style=style, prompts=True, secrets=[], stream=stream)
+def test_control_characters_in_user_text_are_removed(stream: io.StringIO, style: str) -> None:
+    logs.configure_logging(level="info", style=style, prompts=True, secrets=[], stream=stream)
     structlog.get_logger("x").info("queued", prompt="a\x1b[2Jfox\u202egpj.exe\x07", who="a\rb")
     said = stream.getvalue()
     assert "fox" in said
@@ -64,7 +66,7 @@ def test_what_people_typed_moves_no_cursor_and_turns_no_text_around(stream: io.S
 
 
 def test_prompts_stay_out_when_the_operator_says_so(stream: io.StringIO) -> None:
-    start(stream, "json", prompts=False)
+    start_logging(stream, "json", prompts=False)
     structlog.get_logger("here").info("queued", prompt="my secret wish")
     assert "secret wish" not in stream.getvalue()
     assert json.loads(stream.getvalue())["prompt"] == "<14 characters>"

@@ -13,7 +13,7 @@ from bot.runtime.settings import SECTIONS, Secret, load
 TOKEN = "123456789:AAHsecret-secret-secret-secret-secret"  # noqa: S105  (made up)
 
 
-def own(folder: Path, text: str) -> Path:
+def write_config(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -29,14 +29,14 @@ def test_every_setting_has_a_default() -> None:
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
-    file = own(tmp_path, "[engine]\nslots = 3\nnice = 4\n[quota]\ncredits = 7\n")
+    file = write_config(tmp_path, "[engine]\nslots = 3\nnice = 4\n[quota]\ncredits = 7\n")
     environment = {"MATINEE_ENGINE_SLOTS": "5", "MATINEE_ENGINE_NICE": "6"}
     settings = load(file=file, environment=environment, flags={"engine.nice": "9"})
     assert (settings.quota.credits, settings.engine.slots, settings.engine.nice) == (7, 5, 9)
 
 
 def test_an_operator_file_adds_and_overrides_models(tmp_path: Path) -> None:
-    file = own(
+    file = write_config(
         tmp_path, '[models.testcard]\ncost = 3.0\n[models.mine]\nfamily = "testcard"\ntitle = "Mine"\n'
     )
     models = load(file=file, environment={}).tables["models"]
@@ -64,12 +64,12 @@ def test_an_operator_file_adds_and_overrides_models(tmp_path: Path) -> None:
 )
 def test_a_wrong_key_names_its_place(tmp_path: Path, text: str, place: str, near: str | None) -> None:
     with pytest.raises(ConfigBroken) as caught:
-        load(file=own(tmp_path, text), environment={})
+        load(file=write_config(tmp_path, text), environment={})
     assert (caught.value.place, caught.value.near) == (place, near)
 
 
 def test_a_broken_or_missing_file_is_named(tmp_path: Path) -> None:
-    for file in (own(tmp_path, "[engine\n"), tmp_path / "absent.toml"):
+    for file in (write_config(tmp_path, "[engine\n"), tmp_path / "absent.toml"):
         with pytest.raises(ConfigBroken) as caught:
             load(file=file, environment={})
         assert str(file) == caught.value.place
@@ -87,7 +87,7 @@ def test_an_unknown_flag_stops_the_start() -> None:
     assert (caught.value.place, caught.value.near) == ("--set engine.slot", "slots")
 
 
-def test_tokens_come_by_their_customary_names_or_from_files(tmp_path: Path) -> None:
+def test_tokens_come_from_usual_variables_or_files(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n", encoding="utf-8")
     settings = load(environment={"DISCORD_TOKEN": "abc", "TELEGRAM_TOKEN_FILE": str(file)})
@@ -95,7 +95,7 @@ def test_tokens_come_by_their_customary_names_or_from_files(tmp_path: Path) -> N
     assert settings.telegram.token.reveal() == TOKEN
 
 
-def test_a_missing_secret_file_is_told_without_its_content(tmp_path: Path) -> None:
+def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigBroken) as caught:
         load(environment={"DISCORD_TOKEN_FILE": str(tmp_path / "none")})
     assert caught.value.place == "DISCORD_TOKEN_FILE"

@@ -10,105 +10,105 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.commands import told_in
-from bot.domain.errors import Died, StoreFailed
-from bot.maintenance.health import judge
-from bot.maintenance.heartbeat import Life, Pulse
+from bot.cli.commands import error_to_report
+from bot.domain.errors import Crashed, StoreFailed
+from bot.maintenance.health import find_problems
+from bot.maintenance.heartbeat import HealthState, Heartbeat
 from bot.maintenance.monitor import Monitor
-from bot.maintenance.retention import Sweeper
+from bot.maintenance.retention import RetentionSweeper
 from bot.pipeline.delivery import Frontend
 from bot.pipeline.worker import Worker
-from bot.runtime.supervisor import Patience, Supervisor
+from bot.runtime.supervisor import Supervisor, Timeouts
 from generation.errors import EngineDied
-from tests.bot.app_harness import PRESETS, Together, together, until
+from tests.bot.app_harness import PRESETS, AppHarness, running_app, wait_until
 from tests.fakes.frontend import FakeFrontend
 
-QUICK = Patience(engine=1.0, room=30.0, chat=0.05, look=0.01, pauses=(1.0,))
+SHORT_TIMEOUTS = Timeouts(engine=1.0, service=30.0, chat=0.05, poll=0.01, restart_delays=(1.0,))
 
 
-class Moody(FakeFrontend):
+class ControllableFrontend(FakeFrontend):
     """Does as it is told: dies, ends, or loses its platform."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.orders: asyncio.Queue[Exception | None] = asyncio.Queue()
-        self.there = True
+        self.outcomes: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.connected = True
 
     async def run(self) -> None:
-        error = await self.orders.get()
+        error = await self.outcomes.get()
         if error is not None:
             raise error
 
-    def reached(self) -> bool:
-        return self.there
+    def is_connected(self) -> bool:
+        return self.connected
 
 
 @dataclass
-class Motor:
+class StubEngine:
     """As much of an engine as can be looked at."""
 
     silent_for: float | None = 0.0
-    refuses: bool = False
+    refuses_to_open: bool = False
     opened: int = 0
 
     async def open(self) -> None:
         self.opened += 1
-        if self.refuses:
+        if self.refuses_to_open:
             raise EngineDied("no such program", guilty=False)
         self.silent_for = 0.0
 
 
-class Broken(Worker):
+class CrashingWorker(Worker):
     async def run(self) -> None:
         raise ZeroDivisionError
 
 
 @dataclass
-class Kept:
-    house: Together
+class StubApp:
+    app: AppHarness
     folder: Path
-    engine: Motor
+    engine: StubEngine
     worker: Worker
     frontends: dict[str, Frontend] = field(default_factory=dict)
 
     @property
     def delivery(self) -> object:
-        return self.house.delivery
+        return self.app.delivery
 
     @property
-    def sweeper(self) -> Sweeper:
-        return Sweeper(store=self.house.store, clips=self.folder, keep_days=0)
+    def sweeper(self) -> RetentionSweeper:
+        return RetentionSweeper(store=self.app.store, clips=self.folder, keep_days=0)
 
-    def make_chat(self, name: str) -> None:
-        self.frontends[name] = Moody()
+    def create_frontend(self, name: str) -> None:
+        self.frontends[name] = ControllableFrontend()
 
-    def chat(self, name: str) -> Moody:
+    def chat(self, name: str) -> ControllableFrontend:
         chat = self.frontends[name]
-        assert isinstance(chat, Moody)
+        assert isinstance(chat, ControllableFrontend)
         return chat
 
-    async def seen(self, part: str, life: Life) -> str:
+    async def wait_for_health(self, part: str, state: HealthState) -> str:
         """What health says of it, as soon as it says this."""
 
         def look() -> str | None:
-            pulse = Pulse.read(self.folder)
+            pulse = Heartbeat.read(self.folder)
             if pulse is None:
                 return None
-            found = {one.part: one for one in judge(pulse, steady=pulse.steady)}
+            found = {one.part: one for one in find_problems(pulse, monotonic_now=pulse.steady)}
             if part not in found:
-                return "well" if life is Life.WELL and part in pulse.parts else None
-            return found[part].why if found[part].life is life else None
+                return "well" if state is HealthState.HEALTHY and part in pulse.parts else None
+            return found[part].why if found[part].life is state else None
 
-        return await until(look)
+        return await wait_until(look)
 
 
 @asynccontextmanager
-async def kept(folder: Path, *names: str) -> AsyncIterator[tuple[Kept, asyncio.Task[None]]]:
-    async with together(folder) as house:
-        app = Kept(house, folder, Motor(), house.worker)
+async def stub_app(folder: Path, *names: str) -> AsyncIterator[tuple[StubApp, asyncio.Task[None]]]:
+    async with running_app(folder) as harness:
+        app = StubApp(harness, folder, StubEngine(), harness.worker)
         for name in names:
-            app.make_chat(name)
-        serving = asyncio.create_task(Supervisor(app, Monitor(folder, every=0.01), QUICK).serve())  # type: ignore[arg-type]  # a house in parts
+            app.create_frontend(name)
+        serving = asyncio.create_task(Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS).serve())  # type: ignore[arg-type]  # a house in parts
         try:
             yield app, serving
         finally:
@@ -116,58 +116,62 @@ async def kept(folder: Path, *names: str) -> AsyncIterator[tuple[Kept, asyncio.T
             await asyncio.gather(serving, return_exceptions=True)
 
 
-async def test_a_chat_that_dies_comes_back_and_the_other_never_notices(tmp_path: Path) -> None:
-    async with kept(tmp_path, "one", "two") as (app, _):
-        await app.seen("one", Life.WELL)
+async def test_a_crashed_frontend_restarts_and_the_other_is_unaffected(tmp_path: Path) -> None:
+    async with stub_app(tmp_path, "one", "two") as (app, _):
+        await app.wait_for_health("one", HealthState.HEALTHY)
         first, other = app.chat("one"), app.chat("two")
-        first.orders.put_nowait(ZeroDivisionError())
-        assert await app.seen("one", Life.DEAD) == "ZeroDivisionError"
-        await app.seen("one", Life.WELL)
+        first.outcomes.put_nowait(ZeroDivisionError())
+        assert await app.wait_for_health("one", HealthState.DEAD) == "ZeroDivisionError"
+        await app.wait_for_health("one", HealthState.HEALTHY)
         assert app.chat("one") is not first
         assert app.chat("two") is other
 
 
-async def test_when_every_chat_has_ended_by_itself_it_is_over(tmp_path: Path) -> None:
-    async with kept(tmp_path, "one", "two") as (app, serving):
-        app.chat("one").orders.put_nowait(None)
-        assert await app.seen("one", Life.DEAD) == "it ended by itself"
+async def test_it_stops_when_every_frontend_has_ended(tmp_path: Path) -> None:
+    async with stub_app(tmp_path, "one", "two") as (app, serving):
+        app.chat("one").outcomes.put_nowait(None)
+        assert await app.wait_for_health("one", HealthState.DEAD) == "it ended by itself"
         assert not serving.done()
-        app.chat("two").orders.put_nowait(None)
+        app.chat("two").outcomes.put_nowait(None)
         await asyncio.wait_for(serving, 20)
 
 
-async def test_a_platform_out_of_reach_is_told_apart_from_a_dead_chat(tmp_path: Path) -> None:
-    async with kept(tmp_path, "one") as (app, _):
-        app.chat("one").there = False
-        assert "out of reach" in await app.seen("one", Life.LOST)
-        app.chat("one").there = True
-        await app.seen("one", Life.WELL)
+async def test_an_unreachable_platform_is_not_a_dead_frontend(tmp_path: Path) -> None:
+    async with stub_app(tmp_path, "one") as (app, _):
+        app.chat("one").connected = False
+        assert "out of reach" in await app.wait_for_health("one", HealthState.UNREACHABLE)
+        app.chat("one").connected = True
+        await app.wait_for_health("one", HealthState.HEALTHY)
 
 
-async def test_an_engine_is_brought_back_and_one_that_will_not_start_says_why(tmp_path: Path) -> None:
-    async with kept(tmp_path, "one") as (app, _):
+async def test_an_engine_is_restarted_and_a_failed_start_is_explained(tmp_path: Path) -> None:
+    async with stub_app(tmp_path, "one") as (app, _):
         app.engine.silent_for = 5.0
-        await app.seen("engine", Life.STUCK)
-        app.engine.refuses, app.engine.silent_for = True, None
-        assert await app.seen("engine", Life.DEAD)
-        await until(lambda: app.engine.opened > 1 or None)
-        app.engine.refuses = False
-        await app.seen("engine", Life.WELL)
+        await app.wait_for_health("engine", HealthState.STUCK)
+        app.engine.refuses_to_open, app.engine.silent_for = True, None
+        assert await app.wait_for_health("engine", HealthState.DEAD)
+        await wait_until(lambda: app.engine.opened > 1 or None)
+        app.engine.refuses_to_open = False
+        await app.wait_for_health("engine", HealthState.HEALTHY)
 
 
-async def test_a_room_that_dies_ends_it_all_with_a_code(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
-        worker = Broken(
-            store=house.store, engine=house.engine, presets=PRESETS, clips=tmp_path, delivery=house.delivery
+async def test_a_crashed_core_task_ends_the_process_with_a_code(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as harness:
+        worker = CrashingWorker(
+            store=harness.store,
+            engine=harness.engine,
+            presets=PRESETS,
+            clips=tmp_path,
+            delivery=harness.delivery,
         )
-        app = Kept(house, tmp_path, Motor(), worker)
-        app.make_chat("one")
-        supervisor = Supervisor(app, Monitor(tmp_path, every=0.01), QUICK)  # type: ignore[arg-type]  # as above
+        app = StubApp(harness, tmp_path, StubEngine(), worker)
+        app.create_frontend("one")
+        supervisor = Supervisor(app, Monitor(tmp_path, interval=0.01), SHORT_TIMEOUTS)  # type: ignore[arg-type]  # as above
         with pytest.raises(ExceptionGroup) as died:
             await asyncio.wait_for(supervisor.serve(), 20)
-    assert isinstance(told_in(died.value), Died)
+    assert isinstance(error_to_report(died.value), Crashed)
 
 
-def test_what_can_be_told_of_a_death_is() -> None:
+def test_the_explainable_error_is_found_in_a_group() -> None:
     disk = StoreFailed("matinee.db", "disk I/O error")
-    assert told_in(ExceptionGroup("", [ZeroDivisionError(), ExceptionGroup("", [disk])])) is disk
+    assert error_to_report(ExceptionGroup("", [ZeroDivisionError(), ExceptionGroup("", [disk])])) is disk

@@ -28,7 +28,7 @@ class Clock:
         return self.now
 
 
-def a_request(model: str = "testcard", prompt: str = "a fox in the snow") -> Request:
+def make_request(model: str = "testcard", prompt: str = "a fox in the snow") -> Request:
     music = Music(genre="lofi", maker="band", instruments=("piano", "bass"))
     return Request(
         prompt=prompt,
@@ -45,38 +45,38 @@ def a_request(model: str = "testcard", prompt: str = "a fox in the snow") -> Req
     )
 
 
-def a_draft(
+def make_draft(
     user: str = "42",
     *,
     cost: int = 1,
     weight: float = 1.0,
-    update: str = "",
+    idempotency_key: str = "",
     platform: str = "discord",
     community: str = "",
     model: str = "testcard",
 ) -> Draft:
     return Draft(
-        request=a_request(model),
+        request=make_request(model),
         requester=Requester(platform=platform, user=user, name="Ana", roles=("patron",), community=community),
         reply_to=ReplyTo(platform=platform, chat="9", message="5", facts={"ephemeral": True}),
         cost=cost,
         weight=weight,
-        update=update,
+        idempotency_key=idempotency_key,
     )
 
 
 @dataclass
-class Desk:
+class StoreHarness:
     """A store with generous rules, so that a test only says what it is about."""
 
     store: Store
     clock: Clock
-    steady: Clock
+    monotonic: Clock
     allowance: Allowance = field(default_factory=lambda: Allowance(credits=1000))
     caps: Caps = field(default_factory=Caps)
 
     async def ask(self, draft: Draft | None = None) -> Job:
-        done = await self.store.enqueue(draft or a_draft(), allowance=self.allowance, caps=self.caps)
+        done = await self.store.enqueue(draft or make_draft(), allowance=self.allowance, caps=self.caps)
         return done.job
 
     async def claim(self) -> Job:
@@ -86,16 +86,16 @@ class Desk:
 
     async def render(self) -> Job:
         job = await self.claim()
-        await self.store.rendered(job.id, job.epoch, CLIP)
+        await self.store.mark_rendered(job.id, job.epoch, CLIP)
         return await self.store.job(job.id)
 
-    async def left(self, key: str = "discord:42") -> int:
+    async def credits_left(self, key: str = "discord:42") -> int:
         return (await self.store.balance(key, self.allowance)).left
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    clock, steady = Clock(), Clock(1000.0)
-    store = await Store.open(tmp_path, clock=clock, steady=steady)
-    yield Desk(store, clock, steady)
+async def harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
+    clock, monotonic = Clock(), Clock(1000.0)
+    store = await Store.open(tmp_path, clock=clock, monotonic=monotonic)
+    yield StoreHarness(store, clock, monotonic)
     await store.close()

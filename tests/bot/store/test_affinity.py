@@ -10,29 +10,36 @@ from bot.domain.jobs import ReplyTo
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from generation.request import Wish
-from tests.bot.app_harness import PRESETS, halved, house_of, running, until, who
+from tests.bot.app_harness import (
+    PRESETS,
+    fit_unchanged,
+    make_requester,
+    open_studio,
+    running_tasks,
+    wait_until,
+)
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 
-ASKED = ("testcard", "pocket", "testcard", "pocket")
+REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 
 
-async def painted(folder: Path, *, affinity: int) -> list[str]:
+async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
     """The models in the order in which an engine with one slot got them."""
     engine = FakeEngine(1)
-    async with house_of(folder) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": FakeFrontend()}, fit=halved)
+    async with open_studio(folder) as (store, studio):
+        delivery = Delivery(store=store, frontends={"fake": FakeFrontend()}, fit=fit_unchanged)
         clips = folder / "clips"
         worker = Worker(
             store=store, engine=engine, presets=PRESETS, clips=clips, delivery=delivery, affinity=affinity
         )
-        for number, model in enumerate(ASKED):
+        for number, model in enumerate(REQUESTED_MODELS):
             wish = Wish(prompt="a fox", model=model)
-            await studio.submit(wish, who(f"p{number}"), ReplyTo(platform="fake", chat="c"))
+            await studio.submit(wish, make_requester(f"p{number}"), ReplyTo(platform="fake", chat="c"))
         order: list[str] = []
-        async with running(worker.run()):
-            for _ in ASKED:
-                label = await until(lambda: next(iter(engine.waiting()), None))
+        async with running_tasks(worker.run()):
+            for _ in REQUESTED_MODELS:
+                label = await wait_until(lambda: next(iter(engine.unfinished()), None))
                 order.append(engine.orders[label][0].request.model)
                 engine.finish(label)
     return order
@@ -42,7 +49,7 @@ async def painted(folder: Path, *, affinity: int) -> list[str]:
     ("affinity", "expected"),
     [(0, ["testcard", "pocket", "testcard", "pocket"]), (2, ["testcard", "testcard", "pocket", "pocket"])],
 )
-async def test_jobs_of_the_loaded_model_are_gathered_if_the_operator_allows(
+async def test_jobs_of_the_loaded_model_go_first_if_allowed(
     tmp_path: Path, affinity: int, expected: list[str]
 ) -> None:
-    assert await painted(tmp_path, affinity=affinity) == expected
+    assert await models_in_engine_order(tmp_path, affinity=affinity) == expected

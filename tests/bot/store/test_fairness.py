@@ -14,9 +14,9 @@ from bot.domain.errors import QueueFull, QuotaSpent
 from bot.domain.quota import Allowance, Caps
 from bot.store import enqueue, queue
 from bot.store.connection import Connection
-from bot.store.enqueue_cache import Known
-from bot.store.migrate import migrate, steps
-from tests.bot.store.conftest import CLIP, a_draft
+from bot.store.enqueue_cache import EnqueueCache
+from bot.store.migrate import load_migrations, migrate
+from tests.bot.store.conftest import CLIP, make_draft
 
 CLIP_SECONDS = 60.0
 ENGINES = 1
@@ -26,7 +26,7 @@ CAPS = Caps(person=5, all=500)
 TEN_A_DAY = Allowance(credits=10)
 
 
-def arrivals() -> list[tuple[float, str]]:
+def quiet_arrivals() -> list[tuple[float, str]]:
     """People who ask now and then, the same every day."""
     dice = random.Random(11)
     now, asked = 0.0, []
@@ -35,45 +35,47 @@ def arrivals() -> list[tuple[float, str]]:
     return asked
 
 
-def floods(*, people: int, submits: int) -> list[tuple[float, str]]:
+def flood_arrivals(*, people: int, submits: int) -> list[tuple[float, str]]:
     return [(DAY * n / submits, f"flood{person}") for n in range(submits) for person in range(people)]
 
 
-def mean_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
+def mean_quiet_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
     """Serve a day on a virtual clock; how long the quiet people wait for their clip on average."""
-    busy: list[float] = []  # when each engine at work is free again
-    waits, known = [], Known()
+    busy_until: list[float] = []  # when each engine at work is free again
+    waits, cache = [], EnqueueCache()
     for now, who in asked:
-        waits += _serve(c, busy, until=now)
+        waits += _serve(c, busy_until, until=now)
         c.execute("SAVEPOINT one")
         try:
-            enqueue.enqueue(c, a_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, known=known, now=now)
+            enqueue.enqueue(
+                c, make_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, enqueue_cache=cache, now=now
+            )
         except (QueueFull, QuotaSpent):
             assert who.startswith("flood")
             c.execute("ROLLBACK TO one")
         c.execute("RELEASE one")
-    waits += _serve(c, busy, until=float("inf"))
+    waits += _serve(c, busy_until, until=float("inf"))
     mine = [wait for who, wait in waits if who.startswith("quiet")]
     assert len(mine) == sum(who.startswith("quiet") for _, who in asked)
     return sum(mine) / len(mine)
 
 
-def _serve(c: sqlite3.Connection, busy: list[float], *, until: float) -> list[tuple[str, float]]:
+def _serve(c: sqlite3.Connection, busy_until: list[float], *, until: float) -> list[tuple[str, float]]:
     served: list[tuple[str, float]] = []
     while True:
-        free_at = busy[0] if len(busy) == ENGINES else 0.0
+        free_at = busy_until[0] if len(busy_until) == ENGINES else 0.0
         if free_at > until:
             return served
         head = c.execute("SELECT min(created_at) AS created_at FROM job WHERE state = 'queued'").fetchone()
         if head["created_at"] is None:
             return served
-        if len(busy) == ENGINES:
-            heapq.heappop(busy)
+        if len(busy_until) == ENGINES:
+            heapq.heappop(busy_until)
         start = max(free_at, head["created_at"])
         job = queue.claim(c, until=0, now=start)
         assert job is not None
-        heapq.heappush(busy, start + CLIP_SECONDS)
-        queue.rendered(c, job.id, job.epoch, CLIP, now=start + CLIP_SECONDS)
+        heapq.heappush(busy_until, start + CLIP_SECONDS)
+        queue.mark_rendered(c, job.id, job.epoch, CLIP, now=start + CLIP_SECONDS)
         served.append((job.requester.user, start + CLIP_SECONDS - job.created_at))
 
 
@@ -81,14 +83,14 @@ def _serve(c: sqlite3.Connection, busy: list[float], *, until: float) -> list[tu
 def c(tmp_path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
     (tmp_path / "empty").touch()
-    migrate(connection, tmp_path / "empty", steps())
+    migrate(connection, tmp_path / "empty", load_migrations())
     return connection
 
 
-def test_ten_people_who_ask_a_thousand_times_each_hardly_touch_the_others_wait(c: sqlite3.Connection) -> None:
+def test_ten_people_flooding_the_queue_barely_delay_the_others(c: sqlite3.Connection) -> None:
     with closing(c):
-        calm = arrivals()
-        quiet_day = mean_wait(c, calm)
-        flooded = sorted([*calm, *floods(people=10, submits=1000)])
-        flood_day = mean_wait(c, [(DAY + now, who) for now, who in flooded])
+        calm = quiet_arrivals()
+        quiet_day = mean_quiet_wait(c, calm)
+        flooded = sorted([*calm, *flood_arrivals(people=10, submits=1000)])
+        flood_day = mean_quiet_wait(c, [(DAY + now, who) for now, who in flooded])
     assert quiet_day < flood_day <= 1.2 * quiet_day

@@ -9,7 +9,7 @@ from msgspec import structs
 from bot.store import job_rows
 
 
-def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
+def test_omitted_fields_keep_their_defaults() -> None:
     """Defaults are not kept, so these may never change: only a new field may bring a new one."""
     kept = {
         "prompt": "a fox",
@@ -34,10 +34,10 @@ def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
         "track": None,
         "melody": None,
     }
-    request = job_rows.request_from(json.dumps({**kept, "music": music}))
+    request = job_rows.decode_request(json.dumps({**kept, "music": music}))
     assert request.to_json() == {**kept, "music": {**music, **silent}, **left_out}
     assert json.loads(job_rows.as_json(request)) == {**kept, "music": music}
-    assert structs.asdict(job_rows.requester_from('{"platform":"discord","user":"5"}')) == {
+    assert structs.asdict(job_rows.decode_requester('{"platform":"discord","user":"5"}')) == {
         "platform": "discord",
         "user": "5",
         "name": "",
@@ -46,7 +46,7 @@ def test_what_a_row_leaves_out_means_what_it_always_meant() -> None:
         "admin": False,
         "language": "en",
     }
-    assert structs.asdict(job_rows.reply_to_from('{"platform":"discord","chat":"1"}')) == {
+    assert structs.asdict(job_rows.decode_reply_to('{"platform":"discord","chat":"1"}')) == {
         "platform": "discord",
         "chat": "1",
         "message": "",

@@ -8,355 +8,369 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.domain.errors import NoSuchJob, QueueFull, QuotaSpent, StoreFailed, TooFast, TooLate
-from bot.domain.jobs import Job, State
+from bot.domain.errors import NoSuchJob, QueueFull, QuotaSpent, RateLimited, StoreFailed, TooLate
+from bot.domain.jobs import Job, JobState
 from bot.domain.quota import Allowance, Caps
 from bot.store import admin_queue
 from bot.store.store import Access, Store, Superseded
 from generation import failpoint
-from generation.errors import PaintFailed
-from tests.bot.store.conftest import CLIP, Desk, a_draft, a_request
+from generation.errors import PictureFailed
+from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, make_request
 
-BROKEN = PaintFailed("testcard", "black frames")
-
-
-async def test_a_job_comes_back_as_it_was_asked_for(desk: Desk) -> None:
-    asked = await desk.ask(a_draft(cost=3, community="7"))
-    assert await desk.store.job(asked.id) == asked
-    assert asked.request == a_request()
-    assert asked.state is State.QUEUED
+PICTURE_ERROR = PictureFailed("testcard", "black frames")
 
 
-async def test_an_update_that_arrives_twice_makes_one_job_and_costs_once(desk: Desk) -> None:
-    first = await desk.store.enqueue(a_draft(update="u1"), allowance=desk.allowance, caps=desk.caps)
-    again = await desk.store.enqueue(a_draft(update="u1"), allowance=desk.allowance, caps=desk.caps)
+async def test_a_job_comes_back_as_it_was_asked_for(harness: StoreHarness) -> None:
+    asked = await harness.ask(make_draft(cost=3, community="7"))
+    assert await harness.store.job(asked.id) == asked
+    assert asked.request == make_request()
+    assert asked.state is JobState.QUEUED
+
+
+async def test_an_update_that_arrives_twice_makes_one_job_and_costs_once(harness: StoreHarness) -> None:
+    first = await harness.store.enqueue(
+        make_draft(idempotency_key="u1"), allowance=harness.allowance, caps=harness.caps
+    )
+    again = await harness.store.enqueue(
+        make_draft(idempotency_key="u1"), allowance=harness.allowance, caps=harness.caps
+    )
     assert (first.replay, again.replay) == (False, True)
     assert again.job == first.job
-    assert await desk.left() == 999
+    assert await harness.credits_left() == 999
 
 
-async def test_the_same_update_number_on_two_platforms_is_two_updates(desk: Desk) -> None:
-    one = await desk.ask(a_draft(update="u1"))
-    other = await desk.ask(a_draft(update="u1", platform="telegram"))
+async def test_the_same_update_number_on_two_platforms_is_two_updates(harness: StoreHarness) -> None:
+    one = await harness.ask(make_draft(idempotency_key="u1"))
+    other = await harness.ask(make_draft(idempotency_key="u1", platform="telegram"))
     assert one.id != other.id
 
 
-async def test_of_fifty_who_want_the_last_credit_exactly_one_gets_it(desk: Desk) -> None:
-    desk.allowance = Allowance(credits=1)
-    answers = await asyncio.gather(*(desk.ask() for _ in range(50)), return_exceptions=True)
+async def test_fifty_concurrent_requests_spend_the_last_credit_once(harness: StoreHarness) -> None:
+    harness.allowance = Allowance(credits=1)
+    answers = await asyncio.gather(*(harness.ask() for _ in range(50)), return_exceptions=True)
     assert sum(isinstance(answer, Job) for answer in answers) == 1
     assert sum(isinstance(answer, QuotaSpent) for answer in answers) == 49
-    assert await desk.left() == 0
+    assert await harness.credits_left() == 0
 
 
 @pytest.mark.parametrize(
     ("caps", "whose"),
     [(Caps(person=2), "person"), (Caps(community=2), "community"), (Caps(all=2), "all")],
 )
-async def test_a_full_line_refuses_and_charges_nothing(desk: Desk, caps: Caps, whose: str) -> None:
-    desk.caps = caps
+async def test_a_full_queue_refuses_and_charges_nothing(
+    harness: StoreHarness, caps: Caps, whose: str
+) -> None:
+    harness.caps = caps
     for _ in range(2):
-        await desk.ask(a_draft(community="7"))
+        await harness.ask(make_draft(community="7"))
     with pytest.raises(QueueFull) as refusal:
-        await desk.ask(a_draft(community="7"))
+        await harness.ask(make_draft(community="7"))
     assert (refusal.value.whose, refusal.value.waiting, refusal.value.limit) == (whose, 2, 2)
-    assert await desk.left() == 998
+    assert await harness.credits_left() == 998
 
 
-async def test_what_is_let_back_into_the_line_counts_at_once(desk: Desk) -> None:
-    desk.caps = Caps(all=4)
+async def test_a_released_job_counts_in_the_queue_at_once(harness: StoreHarness) -> None:
+    harness.caps = Caps(all=4)
     for _ in range(2):
-        await desk.ask()
-        odd = await desk.claim()
-        await desk.store.hold(odd.id, odd.epoch, BROKEN)
+        await harness.ask()
+        odd = await harness.claim()
+        await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
     for _ in range(3):
-        await desk.ask()
-    await desk.store.database.write(lambda c: admin_queue.release(c, odd.id))
+        await harness.ask()
+    await harness.store.database.write(lambda c: admin_queue.release(c, odd.id))
     with pytest.raises(QueueFull):
-        await desk.ask()
+        await harness.ask()
 
 
-async def test_what_another_process_puts_into_the_line_counts_at_once(desk: Desk, tmp_path: Path) -> None:
-    desk.caps = Caps(all=3)
-    await desk.ask()
-    guest = await Store.open(tmp_path, Access.GUEST, clock=desk.clock, steady=desk.steady)
+async def test_jobs_queued_by_another_process_count_at_once(harness: StoreHarness, tmp_path: Path) -> None:
+    harness.caps = Caps(all=3)
+    await harness.ask()
+    guest = await Store.open(tmp_path, Access.GUEST, clock=harness.clock, monotonic=harness.monotonic)
     for _ in range(2):
-        await guest.enqueue(a_draft("7"), allowance=desk.allowance, caps=desk.caps)
+        await guest.enqueue(make_draft("7"), allowance=harness.allowance, caps=harness.caps)
     await guest.close()
     with pytest.raises(QueueFull):
-        await desk.ask()
+        await harness.ask()
 
 
-async def test_what_never_reached_the_disk_makes_no_room_in_the_line(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_a_failed_commit_frees_no_place_in_the_queue(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.caps = Caps(all=3)
-    first, *_ = [await desk.ask() for _ in range(3)]
-    with monkeypatch.context() as ill:
-        ill.setitem(failpoint.ARMED, failpoint.Place.COMMIT, failpoint.Trap(failpoint.Deed.FAIL))
-        lost = await asyncio.gather(desk.store.cancel(first.id), desk.ask(), return_exceptions=True)
+    harness.caps = Caps(all=3)
+    first, *_ = [await harness.ask() for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setitem(
+            failpoint.ARMED_POINTS, failpoint.FailPoint.COMMIT, failpoint.Armed(failpoint.Effect.FAIL)
+        )
+        lost = await asyncio.gather(harness.store.cancel(first.id), harness.ask(), return_exceptions=True)
     assert [type(each) for each in lost] == [StoreFailed, StoreFailed]
     with pytest.raises(QueueFull):
-        await desk.ask()
+        await harness.ask()
 
 
-async def test_a_running_job_still_counts_against_the_cap(desk: Desk) -> None:
-    desk.caps = Caps(person=1)
-    await desk.ask()
-    await desk.claim()
+async def test_a_running_job_still_counts_against_the_cap(harness: StoreHarness) -> None:
+    harness.caps = Caps(person=1)
+    await harness.ask()
+    await harness.claim()
     with pytest.raises(QueueFull):
-        await desk.ask()
+        await harness.ask()
 
 
-async def test_a_burst_is_slowed_until_its_time_has_passed(desk: Desk) -> None:
-    desk.caps = Caps(burst=2, burst_seconds=60)
-    await desk.ask()
-    desk.clock.now += 10
-    await desk.ask()
-    with pytest.raises(TooFast) as refusal:
-        await desk.ask()
-    assert refusal.value.back_at == desk.clock.now + 50
-    desk.clock.now += 50
-    await desk.ask()
+async def test_a_burst_is_slowed_until_its_time_has_passed(harness: StoreHarness) -> None:
+    harness.caps = Caps(burst=2, burst_seconds=60)
+    await harness.ask()
+    harness.clock.now += 10
+    await harness.ask()
+    with pytest.raises(RateLimited) as refusal:
+        await harness.ask()
+    assert refusal.value.back_at == harness.clock.now + 50
+    harness.clock.now += 50
+    await harness.ask()
 
 
-async def test_a_claim_starts_a_lease_and_an_empty_line_gives_nothing(desk: Desk) -> None:
-    asked = await desk.ask()
-    claimed = await desk.claim()
-    assert (claimed.id, claimed.state, claimed.epoch) == (asked.id, State.RUNNING, 1)
-    assert await desk.store.claim(lease=60) is None
+async def test_a_claim_starts_a_lease_and_an_empty_queue_gives_none(harness: StoreHarness) -> None:
+    asked = await harness.ask()
+    claimed = await harness.claim()
+    assert (claimed.id, claimed.state, claimed.epoch) == (asked.id, JobState.RUNNING, 1)
+    assert await harness.store.claim(lease=60) is None
 
 
-async def test_one_job_is_never_claimed_twice(desk: Desk) -> None:
+async def test_one_job_is_never_claimed_twice(harness: StoreHarness) -> None:
     for _ in range(5):
-        await desk.ask()
-    claims = await asyncio.gather(*(desk.store.claim(lease=60) for _ in range(20)))
+        await harness.ask()
+    claims = await asyncio.gather(*(harness.store.claim(lease=60) for _ in range(20)))
     numbers = [job.id for job in claims if job]
     assert sorted(numbers) == [1, 2, 3, 4, 5]
 
 
-async def test_a_newcomer_waits_for_at_most_one_job_of_each_active_person(desk: Desk) -> None:
+async def test_a_newcomer_waits_for_at_most_one_job_of_each_active_person(harness: StoreHarness) -> None:
     for person in ("a", "b", "c"):
         for _ in range(10):
-            await desk.ask(a_draft(person))
+            await harness.ask(make_draft(person))
     for _ in range(7):
-        await desk.claim()
-    newcomer = await desk.ask(a_draft("new"))
+        await harness.claim()
+    newcomer = await harness.ask(make_draft("new"))
     before: list[str] = []
-    while (job := await desk.claim()).id != newcomer.id:
+    while (job := await harness.claim()).id != newcomer.id:
         before.append(job.requester.user)
     assert len(before) == len(set(before)) <= 3
 
 
-async def test_twice_the_weight_gets_twice_the_turns(desk: Desk) -> None:
+async def test_twice_the_weight_gets_twice_the_turns(harness: StoreHarness) -> None:
     for _ in range(30):
-        await desk.ask(a_draft("patron", weight=2.0))
-        await desk.ask(a_draft("guest"))
-    turns = [(await desk.claim()).requester.user for _ in range(30)]
+        await harness.ask(make_draft("patron", weight=2.0))
+        await harness.ask(make_draft("guest"))
+    turns = [(await harness.claim()).requester.user for _ in range(30)]
     assert 19 <= turns.count("patron") <= 21
 
 
-async def test_the_place_in_line_is_how_many_are_claimed_before(desk: Desk) -> None:
-    jobs = [await desk.ask(a_draft(user)) for user in ("a", "a", "b", "a", "c", "b")]
-    places = {job.id: await desk.store.place(job.id) for job in jobs}
-    order = [(await desk.claim()).id for _ in jobs]
+async def test_queue_position_is_how_many_are_claimed_before(harness: StoreHarness) -> None:
+    jobs = [await harness.ask(make_draft(user)) for user in ("a", "a", "b", "a", "c", "b")]
+    places = {job.id: await harness.store.queue_position(job.id) for job in jobs}
+    order = [(await harness.claim()).id for _ in jobs]
     assert [places[number] for number in order] == [0, 1, 2, 3, 4, 5]
-    assert await desk.store.place(order[0]) is None
+    assert await harness.store.queue_position(order[0]) is None
 
 
-async def test_a_loaded_model_is_preferred_only_among_equals_and_never_starves_anyone(desk: Desk) -> None:
-    head = await desk.ask(a_draft("first", model="wan"))
-    others = [await desk.ask(a_draft(f"p{n}", model="ltx")) for n in range(4)]
+async def test_a_loaded_model_is_preferred_only_among_equals_and_never_starves_anyone(
+    harness: StoreHarness,
+) -> None:
+    head = await harness.ask(make_draft("first", model="wan"))
+    others = [await harness.ask(make_draft(f"p{n}", model="ltx")) for n in range(4)]
     order = []
     for _ in range(5):
-        job = await desk.store.claim(lease=60, prefer_model="ltx")
+        job = await harness.store.claim(lease=60, prefer_model="ltx")
         assert job is not None
         order.append(job.id)
     assert order == [others[0].id, others[1].id, head.id, others[2].id, others[3].id]
 
 
-async def test_the_loaded_models_jobs_of_one_person_are_gathered_too(desk: Desk) -> None:
-    jobs = [await desk.ask(a_draft("one", model=model)) for model in ("ltx", "wan", "ltx", "wan", "ltx")]
+async def test_one_persons_jobs_are_also_grouped_by_loaded_model(harness: StoreHarness) -> None:
+    jobs = [
+        await harness.ask(make_draft("one", model=model)) for model in ("ltx", "wan", "ltx", "wan", "ltx")
+    ]
     order, loaded = [], None
     for _ in jobs:
-        job = await desk.store.claim(lease=60, prefer_model=loaded)
+        job = await harness.store.claim(lease=60, prefer_model=loaded)
         assert job is not None
-        order.append(jobs.index(structs.replace(job, state=State.QUEUED, epoch=0, started_at=None)))
+        order.append(jobs.index(structs.replace(job, state=JobState.QUEUED, epoch=0, started_at=None)))
         loaded = job.request.model
     assert order == [0, 2, 4, 1, 3]
 
 
-async def test_a_preferred_job_passes_no_more_older_ones_than_allowed(desk: Desk) -> None:
-    jobs = [await desk.ask(a_draft(f"p{n}", model="ltx" if n == 4 else "wan")) for n in range(5)]
+async def test_a_preferred_job_passes_no_more_older_ones_than_allowed(harness: StoreHarness) -> None:
+    jobs = [await harness.ask(make_draft(f"p{n}", model="ltx" if n == 4 else "wan")) for n in range(5)]
     for passing, first in ((0, 0), (2, 1), (2, 4)):
-        job = await desk.store.claim(lease=60, prefer_model="ltx", passing=passing)
+        job = await harness.store.claim(lease=60, prefer_model="ltx", max_passes=passing)
         assert job is not None
         assert job.id == jobs[first].id
 
 
-async def test_a_paused_line_prefers_nobody(desk: Desk) -> None:
-    await desk.ask(a_draft(model="ltx"))
-    await desk.store.pause(paused=True)
-    assert await desk.store.claim(lease=60, prefer_model="ltx") is None
+async def test_a_paused_queue_prefers_no_job(harness: StoreHarness) -> None:
+    await harness.ask(make_draft(model="ltx"))
+    await harness.store.pause(paused=True)
+    assert await harness.store.claim(lease=60, prefer_model="ltx") is None
 
 
-async def test_a_stale_worker_changes_nothing(desk: Desk) -> None:
-    await desk.ask()
-    stale = await desk.claim()
-    await desk.store.requeue(stale.id, stale.epoch, guilty=False)
-    fresh = await desk.claim()
+async def test_a_stale_worker_changes_nothing(harness: StoreHarness) -> None:
+    await harness.ask()
+    stale = await harness.claim()
+    await harness.store.requeue(stale.id, stale.epoch, guilty=False)
+    fresh = await harness.claim()
     for change in (
-        desk.store.rendered(stale.id, stale.epoch, CLIP),
-        desk.store.failed(stale.id, stale.epoch, BROKEN),
-        desk.store.requeue(stale.id, stale.epoch, guilty=True),
-        desk.store.hold(stale.id, stale.epoch, BROKEN),
-        desk.store.painted(stale.id, stale.epoch),
+        harness.store.mark_rendered(stale.id, stale.epoch, CLIP),
+        harness.store.mark_failed(stale.id, stale.epoch, PICTURE_ERROR),
+        harness.store.requeue(stale.id, stale.epoch, guilty=True),
+        harness.store.hold(stale.id, stale.epoch, PICTURE_ERROR),
+        harness.store.mark_picture_done(stale.id, stale.epoch),
     ):
         with pytest.raises(Superseded):
             await change
-    assert not await desk.store.renew(stale.id, stale.epoch, lease=60)
-    assert await desk.store.job(fresh.id) == fresh
-    assert await desk.store.renew(fresh.id, fresh.epoch, lease=60)
+    assert not await harness.store.renew(stale.id, stale.epoch, lease=60)
+    assert await harness.store.job(fresh.id) == fresh
+    assert await harness.store.renew(fresh.id, fresh.epoch, lease=60)
 
 
-async def test_a_requeued_job_keeps_its_place_and_blame_is_counted_only_when_guilty(desk: Desk) -> None:
-    first = await desk.ask(a_draft("a"))
-    await desk.ask(a_draft("b"))
+async def test_a_requeued_job_keeps_its_place_and_blame_is_counted_only_when_guilty(
+    harness: StoreHarness,
+) -> None:
+    first = await harness.ask(make_draft("a"))
+    await harness.ask(make_draft("b"))
     for guilty, attempt in ((False, 0), (True, 1)):
-        job = await desk.claim()
+        job = await harness.claim()
         assert job.id == first.id
-        assert (await desk.store.requeue(job.id, job.epoch, guilty=guilty)).attempt == attempt
+        assert (await harness.store.requeue(job.id, job.epoch, guilty=guilty)).attempt == attempt
 
 
-async def test_a_lease_that_runs_out_gives_the_job_to_another(desk: Desk) -> None:
-    await desk.ask()
-    lost = await desk.claim()
-    desk.steady.now += 59
-    assert await desk.store.free_expired() == []
-    desk.clock.now += 10**9  # a wall clock that jumps ends no lease
-    assert await desk.store.free_expired() == []
-    desk.steady.now += 2
-    assert await desk.store.free_expired() == [lost.id]
-    assert (await desk.claim()).epoch == lost.epoch + 1
+async def test_a_lease_that_runs_out_gives_the_job_to_another(harness: StoreHarness) -> None:
+    await harness.ask()
+    lost = await harness.claim()
+    harness.monotonic.now += 59
+    assert await harness.store.requeue_expired() == []
+    harness.clock.now += 10**9  # a wall clock that jumps ends no lease
+    assert await harness.store.requeue_expired() == []
+    harness.monotonic.now += 2
+    assert await harness.store.requeue_expired() == [lost.id]
+    assert (await harness.claim()).epoch == lost.epoch + 1
 
 
-async def test_a_failure_is_refunded_and_remembered(desk: Desk) -> None:
-    await desk.ask(a_draft(cost=5))
-    job = await desk.claim()
-    failed = await desk.store.failed(job.id, job.epoch, BROKEN)
-    assert (failed.state, failed.error) == (State.FAILED, BROKEN.to_json())
-    assert await desk.left() == 1000
+async def test_a_failure_is_refunded_and_remembered(harness: StoreHarness) -> None:
+    await harness.ask(make_draft(cost=5))
+    job = await harness.claim()
+    failed = await harness.store.mark_failed(job.id, job.epoch, PICTURE_ERROR)
+    assert (failed.state, failed.error) == (JobState.FAILED, PICTURE_ERROR.to_json())
+    assert await harness.credits_left() == 1000
 
 
-async def test_cancelling_before_the_picture_is_painted_costs_nothing(desk: Desk) -> None:
-    await desk.ask(a_draft(cost=5))
-    waiting = await desk.ask(a_draft(cost=5))
-    running = await desk.claim()
+async def test_cancelling_before_the_picture_is_done_costs_nothing(harness: StoreHarness) -> None:
+    await harness.ask(make_draft(cost=5))
+    waiting = await harness.ask(make_draft(cost=5))
+    running = await harness.claim()
     for job in (waiting, running):
-        assert (await desk.store.cancel(job.id)).state is State.CANCELLED
-    assert await desk.left() == 1000
+        assert (await harness.store.cancel(job.id)).state is JobState.CANCELLED
+    assert await harness.credits_left() == 1000
     with pytest.raises(Superseded):
-        await desk.store.rendered(running.id, running.epoch, CLIP)
+        await harness.store.mark_rendered(running.id, running.epoch, CLIP)
 
 
-async def test_cancelling_after_the_picture_is_painted_is_paid_for(desk: Desk) -> None:
-    await desk.ask(a_draft(cost=5))
-    job = await desk.claim()
-    await desk.store.painted(job.id, job.epoch)
-    await desk.store.cancel(job.id)
-    assert await desk.left() == 995
+async def test_cancelling_after_the_picture_is_done_is_charged(harness: StoreHarness) -> None:
+    await harness.ask(make_draft(cost=5))
+    job = await harness.claim()
+    await harness.store.mark_picture_done(job.id, job.epoch)
+    await harness.store.cancel(job.id)
+    assert await harness.credits_left() == 995
 
 
-async def test_cancelling_twice_or_too_late_or_nothing_at_all_is_told(desk: Desk) -> None:
-    job = await desk.ask()
-    await desk.store.cancel(job.id)
-    await desk.ask()
-    done = await desk.render()
+async def test_cancelling_twice_or_too_late_or_unknown_raises(harness: StoreHarness) -> None:
+    job = await harness.ask()
+    await harness.store.cancel(job.id)
+    await harness.ask()
+    done = await harness.render()
     for number in (job.id, done.id):
         with pytest.raises(TooLate):
-            await desk.store.cancel(number)
+            await harness.store.cancel(number)
     with pytest.raises(NoSuchJob):
-        await desk.store.cancel(999)
-    assert await desk.left() == 999
+        await harness.store.cancel(999)
+    assert await harness.credits_left() == 999
 
 
-async def test_jobs_behind_a_cancelled_one_move_up(desk: Desk) -> None:
-    mine = [await desk.ask(a_draft("a", cost=4)) for _ in range(5)]
-    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
+async def test_jobs_behind_a_cancelled_one_move_up(harness: StoreHarness) -> None:
+    mine = [await harness.ask(make_draft("a", cost=4)) for _ in range(5)]
+    other = [await harness.ask(make_draft("b", cost=4)) for _ in range(2)]
     for job in mine[:4]:
-        await desk.store.cancel(job.id)
-    later = await desk.ask(a_draft("a", cost=4))
-    order = [(await desk.claim()).id for _ in range(4)]
+        await harness.store.cancel(job.id)
+    later = await harness.ask(make_draft("a", cost=4))
+    order = [(await harness.claim()).id for _ in range(4)]
     assert order == [other[0].id, mine[4].id, other[1].id, later.id]
 
 
 @pytest.mark.parametrize("gone", [(1, 2), (2, 1)])
-async def test_turns_that_were_never_taken_cost_nothing(desk: Desk, gone: tuple[int, int]) -> None:
-    mine = [await desk.ask(a_draft("a", cost=4)) for _ in range(3)]
-    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(3)]
+async def test_turns_of_cancelled_jobs_cost_nothing(harness: StoreHarness, gone: tuple[int, int]) -> None:
+    mine = [await harness.ask(make_draft("a", cost=4)) for _ in range(3)]
+    other = [await harness.ask(make_draft("b", cost=4)) for _ in range(3)]
     for number in gone:
-        await desk.store.cancel(mine[number].id)
-    later = await desk.ask(a_draft("a", cost=4))
-    order = [(await desk.claim()).id for _ in range(5)]
+        await harness.store.cancel(mine[number].id)
+    later = await harness.ask(make_draft("a", cost=4))
+    order = [(await harness.claim()).id for _ in range(5)]
     assert order == [mine[0].id, other[0].id, other[1].id, later.id, other[2].id]
 
 
-async def test_a_turn_that_was_given_back_costs_nothing_either(desk: Desk) -> None:
-    mine = await desk.ask(a_draft("a", cost=4))
-    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
-    odd = await desk.claim()
-    await desk.store.hold(odd.id, odd.epoch, BROKEN)
-    await desk.store.database.write(lambda c: admin_queue.release(c, odd.id))
-    await desk.store.cancel(mine.id)
-    later = await desk.ask(a_draft("a", cost=4))
-    line = [(await desk.claim()).id for _ in range(3)]
+async def test_the_turn_of_a_released_then_cancelled_job_costs_nothing(harness: StoreHarness) -> None:
+    mine = await harness.ask(make_draft("a", cost=4))
+    other = [await harness.ask(make_draft("b", cost=4)) for _ in range(2)]
+    odd = await harness.claim()
+    await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
+    await harness.store.database.write(lambda c: admin_queue.release(c, odd.id))
+    await harness.store.cancel(mine.id)
+    later = await harness.ask(make_draft("a", cost=4))
+    line = [(await harness.claim()).id for _ in range(3)]
     assert line == [other[0].id, later.id, other[1].id]
 
 
-async def test_who_is_moved_to_the_front_once_still_waits_with_the_next(desk: Desk) -> None:
-    mine = [await desk.ask(a_draft("a")) for _ in range(3)]
-    other = [await desk.ask(a_draft("b")) for _ in range(3)]
-    await desk.store.database.write(lambda c: admin_queue.move(c, mine[2].id, 0))
-    later = await desk.ask(a_draft("a"))
-    line = [(await desk.claim()).id for _ in range(7)]
+async def test_moving_one_job_to_the_front_does_not_favour_the_next(harness: StoreHarness) -> None:
+    mine = [await harness.ask(make_draft("a")) for _ in range(3)]
+    other = [await harness.ask(make_draft("b")) for _ in range(3)]
+    await harness.store.database.write(lambda c: admin_queue.move_in_queue(c, mine[2].id, 0))
+    later = await harness.ask(make_draft("a"))
+    line = [(await harness.claim()).id for _ in range(7)]
     assert line[0] == mine[2].id
     assert line[-1] == later.id
     assert sorted(line[1:-1]) == sorted(job.id for job in (*mine[:2], *other))
 
 
-async def test_a_turn_that_was_taken_counts_although_it_was_cancelled(desk: Desk) -> None:
-    mine = await desk.ask(a_draft("a", cost=4))
-    other = [await desk.ask(a_draft("b", cost=4)) for _ in range(2)]
-    await desk.claim()
-    await desk.store.cancel(mine.id)
-    later = await desk.ask(a_draft("a", cost=4))
-    order = [(await desk.claim()).id for _ in range(3)]
+async def test_cancelling_a_running_job_still_uses_its_turn(harness: StoreHarness) -> None:
+    mine = await harness.ask(make_draft("a", cost=4))
+    other = [await harness.ask(make_draft("b", cost=4)) for _ in range(2)]
+    await harness.claim()
+    await harness.store.cancel(mine.id)
+    later = await harness.ask(make_draft("a", cost=4))
+    order = [(await harness.claim()).id for _ in range(3)]
     assert order == [other[0].id, other[1].id, later.id]
 
 
-async def test_while_paused_nothing_is_claimed(desk: Desk) -> None:
-    await desk.ask()
-    await desk.store.pause(paused=True)
-    assert await desk.store.claim(lease=60) is None
-    await desk.store.pause(paused=False)
-    await desk.claim()
+async def test_while_paused_nothing_is_claimed(harness: StoreHarness) -> None:
+    await harness.ask()
+    await harness.store.pause(paused=True)
+    assert await harness.store.claim(lease=60) is None
+    await harness.store.pause(paused=False)
+    await harness.claim()
 
 
-async def test_the_line_shows_who_is_served_and_who_is_next(desk: Desk) -> None:
-    jobs = [await desk.ask(a_draft(user)) for user in ("a", "a", "b")]
-    running = await desk.claim()
-    assert [job.id for job in await desk.store.waiting()] == [running.id, jobs[2].id, jobs[1].id]
-    assert len(await desk.store.waiting(limit=2)) == 2
+async def test_the_queue_lists_running_then_queued_jobs(harness: StoreHarness) -> None:
+    jobs = [await harness.ask(make_draft(user)) for user in ("a", "a", "b")]
+    running = await harness.claim()
+    assert [job.id for job in await harness.store.waiting()] == [running.id, jobs[2].id, jobs[1].id]
+    assert len(await harness.store.waiting(limit=2)) == 2
 
 
-async def test_history_is_ones_own_newest_first(desk: Desk) -> None:
-    mine = [await desk.ask(a_draft("a")) for _ in range(3)]
-    await desk.ask(a_draft("b"))
-    assert await desk.store.history("discord:a", 2) == [mine[2], mine[1]]
-    assert await desk.store.history("discord:nobody") == []
+async def test_history_lists_own_jobs_newest_first(harness: StoreHarness) -> None:
+    mine = [await harness.ask(make_draft("a")) for _ in range(3)]
+    await harness.ask(make_draft("b"))
+    assert await harness.store.history("discord:a", 2) == [mine[2], mine[1]]
+    assert await harness.store.history("discord:nobody") == []
 
 
-async def test_our_status_message_is_remembered(desk: Desk) -> None:
-    job = await desk.ask()
-    await desk.store.remember_status(job.id, "msg-1")
-    assert (await desk.store.job(job.id)).reply_to == structs.replace(job.reply_to, status="msg-1")
+async def test_the_status_message_id_is_remembered(harness: StoreHarness) -> None:
+    job = await harness.ask()
+    await harness.store.save_status_message(job.id, "msg-1")
+    assert (await harness.store.job(job.id)).reply_to == structs.replace(job.reply_to, status="msg-1")

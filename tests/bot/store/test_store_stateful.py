@@ -17,40 +17,40 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bot.domain.errors import QueueFull, QuotaSpent, TooLate, UserError
-from bot.domain.jobs import FINAL, Draft, Job, State
+from bot.domain.jobs import FINAL_STATES, Draft, Job, JobState
 from bot.domain.quota import Allowance, Caps
 from bot.store import admin_queue, affinity, delivery, enqueue, job_queries, ledger, people, queue
 from bot.store.connection import Connection
-from bot.store.enqueue_cache import Known
+from bot.store.enqueue_cache import EnqueueCache
 from bot.store.job_rows import Superseded
-from bot.store.migrate import migrate, steps
-from generation.errors import PaintFailed
-from tests.bot.store.conftest import CLIP, NOON, a_draft
+from bot.store.migrate import load_migrations, migrate
+from generation.errors import PictureFailed
+from tests.bot.store.conftest import CLIP, NOON, make_draft
 
-OWN, POOL, MOST = Allowance(credits=6), Allowance(credits=4), 8
-BROKEN = PaintFailed("testcard", "black frames")
+OWN_ALLOWANCE, POOL_ALLOWANCE, MAX_QUEUED = Allowance(credits=6), Allowance(credits=4), 8
+PICTURE_ERROR = PictureFailed("testcard", "black frames")
 USERS = st.sampled_from(["a", "b", "c"])
 
 
-class StoreInAnyOrder(RuleBasedStateMachine):
+class StoreStateMachine(RuleBasedStateMachine):
     """The verbs that the store runs in its transactions, on a real database, one after another."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = NOON
-        self.known: dict[int, Job] = {}
-        self.ended: dict[int, State] = {}
+        self.jobs: dict[int, Job] = {}
+        self.ended: dict[int, JobState] = {}
         self.c = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
-        self.writers = [Known(), Known()]  # the running studio, and a terminal beside it
+        self.caches = [EnqueueCache(), EnqueueCache()]  # the running studio, and a terminal beside it
         with tempfile.NamedTemporaryFile() as nothing:
-            migrate(self.c, Path(nothing.name), steps())
+            migrate(self.c, Path(nothing.name), load_migrations())
 
     def teardown(self) -> None:
         self.c.close()
 
-    def note(self, job: Job | None) -> None:
+    def remember(self, job: Job | None) -> None:
         if job:
-            self.known[job.id] = job
+            self.jobs[job.id] = job
 
     @rule(
         user=USERS,
@@ -60,29 +60,37 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         writer=st.sampled_from([0, 0, 0, 1]),
     )
     def ask(self, user: str, cost: int, weight: float, shared: bool, writer: int) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
-        draft = a_draft(user, cost=cost, weight=weight, community="7" if shared else "")
-        waiting = len(job_queries.waiting(self.c, 50))
-        left = self._left(f"discord:{user}", OWN) + (self._left("pool:discord:7", POOL) if shared else 0)
-        answer = self._asked(draft, self.writers[writer])
+        draft = make_draft(user, cost=cost, weight=weight, community="7" if shared else "")
+        waiting = len(job_queries.running_then_queued(self.c, 50))
+        left = self._credits_left(f"discord:{user}", OWN_ALLOWANCE) + (
+            self._credits_left("pool:discord:7", POOL_ALLOWANCE) if shared else 0
+        )
+        answer = self._enqueue(draft, self.caches[writer])
         assert isinstance(answer, QueueFull) or isinstance(answer, QuotaSpent) == (cost > left)
         if isinstance(answer, Job):
-            assert waiting < MOST
-            self.note(answer)
+            assert waiting < MAX_QUEUED
+            self.remember(answer)
         elif isinstance(answer, QueueFull) and answer.whose == "all":
-            assert answer.waiting == waiting >= MOST
+            assert answer.waiting == waiting >= MAX_QUEUED
 
-    def _left(self, key: str, allowance: Allowance) -> int:
-        account = people.find(self.c, key)
+    def _credits_left(self, key: str, allowance: Allowance) -> int:
+        account = people.find_account(self.c, key)
         if account is None:
             return allowance.credits
         return ledger.balance(self.c, account, allowance, self.now).left
 
-    def _asked(self, draft: Draft, known: Known) -> Job | UserError:
-        caps = Caps(person=4, all=MOST)
+    def _enqueue(self, draft: Draft, cache: EnqueueCache) -> Job | UserError:
+        caps = Caps(person=4, all=MAX_QUEUED)
         self.c.execute("SAVEPOINT one")
         try:
             return enqueue.enqueue(
-                self.c, draft, allowance=OWN, pool=POOL, caps=caps, known=known, now=self.now
+                self.c,
+                draft,
+                allowance=OWN_ALLOWANCE,
+                pool=POOL_ALLOWANCE,
+                caps=caps,
+                enqueue_cache=cache,
+                now=self.now,
             ).job
         except (QuotaSpent, QueueFull) as error:
             self.c.execute("ROLLBACK TO one")
@@ -91,76 +99,78 @@ class StoreInAnyOrder(RuleBasedStateMachine):
             self.c.execute("RELEASE one")
 
     @rule(user=USERS, cost=st.integers(0, 4), writer=st.sampled_from([0, 1]))
-    def ask_in_vain(self, user: str, cost: int, writer: int) -> None:
+    def ask_then_roll_back(self, user: str, cost: int, writer: int) -> None:
         """The disk fails: nothing of it is true, and the next job gets the number."""
         self.c.execute("BEGIN")
-        self._asked(a_draft(user, cost=cost), self.writers[writer])
-        self.writers[writer].forget()
+        self._enqueue(make_draft(user, cost=cost), self.caches[writer])
+        self.caches[writer].clear()
         self.c.execute("ROLLBACK")
 
     @rule(model=st.sampled_from([None, "testcard"]))
     def claim(self, model: str | None) -> None:
-        first = affinity.go_first(self.c, model, 2) if model else None
-        head = next((job for job in job_queries.waiting(self.c, 50) if job.state is State.QUEUED), None)
-        job = queue.claim(self.c, until=self.now, this=first, now=self.now)
+        first = affinity.pick_preferred_job(self.c, model, 2) if model else None
+        head = next(
+            (job for job in job_queries.running_then_queued(self.c, 50) if job.state is JobState.QUEUED), None
+        )
+        job = queue.claim(self.c, until=self.now, only_job=first, now=self.now)
         assert (job and job.id) == (head and head.id)
-        self.note(job)
+        self.remember(job)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data(), verb=st.sampled_from(["painted", "rendered", "failed", "requeue", "hold"]))
     def work(self, data: st.DataObject, verb: str) -> None:
-        job = self.known[data.draw(st.sampled_from(sorted(self.known)))]
+        job = self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))]
         epoch = data.draw(st.integers(max(0, job.epoch - 1), job.epoch))
         with suppress(Superseded):
             match verb:
                 case "painted":
-                    done = queue.painted(self.c, job.id, epoch)
+                    done = queue.mark_picture_done(self.c, job.id, epoch)
                 case "rendered":
-                    queue.rendered(self.c, job.id, epoch, CLIP, now=self.now)
+                    queue.mark_rendered(self.c, job.id, epoch, CLIP, now=self.now)
                     done = job_queries.job(self.c, job.id)
                 case "failed":
-                    done = queue.failed(self.c, job.id, epoch, BROKEN, now=self.now)
+                    done = queue.mark_failed(self.c, job.id, epoch, PICTURE_ERROR, now=self.now)
                 case "requeue":
                     done = queue.requeue(self.c, job.id, epoch, guilty=True)
                 case _:
-                    done = queue.hold(self.c, job.id, epoch, BROKEN)
+                    done = queue.hold(self.c, job.id, epoch, PICTURE_ERROR)
             assert epoch == job.epoch, "a stale worker changed the job"
-            self.note(done)
+            self.remember(done)
 
     @precondition(lambda self: self.known)
     @rule(
         data=st.data(), verb=st.sampled_from(["begin", "delivered", "not_sent", "doubtful", "again", "lost"])
     )
     def send(self, data: st.DataObject, verb: str) -> None:
-        number = data.draw(st.sampled_from(sorted(self.known)))
+        number = data.draw(st.sampled_from(sorted(self.jobs)))
         with suppress(Superseded):
             match verb:
                 case "begin":
                     done = delivery.begin(self.c, number)
                 case "delivered":
-                    done = delivery.delivered(self.c, number, "m")
+                    done = delivery.mark_delivered(self.c, number, "m")
                 case "not_sent":
-                    done = delivery.not_sent(self.c, number)
+                    done = delivery.mark_not_sent(self.c, number)
                 case "doubtful":
-                    done = delivery.doubtful(self.c, number)
+                    done = delivery.mark_uncertain(self.c, number)
                 case "again":
                     done = delivery.send_again(self.c, number)
                 case _:
-                    done = delivery.failed(self.c, number, BROKEN, now=self.now)
-            self.note(done)
+                    done = delivery.mark_undeliverable(self.c, number, PICTURE_ERROR, now=self.now)
+            self.remember(done)
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         with suppress(TooLate):
-            self.note(queue.cancel(self.c, data.draw(st.sampled_from(sorted(self.known))), now=self.now))
+            self.remember(queue.cancel(self.c, data.draw(st.sampled_from(sorted(self.jobs))), now=self.now))
 
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
-        number = data.draw(st.sampled_from(sorted(self.known)))
+        number = data.draw(st.sampled_from(sorted(self.jobs)))
         with suppress(UserError):
-            self.note(admin_queue.release(self.c, number))
+            self.remember(admin_queue.release(self.c, number))
 
     @rule()
     def restart(self) -> None:
@@ -168,7 +178,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
 
     @rule(user=USERS, credits_=st.integers(1, 5))
     def grant(self, user: str, credits_: int) -> None:
-        account = people.account_of(self.c, f"discord:{user}", now=self.now)
+        account = people.find_or_create_account(self.c, f"discord:{user}", now=self.now)
         ledger.grant(self.c, account, credits_, note="", now=self.now)
 
     @rule(hours=st.sampled_from([-30, -1, 1, 13, 30]))
@@ -176,7 +186,7 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         self.now += hours * 3600.0
 
     @invariant()
-    def nobody_is_left_without_a_last_word(self) -> None:
+    def ended_jobs_are_in_the_outbox(self) -> None:
         ended = self.c.execute(
             "SELECT id FROM job WHERE state IN ('failed', 'uncertain', 'cancelled')"
             " EXCEPT SELECT job FROM unsaid"
@@ -184,24 +194,26 @@ class StoreInAnyOrder(RuleBasedStateMachine):
         assert ended.fetchall() == []
 
     @invariant()
-    def what_waits_has_not_begun(self) -> None:
+    def queued_jobs_have_not_started(self) -> None:
         begun = "SELECT 1 FROM job WHERE state = 'queued' AND started_at IS NOT NULL"
         assert self.c.execute(begun).fetchall() == []
 
     @invariant()
     def a_job_ends_once(self) -> None:
         rows = self.c.execute("SELECT id, state FROM job").fetchall()
-        states = {row["id"]: State(row["state"]) for row in rows}
+        states = {row["id"]: JobState(row["state"]) for row in rows}
         for number, state in self.ended.items():
             assert states[number] is state
-        firm = FINAL - {State.UNCERTAIN}  # a person may ask for an uncertain one again
-        self.ended = {number: state for number, state in states.items() if state in firm}
+        irreversible = FINAL_STATES - {JobState.UNCERTAIN}  # a person may ask for an uncertain one again
+        self.ended = {number: state for number, state in states.items() if state in irreversible}
 
     @invariant()
     def balances_are_sums_and_never_below_zero(self) -> None:
-        purses = [(f"discord:{user}", OWN) for user in "abc"] + [("pool:discord:7", POOL)]
-        for key, allowance in purses:
-            account = people.find(self.c, key)
+        accounts = [(f"discord:{user}", OWN_ALLOWANCE) for user in "abc"] + [
+            ("pool:discord:7", POOL_ALLOWANCE)
+        ]
+        for key, allowance in accounts:
+            account = people.find_account(self.c, key)
             if account is None:
                 continue
             found = ledger.balance(self.c, account, allowance, self.now)
@@ -216,17 +228,19 @@ class StoreInAnyOrder(RuleBasedStateMachine):
             "SELECT job.state, job.cost, job.painted, coalesce(sum(credits), 0) AS paid"
             " FROM job LEFT JOIN ledger ON ledger.job = job.id GROUP BY job.id"
         ):
-            free = row["state"] == State.FAILED or (row["state"] == State.CANCELLED and not row["painted"])
+            free = row["state"] == JobState.FAILED or (
+                row["state"] == JobState.CANCELLED and not row["painted"]
+            )
             assert row["paid"] == (0 if free else -row["cost"])
 
     @invariant()
-    def places_are_the_order_of_the_line(self) -> None:
-        line = [job.id for job in job_queries.waiting(self.c, 50) if job.state is State.QUEUED]
-        assert [job_queries.place(self.c, number) for number in line] == list(range(len(line)))
+    def positions_match_queue_order(self) -> None:
+        line = [job.id for job in job_queries.running_then_queued(self.c, 50) if job.state is JobState.QUEUED]
+        assert [job_queries.queue_position(self.c, number) for number in line] == list(range(len(line)))
 
 
-TestStoreInAnyOrder = StoreInAnyOrder.TestCase
-TestStoreInAnyOrder.settings = settings(
+TestStoreStateMachine = StoreStateMachine.TestCase
+TestStoreStateMachine.settings = settings(
     max_examples=int(os.environ.get("MATINEE_EXAMPLES", "60")),
     stateful_step_count=int(os.environ.get("MATINEE_STEPS", "40")),
     deadline=None,

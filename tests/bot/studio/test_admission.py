@@ -10,121 +10,125 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from bot.admin.admin import Admin
-from bot.domain.errors import Blocked, ChannelClosed, Closing, ModelOff, PromptRefused
+from bot.admin.admin import AdminCommands
+from bot.domain.errors import Blocked, ChannelDenied, ModelDisabled, NotAcceptingJobs, PromptRefused
 from bot.domain.jobs import ReplyTo, Requester
-from bot.domain.quota import Allowance, Plan, Tier
-from bot.moderation.prompt_policy import Policy
+from bot.domain.quota import Allowance, QuotaPlan, Tier
+from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Store
-from bot.studio.admission import Gate
+from bot.studio.admission import Admission
 from generation.request import Wish
 from tests.bot.store.conftest import Clock
 from tests.paths import CONFIG
 
 RULES = CONFIG / "rules"
-PLAN = Plan(
+PLAN = QuotaPlan(
     base=Allowance(credits=10),
     tiers=(Tier(name="patron", credits=50, weight=3.0, roles=frozenset({"supporter"})),),
     pools={"discord:7": 30},
 )
 ANA = Requester(platform="discord", user="42", community="7")
-BOSS = Requester(platform="cli", user="root", admin=True)
-HERE = ReplyTo(platform="discord", chat="9")
+ADMIN = Requester(platform="cli", user="root", admin=True)
+REPLY_TO = ReplyTo(platform="discord", chat="9")
 FOX = Wish(prompt="a fox in the snow")
 SEVERE = Wish(prompt="a nude child")
 
 
-def a_policy() -> Policy:
+def bundled_policy() -> PromptPolicy:
     read = {name: tomllib.loads((RULES / f"{name}.toml").read_text("utf-8")) for name in ("rules", "words")}
-    return Policy.read(rules=read["rules"], words=read["words"])
+    return PromptPolicy.from_tables(rules=read["rules"], word_lists=read["words"])
 
 
 @dataclass
-class Door:
-    gate: Gate
-    admin: Admin
+class AdmissionHarness:
+    admission: Admission
+    admin: AdminCommands
     store: Store
     clock: Clock
 
-    async def do(self, line: str) -> None:
-        await self.admin.perform(line, BOSS)
+    async def perform(self, line: str) -> None:
+        await self.admin.perform(line, ADMIN)
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
+async def harness(tmp_path: Path) -> AsyncIterator[AdmissionHarness]:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
-    admin = Admin(store=store, plan=PLAN, models=("ltx", "wan"))
-    yield Door(Gate(store=store, policy=a_policy(), plan=PLAN), admin, store, clock)
+    admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"))
+    yield AdmissionHarness(
+        Admission(store=store, prompt_policy=bundled_policy(), quota_plan=PLAN), admin, store, clock
+    )
     await store.close()
 
 
-async def test_terms_follow_roles_pools_and_what_admins_set(door: Door) -> None:
-    terms = await door.gate.admit(FOX, ANA, HERE)
+async def test_terms_follow_roles_pools_and_what_admins_set(harness: AdmissionHarness) -> None:
+    terms = await harness.admission.admit(FOX, ANA, REPLY_TO)
     assert (terms.allowance.credits, terms.weight) == (10, 1.0)
     assert terms.pool is not None
     assert terms.pool.credits == 30
-    patron = await door.gate.admit(FOX, structs.replace(ANA, roles=("supporter",)), HERE)
+    patron = await harness.admission.admit(FOX, structs.replace(ANA, roles=("supporter",)), REPLY_TO)
     assert (patron.allowance.credits, patron.weight) == (50, 3.0)
-    assert (await door.gate.admit(FOX, BOSS, HERE)).allowance.unlimited
+    assert (await harness.admission.admit(FOX, ADMIN, REPLY_TO)).allowance.unlimited
 
 
-async def test_a_severe_refusal_costs_time_and_the_time_grows(door: Door) -> None:
+async def test_severe_refusals_bring_growing_timeouts(harness: AdmissionHarness) -> None:
     for expected in (600.0, 3600.0):
         with pytest.raises(PromptRefused):
-            await door.gate.admit(SEVERE, ANA, HERE)
+            await harness.admission.admit(SEVERE, ANA, REPLY_TO)
         with pytest.raises(Blocked) as refusal:
-            await door.gate.admit(FOX, ANA, HERE)
-        assert refusal.value.until == door.clock.now + expected
-        door.clock.now += expected
-    await door.gate.admit(FOX, ANA, HERE)
+            await harness.admission.admit(FOX, ANA, REPLY_TO)
+        assert refusal.value.until == harness.clock.now + expected
+        harness.clock.now += expected
+    await harness.admission.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_a_mild_refusal_costs_nothing(door: Door) -> None:
+async def test_a_mild_refusal_brings_no_timeout(harness: AdmissionHarness) -> None:
     with pytest.raises(PromptRefused) as refusal:
-        await door.gate.admit(Wish(prompt="a nude statue"), ANA, HERE)
+        await harness.admission.admit(Wish(prompt="a nude statue"), ANA, REPLY_TO)
     assert refusal.value.rule == "adult"
-    await door.gate.admit(FOX, ANA, HERE)
-    await door.gate.admit(Wish(prompt="a nude statue"), ANA, structs.replace(HERE, facts={"adult": True}))
+    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.admission.admit(
+        Wish(prompt="a nude statue"), ANA, structs.replace(REPLY_TO, facts={"adult": True})
+    )
 
 
-async def test_blocked_people_stay_out_until_the_end_or_the_pardon(door: Door) -> None:
-    await door.do("block discord:42 1h spam")
+async def test_a_block_holds_until_it_expires_or_is_lifted(harness: AdmissionHarness) -> None:
+    await harness.perform("block discord:42 1h spam")
     with pytest.raises(Blocked) as refusal:
-        await door.gate.admit(FOX, ANA, HERE)
+        await harness.admission.admit(FOX, ANA, REPLY_TO)
     assert refusal.value.reason == "spam"
-    await door.do("unblock discord:42")
-    await door.gate.admit(FOX, ANA, HERE)
-    await door.do("block discord:42 forever")
-    door.clock.now += 10**9
+    await harness.perform("unblock discord:42")
+    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.perform("block discord:42 forever")
+    harness.clock.now += 10**9
     with pytest.raises(Blocked):
-        await door.gate.admit(FOX, ANA, HERE)
+        await harness.admission.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_a_drained_house_takes_nothing_but_from_admins(door: Door) -> None:
-    await door.do("queue drain")
-    with pytest.raises(Closing):
-        await door.gate.admit(FOX, ANA, HERE)
-    await door.gate.admit(FOX, BOSS, HERE)
-    await door.do("queue resume")
-    await door.gate.admit(FOX, ANA, HERE)
+async def test_while_draining_only_admins_may_submit(harness: AdmissionHarness) -> None:
+    await harness.perform("queue drain")
+    with pytest.raises(NotAcceptingJobs):
+        await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.admission.admit(FOX, ADMIN, REPLY_TO)
+    await harness.perform("queue resume")
+    await harness.admission.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_channels_are_served_as_admins_say(door: Door) -> None:
-    await door.do("channel deny discord:9")
-    with pytest.raises(ChannelClosed):
-        await door.gate.admit(FOX, ANA, HERE)
-    await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="10"))
-    await door.do("channel allow discord:9")
-    await door.gate.admit(FOX, ANA, HERE)
-    with pytest.raises(ChannelClosed):
-        await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="10"))
-    await door.gate.admit(FOX, ANA, structs.replace(HERE, chat="11", private=True))
+async def test_channels_are_allowed_and_denied_by_admins(harness: AdmissionHarness) -> None:
+    await harness.perform("channel deny discord:9")
+    with pytest.raises(ChannelDenied):
+        await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
+    await harness.perform("channel allow discord:9")
+    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    with pytest.raises(ChannelDenied):
+        await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
+    await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="11", private=True))
 
 
-async def test_a_model_that_is_off_is_told(door: Door) -> None:
-    await door.do("model disable wan")
-    terms = await door.gate.admit(FOX, ANA, HERE)
+async def test_a_disabled_model_is_refused(harness: AdmissionHarness) -> None:
+    await harness.perform("model disable wan")
+    terms = await harness.admission.admit(FOX, ANA, REPLY_TO)
     terms.check_model("ltx")
-    with pytest.raises(ModelOff):
+    with pytest.raises(ModelDisabled):
         terms.check_model("wan")

@@ -12,111 +12,113 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec import structs
 
-from bot.admin.admin import Admin
+from bot.admin.admin import AdminCommands
 from bot.domain.errors import BadArgument, QuotaSpent, TooLate
 from bot.domain.jobs import Job, ReplyTo, Requester
-from bot.domain.quota import Allowance, Caps, Plan, Tier
-from bot.maintenance.retention import Sweeper
-from bot.moderation.prompt_policy import Policy
+from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
+from bot.maintenance.retention import RetentionSweeper
+from bot.moderation.prompt_policy import PromptPolicy
 from bot.store import admin_state, spending
 from bot.store.store import Enqueued, Store
-from bot.studio.admission import Gate
+from bot.studio.admission import Admission
 from generation.request import Wish
-from tests.bot.admin.test_admin import BOSSES
-from tests.bot.store.conftest import CLIP, NOON, Clock, a_draft
+from tests.bot.admin.test_admin import ADMINS
+from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft
 
 DAY = 86_400.0
 PATRON = Tier(name="patron", credits=4)
 STAFF = Tier(name="staff", unlimited=True)
-PLAN = Plan(base=Allowance(credits=2), tiers=(STAFF, PATRON), pools={"discord:7": 3})
-FOX, HERE = Wish(prompt="a fox"), ReplyTo(platform="discord", chat="9")
+PLAN = QuotaPlan(base=Allowance(credits=2), tiers=(STAFF, PATRON), pools={"discord:7": 3})
+FOX, REPLY_TO = Wish(prompt="a fox"), ReplyTo(platform="discord", chat="9")
 
 
 @dataclass
-class Bank:
+class CreditsHarness:
     store: Store
     clock: Clock
-    gate: Gate
-    admin: Admin
+    admission: Admission
+    admin: AdminCommands
 
     async def ask(self, requester: Requester, cost: int = 1) -> Enqueued:
-        terms = await self.gate.admit(FOX, requester, HERE)
-        draft = replace(a_draft(requester.user, cost=cost), requester=requester)
+        terms = await self.admission.admit(FOX, requester, REPLY_TO)
+        draft = replace(make_draft(requester.user, cost=cost), requester=requester)
         return await self.store.enqueue(draft, allowance=terms.allowance, pool=terms.pool, caps=Caps())
 
-    async def do(self, line: str) -> str:
-        return (await self.admin.perform(line, BOSSES["discord"])).said()
+    async def perform(self, line: str) -> str:
+        return (await self.admin.perform(line, ADMINS["discord"])).to_text()
 
-    async def sums(self) -> int:
+    async def ledger_sum(self) -> int:
         return await self.store.look(lambda c, _: c.execute("SELECT sum(credits) FROM ledger").fetchone()[0])
 
 
 @pytest.fixture
-async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
+async def harness(tmp_path: Path) -> AsyncIterator[CreditsHarness]:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
-    admin = Admin(store=store, plan=PLAN, models=("testcard",))
-    yield Bank(store, clock, Gate(store=store, policy=Policy(), plan=PLAN), admin)
+    admin = AdminCommands(store=store, quota_plan=PLAN, models=("testcard",))
+    yield CreditsHarness(
+        store, clock, Admission(store=store, prompt_policy=PromptPolicy(), quota_plan=PLAN), admin
+    )
     await store.close()
 
 
-def someone(user: str, **facts: object) -> Requester:
+def make_requester(user: str, **facts: object) -> Requester:
     return structs.replace(Requester(platform="discord", user=user), **facts)
 
 
-async def test_of_fifty_people_who_want_the_pools_last_credit_exactly_one_gets_it(bank: Bank) -> None:
-    crowd = [someone(f"{number}", community="7") for number in range(50)]
+async def test_fifty_concurrent_requests_spend_the_pools_last_credit_once(harness: CreditsHarness) -> None:
+    crowd = [make_requester(f"{number}", community="7") for number in range(50)]
     for person in crowd:
-        await bank.ask(person, cost=2)  # what is their own
-    await bank.ask(crowd[0], cost=2)
-    answers = await asyncio.gather(*(bank.ask(person) for person in crowd), return_exceptions=True)
+        await harness.ask(person, cost=2)  # what is their own
+    await harness.ask(crowd[0], cost=2)
+    answers = await asyncio.gather(*(harness.ask(person) for person in crowd), return_exceptions=True)
     assert sum(isinstance(answer, Enqueued) for answer in answers) == 1
     assert sum(isinstance(answer, QuotaSpent) for answer in answers) == 49
-    assert await bank.sums() == -(50 * 2 + 3)
+    assert await harness.ledger_sum() == -(50 * 2 + 3)
 
 
-async def test_a_clip_is_paid_from_the_window_then_the_grant_then_the_pool_and_goes_back_there(
-    bank: Bank,
+async def test_a_clip_is_paid_from_window_grant_and_pool_and_refunded_there(
+    harness: CreditsHarness,
 ) -> None:
-    ana = someone("42", community="7", roles=("5",))
-    await bank.do("quota role discord:5 patron")
-    await bank.ask(ana, cost=1)
-    await bank.do("quota grant 42 2")
-    made = await bank.ask(ana, cost=7)  # three of the tier's four, two granted, two of the pool's three
-    entries = await bank.store.entries("discord:42")
+    ana = make_requester("42", community="7", roles=("5",))
+    await harness.perform("quota role discord:5 patron")
+    await harness.ask(ana, cost=1)
+    await harness.perform("quota grant 42 2")
+    made = await harness.ask(ana, cost=7)  # three of the tier's four, two granted, two of the pool's three
+    entries = await harness.store.ledger_entries("discord:42")
     taken = {entry.purse: entry.credits for entry in entries if entry.job == made.job.id}
     assert taken == {"window": -3, "granted": -2}
-    (shared,) = await bank.store.entries("pool:discord:7")
+    (shared,) = await harness.store.ledger_entries("pool:discord:7")
     assert shared.credits == -2
-    await bank.store.cancel(made.job.id)
-    assert await bank.sums() == 2 - 1
-    assert "1 of 4 used, 2 granted, 5 left" in await bank.do("quota show 42")
-    assert "0 of 3 used" in await bank.do("quota show pool:discord:7")
+    await harness.store.cancel(made.job.id)
+    assert await harness.ledger_sum() == 2 - 1
+    assert "1 of 4 used, 2 granted, 5 left" in await harness.perform("quota show 42")
+    assert "0 of 3 used" in await harness.perform("quota show pool:discord:7")
 
 
-async def test_the_unlimited_pay_nothing_and_what_they_used_is_told(bank: Bank) -> None:
-    boss = someone("1", admin=True)
-    made = [await bank.ask(boss, cost=30) for _ in range(3)]
-    await bank.store.cancel(made[0].job.id)
-    said = await bank.do("quota show 1")
+async def test_unlimited_people_pay_nothing_and_see_what_they_used(harness: CreditsHarness) -> None:
+    boss = make_requester("1", admin=True)
+    made = [await harness.ask(boss, cost=30) for _ in range(3)]
+    await harness.store.cancel(made[0].job.id)
+    said = await harness.perform("quota show 1")
     assert "60 used, no limit" in said
-    terms = await bank.gate.terms(boss)
-    used = await bank.store.look(lambda c, now: spending.in_window(c, boss.key, terms.allowance, now))
+    terms = await harness.admission.terms_for(boss)
+    used = await harness.store.look(lambda c, now: spending.used_in_window(c, boss.key, terms.allowance, now))
     assert used == 60
 
 
-async def test_a_role_is_worth_its_tier_until_an_admin_says_otherwise(bank: Bank) -> None:
-    ana = someone("42", roles=("5", "6"))
-    assert (await bank.gate.terms(ana)).allowance.credits == 2
-    await bank.do("quota role <@&6> patron")
-    assert (await bank.gate.terms(ana)).allowance.credits == 4
-    await bank.do("quota role discord:5 staff")
-    assert (await bank.gate.terms(ana)).allowance.unlimited
-    await bank.ask(ana)
-    assert "(staff)" in await bank.do("quota show 42")
-    await bank.do("quota role 5 none")
-    await bank.do("quota role 6 none")
-    assert (await bank.gate.terms(ana)).allowance.credits == 2
+async def test_a_role_gives_its_tier_until_an_admin_changes_it(harness: CreditsHarness) -> None:
+    ana = make_requester("42", roles=("5", "6"))
+    assert (await harness.admission.terms_for(ana)).allowance.credits == 2
+    await harness.perform("quota role <@&6> patron")
+    assert (await harness.admission.terms_for(ana)).allowance.credits == 4
+    await harness.perform("quota role discord:5 staff")
+    assert (await harness.admission.terms_for(ana)).allowance.unlimited
+    await harness.ask(ana)
+    assert "(staff)" in await harness.perform("quota show 42")
+    await harness.perform("quota role 5 none")
+    await harness.perform("quota role 6 none")
+    assert (await harness.admission.terms_for(ana)).allowance.credits == 2
 
 
 @pytest.mark.parametrize(
@@ -140,41 +142,43 @@ async def test_a_role_is_worth_its_tier_until_an_admin_says_otherwise(bank: Bank
         "0",
     ],
 )
-async def test_a_number_that_is_none_changes_nothing(bank: Bank, number: str) -> None:
-    await bank.ask(someone("42"))
+async def test_an_invalid_number_changes_nothing(harness: CreditsHarness, number: str) -> None:
+    await harness.ask(make_requester("42"))
     for line in (f"quota grant 42 {number}", f"queue cancel {number}", f"review close {number}"):
         if number == "1000001" and not line.startswith("quota"):
             continue
         with pytest.raises(BadArgument):
-            await bank.do(line)
-    assert await bank.sums() == -1
-    assert await bank.store.look(lambda c, _: admin_state.audit(c, 9)) == []
+            await harness.perform(line)
+    assert await harness.ledger_sum() == -1
+    assert await harness.store.look(lambda c, _: admin_state.audit_entries(c, 9)) == []
 
 
-async def test_a_block_without_an_end_may_have_a_reason_at_once(bank: Bank) -> None:
-    await bank.do("block 42 being rude")
-    block = (await bank.store.standing("discord:42")).block
+async def test_a_block_without_an_end_may_have_a_reason(harness: CreditsHarness) -> None:
+    await harness.perform("block 42 being rude")
+    block = (await harness.store.standing("discord:42")).block
     assert block is not None
     assert (block.until, block.reason) == (None, "being rude")
     with pytest.raises(BadArgument):
-        await bank.do("block 42 2x spam")
+        await harness.perform("block 42 2x spam")
 
 
 @pytest.mark.parametrize("jump", [-400 * DAY, -DAY, -3600, 3600, DAY, 31 * DAY, 400 * DAY])
-async def test_a_clock_that_jumps_and_comes_back_gives_nothing_twice(bank: Bank, jump: float) -> None:
-    ana = someone("42")
-    await bank.ask(ana, cost=2)
-    bank.clock.now += jump
-    there = await asyncio.gather(*(bank.ask(ana) for _ in range(5)), return_exceptions=True)
-    bank.clock.now = NOON
+async def test_a_clock_that_jumps_and_comes_back_gives_nothing_twice(
+    harness: CreditsHarness, jump: float
+) -> None:
+    ana = make_requester("42")
+    await harness.ask(ana, cost=2)
+    harness.clock.now += jump
+    after_jump = await asyncio.gather(*(harness.ask(ana) for _ in range(5)), return_exceptions=True)
+    harness.clock.now = NOON
     with pytest.raises(QuotaSpent):
-        await bank.ask(ana)
-    bank.clock.now = NOON + jump
-    if sum(isinstance(answer, Enqueued) for answer in there) == 2:
+        await harness.ask(ana)
+    harness.clock.now = NOON + jump
+    if sum(isinstance(answer, Enqueued) for answer in after_jump) == 2:
         with pytest.raises(QuotaSpent):
-            await bank.ask(ana)
-    taken = sum(isinstance(answer, Enqueued) for answer in there)
-    assert await bank.sums() == -2 - taken
+            await harness.ask(ana)
+    taken = sum(isinstance(answer, Enqueued) for answer in after_jump)
+    assert await harness.ledger_sum() == -2 - taken
 
 
 @pytest.mark.parametrize(
@@ -202,28 +206,32 @@ def test_every_day_has_one_window_whatever_its_clocks_do(zone: str, day: tuple[i
     assert allowance.window(back)[0] == back
 
 
-async def test_a_painted_clip_that_was_set_aside_is_decided_and_not_cancelled(bank: Bank) -> None:
-    await bank.ask(someone("42"))
-    job = await bank.store.claim(lease=60)
+async def test_a_held_clip_is_reviewed_and_not_cancelled(harness: CreditsHarness) -> None:
+    await harness.ask(make_requester("42"))
+    job = await harness.store.claim(lease=60)
     assert isinstance(job, Job)
-    await bank.store.rendered(job.id, job.epoch, CLIP)
-    await bank.store.hold_clip(job.id, TooLate(job.id, "held"))
+    await harness.store.mark_rendered(job.id, job.epoch, CLIP)
+    await harness.store.hold_clip(job.id, TooLate(job.id, "held"))
     with pytest.raises(TooLate):
-        await bank.do(f"queue cancel {job.id}")
-    await bank.do(f"review reject {job.id}")
-    assert await bank.sums() == 0
+        await harness.perform(f"queue cancel {job.id}")
+    await harness.perform(f"review reject {job.id}")
+    assert await harness.ledger_sum() == 0
 
 
-async def test_strikes_fade_though_clips_are_kept_for_ever_and_stay_though_they_are_not(
-    bank: Bank, tmp_path: Path
+async def test_strikes_expire_independently_of_clip_retention(
+    harness: CreditsHarness, tmp_path: Path
 ) -> None:
     async def strikes() -> int:
-        return await bank.store.look(lambda c, _: c.execute("SELECT count(*) FROM strike").fetchone()[0])
+        return await harness.store.look(lambda c, _: c.execute("SELECT count(*) FROM strike").fetchone()[0])
 
-    await bank.store.strike("discord:42", "safety", wait=lambda _: 600.0)
-    bank.clock.now += 29 * DAY
-    await Sweeper(store=bank.store, clips=tmp_path / "clips", keep_days=1, clock=bank.clock).sweep()
+    await harness.store.add_strike("discord:42", "safety", timeout_for=lambda _: 600.0)
+    harness.clock.now += 29 * DAY
+    await RetentionSweeper(
+        store=harness.store, clips=tmp_path / "clips", keep_days=1, clock=harness.clock
+    ).sweep()
     assert await strikes() == 1
-    bank.clock.now += 2 * DAY
-    await Sweeper(store=bank.store, clips=tmp_path / "clips", keep_days=0, clock=bank.clock).sweep()
+    harness.clock.now += 2 * DAY
+    await RetentionSweeper(
+        store=harness.store, clips=tmp_path / "clips", keep_days=0, clock=harness.clock
+    ).sweep()
     assert await strikes() == 0

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
 
-from bot.domain.jobs import Action, Job, ReplyTo, State
+from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.studio import derivatives
-from bot.studio.studio import Ticket
+from bot.studio.studio import Submission
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, NotOffered
 from generation.request import Kind, Limits, Music, Request, Wish
-from tests.bot.app_harness import PRESETS, Together, together, who
+from tests.bot.app_harness import PRESETS, AppHarness, make_requester, running_app
 
 MUSIC = Music(genre="lofi", maker="band", seed=5)
 
 
-def a_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None = None) -> Job:
+def make_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None = None) -> Job:
     limits = PRESETS[model].limits
     width, height = size or (limits.width, limits.height)
     frames = 1 if kind is Kind.IMAGE else limits.frames_for(limits.seconds, limits.fps)
@@ -37,22 +37,22 @@ def a_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None =
     return Job(
         id=7,
         request=request,
-        requester=who("ana"),
+        requester=make_requester("ana"),
         reply_to=reply_to,
-        state=State.DELIVERED,
+        state=JobState.DELIVERED,
         cost=1,
         clip=clip,
     )
 
 
 @pytest.mark.parametrize("name", [name for name, p in PRESETS.items() if Kind.BIGGER in p.limits.kinds])
-def test_whoever_offers_bigger_has_room_for_it_or_shows_no_button(name: str) -> None:
-    job, limits = a_job(name), PRESETS[name].limits
+def test_bigger_is_offered_only_where_there_is_room(name: str) -> None:
+    job, limits = make_job(name), PRESETS[name].limits
     assert job.clip is not None
-    if "bigger" not in derivatives.verbs(job, PRESETS, name):
-        assert limits.larger(limits.width, limits.height) is None
+    if "bigger" not in derivatives.available_derivatives(job, PRESETS, name):
+        assert limits.enlarged_size(limits.width, limits.height) is None
         return
-    request = derivatives.larger(job.request, job.clip, limits)
+    request = derivatives.enlarge_request(job.request, job.clip, limits)
     assert request.width * request.height >= 1.3 * job.clip.width * job.clip.height
     same = structs.replace(
         request, kind=Kind.VIDEO, width=job.clip.width, height=job.clip.height, source=None
@@ -60,9 +60,13 @@ def test_whoever_offers_bigger_has_room_for_it_or_shows_no_button(name: str) -> 
     assert same == job.request
 
 
-def test_most_models_that_offer_bigger_have_room_for_it_at_their_own_size() -> None:
+def test_most_models_can_enlarge_their_default_size() -> None:
     offering = [name for name, p in PRESETS.items() if Kind.BIGGER in p.limits.kinds]
-    grown = [name for name in offering if "bigger" in derivatives.verbs(a_job(name), PRESETS, name)]
+    grown = [
+        name
+        for name in offering
+        if "bigger" in derivatives.available_derivatives(make_job(name), PRESETS, name)
+    ]
     assert {"ltx", "ltx-distilled", "wan", "animatediff-lightning", "zeroscope"} <= set(grown)
 
 
@@ -70,7 +74,7 @@ def test_most_models_that_offer_bigger_have_room_for_it_at_their_own_size() -> N
 @example(570, 783, "pocket")  # both sides rounded up would be a few pixels too many
 def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, height: int, model: str) -> None:
     limits = PRESETS[model].limits
-    found = limits.larger(width, height)
+    found = limits.enlarged_size(width, height)
     if found is not None:
         assert all(side % limits.side_multiple == 0 for side in found)
         assert found[0] <= 2 * width
@@ -79,25 +83,25 @@ def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, heigh
 
 
 def test_a_clip_at_its_largest_has_no_button_and_cannot_be_asked_for() -> None:
-    job = a_job("ltx", size=(1280, 736))
+    job = make_job("ltx", size=(1280, 736))
     assert job.clip is not None
-    assert "bigger" not in derivatives.verbs(job, PRESETS, "ltx")
+    assert "bigger" not in derivatives.available_derivatives(job, PRESETS, "ltx")
     with pytest.raises(NotOffered):
-        derivatives.larger(job.request, job.clip, PRESETS["ltx"].limits)
+        derivatives.enlarge_request(job.request, job.clip, PRESETS["ltx"].limits)
 
 
-def test_a_still_moves_by_whoever_can() -> None:
-    still = a_job("sd15", kind=Kind.IMAGE)
-    assert derivatives.verbs(still, PRESETS, "wan22") == ("animate",)
-    assert derivatives.animator("sd15", PRESETS, "wan22") == "wan22"
-    assert derivatives.animator("sd15", PRESETS, "modelscope") == "testcard"
-    assert derivatives.verbs(still, {"sd15": PRESETS["sd15"]}, "sd15") == ()
+def test_a_still_is_animated_by_a_model_that_can() -> None:
+    still = make_job("sd15", kind=Kind.IMAGE)
+    assert derivatives.available_derivatives(still, PRESETS, "wan22") == ("animate",)
+    assert derivatives.animation_model("sd15", PRESETS, "wan22") == "wan22"
+    assert derivatives.animation_model("sd15", PRESETS, "modelscope") == "testcard"
+    assert derivatives.available_derivatives(still, {"sd15": PRESETS["sd15"]}, "sd15") == ()
 
 
-def test_a_clip_goes_on_in_its_own_size_and_pace() -> None:
-    job = a_job("ltx", size=(448, 768))
+def test_an_extended_clip_keeps_its_size_and_frame_rate() -> None:
+    job = make_job("ltx", size=(448, 768))
     assert job.clip is not None
-    request = derivatives.longer(job.request, job.clip, PRESETS["ltx"].limits, seed=9)
+    request = derivatives.extend_request(job.request, job.clip, PRESETS["ltx"].limits, seed=9)
     assert (request.width, request.height, request.fps, request.seed) == (448, 768, job.clip.fps, 9)
     assert json.loads(json.dumps(request.to_json()))["source"] == "clip.mp4"
 
@@ -106,50 +110,50 @@ def test_a_clip_goes_on_in_its_own_size_and_pace() -> None:
     ("size", "aspect"),
     [((1000, 900), "1:1"), ((4000, 3000), None), ((900, 1600), "9:16"), ((300, 100), "16:9")],
 )
-def test_a_picture_gets_the_shape_that_cuts_least_off_it(size: tuple[int, int], aspect: str | None) -> None:
+def test_a_picture_gets_the_aspect_that_crops_least(size: tuple[int, int], aspect: str | None) -> None:
     assert derivatives.nearest_aspect(*size, PRESETS["ltx"].limits) == aspect
 
 
-async def a_finished_clip(house: Together) -> int:
-    ticket = await house.ask()
-    house.engine.finish(await house.label(ticket.job.id))
-    await house.reached(ticket.job.id, State.DELIVERED)
+async def make_delivered_clip(app: AppHarness) -> int:
+    ticket = await app.ask()
+    app.engine.finish(await app.engine_label(ticket.job.id))
+    await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
     return ticket.job.id
 
 
 async def test_a_button_makes_the_same_clip_larger_with_the_same_music(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
-        first = await house.studio.job(await a_finished_clip(house))
-        assert {"extend", "bigger"} <= set(house.studio.offers(first))
-        made = await house.studio.act(Action("bigger", first.id), who("ana"), first.reply_to)
-        assert isinstance(made, Ticket)
+    async with running_app(tmp_path) as app:
+        first = await app.studio.job(await make_delivered_clip(app))
+        assert {"extend", "bigger"} <= set(app.studio.available_derivatives(first))
+        made = await app.studio.perform(Action("bigger", first.id), make_requester("ana"), first.reply_to)
+        assert isinstance(made, Submission)
         request, old = made.job.request, first.request
         assert (request.kind, request.seed, request.music) == (Kind.BIGGER, old.seed, old.music)
         assert request.width > first.request.width
-        await house.studio.cancel(first.id + 1, who("ana"))
+        await app.studio.cancel(first.id + 1, make_requester("ana"))
 
 
 @pytest.mark.parametrize("kind", ["bomb", "text"])
-async def test_a_bad_picture_is_refused_before_anything_is_charged(tmp_path: Path, kind: str) -> None:
+async def test_a_bad_picture_is_refused_before_charging(tmp_path: Path, kind: str) -> None:
     picture = tmp_path / "in.png"
     if kind == "bomb":
         Image.new("1", (30_000, 30_000)).save(picture)
     else:
         picture.write_text("no picture")
     wish = Wish(prompt="it moves", kind=Kind.ANIMATE, model="testcard", image=str(picture))
-    async with together(tmp_path / "data") as house:
+    async with running_app(tmp_path / "data") as app:
         with pytest.raises(AttachmentRefused):
-            await house.studio.submit(wish, who("ana"), ReplyTo(platform="fake", chat="c"))
-        assert await house.studio.waiting() == []
-        assert (await house.studio.balance(who("ana"))).used == 0
+            await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+        assert await app.studio.waiting() == []
+        assert (await app.studio.balance(make_requester("ana"))).used == 0
 
 
-def test_a_foreign_clip_is_continued_in_its_own_shape_or_the_nearest(tmp_path: Path) -> None:
+def test_an_uploaded_clip_keeps_its_aspect_or_the_nearest(tmp_path: Path) -> None:
     shapes = {"9:16": (448, 768), "16:9": (768, 448)}
     limits = Limits(width=704, height=512, aspects=shapes, max_pixels=942080)
     wish = Wish(prompt="on", kind=Kind.EXTEND, source="x.mp4")
     tall = Clip(path=tmp_path, width=1080, height=1920, fps=24, frames=48, seconds=2, size=1, audio=False)
-    assert derivatives.after(wish, tall, limits).aspect == "9:16"
+    assert derivatives.fill_from_clip(wish, tall, limits).aspect == "9:16"
     small = structs.replace(tall, width=320, height=256)
-    done = derivatives.after(wish, small, limits)
+    done = derivatives.fill_from_clip(wish, small, limits)
     assert (done.width, done.height, done.fps) == (320, 256, 24)

@@ -8,69 +8,77 @@ from pathlib import Path
 
 import pytest
 
-from bot.admin.admin import Admin
-from bot.domain.jobs import State
+from bot.admin.admin import AdminCommands
+from bot.domain.jobs import JobState
 from bot.store import cancel_outbox
 from bot.store.store import Access, Store
-from tests.bot.admin.test_admin import BOSSES, PLAN
-from tests.bot.app_harness import CREDITS, Together, eventually, running, together, until, who
+from tests.bot.admin.test_admin import ADMINS, PLAN
+from tests.bot.app_harness import (
+    CREDITS,
+    AppHarness,
+    make_requester,
+    running_app,
+    running_tasks,
+    wait_until,
+    wait_until_async,
+)
 
 
 @asynccontextmanager
-async def terminal(folder: Path) -> AsyncIterator[Admin]:
+async def guest_admin(folder: Path) -> AsyncIterator[AdminCommands]:
     """As `matinee admin` opens it while Matinee runs."""
     store = await Store.open(folder, Access.GUEST)
     try:
-        yield Admin(store=store, plan=PLAN, models=("testcard",))
+        yield AdminCommands(store=store, quota_plan=PLAN, models=("testcard",))
     finally:
         await store.close()
 
 
-def told(house: Together, job: int) -> list[str]:
-    return [text for number, state, text in house.chat.said if number == job and state.final]
+def final_statuses(app: AppHarness, job: int) -> list[str]:
+    return [text for number, state, text in app.chat.statuses if number == job and state.is_final]
 
 
-@pytest.mark.parametrize("painting", [False, True])
-async def test_a_clip_cancelled_from_a_terminal_stops_and_its_person_is_told(
-    tmp_path: Path, *, painting: bool
+@pytest.mark.parametrize("generating", [False, True])
+async def test_a_job_cancelled_from_a_terminal_stops_and_is_reported(
+    tmp_path: Path, *, generating: bool
 ) -> None:
-    async with together(tmp_path) as house, running(house.studio.heed()):
-        await house.store.pause(paused=not painting)
-        job = (await house.ask()).job.id
-        if painting:
-            await house.label(job)
-        async with terminal(tmp_path) as admin:
-            await admin.perform(f"queue cancel {job}", BOSSES["cli"])
-        said = await until(lambda: told(house, job))
+    async with running_app(tmp_path) as app, running_tasks(app.studio.watch_outside_cancels()):
+        await app.store.pause(paused=not generating)
+        job = (await app.ask()).job.id
+        if generating:
+            await app.engine_label(job)
+        async with guest_admin(tmp_path) as admin:
+            await admin.perform(f"queue cancel {job}", ADMINS["cli"])
+        said = await wait_until(lambda: final_statuses(app, job))
         assert "cancelled" in said[0]
-        assert house.engine.waiting() == []
-        assert (await house.studio.balance(who("ana"))).left == CREDITS
+        assert app.engine.unfinished() == []
+        assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
 
 
-async def test_a_line_cleared_from_a_terminal_or_a_chat_is_told_to_everybody(tmp_path: Path) -> None:
-    async with together(tmp_path) as house, running(house.studio.heed()):
-        await house.store.pause(paused=True)
-        first = [(await house.ask(user)).job.id for user in ("ana", "bob")]
-        async with terminal(tmp_path) as admin:
-            await admin.perform("queue clear", BOSSES["cli"])
-        await until(lambda: all(told(house, job) for job in first) or None)
-        second = (await house.ask("cem")).job.id
-        await house.studio.admin.perform("queue clear", BOSSES["discord"])
-        await until(lambda: told(house, second))
+async def test_clearing_the_queue_reports_to_every_person(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app, running_tasks(app.studio.watch_outside_cancels()):
+        await app.store.pause(paused=True)
+        first = [(await app.ask(user)).job.id for user in ("ana", "bob")]
+        async with guest_admin(tmp_path) as admin:
+            await admin.perform("queue clear", ADMINS["cli"])
+        await wait_until(lambda: all(final_statuses(app, job) for job in first) or None)
+        second = (await app.ask("cem")).job.id
+        await app.studio.admin.perform("queue clear", ADMINS["discord"])
+        await wait_until(lambda: final_statuses(app, second))
 
 
-async def test_word_that_nobody_was_there_to_hear_is_told_at_the_next_start(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
-        await house.store.pause(paused=True)
-        job = (await house.ask()).job.id
-    async with terminal(tmp_path) as admin:
-        await admin.perform(f"queue cancel {job}", BOSSES["cli"])
-    async with together(tmp_path) as house, running(house.studio.heed()):
-        await until(lambda: told(house, job))
-        assert (await house.studio.job(job)).state is State.CANCELLED
+async def test_an_outside_cancel_is_reported_at_the_next_start(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
+        await app.store.pause(paused=True)
+        job = (await app.ask()).job.id
+    async with guest_admin(tmp_path) as admin:
+        await admin.perform(f"queue cancel {job}", ADMINS["cli"])
+    async with running_app(tmp_path) as app, running_tasks(app.studio.watch_outside_cancels()):
+        await wait_until(lambda: final_statuses(app, job))
+        assert (await app.studio.job(job)).state is JobState.CANCELLED
 
-        async def seen_to() -> bool:
-            return not await house.store.look(lambda c, _: cancel_outbox.any_left(c))
+        async def outbox_is_empty() -> bool:
+            return not await app.store.look(lambda c, _: cancel_outbox.has_pending(c))
 
-        assert await eventually(seen_to)
-        assert len(told(house, job)) == 1
+        assert await wait_until_async(outbox_is_empty)
+        assert len(final_statuses(app, job)) == 1

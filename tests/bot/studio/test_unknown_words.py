@@ -8,65 +8,73 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.domain.jobs import ReplyTo, State
+from bot.domain.jobs import JobState, ReplyTo
 from bot.i18n import messages
 from generation.errors import NotOffered
-from generation.request import Kind, Unheard, Wish
-from tests.bot.app_harness import together, who
+from generation.request import Kind, UnknownWords, Wish
+from tests.bot.app_harness import make_requester, running_app
 
-MISSED = Unheard(
-    model="pocket", words=("gl`ass\u202e",), stand_ins=(("fox", "cat"),), knows=("red", "cat"), nothing=False
+UNKNOWN_WORDS = UnknownWords(
+    model="pocket",
+    words=("gl`ass\u202e",),
+    substitutes=(("fox", "cat"),),
+    known=("red", "cat"),
+    nothing_known=False,
 )
 
 
-async def test_they_are_told_with_the_place_and_with_the_clip(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
+async def test_unknown_words_are_named_at_submit_and_with_the_clip(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
         wish = Wish(prompt="a glass rocket", model="pocket")
-        ticket = await house.studio.submit(wish, who("ana"), ReplyTo(platform="fake", chat="c"))
-        said = messages.adjusted(ticket.adjustments)
+        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+        said = messages.adjustments_text(ticket.adjustments)
         assert "does not know “glass”" in said
         assert "pocket knows: red" in said
-        house.engine.finish(await house.label(ticket.job.id))
-        await house.reached(ticket.job.id, State.DELIVERED)
-        parcel = house.chat.parcels[0]
-        assert "“glass”" in parcel.aside
-        assert parcel.aside in parcel.text
+        app.engine.finish(await app.engine_label(ticket.job.id))
+        await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
+        parcel = app.chat.outgoing_clips[0]
+        assert "“glass”" in parcel.prompt_note
+        assert parcel.prompt_note in parcel.text
 
 
-async def test_nothing_is_said_where_every_word_is_known(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
+async def test_nothing_is_said_if_every_word_is_known(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
         wish = Wish(prompt="a red rocket", model="pocket")
-        ticket = await house.studio.submit(wish, who("ana"), ReplyTo(platform="fake", chat="c"))
+        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
         assert ticket.adjustments == ()
-        house.engine.finish(await house.label(ticket.job.id))
-        await house.reached(ticket.job.id, State.DELIVERED)
-        assert not house.chat.parcels[0].aside
+        app.engine.finish(await app.engine_label(ticket.job.id))
+        await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
+        assert not app.chat.outgoing_clips[0].prompt_note
 
 
-async def test_who_names_no_model_gets_one_that_can_and_is_told(tmp_path: Path) -> None:
-    async with together(tmp_path) as house:
-        house.studio.house = replace(house.studio.house, model="pocket")
+async def test_a_capable_model_is_chosen_and_named_if_none_is_given(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
+        app.studio.operator_policy = replace(app.studio.operator_policy, default_model="pocket")
         picture = tmp_path / "picture.png"
         Image.new("RGB", (64, 64), "red").save(picture)
         wish = Wish(prompt="a red rocket", kind=Kind.ANIMATE, image=str(picture))
-        ticket = await house.studio.submit(wish, who("ana"), ReplyTo(platform="fake", chat="c"))
+        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
         assert ticket.job.request.model != "pocket"
-        assert f"{ticket.job.request.model} instead of pocket" in messages.adjusted(ticket.adjustments)
+        assert f"{ticket.job.request.model} instead of pocket" in messages.adjustments_text(
+            ticket.adjustments
+        )
         with pytest.raises(NotOffered):
-            await house.studio.submit(
-                replace(wish, model="pocket"), who("ana"), ReplyTo(platform="fake", chat="c")
+            await app.studio.submit(
+                replace(wish, model="pocket"), make_requester("ana"), ReplyTo(platform="fake", chat="c")
             )
 
 
 @pytest.mark.parametrize("language", messages.languages())
-def test_every_language_names_them_harmlessly(language: str) -> None:
-    said = messages.unheard(MISSED, language)
+def test_every_language_sanitizes_unknown_words(language: str) -> None:
+    said = messages.unknown_words_text(UNKNOWN_WORDS, language)
     assert "“gl`ass”" in said
     assert "“fox”" in said
     assert "red, cat" in said
-    assert len(messages.unheard(MISSED, language, briefly=True)) < len(said)
+    assert len(messages.unknown_words_text(UNKNOWN_WORDS, language, brief=True)) < len(said)
 
 
-def test_a_flood_of_them_stays_one_short_sentence() -> None:
-    many = Unheard(model="pocket", words=tuple(map(str, range(900))), stand_ins=(), knows=(), nothing=False)
-    assert len(messages.unheard(many, briefly=True)) < 200
+def test_many_unknown_words_give_one_short_sentence() -> None:
+    many = UnknownWords(
+        model="pocket", words=tuple(map(str, range(900))), substitutes=(), known=(), nothing_known=False
+    )
+    assert len(messages.unknown_words_text(many, brief=True)) < 200

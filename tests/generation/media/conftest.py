@@ -10,11 +10,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from generation.clip import Frames, Score
+from generation.clip import Audio, Frames
 from generation.errors import FfmpegMissing
 from generation.media import ffmpeg as ffmpegs
 from generation.media.ffmpeg import Ffmpeg
-from tests.conftest import OWN_PATH
+from tests.conftest import ORIGINAL_PATH_VARIABLE
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def each_ffmpeg(request: pytest.FixtureRequest) -> Ffmpeg:
     if request.param == "carried":
         return ffmpegs.find(imageio_ffmpeg.get_ffmpeg_exe())
     try:
-        return ffmpegs.find(shutil.which("ffmpeg", path=os.environ[OWN_PATH]) or "no ffmpeg")
+        return ffmpegs.find(shutil.which("ffmpeg", path=os.environ[ORIGINAL_PATH_VARIABLE]) or "no ffmpeg")
     except FfmpegMissing as error:
         pytest.skip(f"the machine's own: {error}")
 
 
-def moving(count: int = 12, width: int = 96, height: int = 64, fps: float = 12.0) -> Frames:
+def moving_square(count: int = 12, width: int = 96, height: int = 64, fps: float = 12.0) -> Frames:
     """A bright square that crosses a gradient: every frame differs from every other."""
     y, x = np.mgrid[0:height, 0:width]
     ground = np.stack([x * 255 // width, y * 255 // height, np.full_like(x, 90)], -1).astype(np.uint8)
@@ -44,11 +44,11 @@ def moving(count: int = 12, width: int = 96, height: int = 64, fps: float = 12.0
     return Frames(pixels, fps)
 
 
-def noise(seconds: float, *, level: float = 0.1, rate: int = 32_000, channels: int = 2) -> Score:
+def noise(seconds: float, *, level: float = 0.1, rate: int = 32_000, channels: int = 2) -> Audio:
     draw = np.random.default_rng(7)
     samples = draw.normal(0, level, (round(seconds * rate), channels)).clip(-1, 1)
-    return Score(samples.astype(np.float32), rate)
+    return Audio(samples.astype(np.float32), rate)
 
 
-def left_in(folder: Path) -> list[str]:
+def file_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())

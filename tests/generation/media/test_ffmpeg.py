@@ -15,21 +15,21 @@ from generation.errors import DiskFull, EncodeFailed, FfmpegMissing
 from generation.media import ffmpeg as ffmpegs
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.mux import mux
-from tests.generation.media.conftest import left_in, moving, noise
+from tests.generation.media.conftest import file_names, moving_square, noise
 
 
-def program(folder: Path, script: str) -> Ffmpeg:
+def fake_ffmpeg(folder: Path, script: str) -> Ffmpeg:
     path = folder / "pretender"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return Ffmpeg(str(path), "0", "configured")
 
 
-def children() -> set[int]:
+def child_pids() -> set[int]:
     return {child.pid for child in psutil.Process().children(recursive=True)}
 
 
-def endless() -> Iterator[bytes]:
+def endless_frames() -> Iterator[bytes]:
     while True:
         yield bytes(64 * 64 * 3)
 
@@ -57,8 +57,8 @@ def test_a_configured_one_wins(each_ffmpeg: Ffmpeg) -> None:
         ),
     ],
 )
-def test_one_that_will_not_do_is_named_with_the_reason(script: str, why: str, tmp_path: Path) -> None:
-    path = program(tmp_path, script).path
+def test_an_unusable_ffmpeg_is_named_with_the_reason(script: str, why: str, tmp_path: Path) -> None:
+    path = fake_ffmpeg(tmp_path, script).path
     with pytest.raises(FfmpegMissing) as caught:
         ffmpegs.find(path)
     assert path in caught.value.tried[0]
@@ -66,10 +66,10 @@ def test_one_that_will_not_do_is_named_with_the_reason(script: str, why: str, tm
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_one_that_somebody_kills_is_asked_again_once(times: int, tmp_path: Path) -> None:
+def test_a_version_check_that_is_killed_is_retried_once(times: int, tmp_path: Path) -> None:
     lives = tmp_path / "lives"
     dies = f'echo >> {lives}; [ "$(wc -l < {lives})" -gt {times} ] || kill -9 $$; '
-    path = program(tmp_path, f"{dies}echo ' V..... libx264 x'; echo ' A..... aac x'").path
+    path = fake_ffmpeg(tmp_path, f"{dies}echo ' V..... libx264 x'; echo ' A..... aac x'").path
     if times > 1:
         with pytest.raises(FfmpegMissing, match="does not run"):
             ffmpegs.find(path)
@@ -77,15 +77,15 @@ def test_one_that_somebody_kills_is_asked_again_once(times: int, tmp_path: Path)
         assert ffmpegs.find(path).path == path
 
 
-def test_one_that_is_not_there_is_named() -> None:
+def test_a_missing_ffmpeg_is_named() -> None:
     with pytest.raises(FfmpegMissing) as caught:
         ffmpegs.find("/nowhere/ffmpeg")
     assert caught.value.tried == ("/nowhere/ffmpeg: not found",)
 
 
 async def test_a_cancelled_run_leaves_no_process_and_no_file(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    before, begun = children(), asyncio.Event()
-    frames = moving(600, 320, 240, 24.0)
+    before, begun = child_pids(), asyncio.Event()
+    frames = moving_square(600, 320, 240, 24.0)
     task = asyncio.create_task(
         mux(
             frames,
@@ -100,59 +100,63 @@ async def test_a_cancelled_run_leaves_no_process_and_no_file(each_ffmpeg: Ffmpeg
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert children() <= before
-    assert left_in(tmp_path) == []
+    assert child_pids() <= before
+    assert file_names(tmp_path) == []
 
 
 async def test_a_deadline_ends_it(ffmpeg: Ffmpeg) -> None:
-    before = children()
+    before = child_pids()
     with pytest.raises(EncodeFailed):
-        await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=endless(), deadline=0.5)
-    assert children() <= before
+        await run(
+            ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=endless_frames(), deadline=0.5
+        )
+    assert child_pids() <= before
 
 
-async def test_one_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> None:
-    before = children()
-    hanging = program(tmp_path, "trap '' TERM\nsleep 600 &\nwait\nsleep 600")
+async def test_a_hanging_ffmpeg_is_killed_with_its_children(tmp_path: Path) -> None:
+    before = child_pids()
+    hanging = fake_ffmpeg(tmp_path, "trap '' TERM\nsleep 600 &\nwait\nsleep 600")
     with pytest.raises(EncodeFailed):
-        await run(hanging, build.output(SOURCE, "-", f="null"), stage="encode", feed=endless(), stall=0.3)
-    assert children() <= before
+        await run(
+            hanging, build.output(SOURCE, "-", f="null"), stage="encode", feed=endless_frames(), stall=0.3
+        )
+    assert child_pids() <= before
 
 
 @pytest.mark.parametrize("script", ["kill -9 $$", "head -c 100 >/dev/null; echo broken >&2; exit 3"])
-async def test_one_that_is_killed_or_crashes_is_told_and_leaves_no_file(script: str, tmp_path: Path) -> None:
+async def test_a_killed_or_crashed_ffmpeg_raises_and_leaves_no_file(script: str, tmp_path: Path) -> None:
     folder = tmp_path / "job"
     folder.mkdir()
     with pytest.raises(EncodeFailed):
-        await mux(moving(), None, folder / "clip.mp4", ffmpeg=program(tmp_path, script))
-    assert left_in(folder) == []
+        await mux(moving_square(), None, folder / "clip.mp4", ffmpeg=fake_ffmpeg(tmp_path, script))
+    assert file_names(folder) == []
 
 
-async def test_one_that_says_success_but_wrote_nothing_is_not_believed(tmp_path: Path) -> None:
+async def test_success_without_an_output_file_is_a_failure(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     folder.mkdir()
-    liar = program(tmp_path, 'cat >/dev/null; for last; do :; done; : > "$last"')
+    fake = fake_ffmpeg(tmp_path, 'cat >/dev/null; for last; do :; done; : > "$last"')
     with pytest.raises(EncodeFailed):
-        await mux(moving(), None, folder / "clip.mp4", ffmpeg=liar)
-    assert left_in(folder) == []
+        await mux(moving_square(), None, folder / "clip.mp4", ffmpeg=fake)
+    assert file_names(folder) == []
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_a_full_disk_raises_disk_full_and_leaves_nothing(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4.part").symlink_to("/dev/full")
     with pytest.raises(DiskFull):
-        await mux(moving(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
-    assert left_in(tmp_path) == []
+        await mux(moving_square(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
+    assert file_names(tmp_path) == []
 
 
-async def test_a_feed_that_fails_fails_the_run(ffmpeg: Ffmpeg) -> None:
+async def test_a_failing_frame_source_fails_the_run(ffmpeg: Ffmpeg) -> None:
     def broken() -> Iterator[bytes]:
         yield bytes(64 * 64 * 3)
         raise ZeroDivisionError
 
-    before = children()
+    before = child_pids()
     with pytest.raises(ZeroDivisionError):
         await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=broken())
-    assert children() <= before
+    assert child_pids() <= before
 
 
 async def test_the_event_loop_goes_on_while_frames_are_fed(ffmpeg: Ffmpeg) -> None:
@@ -164,8 +168,8 @@ async def test_the_event_loop_goes_on_while_frames_are_fed(ffmpeg: Ffmpeg) -> No
             await asyncio.sleep(0)
             beats += 1
 
-    heart = asyncio.create_task(beat())
+    ticker = asyncio.create_task(beat())
     one = [bytes(64 * 64 * 3)] * 200
     await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=one)
-    heart.cancel()
+    ticker.cancel()
     assert beats > 100

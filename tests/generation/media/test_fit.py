@@ -14,17 +14,17 @@ from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import own
+from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.probe import probe
 from generation.progress import Progress, Stage
-from tests.generation.media.conftest import left_in, moving, noise
+from tests.generation.media.conftest import file_names, moving_square, noise
 
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, tmp_path: Path) -> Clip:
     draw = np.random.default_rng(5)
-    calm = moving(24, 160, 96, 12.0).pixels
+    calm = moving_square(24, 160, 96, 12.0).pixels
     grain = (calm * 0.8 + draw.normal(20, 14, calm.shape)).clip(0, 255).astype(np.uint8)
     return await mux(Frames(grain, 12.0), noise(2.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg)
 
@@ -34,19 +34,19 @@ async def test_a_clip_that_is_small_enough_is_left_alone(clip: Clip, ffmpeg: Ffm
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
-async def test_it_is_under_the_limit_uses_it_and_keeps_every_frame(
+async def test_a_fit_uses_most_of_the_limit_and_keeps_every_frame(
     share: float, clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     limit = int(clip.size * share)
-    fitted = await fit(clip, limit, ffmpeg=ffmpeg, identity=own(tmp_path))
+    fitted = await fit(clip, limit, ffmpeg=ffmpeg, identity=load_or_create_identity(tmp_path))
     assert 0.95 * limit <= fitted.size <= limit
     assert fitted.path.stat().st_size == fitted.size
     assert (fitted.frames, fitted.fps, fitted.audio) == (clip.frames, clip.fps, True)
     assert fitted.poster == clip.poster
-    assert provenance.verify(fitted.path).mark is provenance.Mark.HOLDS
+    assert provenance.verify(fitted.path).status is provenance.SignatureStatus.VALID
 
 
-async def test_a_starved_picture_is_made_smaller_not_slower(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_too_few_bytes_reduce_the_size_not_the_frame_rate(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     draw = np.random.default_rng(6)
     blocks = draw.integers(0, 256, (16, 24, 32, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
     clip = await mux(Frames(blocks, 12.0), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
@@ -56,19 +56,19 @@ async def test_a_starved_picture_is_made_smaller_not_slower(each_ffmpeg: Ffmpeg,
     assert (fitted.frames, fitted.fps) == (clip.frames, clip.fps)
 
 
-async def test_below_the_floor_it_says_what_the_floor_is_and_keeps_the_clip(
+async def test_cannot_fit_names_the_smallest_limit_and_keeps_the_clip(
     clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    before = left_in(tmp_path)
+    before = file_names(tmp_path)
     with pytest.raises(CannotFit) as caught:
         await fit(clip, 4000, ffmpeg=ffmpeg)
     assert caught.value.limit == 4000
     assert caught.value.floor > 4000
-    assert left_in(tmp_path) == before
+    assert file_names(tmp_path) == before
     assert (await fit(clip, caught.value.floor, ffmpeg=ffmpeg)).size <= caught.value.floor
 
 
-async def test_asked_twice_it_is_made_once(clip: Clip, ffmpeg: Ffmpeg) -> None:
+async def test_two_requests_for_one_limit_encode_once(clip: Clip, ffmpeg: Ffmpeg) -> None:
     limit = clip.size // 2
     first, second = await asyncio.gather(fit(clip, limit, ffmpeg=ffmpeg), fit(clip, limit, ffmpeg=ffmpeg))
     made = first.path.stat().st_mtime_ns
@@ -77,7 +77,7 @@ async def test_asked_twice_it_is_made_once(clip: Clip, ffmpeg: Ffmpeg) -> None:
     assert third.path.stat().st_mtime_ns == made
 
 
-async def test_a_kept_fit_that_was_damaged_is_made_again(clip: Clip, ffmpeg: Ffmpeg) -> None:
+async def test_a_damaged_earlier_fit_is_encoded_again(clip: Clip, ffmpeg: Ffmpeg) -> None:
     limit = clip.size // 2
     first = await fit(clip, limit, ffmpeg=ffmpeg)
     first.path.write_bytes(first.path.read_bytes()[:-100])
@@ -85,9 +85,7 @@ async def test_a_kept_fit_that_was_damaged_is_made_again(clip: Clip, ffmpeg: Ffm
     assert probe(again.path).frames == clip.frames
 
 
-async def test_a_truncated_master_is_told_and_another_try_is_possible(
-    clip: Clip, each_ffmpeg: Ffmpeg
-) -> None:
+async def test_a_truncated_original_raises_and_can_be_retried(clip: Clip, each_ffmpeg: Ffmpeg) -> None:
     whole = clip.path.read_bytes()
     clip.path.write_bytes(whole[: len(whole) * 6 // 10])
     with pytest.raises(EncodeFailed):
@@ -103,17 +101,17 @@ async def test_progress_grows_to_its_total(clip: Clip, ffmpeg: Ffmpeg) -> None:
     assert seen[-1].done == seen[-1].total
 
 
-async def test_cancelled_it_leaves_only_the_clip(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    before, begun = left_in(tmp_path), asyncio.Event()
+async def test_a_cancelled_fit_leaves_only_the_clip(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    before, begun = file_names(tmp_path), asyncio.Event()
     task = asyncio.create_task(fit(clip, clip.size // 2, ffmpeg=ffmpeg, on_progress=lambda _: begun.set()))
     await asyncio.wait_for(begun.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert left_in(tmp_path) == before
+    assert file_names(tmp_path) == before
 
 
-async def test_a_picture_becomes_a_jpeg_that_fits_and_is_marked(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+async def test_a_still_becomes_a_signed_jpeg_that_fits(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     grain = np.random.default_rng(2).integers(0, 256, (400, 300, 3), np.uint8)
     Image.fromarray(grain).save(tmp_path / "clip.png")
     size = (tmp_path / "clip.png").stat().st_size
@@ -127,8 +125,8 @@ async def test_a_picture_becomes_a_jpeg_that_fits_and_is_marked(tmp_path: Path, 
         size=size,
         audio=False,
     )
-    provenance.mark(picture.path, identity=own(tmp_path), model="sd")
-    fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=own(tmp_path))
+    provenance.sign_file(picture.path, identity=load_or_create_identity(tmp_path), model="sd")
+    fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=load_or_create_identity(tmp_path))
     assert fitted.path.stat().st_size == fitted.size <= size // 3
     assert provenance.verify(fitted.path).model == "sd"
     with Image.open(fitted.path) as small:

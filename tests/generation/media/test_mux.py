@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generation.clip import Frames, Score
+from generation.clip import Audio, Frames
 from generation.errors import EncodeFailed, FolderUnwritable
 from generation.media import loudness_meter
 from generation.media.ffmpeg import Ffmpeg
-from generation.media.mux import mux, preset_for, rescore
+from generation.media.mux import mux, mux_new_music, preset_for
 from generation.media.probe import probe, read_frames
 from generation.progress import Progress, Stage
-from tests.generation.media.conftest import left_in, moving, noise
+from tests.generation.media.conftest import file_names, moving_square, noise
 
 
-async def test_a_clip_is_what_every_chat_plays(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    frames = moving()
+async def test_a_clip_has_the_codecs_every_chat_plays(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    frames = moving_square()
     clip = await mux(
         frames,
         noise(1.0),
@@ -28,7 +28,7 @@ async def test_a_clip_is_what_every_chat_plays(each_ffmpeg: Ffmpeg, tmp_path: Pa
         tags={"comment": "a: b=c", "title": "t"},
     )
     facts = probe(clip.path)
-    assert (facts.video_codec, facts.profile, facts.pixels) == ("h264", "High", "yuv420p")
+    assert (facts.video_codec, facts.profile, facts.pixel_format) == ("h264", "High", "yuv420p")
     assert (facts.audio_codec, facts.audio_rate) == ("aac", 48_000)
     assert facts.colours == (1, 1, 1, 1)
     assert facts.frames == len(frames.pixels)
@@ -36,16 +36,16 @@ async def test_a_clip_is_what_every_chat_plays(each_ffmpeg: Ffmpeg, tmp_path: Pa
     assert facts.tags["title"] == "t"
     data = clip.path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
-    assert left_in(tmp_path) == ["clip.jpg", "clip.mp4"]
+    assert file_names(tmp_path) == ["clip.jpg", "clip.mp4"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 49])
 @pytest.mark.parametrize("fps", [8.0, 23.976, 60.0])
-async def test_every_frame_painted_is_in_the_file(
+async def test_every_generated_frame_is_in_the_file(
     count: int, fps: float, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     clip = await mux(
-        moving(count, 32, 32, fps), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast"
+        moving_square(count, 32, 32, fps), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast"
     )
     assert clip.frames == probe(clip.path).frames == count
     assert len(read_frames(clip.path).pixels) == count
@@ -56,13 +56,13 @@ async def test_every_frame_painted_is_in_the_file(
 async def test_music_too_short_or_too_long_ends_with_the_picture(
     length: float, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    frames = moving(25, fps=25.0)
+    frames = moving_square(25, fps=25.0)
     facts = probe((await mux(frames, noise(length), tmp_path / "clip.mp4", ffmpeg=ffmpeg)).path)
     assert facts.frames == 25
     assert facts.audio_seconds == pytest.approx(facts.seconds, abs=1 / 25)
 
 
-async def test_colours_come_back_as_painted(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_colours_survive_encoding(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     paints = np.array([(200, 30, 40), (30, 190, 60), (40, 60, 210), (128, 128, 128)], np.uint8)
     pixels = np.broadcast_to(paints.repeat(16, 0)[None, None], (4, 64, 64, 3))
     clip = await mux(Frames(pixels, 8.0), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
@@ -71,15 +71,15 @@ async def test_colours_come_back_as_painted(each_ffmpeg: Ffmpeg, tmp_path: Path)
 
 
 async def test_an_odd_size_loses_one_line_and_is_not_stretched(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    frames = moving(4, 97, 65)
+    frames = moving_square(4, 97, 65)
     clip = await mux(frames, None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     assert (clip.width, clip.height) == (96, 64)
     difference = read_frames(clip.path).pixels.astype(int) - frames.pixels[:, :64, :96]
     assert np.abs(difference).mean() < 4
 
 
-async def test_frames_that_are_a_view_of_others_are_encoded_alike(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    frames = moving(6)
+async def test_non_contiguous_frames_are_encoded_correctly(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    frames = moving_square(6)
     mirrored = Frames(frames.pixels[:, :, ::-1], frames.fps)
     clip = await mux(mirrored, None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     assert np.abs(read_frames(clip.path).pixels.astype(int) - mirrored.pixels).mean() < 4
@@ -90,7 +90,11 @@ async def test_music_is_at_minus_14_and_below_minus_1(
     level: float, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     clip = await mux(
-        moving(24), noise(2.0, level=level), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg, preset="superfast"
+        moving_square(24),
+        noise(2.0, level=level),
+        tmp_path / "clip.mp4",
+        ffmpeg=each_ffmpeg,
+        preset="superfast",
     )
     heard = await loudness_meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
@@ -99,31 +103,31 @@ async def test_music_is_at_minus_14_and_below_minus_1(
 
 async def test_hard_drums_are_held_below_minus_1(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     beat = np.exp(-(np.arange(48_000) % 12_000) / 2500.0)[:, None]
-    drums = Score((noise(1.0, level=0.3, rate=48_000).samples * beat).astype(np.float32), 48_000)
-    clip = await mux(moving(24), drums, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
+    drums = Audio((noise(1.0, level=0.3, rate=48_000).samples * beat).astype(np.float32), 48_000)
+    clip = await mux(moving_square(24), drums, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
     heard = await loudness_meter.measure(clip.path)
     assert heard.lufs == pytest.approx(-14, abs=1)
     assert heard.peak <= -1
 
 
 async def test_silence_stays_silence(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    silence = Score(np.zeros((32_000, 2), np.float32), 32_000)
-    clip = await mux(moving(), silence, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
+    silence = Audio(np.zeros((32_000, 2), np.float32), 32_000)
+    clip = await mux(moving_square(), silence, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     assert clip.audio
     assert (await loudness_meter.measure(clip.path)).silent
 
 
 async def test_new_music_leaves_the_picture_bit_for_bit(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    first = await mux(moving(), noise(1.0), tmp_path / "first.mp4", ffmpeg=each_ffmpeg)
-    second = await rescore(first, noise(1.0, level=0.02), tmp_path / "second.mp4", ffmpeg=each_ffmpeg)
-    silent = await rescore(first, None, tmp_path / "silent.mp4", ffmpeg=each_ffmpeg)
+    first = await mux(moving_square(), noise(1.0), tmp_path / "first.mp4", ffmpeg=each_ffmpeg)
+    second = await mux_new_music(first, noise(1.0, level=0.02), tmp_path / "second.mp4", ffmpeg=each_ffmpeg)
+    silent = await mux_new_music(first, None, tmp_path / "silent.mp4", ffmpeg=each_ffmpeg)
     assert np.array_equal(read_frames(first.path).pixels, read_frames(second.path).pixels)
     assert (second.frames, second.audio, silent.audio) == (first.frames, True, False)
 
 
 async def test_progress_counts_frames_up_to_all(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     seen: list[Progress] = []
-    await mux(moving(30), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg, on_progress=seen.append)
+    await mux(moving_square(30), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg, on_progress=seen.append)
     assert seen[-1] == Progress(Stage.ENCODING, 30, 30)
     assert [step.done for step in seen] == sorted(step.done for step in seen)
 
@@ -134,13 +138,13 @@ async def test_no_frames_are_no_clip(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
         await mux(nothing, None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
 
 
-async def test_a_folder_that_is_not_there_is_told_and_nothing_is_left(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_a_missing_folder_raises_and_leaves_nothing(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     with pytest.raises(FolderUnwritable):
-        await mux(moving(), noise(1.0), tmp_path / "gone" / "clip.mp4", ffmpeg=ffmpeg)
-    assert left_in(tmp_path) == []
+        await mux(moving_square(), noise(1.0), tmp_path / "gone" / "clip.mp4", ffmpeg=ffmpeg)
+    assert file_names(tmp_path) == []
 
 
-async def test_the_poster_is_what_telegram_takes(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_the_poster_meets_telegrams_thumbnail_limits(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     grain = np.random.default_rng(3).integers(0, 256, (3, 480, 854, 3), np.uint8)
     clip = await mux(Frames(grain, 8.0), None, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
     assert clip.poster is not None
@@ -161,10 +165,10 @@ def test_the_more_clips_wait_the_quicker_the_preset() -> None:
 
 
 @pytest.mark.parametrize("backlog", [0, 1, 3])
-async def test_every_preset_makes_a_clip_that_plays_and_looks_as_painted(
+async def test_every_preset_plays_and_keeps_the_colours(
     backlog: int, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    frames = moving(12, 96, 64)
+    frames = moving_square(12, 96, 64)
     clip = await mux(frames, None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg, preset=preset_for(backlog))
     assert np.abs(read_frames(clip.path).pixels.astype(int) - frames.pixels).mean() < 4
     settings = clip.path.read_bytes()

@@ -15,13 +15,20 @@ from generation.errors import EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import Identity, own
-from generation.media.image_metadata import JPEG, PNG, caption, captioned
-from generation.media.mux import mux, rescore
-from generation.media.probe import as_clip, check, probe, read_frames
-from generation.media.provenance import Mark, mark, read_recipe, verify, with_recipe, words
+from generation.media.identity import Identity, load_or_create_identity
+from generation.media.image_metadata import JPEG, PNG, read_metadata, with_metadata
+from generation.media.mux import mux, mux_new_music
+from generation.media.probe import check_file, clip_from_file, probe, read_frames
+from generation.media.provenance import (
+    SignatureStatus,
+    ai_label_tags,
+    read_recipe,
+    sign_file,
+    verify,
+    with_recipe,
+)
 from generation.request import Kind, Music, Request
-from tests.generation.media.conftest import moving, noise
+from tests.generation.media.conftest import moving_square, noise
 
 REQUEST = Request(
     prompt="a fox in the snow; it's -20° «здесь»",
@@ -41,36 +48,43 @@ REQUEST = Request(
 
 @pytest.fixture
 def identity(tmp_path: Path) -> Identity:
-    return own(tmp_path)
+    return load_or_create_identity(tmp_path)
 
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, identity: Identity, tmp_path: Path) -> Clip:
-    made = await mux(moving(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg, tags=words("ltx"))
-    mark(made.path, identity=identity, model="ltx")
-    return as_clip(made.path, poster=made.poster)
+    made = await mux(
+        moving_square(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg, tags=ai_label_tags("ltx")
+    )
+    sign_file(made.path, identity=identity, model="ltx")
+    return clip_from_file(made.path, poster=made.poster)
 
 
-async def test_a_marked_clip_says_what_made_it_and_plays(
+async def test_a_signed_clip_names_its_model_and_plays(
     clip: Clip, identity: Identity, ffmpeg: Ffmpeg
 ) -> None:
     verdict = verify(clip.path, identity=identity)
-    assert (verdict.mark, verdict.ours, verdict.made_by_ai, verdict.model) == (Mark.HOLDS, True, True, "ltx")
+    assert (verdict.status, verdict.ours, verdict.made_by_ai, verdict.model) == (
+        SignatureStatus.VALID,
+        True,
+        True,
+        "ltx",
+    )
     assert verdict.software is not None
     assert verdict.software.startswith("Matinee")
     assert "AI-generated" in probe(clip.path).tags["comment"]
-    await check(clip.path, frames=12, fps=12.0, audio=True, ffmpeg=ffmpeg)
+    await check_file(clip.path, frames=12, fps=12.0, audio=True, ffmpeg=ffmpeg)
     data = clip.path.read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 
 
-async def test_another_studios_mark_holds_but_is_not_ours(clip: Clip, tmp_path: Path) -> None:
+async def test_another_operators_signature_is_valid_but_not_ours(clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    verdict = verify(clip.path, identity=own(tmp_path / "other"))
-    assert (verdict.mark, verdict.ours) == (Mark.HOLDS, False)
+    verdict = verify(clip.path, identity=load_or_create_identity(tmp_path / "other"))
+    assert (verdict.status, verdict.ours) == (SignatureStatus.VALID, False)
 
 
-def _box_heads(data: bytes) -> list[int]:
+def _box_header_offsets(data: bytes) -> list[int]:
     at, heads = 0, list[int]()
     while at < len(data):
         heads += range(at, at + 8)
@@ -78,37 +92,37 @@ def _box_heads(data: bytes) -> list[int]:
     return heads
 
 
-async def test_any_flipped_bit_breaks_the_mark(clip: Clip, tmp_path: Path) -> None:
+async def test_any_flipped_bit_breaks_the_signature(clip: Clip, tmp_path: Path) -> None:
     """Also in the file's type, in the heads of its boxes, and in the padding that C2PA does not hash."""
     data, draw = clip.path.read_bytes(), random.Random(11)
     mark_at, index_at = data.index(b"uuid") - 4, data.index(b"moov") - 4
-    offsets = {*_box_heads(data), *range(mark_at, mark_at + 120), *range(mark_at, index_at, 32)}
+    offsets = {*_box_header_offsets(data), *range(mark_at, mark_at + 120), *range(mark_at, index_at, 32)}
     for at in sorted(offsets) + [draw.randrange(len(data)) for _ in range(200)]:
         flipped = bytearray(data)
         flipped[at] ^= 1 << draw.randrange(8)
         copy = tmp_path / "flipped.mp4"
         copy.write_bytes(flipped)
-        assert verify(copy).mark is Mark.BROKEN, at
+        assert verify(copy).status is SignatureStatus.BROKEN, at
 
 
 @pytest.mark.parametrize("extra", [b"\0", bytes(100), b"\0\0\0\x08free", b"\0\0\0\x0cmfraxxxx"])
-async def test_anything_put_behind_the_file_breaks_the_mark(extra: bytes, clip: Clip, tmp_path: Path) -> None:
+async def test_appended_bytes_break_the_signature(extra: bytes, clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "longer.mp4").write_bytes(clip.path.read_bytes() + extra)
-    assert verify(tmp_path / "longer.mp4").mark is Mark.BROKEN
+    assert verify(tmp_path / "longer.mp4").status is SignatureStatus.BROKEN
 
 
-async def test_a_file_cut_at_any_of_twenty_places_has_no_mark_that_holds(clip: Clip, tmp_path: Path) -> None:
+async def test_a_truncated_file_has_no_valid_signature(clip: Clip, tmp_path: Path) -> None:
     data = clip.path.read_bytes()
     for twentieth in range(20):
         (tmp_path / "cut.mp4").write_bytes(data[: len(data) * twentieth // 20])
-        assert verify(tmp_path / "cut.mp4").mark is not Mark.HOLDS, twentieth
+        assert verify(tmp_path / "cut.mp4").status is not SignatureStatus.VALID, twentieth
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_any_flipped_bit_breaks_a_pictures_mark(suffix: str, identity: Identity, tmp_path: Path) -> None:
+def test_any_flipped_bit_breaks_a_pictures_signature(suffix: str, identity: Identity, tmp_path: Path) -> None:
     picture, draw = tmp_path / f"picture{suffix}", random.Random(5)
-    Image.fromarray(moving(1, 48, 32).pixels[0]).save(picture)
-    mark(picture, identity=identity, model="sd")
+    Image.fromarray(moving_square(1, 48, 32).pixels[0]).save(picture)
+    sign_file(picture, identity=identity, model="sd")
     assert verify(picture, identity=identity).ours
     data = picture.read_bytes()
     for at in [*range(0, len(data), 24), *(draw.randrange(len(data)) for _ in range(60))]:
@@ -116,83 +130,85 @@ def test_any_flipped_bit_breaks_a_pictures_mark(suffix: str, identity: Identity,
         flipped[at] ^= 1 << draw.randrange(8)
         copy = tmp_path / f"flipped{suffix}"
         copy.write_bytes(flipped)
-        assert verify(copy).mark is Mark.BROKEN, at
+        assert verify(copy).status is SignatureStatus.BROKEN, at
 
 
-async def test_every_route_ends_in_a_mark_that_holds(
+async def test_every_way_to_make_a_clip_ends_in_a_valid_signature(
     clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    def seal(path: Path) -> None:
-        mark(path, identity=identity, model="ltx")
+    def sign(path: Path) -> None:
+        sign_file(path, identity=identity, model="ltx")
 
-    scored = await rescore(clip, noise(1.0, level=0.02), tmp_path / "scored.mp4", ffmpeg=ffmpeg)
-    seal(scored.path)
-    longer = moving(20)
+    with_new_music = await mux_new_music(clip, noise(1.0, level=0.02), tmp_path / "scored.mp4", ffmpeg=ffmpeg)
+    sign(with_new_music.path)
+    longer = moving_square(20)
     extended = await mux(longer, noise(1.6), tmp_path / "extended.mp4", ffmpeg=ffmpeg)
-    seal(extended.path)
+    sign(extended.path)
     fitted = await fit(clip, clip.size * 9 // 10, ffmpeg=ffmpeg, identity=identity)
-    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
+    recipe_copy = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
     poster = clip.poster
     assert poster is not None
-    seal(poster)
-    for path in (clip.path, scored.path, extended.path, fitted.path, told.path, poster):
+    sign(poster)
+    for path in (clip.path, with_new_music.path, extended.path, fitted.path, recipe_copy.path, poster):
         assert verify(path, identity=identity).ours, path.name
     assert fitted.path != clip.path
 
 
-async def test_a_copy_without_its_mark_is_told_from_a_marked_one(
+async def test_a_copy_stripped_of_its_signature_is_reported_absent(
     clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    stripped = await rescore(clip, None, tmp_path / "stripped.mp4", ffmpeg=ffmpeg)
-    assert verify(stripped.path).mark is Mark.ABSENT
+    stripped = await mux_new_music(clip, None, tmp_path / "stripped.mp4", ffmpeg=ffmpeg)
+    assert verify(stripped.path).status is SignatureStatus.ABSENT
 
 
-def test_what_is_no_clip_has_no_mark_that_holds(tmp_path: Path) -> None:
+def test_files_that_are_not_clips_have_no_valid_signature(tmp_path: Path) -> None:
     for name, data in (("a.mp4", b""), ("b.mp4", b"#EXTM3U\n/etc/passwd"), ("c.mp4", bytes(5000))):
         (tmp_path / name).write_bytes(data)
-        assert verify(tmp_path / name).mark is not Mark.HOLDS
+        assert verify(tmp_path / name).status is not SignatureStatus.VALID
         assert read_recipe(tmp_path / name) is None
 
 
-async def test_the_recipe_comes_back_as_the_request_without_anybodys_paths(
+async def test_the_recipe_is_the_request_without_local_paths(
     clip: Clip, identity: Identity, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    told = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=each_ffmpeg, identity=identity)
-    back = read_recipe(told.path)
+    recipe_copy = await with_recipe(
+        clip, REQUEST, tmp_path / "told.mp4", ffmpeg=each_ffmpeg, identity=identity
+    )
+    back = read_recipe(recipe_copy.path)
     assert back is not None
-    assert back.to_json() == provenance.recipe(REQUEST)
+    assert back.to_json() == provenance.recipe_data(REQUEST)
     assert (back.prompt, back.seed, back.music.instruments) == (REQUEST.prompt, 7, ("piano", "bass"))
-    assert b"secret" not in told.path.read_bytes()
-    assert (read_frames(told.path).pixels == read_frames(clip.path).pixels).all()
+    assert b"secret" not in recipe_copy.path.read_bytes()
+    assert (read_frames(recipe_copy.path).pixels == read_frames(clip.path).pixels).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-async def test_a_still_tells_its_recipe_too_and_keeps_its_pixels_and_its_mark(
+async def test_a_still_with_recipe_keeps_its_pixels_and_is_signed(
     suffix: str, clip: Clip, identity: Identity, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     still = tmp_path / f"still{suffix}"
     Image.effect_noise((96, 64), 40).convert("RGB").save(still)
-    still.write_bytes(captioned(still.read_bytes(), words("ltx")))
-    mark(still, identity=identity, model="ltx")
+    still.write_bytes(with_metadata(still.read_bytes(), ai_label_tags("ltx")))
+    sign_file(still, identity=identity, model="ltx")
     assert read_recipe(still) is None
     plain = structs.replace(clip, path=still)
-    told = await with_recipe(plain, REQUEST, still.with_stem("told"), ffmpeg=ffmpeg, identity=identity)
-    back = read_recipe(told.path)
+    recipe_copy = await with_recipe(plain, REQUEST, still.with_stem("told"), ffmpeg=ffmpeg, identity=identity)
+    back = read_recipe(recipe_copy.path)
     assert back is not None
-    assert back.to_json() == provenance.recipe(REQUEST)
-    data = told.path.read_bytes()
-    assert (len(data), b"secret" in data) == (told.size, False)
-    assert caption(data, "comment").startswith("AI-generated")
-    verdict = verify(told.path, identity=identity)
-    assert (verdict.mark, verdict.ours, verdict.model) == (Mark.HOLDS, True, "ltx")
-    assert Image.open(told.path).tobytes() == Image.open(still).tobytes()
-    said = data.index("«здесь»".encode())
-    told.path.write_bytes(data[:said] + b"?" + data[said + 1 :])
-    assert verify(told.path).mark is Mark.BROKEN
+    assert back.to_json() == provenance.recipe_data(REQUEST)
+    data = recipe_copy.path.read_bytes()
+    assert (len(data), b"secret" in data) == (recipe_copy.size, False)
+    assert read_metadata(data, "comment").startswith("AI-generated")
+    verdict = verify(recipe_copy.path, identity=identity)
+    assert (verdict.status, verdict.ours, verdict.model) == (SignatureStatus.VALID, True, "ltx")
+    assert Image.open(recipe_copy.path).tobytes() == Image.open(still).tobytes()
+    recipe_offset = data.index("«здесь»".encode())
+    recipe_copy.path.write_bytes(data[:recipe_offset] + b"?" + data[recipe_offset + 1 :])
+    assert verify(recipe_copy.path).status is SignatureStatus.BROKEN
 
 
 @pytest.mark.parametrize("head", [PNG, JPEG])
-def test_a_still_from_a_stranger_tells_nothing_and_does_no_harm(head: bytes, tmp_path: Path) -> None:
+def test_a_malformed_still_has_no_recipe_and_does_no_harm(head: bytes, tmp_path: Path) -> None:
     draw, path = random.Random(5), tmp_path / "still.png"
     for size in (*range(40), 3000):
         path.write_bytes(head + draw.randbytes(size))
@@ -206,26 +222,26 @@ def test_a_still_from_a_stranger_tells_nothing_and_does_no_harm(head: bytes, tmp
     "change",
     [{"seed": "7"}, {"image": "/etc/passwd"}, {"kind": "virus"}, {"fps": None}, {"prompt": "x" * 9999}],
 )
-async def test_a_recipe_that_makes_no_sense_is_none(
+async def test_an_invalid_recipe_is_ignored(
     change: dict[str, object], clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     import json  # noqa: PLC0415  (only here)
 
-    text = json.dumps(provenance.recipe(REQUEST) | change)
-    forged = await rescore(clip, None, tmp_path / "forged.mp4", ffmpeg=ffmpeg, tags={"synopsis": text})
+    text = json.dumps(provenance.recipe_data(REQUEST) | change)
+    forged = await mux_new_music(clip, None, tmp_path / "forged.mp4", ffmpeg=ffmpeg, tags={"synopsis": text})
     assert read_recipe(forged.path) is None
 
 
-def test_the_key_is_for_its_owner_only_and_stays(tmp_path: Path) -> None:
-    first = own(tmp_path)
+def test_the_key_is_private_and_is_reused(tmp_path: Path) -> None:
+    first = load_or_create_identity(tmp_path)
     assert stat.S_IMODE((tmp_path / "identity" / "key.pem").stat().st_mode) == 0o600
-    assert own(tmp_path) == first
+    assert load_or_create_identity(tmp_path) == first
     assert "PRIVATE" not in repr(first)
 
 
-def test_a_broken_certificate_is_told(tmp_path: Path) -> None:
-    own(tmp_path)
+def test_a_broken_certificate_raises_encode_failed(tmp_path: Path) -> None:
+    load_or_create_identity(tmp_path)
     (tmp_path / "identity" / "key.pem").write_text("not a key")
     with pytest.raises(EncodeFailed) as caught:
-        own(tmp_path)
+        load_or_create_identity(tmp_path)
     assert "certificate" in caught.value.detail

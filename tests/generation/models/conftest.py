@@ -16,33 +16,43 @@ from generation.request import Limits
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
 )  # before torch: two threads over tiny tensors wait for each other
-MORE = {"ltx2", "sana", "kandinsky5", "hunyuan15", "kandinsky5_i2v", "hunyuan15_i2v"}
+LANGUAGE_MODEL_FAMILIES = {"ltx2", "sana", "kandinsky5", "hunyuan15", "kandinsky5_i2v", "hunyuan15_i2v"}
 VARIANTS = {"kandinsky5_i2v": "kandinsky5", "hunyuan15_i2v": "hunyuan15", "wan_words": "wan"}
 """Weights of a family that are made for another purpose than its first ones."""
-OPTIONS: dict[str, dict[str, Any]] = {
+EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     "kandinsky5": {"max_sequence_length": 1000},
     "ltx2": {"max_sequence_length": 16, "stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0},
     "sana": {"max_sequence_length": 16, "instruction": []},
 }
-FRAMES = {"modelscope": 4, "animatediff": 4, "image": 1, "wan": 5, "sana": 5, "hunyuan15": 5, "kandinsky5": 5}
-FRAMES |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_words": 5}
+FRAME_COUNTS = {
+    "modelscope": 4,
+    "animatediff": 4,
+    "image": 1,
+    "wan": 5,
+    "sana": 5,
+    "hunyuan15": 5,
+    "kandinsky5": 5,
+}
+FRAME_COUNTS |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_words": 5}
 
 
-def build(name: str, folder: Path) -> Preset:
+def build_preset(name: str, folder: Path) -> Preset:
     """Weights in `folder` and the preset that names them; `name` is a family or a variant."""
     family = VARIANTS.get(name, name)
     from tests.generation.models import tiny_llm_pipelines, tiny_pipelines  # noqa: PLC0415  (torch, only for who asks)
 
-    options = dict(OPTIONS.get(family, {}))
+    options = dict(EXTRA_OPTIONS.get(family, {}))
     if family == "animatediff":
         for style in ("plain", "other"):
-            tiny_pipelines.still(folder / style)
-        tiny_pipelines.adapter(folder / "weights")
+            tiny_pipelines.stable_diffusion(folder / style)
+        tiny_pipelines.motion_adapter(folder / "weights")
         options["styles"] = {style: str(folder / style) for style in ("plain", "other")}
     elif family == "image":
-        tiny_pipelines.still(folder / "weights")
+        tiny_pipelines.stable_diffusion(folder / "weights")
     else:
-        getattr(tiny_llm_pipelines if name in MORE else tiny_pipelines, name)(folder / "weights")
+        getattr(tiny_llm_pipelines if name in LANGUAGE_MODEL_FAMILIES else tiny_pipelines, name)(
+            folder / "weights"
+        )
     return Preset(
         name=f"tiny-{name}",
         family=family,
@@ -59,24 +69,24 @@ def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pre
 
     def get(family: str) -> Preset:
         if family not in built:
-            built[family] = build(family, tmp_path_factory.mktemp(family))
+            built[family] = build_preset(family, tmp_path_factory.mktemp(family))
         return built[family]
 
     return get
 
 
-def asked(family: str, **changes: Any) -> Request:
-    plain: dict[str, Any] = {
+def make_request(family: str, **changes: Any) -> Request:
+    defaults: dict[str, Any] = {
         "prompt": "a fox in the snow",
         "kind": Kind.VIDEO,
         "model": f"tiny-{family}",
         "width": 32,
         "height": 32,
-        "frames": FRAMES.get(family, 9),
+        "frames": FRAME_COUNTS.get(family, 9),
         "fps": 8.0,
         "seed": 3,
         "steps": 2,
         "guidance": 3.0,
         "music": Music(genre="none", maker="band"),
     }
-    return Request(**(plain | changes))
+    return Request(**(defaults | changes))

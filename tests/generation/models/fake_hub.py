@@ -12,19 +12,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 COMMIT = "0" * 39 + "7"
 
 
-class Hub:
+class FakeHub:
     def __init__(self) -> None:
         self.files: dict[str, dict[str, bytes]] = {}
         self.gated: set[str] = set()
-        self.served: list[str] = []
-        self.cut_after: int | None = None  # bytes of a file after which the line breaks, once
+        self.served_files: list[str] = []
+        self.disconnect_after: int | None = None  # bytes of a file after which the line breaks, once
         self.url = ""
-        self.sizes: dict[str, int] = {}  # what it says of a file, where that is not how long it is
+        self.reported_sizes: dict[str, int] = {}  # what it says of a file, where that is not how long it is
 
 
 @contextmanager
-def running() -> Iterator[Hub]:
-    hub = Hub()
+def running_hub() -> Iterator[FakeHub]:
+    hub = FakeHub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -36,38 +36,38 @@ def running() -> Iterator[Hub]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    hub: Hub
+    hub: FakeHub
 
     def log_message(self, *_: object) -> None: ...
 
     def do_HEAD(self) -> None:
-        self._answer(body=False)
+        self._handle(body=False)
 
     def do_GET(self) -> None:
-        self._answer(body=True)
+        self._handle(body=True)
 
-    def _answer(self, *, body: bool) -> None:
+    def _handle(self, *, body: bool) -> None:
         path = self.path.split("?")[0].strip("/").split("/")
         repo = "/".join(path[2:4] if path[0] == "api" else path[:2])
         if repo not in self.hub.files:
-            self._refuse(404, "RepoNotFound")
+            self._send_error(404, "RepoNotFound")
         elif "revision" in path and path[-1] not in {"main", COMMIT}:
-            self._refuse(404, "RevisionNotFound")
+            self._send_error(404, "RevisionNotFound")
         elif path[0] == "api":
-            self._send(json.dumps(self._info(repo)).encode(), {"Content-Type": "application/json"})
+            self._send(json.dumps(self._model_info(repo)).encode(), {"Content-Type": "application/json"})
         elif repo in self.hub.gated:
-            self._refuse(403, "GatedRepo")
+            self._send_error(403, "GatedRepo")
         else:
-            self._file(repo, "/".join(path[4:]), body=body)
+            self._send_file(repo, "/".join(path[4:]), body=body)
 
-    def _info(self, repo: str) -> dict[str, object]:
+    def _model_info(self, repo: str) -> dict[str, object]:
         siblings = [
-            {"rfilename": name, "size": self.hub.sizes.get(name, len(data))}
+            {"rfilename": name, "size": self.hub.reported_sizes.get(name, len(data))}
             for name, data in self.hub.files[repo].items()
         ]
         return {"id": repo, "modelId": repo, "sha": COMMIT, "private": False, "siblings": siblings}
 
-    def _file(self, repo: str, name: str, *, body: bool) -> None:
+    def _send_file(self, repo: str, name: str, *, body: bool) -> None:
         data = self.hub.files[repo][name]
         start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
         tag = hashlib.sha256(data).hexdigest()
@@ -80,15 +80,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        self.hub.served.append(f"{name}@{start}")
-        if self.hub.cut_after is not None and len(data) > self.hub.cut_after:
-            self.wfile.write(data[start : self.hub.cut_after])
-            self.hub.cut_after = None
+        self.hub.served_files.append(f"{name}@{start}")
+        if self.hub.disconnect_after is not None and len(data) > self.hub.disconnect_after:
+            self.wfile.write(data[start : self.hub.disconnect_after])
+            self.hub.disconnect_after = None
             self.close_connection = True
             return
         self.wfile.write(data[start:])
 
-    def _refuse(self, status: int, code: str) -> None:
+    def _send_error(self, status: int, code: str) -> None:
         self.send_response(status)
         self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")

@@ -24,10 +24,10 @@ from safetensors.torch import load_file, save_file
 from generation import Cancelled, Kind, Request
 from generation.clip import Frames
 from generation.errors import AttachmentRefused, ModelBroken, ModelMissing, NotOffered
-from generation.models.common.diffusers_pipeline import Diffused
-from generation.models.common.registry import Plan, Preset, families, load
+from generation.models.common.diffusers_pipeline import DiffusersModel
+from generation.models.common.registry import MemoryPlan, Preset, families, load
 from tests.generation.models import tiny_pipelines
-from tests.generation.models.conftest import asked
+from tests.generation.models.conftest import make_request
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -37,56 +37,56 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 PIPELINES = sorted(set(families()) - {"testcard"})
-CONDITIONED = ["ltx", "ltx2", "wan", "sana", "kandinsky5_i2v", "hunyuan15_i2v"]
+IMAGE_CONDITIONED = ["ltx", "ltx2", "wan", "sana", "kandinsky5_i2v", "hunyuan15_i2v"]
 BIGGER = ["ltx", "ltx2", "wan", "wan_words", "sana", "modelscope", "animatediff"]
-WORDLESS = ["kandinsky5_i2v", "hunyuan15_i2v"]
-GUIDED = [family for family in PIPELINES if family != "hunyuan15"]
-Tiny = Callable[[str], Preset]
+NEEDS_IMAGE = ["kandinsky5_i2v", "hunyuan15_i2v"]
+WITH_GUIDANCE = [family for family in PIPELINES if family != "hunyuan15"]
+PresetFactory = Callable[[str], Preset]
 
 
-def quiet(_: int, __: int) -> None: ...
+def ignore_progress(_: int, __: int) -> None: ...
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
-def loaded(request: pytest.FixtureRequest, tiny_preset: Tiny) -> Iterator[tuple[str, Any]]:
+def loaded(request: pytest.FixtureRequest, tiny_preset: PresetFactory) -> Iterator[tuple[str, Any]]:
     """One family, loaded once for all that is asked of it."""
-    held = load(tiny_preset(request.param), Plan())
+    held = load(tiny_preset(request.param), MemoryPlan())
     yield request.param, held
     held.close()
 
 
-def paint(held: Any, request: Request) -> Frames:
-    frames = held.paint(request, quiet)
+def generate(model: Any, request: Request) -> Frames:
+    frames = model.generate_frames(request, ignore_progress)
     assert isinstance(frames, Frames)
     return frames
 
 
-def test_it_paints_as_many_pictures_of_the_size_asked_for(loaded: tuple[str, Any]) -> None:
+def test_it_generates_the_requested_number_of_frames_and_size(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    request = asked(family, height=64)
-    frames = paint(held, request)
+    request = make_request(family, height=64)
+    frames = generate(held, request)
     assert frames.pixels.shape == (request.frames, 64, 32, 3)
     assert frames.pixels.dtype == np.uint8
     assert frames.fps == request.fps
 
 
-def test_a_seed_paints_the_same_bits_again_and_another_does_not(loaded: tuple[str, Any]) -> None:
+def test_a_seed_gives_the_same_frames_and_another_seed_does_not(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    first, other, again = (paint(held, asked(family, seed=seed)).pixels for seed in (1, 2, 1))
+    first, other, again = (generate(held, make_request(family, seed=seed)).pixels for seed in (1, 2, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_its_progress_only_grows_and_ends_at_all(loaded: tuple[str, Any]) -> None:
+def test_progress_only_grows_and_ends_at_the_total(loaded: tuple[str, Any]) -> None:
     family, held = loaded
     ticks: list[tuple[int, int]] = []
-    held.paint(asked(family, steps=3), lambda done, total: ticks.append((done, total)))
+    held.generate_frames(make_request(family, steps=3), lambda done, total: ticks.append((done, total)))
     assert ticks == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_it_stops_within_one_step_and_is_usable_afterwards(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    whole = paint(held, asked(family)).pixels
+    whole = generate(held, make_request(family)).pixels
     done_steps: list[int] = []
 
     def stop(done: int, _: int) -> None:
@@ -95,42 +95,43 @@ def test_it_stops_within_one_step_and_is_usable_afterwards(loaded: tuple[str, An
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        held.paint(asked(family, steps=4), stop)
+        held.generate_frames(make_request(family, steps=4), stop)
     assert done_steps == [1, 2]
-    assert np.array_equal(paint(held, asked(family)).pixels, whole)
+    assert np.array_equal(generate(held, make_request(family)).pixels, whole)
 
 
-def test_a_reroll_asks_no_text_encoder(loaded: tuple[str, Any]) -> None:
+def test_a_reroll_does_not_call_the_text_encoder(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    paint(held, asked(family))
+    generate(held, make_request(family))
     calls: list[object] = []
     hook = held.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
-    paint(held, asked(family, seed=99))
+    generate(held, make_request(family, seed=99))
     assert calls == []
-    paint(held, asked(family, prompt="a quite different boat"))
+    generate(held, make_request(family, prompt="a quite different boat"))
     hook.remove()
     assert calls != []
 
 
-def test_what_one_does_not_want_and_how_much_matter(loaded: tuple[str, Any]) -> None:
+def test_negative_prompt_and_guidance_change_the_frames(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    plain = paint(held, asked(family)).pixels
-    assert not np.array_equal(plain, paint(held, asked(family, guidance=7.0)).pixels)
-    assert not np.array_equal(plain, paint(held, asked(family, negative="zzz blurry fog")).pixels)
+    plain = generate(held, make_request(family)).pixels
+    assert not np.array_equal(plain, generate(held, make_request(family, guidance=7.0)).pixels)
+    assert not np.array_equal(plain, generate(held, make_request(family, negative="zzz blurry fog")).pixels)
 
 
 def test_the_prompt_matters(loaded: tuple[str, Any]) -> None:
     family, held = loaded
     assert not np.array_equal(
-        paint(held, asked(family)).pixels, paint(held, asked(family, prompt="two boats, a storm")).pixels
+        generate(held, make_request(family)).pixels,
+        generate(held, make_request(family, prompt="two boats, a storm")).pixels,
     )
 
 
 @pytest.mark.parametrize("family", PIPELINES)
-def test_closing_gives_every_weight_back(family: str, tiny_preset: Tiny) -> None:
-    held = load(tiny_preset(family), Plan())
-    assert isinstance(held, Diffused)
-    paint(held, asked(family))
+def test_closing_frees_every_weight(family: str, tiny_preset: PresetFactory) -> None:
+    held = load(tiny_preset(family), MemoryPlan())
+    assert isinstance(held, DiffusersModel)
+    generate(held, make_request(family))
     parts = [weakref.ref(part) for part in held.pipe.components.values() if hasattr(part, "parameters")]
     assert len(parts) >= 3
     held.close()
@@ -138,44 +139,46 @@ def test_closing_gives_every_weight_back(family: str, tiny_preset: Tiny) -> None
     assert [part() for part in parts if part() is not None] == []
 
 
-@pytest.mark.parametrize("family", CONDITIONED)
-def test_a_picture_sets_the_first_frame(family: str, tiny_preset: Tiny, tmp_path: Path) -> None:
-    held = load(tiny_preset(family), Plan())
+@pytest.mark.parametrize("family", IMAGE_CONDITIONED)
+def test_a_picture_sets_the_first_frame(family: str, tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    held = load(tiny_preset(family), MemoryPlan())
     painted = {}
     for name, colour in (("dark", "#200010"), ("light", "#f0ffe0")):
         Image.new("RGB", (90, 40), colour).save(tmp_path / f"{name}.png")
-        request = asked(family, kind=Kind.ANIMATE, image=str(tmp_path / f"{name}.png"))
-        painted[name] = paint(held, request).pixels
-    assert painted["dark"].shape == (asked(family).frames, 32, 32, 3)
+        request = make_request(family, kind=Kind.ANIMATE, image=str(tmp_path / f"{name}.png"))
+        painted[name] = generate(held, request).pixels
+    assert painted["dark"].shape == (make_request(family).frames, 32, 32, 3)
     assert not np.array_equal(painted["dark"][0], painted["light"][0])
     held.close()
 
 
-@pytest.mark.parametrize("family", WORDLESS)
-def test_weights_made_for_a_picture_do_not_paint_from_words_alone(family: str, tiny_preset: Tiny) -> None:
-    held = load(tiny_preset(family), Plan())
+@pytest.mark.parametrize("family", NEEDS_IMAGE)
+def test_image_to_video_weights_refuse_a_prompt_without_an_image(
+    family: str, tiny_preset: PresetFactory
+) -> None:
+    held = load(tiny_preset(family), MemoryPlan())
     with pytest.raises(NotOffered):
-        paint(held, asked(family))
+        generate(held, make_request(family))
     held.close()
 
 
 @pytest.mark.parametrize("family", PIPELINES)
-def test_an_option_that_it_does_not_know_is_refused(family: str, tiny_preset: Tiny) -> None:
+def test_an_option_that_it_does_not_know_is_refused(family: str, tiny_preset: PresetFactory) -> None:
     preset = tiny_preset(family)
     with pytest.raises(ModelBroken, match="chcekpoint"):
-        load(replace(preset, options={**preset.options, "chcekpoint": 1}), Plan())
+        load(replace(preset, options={**preset.options, "chcekpoint": 1}), MemoryPlan())
 
 
-def test_a_joint_model_brings_its_own_sound(tiny_preset: Tiny) -> None:
-    held = load(tiny_preset("ltx2"), Plan())
-    frames = paint(held, asked("ltx2"))
+def test_a_joint_model_brings_its_own_sound(tiny_preset: PresetFactory) -> None:
+    held = load(tiny_preset("ltx2"), MemoryPlan())
+    frames = generate(held, make_request("ltx2"))
     assert frames.audio is not None
     assert frames.audio.samples.shape[1] == 2
     assert np.abs(frames.audio.samples).max() <= 1
     held.close()
 
 
-def test_a_style_changes_the_hand_and_can_be_taken_off(tiny_preset: Tiny) -> None:
+def test_a_style_changes_the_frames_and_can_be_removed(tiny_preset: PresetFactory) -> None:
     preset = tiny_preset("animatediff")
     other = Path(preset.options["styles"]["other"]) / "unet"
     unet = UNet2DConditionModel.from_pretrained(other)
@@ -183,35 +186,35 @@ def test_a_style_changes_the_hand_and_can_be_taken_off(tiny_preset: Tiny) -> Non
         for weight in unet.parameters():
             weight.add_(0.02)
     unet.save_pretrained(other)
-    held = load(preset, Plan())
+    held = load(preset, MemoryPlan())
     plain, styled, again = (
-        paint(held, asked("animatediff", style=style)).pixels for style in (None, "other", "plain")
+        generate(held, make_request("animatediff", style=style)).pixels for style in (None, "other", "plain")
     )
     assert not np.array_equal(plain, styled)
     assert np.array_equal(plain, again)
     held.close()
 
 
-def camera(preset: Preset, folder: Path) -> str:
+def camera_lora(preset: Preset, folder: Path) -> str:
     """A motion LoRA for the preset's layers."""
-    maker = load(preset, Plan())
-    assert isinstance(maker, Diffused)
+    model = load(preset, MemoryPlan())
+    assert isinstance(model, DiffusersModel)
     torch.manual_seed(0)
-    maker.pipe.unet.add_adapter(
+    model.pipe.unet.add_adapter(
         LoraConfig(r=2, lora_alpha=8, init_lora_weights=False, target_modules=r".*motion_modules.*to_[qv]")
     )
-    layers = get_peft_model_state_dict(maker.pipe.unet)
+    layers = get_peft_model_state_dict(model.pipe.unet)
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
-    maker.close()
+    model.close()
     return str(folder)
 
 
-def test_a_camera_move_is_put_on_and_taken_off(tiny_preset: Tiny, tmp_path: Path) -> None:
+def test_a_camera_move_can_be_applied_and_removed(tiny_preset: PresetFactory, tmp_path: Path) -> None:
     preset = tiny_preset("animatediff")
-    cameras = {"zoom-in": camera(preset, tmp_path)}
-    held = load(replace(preset, options={**preset.options, "cameras": cameras}), Plan())
+    cameras = {"zoom-in": camera_lora(preset, tmp_path)}
+    held = load(replace(preset, options={**preset.options, "cameras": cameras}), MemoryPlan())
     still, moved, again, moved_again = (
-        paint(held, asked("animatediff", camera=camera)).pixels
+        generate(held, make_request("animatediff", camera=camera)).pixels
         for camera in (None, "zoom-in", None, "zoom-in")
     )
     assert not np.array_equal(still, moved)
@@ -220,7 +223,7 @@ def test_a_camera_move_is_put_on_and_taken_off(tiny_preset: Tiny, tmp_path: Path
     held.close()
 
 
-def test_each_number_of_steps_has_its_own_adapter(tiny_preset: Tiny, tmp_path: Path) -> None:
+def test_each_number_of_steps_has_its_own_adapter(tiny_preset: PresetFactory, tmp_path: Path) -> None:
     preset = tiny_preset("animatediff")
     shutil.copytree(preset.source, tmp_path / "steps")
     file = tmp_path / "steps" / "diffusion_pytorch_model.safetensors"
@@ -229,53 +232,59 @@ def test_each_number_of_steps_has_its_own_adapter(tiny_preset: Tiny, tmp_path: P
         {name: weight + 0.3 for name, weight in weights.items()}, tmp_path / "steps" / "two.safetensors"
     )
     files = {"2": "two.safetensors", "4": file.name}
-    cameras = {"zoom-in": camera(preset, tmp_path / "camera")}
+    cameras = {"zoom-in": camera_lora(preset, tmp_path / "camera")}
     options = {**preset.options, "files": files, "cameras": cameras}
-    held = load(replace(preset, source=str(tmp_path / "steps"), options=options), Plan())
+    held = load(replace(preset, source=str(tmp_path / "steps"), options=options), MemoryPlan())
     ticks: list[tuple[int, int]] = []
-    held.paint(asked("animatediff", steps=1), lambda done, total: ticks.append((done, total)))
+    held.generate_frames(
+        make_request("animatediff", steps=1), lambda done, total: ticks.append((done, total))
+    )
     assert ticks[-1] == (2, 2)
-    two, four, two_again = (paint(held, asked("animatediff", steps=steps)).pixels for steps in (2, 4, 2))
+    two, four, two_again = (
+        generate(held, make_request("animatediff", steps=steps)).pixels for steps in (2, 4, 2)
+    )
     assert not np.array_equal(two, four)
     assert np.array_equal(two, two_again)
-    moved = paint(held, asked("animatediff", steps=2, camera="zoom-in")).pixels
+    moved = generate(held, make_request("animatediff", steps=2, camera="zoom-in")).pixels
     assert not np.array_equal(two, moved)
-    assert np.array_equal(four, paint(held, asked("animatediff", steps=4)).pixels)
-    moved_again = paint(held, asked("animatediff", steps=2, camera="zoom-in")).pixels
+    assert np.array_equal(four, generate(held, make_request("animatediff", steps=4)).pixels)
+    moved_again = generate(held, make_request("animatediff", steps=2, camera="zoom-in")).pixels
     assert np.array_equal(moved, moved_again)
     held.close()
 
 
-def test_distilled_weights_are_asked_at_their_own_times(tiny_preset: Tiny) -> None:
+def test_distilled_weights_use_their_own_timesteps(tiny_preset: PresetFactory) -> None:
     preset = tiny_preset("ltx")
-    distilled = load(replace(preset, options={**preset.options, "timesteps": [1000, 900, 0.03]}), Plan())
-    plain = load(preset, Plan())
+    distilled = load(
+        replace(preset, options={**preset.options, "timesteps": [1000, 900, 0.03]}), MemoryPlan()
+    )
+    plain = load(preset, MemoryPlan())
     for steps, same in ((3, False), (2, True)):
-        request = asked("ltx", steps=steps)
-        assert np.array_equal(paint(plain, request).pixels, paint(distilled, request).pixels) is same
+        request = make_request("ltx", steps=steps)
+        assert np.array_equal(generate(plain, request).pixels, generate(distilled, request).pixels) is same
     plain.close()
     distilled.close()
 
 
-def test_a_small_model_is_enlarged_to_what_was_asked_for(tiny_preset: Tiny) -> None:
+def test_a_small_model_is_enlarged_to_what_was_asked_for(tiny_preset: PresetFactory) -> None:
     preset = tiny_preset("ltx")
     native = {"native_width": 32, "native_height": 32, "native_frames": 9, "native_fps": 4.0}
-    held = load(replace(preset, options={**preset.options, **native}), Plan())
-    assert paint(held, asked("ltx", width=96, height=64, frames=20)).pixels.shape == (20, 64, 96, 3)
+    held = load(replace(preset, options={**preset.options, **native}), MemoryPlan())
+    assert generate(held, make_request("ltx", width=96, height=64, frames=20)).pixels.shape == (20, 64, 96, 3)
     held.close()
 
 
 # What is wrong with a folder is said, and nothing of it is run.
 
 
-def copied(preset: Preset, folder: Path) -> Preset:
+def copy_weights(preset: Preset, folder: Path) -> Preset:
     shutil.copytree(preset.source, folder / "copy")
     return replace(preset, source=str(folder / "copy"))
 
 
-def refused(preset: Preset) -> str:
+def load_failure(preset: Preset) -> str:
     with pytest.raises(ModelBroken) as caught:
-        load(preset, Plan())
+        load(preset, MemoryPlan())
     return caught.value.reason
 
 
@@ -283,60 +292,60 @@ def largest(preset: Preset) -> Path:
     return max(Path(preset.source).rglob("*.safetensors"), key=lambda file: file.stat().st_size)
 
 
-def test_a_truncated_file_is_named(tiny_preset: Tiny, tmp_path: Path) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+def test_a_truncated_file_is_named(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     file = largest(preset)
     file.write_bytes(file.read_bytes()[:-100])
-    assert file.name in refused(preset)
+    assert file.name in load_failure(preset)
 
 
-def test_a_flipped_bit_in_a_header_is_named(tiny_preset: Tiny, tmp_path: Path) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+def test_a_flipped_bit_in_a_header_is_named(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     file = largest(preset)
     data = bytearray(file.read_bytes())
     data[9] ^= 0x10
     file.write_bytes(data)
-    assert file.name in refused(preset)
+    assert file.name in load_failure(preset)
 
 
-def test_pickles_are_refused_unread(tiny_preset: Tiny, tmp_path: Path) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+def test_pickles_are_refused_unread(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     for file in (Path(preset.source) / "transformer").glob("*.safetensors"):
         file.rename(file.with_suffix(".bin"))
-    assert "pickled" in refused(preset)
+    assert "pickled" in load_failure(preset)
 
 
-def test_another_pipelines_folder_is_refused(tiny_preset: Tiny, tmp_path: Path) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+def test_another_pipelines_folder_is_refused(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     index = Path(preset.source) / "model_index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "_class_name": "FluxPipeline"}))
-    assert "FluxPipeline" in refused(preset)
+    assert "FluxPipeline" in load_failure(preset)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]"])
 def test_a_folder_without_a_sound_index_is_refused(
-    tiny_preset: Tiny, tmp_path: Path, text: str | None
+    tiny_preset: PresetFactory, tmp_path: Path, text: str | None
 ) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     index = Path(preset.source) / "model_index.json"
     index.unlink() if text is None else index.write_text(text)
-    assert "model_index.json" in refused(preset)
+    assert "model_index.json" in load_failure(preset)
 
 
-def test_a_missing_part_is_named(tiny_preset: Tiny, tmp_path: Path) -> None:
-    preset = copied(tiny_preset("ltx"), tmp_path)
+def test_a_missing_part_is_named(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = copy_weights(tiny_preset("ltx"), tmp_path)
     shutil.rmtree(Path(preset.source) / "vae")
-    assert "vae" in refused(preset)
+    assert "vae" in load_failure(preset)
 
 
 @pytest.mark.parametrize("source", ["nobody/has-this-model", "/no/such/folder", "no repo: at all"])
-def test_weights_that_are_not_here_are_missing_not_broken(source: str, tiny_preset: Tiny) -> None:
+def test_weights_that_are_not_here_are_missing_not_broken(source: str, tiny_preset: PresetFactory) -> None:
     with pytest.raises(ModelMissing):
-        load(replace(tiny_preset("ltx"), source=source), Plan())
+        load(replace(tiny_preset("ltx"), source=source), MemoryPlan())
 
 
 @pytest.mark.parametrize("kind", ["bomb", "text", "cut"])
-def test_a_bad_picture_is_refused(kind: str, tiny_preset: Tiny, tmp_path: Path) -> None:
+def test_a_bad_picture_is_refused(kind: str, tiny_preset: PresetFactory, tmp_path: Path) -> None:
     file = tmp_path / "in.png"
     if kind == "bomb":
         Image.new("1", (20_000, 2_000)).save(file)
@@ -345,13 +354,13 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: Tiny, tmp_path: Path) 
     else:
         Image.effect_noise((200, 200), 50).save(file)
         file.write_bytes(file.read_bytes()[:5000])
-    held = load(tiny_preset("ltx"), Plan())
+    held = load(tiny_preset("ltx"), MemoryPlan())
     with pytest.raises(AttachmentRefused):
-        paint(held, asked("ltx", kind=Kind.ANIMATE, image=str(file)))
+        generate(held, make_request("ltx", kind=Kind.ANIMATE, image=str(file)))
     held.close()
 
 
-def film(folder: Path, name: str = "source", frames: int = 12, *, reverse: bool = False) -> Path:
+def write_source_clip(folder: Path, name: str = "source", frames: int = 12, *, reverse: bool = False) -> Path:
     """A short clip as ours are: MP4, H.264; it grows lighter, or darker."""
     path = folder / f"{name}.mp4"
     with av.open(str(path), "w", format="mp4") as file:
@@ -365,56 +374,62 @@ def film(folder: Path, name: str = "source", frames: int = 12, *, reverse: bool 
     return path
 
 
-@pytest.mark.parametrize("family", CONDITIONED)
-def test_a_clip_goes_on_from_its_last_frames(family: str, tiny_preset: Tiny, tmp_path: Path) -> None:
-    held = load(tiny_preset(family), Plan())
+@pytest.mark.parametrize("family", IMAGE_CONDITIONED)
+def test_a_clip_is_extended_from_its_last_frames(
+    family: str, tiny_preset: PresetFactory, tmp_path: Path
+) -> None:
+    held = load(tiny_preset(family), MemoryPlan())
     painted = []
     for name, reverse in (("up", False), ("down", True)):
-        source = str(film(tmp_path, name, reverse=reverse))
-        painted.append(paint(held, asked(family, frames=17, kind=Kind.EXTEND, source=source)))
+        source = str(write_source_clip(tmp_path, name, reverse=reverse))
+        painted.append(generate(held, make_request(family, frames=17, kind=Kind.EXTEND, source=source)))
     assert painted[0].pixels.shape == (17, 32, 32, 3)
-    assert 0 < painted[0].carried < 17
+    assert 0 < painted[0].overlap < 17
     assert not np.array_equal(painted[0].pixels[0], painted[1].pixels[0])
     held.close()
 
 
-def test_what_is_no_clip_is_not_gone_on_from(tiny_preset: Tiny, tmp_path: Path) -> None:
-    held = load(tiny_preset("ltx"), Plan())
+def test_a_file_that_is_no_clip_cannot_be_extended(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    held = load(tiny_preset("ltx"), MemoryPlan())
     (tmp_path / "no.mp4").write_text("#EXTM3U")
     with pytest.raises(AttachmentRefused):
-        paint(held, asked("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
+        generate(held, make_request("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
     held.close()
 
 
-def test_a_clip_is_made_bigger_through_its_latents(tiny_preset: Tiny, tmp_path: Path) -> None:
+def test_a_clip_is_upscaled_through_its_latents(tiny_preset: PresetFactory, tmp_path: Path) -> None:
     tiny_pipelines.seeded(
         LTXLatentUpsamplerModel, in_channels=8, mid_channels=32, num_blocks_per_stage=1
     ).save_pretrained(tmp_path / "upscaler")
     preset = tiny_preset("ltx")
-    held = load(replace(preset, options={**preset.options, "upscaler": str(tmp_path / "upscaler")}), Plan())
-    source = str(film(tmp_path))
-    request = asked("ltx", kind=Kind.BIGGER, source=source, width=128, height=128, steps=5)
+    held = load(
+        replace(preset, options={**preset.options, "upscaler": str(tmp_path / "upscaler")}), MemoryPlan()
+    )
+    source = str(write_source_clip(tmp_path))
+    request = make_request("ltx", kind=Kind.BIGGER, source=source, width=128, height=128, steps=5)
     ticks: list[tuple[int, int]] = []
-    frames = held.paint(request, lambda done, total: ticks.append((done, total)))
+    frames = held.generate_frames(request, lambda done, total: ticks.append((done, total)))
     assert frames.pixels.shape == (9, 128, 128, 3)
     assert ticks == [(1, 2), (2, 2)]
     held.close()
 
 
 @pytest.mark.parametrize("family", BIGGER)
-def test_a_clip_is_painted_again_at_a_larger_size(family: str, tiny_preset: Tiny, tmp_path: Path) -> None:
-    held = load(tiny_preset(family), Plan())
+def test_a_clip_is_regenerated_at_a_larger_size(
+    family: str, tiny_preset: PresetFactory, tmp_path: Path
+) -> None:
+    held = load(tiny_preset(family), MemoryPlan())
     painted = []
     for name, reverse in (("up", False), ("down", True)):
-        source = str(film(tmp_path, name, reverse=reverse))
-        request = asked(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
+        source = str(write_source_clip(tmp_path, name, reverse=reverse))
+        request = make_request(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
         ticks: list[tuple[int, int]] = []
 
-        def heard(done: int, total: int, to: list[tuple[int, int]] = ticks) -> None:
+        def record_tick(done: int, total: int, to: list[tuple[int, int]] = ticks) -> None:
             to.append((done, total))
 
-        painted.append(held.paint(request, heard).pixels)
+        painted.append(held.generate_frames(request, record_tick).pixels)
         assert ticks[-1][0] == ticks[-1][1] >= 2
-    assert painted[0].shape == (asked(family).frames, 64, 64, 3)
+    assert painted[0].shape == (make_request(family).frames, 64, 64, 3)
     assert not np.array_equal(painted[0], painted[1])
     held.close()

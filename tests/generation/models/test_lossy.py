@@ -14,20 +14,26 @@ import torch
 from generation import Cancelled
 from generation.errors import PresetBroken
 from generation.models.common import attention
-from generation.models.common.device_placement import painter
-from generation.models.common.lossy import CACHES, TITLES, WEIGHTS, chosen, has_torchao
-from generation.models.common.memory_plan import Keep
-from generation.models.common.registry import Plan, Preset, check, load, lossy_ways
-from tests.generation.models.conftest import asked
+from generation.models.common.device_placement import denoiser
+from generation.models.common.lossy import (
+    DESCRIPTIONS,
+    QUANTIZATIONS,
+    STEP_CACHES,
+    active_options,
+    has_torchao,
+)
+from generation.models.common.memory_plan import MemoryTier
+from generation.models.common.registry import MemoryPlan, Preset, check_preset, load, lossy_options
+from tests.generation.models.conftest import make_request
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:diffusers"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.timeout(300),
 ]
-Tiny = Callable[[str], Preset]
+PresetFactory = Callable[[str], Preset]
 STEPS = 6
-CACHED = [("ltx", name) for name in sorted(CACHES)] + [
+STEP_CACHE_CASES = [("ltx", name) for name in sorted(STEP_CACHES)] + [
     ("wan", "first_block"),
     ("wan", "pyramid"),
     ("ltx2", "taylor"),
@@ -36,28 +42,30 @@ CACHED = [("ltx", name) for name in sorted(CACHES)] + [
 ]
 
 
-def quiet(_: int, __: int) -> None: ...
+def ignore_progress(_: int, __: int) -> None: ...
 
 
-def giving_up(preset: Preset, *names: str, **settings: Any) -> Preset:
+def with_lossy_options(preset: Preset, *names: str, **settings: Any) -> Preset:
     options = {**preset.options, "lossy": list(names), "lossy_settings": settings}
     return replace(preset, options=options)
 
 
-def pixels(held: Any, family: str, **changes: Any) -> Any:
-    return held.paint(asked(family, steps=STEPS, **changes), quiet).pixels.astype(int)
+def rendered_pixels(model: Any, family: str, **changes: Any) -> Any:
+    return model.generate_frames(make_request(family, steps=STEPS, **changes), ignore_progress).pixels.astype(
+        int
+    )
 
 
-@pytest.mark.parametrize(("family", "name"), CACHED)
-def test_a_step_cache_paints_nearly_the_same_and_a_stopped_clip_leaves_no_trace(
-    family: str, name: str, tiny_preset: Tiny
+@pytest.mark.parametrize(("family", "name"), STEP_CACHE_CASES)
+def test_a_step_cache_changes_frames_little_and_a_cancelled_clip_leaves_no_trace(
+    family: str, name: str, tiny_preset: PresetFactory
 ) -> None:
-    plain = load(tiny_preset(family), Plan())
-    exact = pixels(plain, family)
+    plain = load(tiny_preset(family), MemoryPlan())
+    exact = rendered_pixels(plain, family)
     plain.close()
     settings = {"first_block": {"threshold": 10.0}} if name == "first_block" else {}
-    held = load(giving_up(tiny_preset(family), name, **settings), Plan())
-    cached = pixels(held, family)
+    held = load(with_lossy_options(tiny_preset(family), name, **settings), MemoryPlan())
+    cached = rendered_pixels(held, family)
     assert 0 < np.abs(cached - exact).mean() < 16
 
     def stop(done: int, _: int) -> None:
@@ -65,63 +73,70 @@ def test_a_step_cache_paints_nearly_the_same_and_a_stopped_clip_leaves_no_trace(
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        held.paint(asked(family, steps=STEPS, seed=77), stop)
-    assert np.array_equal(cached, pixels(held, family))
+        held.generate_frames(make_request(family, steps=STEPS, seed=77), stop)
+    assert np.array_equal(cached, rendered_pixels(held, family))
     held.close()
 
 
 @pytest.mark.skipif(not has_torchao(), reason="an extra that is not installed")
 @pytest.mark.parametrize("family", ["ltx", "modelscope", "animatediff"])
-def test_eight_bit_integers_take_less_room_and_paint_nearly_the_same(family: str, tiny_preset: Tiny) -> None:
+def test_int8_weights_take_less_memory_and_change_frames_little(
+    family: str, tiny_preset: PresetFactory
+) -> None:
     plain, small = (
-        load(preset, Plan()) for preset in (tiny_preset(family), giving_up(tiny_preset(family), "int8"))
+        load(preset, MemoryPlan())
+        for preset in (tiny_preset(family), with_lossy_options(tiny_preset(family), "int8"))
     )
-    assert weight(small) < 0.9 * weight(plain)
-    assert np.abs(pixels(plain, family) - pixels(small, family)).mean() < 16
+    assert weight_bytes(small) < 0.9 * weight_bytes(plain)
+    assert np.abs(rendered_pixels(plain, family) - rendered_pixels(small, family)).mean() < 16
     plain.close()
     small.close()
 
 
-def test_eight_bit_floats_rest_in_a_quarter_of_the_room(tiny_preset: Tiny) -> None:
-    held = load(giving_up(tiny_preset("ltx"), "fp8"), Plan())
-    kinds = {parameter.dtype for parameter in painter_of(held).parameters()}
+def test_fp8_weights_take_a_quarter_of_the_memory(tiny_preset: PresetFactory) -> None:
+    held = load(with_lossy_options(tiny_preset("ltx"), "fp8"), MemoryPlan())
+    kinds = {parameter.dtype for parameter in denoiser_of(held).parameters()}
     assert torch.float8_e4m3fn in kinds
-    assert pixels(held, "ltx").shape == (9, 32, 32, 3)
+    assert rendered_pixels(held, "ltx").shape == (9, 32, 32, 3)
     held.close()
 
 
-def test_the_planner_gives_up_eight_bits_by_whatever_is_installed(tiny_preset: Tiny) -> None:
-    plan = Plan(keep=Keep.EIGHT_BIT)
-    assert chosen(tiny_preset("ltx"), plan) == ("int8" if has_torchao() else "fp8",)
-    assert chosen(giving_up(tiny_preset("ltx"), "fp8", "taylor"), plan) == ("fp8", "taylor")
-    assert chosen(tiny_preset("ltx"), Plan()) == ()
+def test_the_planner_quantizes_with_the_installed_library(tiny_preset: PresetFactory) -> None:
+    plan = MemoryPlan(tier=MemoryTier.EIGHT_BIT)
+    assert active_options(tiny_preset("ltx"), plan) == ("int8" if has_torchao() else "fp8",)
+    assert active_options(with_lossy_options(tiny_preset("ltx"), "fp8", "taylor"), plan) == ("fp8", "taylor")
+    assert active_options(tiny_preset("ltx"), MemoryPlan()) == ()
     held = load(tiny_preset("ltx"), plan)
-    assert pixels(held, "ltx").shape == (9, 32, 32, 3)
+    assert rendered_pixels(held, "ltx").shape == (9, 32, 32, 3)
     held.close()
 
 
-def test_what_does_not_work_with_a_family_is_named_at_the_start(tiny_preset: Tiny) -> None:
+def test_an_unsupported_lossy_option_is_named_at_start(tiny_preset: PresetFactory) -> None:
     with pytest.raises(PresetBroken) as caught:
-        check(giving_up(tiny_preset("ltx"), "frist_block"))
+        check_preset(with_lossy_options(tiny_preset("ltx"), "frist_block"))
     assert (caught.value.place, caught.value.near) == ("tiny-ltx.options.lossy", "first_block")
     with pytest.raises(PresetBroken):
-        check(giving_up(tiny_preset("sana"), "taylor"))
-    check(giving_up(tiny_preset("wan"), "int8", "pyramid"))
+        check_preset(with_lossy_options(tiny_preset("sana"), "taylor"))
+    check_preset(with_lossy_options(tiny_preset("wan"), "int8", "pyramid"))
 
 
-def test_every_name_has_a_title_and_every_family_knows_its_own(tiny_preset: Tiny) -> None:
+def test_every_lossy_option_has_a_description_and_every_family_lists_its_own(
+    tiny_preset: PresetFactory,
+) -> None:
     for family in ("ltx", "ltx2", "wan", "sana", "modelscope", "image"):
-        assert set(lossy_ways(tiny_preset(family))) <= TITLES.keys()
-        assert set(lossy_ways(tiny_preset(family))) >= WEIGHTS
+        assert set(lossy_options(tiny_preset(family))) <= DESCRIPTIONS.keys()
+        assert set(lossy_options(tiny_preset(family))) >= QUANTIZATIONS
 
 
-def test_a_lean_model_paints_the_same_bits_and_reads_only_new_words(tiny_preset: Tiny) -> None:
-    held: list[Any] = [load(tiny_preset("ltx"), Plan(keep=keep)) for keep in (Keep.RESIDENT, Keep.LEAN)]
+def test_a_lean_model_gives_the_same_frames_and_encodes_only_new_prompts(tiny_preset: PresetFactory) -> None:
+    held: list[Any] = [
+        load(tiny_preset("ltx"), MemoryPlan(tier=keep)) for keep in (MemoryTier.RESIDENT, MemoryTier.LEAN)
+    ]
     whole, lean = held
-    assert isinstance(lean.pipe.readers, list)
-    assert len(lean.pipe.readers) == 1
+    assert isinstance(lean.pipe.text_encoder_hooks, list)
+    assert len(lean.pipe.text_encoder_hooks) == 1
     moves: list[torch.device | str] = []
-    net = painter_of(lean)
+    net = denoiser_of(lean)
     plain_to = net.to
 
     def moved(where: torch.device | str) -> Any:
@@ -129,38 +144,38 @@ def test_a_lean_model_paints_the_same_bits_and_reads_only_new_words(tiny_preset:
         return plain_to(where)
 
     net.to = moved
-    assert np.array_equal(pixels(whole, "ltx"), pixels(lean, "ltx"))
+    assert np.array_equal(rendered_pixels(whole, "ltx"), rendered_pixels(lean, "ltx"))
     assert len(moves) == 2  # aside, and back
-    pixels(lean, "ltx", seed=12)
+    rendered_pixels(lean, "ltx", seed=12)
     assert len(moves) == 2
     whole.close()
     lean.close()
 
 
-def test_attention_is_tried_among_the_exact_ways_and_a_preset_may_choose(
-    tiny_preset: Tiny, tmp_path: Path
+def test_attention_is_chosen_among_exact_backends_and_a_preset_may_override(
+    tiny_preset: PresetFactory, tmp_path: Path
 ) -> None:
     assert tmp_path.is_dir()
-    assert attention.fastest("cpu", "float32") == "native"
-    assert attention._measure("native", "cpu", "float32") > 0  # what a card would be asked
+    assert attention.fastest_backend("cpu", "float32") == "native"
+    assert attention._time_backend("native", "cpu", "float32") > 0  # what a card would be asked
     preset = tiny_preset("ltx")
-    held = load(replace(preset, options={**preset.options, "attention": "_native_math"}), Plan())
-    plain = load(preset, Plan())
-    assert np.abs(pixels(held, "ltx") - pixels(plain, "ltx")).max() <= 1
+    held = load(replace(preset, options={**preset.options, "attention": "_native_math"}), MemoryPlan())
+    plain = load(preset, MemoryPlan())
+    assert np.abs(rendered_pixels(held, "ltx") - rendered_pixels(plain, "ltx")).max() <= 1
     held.close()
     plain.close()
 
 
-def painter_of(held: Any) -> Any:
-    return painter(held.pipe)
+def denoiser_of(model: Any) -> Any:
+    return denoiser(model.pipe)
 
 
-def weight(held: Any) -> int:
+def weight_bytes(model: Any) -> int:
     """Bytes, also of weights that are made of several tensors."""
-    return sum(map(bytes_of, painter_of(held).parameters()))
+    return sum(map(tensor_bytes, denoiser_of(model).parameters()))
 
 
-def bytes_of(tensor: Any) -> int:
+def tensor_bytes(tensor: Any) -> int:
     if type(tensor) in {torch.Tensor, torch.nn.Parameter}:
         return int(tensor.numel() * tensor.element_size())
-    return sum(bytes_of(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return sum(tensor_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])

@@ -10,19 +10,19 @@ import pytest
 
 from generation.errors import PresetBroken
 from generation.models.common.preset import Preset, read_presets
-from generation.models.common.registry import check
+from generation.models.common.registry import check_preset
 from generation.request import Kind
 from tests.paths import CONFIG
 
 SHIPPED = CONFIG / "models.toml"
-PLAIN = '[one]\nfamily = "testcard"\ntitle = "One"\nlimits = {width = 512, height = 320}\n'
+MINIMAL_PRESET = '[one]\nfamily = "testcard"\ntitle = "One"\nlimits = {width = 512, height = 320}\n'
 
 
 def read(text: str) -> dict[str, Preset]:
     return read_presets(tomllib.loads(text))
 
 
-def slip(text: str) -> PresetBroken:
+def preset_error(text: str) -> PresetBroken:
     with pytest.raises(PresetBroken) as caught:
         read(text)
     return caught.value
@@ -32,7 +32,7 @@ def test_every_shipped_preset_is_sound_and_its_family_exists() -> None:
     presets = read_presets(tomllib.loads(SHIPPED.read_text()))
     assert next(iter(presets)) == "testcard"
     for preset in presets.values():
-        check(preset)
+        check_preset(preset)
         assert {"16:9", "9:16", "1:1"} <= set(preset.limits.aspects)
         sizes = [*preset.limits.aspects.values(), (preset.limits.width, preset.limits.height)]
         for width, height in sizes:
@@ -41,24 +41,24 @@ def test_every_shipped_preset_is_sound_and_its_family_exists() -> None:
             assert max(width, height) <= preset.limits.max_side
 
 
-def test_a_preset_survives_the_wire() -> None:
+def test_a_preset_survives_a_json_round_trip() -> None:
     for preset in read_presets(tomllib.loads(SHIPPED.read_text())).values():
         assert Preset.from_json(json.loads(json.dumps(preset.to_json()))) == preset
 
 
 def test_what_is_left_out_has_its_default() -> None:
-    preset = read(PLAIN)["one"]
+    preset = read(MINIMAL_PRESET)["one"]
     assert preset.limits.kinds == (Kind.VIDEO,)
     assert preset.name == "one"
 
 
 def test_an_unknown_key_is_named_with_what_was_meant() -> None:
-    error = slip(PLAIN + 'licens = "MIT"\n')
+    error = preset_error(MINIMAL_PRESET + 'licens = "MIT"\n')
     assert (error.place, error.near) == ("one.licens", "licence")
 
 
 def test_an_unknown_limit_is_named_with_what_was_meant() -> None:
-    error = slip('[one]\nfamily="x"\ntitle="X"\n[one.limits]\nwidht = 512\nheight = 512\n')
+    error = preset_error('[one]\nfamily="x"\ntitle="X"\n[one.limits]\nwidht = 512\nheight = 512\n')
     assert (error.place, error.near) == ("one.limits.widht", "width")
 
 
@@ -77,7 +77,7 @@ def test_an_unknown_limit_is_named_with_what_was_meant() -> None:
 def test_a_wrong_value_is_named_with_its_place(line: str, place: str) -> None:
     head = '[one]\nfamily="x"\ntitle="X"\n'
     tail = "" if line.startswith("limits") else "limits = {width = 8, height = 8}\n"
-    assert slip(head + tail + line).place == place
+    assert preset_error(head + tail + line).place == place
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_wrong_value_is_named_with_its_place(line: str, place: str) -> None:
         ({"family": "testcard", "options": {"speed": 1}}, "one.options.speed", None),
     ],
 )
-def test_a_slip_in_a_family_or_its_options_is_named(
+def test_a_mistake_in_a_family_or_its_options_is_named(
     table: dict[str, Any], place: str, near: str | None
 ) -> None:
     whole = {"title": "One", "limits": {"width": 64, "height": 64}, **table}
     with pytest.raises(PresetBroken) as caught:
-        check(read_presets({"one": whole})["one"])
+        check_preset(read_presets({"one": whole})["one"])
     assert (caught.value.place, caught.value.near) == (place, near)
 
 

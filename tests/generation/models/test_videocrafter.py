@@ -14,14 +14,14 @@ from diffusers.models.embeddings import get_timestep_embedding
 
 from generation.errors import ModelBroken
 from generation.models.common import videocrafter
-from generation.models.common.registry import Plan, Preset, load
+from generation.models.common.registry import MemoryPlan, Preset, load
 from generation.models.common.videocrafter_ddim import ScaledDDIM
 from generation.request import Limits
 from tests.generation.models import tiny_pipelines
-from tests.generation.models.conftest import asked
+from tests.generation.models.conftest import make_request
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
-LAYERS = {
+ORIGINAL_LAYERS = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
     "time_emb_proj": "emb_layers.1",
@@ -29,7 +29,7 @@ LAYERS = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
-THEIRS = {  # of two levels with one layer each, the first of them attending
+ORIGINAL_NAMES = {  # of two levels with one layer each, the first of them attending
     "conv_in": "input_blocks.0.0",
     "transformer_in": "init_attn.0",
     "time_embedding.linear_1": "time_embed.0",
@@ -79,28 +79,28 @@ def unet() -> Any:
     )
 
 
-def theirs(made: Any) -> dict[str, torch.Tensor]:
+def original_weights(unet_model: Any) -> dict[str, torch.Tensor]:
     """The weights under the original's names, with its convolution for a linear and its rate embedding."""
     state = {}
-    for key, value in made.state_dict().items():
-        prefix = max((name for name in THEIRS if key.startswith(name + ".")), key=len)
+    for key, value in unet_model.state_dict().items():
+        prefix = max((name for name in ORIGINAL_NAMES if key.startswith(name + ".")), key=len)
         rest = key.removeprefix(prefix + ".")
         if ".resnets." in key:
             layer, _, kind = rest.rpartition(".")
-            rest = f"{LAYERS[layer]}.{kind}"
+            rest = f"{ORIGINAL_LAYERS[layer]}.{kind}"
         shaped = value[..., None] if key.startswith("transformer_in.proj") and value.ndim == 2 else value
-        state[f"{THEIRS[prefix]}.{rest}"] = shaped
-    chance = torch.Generator().manual_seed(4)
+        state[f"{ORIGINAL_NAMES[prefix]}.{rest}"] = shaped
+    generator = torch.Generator().manual_seed(4)
     for at, shape in ((0, (16, 4)), (2, (16, 16))):
-        state[f"fps_embedding.{at}.weight"] = torch.randn(shape, generator=chance)
-        state[f"fps_embedding.{at}.bias"] = torch.randn(shape[0], generator=chance)
+        state[f"fps_embedding.{at}.weight"] = torch.randn(shape, generator=generator)
+        state[f"fps_embedding.{at}.bias"] = torch.randn(shape[0], generator=generator)
     return state
 
 
-def test_every_weight_finds_its_place_and_the_rate_is_folded_in() -> None:
+def test_every_weight_is_converted_and_the_frame_rate_is_folded_in() -> None:
     made, blank = unet(), unet()
-    state = theirs(made)
-    blank.load_state_dict(videocrafter.unet_weights(state, blank.config, fps=8.0))
+    state = original_weights(made)
+    blank.load_state_dict(videocrafter.convert_unet_weights(state, blank.config, fps=8.0))
     rate = get_timestep_embedding(torch.tensor([8.0]), 4, flip_sin_to_cos=True, downscale_freq_shift=0)
     one = torch.nn.functional.linear(rate, state["fps_embedding.0.weight"], state["fps_embedding.0.bias"])
     added = torch.nn.functional.linear(
@@ -115,8 +115,8 @@ def test_every_weight_finds_its_place_and_the_rate_is_folded_in() -> None:
 def test_another_models_checkpoint_is_refused() -> None:
     made = unet()
     with pytest.raises(ModelBroken, match="controlnet"):
-        videocrafter.unet_weights(
-            {**theirs(made), "controlnet.0.weight": torch.ones(1)}, made.config, fps=8.0
+        videocrafter.convert_unet_weights(
+            {**original_weights(made), "controlnet.0.weight": torch.ones(1)}, made.config, fps=8.0
         )
 
 
@@ -127,12 +127,12 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         videocrafter.convert(file, tmp_path / "out", tokenizer=tmp_path)
 
 
-def test_what_is_saved_paints_with_the_scaled_sampler(tmp_path: Path) -> None:
-    videocrafter.save(
+def test_a_saved_pipeline_uses_the_scaled_sampler(tmp_path: Path) -> None:
+    videocrafter.save_pipeline(
         tmp_path,
         unet=unet(),
         vae=tiny_pipelines.autoencoder(),
-        words=tiny_pipelines.clip(),
+        text_encoder=tiny_pipelines.clip(),
         tokenizer=tiny_pipelines.clip_tokenizer(),
     )
     preset = Preset(
@@ -142,22 +142,29 @@ def test_what_is_saved_paints_with_the_scaled_sampler(tmp_path: Path) -> None:
         source=str(tmp_path),
         limits=Limits(width=32, height=32),
     )
-    scaled = load(preset, Plan()).paint(asked("modelscope"), lambda *_: None).pixels
-    (tmp_path / videocrafter.MARKER).unlink()
-    plain = load(replace(preset, name="plain"), Plan()).paint(asked("modelscope"), lambda *_: None).pixels
+    scaled = load(preset, MemoryPlan()).generate_frames(make_request("modelscope"), lambda *_: None).pixels
+    (tmp_path / videocrafter.MARKER_FILE).unlink()
+    plain = (
+        load(replace(preset, name="plain"), MemoryPlan())
+        .generate_frames(make_request("modelscope"), lambda *_: None)
+        .pixels
+    )
     assert not np.array_equal(scaled, plain)
 
 
-def test_the_scale_falls_and_stays() -> None:
-    scheduler = ScaledDDIM.made_from(tiny_pipelines.ddim(), end=0.7, steps=400)
+def test_the_scale_falls_then_stays_constant() -> None:
+    scheduler = ScaledDDIM.from_scheduler(tiny_pipelines.ddim(), end=0.7, steps=400)
     assert scheduler.scale[0] == 1
     assert scheduler.scale[399] == scheduler.scale[999] == pytest.approx(0.7)
 
 
-def test_where_the_scale_is_level_it_is_plain_ddim() -> None:
-    plain, scaled = tiny_pipelines.ddim(), ScaledDDIM.made_from(tiny_pipelines.ddim(), end=0.7, steps=400)
-    chance = torch.Generator().manual_seed(1)
-    noise, sample = (torch.randn(1, 4, 8, 8, generator=chance) for _ in range(2))
+def test_at_constant_scale_it_equals_plain_ddim() -> None:
+    plain, scaled = (
+        tiny_pipelines.ddim(),
+        ScaledDDIM.from_scheduler(tiny_pipelines.ddim(), end=0.7, steps=400),
+    )
+    generator = torch.Generator().manual_seed(1)
+    noise, sample = (torch.randn(1, 4, 8, 8, generator=generator) for _ in range(2))
     for scheduler in (plain, scaled):
         scheduler.set_timesteps(10)
     for timestep, same in ((900, True), (300, False)):

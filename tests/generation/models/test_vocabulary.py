@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.models.common.preset import Preset, read_presets
-from generation.models.common.vocabulary import unheard
+from generation.models.common.vocabulary import find_unknown_words
 from tests.paths import ROOT
 
 POCKET = read_presets(tomllib.loads((ROOT / "config" / "models.toml").read_text("utf-8")))["pocket"]
@@ -18,8 +18,8 @@ ENTRIES = json.loads((ROOT / "generation" / "pocket" / "vocabulary.json").read_t
 PHRASES = sorted(p for kinds in ENTRIES["kinds"].values() for phrases in kinds.values() for p in phrases)
 
 
-def words(prompt: str) -> tuple[str, ...]:
-    missed = unheard(POCKET, prompt)
+def unknown_words(prompt: str) -> tuple[str, ...]:
+    missed = find_unknown_words(POCKET, prompt)
     return missed.words if missed else ()
 
 
@@ -33,8 +33,8 @@ def words(prompt: str) -> tuple[str, ...]:
         "",
     ],
 )
-def test_what_is_read_is_not_remarked_on(prompt: str) -> None:
-    assert unheard(POCKET, prompt) is None
+def test_a_prompt_of_known_words_is_not_reported(prompt: str) -> None:
+    assert find_unknown_words(POCKET, prompt) is None
 
 
 @pytest.mark.parametrize(
@@ -49,40 +49,40 @@ def test_what_is_read_is_not_remarked_on(prompt: str) -> None:
         ("two balls", ("two",)),
     ],
 )
-def test_other_words_are_named_as_they_were_typed(prompt: str, missed: tuple[str, ...]) -> None:
-    assert words(prompt) == missed
+def test_unknown_words_are_named_as_typed(prompt: str, missed: tuple[str, ...]) -> None:
+    assert unknown_words(prompt) == missed
 
 
-def test_a_stand_in_is_told_by_name() -> None:
-    missed = unheard(POCKET, "a fox in the snow")
+def test_a_stand_in_is_reported_by_name() -> None:
+    missed = find_unknown_words(POCKET, "a fox in the snow")
     assert missed is not None
-    assert (missed.stand_ins, missed.words, missed.nothing) == ((("fox", "cat"),), (), False)
+    assert (missed.substitutes, missed.words, missed.nothing_known) == ((("fox", "cat"),), (), False)
 
 
-def test_a_stand_in_stays_behind_where_the_real_thing_plays() -> None:
-    missed = unheard(POCKET, "a cat and a dog in the desert")
+def test_no_stand_in_is_used_where_a_known_subject_is_named() -> None:
+    missed = find_unknown_words(POCKET, "a cat and a dog in the desert")
     assert missed is not None
-    assert (missed.stand_ins, missed.words) == ((), ("dog",))
+    assert (missed.substitutes, missed.words) == ((), ("dog",))
 
 
 @pytest.mark.parametrize("prompt", ["qwertz", "夜の雪に赤いロケット", "un zorro"])
-def test_a_prompt_without_a_known_word_is_told_so(prompt: str) -> None:
-    missed = unheard(POCKET, prompt)
+def test_a_prompt_without_a_known_word_is_reported(prompt: str) -> None:
+    missed = find_unknown_words(POCKET, prompt)
     assert missed is not None
-    assert missed.nothing
-    assert {"red", "rocket", "snow", "night", "rise"} <= set(missed.knows)
+    assert missed.nothing_known
+    assert {"red", "rocket", "snow", "night", "rise"} <= set(missed.known)
 
 
-def test_a_model_that_reads_everything_misses_nothing() -> None:
+def test_a_model_without_a_vocabulary_reports_nothing() -> None:
     plain = Preset(name="plain", family="ltx", title="", limits=POCKET.limits, source=POCKET.source)
-    assert unheard(plain, "a zeppelin") is None
+    assert find_unknown_words(plain, "a zeppelin") is None
 
 
 @given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=6))
 def test_no_phrase_that_it_knows_is_ever_called_unknown(said: list[str]) -> None:
-    assert words(", ".join(said)) == ()
+    assert unknown_words(", ".join(said)) == ()
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_answered_in_its_own_words(prompt: str) -> None:
-    assert all(word in prompt for word in words(prompt))
+def test_reported_words_come_from_the_prompt(prompt: str) -> None:
+    assert all(word in prompt for word in unknown_words(prompt))

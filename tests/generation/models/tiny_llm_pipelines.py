@@ -206,7 +206,7 @@ def sana(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def kandinsky5(folder: Path, *, pictured: bool = False) -> None:
+def kandinsky5(folder: Path, *, image_to_video: bool = False) -> None:
     torch.manual_seed(0)
     config = transformers.Qwen2_5_VLConfig(
         text_config={
@@ -256,9 +256,9 @@ def kandinsky5(folder: Path, *, pictured: bool = False) -> None:
         num_text_blocks=1,
         num_visual_blocks=1,
         axes_dims=(8, 8, 8),
-        visual_cond=pictured,
+        visual_cond=image_to_video,
     )
-    kind = diffusers.Kandinsky5I2VPipeline if pictured else diffusers.Kandinsky5T2VPipeline
+    kind = diffusers.Kandinsky5I2VPipeline if image_to_video else diffusers.Kandinsky5T2VPipeline
     kind(
         transformer=transformer,
         vae=vae,
@@ -270,7 +270,7 @@ def kandinsky5(folder: Path, *, pictured: bool = False) -> None:
     ).save_pretrained(folder)
 
 
-def hunyuan15(folder: Path, *, pictured: bool = False) -> None:
+def hunyuan15(folder: Path, *, image_to_video: bool = False) -> None:
     transformer = seeded(
         diffusers.HunyuanVideo15Transformer3DModel,
         in_channels=9,
@@ -287,7 +287,7 @@ def hunyuan15(folder: Path, *, pictured: bool = False) -> None:
         image_embed_dim=12,
         rope_axes_dim=(2, 2, 4),
         target_size=16,
-        task_type="i2v" if pictured else "t2v",
+        task_type="i2v" if image_to_video else "t2v",
     )
     vae = seeded(
         diffusers.AutoencoderKLHunyuanVideo15,
@@ -311,9 +311,11 @@ def hunyuan15(folder: Path, *, pictured: bool = False) -> None:
         num_key_value_heads=2,
         rope_scaling=ROPE,
     )
-    kind = diffusers.HunyuanVideo15ImageToVideoPipeline if pictured else diffusers.HunyuanVideo15Pipeline
+    kind = (
+        diffusers.HunyuanVideo15ImageToVideoPipeline if image_to_video else diffusers.HunyuanVideo15Pipeline
+    )
     kind(
-        **(siglip() if pictured else {}),
+        **(siglip_parts() if image_to_video else {}),
         text_encoder=transformers.Qwen2_5_VLTextModel(config),
         tokenizer=qwen_tokenizer(),
         transformer=transformer,
@@ -325,7 +327,7 @@ def hunyuan15(folder: Path, *, pictured: bool = False) -> None:
     ).save_pretrained(folder)
 
 
-def siglip() -> dict[str, Any]:
+def siglip_parts() -> dict[str, Any]:
     """What looks at a picture, and what makes it ready for that."""
     torch.manual_seed(0)
     config = transformers.SiglipVisionConfig(
@@ -344,8 +346,8 @@ def siglip() -> dict[str, Any]:
 
 
 def hunyuan15_i2v(folder: Path) -> None:
-    hunyuan15(folder, pictured=True)
+    hunyuan15(folder, image_to_video=True)
 
 
 def kandinsky5_i2v(folder: Path) -> None:
-    kandinsky5(folder, pictured=True)
+    kandinsky5(folder, image_to_video=True)

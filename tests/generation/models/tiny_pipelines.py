@@ -149,7 +149,7 @@ def modelscope(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def wan(folder: Path, *, expand: bool = True) -> None:
+def wan(folder: Path, *, expand_timesteps: bool = True) -> None:
     vae = seeded(
         diffusers.AutoencoderKLWan,
         base_dim=3,
@@ -179,16 +179,16 @@ def wan(folder: Path, *, expand: bool = True) -> None:
         vae=vae,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         transformer=transformer,
-        expand_timesteps=expand,
+        expand_timesteps=expand_timesteps,
     ).save_pretrained(folder)
 
 
 def wan_words(folder: Path) -> None:
     """As the weights are that were made for words alone."""
-    wan(folder, expand=False)
+    wan(folder, expand_timesteps=False)
 
 
-def still(folder: Path) -> None:
+def stable_diffusion(folder: Path) -> None:
     unet = seeded(
         diffusers.UNet2DConditionModel,
         block_out_channels=(8, 16),
@@ -212,7 +212,7 @@ def still(folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def adapter(folder: Path) -> None:
+def motion_adapter(folder: Path) -> None:
     seeded(
         diffusers.MotionAdapter,
         block_out_channels=(8, 16),

@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from generation.clip import Score
+from generation.clip import Audio
 from generation.music.common.theory import SCALES, Key
 
 Curve = NDArray[np.float64]
 
 
-def mono(score: Score) -> Curve:
-    mixed: Curve = score.samples.mean(axis=1).astype(np.float64)
+def mono(audio: Audio) -> Curve:
+    mixed: Curve = audio.samples.mean(axis=1).astype(np.float64)
     return mixed
 
 
-def chroma(score: Score) -> Curve:
+def chroma(audio: Audio) -> Curve:
     """How much of the sound's peaks between 100 and 1600 Hz falls on each pitch class."""
     frequencies, _, spectra = signal.stft(
-        mono(score), score.rate, nperseg=2 ** round(math.log2(score.rate / 3))
+        mono(audio), audio.rate, nperseg=2 ** round(math.log2(audio.rate / 3))
     )
     heard = (frequencies > 100) & (frequencies < 1600)
     loud = np.abs(spectra[heard])
@@ -43,10 +43,10 @@ def fifths_apart(key: Key, tonic: int) -> int:
     return min(steps, 12 - steps)
 
 
-def onsets(score: Score) -> Curve:
+def onsets(audio: Audio) -> Curve:
     """When something clearly begins, in seconds, by spectral flux."""
-    hop = score.rate // 200
-    _, times, spectra = signal.stft(mono(score), score.rate, nperseg=4 * hop, noverlap=3 * hop)
+    hop = audio.rate // 200
+    _, times, spectra = signal.stft(mono(audio), audio.rate, nperseg=4 * hop, noverlap=3 * hop)
     rise = np.maximum(0, np.diff(np.log1p(1e4 * np.abs(spectra)), axis=1)).sum(axis=0)
     peaks, _ = signal.find_peaks(rise, height=np.median(rise) + 1.5 * rise.std(), distance=8)
     found: Curve = times[peaks + 1]
@@ -62,17 +62,17 @@ def lowest_pitch(sound: Curve, rate: int) -> float:
     return float(69 + 12 * np.log2(frequencies[low][spectrum[low].argmax()] / 440))
 
 
-def loudness(score: Score) -> float:
+def loudness(audio: Audio) -> float:
     """Integrated loudness by ITU-R BS.1770, filtered in time: a second opinion on ours."""
-    assert score.rate == 48_000  # the standard prints its filters for this rate
-    sound = score.samples.T.astype(np.float64)
+    assert audio.rate == 48_000  # the standard prints its filters for this rate
+    sound = audio.samples.T.astype(np.float64)
     shelf = (
         [1.53512485958697, -2.69169618940638, 1.19839281085285],
         [1.0, -1.69065929318241, 0.73248077421585],
     )
     high = ([1.0, -2.0, 1.0], [1.0, -1.99004745483398, 0.99007225036621])
     weighted = signal.lfilter(*high, signal.lfilter(*shelf, sound)) ** 2
-    block = min(sound.shape[1], round(0.4 * score.rate))
+    block = min(sound.shape[1], round(0.4 * audio.rate))
     starts = range(0, sound.shape[1] - block + 1, block // 4)
     powers = np.array([weighted[:, at : at + block].mean(axis=1).sum() for at in starts])
     loud = powers[-0.691 + 10 * np.log10(powers + 1e-12) > -70]
@@ -80,6 +80,6 @@ def loudness(score: Score) -> float:
     return float(-0.691 + 10 * np.log10(loud.mean()))
 
 
-def true_peak(score: Score) -> float:
+def true_peak(audio: Audio) -> float:
     """dBTP: the peak of the sound at four times the rate."""
-    return float(20 * np.log10(np.abs(signal.resample_poly(score.samples, 4, 1, axis=0)).max()))
+    return float(20 * np.log10(np.abs(signal.resample_poly(audio.samples, 4, 1, axis=0)).max()))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from generation.clip import Score
-from generation.errors import ScoreFailed
+from generation.clip import Audio
+from generation.errors import MusicFailed
 from generation.music.band import Band, arrange
-from generation.music.common.music_choice import Genre, choose, read_genres
+from generation.music.common.music_choice import Genre, choose_music, read_genres
 from generation.music.common.music_vocabulary import INSTRUMENTS
 from generation.music.common.registry import load, makers
 from generation.progress import Cancelled
@@ -30,9 +30,9 @@ from tests.generation.music.audio_measures import (
 from tests.generation.music.conftest import shipped_genres
 
 GENRES = tuple(shipped_genres())
-BLUE = {"blues", "funk", "jazz", "bossa", "metal"}
+CHROMATIC_GENRES = {"blues", "funk", "jazz", "bossa", "metal"}
 """Their chords borrow from outside the key on purpose."""
-DRUMLESS = {"classical", "ambient", "cinematic"}
+SOFT_ONSET_GENRES = {"classical", "ambient", "cinematic"}
 """Bowed and swelling sounds have no sharp beginning to measure."""
 
 
@@ -43,17 +43,17 @@ def band(genre_tables: dict[str, Any]) -> Band:
 
 def music(genres: dict[str, Genre], name: str, seconds: float, seed: int = 3, **wish: Any) -> Music:
     said = MusicWish(genre=name, **wish)
-    return choose(said, "a bowl", seconds=seconds, genres=genres, maker="band", seed=seed)[0]
+    return choose_music(said, "a bowl", seconds=seconds, genres=genres, maker="band", seed=seed)[0]
 
 
-def quiet(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     pass
 
 
 @functools.cache
-def _played(name: str, seconds: float, rate: int) -> Score:
+def _played(name: str, seconds: float, rate: int) -> Audio:
     genres = read_genres(shipped_genres())
-    return Band(genres).score(music(genres, name, seconds), round(seconds * rate), rate, quiet)
+    return Band(genres).compose(music(genres, name, seconds), round(seconds * rate), rate, ignore_progress)
 
 
 def test_the_band_is_found_without_being_imported() -> None:
@@ -62,15 +62,17 @@ def test_the_band_is_found_without_being_imported() -> None:
 
 
 @pytest.mark.parametrize("name", GENRES)
-def test_every_genre_is_on_its_grid_in_its_key_and_comes_home(genres: dict[str, Genre], name: str) -> None:
+def test_every_genre_is_in_time_in_key_and_ends_on_its_tonic(genres: dict[str, Genre], name: str) -> None:
     heard = _played(name, 12.0, 24_000)
     sheet = arrange(music(genres, name, 12.0), genres[name], 12.0)
     apart = fifths_apart(sheet.key, best_scale(chroma(heard), sheet.key.mode))
-    assert apart <= (1 if name in BLUE else 0)
+    assert apart <= (1 if name in CHROMATIC_GENRES else 0)
     tail = mono(heard)[round((sheet.end + 0.1) * heard.rate) : round((sheet.end + 0.9) * heard.rate)]
     assert abs((lowest_pitch(tail, heard.rate) - sheet.key.tonic + 6) % 12 - 6) < 0.2
-    if name not in DRUMLESS:
-        steps = [sheet.grid.step(bar, step) for bar in range(len(sheet.bars) + 1) for step in range(16)]
+    if name not in SOFT_ONSET_GENRES:
+        steps = [
+            sheet.grid.seconds_at_step(bar, step) for bar in range(len(sheet.bars) + 1) for step in range(16)
+        ]
         late = [min(abs(onset - step) for step in steps) for onset in onsets(heard)]
         assert len(late) >= 12
         assert np.median(late) < 0.010
@@ -92,7 +94,7 @@ def test_any_length_ends_on_the_last_sample(
     genres: dict[str, Genre], band: Band, name: str, seconds: float
 ) -> None:
     samples = round(seconds * 16_000)
-    heard = band.score(music(genres, name, seconds), samples, 16_000, quiet)
+    heard = band.compose(music(genres, name, seconds), samples, 16_000, ignore_progress)
     assert heard.samples.shape == (samples, 2)
     assert heard.samples.dtype == np.float32
     assert np.isfinite(heard.samples).all()
@@ -104,15 +106,16 @@ def test_any_length_ends_on_the_last_sample(
 def test_the_last_chord_falls_on_a_beat_and_has_room_to_ring(genres: dict[str, Genre], name: str) -> None:
     for seconds in (2.0, 3.3, 5.0, 8.0, 21.0, 60.0):
         sheet = arrange(music(genres, name, seconds), genres[name], seconds)
-        assert sheet.last.start == int(sheet.last.start)
+        assert sheet.final_chord.start == int(sheet.final_chord.start)
         assert seconds - sheet.end >= min(1.0, 0.15 * seconds)
-        assert sheet.last.chord.root == sheet.key.tonic
+        assert sheet.final_chord.chord.root == sheet.key.tonic
         assert all(note.start < seconds for notes in sheet.notes.values() for note in notes)
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not(genres: dict[str, Genre], band: Band) -> None:
     first, again, other = (
-        band.score(music(genres, "pop", 4.0, seed), 64_000, 16_000, quiet).samples for seed in (1, 1, 2)
+        band.compose(music(genres, "pop", 4.0, seed), 64_000, 16_000, ignore_progress).samples
+        for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -133,7 +136,7 @@ def test_genres_sound_different() -> None:
     assert closest > 0.05
 
 
-def test_named_instruments_take_tune_and_harmony(genres: dict[str, Genre]) -> None:
+def test_named_instruments_take_melody_and_harmony(genres: dict[str, Genre]) -> None:
     sheet = arrange(music(genres, "lofi", 8, instruments=("piano", "flute")), genres["lofi"], 8)
     assert sheet.voices == {"drums": "lofi", "bass": "round", "comp": "piano", "lead": "flute"}
     only_tune = arrange(music(genres, "lofi", 8, instruments=("flute",)), genres["lofi"], 8)
@@ -144,37 +147,37 @@ def test_named_instruments_take_tune_and_harmony(genres: dict[str, Genre]) -> No
 
 @pytest.mark.parametrize("name", INSTRUMENTS)
 def test_every_instrument_can_be_heard(genres: dict[str, Genre], band: Band, name: str) -> None:
-    heard = band.score(music(genres, "ambient", 2.0, instruments=(name,)), 32_000, 16_000, quiet)
-    without = band.score(music(genres, "ambient", 2.0), 32_000, 16_000, quiet)
+    heard = band.compose(music(genres, "ambient", 2.0, instruments=(name,)), 32_000, 16_000, ignore_progress)
+    without = band.compose(music(genres, "ambient", 2.0), 32_000, 16_000, ignore_progress)
     assert np.isfinite(heard.samples).all()
     assert not np.allclose(heard.samples, without.samples)
 
 
-def test_a_mood_leans_to_its_mode_and_the_swing_is_kept(genres: dict[str, Genre]) -> None:
+def test_a_mood_sets_the_mode_and_swing_is_kept(genres: dict[str, Genre]) -> None:
     modes = {
         mood: arrange(music(genres, "pop", 5, mood=mood), genres["pop"], 5).key.mode
         for mood in ("happy", "sad")
     }
     assert modes == {"happy": "major", "sad": "minor"}
     grid = arrange(music(genres, "jazz", 5), genres["jazz"], 5).grid
-    first, second = grid.at(0.5) - grid.at(0), grid.at(1) - grid.at(0.5)
+    first, second = grid.seconds_at(0.5) - grid.seconds_at(0), grid.seconds_at(1) - grid.seconds_at(0.5)
     assert first / second > 1.5
 
 
-def test_nobody_waits_for_music_that_nobody_wants(genres: dict[str, Genre], band: Band) -> None:
+def test_cancelling_stops_the_band_and_every_step_is_reported(genres: dict[str, Genre], band: Band) -> None:
     def stop(done: int, _total: int) -> None:
         if done == 2:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        band.score(music(genres, "rock", 3), 48_000, 16_000, stop)
+        band.compose(music(genres, "rock", 3), 48_000, 16_000, stop)
     steps: list[tuple[int, int]] = []
-    band.score(music(genres, "rock", 3), 48_000, 16_000, lambda done, total: steps.append((done, total)))
+    band.compose(music(genres, "rock", 3), 48_000, 16_000, lambda done, total: steps.append((done, total)))
     assert steps == [(done, steps[-1][1]) for done in range(steps[-1][1] + 1)]
 
 
-def test_a_genre_the_band_was_not_given_is_said_clearly(band: Band) -> None:
-    with pytest.raises(ScoreFailed, match="polka"):
-        band.score(Music(genre="polka", maker="band"), 100, 16_000, quiet)
-    with pytest.raises(ScoreFailed, match="lofi"):
+def test_an_unknown_or_broken_genre_is_named_in_the_error(band: Band) -> None:
+    with pytest.raises(MusicFailed, match="polka"):
+        band.compose(Music(genre="polka", maker="band"), 100, 16_000, ignore_progress)
+    with pytest.raises(MusicFailed, match="lofi"):
         load("band", {"genres": {"lofi": {"tempo": 3}}})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from generation.errors import ModelBroken, ModelMissing
-from generation.music.common.registry import ScoreMaker, load
+from generation.music.common.registry import MusicMaker, load
 from generation.progress import Cancelled
 from generation.request import Music
 from tests.generation.music import tiny_weights
@@ -20,16 +20,16 @@ LOFI = Music(genre="lofi", maker="m", words="warm lofi", bpm=82, seed=4)
 
 
 @pytest.fixture(scope="session", params=SAVED)
-def maker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScoreMaker:
+def maker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> MusicMaker:
     folder = SAVED[request.param](tmp_path_factory.mktemp(request.param))
     return load("preset", {"maker": request.param, "name": "preset", "source": str(folder), "steps": 3})
 
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 47.0])
-def test_any_length_is_exact_to_the_sample(maker: ScoreMaker, seconds: float) -> None:
+def test_any_length_is_exact_to_the_sample(maker: MusicMaker, seconds: float) -> None:
     samples = round(seconds * 48_000) + 1
     steps: list[tuple[int, int]] = []
-    heard = maker.score(LOFI, samples, 48_000, lambda done, total: steps.append((done, total)))
+    heard = maker.compose(LOFI, samples, 48_000, lambda done, total: steps.append((done, total)))
     assert heard.samples.shape == (samples, 2)
     assert np.isfinite(heard.samples).all()
     assert 0 < np.abs(heard.samples).max() <= 0.9
@@ -38,19 +38,19 @@ def test_any_length_is_exact_to_the_sample(maker: ScoreMaker, seconds: float) ->
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 
-def test_a_seed_is_a_piece(maker: ScoreMaker) -> None:
+def test_the_same_seed_gives_the_same_music(maker: MusicMaker) -> None:
     def quiet(_done: int, _total: int) -> None:
         pass
 
     first, again, other = (
-        maker.score(Music(genre="lofi", maker="m", words="warm", seed=seed), 48_000, 48_000, quiet).samples
+        maker.compose(Music(genre="lofi", maker="m", words="warm", seed=seed), 48_000, 48_000, quiet).samples
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_it_stops_within_a_step_and_plays_on_afterwards(maker: ScoreMaker) -> None:
+def test_cancel_stops_within_a_step_and_the_maker_still_works(maker: MusicMaker) -> None:
     seen: list[int] = []
 
     def stop(done: int, _total: int) -> None:
@@ -59,9 +59,9 @@ def test_it_stops_within_a_step_and_plays_on_afterwards(maker: ScoreMaker) -> No
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        maker.score(LOFI, 48_000, 48_000, stop)
+        maker.compose(LOFI, 48_000, 48_000, stop)
     assert seen == [0, 1, 2]
-    assert maker.score(LOFI, 4_800, 48_000, lambda _d, _t: None).samples.shape == (4_800, 2)
+    assert maker.compose(LOFI, 4_800, 48_000, lambda _d, _t: None).samples.shape == (4_800, 2)
 
 
 def test_missing_and_broken_weights_are_told_apart(tmp_path: Path) -> None:

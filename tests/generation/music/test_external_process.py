@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generation.errors import ModelBroken, ScoreFailed
-from generation.music.common.registry import ScoreMaker, load
+from generation.errors import ModelBroken, MusicFailed
+from generation.music.common.registry import MusicMaker, load
 from generation.progress import Cancelled
 from generation.request import Music
 
-PLAYER = """
+PLAYER_SCRIPT = """
 import json, math, os, struct, sys, wave
 print("a library that greets the world")
 for line in sys.stdin:
@@ -42,11 +42,11 @@ for line in sys.stdin:
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
     script = tmp_path / "player.py"
-    script.write_text(textwrap.dedent(PLAYER))
+    script.write_text(textwrap.dedent(PLAYER_SCRIPT))
     return [sys.executable, "-I", str(script)]
 
 
-def opened(command: list[str], **options: object) -> ScoreMaker:
+def load_maker(command: list[str], **options: object) -> MusicMaker:
     return load("theirs", {"maker": "elsewhere", "name": "theirs", "command": command, **options})
 
 
@@ -54,21 +54,21 @@ def music(words: str = "warm lofi", seed: int = 1) -> Music:
     return Music(genre="lofi", maker="theirs", words=words, seed=seed)
 
 
-def quiet(_done: int, _total: int) -> None: ...
+def ignore_progress(_done: int, _total: int) -> None: ...
 
 
-def test_its_music_arrives_to_the_sample_with_every_step_told(command: list[str]) -> None:
-    maker, steps = opened(command), list[tuple[int, int]]()
+def test_music_has_the_exact_length_and_every_step_is_reported(command: list[str]) -> None:
+    maker, steps = load_maker(command), list[tuple[int, int]]()
     for samples in (48_000, 24_001):
-        heard = maker.score(music(), samples, 48_000, lambda done, total: steps.append((done, total)))
+        heard = maker.compose(music(), samples, 48_000, lambda done, total: steps.append((done, total)))
         assert heard.samples.shape == (samples, 2)
         assert np.abs(heard.samples).max() > 0.05
     assert [step for step in steps if step[1] == 3] == [(1, 3), (2, 3), (3, 3)] * 2
     maker.close()
 
 
-def test_what_is_no_longer_wanted_stops_though_the_other_side_says_nothing(command: list[str]) -> None:
-    maker, asked = opened(command), list[int]()
+def test_cancel_stops_a_piece_while_the_process_is_silent(command: list[str]) -> None:
+    maker, asked = load_maker(command), list[int]()
 
     def unwanted(done: int, _total: int) -> None:
         asked.append(done)
@@ -76,30 +76,30 @@ def test_what_is_no_longer_wanted_stops_though_the_other_side_says_nothing(comma
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        maker.score(music("dream"), 48_000, 48_000, unwanted)
+        maker.compose(music("dream"), 48_000, 48_000, unwanted)
     assert len(asked) == 3
-    assert maker.score(music(), 4_800, 48_000, quiet).samples.shape == (4_800, 2)
+    assert maker.compose(music(), 4_800, 48_000, ignore_progress).samples.shape == (4_800, 2)
     maker.close()
 
 
-def test_one_that_refuses_lives_on_and_one_that_dies_is_started_again(command: list[str]) -> None:
-    maker = opened(command)
-    with pytest.raises(ScoreFailed, match="no tune comes to mind"):
-        maker.score(music("refuse"), 4_800, 48_000, quiet)
-    with pytest.raises(ScoreFailed, match="has ended"):
-        maker.score(music("die"), 4_800, 48_000, quiet)
-    assert maker.score(music(), 4_800, 48_000, quiet).samples.shape == (4_800, 2)
+def test_a_process_survives_a_refusal_and_is_restarted_when_it_dies(command: list[str]) -> None:
+    maker = load_maker(command)
+    with pytest.raises(MusicFailed, match="no tune comes to mind"):
+        maker.compose(music("refuse"), 4_800, 48_000, ignore_progress)
+    with pytest.raises(MusicFailed, match="has ended"):
+        maker.compose(music("die"), 4_800, 48_000, ignore_progress)
+    assert maker.compose(music(), 4_800, 48_000, ignore_progress).samples.shape == (4_800, 2)
     maker.close()
 
 
-def test_one_that_is_silent_for_too_long_is_given_up(command: list[str]) -> None:
-    maker = opened(command, patience=0.3)
-    with pytest.raises(ScoreFailed, match="said nothing"):
-        maker.score(music("dream"), 4_800, 48_000, quiet)
+def test_a_process_that_is_silent_for_too_long_times_out(command: list[str]) -> None:
+    maker = load_maker(command, patience=0.3)
+    with pytest.raises(MusicFailed, match="said nothing"):
+        maker.compose(music("dream"), 4_800, 48_000, ignore_progress)
     maker.close()
 
 
 @pytest.mark.parametrize("wrong", [[], "python player.py", ["/nowhere/python"]])
 def test_a_command_that_cannot_be_run_is_named(wrong: list[str]) -> None:
     with pytest.raises(ModelBroken):
-        opened(wrong).score(music(), 4_800, 48_000, quiet)
+        load_maker(wrong).compose(music(), 4_800, 48_000, ignore_progress)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from generation.errors import OutOfRange, UnknownChoice
-from generation.music.common.music_choice import Genre, GenreBroken, choose, read_genres, tempo_word
+from generation.music.common.music_choice import Genre, GenreBroken, choose_music, read_genres, tempo_word
 from generation.music.common.music_vocabulary import INSTRUMENTS, MOODS, PARTS
 from generation.request import Music, MusicWish
 
 
 def chosen(genres: dict[str, Genre], wish: MusicWish, prompt: str = "a bowl", seconds: float = 5.0) -> Music:
-    return choose(wish, prompt, seconds=seconds, genres=genres, maker="band", seed=7)[0]
+    return choose_music(wish, prompt, seconds=seconds, genres=genres, maker="band", seed=7)[0]
 
 
 def test_at_least_fourteen_genres_are_shipped(genres: dict[str, Genre]) -> None:
@@ -41,15 +41,15 @@ def test_at_least_fourteen_genres_are_shipped(genres: dict[str, Genre]) -> None:
 def test_a_prompt_alone_suggests_its_music(
     genres: dict[str, Genre], prompt: str, genre: str, tempo: str | None
 ) -> None:
-    music, inferred = choose(MusicWish(), prompt, seconds=5, genres=genres, maker="band", seed=1)
+    music, inferred = choose_music(MusicWish(), prompt, seconds=5, genres=genres, maker="band", seed=1)
     assert music.genre == genre
     assert tempo in {None, tempo_word(music.bpm, genres[genre])}
     assert inferred == ("genre", "mood", "tempo")
 
 
-def test_what_was_said_is_kept_and_not_called_a_guess(genres: dict[str, Genre]) -> None:
+def test_stated_choices_are_kept_and_not_reported_as_inferred(genres: dict[str, Genre]) -> None:
     wish = MusicWish(genre="Lo-Fi", mood="Sad", tempo="71 bpm", instruments=("rhodes", "sax", "sax"), seed=5)
-    music, inferred = choose(wish, "neon", seconds=5, genres=genres, maker="band", seed=1)
+    music, inferred = choose_music(wish, "neon", seconds=5, genres=genres, maker="band", seed=1)
     assert (music.genre, music.mood, music.bpm, music.seed) == ("lofi", "sad", 71.0, 5)
     assert music.instruments == ("electric piano", "saxophone")
     assert inferred == ()
@@ -65,7 +65,7 @@ def test_tempo_words_are_relative_to_the_genre(genres: dict[str, Genre], word: s
         assert tempo_word(music.bpm, genre) == word or genre.bpm[2] / genre.bpm[0] < 1.2
 
 
-def test_silence_the_models_own_sound_and_an_own_track(genres: dict[str, Genre]) -> None:
+def test_no_music_native_audio_and_an_own_track(genres: dict[str, Genre]) -> None:
     assert chosen(genres, MusicWish(genre="none")).genre == "none"
     assert chosen(genres, MusicWish(genre="native")).genre == "native"
     own = chosen(genres, MusicWish(track="/somewhere/song.mp3"))
@@ -93,7 +93,7 @@ def test_an_unknown_word_gets_a_did_you_mean(
 
 
 @pytest.mark.parametrize("bpm", ["12", "999"])
-def test_a_tempo_nobody_plays_is_refused_with_the_range(genres: dict[str, Genre], bpm: str) -> None:
+def test_a_tempo_out_of_range_is_refused_with_the_range(genres: dict[str, Genre], bpm: str) -> None:
     with pytest.raises(OutOfRange) as told:
         chosen(genres, MusicWish(tempo=bpm))
     assert (told.value.low, told.value.high) == (40, 220)
@@ -101,7 +101,7 @@ def test_a_tempo_nobody_plays_is_refused_with_the_range(genres: dict[str, Genre]
 
 def test_only_makers_on_offer_can_be_named(genres: dict[str, Genre]) -> None:
     with pytest.raises(UnknownChoice) as told:
-        choose(
+        choose_music(
             MusicWish(maker="musicgan"),
             "x",
             seconds=5,

@@ -10,9 +10,9 @@ import numpy as np
 
 from generation.clip import Frames
 from generation.media.ffmpeg import find
-from generation.media.mux import mux, rescore
+from generation.media.mux import mux, mux_new_music
 from generation.music.band import Band
-from generation.music.common.music_choice import Genre, choose
+from generation.music.common.music_choice import Genre, choose_music
 from generation.request import MusicWish
 
 
@@ -27,16 +27,16 @@ async def test_the_video_packets_are_equal_and_the_music_is_not(
 ) -> None:
     ffmpeg, band = find(), Band(genres)
 
-    def played(genre: str) -> Frames:
+    def frames_with_music(genre: str) -> Frames:
         wish = MusicWish(genre=genre)
-        music, _ = choose(wish, "x", seconds=1.0, genres=genres, maker="band", seed=1)
-        score = band.score(music, 48_000, 48_000, lambda _done, _total: None)
+        music, _ = choose_music(wish, "x", seconds=1.0, genres=genres, maker="band", seed=1)
+        score = band.compose(music, 48_000, 48_000, lambda _done, _total: None)
         pixels = np.random.default_rng(1).integers(0, 255, (24, 64, 64, 3), dtype=np.uint8)
         return Frames(pixels, 24.0, score)
 
-    first, second = played("lofi"), played("metal")
+    first, second = frames_with_music("lofi"), frames_with_music("metal")
     clip = await mux(first, first.audio, tmp_path / "first.mp4", ffmpeg=ffmpeg, preset="superfast")
-    again = await rescore(clip, second.audio, tmp_path / "again.mp4", ffmpeg=ffmpeg)
+    again = await mux_new_music(clip, second.audio, tmp_path / "again.mp4", ffmpeg=ffmpeg)
     assert len(packets(clip.path, "video")) == 24
     assert packets(clip.path, "video") == packets(again.path, "video")
     assert packets(clip.path, "audio") != packets(again.path, "audio")

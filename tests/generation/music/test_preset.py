@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generation.music.common.preset import MakerBroken, offered, read_makers
+from generation.music.common.preset import MusicPresetBroken, allowed_presets, read_music_presets
 from generation.music.common.registry import makers
 from tests.paths import CONFIG
 
@@ -17,22 +17,22 @@ def shipped() -> dict[str, Any]:
 
 
 def test_every_shipped_preset_has_a_maker_and_a_licence() -> None:
-    for one in read_makers(shipped()).values():
+    for one in read_music_presets(shipped()).values():
         assert one.maker in makers()
         assert one.licence
         assert one.title
 
 
-def test_a_commercial_house_never_gets_musicgen() -> None:
-    presets = read_makers(shipped())
-    allowed = offered(presets, commercial=True)
+def test_a_commercial_operator_is_never_offered_musicgen() -> None:
+    presets = read_music_presets(shipped())
+    allowed = allowed_presets(presets, commercial=True)
     assert {"band", "track", "ace-step"} <= set(allowed)
     assert not [name for name in allowed if presets[name].maker == "musicgen"]
-    assert set(offered(presets, commercial=False)) == set(presets)
+    assert set(allowed_presets(presets, commercial=False)) == set(presets)
 
 
-def test_what_the_child_gets_is_plain_data_with_the_genres() -> None:
-    options = read_makers(shipped())["ace-step"].for_child({"lofi": {"title": "x"}})
+def test_engine_options_are_plain_data_with_the_genres() -> None:
+    options = read_music_presets(shipped())["ace-step"].engine_options({"lofi": {"title": "x"}})
     assert options["maker"] == "acestep"
     assert options["steps"] == 8
     assert options["genres"] == {"lofi": {"title": "x"}}
@@ -49,6 +49,6 @@ def test_what_the_child_gets_is_plain_data_with_the_genres() -> None:
     ],
 )
 def test_a_wrong_entry_is_named(table: Any, place: str, near: str | None) -> None:
-    with pytest.raises(MakerBroken) as told:
-        read_makers({"x": table})
+    with pytest.raises(MusicPresetBroken) as told:
+        read_music_presets({"x": table})
     assert (told.value.place, told.value.near) == (place, near)

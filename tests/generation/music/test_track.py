@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from generation.clip import Score
-from generation.errors import AttachmentRefused, ScoreFailed
-from generation.music.common.audio_decode import read
-from generation.music.common.audio_finish import looped, resampled
-from generation.music.common.beats import beats
-from generation.music.common.ducking import mixed
+from generation.clip import Audio
+from generation.errors import AttachmentRefused, MusicFailed
+from generation.music.common.audio_decode import read_audio
+from generation.music.common.audio_finish import loop_to_length, resample
+from generation.music.common.beats import find_beats
+from generation.music.common.ducking import mix_with_ducking
 from generation.music.common.registry import load
 from generation.request import Music
 
 RATE = 48_000
-Sound = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 
 
-def quiet(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     pass
 
 
-def clicks(seconds: float, bpm: float, *, silence: float = 0.0) -> Sound:
+def click_track(seconds: float, bpm: float, *, silence: float = 0.0) -> Waveform:
     """A tick on every beat over a soft tone, after some silence."""
     times = np.arange(round(seconds * RATE)) / RATE
     since = np.mod(times - silence, 60 / bpm)
@@ -40,7 +40,7 @@ def clicks(seconds: float, bpm: float, *, silence: float = 0.0) -> Sound:
     return np.repeat(sound[:, None], 2, axis=1).astype(np.float32)
 
 
-def write(path: Path, sound: Sound, codec: str = "pcm_s16le", kind: str = "wav") -> Path:
+def write(path: Path, sound: Waveform, codec: str = "pcm_s16le", kind: str = "wav") -> Path:
     with av.open(str(path), "w", format=kind) as file:
         stream = file.add_stream(codec, rate=RATE)
         assert isinstance(stream, av.AudioStream)
@@ -65,15 +65,18 @@ def write(path: Path, sound: Sound, codec: str = "pcm_s16le", kind: str = "wav")
 def test_every_usual_kind_of_file_is_read_whatever_it_is_called(
     tmp_path: Path, codec: str, kind: str, name: str
 ) -> None:
-    path = write(tmp_path / name, clicks(3, 120), codec, kind).rename(tmp_path / "song.txt")
-    heard = read(path)
+    path = write(tmp_path / name, click_track(3, 120), codec, kind).rename(tmp_path / "song.txt")
+    heard = read_audio(path)
     assert heard.rate == RATE
     assert abs(heard.seconds - 3) < 0.1
     assert 0.3 < np.abs(heard.samples).max() <= 1.1
 
 
 def test_a_long_recording_is_cut_and_not_read_whole(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "a.wav", clicks(5, 120)), longest=2.0).samples.shape == (2 * RATE, 2)
+    assert read_audio(write(tmp_path / "a.wav", click_track(5, 120)), longest=2.0).samples.shape == (
+        2 * RATE,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,30 +92,32 @@ def test_a_long_recording_is_cut_and_not_read_whole(tmp_path: Path) -> None:
         (b"OggS" + b"\0" * 400, "damaged"),
     ],
 )
-def test_what_is_no_music_is_refused_in_words(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_audio_is_refused_with_a_reason(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(content)
     with pytest.raises(AttachmentRefused) as told:
-        read(path)
+        read_audio(path)
     assert told.value.name == "song.mp3"
     assert told.value.reason in {reason, "without sound"}
 
 
 def test_a_missing_and_a_huge_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AttachmentRefused) as told:
-        read(tmp_path / "gone.wav")
+        read_audio(tmp_path / "gone.wav")
     assert told.value.reason == "not readable"
     huge = tmp_path / "huge.wav"
     with huge.open("wb") as file:
         file.truncate(60_000_001)
     with pytest.raises(AttachmentRefused) as told:
-        read(huge)
+        read_audio(huge)
     assert told.value.reason == "too large"
 
 
 @pytest.mark.parametrize("bpm", [80, 96, 120, 140])
 def test_the_beat_is_found(bpm: float) -> None:
-    found = beats(clicks(20, bpm), RATE)
+    found = find_beats(click_track(20, bpm), RATE)
     spacing = float(np.median(np.diff(found))) * bpm / 60
     assert min(abs(spacing - times) for times in (0.5, 1, 2)) < 0.02
     late = np.mod(found + 0.03, 60 / bpm) - 0.03
@@ -120,8 +125,10 @@ def test_the_beat_is_found(bpm: float) -> None:
 
 
 def test_a_song_starts_on_its_first_beat_and_fills_the_picture(tmp_path: Path) -> None:
-    song = write(tmp_path / "song.wav", clicks(20, 120, silence=2.2))
-    made = load("track", {}).score(Music(genre="own", maker="track", track=str(song)), 240_001, RATE, quiet)
+    song = write(tmp_path / "song.wav", click_track(20, 120, silence=2.2))
+    made = load("track", {}).compose(
+        Music(genre="own", maker="track", track=str(song)), 240_001, RATE, ignore_progress
+    )
     assert made.samples.shape == (240_001, 2)
     first = int(np.abs(made.samples).max(axis=1).argmax()) / RATE
     assert min(first % 0.5, 0.5 - first % 0.5) < 0.03
@@ -129,9 +136,11 @@ def test_a_song_starts_on_its_first_beat_and_fills_the_picture(tmp_path: Path) -
     assert np.abs(made.samples[-1]).max() < 1e-3
 
 
-def test_a_short_song_comes_round_on_the_beat(tmp_path: Path) -> None:
-    song = write(tmp_path / "song.wav", clicks(4.2, 120))
-    made = load("track", {}).score(Music(genre="own", maker="track", track=str(song)), 12 * RATE, RATE, quiet)
+def test_a_short_song_loops_on_the_beat(tmp_path: Path) -> None:
+    song = write(tmp_path / "song.wav", click_track(4.2, 120))
+    made = load("track", {}).compose(
+        Music(genre="own", maker="track", track=str(song)), 12 * RATE, RATE, ignore_progress
+    )
     assert made.samples.shape == (12 * RATE, 2)
     loud = np.abs(made.samples).max(axis=1)
     ticks = [at / RATE for at in np.flatnonzero(loud > 0.6 * loud.max())]
@@ -142,21 +151,21 @@ def test_a_short_song_comes_round_on_the_beat(tmp_path: Path) -> None:
 
 def test_the_library_has_a_folder_a_genre(tmp_path: Path) -> None:
     (tmp_path / "jazz").mkdir()
-    write(tmp_path / "jazz" / "one.wav", clicks(3, 100))
+    write(tmp_path / "jazz" / "one.wav", click_track(3, 100))
     maker = load("track", {"library": str(tmp_path)})
-    assert maker.score(Music(genre="jazz", maker="track"), RATE, RATE, quiet).samples.any()
-    with pytest.raises(ScoreFailed, match="metal"):
-        maker.score(Music(genre="metal", maker="track"), RATE, RATE, quiet)
-    with pytest.raises(ScoreFailed, match="library"):
-        load("track", {}).score(Music(genre="jazz", maker="track"), RATE, RATE, quiet)
+    assert maker.compose(Music(genre="jazz", maker="track"), RATE, RATE, ignore_progress).samples.any()
+    with pytest.raises(MusicFailed, match="metal"):
+        maker.compose(Music(genre="metal", maker="track"), RATE, RATE, ignore_progress)
+    with pytest.raises(MusicFailed, match="library"):
+        load("track", {}).compose(Music(genre="jazz", maker="track"), RATE, RATE, ignore_progress)
 
 
-def test_music_steps_back_while_the_picture_speaks() -> None:
+def test_music_is_ducked_while_the_native_audio_is_loud() -> None:
     times = np.arange(6 * RATE) / RATE
     voice = np.where((times > 2) & (times < 4), 0.3 * np.sin(2 * np.pi * 300 * times), 0)
     tune = 0.5 * np.sin(2 * np.pi * 2000 * times)
-    own, music = (Score(np.repeat(x[:, None], 2, axis=1).astype(np.float32), RATE) for x in (voice, tune))
-    both = mixed(own, music)
+    own, music = (Audio(np.repeat(x[:, None], 2, axis=1).astype(np.float32), RATE) for x in (voice, tune))
+    both = mix_with_ducking(own, music)
     assert both.samples.shape == music.samples.shape
     assert np.abs(both.samples).max() <= 0.9
 
@@ -166,13 +175,13 @@ def test_music_steps_back_while_the_picture_speaks() -> None:
 
     assert 20 * np.log10(tune_at(1.0) / tune_at(3.0)) > 7
     assert tune_at(5.4) > 0.8 * tune_at(1.0)
-    silent = Score(np.zeros_like(own.samples), RATE)
-    assert np.array_equal(mixed(silent, music).samples, music.samples)
+    silent = Audio(np.zeros_like(own.samples), RATE)
+    assert np.array_equal(mix_with_ducking(silent, music).samples, music.samples)
 
 
 def test_another_rate_keeps_pitch_and_length() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(32_000) / 32_000).astype(np.float32)[:, None]
-    again = resampled(tone, 32_000, 48_000)
+    again = resample(tone, 32_000, 48_000)
     assert again.shape == (48_000, 1)
     expected = np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)
     assert np.abs(again[2000:-2000, 0] - expected[2000:-2000]).max() < 1e-3
@@ -180,6 +189,6 @@ def test_another_rate_keeps_pitch_and_length() -> None:
 
 def test_a_loop_has_no_hole_at_its_seam() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, (RATE, 2)).astype(np.float32)
-    longer = looped(noise, 3 * RATE, RATE // 50)
+    longer = loop_to_length(noise, 3 * RATE, RATE // 50)
     power = (longer**2).mean(axis=1).reshape(-1, 480).mean(axis=1)
     assert power[1:].min() > 0.4 * power.mean()

@@ -87,7 +87,7 @@ def _saved(model: Any, folder: Path) -> Path:
     return folder
 
 
-def oobleck() -> Any:
+def tiny_autoencoder() -> Any:
     torch.manual_seed(0)
     return diffusers.AutoencoderOobleck(
         encoder_hidden_size=4,
@@ -125,7 +125,7 @@ def save_acestep(folder: Path) -> Path:
         **heads,
     )
     pipe = diffusers.AceStepPipeline(
-        vae=oobleck(),
+        vae=tiny_autoencoder(),
         text_encoder=text,
         tokenizer=tokenizer(),
         transformer=transformer,
@@ -155,7 +155,7 @@ def save_stableaudio(folder: Path) -> Path:
         cross_attention_input_dim=8,
     )
     pipe = diffusers.StableAudioPipeline(
-        vae=oobleck(),
+        vae=tiny_autoencoder(),
         text_encoder=text,
         projection_model=StableAudioProjectionModel(
             text_encoder_dim=8, conditioning_dim=8, min_value=0, max_value=32

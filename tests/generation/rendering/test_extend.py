@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generation.clip import Frames, Score
+from generation.clip import Audio, Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
-from generation.rendering.render import _joined
+from generation.rendering.render import _append_to_source
 
 FPS, RATE = 8.0, 24_000
 
 
-def pictures(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def random_frames(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(1).integers(0, 255, (count, 64, 64, 3)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("sounding", [True, False])
-async def test_the_sound_goes_on_where_the_clips_ended(tmp_path: Path, *, sounding: bool) -> None:
+async def test_new_sound_starts_where_the_source_clip_ends(tmp_path: Path, *, sounding: bool) -> None:
     tone = 0.5 * np.sin(np.arange(48_000) / 20)
-    score = Score(np.stack([tone, tone], axis=1).astype(np.float32), 48_000) if sounding else None
-    await mux(Frames(pictures(8), FPS), score, tmp_path / "one.mp4", ffmpeg=find())
-    new = Score(np.full((2 * RATE, 2), 0.25, np.float32), RATE)
-    joined = _joined(tmp_path / "one.mp4", Frames(pictures(16), FPS, new, carried=4))
+    score = Audio(np.stack([tone, tone], axis=1).astype(np.float32), 48_000) if sounding else None
+    await mux(Frames(random_frames(8), FPS), score, tmp_path / "one.mp4", ffmpeg=find())
+    new = Audio(np.full((2 * RATE, 2), 0.25, np.float32), RATE)
+    joined = _append_to_source(tmp_path / "one.mp4", Frames(random_frames(16), FPS, new, overlap=4))
     assert len(joined.pixels) == 8 + 12
     assert joined.audio is not None
     assert len(joined.audio.samples) == round(joined.seconds * RATE)
@@ -34,6 +34,6 @@ async def test_the_sound_goes_on_where_the_clips_ended(tmp_path: Path, *, soundi
     assert np.allclose(later, 0.25)
 
 
-async def test_a_model_that_makes_no_sound_leaves_none(tmp_path: Path) -> None:
-    await mux(Frames(pictures(8), FPS), None, tmp_path / "one.mp4", ffmpeg=find())
-    assert _joined(tmp_path / "one.mp4", Frames(pictures(16), FPS, carried=4)).audio is None
+async def test_no_sound_is_added_for_a_model_without_sound(tmp_path: Path) -> None:
+    await mux(Frames(random_frames(8), FPS), None, tmp_path / "one.mp4", ffmpeg=find())
+    assert _append_to_source(tmp_path / "one.mp4", Frames(random_frames(16), FPS, overlap=4)).audio is None

@@ -10,143 +10,149 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from generation.clip import Score
-from generation.errors import ScoreFailed
+from generation.clip import Audio
+from generation.errors import MusicFailed
 from generation.progress import OnStep
-from generation.rendering.music_batching import Ensemble
-from generation.rendering.worker_thread import Hand
+from generation.rendering.music_batching import MusicBatcher
+from generation.rendering.worker_thread import WorkerThread
 from generation.request import Music
 
 RATE = 100
 
 
-class Player:
+class FakeBatchMaker:
     """Plays a piece's seed as its sound, and keeps whom it played for; waits for the baton at each step."""
 
     def __init__(self) -> None:
-        self.baton, self.began = threading.Semaphore(0), threading.Semaphore(0)
+        self.may_step, self.started = threading.Semaphore(0), threading.Semaphore(0)
         self.batches: list[tuple[int, ...]] = []
-        self.hates: int | None = None
+        self.fails_on_seed: int | None = None
 
-    def score(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Score:
-        return self.score_together([music], samples, rate, on_step)[0]
+    def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
+        return self.compose_batch([music], samples, rate, on_step)[0]
 
-    def score_together(self, jobs: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Score]:
+    def compose_batch(self, jobs: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Audio]:
         self.batches.append(tuple(job.seed for job in jobs))
-        self.began.release()
-        self.baton.acquire()
+        self.started.release()
+        self.may_step.acquire()
         on_step(1, 1)
-        if any(job.seed == self.hates for job in jobs):
-            raise ScoreFailed("player", "hated it")
-        return [Score(np.full((samples, 2), job.seed, np.float32), rate) for job in jobs]
+        if any(job.seed == self.fails_on_seed for job in jobs):
+            raise MusicFailed("player", "hated it")
+        return [Audio(np.full((samples, 2), job.seed, np.float32), rate) for job in jobs]
 
     def close(self) -> None: ...
 
 
-class Soloist:
+class FakeSingleMaker:
     """Plays one at a time."""
 
-    def __init__(self, player: Player) -> None:
-        self.score, self.close = player.score, player.close
+    def __init__(self, player: FakeBatchMaker) -> None:
+        self.compose, self.close = player.compose, player.close
 
 
-class Hall:
+class Batching:
     def __init__(self) -> None:
-        self.player = Player()
-        self.hand = Hand("scorer")
-        makers = {"player": self.player, "soloist": Soloist(self.player)}
-        self.ensemble = Ensemble(self.hand, makers.__getitem__, RATE)  # type: ignore[arg-type]  # nobody loads here
+        self.maker = FakeBatchMaker()
+        self.thread = WorkerThread("scorer")
+        makers = {"player": self.maker, "soloist": FakeSingleMaker(self.maker)}
+        self.batcher = MusicBatcher(self.thread, makers.__getitem__, RATE)  # type: ignore[arg-type]  # nobody loads here
         self.steps: dict[int, int] = {}
 
-    def ask(self, seed: int, maker: str = "player", samples: int = 10) -> asyncio.Task[Score]:
+    def start(self, seed: int, maker: str = "player", samples: int = 10) -> asyncio.Task[Audio]:
         def step(done: int, _: int) -> None:
             self.steps[seed] = done
 
         music = Music(genre="x", maker=maker, seed=seed)
-        return asyncio.create_task(self.ensemble.play(music, samples, step))
+        return asyncio.create_task(self.batcher.compose(music, samples, step))
 
-    async def playing(self) -> None:
-        await asyncio.to_thread(self.player.began.acquire)
+    async def wait_until_started(self) -> None:
+        await asyncio.to_thread(self.maker.started.acquire)
 
 
 @pytest.fixture
-async def hall() -> AsyncIterator[Hall]:
-    made = Hall()
+async def batching() -> AsyncIterator[Batching]:
+    made = Batching()
     yield made
-    made.player.baton.release(100)
-    made.hand.close()
+    made.maker.may_step.release(100)
+    made.thread.close()
 
 
-async def settled() -> None:
+async def run_ready_tasks() -> None:
     """Every task that can go on has gone on."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def heard(*asked: asyncio.Task[Score]) -> list[int]:
+async def seeds_of(*asked: asyncio.Task[Audio]) -> list[int]:
     return [int(score.samples[0, 0]) for score in await asyncio.gather(*asked)]
 
 
-async def test_those_who_wait_are_played_for_in_one_batch_each_with_their_own(hall: Hall) -> None:
-    first = hall.ask(1)
-    await hall.playing()
-    rest = [hall.ask(seed) for seed in (2, 3, 4)]
-    await settled()
-    hall.player.baton.release(2)
-    assert await heard(first, *rest) == [1, 2, 3, 4]
-    assert hall.player.batches == [(1,), (2, 3, 4)]
-    assert hall.steps == {1: 1, 2: 1, 3: 1, 4: 1}
+async def test_waiting_pieces_share_one_batch_and_each_gets_its_own_audio(batching: Batching) -> None:
+    first = batching.start(1)
+    await batching.wait_until_started()
+    rest = [batching.start(seed) for seed in (2, 3, 4)]
+    await run_ready_tasks()
+    batching.maker.may_step.release(2)
+    assert await seeds_of(first, *rest) == [1, 2, 3, 4]
+    assert batching.maker.batches == [(1,), (2, 3, 4)]
+    assert batching.steps == {1: 1, 2: 1, 3: 1, 4: 1}
 
 
-async def test_other_lengths_and_other_makers_go_by_themselves(hall: Hall) -> None:
-    first = hall.ask(1)
-    await hall.playing()
-    rest = [hall.ask(2), hall.ask(3, samples=20), hall.ask(4, "soloist"), hall.ask(5, "soloist"), hall.ask(6)]
-    await settled()
-    hall.player.baton.release(5)
-    assert await heard(first, *rest) == [1, 2, 3, 4, 5, 6]
-    assert hall.player.batches == [(1,), (2, 6), (3,), (4,), (5,)]
+async def test_pieces_of_other_lengths_or_makers_are_not_batched_together(batching: Batching) -> None:
+    first = batching.start(1)
+    await batching.wait_until_started()
+    rest = [
+        batching.start(2),
+        batching.start(3, samples=20),
+        batching.start(4, "soloist"),
+        batching.start(5, "soloist"),
+        batching.start(6),
+    ]
+    await run_ready_tasks()
+    batching.maker.may_step.release(5)
+    assert await seeds_of(first, *rest) == [1, 2, 3, 4, 5, 6]
+    assert batching.maker.batches == [(1,), (2, 6), (3,), (4,), (5,)]
 
 
-async def test_a_batch_that_fails_is_played_one_by_one_and_only_the_guilty_one_is_told(hall: Hall) -> None:
-    hall.player.hates = 3
-    first = hall.ask(1)
-    await hall.playing()
-    rest = [hall.ask(seed) for seed in (2, 3, 4)]
-    await settled()
-    hall.player.baton.release(5)
-    assert await heard(first, rest[0], rest[2]) == [1, 2, 4]
-    with pytest.raises(ScoreFailed):
+async def test_a_failed_batch_is_retried_one_by_one_and_only_the_bad_piece_fails(batching: Batching) -> None:
+    batching.maker.fails_on_seed = 3
+    first = batching.start(1)
+    await batching.wait_until_started()
+    rest = [batching.start(seed) for seed in (2, 3, 4)]
+    await run_ready_tasks()
+    batching.maker.may_step.release(5)
+    assert await seeds_of(first, rest[0], rest[2]) == [1, 2, 4]
+    with pytest.raises(MusicFailed):
         await rest[1]
-    assert hall.player.batches == [(1,), (2, 3, 4), (2,), (3,), (4,)]
+    assert batching.maker.batches == [(1,), (2, 3, 4), (2,), (3,), (4,)]
 
 
-async def test_when_the_one_who_leads_leaves_the_others_are_still_played_for(hall: Hall) -> None:
-    first = hall.ask(1)
-    await hall.playing()
-    rest = [hall.ask(seed) for seed in (2, 3, 4)]
-    await settled()
-    hall.player.baton.release(1)
-    await hall.playing()
+async def test_cancelling_the_first_of_a_batch_does_not_stop_the_others(batching: Batching) -> None:
+    first = batching.start(1)
+    await batching.wait_until_started()
+    rest = [batching.start(seed) for seed in (2, 3, 4)]
+    await run_ready_tasks()
+    batching.maker.may_step.release(1)
+    await batching.wait_until_started()
     rest[0].cancel()
-    await settled()
-    hall.player.baton.release(2)
-    assert await heard(first, *rest[1:]) == [1, 3, 4]
+    await run_ready_tasks()
+    batching.maker.may_step.release(2)
+    assert await seeds_of(first, *rest[1:]) == [1, 3, 4]
     with suppress(asyncio.CancelledError):
         await rest[0]
     assert rest[0].cancelled()
-    assert hall.player.batches == [(1,), (2, 3, 4), (3, 4)]
+    assert batching.maker.batches == [(1,), (2, 3, 4), (3, 4)]
 
 
-async def test_who_leaves_a_batch_of_another_stops_nobody(hall: Hall) -> None:
-    first = hall.ask(1)
-    await hall.playing()
-    rest = [hall.ask(seed) for seed in (2, 3)]
-    await settled()
-    hall.player.baton.release(1)
-    await hall.playing()
+async def test_cancelling_a_later_piece_of_a_batch_stops_nothing_else(batching: Batching) -> None:
+    first = batching.start(1)
+    await batching.wait_until_started()
+    rest = [batching.start(seed) for seed in (2, 3)]
+    await run_ready_tasks()
+    batching.maker.may_step.release(1)
+    await batching.wait_until_started()
     rest[1].cancel()
-    hall.player.baton.release(1)
-    assert await heard(first, rest[0]) == [1, 2]
-    assert hall.player.batches == [(1,), (2, 3)]
-    assert 3 not in hall.steps
+    batching.maker.may_step.release(1)
+    assert await seeds_of(first, rest[0]) == [1, 2]
+    assert batching.maker.batches == [(1,), (2, 3)]
+    assert 3 not in batching.steps

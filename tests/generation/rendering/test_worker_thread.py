@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from generation.progress import Cancelled, OnStep
-from generation.rendering.worker_thread import Hand
+from generation.rendering.worker_thread import WorkerThread
 
 
-async def test_steps_are_heard_in_the_loop_and_the_result_comes_back() -> None:
-    hand, heard = Hand("test"), list[tuple[int, int]]()
-    here = threading.get_ident()
+async def test_steps_are_reported_in_the_event_loop_and_the_result_is_returned() -> None:
+    hand, heard = WorkerThread("test"), list[tuple[int, int]]()
+    loop_thread = threading.get_ident()
 
     def work(on_step: OnStep) -> int:
         on_step(1, 2)
@@ -21,16 +21,16 @@ async def test_steps_are_heard_in_the_loop_and_the_result_comes_back() -> None:
         return threading.get_ident()
 
     def listen(done: int, total: int) -> None:
-        assert threading.get_ident() == here
+        assert threading.get_ident() == loop_thread
         heard.append((done, total))
 
-    assert await hand.do(work, listen) != here
+    assert await hand.run(work, listen) != loop_thread
     assert heard == [(1, 2), (2, 2)]
     hand.close()
 
 
-async def test_a_cancelled_piece_has_stopped_when_the_caller_goes_on() -> None:
-    hand, running, over = Hand("test"), asyncio.Event(), threading.Event()
+async def test_cancelled_work_has_stopped_before_the_caller_continues() -> None:
+    hand, running, over = WorkerThread("test"), asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def work(on_step: OnStep) -> None:
@@ -42,7 +42,7 @@ async def test_a_cancelled_piece_has_stopped_when_the_caller_goes_on() -> None:
             over.set()
             raise
 
-    task = asyncio.create_task(hand.do(work, lambda *_: None))
+    task = asyncio.create_task(hand.run(work, lambda *_: None))
     await running.wait()
     task.cancel()
     task.cancel()
@@ -52,11 +52,11 @@ async def test_a_cancelled_piece_has_stopped_when_the_caller_goes_on() -> None:
     hand.close()
 
 
-async def test_turns_are_first_come_first_served() -> None:
-    hand, order = Hand("test"), list[int]()
+async def test_exclusive_is_first_come_first_served() -> None:
+    hand, order = WorkerThread("test"), list[int]()
 
     async def one(number: int) -> None:
-        async with hand.turn():
+        async with hand.exclusive():
             order.append(number)
             await asyncio.sleep(0)
 
@@ -66,11 +66,11 @@ async def test_turns_are_first_come_first_served() -> None:
 
 
 async def test_an_error_comes_back_as_it_is() -> None:
-    hand = Hand("test")
+    hand = WorkerThread("test")
 
     def work(_: OnStep) -> None:
         raise LookupError("here")
 
     with pytest.raises(LookupError, match="here"):
-        await hand.do(work, lambda *_: None)
+        await hand.run(work, lambda *_: None)
     hand.close()

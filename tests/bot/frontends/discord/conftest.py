@@ -7,27 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.discord_app import HouseOfDiscord, house
-from tests.fakes.discord_schema import Description, description
+from tests.fakes.discord_app import DiscordApp, discord_app
+from tests.fakes.discord_schema import OpenApiSpec, spec_path
 from tests.fakes.discord_server import DiscordServer, discord_server
 from tests.fakes.discord_users import Person, person
 from tests.fakes.discord_world import Channel
 
 
 @pytest.fixture(scope="session")
-def openapi() -> Description | None:
-    path = description()
-    return Description(path) if path else None
+def openapi() -> OpenApiSpec | None:
+    path = spec_path()
+    return OpenApiSpec(path) if path else None
 
 
 @pytest.fixture
-async def server(openapi: Description | None) -> AsyncIterator[DiscordServer]:
+async def server(openapi: OpenApiSpec | None) -> AsyncIterator[DiscordServer]:
     async with discord_server() as loopback:
         yield loopback
         told = [entry for entry in loopback.world.transcript if "request" in entry]
-    assert loopback.world.complaints == []
+    assert loopback.world.violations == []
     if openapi is not None:
-        assert [fault for entry in told for fault in openapi.faults(entry)] == []
+        assert [fault for entry in told for fault in openapi.violations(entry)] == []
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def channel(server: DiscordServer) -> Channel:
 
 
 @pytest.fixture
-async def matinee(server: DiscordServer, channel: Channel, tmp_path: Path) -> AsyncIterator[HouseOfDiscord]:
+async def matinee(server: DiscordServer, channel: Channel, tmp_path: Path) -> AsyncIterator[DiscordApp]:
     """A whole Matinee, online in a server with one channel."""
     assert channel.guild is not None
-    async with house(tmp_path / "data", server.connector(), server.token) as running:
-        await server.world.until(lambda: server.world.commands and server.gateway.live)
+    async with discord_app(tmp_path / "data", server.connector(), server.token) as running:
+        await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         yield running
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generation.request import Kind
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, settled
+from tests.fakes.discord_app import DiscordApp, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_validation import walk
@@ -15,43 +15,43 @@ MANAGE_MESSAGES, MANAGE_GUILD = 1 << 13, 1 << 5
 
 
 @pytest.fixture
-async def clip(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> Message:
+async def clip(server: DiscordServer, matinee: DiscordApp, ana: Person) -> Message:
     """Ana's first clip, made by the model that can do everything."""
     await ana.types("/video", prompt="a fox in the snow", genre="lofi", model="able", seconds=2.0)
-    message = await clip_of(server, 1)
-    await settled(server, matinee, 1)
+    message = await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
     return message
 
 
 async def test_reroll_is_the_same_wish_with_another_seed(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+    server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     reply = await ana.clicks(clip, "Re-roll")
-    assert await clip_of(server, 2) is reply.interaction.original
+    assert await wait_for_clip_message(server, 2) is reply.interaction.original
     first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
     assert (first.prompt, first.frames) == (second.prompt, second.frames)
     assert first.seed != second.seed
 
 
 async def test_new_music_is_chosen_from_the_genres(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+    server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     await ana.picks(clip, "New music", "jazz")
-    message = await clip_of(server, 2)
+    message = await wait_for_clip_message(server, 2)
     job = await matinee.studio.job(2)
-    assert (job.request.kind, job.request.music.genre, job.parent) == (Kind.SCORE, "jazz", 1)
+    assert (job.request.kind, job.request.music.genre, job.parent) == (Kind.MUSIC, "jazz", 1)
     assert "jazz" in text_of(message)
 
 
 async def test_edit_prompt_opens_a_form_that_holds_the_words(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+    server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     opened = await ana.clicks(clip, "Edit prompt")
     form = await opened.modal()
     fields = {c["custom_id"]: c.get("value") for c in walk(form["components"]) if c.get("type") == 4}
     assert fields["prompt"] == "a fox in the snow"
     await ana.fills(opened, prompt="a fox in the rain")
-    message = await clip_of(server, 2)
+    message = await wait_for_clip_message(server, 2)
     assert "a fox in the rain" in text_of(message)
     first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
     assert (second.seed, second.music.genre) == (first.seed, "lofi")
@@ -60,17 +60,17 @@ async def test_edit_prompt_opens_a_form_that_holds_the_words(
 @pytest.mark.parametrize(
     ("button", "kind"), [("Animate", Kind.ANIMATE), ("Extend", Kind.EXTEND), ("Bigger", Kind.BIGGER)]
 )
-async def test_a_clip_goes_on(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message, button: str, kind: Kind
+async def test_a_clip_can_be_animated_extended_or_enlarged(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message, button: str, kind: Kind
 ) -> None:
     if kind is Kind.ANIMATE:
         await ana.types("/image", prompt="a still fox", model="able")
-        await settled(server, matinee, 2)
+        await wait_until_final(server, matinee, 2)
         clip = next(m for m in server.world.messages.values() if "a still fox" in text_of(m))
     before = await matinee.studio.job(2 if kind is Kind.ANIMATE else 1)
     await ana.clicks(clip, button)
     number = before.id + 1
-    await clip_of(server, number)
+    await wait_for_clip_message(server, number)
     job = await matinee.studio.job(number)
     assert (job.request.kind, job.parent) == (kind, before.id)
     assert before.clip is not None
@@ -78,43 +78,43 @@ async def test_a_clip_goes_on(
 
 
 async def test_what_a_model_cannot_do_has_no_button(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="plain", model="testcard")
-    shown = labels(await clip_of(server, 1))
+    shown = labels(await wait_for_clip_message(server, 1))
     assert matinee.studio.presets["testcard"].limits.kinds == (Kind.VIDEO, Kind.IMAGE)
     assert not {"Animate", "Extend", "Bigger"} & set(shown)
 
 
-async def test_recipe_is_told_to_who_asks_alone(ana: Person, clip: Message) -> None:
+async def test_a_recipe_is_shown_only_to_the_person_who_asked(ana: Person, clip: Message) -> None:
     reply = await ana.clicks(clip, "Recipe")
     message = await reply.says("/video prompt: a fox in the snow", "genre: lofi", "seed:")
     assert message.ephemeral
 
 
 async def test_a_queued_clip_can_be_cancelled_by_its_button(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="in front")).says("Painting")
     waiting = await (await ana.types("/video", prompt="not this one")).says("Clip #2 is next")
     await ana.clicks(waiting, "Cancel")
-    await server.world.until(lambda: "cancelled" in text_of(waiting))
+    await server.world.wait_until(lambda: "cancelled" in text_of(waiting))
     assert labels(waiting) == ["Re-roll", "Edit prompt"]
-    matinee.engine.gate.set()
-    await clip_of(server, 1)
-    assert await settled(server, matinee, 2) == "cancelled"
+    matinee.engine.unblocked.set()
+    await wait_for_clip_message(server, 1)
+    assert await wait_until_final(server, matinee, 2) == "cancelled"
 
 
 async def test_only_the_owner_cancels(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     working = await (await ana.types("/video", prompt="mine")).says("Painting")
     reply = await person(server, "Eve", channel).clicks(working, "Cancel")
     assert (await reply.says("somebody else's")).ephemeral
-    matinee.engine.gate.set()
-    await clip_of(server, 1)
+    matinee.engine.unblocked.set()
+    await wait_for_clip_message(server, 1)
 
 
 @pytest.mark.parametrize("who", ["owner", "moderator"])
@@ -142,25 +142,25 @@ async def test_a_report_reaches_the_place_the_admins_named(
     await (await boss.types("/server reports", place=office)).says(f"<#{office.id}>")
     reply = await person(server, "Eve", channel).clicks(clip, "Report")
     assert (await reply.says("Thank you")).ephemeral
-    told: Message = (await server.world.until(lambda: server.world.visible(office)))[0]
+    told: Message = (await server.world.wait_until(lambda: server.world.visible(office)))[0]
     assert "Clip #1 was reported" in text_of(told)
     assert clip.id in text_of(told)
 
 
 async def test_a_button_goes_through_the_rules_like_a_command(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, clip: Message
+    server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     opened = await ana.clicks(clip, "Edit prompt")
     reply = await ana.fills(opened, prompt="something forbidden")
     assert (await reply.says("cannot film that")).ephemeral
     assert await matinee.studio.waiting() == []
-    assert server.world.complaints == []
+    assert server.world.violations == []
 
 
-async def test_old_buttons_work_after_a_token_is_long_dead(
+async def test_old_buttons_work_after_the_token_expired(
     server: DiscordServer, ana: Person, clip: Message
 ) -> None:
     for interaction in server.world.interactions.values():
-        interaction.dead = True
+        interaction.token_expired = True
     await ana.clicks(clip, "Re-roll")
-    assert "a fox in the snow" in text_of(await clip_of(server, 2))
+    assert "a fox in the snow" in text_of(await wait_for_clip_message(server, 2))

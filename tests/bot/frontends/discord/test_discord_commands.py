@@ -11,17 +11,17 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
-from bot.frontends.discord.command_translations import LANGUAGES, table
+from bot.frontends.discord.command_translations import LANGUAGES, translation_table
 from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
 from generation.request import Kind, Music, Request
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, settled
+from tests.fakes.discord_app import DiscordApp, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.discord_world import Channel, Message
-from tests.fakes.wav_samples import wave_file
+from tests.fakes.wav_samples import wav_bytes
 
 MANAGE_GUILD = 1 << 5
 PNG = base64.b64decode(
@@ -36,7 +36,7 @@ def boss(server: DiscordServer, channel: Channel) -> Person:
 
 
 async def test_every_command_and_option_is_described_and_translated(
-    server: DiscordServer, matinee: HouseOfDiscord
+    server: DiscordServer, matinee: DiscordApp
 ) -> None:
     assert matinee.frontend.client.tree.translator is not None
     assert set(server.world.commands) == {
@@ -56,7 +56,7 @@ async def test_every_command_and_option_is_described_and_translated(
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES.values())))
 def test_every_language_has_every_word(language: str) -> None:
-    english, other = table("en"), table(language)
+    english, other = translation_table("en"), translation_table(language)
     options = {option for words in english.values() for option in words} - {"about"}
     assert set(english) - set(other) == set()
     assert all({"name", "about"} <= set(other[command]) for command in english)
@@ -64,19 +64,19 @@ def test_every_language_has_every_word(language: str) -> None:
     assert options - set(other["names"]) == set()
 
 
-async def test_queue_shows_who_waits_but_not_the_words_of_other_places(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_queue_hides_the_prompts_of_other_servers(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     far = server.world.guild("Far").channel("away")
     await server.gateway.dispatch("GUILD_CREATE", _guild(far), far.guild)
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="near and open")).says("Painting")
     await (await person(server, "Far", far).types("/video", prompt="far and hidden")).says("Clip #2")
     message = await (await ana.types("/queue")).says("#1", "near and open", "#2")
     assert "far and hidden" not in text_of(message)
     assert message.ephemeral
-    matinee.engine.gate.set()
-    await clip_of(server, 2)
+    matinee.engine.unblocked.set()
+    await wait_for_clip_message(server, 2)
 
 
 def _guild(channel: Channel) -> dict[str, object]:
@@ -85,40 +85,38 @@ def _guild(channel: Channel) -> dict[str, object]:
 
 
 async def test_cancel_by_command_offers_what_can_be_stopped(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     working = await (await ana.types("/video", prompt="a long one")).says("Painting")
     offered = await ana.completes("/cancel", focused="clip", clip="long")
     assert [(c["name"], c["value"]) for c in offered] == [("#1 a long one", "1")]
     await (await ana.types("/cancel", clip="1")).says("cancelled")
-    await server.world.until(lambda: "cancelled" in text_of(working))
-    matinee.engine.gate.set()
-    assert await settled(server, matinee, 1) == "cancelled"
+    await server.world.wait_until(lambda: "cancelled" in text_of(working))
+    matinee.engine.unblocked.set()
+    assert await wait_until_final(server, matinee, 1) == "cancelled"
 
 
-async def test_history_links_to_the_clips(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
-) -> None:
+async def test_history_links_to_the_clips(server: DiscordServer, matinee: DiscordApp, ana: Person) -> None:
     await ana.types("/video", prompt="remember me")
-    sent = await clip_of(server, 1)
-    await settled(server, matinee, 1)
+    sent = await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
     await (await ana.types("/history")).says("#1", "done", "remember me", f"/{sent.id})")
 
 
-async def test_quota_tells_what_is_left(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> None:
+async def test_quota_tells_what_is_left(server: DiscordServer, matinee: DiscordApp, ana: Person) -> None:
     await ana.types("/video", prompt="one credit", seconds=4.0)
-    await clip_of(server, 1)
-    await settled(server, matinee, 1)
+    await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
     assert (await (await ana.types("/quota")).says("999", "1000", "clip #1")).ephemeral
 
 
-async def test_settings_are_taken_where_nothing_is_said(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_settings_fill_in_options_left_out(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await (await ana.types("/settings", genre="jazz", model="able")).says("jazz", "able")
     await ana.types("/video", prompt="as I like it")
-    await clip_of(server, 1)
+    await wait_for_clip_message(server, 1)
     job = await matinee.studio.job(1)
     assert (job.request.music.genre, job.request.model) == ("jazz", "able")
     await (await ana.types("/settings", forget=True)).says("not set")
@@ -137,39 +135,39 @@ async def test_settings_are_taken_where_nothing_is_said(
     ],
 )
 async def test_lookups_answer_the_asker_alone(
-    matinee: HouseOfDiscord, ana: Person, command: str, words: str
+    matinee: DiscordApp, ana: Person, command: str, words: str
 ) -> None:
     assert matinee.frontend.name == "discord"
     assert (await (await ana.types(command)).says(words)).ephemeral
 
 
-async def test_privacy_hands_out_all_that_is_kept(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_privacy_exports_all_stored_data(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="what I once said")
-    await settled(server, matinee, 1)
+    await wait_until_final(server, matinee, 1)
     message = await (await ana.types("/privacy", do="export")).says("All that I keep")
     told = json.loads(message.attachments[0].data)
     assert "what I once said" in json.dumps(told)
     assert message.ephemeral
 
 
-async def test_privacy_deletes_everything_once_it_is_sure(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_privacy_deletes_everything_after_confirmation(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="forget me")
-    await settled(server, matinee, 1)
+    await wait_until_final(server, matinee, 1)
     asked = await (await ana.types("/privacy", do="delete")).says("cannot be undone")
     await (await ana.clicks(asked, "Delete everything")).says("Done: 1 clips")
     await (await ana.types("/history")).says("no clips yet")
 
 
-async def test_admin_verbs_are_completed_and_held_to_the_admins(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person
+async def test_admin_verbs_are_completed_for_admins_only(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person
 ) -> None:
     await ana.types("/video", prompt="of a person")
-    await settled(server, matinee, 1)
-    matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
+    await wait_until_final(server, matinee, 1)
+    matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
     offered = await boss.completes("/admin", focused="line", line="quota gr")
     assert [choice["value"] for choice in offered] == ["quota grant"]
     line = f"quota grant {ana.user.id} 5"
@@ -180,7 +178,7 @@ async def test_admin_verbs_are_completed_and_held_to_the_admins(
 
 
 @pytest.mark.usefixtures("matinee")
-async def test_recipe_is_read_from_a_file_that_tells_it(ana: Person, tmp_path: Path) -> None:
+async def test_recipe_is_read_from_a_file_that_contains_it(ana: Person, tmp_path: Path) -> None:
     request = Request(
         prompt="a kite over the sea",
         kind=Kind.VIDEO,
@@ -208,11 +206,11 @@ async def test_recipe_is_read_from_a_file_that_tells_it(ana: Person, tmp_path: P
     )
 
 
-async def test_recipe_of_a_private_clip_is_its_owners(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+async def test_the_recipe_of_a_private_clip_is_for_its_owner_only(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await ana.types("/video", prompt="mine alone", private=True)
-    await settled(server, matinee, 1)
+    await wait_until_final(server, matinee, 1)
     await (await ana.types("/recipe", clip="1")).says("mine alone")
     elsewhere = server.world.guild("Other").channel("chat")
     refused = await person(server, "Eve", elsewhere).types("/recipe", clip="#1")
@@ -220,71 +218,71 @@ async def test_recipe_of_a_private_clip_is_its_owners(
     assert channel.guild is not None
 
 
-async def test_music_scores_a_chosen_clip_again(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_music_gives_a_chosen_clip_new_music(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="needs a tune")
-    await settled(server, matinee, 1)
+    await wait_until_final(server, matinee, 1)
     offered = await ana.completes("/music", focused="clip", clip="tune")
     await ana.types(
         "/music", clip=offered[0]["value"], genre="ambient", mood="calm", tempo="70", instruments="piano"
     )
-    await clip_of(server, 2)
+    await wait_for_clip_message(server, 2)
     music = (await matinee.studio.job(2)).request.music
     assert (music.genre, music.mood, music.bpm, music.instruments) == ("ambient", "calm", 70.0, ("piano",))
 
 
 async def test_animate_takes_an_attached_picture(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     picture = ana.attach("photo.PNG", PNG)
     await ana.types("/animate", image=picture, prompt="it moves", model="able")
-    await clip_of(server, 1)
+    await wait_for_clip_message(server, 1)
     request = (await matinee.studio.job(1)).request
     assert request.kind is Kind.ANIMATE
     assert request.image is not None
     assert request.image.endswith(".png")
 
 
-async def test_own_music_is_the_score_of_a_new_clip_and_of_an_old_one(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_an_uploaded_track_is_used_for_new_and_old_clips(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", wave_file()))
-    await clip_of(server, 1)
-    await ana.types("/music", clip="1", track=ana.attach("other.wav", wave_file()))
-    await clip_of(server, 2)
+    await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", wav_bytes()))
+    await wait_for_clip_message(server, 1)
+    await ana.types("/music", clip="1", track=ana.attach("other.wav", wav_bytes()))
+    await wait_for_clip_message(server, 2)
     for number in (1, 2):
         music = (await matinee.studio.job(number)).request.music
         assert music.maker == "track"
         assert music.track is not None
-        assert Path(music.track).read_bytes() == wave_file()
+        assert Path(music.track).read_bytes() == wav_bytes()
     refused = await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", b"no sound at all"))
     await refused.says("song.wav", "cannot be used")
     assert await matinee.studio.waiting() == []
 
 
 async def test_animate_this_takes_the_picture_of_a_message(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await (await ana.types("/settings", model="able")).says("able")
     photo = ana.attach("cat.jpg", PNG)
     server.world.files[photo.path] = photo
     post = server.world.post(Message(channel, ana.user, "my cat", attachments=[photo]))
     await ana.uses_menu("Animate this", post)
-    assert "my cat" in text_of(await clip_of(server, 1))
+    assert "my cat" in text_of(await wait_for_clip_message(server, 1))
     assert (await matinee.studio.job(1)).request.kind is Kind.ANIMATE
 
 
 @pytest.mark.parametrize(("filename", "data"), [("song.exe", PNG), ("huge.png", bytes(11 * 1024 * 1024))])
-async def test_an_attachment_that_cannot_be_used_is_told(
-    matinee: HouseOfDiscord, ana: Person, filename: str, data: bytes
+async def test_an_unusable_attachment_is_refused(
+    matinee: DiscordApp, ana: Person, filename: str, data: bytes
 ) -> None:
     reply = await ana.types("/animate", image=ana.attach(filename, data), prompt="no")
     await reply.says(filename, "cannot be used")
     assert await matinee.studio.waiting() == []
 
 
-async def test_what_is_offered_while_typing(matinee: HouseOfDiscord, ana: Person) -> None:
+async def test_options_are_autocompleted(matinee: DiscordApp, ana: Person) -> None:
     assert matinee.frontend.name == "discord"
     for option, typed, expected in (
         ("genre", "ja", "jazz"),
@@ -300,7 +298,7 @@ async def test_what_is_offered_while_typing(matinee: HouseOfDiscord, ana: Person
 
 
 async def test_a_server_decides_where_matinee_answers(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person, channel: Channel
 ) -> None:
     assert channel.guild is not None
     stage = channel.guild.channel("stage")
@@ -309,17 +307,17 @@ async def test_a_server_decides_where_matinee_answers(
     refused = await ana.types("/video", prompt="not here")
     assert (await refused.says("I answer here only in", "stage")).ephemeral
     await Person(server, ana.user, stage).types("/video", prompt="but here")
-    assert (await clip_of(server, 1)).channel is stage
+    assert (await wait_for_clip_message(server, 1)).channel is stage
     assert matinee.engine.rendered == ["1.1"]
 
 
 async def test_a_server_has_defaults_and_may_hide_prompts(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, boss: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person
 ) -> None:
     await (await boss.types("/server defaults", genre="rock", model="able")).says("rock", "able")
     await (await boss.types("/server prompts", who="asker")).says("only who asked")
     await ana.types("/video", prompt="a secret idea")
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     job = await matinee.studio.job(1)
     assert (job.request.music.genre, job.request.model) == ("rock", "able")
     assert "a secret idea" not in text_of(message)
@@ -328,7 +326,7 @@ async def test_a_server_has_defaults_and_may_hide_prompts(
     await (await ana.clicks(message, "Recipe")).says("a secret idea")
 
 
-async def test_the_presence_shows_the_queue(server: DiscordServer, matinee: HouseOfDiscord) -> None:
+async def test_the_presence_shows_the_queue(server: DiscordServer, matinee: DiscordApp) -> None:
     assert matinee.frontend.name == "discord"
-    shown = await server.world.until(lambda: server.world.presence)
+    shown = await server.world.wait_until(lambda: server.world.presence)
     assert shown["activities"][0]["state"] == "the projector is free"

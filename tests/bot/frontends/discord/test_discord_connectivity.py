@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from tests.bot.app_harness import until
-from tests.fakes.discord_app import HouseOfDiscord
+from tests.bot.app_harness import wait_until
+from tests.fakes.discord_app import DiscordApp
 from tests.fakes.discord_server import DiscordServer
 
 
-async def test_a_gateway_that_closes_is_out_of_reach_until_it_is_open_again(
-    server: DiscordServer, matinee: HouseOfDiscord
+async def test_a_closed_gateway_is_not_connected_until_it_reopens(
+    server: DiscordServer, matinee: DiscordApp
 ) -> None:
     frontend = matinee.frontend
-    await until(lambda: frontend.reached() or None)
+    await wait_until(lambda: frontend.is_connected() or None)
     await server.gateway.close_all(4000)
-    await until(lambda: not frontend.reached() or None)
-    await until(lambda: frontend.reached() or None)
+    await wait_until(lambda: not frontend.is_connected() or None)
+    await wait_until(lambda: frontend.is_connected() or None)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.i18n import messages
-from tests.bot.frontends.shared_conversation import begun, converse
-from tests.fakes.discord_app import HouseOfDiscord, clip_of
+from tests.bot.frontends.shared_conversation import run_conversation, wait_until_running
+from tests.fakes.discord_app import DiscordApp, wait_for_clip_message
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, Reply, text_of
 from tests.fakes.discord_world import Message
@@ -12,50 +12,50 @@ from tests.fakes.discord_world import Message
 NUMBERS = {"seed": int, "seconds": float}
 
 
-class Guest:
-    def __init__(self, person: Person, house: HouseOfDiscord, server: DiscordServer) -> None:
+class DiscordUser:
+    def __init__(self, person: Person, app: DiscordApp, server: DiscordServer) -> None:
         self._person = person
-        self._house = house
+        self._app = app
         self._server = server
         self._reply: Reply | None = None
         self._clip: Message | None = None
 
-    async def asks_for_a_clip(self, prompt: str, **options: str) -> None:
+    async def request_clip(self, prompt: str, **options: str) -> None:
         read = {name: NUMBERS.get(name, str)(value) for name, value in options.items()}
         self._clip = None
         self._reply = await self._person.types("/video", prompt=prompt, **read)
 
-    async def says(self, command: str) -> None:
+    async def send_command(self, command: str) -> None:
         self._reply = await self._person.types(f"/{command}")
 
-    async def hears(self, words: str) -> str:
+    async def wait_for_text(self, words: str) -> str:
         assert self._reply is not None
         return text_of(await self._reply.says(words))
 
-    async def sees_clip(self, number: int) -> str:
-        self._clip = await clip_of(self._server, number)
+    async def wait_for_clip(self, number: int) -> str:
+        self._clip = await wait_for_clip_message(self._server, number)
         return text_of(self._clip)
 
-    async def presses(self, label: str) -> None:
+    async def press_button(self, label: str) -> None:
         assert self._reply is not None
         message = self._clip or await self._reply.message()
         self._reply = await self._person.clicks(message, label)
 
-    async def rescores(self, genre: str) -> None:
+    async def request_new_music(self, genre: str) -> None:
         assert self._clip is not None
-        self._reply = await self._person.picks(self._clip, messages.words("button.score"), genre)
+        self._reply = await self._person.picks(self._clip, messages.translate("button.score"), genre)
 
-    def hold(self, *, engine: bool) -> None:
-        if engine:
-            self._house.engine.gate.clear()
+    def set_engine_paused(self, *, paused: bool) -> None:
+        if paused:
+            self._app.engine.unblocked.clear()
         else:
-            self._house.engine.gate.set()
+            self._app.engine.unblocked.set()
 
-    async def waits_for_the_engine(self, number: int) -> None:
-        await begun(self._house.studio, number)
+    async def wait_until_rendering(self, number: int) -> None:
+        await wait_until_running(self._app.studio, number)
 
 
 async def test_conversation_reads_as_on_every_chat(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    await converse(Guest(ana, matinee, server))
+    await run_conversation(DiscordUser(ana, matinee, server))

@@ -6,65 +6,75 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.frontends.discord.frontend import DiscordFrontend
-from bot.frontends.discord.settings import Manner
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, house, settled, with_clip
+from bot.frontends.discord.settings import FrontendSettings
+from tests.fakes.discord_app import (
+    DiscordApp,
+    discord_app,
+    messages_with_clip,
+    wait_for_clip_message,
+    wait_until_final,
+)
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_validation import BUTTON
 from tests.fakes.discord_world import COMPONENTS_V2, Channel, Guild
 
-LONG_AGO = 15 * 60.0
+EXPIRED_TOKEN_AGE = 15 * 60.0
 
 
 @pytest.mark.parametrize("forgotten", [[], ["the session"]], ids=["op 7", "op 9"])
-async def test_a_gateway_that_drops_in_the_middle_costs_nobody_a_clip(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, forgotten: list[str]
+async def test_a_dropped_gateway_loses_no_clip(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, forgotten: list[str]
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="before")).says("Painting")
-    await server.world.until(lambda: server.world.presence)
-    server.gateway.forgets_sessions = bool(forgotten)
+    await server.world.wait_until(lambda: server.world.presence)
+    server.gateway.rejects_resume = bool(forgotten)
     server.world.presence = None
     if forgotten:
         await server.gateway.close_all(4000)
-        await server.world.until(lambda: server.gateway.identifies == 2 and server.gateway.live)
+        await server.world.wait_until(
+            lambda: server.gateway.identifies == 2 and server.gateway.connected_sessions
+        )
         assert "queue" in str(server.world.presence) or "free" in str(server.world.presence)
     else:
         await server.gateway.send_all(7)
-        await server.world.until(lambda: server.gateway.resumes)
+        await server.world.wait_until(lambda: server.gateway.resumes)
     await ana.types("/video", prompt="after")
-    matinee.engine.gate.set()
-    assert "before" in text_of(await clip_of(server, 1))
-    assert "after" in text_of(await clip_of(server, 2))
+    matinee.engine.unblocked.set()
+    assert "before" in text_of(await wait_for_clip_message(server, 1))
+    assert "after" in text_of(await wait_for_clip_message(server, 2))
     assert matinee.engine.rendered == ["1.1", "2.1"]
 
 
 @pytest.mark.parametrize("code", [1000, 4000, 4008, 4009])
-async def test_after_any_close_that_may_come_back_it_comes_back(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, code: int
+async def test_the_bot_reconnects_after_every_recoverable_close(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, code: int
 ) -> None:
     before = server.gateway.identifies + server.gateway.resumes
     await server.gateway.close_all(code)
     gateway = server.gateway
-    await server.world.until(lambda: gateway.identifies + gateway.resumes > before and gateway.live)
+    await server.world.wait_until(
+        lambda: gateway.identifies + gateway.resumes > before and gateway.connected_sessions
+    )
     await (await ana.types("/queue")).says("Nobody is waiting")
     assert matinee.frontend.name == "discord"
 
 
-async def test_a_token_that_discord_refuses_ends_the_chat_and_nothing_else(
+async def test_an_invalid_token_ends_only_the_discord_frontend(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     assert channel.guild is not None
-    async with house(tmp_path / "data", server.connector(), server.token) as running:
+    async with discord_app(tmp_path / "data", server.connector(), server.token) as running:
         other = DiscordFrontend(running.studio, "MTA0.wrong.token", connector=server.connector())
         await other.run()
-        await server.world.until(lambda: server.gateway.live)
+        await server.world.wait_until(lambda: server.gateway.connected_sessions)
     assert server.statuses[401] == 1
 
 
-def guild_on(server: DiscordServer, shard: int) -> Guild:
+def guild_on_shard(server: DiscordServer, shard: int) -> Guild:
     """A server that belongs to this one of two shards."""
     while True:
         guild = server.world.guild(f"On shard {shard}")
@@ -74,113 +84,115 @@ def guild_on(server: DiscordServer, shard: int) -> Guild:
 
 
 async def test_a_sharded_bot_serves_the_servers_of_every_shard(server: DiscordServer, tmp_path: Path) -> None:
-    channels = [guild_on(server, shard).channel("general") for shard in (0, 1)]
-    manner = Manner(sharded=True)
-    async with house(tmp_path / "data", server.connector(), server.token, manner=manner) as running:
-        await server.world.until(lambda: server.world.commands and len(server.gateway.live) == 2)
+    channels = [guild_on_shard(server, shard).channel("general") for shard in (0, 1)]
+    manner = FrontendSettings(sharded=True)
+    async with discord_app(tmp_path / "data", server.connector(), server.token, manner=manner) as running:
+        await server.world.wait_until(
+            lambda: server.world.commands and len(server.gateway.connected_sessions) == 2
+        )
         for number, channel in enumerate(channels, start=1):
             ana = person(server, "Ana", channel)
             await ana.types("/video", prompt="on its own shard")
-            clip = await clip_of(server, number)
+            clip = await wait_for_clip_message(server, number)
             assert clip.channel is channel
             await (await ana.clicks(clip, "Recipe")).says("on its own shard")
-        await server.world.until(lambda: server.world.presence)
-        assert running.frontend.reached()
+        await server.world.wait_until(lambda: server.world.presence)
+        assert running.frontend.is_connected()
     assert {session.shard for session in server.gateway.sessions} == {(0, 2), (1, 2)}
 
 
-@pytest.mark.parametrize("age", [0.0, LONG_AGO], ids=["by its token", "through the channel"])
-async def test_where_cards_are_refused_plain_messages_do_all_the_same(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, age: float
+@pytest.mark.parametrize("age", [0.0, EXPIRED_TOKEN_AGE], ids=["by its token", "through the channel"])
+async def test_plain_messages_are_sent_where_cards_are_refused(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, age: float
 ) -> None:
-    refused = server.fail("", "", status=400, code=50035, times=10**6, cards=True)
+    refused = server.add_fault("", "", status=400, code=50035, times=10**6, cards=True)
     refused.method = "PATCH" if age == 0.0 else "POST"
     await ana.types("/video", prompt="a fox in plain words", age=age)
-    clip = await clip_of(server, 1)
-    assert refused.hit
+    clip = await wait_for_clip_message(server, 1)
+    assert refused.hits
     assert not clip.flags & COMPONENTS_V2
     assert "a fox in plain words" in clip.content
     assert {"Re-roll", "Edit prompt", "Recipe", "Delete", "Report"} <= set(labels(clip))
     refused.times = 0
     await ana.clicks(clip, "Re-roll")
-    assert "a fox in plain words" in text_of(await clip_of(server, 2))
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert "a fox in plain words" in text_of(await wait_for_clip_message(server, 2))
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-@pytest.mark.parametrize(("refusals", "state"), [(2, State.DELIVERED), (3, State.FAILED)])
+@pytest.mark.parametrize(("refusals", "state"), [(2, JobState.DELIVERED), (3, JobState.FAILED)])
 async def test_a_clip_is_made_smaller_twice_and_then_given_up(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, refusals: int, state: State
+    server: DiscordServer, matinee: DiscordApp, ana: Person, refusals: int, state: JobState
 ) -> None:
-    server.fail("PATCH", "/webhooks/", status=413, code=40005, uploads=True, times=refusals)
+    server.add_fault("PATCH", "/webhooks/", status=413, code=40005, uploads=True, times=refusals)
     matinee.engine.size = 40_000
     reply = await ana.types("/video", prompt="large")
-    assert await settled(server, matinee, 1) is state
-    if state is State.FAILED:
+    assert await wait_until_final(server, matinee, 1) is state
+    if state is JobState.FAILED:
         await reply.says("No clip worth watching fits", "Your credits are back")
         balance = await matinee.studio.balance((await matinee.studio.job(1)).requester)
         assert balance.left == balance.limit
     else:
-        assert len((await clip_of(server, 1)).attachments[0].data) == 25_600
+        assert len((await wait_for_clip_message(server, 1)).attachments[0].data) == 25_600
 
 
 async def test_a_channel_that_is_gone_sends_the_clip_directly(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
-    matinee.engine.gate.clear()
-    await ana.types("/video", prompt="homeless", age=LONG_AGO)
-    await server.world.until(lambda: server.world.interactions)
-    channel.gone = True
-    matinee.engine.gate.set()
-    assert (await clip_of(server, 1)).channel.recipient is ana.user
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    matinee.engine.unblocked.clear()
+    await ana.types("/video", prompt="homeless", age=EXPIRED_TOKEN_AGE)
+    await server.world.wait_until(lambda: server.world.interactions)
+    channel.deleted = True
+    matinee.engine.unblocked.set()
+    assert (await wait_for_clip_message(server, 1)).channel.recipient is ana.user
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
 @pytest.mark.parametrize(
     "trouble", [{"retry_after": 0.05}, {"status": 502}, {"status": 502, "commit": True}], ids=str
 )
-async def test_a_slow_or_stumbling_discord_gets_the_clip_once(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, trouble: dict[str, float]
+async def test_rate_limits_and_server_errors_send_the_clip_once(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, trouble: dict[str, float]
 ) -> None:
-    hurdle = server.fail("PATCH", "/webhooks/", uploads=True, **trouble)
+    hurdle = server.add_fault("PATCH", "/webhooks/", uploads=True, **trouble)
     await ana.types("/video", prompt="in the rain")
-    assert await settled(server, matinee, 1) is State.DELIVERED
-    assert hurdle.hit == 1
-    assert len(with_clip(server, 1)) == 1
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
+    assert hurdle.hits == 1
+    assert len(messages_with_clip(server, 1)) == 1
 
 
-async def test_a_token_that_dies_early_leads_to_the_channel(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_a_token_that_expires_early_falls_back_to_the_channel(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    server.fail("PATCH", "/webhooks/", status=401, code=50027, times=100)
+    server.add_fault("PATCH", "/webhooks/", status=401, code=50027, times=100)
     reply = await ana.types("/video", prompt="too soon")
-    clip = await clip_of(server, 1)
+    clip = await wait_for_clip_message(server, 1)
     assert reply.interaction.original is not None
     assert clip.reference == reply.interaction.original.id
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
 async def test_where_replies_are_not_allowed_the_clip_comes_without_one(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
-    server.fail("POST", "/messages$", status=403, code=160002)
-    await ana.types("/video", prompt="no looking back", age=LONG_AGO)
-    clip = await clip_of(server, 1)
+    server.add_fault("POST", "/messages$", status=403, code=160002)
+    await ana.types("/video", prompt="no looking back", age=EXPIRED_TOKEN_AGE)
+    clip = await wait_for_clip_message(server, 1)
     assert (clip.channel, clip.reference) == (channel, None)
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_private_clip_whose_token_is_dead_comes_directly_and_once(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_a_private_clip_with_an_expired_token_is_sent_once_directly(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    lost = server.fail("POST", "/messages$", drop=True, commit=True)
-    await ana.types("/video", prompt="for my eyes", private=True, age=LONG_AGO)
-    await server.world.until(lambda: lost.hit)
+    lost = server.add_fault("POST", "/messages$", drop=True, commit=True)
+    await ana.types("/video", prompt="for my eyes", private=True, age=EXPIRED_TOKEN_AGE)
+    await server.world.wait_until(lambda: lost.hits)
     server.rest.forget_nonces()
-    assert await settled(server, matinee, 1) is State.DELIVERED
-    assert [clip.channel.recipient for clip in with_clip(server, 1)] == [ana.user]
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
+    assert [clip.channel.recipient for clip in messages_with_clip(server, 1)] == [ana.user]
 
 
-async def press(one: Person, source: str, custom_id: str) -> Person:
+async def press_stale_button(one: Person, source: str, custom_id: str) -> Person:
     """As a client would that still shows some button of long ago."""
     message = one.server.world.messages[source]
     message.components = [
@@ -198,24 +210,24 @@ async def press(one: Person, source: str, custom_id: str) -> Person:
         ("m:dance:1", "There is no button called"),
     ],
 )
-async def test_a_button_that_means_nothing_any_more_says_so(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, custom_id: str, told: str
+async def test_a_stale_button_explains_itself(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, custom_id: str, told: str
 ) -> None:
     await ana.types("/video", prompt="a fox")
-    clip = await clip_of(server, 1)
-    await press(ana, clip.id, custom_id)
+    clip = await wait_for_clip_message(server, 1)
+    await press_stale_button(ana, clip.id, custom_id)
     answers = lambda: [m for m in server.world.messages.values() if told in text_of(m)]  # noqa: E731  (looked at often)
-    answer = (await server.world.until(answers))[0]
+    answer = (await server.world.wait_until(answers))[0]
     assert answer.ephemeral
     assert matinee.engine.rendered == ["1.1"]
 
 
 async def test_new_music_for_a_clip_whose_file_is_gone_says_how_to_get_it_back(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="once upon a time")
-    message = await clip_of(server, 1)
-    await settled(server, matinee, 1)
+    message = await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
     clip = (await matinee.studio.job(1)).clip
     assert clip is not None
     clip.path.unlink()

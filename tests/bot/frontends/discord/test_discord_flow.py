@@ -8,20 +8,26 @@ import threading
 import discord
 import pytest
 
-from bot.domain.jobs import State
-from tests.fakes.discord_app import HouseOfDiscord, clip_bytes, clip_of, settled, with_clip
+from bot.domain.jobs import JobState
+from tests.fakes.discord_app import (
+    DiscordApp,
+    clip_bytes,
+    messages_with_clip,
+    wait_for_clip_message,
+    wait_until_final,
+)
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import THREAD, Channel
 
 
 async def test_video_becomes_a_clip_in_its_own_answer(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     reply = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=2.0)
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     job = await matinee.studio.job(1)
-    assert reply.interaction.acked == 5
+    assert reply.interaction.ack_type == 5
     assert message is reply.interaction.original
     assert message.attachments[0].data == clip_bytes(job.request, 4096)
     assert "a fox in the snow" in text_of(message)
@@ -30,139 +36,139 @@ async def test_video_becomes_a_clip_in_its_own_answer(
     assert message.mentions == []
 
 
-async def test_the_answer_tells_place_and_progress_before_it_becomes_the_clip(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_the_answer_shows_queue_position_and_progress_before_the_clip(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     first = await ana.types("/video", prompt="one")
     working = await first.says("Painting 25 %", "▰")
     second = await ana.types("/video", prompt="two")
     waiting = await second.says("Clip #2 is next", "Music:")
     assert labels(working) == labels(waiting) == ["Cancel"]
-    matinee.engine.gate.set()
-    assert await clip_of(server, 1) is working
-    assert await clip_of(server, 2) is waiting
+    matinee.engine.unblocked.set()
+    assert await wait_for_clip_message(server, 1) is working
+    assert await wait_for_clip_message(server, 2) is waiting
 
 
-async def test_words_that_a_model_does_not_know_are_told_before_and_with_the_clip(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_unknown_words_are_shown_before_and_with_the_clip(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await ana.types("/video", prompt="in front")
     waiting = await ana.types("/video", prompt="a glass rocket", model="pocket")
     await waiting.says("does not know “glass”", "pocket knows: red")
-    matinee.engine.gate.set()
-    assert "does not know “glass”" in text_of(await clip_of(server, 2))
+    matinee.engine.unblocked.set()
+    assert "does not know “glass”" in text_of(await wait_for_clip_message(server, 2))
 
 
 async def test_a_private_clip_is_seen_by_its_asker_alone(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="my secret", private=True)
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert message.ephemeral
-    assert message.reader is ana.user
+    assert message.visible_to is ana.user
     assert (await matinee.studio.job(1)).reply_to.private
 
 
 async def test_a_dead_token_sends_the_clip_to_the_channel_as_a_reply(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     reply = await ana.types("/video", prompt="slow and beautiful")
     status = await reply.says("Painting")
-    reply.interaction.dead = True
-    matinee.engine.gate.set()
-    message = await clip_of(server, 1)
+    reply.interaction.token_expired = True
+    matinee.engine.unblocked.set()
+    message = await wait_for_clip_message(server, 1)
     assert message is not status
     assert message.reference == status.id
     assert message.nonce == "matinee-1"
-    await server.world.until(lambda: "is ready below" in text_of(status))
+    await server.world.wait_until(lambda: "is ready below" in text_of(status))
     assert f"/{message.id}" in text_of(status)
 
 
 async def test_an_old_token_is_not_even_tried(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     reply = await ana.types("/video", prompt="asked long ago", age=15 * 60)
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert message is not reply.interaction.original
     edits = [
         e["request"] for e in server.world.transcript if "PATCH /api/v10/webhooks" in e.get("request", "")
     ]
     assert edits == []
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
 async def test_a_send_without_an_answer_is_repeated_and_shows_once(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    server.fail("POST", "/messages$", status=503, commit=True)
+    server.add_fault("POST", "/messages$", status=503, commit=True)
     await ana.types("/video", prompt="twice or once", age=15 * 60)
-    assert await settled(server, matinee, 1) is State.DELIVERED
-    assert len(with_clip(server, 1)) == 1
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
+    assert len(messages_with_clip(server, 1)) == 1
 
 
 async def test_a_clip_sent_long_ago_is_found_again_without_its_nonce(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    lost = server.fail("POST", "/messages$", drop=True, commit=True)
+    lost = server.add_fault("POST", "/messages$", drop=True, commit=True)
     await ana.types("/video", prompt="once", age=15 * 60)
-    await server.world.until(lambda: lost.hit)
+    await server.world.wait_until(lambda: lost.hits)
     server.rest.forget_nonces()
-    assert await settled(server, matinee, 1) is State.DELIVERED
-    assert len(with_clip(server, 1)) == 1
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
+    assert len(messages_with_clip(server, 1)) == 1
 
 
 @pytest.mark.parametrize("refusal", [50001, 50013])
 async def test_a_closed_channel_sends_the_clip_directly(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel, refusal: int
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel, refusal: int
 ) -> None:
-    channel.refuses = refusal
+    channel.refusal_code = refusal
     await ana.types("/video", prompt="to me then", age=15 * 60)
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert message.channel.recipient is ana.user
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_with_no_way_left_the_credits_come_back(
-    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+async def test_credits_are_returned_when_no_delivery_route_is_left(
+    server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     shy = person(server, "Shy", channel, takes_dms=False)
-    channel.refuses = 50013
+    channel.refusal_code = 50013
     reply = await shy.types("/video", prompt="nowhere", age=15 * 60)
     await reply.acknowledged()
-    await server.world.until(lambda: server.world.dms)
-    assert await settled(server, matinee, 1) is State.FAILED
+    await server.world.wait_until(lambda: server.world.dms)
+    assert await wait_until_final(server, matinee, 1) is JobState.FAILED
     job = await matinee.studio.job(1)
     balance = await matinee.studio.balance(job.requester)
     assert balance.left == balance.limit
-    assert with_clip(server, 1) == []
+    assert messages_with_clip(server, 1) == []
 
 
 async def test_a_clip_that_is_refused_for_its_size_is_sent_smaller(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    server.fail("PATCH", "/webhooks/", status=413, code=40005, uploads=True)
+    server.add_fault("PATCH", "/webhooks/", status=413, code=40005, uploads=True)
     matinee.engine.size = 40_000
     await ana.types("/video", prompt="large")
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert len(message.attachments[0].data) == 32_000
 
 
-async def test_the_upload_limit_of_the_moment_is_kept_with_the_job(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_the_current_upload_limit_is_stored_with_the_job(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     ana.upload_limit = 2_000_000
     matinee.engine.size = 4_000_000
     await ana.types("/video", prompt="large")
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert len(message.attachments[0].data) == 1_940_000
     assert server.statuses[413] == 0
 
 
-async def test_a_limit_that_no_clip_fits_is_told_before_it_costs(
-    matinee: HouseOfDiscord, ana: Person
+async def test_an_upload_limit_too_small_for_any_clip_is_refused_uncharged(
+    matinee: DiscordApp, ana: Person
 ) -> None:
     ana.upload_limit = 10_000
     reply = await ana.types("/video", prompt="too small a place")
@@ -170,8 +176,8 @@ async def test_a_limit_that_no_clip_fits_is_told_before_it_costs(
     assert await matinee.studio.waiting() == []
 
 
-async def test_a_refused_prompt_is_told_to_its_asker_alone_and_costs_nothing(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+async def test_a_refused_prompt_is_answered_privately_and_costs_nothing(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     reply = await ana.types("/video", prompt="something forbidden")
     message = await reply.says("I cannot film that")
@@ -181,118 +187,122 @@ async def test_a_refused_prompt_is_told_to_its_asker_alone_and_costs_nothing(
 
 
 async def test_an_acknowledgement_that_came_too_late_makes_no_job(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    late = server.fail("POST", "/callback$", status=404, code=10062)
+    late = server.add_fault("POST", "/callback$", status=404, code=10062)
     await ana.types("/video", prompt="too late")
-    await server.world.until(lambda: late.hit)
+    await server.world.wait_until(lambda: late.hits)
     reply = await ana.types("/history")
     await reply.says("You have no clips yet")
     assert await matinee.studio.waiting() == []
 
 
 async def test_a_command_is_acknowledged_while_the_database_is_held_up(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     """Nothing of ours comes before it, so Discord's three seconds never wait for a disk."""
-    gate, database = threading.Event(), matinee.store.database
-    held = [asyncio.ensure_future(way(lambda _: gate.wait(60))) for way in (database.read, database.write)]
+    release, database = threading.Event(), matinee.store.database
+    blocked = [
+        asyncio.ensure_future(way(lambda _: release.wait(60))) for way in (database.read, database.write)
+    ]
     try:
         reply = await ana.types("/video", prompt="a slow disk")
         await reply.acknowledged()
-        assert not any(one.done() for one in held)
+        assert not any(one.done() for one in blocked)
     finally:
-        gate.set()
-        await asyncio.gather(*held)
-    assert await clip_of(server, 1) is reply.interaction.original
+        release.set()
+        await asyncio.gather(*blocked)
+    assert await wait_for_clip_message(server, 1) is reply.interaction.original
 
 
 async def test_the_same_interaction_twice_is_one_job(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     reply = await ana.types("/video", prompt="echo")
-    await ana.again(reply)
-    await clip_of(server, 1)
-    await server.world.until(lambda: server.statuses[400])
+    await ana.resends(reply)
+    await wait_for_clip_message(server, 1)
+    await server.world.wait_until(lambda: server.statuses[400])
     listed = await (await ana.types("/history")).says("#1")
     assert "#2" not in text_of(listed)
-    assert len(with_clip(server, 1)) == 1
+    assert len(messages_with_clip(server, 1)) == 1
     assert matinee.engine.rendered == ["1.1"]
 
 
 async def test_an_acknowledgement_whose_answer_was_lost_still_counts(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    server.fail("POST", "/callback$", status=502, commit=True)
+    server.add_fault("POST", "/callback$", status=502, commit=True)
     reply = await ana.types("/video", prompt="lost answer")
-    assert await clip_of(server, 1) is reply.interaction.original
+    assert await wait_for_clip_message(server, 1) is reply.interaction.original
     assert matinee.engine.rendered == ["1.1"]
 
 
 async def test_a_thread_gets_its_clip_in_the_thread(
-    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     assert channel.guild is not None
     thread = channel.guild.channel("premiere", THREAD, parent=channel)
     await person(server, "Ben", thread).types("/video", prompt="in the thread", age=15 * 60)
-    assert (await clip_of(server, 1)).channel is thread
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert (await wait_for_clip_message(server, 1)).channel is thread
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_direct_message_works_like_a_server(server: DiscordServer, matinee: HouseOfDiscord) -> None:
+async def test_a_direct_message_works_like_a_server(server: DiscordServer, matinee: DiscordApp) -> None:
     user = server.world.user("Cleo")
     alone = Person(server, user, server.world.dm(user))
     await alone.types("/video", prompt="just for us", age=15 * 60)
-    assert (await clip_of(server, 1)).channel is alone.channel
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert (await wait_for_clip_message(server, 1)).channel is alone.channel
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
 async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
-    server: DiscordServer, matinee: HouseOfDiscord
+    server: DiscordServer, matinee: DiscordApp
 ) -> None:
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     reply = await person(server, "Dan", elsewhere).types("/video", prompt="brought along")
     await reply.says("I am a guest here")
-    matinee.engine.gate.set()
-    assert await clip_of(server, 1) is reply.interaction.original
+    matinee.engine.unblocked.set()
+    assert await wait_for_clip_message(server, 1) is reply.interaction.original
 
 
-async def test_only_who_asked_for_it_is_mentioned(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_only_people_who_asked_for_pings_are_mentioned(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await (await ana.types("/settings", ping=True)).says("Ping me", "yes")
     await ana.types("/video", prompt="call me, not @everyone or <@1>", age=15 * 60)
-    message = await clip_of(server, 1)
+    message = await wait_for_clip_message(server, 1)
     assert message.mentions == [ana.user.id]
     assert ana.mention in text_of(message)
     assert "@everyone" not in text_of(message)
-    assert await settled(server, matinee, 1) is State.DELIVERED
+    assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_operators_rule_by_the_words_of_every_chat(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+async def test_operators_use_the_shared_admin_verbs(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="a fox in the snow")
-    await clip_of(server, 1)
+    await wait_for_clip_message(server, 1)
     ana.permissions = discord.Permissions(manage_guild=True).value
     grant = f"quota grant {ana.user.id} 5"
     await (await ana.types("/admin", line=grant)).says("Only an admin")
-    matinee.frontend.client.desk.operators = frozenset({int(ana.user.id)})
+    matinee.frontend.client.handlers.operators = frozenset({int(ana.user.id)})
     await (await ana.types("/admin", line=grant)).says("was granted 5 credits")
     await (await ana.types("/admin", line="audit")).says("quota grant")
 
 
-async def test_ones_data_goes_when_asked(server: DiscordServer, matinee: HouseOfDiscord, ana: Person) -> None:
+async def test_a_persons_data_is_deleted_on_request(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
+) -> None:
     await ana.types("/video", prompt="a fox in the snow")
-    await clip_of(server, 1)
-    await settled(server, matinee, 1)
+    await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
     asked = await (await ana.types("/privacy", do="delete")).says("cannot be undone")
     await (await ana.clicks(asked, "Delete everything")).says("1 clips")
     assert (await matinee.studio.job(1)).request.prompt == ""
 
 
-async def test_a_code_joins_two_platforms(matinee: HouseOfDiscord, ana: Person) -> None:
-    code = await matinee.store.link_code("telegram:5")
+async def test_a_code_links_two_platforms(matinee: DiscordApp, ana: Person) -> None:
+    code = await matinee.store.create_link_code("telegram:5")
     await (await ana.types("/settings", link=code)).says("share credits")
     await (await ana.types("/settings", link="NONSENSE")).says("That code is wrong")

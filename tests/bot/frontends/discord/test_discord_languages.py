@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.frontends.discord.settings import Manner
+from bot.frontends.discord.settings import FrontendSettings
 from bot.i18n import messages
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, house
+from tests.fakes.discord_app import DiscordApp, discord_app, wait_for_clip_message
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import Channel
@@ -17,25 +17,27 @@ MANAGE_GUILD = 1 << 5
 
 
 async def test_a_german_client_reads_german_from_the_queue_to_the_clip(
-    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     greta = person(server, "Greta", channel, locale="de")
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await (await greta.types("/video", prompt="ein Fuchs")).says("Clip #1: Malen 25 %")
     waiting = await (await greta.types("/video", prompt="ein Bär")).says("Clip #2 ist als Nächster dran.")
     assert labels(waiting) == ["Abbrechen"]
     await greta.clicks(waiting, "Abbrechen")
-    await server.world.until(lambda: "ist abgebrochen. Deine Credits sind wieder da." in text_of(waiting))
-    matinee.engine.gate.set()
-    clip = await clip_of(server, 1)
+    await server.world.wait_until(
+        lambda: "ist abgebrochen. Deine Credits sind wieder da." in text_of(waiting)
+    )
+    matinee.engine.unblocked.set()
+    clip = await wait_for_clip_message(server, 1)
     assert {"Neue Musik", "Noch einmal", "Prompt ändern", "Rezept", "Löschen", "Melden"} <= set(labels(clip))
 
 
-async def test_each_who_presses_is_answered_in_their_own_language(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+async def test_each_person_gets_button_answers_in_their_own_language(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await ana.types("/video", prompt="a fox")
-    clip = await clip_of(server, 1)
+    clip = await wait_for_clip_message(server, 1)
     for locale, told in (
         ("fr", "Recette du clip #1"),
         ("ja", "クリップ #1 のレシピ"),
@@ -49,8 +51,8 @@ async def test_each_who_presses_is_answered_in_their_own_language(
     assert matinee.engine.rendered == ["1.1"]
 
 
-async def test_a_chosen_language_goes_before_the_servers_and_that_before_the_clients(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, channel: Channel
+async def test_language_precedence_is_own_then_server_then_client(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
     await (await ana.types("/quota")).says("You have")
@@ -61,18 +63,20 @@ async def test_a_chosen_language_goes_before_the_servers_and_that_before_the_cli
     assert matinee.frontend.name == "discord"
 
 
-async def test_whose_language_is_not_spoken_hears_the_houses(server: DiscordServer, tmp_path: Path) -> None:
+async def test_an_unsupported_language_falls_back_to_the_operators(
+    server: DiscordServer, tmp_path: Path
+) -> None:
     channel = server.world.guild().channel("general")
-    manner = Manner(language="es")
-    async with house(tmp_path / "data", server.connector(), server.token, manner=manner):
-        await server.world.until(lambda: server.world.commands and server.gateway.live)
+    manner = FrontendSettings(language="es")
+    async with discord_app(tmp_path / "data", server.connector(), server.token, manner=manner):
+        await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         await (await person(server, "Kim", channel, locale="ko").types("/queue")).says("No espera nadie.")
-        shown = await server.world.until(lambda: server.world.presence)
+        shown = await server.world.wait_until(lambda: server.world.presence)
         assert shown["activities"][0]["state"] == "el proyector está libre"
 
 
-async def test_a_refusal_is_told_in_the_language_of_who_asked(
-    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+async def test_a_refusal_is_shown_in_the_askers_language(
+    server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     greta = person(server, "Greta", channel, locale="de")
     refused = await (await greta.types("/video", prompt="something forbidden")).says(
@@ -83,20 +87,18 @@ async def test_a_refusal_is_told_in_the_language_of_who_asked(
     assert await matinee.studio.waiting() == []
 
 
-async def test_languages_are_offered_by_their_own_names(
-    server: DiscordServer, matinee: HouseOfDiscord
-) -> None:
+async def test_languages_are_offered_by_their_own_names(server: DiscordServer, matinee: DiscordApp) -> None:
     language = next(o for o in server.world.commands["1:settings"]["options"] if o["name"] == "language")
     offered = {choice["value"]: choice["name"] for choice in language["choices"]}
-    assert offered == {code: messages.named(code) for code in messages.languages()}
+    assert offered == {code: messages.language_name(code) for code in messages.languages()}
     assert offered["ja"] == "日本語"
     assert matinee.frontend.name == "discord"
 
 
 @pytest.mark.parametrize("language", messages.languages())
-def test_the_sentences_of_a_card_fit_their_places(language: str) -> None:
+def test_card_texts_fit_the_limits_of_discord(language: str) -> None:
     buttons = ("reroll", "score", "again", "cancel", "edit", "animate", "extend", "bigger")
-    assert all(len(messages.words(f"button.{name}", language)) <= 25 for name in buttons)
-    assert len(messages.words("form.edit", language, job=10**9)) <= 45
-    assert all(len(messages.words(f"form.{name}", language)) <= 45 for name in ("prompt", "negative"))
-    assert len(messages.words("help.discord", language)) <= 1800
+    assert all(len(messages.translate(f"button.{name}", language)) <= 25 for name in buttons)
+    assert len(messages.translate("form.edit", language, job=10**9)) <= 45
+    assert all(len(messages.translate(f"form.{name}", language)) <= 45 for name in ("prompt", "negative"))
+    assert len(messages.translate("help.discord", language)) <= 1800

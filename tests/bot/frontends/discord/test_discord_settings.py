@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.domain.quota import Tier
-from bot.frontends.discord.settings import Manner
-from tests.fakes.discord_app import HouseOfDiscord, clip_of, house, settled
+from bot.frontends.discord.settings import FrontendSettings
+from tests.fakes.discord_app import DiscordApp, discord_app, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.discord_world import FORUM, THREAD, Channel
@@ -22,9 +22,9 @@ TIERS = (Tier(name="patron", credits=50, open=True), Tier(name="crew", unlimited
 
 
 @asynccontextmanager
-async def cinema(server: DiscordServer, folder: Path, **how: Any) -> AsyncIterator[HouseOfDiscord]:
-    async with house(folder / "data", server.connector(), server.token, **how) as running:
-        await server.world.until(lambda: server.world.commands and server.gateway.live)
+async def connected_app(server: DiscordServer, folder: Path, **how: Any) -> AsyncIterator[DiscordApp]:
+    async with discord_app(folder / "data", server.connector(), server.token, **how) as running:
+        await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         yield running
 
 
@@ -35,7 +35,7 @@ async def test_a_server_gives_its_roles_the_tiers_that_are_open_to_it(
     gold, staff = channel.guild.role("Gold"), channel.guild.role("Staff")
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
     fan = person(server, "Fan", channel, roles=(gold.id,))
-    async with cinema(server, tmp_path, tiers=TIERS, credits_=10) as matinee:
+    async with connected_app(server, tmp_path, tiers=TIERS, credits_=10) as matinee:
         await (await fan.types("/quota")).says("10 of 10")
         offered = await boss.completes("/server tier", focused="tier", role=gold, tier="")
         assert [choice["value"] for choice in offered] == ["patron"]
@@ -44,113 +44,113 @@ async def test_a_server_gives_its_roles_the_tiers_that_are_open_to_it(
         refused = await boss.types("/server tier", role=staff, tier="crew")
         await refused.says("Only those who run Matinee can give the tier crew")
         await (await boss.types("/server tier", role=gold, tier="gold")).says("no tier called")
-        matinee.frontend.client.desk.operators = frozenset({int(boss.user.id)})
+        matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
         await (await boss.types("/server tier", role=staff, tier="crew")).says(f"<@&{staff.id}> crew")
         await (await boss.types("/server tier", role=gold)).says(f"<@&{staff.id}> crew")
         await (await fan.types("/quota")).says("10 of 10")
 
 
-async def test_a_restricted_bot_makes_things_only_where_adults_are(
+async def test_restricted_commands_are_only_in_age_restricted_channels(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     assert channel.guild is not None
     late = channel.guild.channel("late show", nsfw=True)
-    async with cinema(server, tmp_path, manner=Manner(restricted=True)):
+    async with connected_app(server, tmp_path, manner=FrontendSettings(restricted=True)):
         commands = server.world.commands
         assert {name for name, command in commands.items() if command.get("nsfw")} == {
             *(f"1:{name}" for name in ("video", "image", "animate", "music")),
             "3:Animate this",
         }
         await person(server, "Ana", late).types("/video", prompt="for grown-ups")
-        assert (await clip_of(server, 1)).channel is late
+        assert (await wait_for_clip_message(server, 1)).channel is late
 
 
-async def test_whoever_moves_up_in_the_line_is_told(
+async def test_a_better_queue_position_is_shown(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     ana = person(server, "Ana", channel)
-    async with cinema(server, tmp_path, manner=Manner(look_every=0.05)) as matinee:
-        matinee.engine.gate.clear()
+    async with connected_app(server, tmp_path, manner=FrontendSettings(update_interval=0.05)) as matinee:
+        matinee.engine.unblocked.clear()
         await (await ana.types("/video", prompt="first")).says("Painting")
         second = await (await ana.types("/video", prompt="second")).says("is next")
         third = await (await ana.types("/video", prompt="third")).says("Clip #3 waits behind 1")
-        shown = await server.world.until(lambda: server.world.presence)
+        shown = await server.world.wait_until(lambda: server.world.presence)
         assert shown["activities"][0]["state"]
-        await server.world.until(lambda: "3 in" in str(server.world.presence))
+        await server.world.wait_until(lambda: "3 in" in str(server.world.presence))
         await ana.clicks(second, "Cancel")
-        await server.world.until(lambda: "Clip #3 is next" in text_of(third))
-        matinee.engine.gate.set()
-        await clip_of(server, 3)
+        await server.world.wait_until(lambda: "Clip #3 is next" in text_of(third))
+        matinee.engine.unblocked.set()
+        await wait_for_clip_message(server, 3)
 
 
-async def measured(matinee: HouseOfDiscord, ana: Person, seconds: float) -> None:
+async def record_render_time(matinee: DiscordApp, ana: Person, seconds: float) -> None:
     """As if one clip had taken so long."""
     await ana.types("/video", prompt="measured")
-    await settled(ana.server, matinee, 1)
+    await wait_until_final(ana.server, matinee, 1)
     sql = "UPDATE job SET started_at = finished_at - ?"
     await matinee.store.act(lambda c, _: c.execute(sql, (seconds,)).rowcount)
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(1200.0, 1), (5.0, 0)])
 async def test_a_guest_is_warned_only_when_it_may_outlast_the_token(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person, seconds: float, count: int
+    server: DiscordServer, matinee: DiscordApp, ana: Person, seconds: float, count: int
 ) -> None:
-    await measured(matinee, ana, seconds)
+    await record_render_time(matinee, ana, seconds)
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="in front")).says("Painting")
     reply = await person(server, "Dan", elsewhere).types("/video", prompt="brought along")
     await reply.says("is next", "Ready in")
     if count:
         await reply.says("likely take more than a quarter of an hour")
-    matinee.engine.gate.set()
-    await clip_of(server, 3)
+    matinee.engine.unblocked.set()
+    await wait_for_clip_message(server, 3)
     asides = [text_of(message) for message in reply.interaction.followups]
     assert sum("likely take more than a quarter of an hour" in told for told in asides) == count
     assert not any("if it takes more" in told for told in asides)
 
 
 async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
-    server: DiscordServer, matinee: HouseOfDiscord
+    server: DiscordServer, matinee: DiscordApp
 ) -> None:
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
     dan = person(server, "Dan", elsewhere)
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     reply = await dan.types("/video", prompt="a long one")
     await reply.says("Painting")
-    reply.interaction.dead = True
-    matinee.engine.gate.set()
-    assert (await clip_of(server, 1)).channel.recipient is dan.user
+    reply.interaction.token_expired = True
+    matinee.engine.unblocked.set()
+    assert (await wait_for_clip_message(server, 1)).channel.recipient is dan.user
 
 
 async def test_a_first_picture_is_shown_where_the_operator_wants_it(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
-    async with cinema(server, tmp_path, manner=Manner(preview=True)) as matinee:
+    async with connected_app(server, tmp_path, manner=FrontendSettings(preview=True)) as matinee:
         matinee.engine.preview = b"\xff\xd8 a first look"
-        matinee.engine.gate.clear()
+        matinee.engine.unblocked.clear()
         reply = await person(server, "Ana", channel).types("/video", prompt="a fox")
         shown = await reply.says("Painting", "A first look")
         assert shown.attachments[0].data == matinee.engine.preview
-        matinee.engine.gate.set()
-        clip = await clip_of(server, 1)
+        matinee.engine.unblocked.set()
+        clip = await wait_for_clip_message(server, 1)
         assert clip is shown
         assert [attachment.filename for attachment in clip.attachments] == ["matinee-1.mp4"]
 
 
 async def test_no_first_picture_is_shown_unless_it_is_wanted(
-    server: DiscordServer, matinee: HouseOfDiscord, ana: Person
+    server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.preview = b"\xff\xd8 a first look"
-    matinee.engine.gate.clear()
+    matinee.engine.unblocked.clear()
     working = await (await ana.types("/video", prompt="a fox")).says("Painting")
     assert working.attachments == []
-    matinee.engine.gate.set()
-    await clip_of(server, 1)
+    matinee.engine.unblocked.set()
+    await wait_for_clip_message(server, 1)
 
 
 async def test_a_post_in_a_forum_gets_its_clip_there(
-    server: DiscordServer, matinee: HouseOfDiscord, channel: Channel
+    server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     assert channel.guild is not None
     forum = channel.guild.channel("ideas", FORUM)
@@ -158,18 +158,18 @@ async def test_a_post_in_a_forum_gets_its_clip_there(
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
     await (await boss.types("/server channel", place=forum)).says(f"<#{forum.id}>")
     await person(server, "Ben", post).types("/video", prompt="in a post", age=15 * 60)
-    assert (await clip_of(server, 1)).channel is post
-    assert await settled(server, matinee, 1) == "delivered"
+    assert (await wait_for_clip_message(server, 1)).channel is post
+    assert await wait_until_final(server, matinee, 1) == "delivered"
 
 
-async def test_missing_permissions_are_named_at_the_start_and_when_asked(
+async def test_missing_permissions_are_logged_at_start_and_shown_on_request(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     assert channel.guild is not None
     channel.guild.bot_permissions = channel.permissions = 1 << 10  # it may see, and nothing else
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
     with capture_logs() as heard:
-        async with cinema(server, tmp_path):
+        async with connected_app(server, tmp_path):
             told = await (await boss.types("/server show")).says("I lack these permissions here")
             assert "attach files" in text_of(told)
             assert "view channel" not in text_of(told)

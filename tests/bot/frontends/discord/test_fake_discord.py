@@ -18,7 +18,7 @@ from tests.fakes.discord_users import person, text_of
 from tests.fakes.discord_world import THREAD, Channel
 
 
-class Echo(discord.Client):
+class EchoBot(discord.Client):
     """The least bot: it answers /echo, and its button counts."""
 
     def __init__(self, server: DiscordServer) -> None:
@@ -26,12 +26,12 @@ class Echo(discord.Client):
         intents.guilds = True
         super().__init__(intents=intents, connector=server.connector(), guild_ready_timeout=0.05)
         self.tree = app_commands.CommandTree(self)
-        self.heard: list[discord.Interaction] = []
+        self.interactions: list[discord.Interaction] = []
 
         @self.tree.command(description="Say it again")
         @app_commands.describe(words="What to say")
         async def echo(interaction: discord.Interaction, words: app_commands.Range[str, 1, 2000]) -> None:
-            self.heard.append(interaction)
+            self.interactions.append(interaction)
             await interaction.response.defer(ephemeral=words == "secret")
             await interaction.edit_original_response(content=words)
 
@@ -47,7 +47,7 @@ class Echo(discord.Client):
 async def online(client: discord.Client, server: DiscordServer) -> AsyncIterator[None]:
     async with client:
         task = asyncio.create_task(client.start(server.token))
-        await server.world.until(lambda: server.gateway.live)
+        await server.world.wait_until(lambda: server.gateway.connected_sessions)
         await client.wait_until_ready()
         yield
         await client.close()
@@ -60,31 +60,31 @@ def channel(server: DiscordServer) -> Channel:
 
 
 @pytest.fixture
-async def bot(server: DiscordServer, channel: Channel) -> AsyncIterator[Echo]:
+async def bot(server: DiscordServer, channel: Channel) -> AsyncIterator[EchoBot]:
     assert channel.guild is not None
-    client = Echo(server)
+    client = EchoBot(server)
     async with online(client, server):
         yield client
 
 
-async def send(bot: Echo, channel: Channel, *args: Any, **kwargs: Any) -> discord.Message:
+async def send(bot: EchoBot, channel: Channel, *args: Any, **kwargs: Any) -> discord.Message:
     place = bot.get_partial_messageable(int(channel.id))
     return await place.send(*args, **kwargs)
 
 
 async def test_a_command_is_deferred_then_edited_into_its_answer(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
     reply = await ana.types("/echo", words="hello")
     message = await reply.says("hello")
-    assert reply.interaction.acked == 5
+    assert reply.interaction.ack_type == 5
     assert message.author is server.world.bot
-    assert bot.heard[0].filesize_limit == ana.upload_limit
+    assert bot.interactions[0].filesize_limit == ana.upload_limit
 
 
 async def test_what_is_private_is_for_one_reader_only(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     reply = await person(server, "Ana", channel).types("/echo", words="secret")
     message = await reply.says("secret")
@@ -93,26 +93,28 @@ async def test_what_is_private_is_for_one_reader_only(
         await bot.http.get_message(int(channel.id), int(message.id))
 
 
-async def test_choices_are_offered_while_typing(server: DiscordServer, bot: Echo, channel: Channel) -> None:
+async def test_choices_are_offered_while_typing(
+    server: DiscordServer, bot: EchoBot, channel: Channel
+) -> None:
     assert bot.is_ready()
     offered = await person(server, "Ana", channel).completes("/echo", focused="words", words="fo")
     assert offered == [{"name": "FO", "value": "fo"}]
 
 
 async def test_an_interaction_takes_one_acknowledgement_only(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
     reply = await ana.types("/echo", words="once")
     await reply.says("once")
-    await ana.again(reply)
-    await server.world.until(lambda: server.statuses[400])
-    assert len(bot.heard) == 2
+    await ana.resends(reply)
+    await server.world.wait_until(lambda: server.statuses[400])
+    assert len(bot.interactions) == 2
     assert text_of(await reply.message()) == "once"
 
 
 async def test_a_nonce_shows_once_however_often_it_is_sent(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     first = await send(bot, channel, "clip", nonce="job-17")
     second = await send(bot, channel, "clip", nonce="job-17")
@@ -120,10 +122,10 @@ async def test_a_nonce_shows_once_however_often_it_is_sent(
     assert len(server.world.visible(channel)) == 1
 
 
-async def test_a_send_that_was_done_but_not_answered_is_done(
-    server: DiscordServer, bot: Echo, channel: Channel
+async def test_a_send_whose_response_was_lost_is_not_repeated(
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
-    server.fail("POST", "/messages$", status=503, commit=True)
+    server.add_fault("POST", "/messages$", status=503, commit=True)
     with pytest.raises(discord.HTTPException):
         await send(bot, channel, "clip", nonce="job-17")
     await send(bot, channel, "clip", nonce="job-17")
@@ -131,25 +133,25 @@ async def test_a_send_that_was_done_but_not_answered_is_done(
 
 
 async def test_a_connection_can_break_without_an_answer(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
-    server.fail("POST", "/messages$", drop=True, commit=True)
+    server.add_fault("POST", "/messages$", drop=True, commit=True)
     with pytest.raises(aiohttp.ClientError):
         await send(bot, channel, "clip")
     assert len(server.world.visible(channel)) == 1
 
 
 async def test_a_rate_limit_is_waited_out_by_the_client(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
-    fault = server.fail("POST", "/messages$", retry_after=0.05)
+    fault = server.add_fault("POST", "/messages$", retry_after=0.05)
     await send(bot, channel, "after a while")
-    assert fault.hit == 1
+    assert fault.hits == 1
     assert server.statuses[429] == 1
 
 
 async def test_an_upload_arrives_byte_for_byte_and_can_be_fetched(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     data = bytes(range(256)) * 64
     message = await send(bot, channel, file=discord_file(data))
@@ -163,7 +165,7 @@ def discord_file(data: bytes) -> discord.File:
 
 
 async def test_an_upload_above_the_limit_is_refused_with_40005(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     assert channel.guild is not None
     channel.guild.upload_limit = 1000
@@ -174,71 +176,73 @@ async def test_an_upload_above_the_limit_is_refused_with_40005(
 
 
 @pytest.mark.parametrize("code", [50001, 50013])
-async def test_a_channel_may_refuse(server: DiscordServer, bot: Echo, channel: Channel, code: int) -> None:
-    channel.refuses = code
+async def test_a_channel_may_refuse(server: DiscordServer, bot: EchoBot, channel: Channel, code: int) -> None:
+    channel.refusal_code = code
     with pytest.raises(discord.Forbidden) as refusal:
         await send(bot, channel, "hello")
     assert refusal.value.code == code
-    assert server.world.complaints == []
+    assert server.world.violations == []
 
 
-async def test_a_dead_token_is_told_apart_from_an_unknown_one(
-    server: DiscordServer, bot: Echo, channel: Channel
+async def test_an_expired_token_differs_from_an_unknown_one(
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     reply = await person(server, "Ana", channel).types("/echo", words="hi")
     await reply.says("hi")
-    reply.interaction.dead = True
+    reply.interaction.token_expired = True
     with pytest.raises(discord.HTTPException) as refusal:
-        await bot.heard[0].edit_original_response(content="late")
+        await bot.interactions[0].edit_original_response(content="late")
     assert refusal.value.code == 50027
 
 
 async def test_a_late_acknowledgement_is_an_unknown_interaction(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
-    fault = server.fail("POST", "/callback$", status=404, code=10062)
+    fault = server.add_fault("POST", "/callback$", status=404, code=10062)
     reply = await ana.types("/echo", words="late")
-    await server.world.until(lambda: fault.hit)
-    assert reply.interaction.acked is None
+    await server.world.wait_until(lambda: fault.hits)
+    assert reply.interaction.ack_type is None
     assert bot.is_ready()
 
 
 async def test_a_dropped_gateway_resumes_and_loses_nothing(
-    server: DiscordServer, bot: Echo, channel: Channel
+    server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
     await server.gateway.send_all(7)
-    await server.world.until(lambda: server.gateway.resumes)
+    await server.world.wait_until(lambda: server.gateway.resumes)
     reply = await ana.types("/echo", words="still here")
     await reply.says("still here")
     assert server.gateway.identifies == 1
-    assert server.gateway.resumed_at == ["gateway-us-east1-b.discord.gg"]
+    assert server.gateway.resume_hosts == ["gateway-us-east1-b.discord.gg"]
     assert bot.is_ready()
 
 
-async def test_a_forgotten_session_is_identified_anew(
-    server: DiscordServer, bot: Echo, channel: Channel, caplog: pytest.LogCaptureFixture
+async def test_a_rejected_resume_identifies_again(
+    server: DiscordServer, bot: EchoBot, channel: Channel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.gateway.forgets_sessions = True
+    server.gateway.rejects_resume = True
     await server.gateway.close_all(4000)
-    await server.world.until(lambda: server.gateway.identifies == 2 and server.gateway.live)
+    await server.world.wait_until(
+        lambda: server.gateway.identifies == 2 and server.gateway.connected_sessions
+    )
     reply = await person(server, "Ana", channel).types("/echo", words="again")
     await reply.says("again")
     assert bot.is_ready()
     assert caplog.records == [] or "Traceback" not in caplog.text
 
 
-async def test_threads_are_channels_too(server: DiscordServer, bot: Echo, channel: Channel) -> None:
+async def test_threads_are_channels_too(server: DiscordServer, bot: EchoBot, channel: Channel) -> None:
     assert channel.guild is not None
     thread = channel.guild.channel("a thread", THREAD, parent=channel)
     reply = await person(server, "Ana", thread).types("/echo", words="in here")
     message = await reply.says("in here")
     assert message.channel is thread
-    assert isinstance(bot.heard[0].channel, discord.Thread)
+    assert isinstance(bot.interactions[0].channel, discord.Thread)
 
 
-async def test_every_other_name_leads_nowhere(server: DiscordServer) -> None:
+async def test_other_host_names_do_not_resolve(server: DiscordServer) -> None:
     async with aiohttp.ClientSession(connector=server.connector()) as session:
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get("https://example.org")

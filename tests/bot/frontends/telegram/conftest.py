@@ -10,9 +10,9 @@ from telegram.ext import ExtBot
 
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.transport import AiohttpRequest
-from tests.fakes.telegram_app import Cinema, cinema
+from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ async def server() -> AsyncIterator[TelegramServer]:
 
 
 @pytest.fixture
-def ada(server: TelegramServer) -> Someone:
-    return Someone(server, "Ada", username="ada")
+def ada(server: TelegramServer) -> TelegramUser:
+    return TelegramUser(server, "Ada", username="ada")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
 
 
 @pytest.fixture
-async def house(server: TelegramServer, tmp_path: Path) -> AsyncIterator[Cinema]:
+async def app(server: TelegramServer, tmp_path: Path) -> AsyncIterator[TelegramApp]:
     """Everything running behind the loopback server, by polling."""
-    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
-        yield house
+    async with running_app(tmp_path, Options(token=server.token, api_url=server.url)) as app:
+        yield app

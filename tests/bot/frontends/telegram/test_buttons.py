@@ -6,62 +6,64 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
-from tests.fakes.telegram_app import Cinema, cinema
-from tests.fakes.telegram_faults import refused
+from tests.fakes.telegram_app import TelegramApp, running_app
+from tests.fakes.telegram_faults import api_error
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import Chat, Message
 
 
-async def clip_of(someone: Someone, house: Cinema, text: str, *, chat: Chat | None = None) -> Message:
-    before = len(await house.store.history(f"telegram:{someone.id}", 100))
+async def make_clip(
+    someone: TelegramUser, app: TelegramApp, text: str, *, chat: Chat | None = None
+) -> Message:
+    before = len(await app.store.history(f"telegram:{someone.id}", 100))
     await someone.writes(text, chat=chat)
     clip = await someone.receives("video", chat=chat)
-    await house.telegram.until_delivered(before + 1)
+    await app.telegram.until_delivered(before + 1)
     return clip
 
 
-async def test_clip_says_what_it_is_and_has_every_button(ada: Someone, house: Cinema) -> None:
-    clip = await clip_of(ada, house, "/video a fox in the snow #lofi seed=7")
+async def test_clip_says_what_it_is_and_has_every_button(ada: TelegramUser, app: TelegramApp) -> None:
+    clip = await make_clip(ada, app, "/video a fox in the snow #lofi seed=7")
     assert clip.text.splitlines()[0] == "Clip #1: a fox in the snow"
     assert all(fact in clip.text for fact in ("64", "tiny", "lofi", "seed 7"))
     verbs = {button["callback_data"].partition(":")[0] for button in clip.buttons}
     assert verbs >= {"reroll", "score", "edit", "recipe", "delete", "report"}
 
 
-async def test_prompt_is_edited_by_answering(ada: Someone, house: Cinema) -> None:
-    clip = await clip_of(ada, house, "/video a fox in the snow #lofi 2s seed=7")
+async def test_prompt_is_edited_by_answering(ada: TelegramUser, app: TelegramApp) -> None:
+    clip = await make_clip(ada, app, "/video a fox in the snow #lofi 2s seed=7")
     await ada.answer_to(await ada.presses(clip, "edit prompt"))
     question = await ada.hears("In other words?")
     assert question.text.endswith("a fox in the snow")
     await ada.writes("a fox in the rain", reply_to=question)
-    await house.telegram.until_delivered(2)
-    first, second = (await house.studio.job(1)).request, (await house.studio.job(2)).request
+    await app.telegram.until_delivered(2)
+    first, second = (await app.studio.job(1)).request, (await app.studio.job(2)).request
     assert second.prompt == "a fox in the rain"
     assert (second.seed, second.frames, second.music.genre) == (7, first.frames, "lofi")
-    assert (await house.studio.job(2)).parent == 1
+    assert (await app.studio.job(2)).parent == 1
 
 
-async def test_recipe_and_report_are_told(ada: Someone, house: Cinema) -> None:
-    clip = await clip_of(ada, house, "/video a fox seed=7")
+async def test_recipe_and_report_buttons_answer(ada: TelegramUser, app: TelegramApp) -> None:
+    clip = await make_clip(ada, app, "/video a fox seed=7")
     await ada.answer_to(await ada.presses(clip, "recipe"))
     await ada.hears("seed=7", kind="text")
     reported = await ada.answer_to(await ada.presses(clip, "report"))
-    assert reported["text"] == messages.words("reported", job=1)
+    assert reported["text"] == messages.translate("reported", job=1)
     await ada.writes("/report", reply_to=clip)
-    await ada.hears(messages.words("reported.before"))
+    await ada.hears(messages.translate("reported.before"))
 
 
-async def test_operators_hear_of_a_report_and_of_an_appeal(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_admins_are_notified_of_reports_and_appeals(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    boss = Someone(server, "Boss")
-    options = Options(token=server.token, api=server.url, admins=frozenset({boss.id}))
-    async with cinema(tmp_path, options) as house:
-        clip = await clip_of(ada, house, "/video a fox")
+    boss = TelegramUser(server, "Boss")
+    options = Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
+    async with running_app(tmp_path, options) as app:
+        clip = await make_clip(ada, app, "/video a fox")
         await ada.writes("/report not what I asked for", reply_to=clip)
         await ada.hears("The admins will look")
         await boss.hears("not what I asked for")
@@ -69,7 +71,7 @@ async def test_operators_hear_of_a_report_and_of_an_appeal(
         refused = await ada.hears("cannot film that")
         await ada.answer_to(await ada.presses(refused, "ask an admin"))
         appeal = await boss.hears("asks you to look")
-        eve = Someone(server, "Eve")
+        eve = TelegramUser(server, "Eve")
         told = await eve.answer_to(await eve.presses(appeal, "grant it"))
         assert "Only an admin" in told["text"]
         await boss.answer_to(await boss.presses(appeal, "grant it"))
@@ -77,34 +79,36 @@ async def test_operators_hear_of_a_report_and_of_an_appeal(
         assert appeal.buttons == []
 
 
-async def test_message_is_deleted_by_its_owner_and_by_who_looks_after_the_group(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_message_is_deleted_by_its_owner_and_by_group_admins(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    bob, eve = Someone(server, "Bob"), Someone(server, "Eve")
-    group = server.world.group("club", admins=(bob.person,))
-    first = await clip_of(ada, house, "/video@matinee_bot a fox", chat=group)
+    bob, eve = TelegramUser(server, "Bob"), TelegramUser(server, "Eve")
+    group = server.world.add_group("club", admins=(bob.person,))
+    first = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
     told = await eve.answer_to(await eve.presses(first, "delete"))
     assert "somebody else" in told["text"]
     await bob.answer_to(await bob.presses(first, "delete"))
     assert first.deleted
-    second = await clip_of(ada, house, "/video@matinee_bot a wolf", chat=group)
+    second = await make_clip(ada, app, "/video@matinee_bot a wolf", chat=group)
     await ada.answer_to(await ada.presses(second, "delete"))
     assert second.deleted
 
 
-async def test_two_quick_taps_are_one_wish(ada: Someone, house: Cinema) -> None:
-    clip = await clip_of(ada, house, "/video a fox")
+async def test_double_tap_makes_one_clip(ada: TelegramUser, app: TelegramApp) -> None:
+    clip = await make_clip(ada, app, "/video a fox")
     queries = [await ada.presses(clip, "re-roll") for _ in range(3)]
     for query in queries:
         await ada.answer_to(query)
-    await house.telegram.until_delivered(2)
+    await app.telegram.until_delivered(2)
     await ada.writes("/queue")
     await ada.hears("Nobody is waiting")
-    assert [job.id for job in await house.store.history(f"telegram:{ada.id}")] == [2, 1]
+    assert [job.id for job in await app.store.history(f"telegram:{ada.id}")] == [2, 1]
 
 
-async def test_a_press_told_twice_makes_one_clip(server: TelegramServer, ada: Someone, house: Cinema) -> None:
-    clip = await clip_of(ada, house, "/video a fox")
+async def test_repeated_callback_update_makes_one_clip(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    clip = await make_clip(ada, app, "/video a fox")
     press = {
         "id": "777",
         "from": ada.person.to_json(),
@@ -113,60 +117,60 @@ async def test_a_press_told_twice_makes_one_clip(server: TelegramServer, ada: So
         "data": "reroll:1",
     }
     server.world.queries.add("777")
-    await server.push(callback_query=press)
-    await house.telegram.until_delivered(2)
-    await server.push(callback_query=press)
+    await server.push_update(callback_query=press)
+    await app.telegram.until_delivered(2)
+    await server.push_update(callback_query=press)
     await ada.writes("/history")
     heard = await ada.hears("Your clips")
     assert heard.text.count("#") == 2
 
 
-async def test_somebody_elses_clip_in_a_group_may_be_rolled_anew_but_not_cancelled(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_group_member_may_reroll_but_not_cancel_anothers_clip(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    group, bob = server.world.group("club"), Someone(server, "Bob")
-    clip = await clip_of(ada, house, "/video@matinee_bot a fox", chat=group)
+    group, bob = server.world.add_group("club"), TelegramUser(server, "Bob")
+    clip = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
     await bob.answer_to(await bob.presses(clip, "re-roll"))
-    await house.telegram.until_delivered(2)
-    assert (await house.studio.job(2)).requester.key == f"telegram:{bob.id}"
-    house.engine.gate.clear()
+    await app.telegram.until_delivered(2)
+    assert (await app.studio.job(2)).requester.key == f"telegram:{bob.id}"
+    app.engine.may_finish.clear()
     await ada.writes("/video@matinee_bot a wolf", chat=group)
     status = await ada.hears("Clip #3", chat=group)
     told = await bob.answer_to(await bob.presses(status, "cancel"))
     assert "somebody else" in told["text"]
-    assert not (await house.studio.job(3)).state.final
+    assert not (await app.studio.job(3)).state.is_final
 
 
 @pytest.mark.parametrize("press", ["reroll:1", "score:1:jazz", "recipe:1", "edit:1", "report:1", "delete:1"])
-async def test_what_was_made_in_private_is_nobodys_elses_by_number(
-    server: TelegramServer, ada: Someone, house: Cinema, press: str
+async def test_private_clip_cannot_be_reached_by_its_number(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp, press: str
 ) -> None:
-    await clip_of(ada, house, "/video a secret fox")
-    eve = Someone(server, "Eve")
-    page = await clip_of(eve, house, "/video a wolf")
-    told = await eve.answer_to(await eve.sends_back(page, press))
+    await make_clip(ada, app, "/video a secret fox")
+    eve = TelegramUser(server, "Eve")
+    page = await make_clip(eve, app, "/video a wolf")
+    told = await eve.answer_to(await eve.sends_callback(page, press))
     assert "somebody else" in told["text"]
     for command in ("/recipe 1", "/music 1 jazz", "/cancel 1", "/report 1"):
         await eve.writes(command)
-    await server.until(lambda: len([m for m in eve.heard() if "somebody else" in m.text]) == 4)
-    assert "secret" not in str([message.to_json() for message in eve.heard()])
-    assert (await house.studio.job(1)).state is State.DELIVERED
+    await server.wait_until(lambda: len([m for m in eve.bot_messages() if "somebody else" in m.text]) == 4)
+    assert "secret" not in str([message.to_json() for message in eve.bot_messages()])
+    assert (await app.studio.job(1)).state is JobState.DELIVERED
 
 
-async def test_somebody_elses_settings_stay_theirs(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_settings_page_works_only_for_its_owner(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    group, bob = server.world.group("club"), Someone(server, "Bob")
+    group, bob = server.world.add_group("club"), TelegramUser(server, "Bob")
     await ada.writes("/settings", chat=group)
     page = await ada.hears("when you do not say", chat=group)
     assert "whoever asked" in (await bob.answer_to(await bob.presses(page, "9:16")))["text"]
     await ada.answer_to(await ada.presses(page, "9:16"))
-    assert (await house.studio.settings(f"telegram:{ada.id}")) == {"aspect": "9:16"}
-    assert (await house.studio.settings(f"telegram:{bob.id}")) == {}
+    assert (await app.studio.settings(f"telegram:{ada.id}")) == {"aspect": "9:16"}
+    assert (await app.studio.settings(f"telegram:{bob.id}")) == {}
 
 
-async def test_which_of_several_to_cancel_is_asked(ada: Someone, house: Cinema) -> None:
-    house.engine.gate.clear()
+async def test_cancel_asks_which_clip_when_several_wait(ada: TelegramUser, app: TelegramApp) -> None:
+    app.engine.may_finish.clear()
     for number in (1, 2, 3):
         await ada.writes("/video a fox")
         await ada.hears(f"Clip #{number}")
@@ -174,36 +178,36 @@ async def test_which_of_several_to_cancel_is_asked(ada: Someone, house: Cinema) 
     choice = await ada.hears("Which clip")
     await ada.answer_to(await ada.presses(choice, "#2"))
     await ada.hears("#2 is cancelled")
-    states = [(await house.studio.job(number)).state for number in (1, 2, 3)]
-    assert states.count(State.CANCELLED) == 1
-    assert states[1] is State.CANCELLED
-    await ada.writes("/cancel", reply_to=next(m for m in ada.heard() if m.text.startswith("Clip #3")))
+    states = [(await app.studio.job(number)).state for number in (1, 2, 3)]
+    assert states.count(JobState.CANCELLED) == 1
+    assert states[1] is JobState.CANCELLED
+    await ada.writes("/cancel", reply_to=next(m for m in ada.bot_messages() if m.text.startswith("Clip #3")))
     await ada.hears("#3 is cancelled")
 
 
 async def test_start_shows_a_clip_and_uploads_it_once(
-    server: TelegramServer, ada: Someone, house: Cinema
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     await ada.writes("/start")
     hello = await ada.receives("video")
     assert "Hello Ada" in hello.text
     assert len(hello.buttons) == 2
     assert server.world.files[hello.file_id][4:8] == b"ftyp"
-    bob = Someone(server, "Bob", language="es")
+    bob = TelegramUser(server, "Bob", language="es")
     await bob.writes("/start")
     again = await bob.receives("video")
     assert again.file_id == hello.file_id
-    assert messages.words("welcome", "es", name="Bob") == again.text
+    assert messages.translate("welcome", "es", name="Bob") == again.text
     await ada.answer_to(await ada.presses(hello, "fox in the snow"))
-    await house.telegram.until_delivered(1)
+    await app.telegram.until_delivered(1)
     await bob.answer_to(await bob.presses(again, "❓"))
-    await bob.hears(messages.words("help.title", "es"))
+    await bob.hears(messages.translate("help.title", "es"))
 
 
-async def test_start_is_answered_in_words_where_no_video_may_be_sent(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_start_falls_back_to_text_where_videos_are_forbidden(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    server.fail("sendVideo", refused(400, "Bad Request: not enough rights to send videos to the chat"))
+    server.fail_next("sendVideo", api_error(400, "Bad Request: not enough rights to send videos to the chat"))
     await ada.writes("/start")
     await ada.hears("Hello Ada", kind="text")
-    assert house.telegram.ready.is_set()
+    assert app.telegram.ready.is_set()

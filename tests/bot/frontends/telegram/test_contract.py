@@ -6,77 +6,81 @@ from pathlib import Path
 
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
-from tests.bot.frontends.shared_conversation import begun, converse
-from tests.fakes.telegram_app import Cinema, cinema
+from tests.bot.frontends.shared_conversation import run_conversation, wait_until_running
+from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 
-class Guest:
-    def __init__(self, someone: Someone, house: Cinema) -> None:
+class TelegramChatUser:
+    def __init__(self, someone: TelegramUser, app: TelegramApp) -> None:
         self._someone = someone
-        self._house = house
-        self._now()
+        self._app = app
+        self._mark_as_seen()
 
-    async def asks_for_a_clip(self, prompt: str, **options: str) -> None:
-        self._now()
+    async def request_clip(self, prompt: str, **options: str) -> None:
+        self._mark_as_seen()
         await self._someone.writes(" ".join(["/video", prompt, *(f"{k}={v}" for k, v in options.items())]))
 
-    async def says(self, command: str) -> None:
-        self._now()
+    async def send_command(self, command: str) -> None:
+        self._mark_as_seen()
         await self._someone.writes(f"/{command}")
 
-    async def hears(self, words: str) -> str:
+    async def wait_for_text(self, words: str) -> str:
         """What is new, or says something new, since the last thing that was done."""
 
         def found() -> str | None:
             if words in self._toast:
                 return self._toast
-            said = (m.text for m in reversed(self._someone.heard()) if self._before.get(m.id) != m.text)
+            said = (
+                m.text for m in reversed(self._someone.bot_messages()) if self._before.get(m.id) != m.text
+            )
             return next((text for text in said if words in text), None)
 
-        heard = await self._someone.server.until(found)
+        heard = await self._someone.server.wait_until(found)
         assert heard is not None
         return heard.replace("\u2060", "")
 
-    def _now(self) -> None:
+    def _mark_as_seen(self) -> None:
         self._toast = ""
-        self._before = {message.id: message.text for message in self._someone.heard()}
+        self._before = {message.id: message.text for message in self._someone.bot_messages()}
 
-    async def sees_clip(self, number: int) -> str:
-        await self._house.telegram.until_delivered(number)
+    async def wait_for_clip(self, number: int) -> str:
+        await self._app.telegram.until_delivered(number)
         return (await self._someone.hears(f"Clip #{number}:")).text  # also where it stood before
 
-    async def presses(self, label: str) -> None:
-        def holder() -> bool:
-            return any(label.lower() in b["text"].lower() for m in self._someone.heard() for b in m.buttons)
+    async def press_button(self, label: str) -> None:
+        def has_button() -> bool:
+            return any(
+                label.lower() in b["text"].lower() for m in self._someone.bot_messages() for b in m.buttons
+            )
 
-        await self._someone.server.until(holder)
+        await self._someone.server.wait_until(has_button)
         message = next(
             m
-            for m in reversed(self._someone.heard())
+            for m in reversed(self._someone.bot_messages())
             if any(label.lower() in button["text"].lower() for button in m.buttons)
         )
-        self._now()
+        self._mark_as_seen()
         answer = await self._someone.answer_to(await self._someone.presses(message, label))
         self._toast = str(answer.get("text", ""))
 
-    async def rescores(self, genre: str) -> None:
-        await self.presses(messages.words("button.score"))
-        await self.presses(genre)
+    async def request_new_music(self, genre: str) -> None:
+        await self.press_button(messages.translate("button.score"))
+        await self.press_button(genre)
 
-    def hold(self, *, engine: bool) -> None:
-        if engine:
-            self._house.engine.gate.clear()
+    def set_engine_paused(self, *, paused: bool) -> None:
+        if paused:
+            self._app.engine.may_finish.clear()
         else:
-            self._house.engine.gate.set()
+            self._app.engine.may_finish.set()
 
-    async def waits_for_the_engine(self, number: int) -> None:
-        await begun(self._house.studio, number)
+    async def wait_until_rendering(self, number: int) -> None:
+        await wait_until_running(self._app.studio, number)
 
 
-async def test_conversation_reads_as_on_every_chat(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_shared_conversation_holds_on_telegram(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    async with cinema(tmp_path, Options(token=server.token, api=server.url)) as house:
-        await converse(Guest(ada, house))
+    async with running_app(tmp_path, Options(token=server.token, api_url=server.url)) as app:
+        await run_conversation(TelegramChatUser(ada, app))

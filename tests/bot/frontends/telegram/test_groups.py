@@ -9,99 +9,99 @@ import pytest
 
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
-from tests.fakes.telegram_app import Cinema, cinema
-from tests.fakes.telegram_faults import flood
+from tests.fakes.telegram_app import TelegramApp, running_app
+from tests.fakes.telegram_faults import flood_error
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import BOT, Chat
 
 GROUP_BOT = {"id": 1087968824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
 
 
-def behind(chat: Chat) -> dict[str, Any]:
+def as_anonymous_admin(chat: Chat) -> dict[str, Any]:
     """How a message of an admin looks who writes in the name of the group."""
     return {"from": GROUP_BOT, "sender_chat": chat.to_json()}
 
 
-def origin(someone: Someone) -> dict[str, Any]:
+def forward_origin_of(someone: TelegramUser) -> dict[str, Any]:
     return {"type": "user", "date": 1, "sender_user": someone.person.to_json()}
 
 
-async def test_what_is_no_command_of_ours_stays_unanswered(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_messages_that_are_not_our_commands_are_ignored(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    group = server.world.group("club")
-    bob = Someone(server, "Bob")
+    group = server.world.add_group("club")
+    bob = TelegramUser(server, "Bob")
     channel = {"id": -1009, "type": "channel", "title": "News"}
     for text, extra in (
         ("a fox in the snow", {}),
         ("/video@other_bot a fox", {}),
         ("/weather", {}),
         ("/vidoe a fox", {}),
-        ("/video a fox", {"forward_origin": origin(bob)}),
+        ("/video a fox", {"forward_origin": forward_origin_of(bob)}),
         ("/video a fox", {"sender_chat": channel, "is_automatic_forward": True}),
         ("/video a fox", {"via_bot": {key: BOT[key] for key in ("id", "is_bot", "first_name", "username")}}),
     ):
         await ada.writes(text, chat=group, extra=extra)
     await ada.writes("/QUEUE@Matinee_Bot", chat=group)
     await ada.hears("Nobody is waiting", chat=group)
-    assert len(ada.heard(group)) == 1
-    assert await house.store.history(f"telegram:{ada.id}") == []
+    assert len(ada.bot_messages(group)) == 1
+    assert await app.store.history(f"telegram:{ada.id}") == []
 
 
-async def test_admin_behind_the_groups_name_is_served_and_sets_its_defaults(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_anonymous_admin_is_served_and_sets_group_defaults(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    group = server.world.group("Film club", admins=(ada.person,))
-    await ada.writes("/video a fox", chat=group, extra=behind(group))
-    await house.telegram.until_delivered(1)
-    assert (await house.studio.job(1)).requester.key == f"telegram:{group.id}"
-    assert (await house.studio.job(1)).requester.name == "Film club"
-    await ada.writes("/settings", chat=group, extra=behind(group))
+    group = server.world.add_group("Film club", admins=(ada.person,))
+    await ada.writes("/video a fox", chat=group, extra=as_anonymous_admin(group))
+    await app.telegram.until_delivered(1)
+    assert (await app.studio.job(1)).requester.key == f"telegram:{group.id}"
+    assert (await app.studio.job(1)).requester.name == "Film club"
+    await ada.writes("/settings", chat=group, extra=as_anonymous_admin(group))
     page = await ada.hears("this group", chat=group)
     await ada.answer_to(await ada.presses(page, "9:16"))
-    assert await house.studio.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
+    assert await app.studio.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
 
 
-async def test_group_speaks_the_language_its_admins_chose_and_a_person_their_own(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_language_of_group_and_of_person(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    bob = Someone(server, "Bob", language="fr")
-    group = server.world.group("Verein", admins=(ada.person,))
+    bob = TelegramUser(server, "Bob", language="fr")
+    group = server.world.add_group("Verein", admins=(ada.person,))
     await ada.writes("/settings", chat=group)
     page = await ada.hears("this group", chat=group)
     await ada.answer_to(await ada.presses(page, "Deutsch"))
     await bob.writes("/queue@matinee_bot", chat=group)
-    await bob.hears(messages.words("queue.empty", "de"), chat=group)
+    await bob.hears(messages.translate("queue.empty", "de"), chat=group)
     await bob.writes("/queue")
-    await bob.hears(messages.words("queue.empty", "fr"))
+    await bob.hears(messages.translate("queue.empty", "fr"))
     await bob.writes("/settings")
-    own = await bob.hears(messages.words("settings", "fr"))
+    own = await bob.hears(messages.translate("settings", "fr"))
     await bob.answer_to(await bob.presses(own, "日本語"))
-    await bob.hears(messages.words("settings", "ja"))
+    await bob.hears(messages.translate("settings", "ja"))
     await bob.writes("/queue@matinee_bot", chat=group)
-    await bob.hears(messages.words("queue.empty", "ja"), chat=group)
+    await bob.hears(messages.translate("queue.empty", "ja"), chat=group)
     await bob.answer_to(await bob.presses(own, "✓"))
     await bob.writes("/queue")
-    await server.until(lambda: bob.heard()[-1].text == messages.words("queue.empty", "fr"))
-    assert await house.studio.settings(f"telegram:{bob.id}") == {}
+    await server.wait_until(lambda: bob.bot_messages()[-1].text == messages.translate("queue.empty", "fr"))
+    assert await app.studio.settings(f"telegram:{bob.id}") == {}
 
 
-async def test_language_survives_a_restart(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
-    options = Options(token=server.token, api=server.url)
-    async with cinema(tmp_path, options) as house:
-        await house.studio.change_setting(f"telegram:{ada.id}", "language", "pt")
-    async with cinema(tmp_path, options):
+async def test_language_survives_a_restart(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
+    options = Options(token=server.token, api_url=server.url)
+    async with running_app(tmp_path, options) as app:
+        await app.studio.change_setting(f"telegram:{ada.id}", "language", "pt")
+    async with running_app(tmp_path, options):
         await ada.writes("/queue")
-        await ada.hears(messages.words("queue.empty", "pt"))
+        await ada.hears(messages.translate("queue.empty", "pt"))
 
 
 @pytest.mark.parametrize("lost", ["closed", "deleted"])
-async def test_topic_that_is_closed_or_gone_costs_no_clip(
-    server: TelegramServer, ada: Someone, house: Cinema, lost: str
+async def test_closed_or_deleted_topic_loses_no_clip(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp, lost: str
 ) -> None:
-    group = server.world.group("club", forum=True, topics=(7,))
-    house.engine.gate.clear()
+    group = server.world.add_group("club", forum=True, topics=(7,))
+    app.engine.may_finish.clear()
     await ada.writes("/video@matinee_bot a fox", chat=group, thread=7)
     status = await ada.hears("Clip #1", chat=group)
     status.deleted = True
@@ -109,52 +109,56 @@ async def test_topic_that_is_closed_or_gone_costs_no_clip(
         group.closed_topics.add(7)
     else:
         group.topics.clear()
-    house.engine.gate.set()
+    app.engine.may_finish.set()
     clip = await ada.receives("video", chat=group)
     assert clip.thread is None
 
 
-async def test_slow_mode_stops_no_clip(server: TelegramServer, ada: Someone, house: Cinema) -> None:
-    group = server.world.group("slow club")
+async def test_slow_mode_does_not_stop_a_clip(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    group = server.world.add_group("slow club")
     group.slow_mode = 600
-    house.engine.gate.clear()
+    app.engine.may_finish.clear()
     await ada.writes("/video@matinee_bot a fox", chat=group)
     status = await ada.hears("Clip #1", chat=group)
-    house.telegram.late()
-    house.engine.gate.set()
+    app.telegram.deliver_as_new_message()
+    app.engine.may_finish.set()
     clip = await ada.receives("video", chat=group)
     assert clip is status
 
 
-async def test_flood_in_one_chat_delays_no_other(server: TelegramServer, ada: Someone, house: Cinema) -> None:
-    bob = Someone(server, "Bob")
-    house.engine.gate.clear()
+async def test_flood_wait_in_one_chat_does_not_delay_others(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    bob = TelegramUser(server, "Bob")
+    app.engine.may_finish.clear()
     await ada.writes("/video a fox")
     await ada.hears("Clip #1")
-    server.fail("editMessageMedia", flood(30))
-    house.engine.gate.set()
-    await server.until(lambda: server.called("editMessageMedia"))
+    server.fail_next("editMessageMedia", flood_error(30))
+    app.engine.may_finish.set()
+    await server.wait_until(lambda: server.calls_of("editMessageMedia"))
     await bob.writes("/video a wolf")
     await bob.receives("video")
-    assert [message.kind for message in ada.heard()] == ["text"]
+    assert [message.kind for message in ada.bot_messages()] == ["text"]
 
 
-async def test_everybody_sees_the_menu_of_what_they_can_use(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_command_menu_shows_each_audience_its_commands(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    bob = Someone(server, "Bob")
-    ours = server.world.group("ours", admins=(ada.person, bob.person))
-    theirs = server.world.group("theirs", admins=(bob.person,))
-    options = Options(token=server.token, api=server.url, admins=frozenset({ada.id}), stars=2)
+    bob = TelegramUser(server, "Bob")
+    ours = server.world.add_group("ours", admins=(ada.person, bob.person))
+    theirs = server.world.add_group("theirs", admins=(bob.person,))
+    options = Options(token=server.token, api_url=server.url, admins=frozenset({ada.id}), stars_per_credit=2)
     scopes = ['{"type": "default"}', '{"type": "all_group_chats"}', '{"type": "all_chat_administrators"}']
     scopes.append(f'{{"chat_id": {ada.id}, "type": "chat"}}')
-    async with cinema(tmp_path, options):
+    async with running_app(tmp_path, options):
         wanted = {(scope, code) for scope in scopes for code in ("", "de", "es", "fr", "ja", "pt")}
-        await server.until(lambda: wanted <= set(server.world.commands))
+        await server.wait_until(lambda: wanted <= set(server.world.commands))
         for group in (ours, theirs):
-            await joins(server, ada, group)
+            await adds_bot(server, ada, group)
         admins_here = f'{{"chat_id": {ours.id}, "type": "chat_administrators"}}'
-        await server.until(lambda: (admins_here, "pt") in server.world.commands)
+        await server.wait_until(lambda: (admins_here, "pt") in server.world.commands)
     menu = {key: [c["command"] for c in commands] for key, commands in server.world.commands.items()}
     assert "admin" not in menu[scopes[0], ""]
     assert {"buy", "paysupport", "start"} <= set(menu[scopes[0], "de"])
@@ -163,12 +167,12 @@ async def test_everybody_sees_the_menu_of_what_they_can_use(
     assert "admin" in menu[admins_here, "fr"]
     assert not any(str(theirs.id) in scope for scope, _ in menu)
     of_a_group = {c["command"]: c["description"] for c in server.world.commands[scopes[2], "de"]}
-    assert of_a_group["settings"] == messages.words("command.settings.chat", "de")
+    assert of_a_group["settings"] == messages.translate("command.settings.chat", "de")
 
 
-async def joins(server: TelegramServer, someone: Someone, group: Chat) -> None:
+async def adds_bot(server: TelegramServer, someone: TelegramUser, group: Chat) -> None:
     bot = {key: BOT[key] for key in ("id", "is_bot", "first_name", "username")}
-    await server.push(
+    await server.push_update(
         my_chat_member={
             "chat": group.to_json(),
             "from": someone.person.to_json(),

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from tests.fakes.telegram_app import Cinema
+from tests.fakes.telegram_app import TelegramApp
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 
-async def test_clips_and_pictures_are_found_by_their_words(
-    server: TelegramServer, ada: Someone, house: Cinema
+async def test_clips_and_pictures_are_found_by_prompt(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     for number, text in enumerate(("/video a red fox", "/image a red house", "/video a wolf"), 1):
         await ada.writes(text)
-        await house.telegram.until_delivered(number)
-    kinds = [(found["type"], found["title"]) for found in await ada.looks_up("red")]
+        await app.telegram.until_delivered(number)
+    kinds = [(found["type"], found["title"]) for found in await ada.searches_inline("red")]
     assert kinds == [("photo", "a red house"), ("video", "a red fox")]
-    assert await Someone(server, "Eve").looks_up("red") == []
+    assert await TelegramUser(server, "Eve").searches_inline("red") == []
 
 
-async def test_who_has_none_is_shown_the_way(ada: Someone, house: Cinema, server: TelegramServer) -> None:
-    assert await ada.looks_up() == []
-    (answer,) = server.called("answerInlineQuery")
+async def test_user_without_clips_is_offered_to_make_one(
+    ada: TelegramUser, app: TelegramApp, server: TelegramServer
+) -> None:
+    assert await ada.searches_inline() == []
+    (answer,) = server.calls_of("answerInlineQuery")
     assert answer.parameters["button"] == {"text": "Make a clip first", "start_parameter": "share"}
     await ada.writes("/start share")
     await ada.hears("Hello Ada")
-    assert house.telegram.ready.is_set()
+    assert app.telegram.ready.is_set()
 
 
-async def test_many_come_in_pages(server: TelegramServer, ada: Someone, house: Cinema) -> None:
-    server.world.patience = (1000, 1.0)
+async def test_results_are_paginated(server: TelegramServer, ada: TelegramUser, app: TelegramApp) -> None:
+    server.world.private_flood_limit = (1000, 1.0)
     for number in range(1, 24):
         await ada.writes(f"/video fox {number}")
     for number in range(1, 24):
-        await house.telegram.until_delivered(number)
-    assert [found["id"] for found in await ada.looks_up()] == [str(n) for n in range(23, 3, -1)]
-    (answer,) = server.called("answerInlineQuery")
+        await app.telegram.until_delivered(number)
+    assert [found["id"] for found in await ada.searches_inline()] == [str(n) for n in range(23, 3, -1)]
+    (answer,) = server.calls_of("answerInlineQuery")
     assert answer.parameters["next_offset"] == "20"
-    assert [found["id"] for found in await ada.looks_up(offset="20")] == ["3", "2", "1"]
+    assert [found["id"] for found in await ada.searches_inline(offset="20")] == ["3", "2", "1"]

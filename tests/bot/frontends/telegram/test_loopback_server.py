@@ -19,9 +19,9 @@ from telegram.error import (
 )
 from telegram.ext import Application, CommandHandler, ContextTypes, ExtBot
 
-from tests.fakes.telegram_faults import flood, html, refused
+from tests.fakes.telegram_faults import api_error, flood_error, html_error
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 Bot = ExtBot[None]
 SECRET = "only-telegram-knows"  # noqa: S105  (of this test)
@@ -31,10 +31,10 @@ def keyboard(data: str) -> InlineKeyboardMarkup:
     return InlineKeyboardMarkup([[InlineKeyboardButton("Again", callback_data=data)]])
 
 
-LONG = keyboard("é" * 33)
+OVERLONG_KEYBOARD = keyboard("é" * 33)
 
 
-async def test_real_application_on_defaults_hears_and_answers(server: TelegramServer, ada: Someone) -> None:
+async def test_real_application_receives_and_answers(server: TelegramServer, ada: TelegramUser) -> None:
     async def greet(_: object, context: ContextTypes.DEFAULT_TYPE) -> None:
         await context.bot.send_message(ada.id, "hello")
 
@@ -65,15 +65,15 @@ async def test_real_application_on_defaults_hears_and_answers(server: TelegramSe
         ("a </b>", "Unexpected end tag at byte offset 2"),
     ],
 )
-async def test_broken_markup_is_refused_with_its_place(
-    client: Bot, ada: Someone, source: str, words: str
+async def test_broken_markup_is_refused_with_its_offset(
+    client: Bot, ada: TelegramUser, source: str, words: str
 ) -> None:
     with pytest.raises(BadRequest, match="an't parse entities") as caught:
         await client.send_message(ada.id, source, parse_mode="HTML")
     assert words.lower() in str(caught.value).lower()
 
 
-async def test_markup_becomes_entities(client: Bot, ada: Someone) -> None:
+async def test_markup_becomes_entities(client: Bot, ada: TelegramUser) -> None:
     message = await client.send_message(ada.id, "🦊 <b>fox</b> &lt;3", parse_mode="HTML")
     assert message.text == "🦊 fox <3"
     assert [(e.type, e.offset, e.length) for e in message.entities] == [("bold", 3, 3)]
@@ -104,36 +104,36 @@ async def test_markup_becomes_entities(client: Bot, ada: Someone) -> None:
     ],
 )
 async def test_what_telegram_refuses_is_refused(
-    client: Bot, ada: Someone, do: Callable[[Bot, Someone], Awaitable[object]], words: str
+    client: Bot, ada: TelegramUser, do: Callable[[Bot, TelegramUser], Awaitable[object]], words: str
 ) -> None:
     with pytest.raises(BadRequest) as caught:
         await do(client, ada)
     assert words.lower() in str(caught.value).lower()
 
 
-async def test_file_over_the_limit_is_413(server: TelegramServer, client: Bot, ada: Someone) -> None:
+async def test_file_over_the_limit_is_413(server: TelegramServer, client: Bot, ada: TelegramUser) -> None:
     server.world.file_limit = 1000
     with pytest.raises(NetworkError, match="Request Entity Too Large"):
         await client.send_video(ada.id, b"v" * 1001)
 
 
 async def test_unchanged_edit_is_refused_and_a_changed_one_keeps_the_old_words(
-    client: Bot, ada: Someone
+    client: Bot, ada: TelegramUser
 ) -> None:
     message = await client.send_message(ada.id, "one")
     with pytest.raises(BadRequest, match="Message is not modified"):
         await message.edit_text("one")
     await message.edit_text("two")
-    assert [(m.text, m.revisions) for m in ada.heard()] == [("two", ["one"])]
+    assert [(m.text, m.revisions) for m in ada.bot_messages()] == [("two", ["one"])]
 
 
 async def test_status_turns_into_a_video_and_its_bytes_are_kept(
-    server: TelegramServer, client: Bot, ada: Someone
+    server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
     message = await client.send_message(ada.id, "painting")
     media = InputMediaVideo(b"film", caption="done", width=64, height=48, duration=5, thumbnail=b"t")
     await message.edit_media(media, reply_markup=keyboard("reroll:1"))
-    (seen,) = ada.heard()
+    (seen,) = ada.bot_messages()
     video = seen.media["video"]
     assert server.world.files[seen.file_id] == b"film"
     assert (video["width"], video["height"], video["duration"], seen.text) == (64, 48, 5, "done")
@@ -142,35 +142,37 @@ async def test_status_turns_into_a_video_and_its_bytes_are_kept(
     assert bytes(await file.download_as_bytearray()) == b"film"
 
 
-async def test_button_is_answered_once(client: Bot, ada: Someone) -> None:
+async def test_button_is_answered_once(client: Bot, ada: TelegramUser) -> None:
     await client.send_message(ada.id, "x", reply_markup=keyboard("go:1"))
-    query = await ada.presses(ada.heard()[0], "again")
+    query = await ada.presses(ada.bot_messages()[0], "again")
     await client.answer_callback_query(query)
     with pytest.raises(BadRequest, match="too old"):
         await client.answer_callback_query(query)
 
 
-async def test_hurried_chat_is_flooded_and_its_neighbour_is_not(
-    server: TelegramServer, client: Bot, ada: Someone
+async def test_flood_limit_applies_to_one_chat_only(
+    server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
-    server.world.patience = (3, 60.0)
-    bob = Someone(server, "Bob")
+    server.world.private_flood_limit = (3, 60.0)
+    bob = TelegramUser(server, "Bob")
     for number in range(3):
         await client.send_message(ada.id, f"{number}")
     with pytest.raises(RetryAfter) as caught:
         await client.send_message(ada.id, "four")
     assert caught.value.retry_after
     await client.send_message(bob.id, "still heard")
-    assert [message.text for message in bob.heard()] == ["still heard"]
+    assert [message.text for message in bob.bot_messages()] == ["still heard"]
 
 
-async def test_migrated_and_closed_chats_say_so(server: TelegramServer, client: Bot, ada: Someone) -> None:
-    old, new = server.world.group("old"), server.world.group("new")
+async def test_migrated_and_closed_chats_say_so(
+    server: TelegramServer, client: Bot, ada: TelegramUser
+) -> None:
+    old, new = server.world.add_group("old"), server.world.add_group("new")
     old.migrated_to = new.id
     with pytest.raises(ChatMigrated) as caught:
         await client.send_message(old.id, "x")
     assert caught.value.new_chat_id == new.id
-    ada.home.blocked = "bot was blocked by the user"
+    ada.private_chat.blocked = "bot was blocked by the user"
     with pytest.raises(Forbidden, match="blocked by the user"):
         await client.send_message(ada.id, "x")
 
@@ -182,13 +184,13 @@ async def test_wrong_token_is_refused(server: TelegramServer) -> None:
     await bot.shutdown()
 
 
-async def test_older_poll_gives_way_to_the_newer(server: TelegramServer, client: Bot) -> None:
+async def test_newer_poll_ends_the_older_one(server: TelegramServer, client: Bot) -> None:
     first = asyncio.create_task(client.get_updates(timeout=10, read_timeout=20))
-    await server.until(lambda: server.polls == 1)
+    await server.wait_until(lambda: server.polls == 1)
     second = asyncio.create_task(client.get_updates(timeout=10, read_timeout=20))
     with pytest.raises(Conflict, match="only one bot instance"):
         await first
-    await server.push(poll={"id": "1"} | POLL)
+    await server.push_update(poll={"id": "1"} | POLL)
     assert len(await second) == 1
 
 
@@ -205,7 +207,7 @@ POLL = {
 }
 
 
-async def test_confirmed_updates_are_gone_and_unconfirmed_come_again(client: Bot, ada: Someone) -> None:
+async def test_only_unconfirmed_updates_are_repeated(client: Bot, ada: TelegramUser) -> None:
     await ada.writes("one")
     await ada.writes("two")
     first, second = await client.get_updates()
@@ -215,8 +217,8 @@ async def test_confirmed_updates_are_gone_and_unconfirmed_come_again(client: Bot
     assert left.message.text == "two"
 
 
-async def test_webhook_carries_the_secret_and_insists_until_heard(
-    server: TelegramServer, client: Bot, ada: Someone
+async def test_webhook_sends_the_secret_and_repeats_until_accepted(
+    server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
     heard: list[tuple[str | None, str]] = []
 
@@ -234,22 +236,24 @@ async def test_webhook_carries_the_secret_and_insists_until_heard(
     with pytest.raises(Conflict, match="webhook is active"):
         await client.get_updates()
     await ada.writes("hello")
-    await server.until(lambda: server.delivered_by_webhook)
+    await server.wait_until(lambda: server.delivered_by_webhook)
     assert heard == [(SECRET, "hello")] * 2
     await client.delete_webhook()
     await runner.cleanup()
 
 
-async def test_faults_come_by_script_and_then_the_sun_shines_again(
-    server: TelegramServer, client: Bot, ada: Someone
+async def test_queued_faults_come_in_order_and_then_end(
+    server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
-    server.fail("sendMessage", flood(7), refused(403, "Forbidden: bot was kicked"), html(502))
+    server.fail_next(
+        "sendMessage", flood_error(7), api_error(403, "Forbidden: bot was kicked"), html_error(502)
+    )
     with pytest.raises(RetryAfter):
         await client.send_message(ada.id, "x")
     with pytest.raises(Forbidden):
         await client.send_message(ada.id, "x")
     with pytest.raises(NetworkError):
         await client.send_message(ada.id, "x")
-    assert ada.heard() == []
+    assert ada.bot_messages() == []
     await client.send_message(ada.id, "x")
-    assert [message.text for message in ada.heard()] == ["x"]
+    assert [message.text for message in ada.bot_messages()] == ["x"]

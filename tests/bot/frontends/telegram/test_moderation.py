@@ -6,35 +6,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bot.frontends.telegram.frontend import Options
-from bot.moderation.clip_inspection import Finding, Inspector
-from bot.pipeline.delivery import Inspect
+from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
+from bot.pipeline.delivery import InspectClip
 from bot.store.store import Store
-from generation.media.nsfw import Sighting
-from tests.bot.studio.test_admission import a_policy
-from tests.fakes.telegram_app import cinema
+from generation.media.nsfw import Detection
+from tests.bot.studio.test_admission import bundled_policy
+from tests.fakes.telegram_app import running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import Chat, Message
 
 
-def sees(then: Finding) -> Callable[[Store], Inspect]:
+def always_finds(finding: InspectionVerdict) -> Callable[[Store], InspectClip]:
     """An inspector to whom every clip shows the same."""
 
-    async def look(_: Path) -> Sighting:
-        return Sighting("FEMALE_BREAST_EXPOSED", 0.8)
+    async def look(_: Path) -> Detection:
+        return Detection("FEMALE_BREAST_EXPOSED", 0.8)
 
-    return lambda store: Inspector(store=store, look=look, then=then, certainty=0.5).inspect
-
-
-def options(server: TelegramServer, boss: Someone) -> Options:
-    return Options(token=server.token, api=server.url, admins=frozenset({boss.id}))
+    return lambda store: (
+        ClipInspector(store=store, classify=look, verdict_if_seen=finding, min_certainty=0.5).inspect
+    )
 
 
-async def test_a_refusal_is_appealed_by_a_button_and_granted_by_another(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+def options_with_admin(server: TelegramServer, boss: TelegramUser) -> Options:
+    return Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
+
+
+async def test_refusal_is_appealed_and_granted_by_buttons(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    boss = Someone(server, "Boss")
-    async with cinema(tmp_path, options(server, boss), policy=a_policy()):
+    boss = TelegramUser(server, "Boss")
+    async with running_app(tmp_path, options_with_admin(server, boss), policy=bundled_policy()):
         await ada.writes("/video a nude child")
         refused = await ada.hears("protects people")
         await ada.writes("/video a fox")
@@ -46,15 +48,15 @@ async def test_a_refusal_is_appealed_by_a_button_and_granted_by_another(
         assert "a nude child" in notice.text
         await ada.writes("/appeal")
         await ada.hears("have that already")
-        assert len([m for m in boss.heard() if "Appeal" in m.text]) == 1
+        assert len([m for m in boss.bot_messages() if "Appeal" in m.text]) == 1
         await boss.answer_to(await boss.presses(notice, "grant it"))
         await ada.writes("/video a fox")
         await ada.receives("video")
 
 
-async def test_an_appeal_can_be_typed(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
-    boss = Someone(server, "Boss")
-    async with cinema(tmp_path, options(server, boss), policy=a_policy()):
+async def test_an_appeal_can_be_typed(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
+    boss = TelegramUser(server, "Boss")
+    async with running_app(tmp_path, options_with_admin(server, boss), policy=bundled_policy()):
         await ada.writes("/appeal")
         await ada.hears("Nothing of yours was refused")
         await ada.writes("/appeal my block was a mistake")
@@ -62,12 +64,12 @@ async def test_an_appeal_can_be_typed(server: TelegramServer, ada: Someone, tmp_
         await boss.hears("my block was a mistake")
 
 
-async def test_anybody_reports_a_clip_by_answering_it_or_by_its_button(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_clip_is_reported_by_reply_or_by_button(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    boss, eve = Someone(server, "Boss"), Someone(server, "Eve")
-    group = server.world.group("Cinema")
-    async with cinema(tmp_path, options(server, boss)):
+    boss, eve = TelegramUser(server, "Boss"), TelegramUser(server, "Eve")
+    group = server.world.add_group("Cinema")
+    async with running_app(tmp_path, options_with_admin(server, boss)):
         await ada.writes("/video a strange fox", chat=group)
         clip = await ada.receives("video", chat=group)
         await eve.writes("/report @everybody look at t.me/evil", chat=group, reply_to=clip)
@@ -81,17 +83,19 @@ async def test_anybody_reports_a_clip_by_answering_it_or_by_its_button(
         assert "Thank you" in answer["text"]
 
 
-async def test_a_held_clip_is_seen_by_the_admins_and_then_by_its_chat(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_held_clip_is_reviewed_by_admins_before_its_chat(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    boss = Someone(server, "Boss")
-    async with cinema(tmp_path, options(server, boss), inspect=sees(Finding.HOLD)):
+    boss = TelegramUser(server, "Boss")
+    async with running_app(
+        tmp_path, options_with_admin(server, boss), inspect=always_finds(InspectionVerdict.HOLD)
+    ):
         await ada.writes("/video a statue")
         await ada.hears("An admin looks at it")
         notice = await boss.receives("video")
         assert notice.spoiler
         assert "female breast exposed" in notice.text
-        query = await ada.sends_back(notice, "release:1")
+        query = await ada.sends_callback(notice, "release:1")
         assert "Only an admin" in (await ada.answer_to(query))["text"]
         await boss.answer_to(await boss.presses(notice, "send it"))
         clip = await ada.receives("video")
@@ -100,50 +104,54 @@ async def test_a_held_clip_is_seen_by_the_admins_and_then_by_its_chat(
         await ada.hears("Clip #2")
 
         def second() -> list[Message]:
-            return [m for m in boss.heard() if m.kind == "video" and "#2" in m.text]
+            return [m for m in boss.bot_messages() if m.kind == "video" and "#2" in m.text]
 
-        (notice,) = await server.until(second)
+        (notice,) = await server.wait_until(second)
         await boss.answer_to(await boss.presses(notice, "refuse it"))
         await ada.hears("credits are back")
 
 
-async def test_by_setting_a_clip_comes_veiled(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
-    async with cinema(tmp_path, options(server, ada), inspect=sees(Finding.SPOILER)) as house:
+async def test_flagged_clip_is_spoilered_when_configured(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
+    async with running_app(
+        tmp_path, options_with_admin(server, ada), inspect=always_finds(InspectionVerdict.SPOILER)
+    ) as app:
         await ada.writes("/video a statue")
         assert (await ada.receives("video")).spoiler
-        await house.telegram.until_delivered(1)
-        assert await ada.looks_up("statue") == [], "another chat would see it bare"
+        await app.telegram.until_delivered(1)
+        assert await ada.searches_inline("statue") == [], "another chat would see it bare"
 
 
-async def test_a_group_shares_its_pool_once_ones_own_credits_are_spent(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_group_pool_pays_once_own_credits_are_spent(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    group: Chat = server.world.group("Cinema")
+    group: Chat = server.world.add_group("Cinema")
     pools = {f"telegram:{group.id}": 3}
-    plain = Options(token=server.token, api=server.url)
-    async with cinema(tmp_path, plain, credits_=0, pools=pools) as house:
+    plain = Options(token=server.token, api_url=server.url)
+    async with running_app(tmp_path, plain, credits_=0, pools=pools) as app:
         await ada.writes("/video a fox", chat=group)
         await ada.receives("video", chat=group)
-        await house.telegram.until_delivered(1)
+        await app.telegram.until_delivered(1)
         await ada.writes("/video a fox")
         await ada.hears("credits left")
-        entries = await house.store.entries(f"pool:telegram:{group.id}")
+        entries = await app.store.ledger_entries(f"pool:telegram:{group.id}")
         assert sum(entry.credits for entry in entries) < 0
 
 
-async def test_the_quota_tells_when_it_is_back_in_the_readers_zone(
-    server: TelegramServer, ada: Someone, tmp_path: Path
+async def test_quota_shows_its_refill_time_as_a_date_entity(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
 ) -> None:
-    plain = Options(token=server.token, api=server.url)
-    async with cinema(tmp_path, plain, credits_=7) as house:
+    plain = Options(token=server.token, api_url=server.url)
+    async with running_app(tmp_path, plain, credits_=7) as app:
         await ada.writes("/video a fox")
         await ada.receives("video")
-        await house.telegram.until_delivered(1)
+        await app.telegram.until_delivered(1)
         await ada.writes("/quota")
         told = await ada.hears("credits left")
         assert "clip #1" in told.text
         (mark,) = [entity for entity in told.entities if entity["type"] == "date_time"]
         units = told.text.encode("utf-16-le")[2 * mark["offset"] : 2 * (mark["offset"] + mark["length"])]
         assert "UTC" in units.decode("utf-16-le")
-        left = await house.studio.balance((await house.studio.job(1)).requester)
+        left = await app.studio.balance((await app.studio.job(1)).requester)
         assert mark["unix_time"] == left.back_at

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.errors import BadOption
-from bot.frontends.telegram.option_parser import read
-from bot.frontends.telegram.recipe_text import write
+from bot.frontends.telegram.option_parser import parse_wish
+from bot.frontends.telegram.recipe_text import recipe_command
 from generation.errors import UnknownChoice
 from generation.request import Kind, Music, MusicWish, Request, Wish
 
@@ -16,7 +16,7 @@ GENRES = ("lofi", "jazz", "hip-hop", "classical")
 
 
 def test_everything_at_once() -> None:
-    wish = read("a fox in the snow #lofi 8s 9:16 seed=7 --no-music", genres=GENRES)
+    wish = parse_wish("a fox in the snow #lofi 8s 9:16 seed=7 --no-music", genres=GENRES)
     assert wish == Wish(
         prompt="a fox in the snow", seconds=8.0, aspect="9:16", seed=7, music=MusicWish(genre="none")
     )
@@ -46,8 +46,8 @@ def test_everything_at_once() -> None:
         ("", Wish(prompt="")),
     ],
 )
-def test_each_way_of_saying_it(text: str, wish: Wish) -> None:
-    assert read(text, genres=GENRES) == wish
+def test_each_option_syntax_is_read(text: str, wish: Wish) -> None:
+    assert parse_wish(text, genres=GENRES) == wish
 
 
 @pytest.mark.parametrize(
@@ -59,23 +59,23 @@ def test_each_way_of_saying_it(text: str, wish: Wish) -> None:
         ("fox --no-musc", "no-music"),
     ],
 )
-def test_a_slip_is_met_with_what_was_meant(text: str, near: str) -> None:
+def test_typo_gets_a_suggestion(text: str, near: str) -> None:
     with pytest.raises(UnknownChoice) as caught:
-        read(f"fox {text}", genres=GENRES)
+        parse_wish(f"fox {text}", genres=GENRES)
     assert caught.value.near == near
 
 
 @pytest.mark.parametrize("text", ["seed=abc", "seconds=long", "size=big", "--seed", "steps=-1"])
 def test_a_value_that_cannot_be_read_is_named_with_an_example(text: str) -> None:
     with pytest.raises(BadOption) as caught:
-        read(f"fox {text}", genres=GENRES)
+        parse_wish(f"fox {text}", genres=GENRES)
     assert caught.value.example
 
 
 @given(st.text(max_size=200))
-def test_no_text_at_all_breaks_the_reader(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
-        wish = read(text, genres=GENRES)
+        wish = parse_wish(text, genres=GENRES)
     except (BadOption, UnknownChoice):
         return
     assert wish.kind is Kind.VIDEO
@@ -95,7 +95,7 @@ words = st.lists(
     negative=st.sampled_from(["", "blurry", "low quality, text"]),
     instruments=st.sampled_from([(), ("piano",), ("electric piano", "flute")]),
 )
-def test_a_recipe_read_back_asks_for_the_same(
+def test_recipe_command_round_trips(
     words: list[str],
     seed: int,
     frames: int,
@@ -109,8 +109,8 @@ def test_a_recipe_read_back_asks_for_the_same(
         prompt=" ".join(words), kind=Kind.VIDEO, model="tiny", width=704, height=512, frames=frames, fps=24.0,
         seed=seed, steps=20, guidance=guidance, music=music, negative=negative,
     )  # fmt: skip
-    command, _, text = write(request).partition(" ")
-    wish = read(text, genres=GENRES)
+    command, _, text = recipe_command(request).partition(" ")
+    wish = parse_wish(text, genres=GENRES)
     assert command == "/video"
     assert (wish.prompt, wish.seed, wish.negative, wish.guidance) == (
         request.prompt,

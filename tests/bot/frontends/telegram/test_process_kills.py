@@ -12,41 +12,41 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import State
+from bot.domain.jobs import JobState
 from bot.store.store import Access, Store
 from tests.fakes.telegram_methods import Call
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import Message
-from tests.fork_server import Born, nursery
+from tests.fork_server import ForkedProcess, fork_server
 from tests.paths import ROOT
 
 
 @dataclass
-class Child:
+class StudioProcess:
     """A studio in a process of its own, and what it says: one word a line."""
 
-    born: Born
-    said: asyncio.StreamReader
+    process: ForkedProcess
+    output: asyncio.StreamReader
 
     async def kill(self) -> None:
-        self.born.kill()
-        await self.born.wait()
+        self.process.kill()
+        await self.process.wait()
 
 
 @asynccontextmanager
-async def studio(folder: Path, server: TelegramServer, *how: str) -> AsyncIterator[Child]:
-    words = ("tests.fakes.telegram_child", str(folder), server.url, server.token, *how)
-    hears, tells = os.pipe()
+async def studio_process(folder: Path, server: TelegramServer, *modes: str) -> AsyncIterator[StudioProcess]:
+    words = ("tests.fakes.telegram_child", str(folder), server.url, server.token, *modes)
+    read_end, write_end = os.pipe()
     try:
-        born = nursery().bear(*words, folder=ROOT, environment=os.environ, out=tells, err=2)
+        process = fork_server().spawn(*words, folder=ROOT, environment=os.environ, out=write_end, err=2)
     finally:
-        os.close(tells)
-    said = asyncio.StreamReader()
+        os.close(write_end)
+    output = asyncio.StreamReader()
     pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(hears, "rb")
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(read_end, "rb")
     )
-    child = Child(born, said)
+    child = StudioProcess(process, output)
     try:
         yield child
     finally:
@@ -54,49 +54,53 @@ async def studio(folder: Path, server: TelegramServer, *how: str) -> AsyncIterat
         pipe.close()
 
 
-async def kill_at_line(child: Child, line: str) -> None:
-    async for said in child.said:
+async def kill_at_line(child: StudioProcess, line: str) -> None:
+    async for said in child.output:
         if said.decode().strip() == line:
             break
     await child.kill()
 
 
-async def kill_at_call(child: Child, server: TelegramServer, methods: set[str], *, done: bool) -> None:
-    async def witness(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
-        if call.method in methods and is_done is done:
+async def kill_at_call(
+    child: StudioProcess, server: TelegramServer, methods: set[str], *, performed: bool
+) -> None:
+    async def observe(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+        if call.method in methods and is_done is performed:
             await child.kill()
 
-    server.witness = witness
-    await child.born.wait()
+    server.observe_call = observe
+    await child.process.wait()
 
 
-POINTS = ["queued", "rendering", "rendered", "delivered"]
-CALLS = {
+LOG_POINTS = ["queued", "rendering", "rendered", "delivered"]
+CALL_POINTS = {
     "answer": {"sendMessage"},
     "clip": {"editMessageMedia", "sendVideo"},
     "tidying": {"deleteMessage"},
 }
 
 
-@pytest.mark.parametrize("point", [*POINTS, "answer comes", "answer is there", "clip comes", "clip is there"])
-async def test_no_clip_twice_and_no_doubtful_one_unmarked(
-    server: TelegramServer, ada: Someone, tmp_path: Path, point: str
+@pytest.mark.parametrize(
+    "point", [*LOG_POINTS, "answer comes", "answer is there", "clip comes", "clip is there"]
+)
+async def test_no_clip_is_sent_twice_and_uncertain_ones_are_marked(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
-    await kill_and_look(server, ada, tmp_path, point)
+    await kill_and_check(server, ada, tmp_path, point)
 
 
 @pytest.mark.parametrize("point", ["clip is there", "tidying comes", "tidying is there"])
-async def test_the_same_where_the_clip_is_a_message_of_its_own(
-    server: TelegramServer, ada: Someone, tmp_path: Path, point: str
+async def test_the_same_when_the_clip_is_a_new_message(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
-    await kill_and_look(server, ada, tmp_path, point, "late")
+    await kill_and_check(server, ada, tmp_path, point, "late")
 
 
 @pytest.mark.parametrize("point", ["queued", "clip is there"])
 async def test_the_same_behind_a_webhook(
-    server: TelegramServer, ada: Someone, tmp_path: Path, point: str
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
-    await kill_and_look(server, ada, tmp_path, point, "webhook", str(free_port()))
+    await kill_and_check(server, ada, tmp_path, point, "webhook", str(free_port()))
 
 
 def free_port() -> int:
@@ -106,42 +110,44 @@ def free_port() -> int:
         return port
 
 
-async def kill_and_look(server: TelegramServer, ada: Someone, tmp_path: Path, point: str, *how: str) -> None:
-    async with studio(tmp_path, server, *how) as first:
+async def kill_and_check(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str, *modes: str
+) -> None:
+    async with studio_process(tmp_path, server, *modes) as first:
         await ada.writes("/video a fox")
-        if point in POINTS:
+        if point in LOG_POINTS:
             await kill_at_line(first, point)
         else:
             what, _, when = point.partition(" ")
-            await kill_at_call(first, server, CALLS[what], done=when == "is there")
-    async with studio(tmp_path, server, *how):
-        await server.until(lambda: settled(ada), within=60)
+            await kill_at_call(first, server, CALL_POINTS[what], performed=when == "is there")
+    async with studio_process(tmp_path, server, *modes):
+        await server.wait_until(lambda: is_settled(ada), within=60)
         await ada.writes("/quota")
         await ada.hears("of 1000", within=60)
     store = await Store.open(tmp_path, Access.READER)
     jobs = await store.history(f"telegram:{ada.id}")
     await store.close()
-    clips = [server.world.files[message.file_id] for message in ada.heard() if message.kind == "video"]
+    clips = [server.world.files[message.file_id] for message in ada.bot_messages() if message.kind == "video"]
     assert len(jobs) == 1
     assert len(clips) <= 1
-    if jobs[0].state is State.UNCERTAIN:
-        assert any(b["callback_data"] == "again:1" for message in ada.heard() for b in message.buttons)
+    if jobs[0].state is JobState.UNCERTAIN:
+        assert any(b["callback_data"] == "again:1" for message in ada.bot_messages() for b in message.buttons)
     else:
         assert clips == [b"job 1"]
 
 
-def settled(ada: Someone) -> bool:
+def is_settled(ada: TelegramUser) -> bool:
     """A clip was shown, or a person is asked whether it was."""
-    told = ada.heard()
+    told = ada.bot_messages()
     return any(m.kind == "video" or any("again" in b["callback_data"] for b in m.buttons) for m in told)
 
 
 @pytest.mark.parametrize("call", ["answerPreCheckoutQuery", "refundStarPayment"])
-async def test_payment_is_booked_once_and_goes_back_once(
-    server: TelegramServer, ada: Someone, tmp_path: Path, call: str
+async def test_payment_is_recorded_once_and_refunded_once(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, call: str
 ) -> None:
     """Killed when Telegram has done its part but we have not heard of it; asked again afterwards."""
-    async with studio(tmp_path, server) as first:
+    async with studio_process(tmp_path, server) as first:
         invoice = await invoice_for(ada)
         if call == "answerPreCheckoutQuery":
             paying = asyncio.create_task(ada.pays(invoice))
@@ -150,8 +156,8 @@ async def test_payment_is_booked_once_and_goes_back_once(
             await ada.hears("credits are yours")
             await ada.writes("/paysupport")
             await ada.presses(await ada.hears("do not expire. A pack"), "Stars back")
-        await kill_at_call(first, server, {call}, done=True)
-    async with studio(tmp_path, server):
+        await kill_at_call(first, server, {call}, performed=True)
+    async with studio_process(tmp_path, server):
         if call == "answerPreCheckoutQuery":
             await paying
             await ada.hears("credits are yours")
@@ -162,7 +168,7 @@ async def test_payment_is_booked_once_and_goes_back_once(
     assert len(server.world.refunded) == (0 if call == "answerPreCheckoutQuery" else 1)
 
 
-async def invoice_for(ada: Someone) -> Message:
+async def invoice_for(ada: TelegramUser) -> Message:
     await ada.writes("/buy")
     await ada.answer_to(await ada.presses(await ada.hears("How many credits"), "50 credits"))
     return await ada.receives("invoice")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.frontends.telegram.rate_limiter import GROUP, PRIVATE, Pace
+from bot.frontends.telegram.rate_limiter import GROUP_RATE, PRIVATE_RATE, RateLimiter
 
 
 class Clock:
@@ -12,41 +12,41 @@ class Clock:
         return self.now
 
 
-def test_what_nobody_would_miss_keeps_half_of_the_budget_free() -> None:
-    pace = Pace(clock=Clock())
-    said = [pace.spare(1) for _ in range(20)]
-    assert 0 < sum(said) <= PRIVATE[0] / 2 + 1
+def test_optional_messages_leave_half_of_the_budget() -> None:
+    pace = RateLimiter(clock=Clock())
+    said = [pace.try_acquire(1) for _ in range(20)]
+    assert 0 < sum(said) <= PRIVATE_RATE[0] / 2 + 1
     assert not said[-1]
 
 
-def test_time_brings_room_back_slower_in_groups() -> None:
+def test_budget_refills_more_slowly_in_groups() -> None:
     clock = Clock()
-    pace = Pace(clock=clock)
+    pace = RateLimiter(clock=clock)
     rates = {}
     for chat in (1, -1):
-        while pace.spare(chat):
+        while pace.try_acquire(chat):
             pass
         said = 0
         for _ in range(600):
             clock.now += 0.1
-            said += pace.spare(chat)
+            said += pace.try_acquire(chat)
         rates[chat] = said
-    assert rates[1] <= 60 / PRIVATE[1] + 1
-    assert 15 <= rates[-1] <= 60 / GROUP[1] + 1
+    assert rates[1] <= 60 / PRIVATE_RATE[1] + 1
+    assert 15 <= rates[-1] <= 60 / GROUP_RATE[1] + 1
 
 
-def test_silence_is_kept_where_it_was_asked_for_and_nowhere_else() -> None:
+def test_block_applies_to_one_chat_only() -> None:
     clock = Clock()
-    pace = Pace(clock=clock)
-    pace.shut(1, 30)
-    assert not pace.spare(1)
-    assert pace.spare(2)
-    clock.now += 31 + PRIVATE[0] * PRIVATE[1]
-    assert pace.spare(1)
+    pace = RateLimiter(clock=clock)
+    pace.block(1, 30)
+    assert not pace.try_acquire(1)
+    assert pace.try_acquire(2)
+    clock.now += 31 + PRIVATE_RATE[0] * PRIVATE_RATE[1]
+    assert pace.try_acquire(1)
 
 
-def test_chats_are_not_remembered_for_ever() -> None:
-    pace = Pace(clock=Clock())
+def test_number_of_tracked_chats_is_bounded() -> None:
+    pace = RateLimiter(clock=Clock())
     for chat in range(1, 10_000):
-        pace.shut(chat, 1)
-    assert len(pace._chats) <= 4096  # the memory itself is what is promised
+        pace.block(chat, 1)
+    assert len(pace._buckets) <= 4096  # the memory itself is what is promised

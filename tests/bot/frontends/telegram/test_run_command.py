@@ -12,10 +12,12 @@ from pathlib import Path
 import av
 
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 
-async def test_a_prompt_becomes_a_film(server: TelegramServer, ada: Someone, tmp_path: Path) -> None:
+async def test_run_command_turns_a_prompt_into_a_clip(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
     settings = {
         "TELEGRAM_TOKEN": server.token,
         "MATINEE_TELEGRAM_API": server.url,
@@ -29,16 +31,16 @@ async def test_a_prompt_becomes_a_film(server: TelegramServer, ada: Someone, tmp
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
-        await server.until(lambda: server.polls, within=60)
+        await server.wait_until(lambda: server.polls, within=60)
         await ada.writes("/video a fox in the snow #lofi 1s seed=7")
         clip = await ada.receives("video", within=90)
         assert "a fox in the snow" in clip.text
-        with av.open(BytesIO(server.world.files[clip.file_id])) as film:
-            kinds = [(stream.type, stream.codec_context.name) for stream in film.streams]
+        with av.open(BytesIO(server.world.files[clip.file_id])) as container:
+            kinds = [(stream.type, stream.codec_context.name) for stream in container.streams]
             facts = clip.media["video"]
             assert (facts["width"], facts["height"]) == (
-                film.streams.video[0].width,
-                film.streams.video[0].height,
+                container.streams.video[0].width,
+                container.streams.video[0].height,
             )
         assert sorted(kinds) == [("audio", "aac"), ("video", "h264")]
         assert len(server.world.files[facts["thumbnail"]["file_id"]]) < 200_000

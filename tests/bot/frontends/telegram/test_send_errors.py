@@ -10,14 +10,14 @@ import pytest
 from telegram.error import TelegramError
 
 from bot.frontends.telegram import send_errors
-from bot.frontends.telegram.keyboards import genre_wall
-from bot.frontends.telegram.message_context import spoken
-from bot.pipeline.delivery import Doubtful, Rejected, SendError, TooLarge, Unreachable
+from bot.frontends.telegram.keyboards import genre_keyboard
+from bot.frontends.telegram.message_context import nearest_language
+from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unreachable
 from bot.runtime import logs
 from tests.fakes.telegram_app import genres
-from tests.fakes.telegram_faults import Fault, flood, html, refused, reset, silence
+from tests.fakes.telegram_faults import Fault, api_error, connection_reset, flood_error, html_error, no_answer
 from tests.fakes.telegram_server import TOKEN, TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 if TYPE_CHECKING:
     from telegram.ext import ExtBot
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("fault", "meaning"),
     [
-        (flood(7), send_errors.Flood),
-        (refused(403, "Forbidden: bot was blocked by the user"), Rejected),
-        (refused(400, "Bad Request: not enough rights to send videos to the chat"), Rejected),
-        (refused(500, "Internal Server Error"), Unreachable),
-        (refused(413, "Request Entity Too Large"), TooLarge),
-        (html(413), TooLarge),
-        (html(502), Doubtful),
-        (html(504, done=True), Doubtful),
-        (silence(done=True), Doubtful),
-        (reset(done=False), Doubtful),
+        (flood_error(7), send_errors.FloodWait),
+        (api_error(403, "Forbidden: bot was blocked by the user"), Rejected),
+        (api_error(400, "Bad Request: not enough rights to send videos to the chat"), Rejected),
+        (api_error(500, "Internal Server Error"), Unreachable),
+        (api_error(413, "Request Entity Too Large"), TooLarge),
+        (html_error(413), TooLarge),
+        (html_error(502), MaybeSent),
+        (html_error(504, performed=True), MaybeSent),
+        (no_answer(performed=True), MaybeSent),
+        (connection_reset(performed=False), MaybeSent),
     ],
 )
-async def test_meaning_of_each_failure(
-    server: TelegramServer, client: ExtBot[None], ada: Someone, fault: Fault, meaning: type[SendError]
+async def test_each_failure_maps_to_a_send_error(
+    server: TelegramServer, client: ExtBot[None], ada: TelegramUser, fault: Fault, meaning: type[SendError]
 ) -> None:
-    server.fail("sendVideo", fault)
-    answered = fault.status is not None or fault.reset
+    server.fail_next("sendVideo", fault)
+    answered = fault.status is not None or fault.resets_connection
     with pytest.raises(TelegramError) as caught:
         await client.send_video(ada.id, b"film", read_timeout=10 if answered else 0.3)
     told = send_errors.send_error(caught.value)
@@ -51,16 +51,18 @@ async def test_meaning_of_each_failure(
 
 
 async def test_token_stays_out_of_the_log_also_in_a_traceback(
-    server: TelegramServer, client: ExtBot[None], ada: Someone
+    server: TelegramServer, client: ExtBot[None], ada: TelegramUser
 ) -> None:
-    page = io.StringIO()
+    log_output = io.StringIO()
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
-    logs.start(level="debug", style="json", prompts=True, secrets=[server.token], stream=page)
-    for chatty in ("telegram", "httpx"):
-        logging.getLogger(chatty).setLevel(logging.DEBUG)
+    logs.configure_logging(
+        level="debug", style="json", prompts=True, secrets=[server.token], stream=log_output
+    )
+    for logger_name in ("telegram", "httpx"):
+        logging.getLogger(logger_name).setLevel(logging.DEBUG)
     try:
-        server.fail("sendVideo", html(502), silence(done=True))
+        server.fail_next("sendVideo", html_error(502), no_answer(performed=True))
         for _ in range(2):
             try:
                 await client.send_video(ada.id, b"film", read_timeout=0.2)
@@ -69,17 +71,17 @@ async def test_token_stays_out_of_the_log_also_in_a_traceback(
     finally:
         root.handlers = before
         root.setLevel(level)
-    assert "failed at" in page.getvalue()
-    assert TOKEN not in page.getvalue()
-    assert TOKEN.partition(":")[2] not in page.getvalue()
+    assert "failed at" in log_output.getvalue()
+    assert TOKEN not in log_output.getvalue()
+    assert TOKEN.partition(":")[2] not in log_output.getvalue()
 
 
 def test_every_genre_has_a_button_that_telegram_takes() -> None:
-    wall = genre_wall(10**17, genres(), "en")
+    wall = genre_keyboard(10**17, genres(), "en")
     data = [button.callback_data for row in wall.inline_keyboard for button in row]
     assert len(data) == len(genres()) + 1
     assert all(isinstance(text, str) and len(text.encode()) <= 64 for text in data)
 
 
-def test_language_is_the_nearest_that_is_spoken() -> None:
-    assert [spoken(code) for code in ("en-US", None, "tlh", "EN")] == ["en"] * 4
+def test_nearest_supported_language_is_chosen() -> None:
+    assert [nearest_language(code) for code in ("en-US", None, "tlh", "EN")] == ["en"] * 4

@@ -8,24 +8,28 @@ from pathlib import Path
 import pytest
 
 from bot.frontends.telegram.frontend import Options
-from tests.fakes.telegram_app import Cinema, cinema
+from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
-from tests.fakes.telegram_users import Someone
+from tests.fakes.telegram_users import TelegramUser
 
 
 @pytest.fixture
-def boss(server: TelegramServer) -> Someone:
-    return Someone(server, "Boss")
+def admin_user(server: TelegramServer) -> TelegramUser:
+    return TelegramUser(server, "Boss")
 
 
 @pytest.fixture
-async def shop(server: TelegramServer, boss: Someone, tmp_path: Path) -> AsyncIterator[Cinema]:
-    options = Options(token=server.token, api=server.url, stars=2, admins=frozenset({boss.id}))
-    async with cinema(tmp_path, options, credits_=0) as shop:
-        yield shop
+async def paid_app(
+    server: TelegramServer, admin_user: TelegramUser, tmp_path: Path
+) -> AsyncIterator[TelegramApp]:
+    options = Options(
+        token=server.token, api_url=server.url, stars_per_credit=2, admins=frozenset({admin_user.id})
+    )
+    async with running_app(tmp_path, options, credits_=0) as paid_app:
+        yield paid_app
 
 
-async def buys(ada: Someone, pack: int) -> str:
+async def buy_pack(ada: TelegramUser, pack: int) -> str:
     await ada.writes("/buy")
     await ada.answer_to(await ada.presses(await ada.hears("How many credits"), f"{pack} credits"))
     charge = await ada.pays(await ada.receives("invoice"))
@@ -33,35 +37,35 @@ async def buys(ada: Someone, pack: int) -> str:
     return charge
 
 
-@pytest.mark.usefixtures("shop")
-async def test_untouched_pack_goes_back_to_its_buyer_once(server: TelegramServer, ada: Someone) -> None:
-    charge = await buys(ada, 50)
+@pytest.mark.usefixtures("paid_app")
+async def test_untouched_pack_is_refunded_once(server: TelegramServer, ada: TelegramUser) -> None:
+    charge = await buy_pack(ada, 50)
     await ada.writes("/paysupport")
     offer = await ada.hears("A pack of which nothing is spent")
     data = offer.button("stars back")["callback_data"]
-    await ada.answer_to(await ada.sends_back(offer, data))
+    await ada.answer_to(await ada.sends_callback(offer, data))
     await ada.hears("on their way back")
     assert server.world.refunded == {charge}
     await ada.writes("/quota")
     await ada.hears("You have 0 of 0")
-    eve = Someone(server, "Eve")
-    assert "no such payment" in (await eve.answer_to(await eve.sends_back(offer, data)))["text"]
+    eve = TelegramUser(server, "Eve")
+    assert "no such payment" in (await eve.answer_to(await eve.sends_callback(offer, data)))["text"]
 
 
-async def test_pack_that_was_begun_is_offered_no_more(ada: Someone, shop: Cinema) -> None:
-    await buys(ada, 10)
+async def test_used_pack_is_not_refundable(ada: TelegramUser, paid_app: TelegramApp) -> None:
+    await buy_pack(ada, 10)
     await ada.writes("/video a fox")
-    await shop.telegram.until_delivered(1)
+    await paid_app.telegram.until_delivered(1)
     await ada.writes("/paysupport")
     support = await ada.hears("A pack of which nothing is spent")
     assert support.buttons == []
 
 
-async def test_clip_that_failed_gives_credits_back_and_offers_the_stars(
-    server: TelegramServer, ada: Someone, shop: Cinema
+async def test_failed_clip_refunds_credits_and_offers_stars(
+    server: TelegramServer, ada: TelegramUser, paid_app: TelegramApp
 ) -> None:
-    charge = await buys(ada, 10)
-    shop.engine.broken = True
+    charge = await buy_pack(ada, 10)
+    paid_app.engine.fails = True
     await ada.writes("/video a fox")
     failed = await ada.hears("credits are back")
     await ada.answer_to(await ada.presses(failed, "stars back for 10"))
@@ -69,28 +73,30 @@ async def test_clip_that_failed_gives_credits_back_and_offers_the_stars(
     assert server.world.refunded == {charge}
 
 
-async def test_operator_gives_any_payment_back_and_takes_what_is_left(
-    server: TelegramServer, ada: Someone, boss: Someone, shop: Cinema
+async def test_admin_refund_removes_the_remaining_credits(
+    server: TelegramServer, ada: TelegramUser, admin_user: TelegramUser, paid_app: TelegramApp
 ) -> None:
-    charge = await buys(ada, 10)
+    charge = await buy_pack(ada, 10)
     await ada.writes("/video a fox 4s")
-    await shop.telegram.until_delivered(1)
+    await paid_app.telegram.until_delivered(1)
     await ada.writes(f"/refund {charge}")
     await ada.hears("Only an admin")
-    await boss.writes("/refund nonsense")
-    await boss.hears("no such payment")
-    await boss.writes(f"/refund {charge}")
-    await boss.hears("Stars for 10 credits")
+    await admin_user.writes("/refund nonsense")
+    await admin_user.hears("no such payment")
+    await admin_user.writes(f"/refund {charge}")
+    await admin_user.hears("Stars for 10 credits")
     assert server.world.refunded == {charge}
     await ada.writes("/quota")
     await ada.hears("You have 0 of 0")
-    await boss.writes(f"/refund {charge}")
-    await server.until(lambda: len([m for m in boss.heard() if "no such payment" in m.text]) == 2)
+    await admin_user.writes(f"/refund {charge}")
+    await server.wait_until(
+        lambda: len([m for m in admin_user.bot_messages() if "no such payment" in m.text]) == 2
+    )
 
 
-@pytest.mark.usefixtures("shop")
-async def test_what_telegram_gave_back_is_booked_once(server: TelegramServer, ada: Someone) -> None:
-    charge = await buys(ada, 50)
+@pytest.mark.usefixtures("paid_app")
+async def test_refund_by_telegram_is_recorded_once(server: TelegramServer, ada: TelegramUser) -> None:
+    charge = await buy_pack(ada, 50)
     told = {
         "currency": "XTR",
         "total_amount": 100,
@@ -101,17 +107,17 @@ async def test_what_telegram_gave_back_is_booked_once(server: TelegramServer, ad
     for _ in range(2):
         polls = server.polls
         await ada.writes("", extra={"refunded_payment": told})
-        await server.until(lambda before=polls: server.polls > before)  # type: ignore[misc]  # handled by then
+        await server.wait_until(lambda before=polls: server.polls > before)  # type: ignore[misc]  # handled by then
     await ada.writes("/quota")
     await ada.hears("You have 0 of 0")
 
 
-@pytest.mark.usefixtures("shop")
-async def test_old_invoice_at_another_price_is_not_taken(server: TelegramServer, ada: Someone) -> None:
+@pytest.mark.usefixtures("paid_app")
+async def test_invoice_at_an_outdated_price_is_refused(server: TelegramServer, ada: TelegramUser) -> None:
     query = "4711"
     server.world.queries.add(query)
     terms = {"currency": "XTR", "total_amount": 1, "invoice_payload": "credits:50"}
-    await server.push(pre_checkout_query={"id": query, "from": ada.person.to_json(), **terms})
+    await server.push_update(pre_checkout_query={"id": query, "from": ada.person.to_json(), **terms})
     answer = await ada.answer_to(query)
     assert answer["ok"] is False
     assert "no longer valid" in answer["error_message"]

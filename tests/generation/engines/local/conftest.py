@@ -13,17 +13,17 @@ import pytest
 
 from generation import Kind, Music, Progress, Request
 from generation.engines.engine import Order
-from generation.engines.local.engine import ChildEngine, Patience, Setup
+from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
 from generation.models.common.registry import Preset
 from generation.request import Limits
 
 PLUGIN = "tests.generation.engines.local.faulty_model"
-QUICK = Patience(start=60, cancel=5, stall=30, close=5, pauses=(0.0, 0.05))
-Make = Callable[..., ChildEngine]
+SHORT_TIMEOUTS = Timeouts(start=60, cancel=5, stall=30, close=5, restart_delays=(0.0, 0.05))
+MakeEngine = Callable[..., LocalEngine]
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_left() -> Iterator[None]:
+def _no_process_left() -> Iterator[None]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     sessions = {_session(pid) for pid in before} | {None}
     yield
@@ -31,8 +31,8 @@ def _nothing_is_left() -> Iterator[None]:
         process.pid
         for process in psutil.process_iter()
         if process.pid not in before
-        and any("generation" in word for word in _words(process))
-        and _marked(process)
+        and any("generation" in word for word in _command_line(process))
+        and _started_by_this_run(process)
         and _session(process.pid) not in sessions
     ]
     assert left == []
@@ -46,14 +46,14 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
         return []
 
 
-def _marked(process: psutil.Process) -> bool:
+def _started_by_this_run(process: psutil.Process) -> bool:
     """Started by this very test process, whoever its parent is by now."""
     try:
         return process.environ().get("MATINEE_TEST") == str(os.getpid())
@@ -62,13 +62,15 @@ def _marked(process: psutil.Process) -> bool:
 
 
 @pytest.fixture
-async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
+async def make_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeEngine]:
     monkeypatch.setenv("MATINEE_TEST", str(os.getpid()))
-    engines: list[ChildEngine] = []
+    engines: list[LocalEngine] = []
 
-    def build(*, patience: Patience = QUICK, beat: float = 5.0, ffmpeg: str = "", **more: Any) -> ChildEngine:
-        setup = Setup(plugins=(PLUGIN,), nice=0, beat_every=beat, ffmpeg=ffmpeg)
-        engines.append(ChildEngine(setup, patience=patience, **more))
+    def build(
+        *, patience: Timeouts = SHORT_TIMEOUTS, beat: float = 5.0, ffmpeg: str = "", **more: Any
+    ) -> LocalEngine:
+        setup = EngineSetup(plugins=(PLUGIN,), nice=0, heartbeat_seconds=beat, ffmpeg=ffmpeg)
+        engines.append(LocalEngine(setup, timeouts=patience, **more))
         return engines[-1]
 
     yield build
@@ -77,7 +79,7 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
+def make_order(tmp_path: Path) -> Callable[..., Order]:
     def build(prompt: str = "a clip", *, label: str = "1", steps: int = 3, **changes: Any) -> Order:
         preset = Preset(
             name="trouble",
@@ -105,21 +107,21 @@ def order(tmp_path: Path) -> Callable[..., Order]:
     return build
 
 
-class Listener:
+class ProgressRecorder:
     """Hears progress, and lets a test wait for it by what it is, not by time."""
 
     def __init__(self) -> None:
-        self.heard: list[Progress] = []
-        self.began = asyncio.Event()
+        self.received: list[Progress] = []
+        self.started = asyncio.Event()
         self.stepped = asyncio.Event()
 
     def __call__(self, progress: Progress) -> None:
-        self.heard.append(progress)
-        self.began.set()
-        if len(self.heard) > 1:
+        self.received.append(progress)
+        self.started.set()
+        if len(self.received) > 1:
             self.stepped.set()
 
 
 @pytest.fixture
-def listen() -> type[Listener]:
-    return Listener
+def listener_class() -> type[ProgressRecorder]:
+    return ProgressRecorder

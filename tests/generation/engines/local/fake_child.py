@@ -9,51 +9,51 @@ import time
 from typing import Any
 
 
-def say(text: str) -> None:
+def send_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def answer() -> None:
+def complete_every_order() -> None:
     """Every order is done at once, and tires it."""
     for line in sys.stdin:
-        name, facts = message(line)
+        name, facts = parse_message(line)
         if name == "close":
             return
         if name == "order":
-            say('{"tired":null}')
+            send_line('{"tired":null}')
             clip = {"path": "/clip", "size": os.getpid(), "audio": False}
             clip |= dict.fromkeys(("width", "height", "fps", "frames", "seconds"), 1)
-            say(json.dumps({"done": [facts["label"], clip]}))
+            send_line(json.dumps({"done": [facts["label"], clip]}))
 
 
-def begin_two(*, music: bool) -> None:
+def start_two_then_die(*, music: bool) -> None:
     """And die when the second has the brush; the first is painted by then, its music perhaps not."""
     for _ in range(2):
-        order = next(facts for name, facts in map(message, sys.stdin) if name == "order")
-        say(json.dumps({"progress": [order["label"], "painting", 0, 4]}))
+        order = next(facts for name, facts in map(parse_message, sys.stdin) if name == "order")
+        send_line(json.dumps({"progress": [order["label"], "painting", 0, 4]}))
         if music:
-            say(json.dumps({"progress": [order["label"], "scoring", 1, 4]}))
+            send_line(json.dumps({"progress": [order["label"], "scoring", 1, 4]}))
 
 
-def message(line: str) -> tuple[str, Any]:
+def parse_message(line: str) -> tuple[str, Any]:
     name, facts = next(iter(json.loads(line).items()))
     return str(name), facts
 
 
 def main(kind: str) -> None:
-    say('{"hello":{"pid":1}}')
-    say('{"beat":null}')
+    send_line('{"hello":{"pid":1}}')
+    send_line('{"beat":null}')
     if kind in {"brush", "music"}:
-        begin_two(music=kind == "music")
+        start_two_then_die(music=kind == "music")
     if kind == "tired":
-        answer()
+        complete_every_order()
     if kind == "endless":
         while True:
             sys.stdout.write("x" * 65536)
     if kind == "lines":
         while True:
-            say('{"progress": 7}\nhm\n[]\n{"done":["nobody",{}]}')
+            send_line('{"progress": 7}\nhm\n[]\n{"done":["nobody",{}]}')
             time.sleep(0.001)
 
 

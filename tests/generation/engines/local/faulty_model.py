@@ -13,38 +13,38 @@ import numpy as np
 
 from generation.clip import Frames
 from generation.errors import OutOfMemory
-from generation.models.common.frames import pixels
-from generation.models.common.registry import model
+from generation.models.common.frames import to_uint8_frames
+from generation.models.common.registry import picture_model
 
 if TYPE_CHECKING:
-    from generation.models.common.registry import Plan, Preset
+    from generation.models.common.registry import MemoryPlan, Preset
     from generation.progress import OnStep
     from generation.request import Request
 
-TICK = 0.005
+STEP_SECONDS = 0.005
 
 
-@model("trouble")
-class Trouble:
+@picture_model("trouble")
+class FaultyModel:
     """Steps by TICK; "VERB" or "VERB:ARGUMENT" as the prompt happens at the first step."""
 
     @classmethod
-    def load(cls, preset: Preset, plan: Plan) -> Trouble:  # noqa: ARG003  (every family is loaded so)
+    def load(cls, preset: Preset, plan: MemoryPlan) -> FaultyModel:  # noqa: ARG003  (every family is loaded so)
         if loads := preset.options.get("loads"):
             with Path(loads).open("a") as file:
                 file.write(f"{preset.name}\n")
         time.sleep(preset.options.get("slow", 0))
         return cls()
 
-    def paint(self, request: Request, on_step: OnStep) -> Frames:
+    def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
         verb, _, argument = request.prompt.partition(":")
         for step in range(request.steps):
             on_step(step, request.steps)
             if verb == "gate":
-                hold(Path(argument), lambda: on_step(step, request.steps))  # noqa: B023  (called at once)
+                wait_for_file(Path(argument), lambda: on_step(step, request.steps))  # noqa: B023  (called at once)
             elif step == 0:
                 getattr(self, f"do_{verb}", lambda _: None)(argument)
-            time.sleep(TICK)
+            time.sleep(STEP_SECONDS)
         on_step(request.steps, request.steps)
         painted = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
         painted[:, :: 1 + request.seed % 7] = 200
@@ -71,7 +71,7 @@ class Trouble:
     def do_nan(self, _: str) -> None:
         import torch  # noqa: PLC0415  (heavy)
 
-        pixels("trouble", torch.full((2, 3, 8, 8), torch.nan))
+        to_uint8_frames("trouble", torch.full((2, 3, 8, 8), torch.nan))
 
     def do_freeze(self, _: str) -> None:
         """As a driver does that never comes back and lets nobody else work meanwhile."""
@@ -93,9 +93,9 @@ class Trouble:
                 time.sleep(60)
 
 
-def hold(gate: Path, still_wanted: object) -> None:
+def wait_for_file(file: Path, check_cancelled: object) -> None:
     """Wait, a step at a time, until the test makes the file."""
-    assert callable(still_wanted)
-    while not gate.exists():
-        still_wanted()
-        time.sleep(TICK)
+    assert callable(check_cancelled)
+    while not file.exists():
+        check_cancelled()
+        time.sleep(STEP_SECONDS)
