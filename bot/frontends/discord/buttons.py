@@ -53,7 +53,7 @@ class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]
         return cls(action, getattr(item, "label", None) or action.verb)
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
-        await interaction.client.pressed(interaction, self.action)
+        await interaction.client.handle_press(interaction, self.action)
 
 
 class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,18})"):
@@ -76,7 +76,7 @@ class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         action = Action(self.action.verb, self.action.job, self.item.values[0])
-        await interaction.client.pressed(interaction, action)
+        await interaction.client.handle_press(interaction, action)
 
 
 def action_rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:

@@ -99,7 +99,7 @@ def music_of(given: dict[str, Any]) -> MusicWish:
 
 async def animate_menu(interaction: discord.Interaction[Any], message: discord.Message) -> None:
     """Right-click on a message with a picture."""
-    handlers: InteractionHandlers = interaction.client.desk
+    handlers: InteractionHandlers = interaction.client.handlers
     picture = next((a for a in message.attachments if a.filename.lower().endswith(IMAGE_SUFFIXES)), None)
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):

@@ -50,7 +50,7 @@ async def acknowledge(interaction: Interaction, *, private: bool, update: bool =
     """Before anything else is awaited. False when it came too late: then nothing may be charged."""
     interaction.extras["private"] = private
     try:
-        priority: AckPriority = interaction.client.rush
+        priority: AckPriority = interaction.client.ack_priority
         async with priority.acknowledging():
             answer = await interaction.response.defer(ephemeral=private, thinking=not update)
     except discord.HTTPException as error:
