@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -207,13 +208,14 @@ class Chaos:
                 lambda: len(self.harness.telegram.updates) < MAX_BACKLOG, within=2.0
             )
 
+    def _has_finished(self, count: int) -> bool:
+        return bool(self.pid) and self._job_count() - self._unfinished_count() >= count
+
     async def _kill_repeatedly(self) -> None:
         """Evenly over the jobs, each at a moment that the seed chooses; one that found nobody is repeated."""
         while sum(self.kills_done.values()) < self.kills:
             due = sum(self.kills_done.values()) * self.jobs // self.kills
-            await self._wait_until(
-                lambda due=due: bool(self.pid) and self._job_count() - self._unfinished_count() >= due
-            )
+            await self._wait_until(partial(self._has_finished, due))
             self.kill_target = self.rng.choices(list(KILL_TARGETS), list(KILL_TARGETS.values()))[0]
             moment = self.rng.choices(list(KILL_MOMENTS), list(KILL_MOMENTS.values()))[0]
             if moment == "now":
