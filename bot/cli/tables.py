@@ -14,8 +14,8 @@ from bot.i18n import messages
 from bot.store.store import LedgerEntry
 from generation.models.common.lossy import DESCRIPTIONS
 from generation.models.common.measured_scores import measured_scores
-from generation.models.common.memory_plan import ComputeDevice, MemoryTier, Resources, possible_plans
-from generation.models.common.preset import Preset
+from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
+from generation.models.common.preset import MemoryTier, Preset
 from generation.models.common.pull import is_downloaded
 from generation.models.common.registry import lossy_options
 from generation.music.common.genre_tables import Genre

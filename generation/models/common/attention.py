@@ -22,7 +22,7 @@ def fastest_backend(device: str, dtype: str) -> str:
     seconds = {}
     for name in EXACT_BACKENDS:
         with suppress(RuntimeError, ValueError, ImportError, NotImplementedError):
-            seconds[name] = _time_backend(name, device, dtype)
+            seconds[name] = time_backend(name, device, dtype)
     best = min(seconds, key=lambda name: seconds[name], default=EXACT_BACKENDS[0])
     log.info("attention by %s", best)
     return best
@@ -34,7 +34,7 @@ def set_backend(net: Any, name: str) -> None:
         net.set_attention_backend(name)
 
 
-def _time_backend(name: str, device: str, dtype: str) -> float:
+def time_backend(name: str, device: str, dtype: str) -> float:
     import time  # noqa: PLC0415  (only where a card is)
 
     import torch  # noqa: PLC0415  (heavy)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from generation.models.common import attention, lossy
-from generation.models.common.memory_plan import MemoryTier
+from generation.models.common.preset import MemoryTier
 
 if TYPE_CHECKING:
     from generation.models.common.memory_plan import MemoryPlan

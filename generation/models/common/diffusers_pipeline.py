@@ -14,7 +14,7 @@ from generation.models.common import weights
 from generation.models.common.device_placement import denoiser, denoiser_offloaded, place_pipeline
 from generation.models.common.frames import fit_frames, to_uint8_frames
 from generation.models.common.lossy import QUANTIZATIONS, reset_step_caches
-from generation.models.common.memory_plan import MemoryTier
+from generation.models.common.preset import MemoryTier
 from generation.models.common.prompt_cache import PromptCache
 from generation.models.common.step_callback import report_steps
 from generation.request import Kind

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from generation.errors import ModelBroken
-from generation.models.common.memory_plan import MemoryTier
+from generation.models.common.preset import MemoryTier
 
 if TYPE_CHECKING:
     from generation.models.common.memory_plan import MemoryPlan

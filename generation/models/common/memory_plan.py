@@ -5,21 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from generation.models.common.preset import Preset
-
-
-class MemoryTier(StrEnum):
-    """In the order of falling speed and falling need of memory; the names are a preset's memory tiers."""
-
-    RESIDENT = "resident"  # all of it on the card
-    LEAN = "lean"  # all but what reads the words, which comes only for new ones
-    EIGHT_BIT = "eight_bit"  # all of it, the painter's weights in eight bits
-    OFFLOAD = "offload"  # one component at a time on the card
-    GROUP = "group"  # a few layers at a time, fetched ahead of use
+from generation.models.common.preset import MemoryTier, Preset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,10 +31,11 @@ class LoadedModel:
 
 
 class ModelCache:
-    def __init__(self, resources: Resources | None = None) -> None:
+    def __init__(self, resources: Resources | None = None, device: ComputeDevice | None = None) -> None:
+        """`device` is detected at the first load when it is not given."""
         self._resources = resources or Resources()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._device: ComputeDevice | None = None
+        self._device = device
         self._released_parts: list[weakref.ref[object]] = []  # parts of models that were let go
         self.needs_restart = False  # memory did not come back: only a new process helps
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from generation.errors import PresetBroken
-from generation.models.common.memory_plan import MemoryTier
 from generation.request import Kind, Limits, closest_match
+
+
+class MemoryTier(StrEnum):
+    """Ways to hold a model in memory, from the fastest, which needs the most memory, to the slowest.
+
+    The values are the keys of a preset's `memory` table.
+    """
+
+    RESIDENT = "resident"  # the whole model is on the GPU
+    LEAN = "lean"  # as RESIDENT, but the text encoders are on the GPU only while they encode a new prompt
+    EIGHT_BIT = "eight_bit"  # the whole model is on the GPU, the denoiser with 8-bit weights
+    OFFLOAD = "offload"  # one component at a time is on the GPU
+    GROUP = "group"  # a few layers at a time are on the GPU, fetched before they are needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,11 +36,11 @@ class MusicMaker(Protocol):
 OLD_NAMES = {"elsewhere": "external_process"}
 """Names that older configurations may still use."""
 _MAKERS: dict[str, type[MusicMaker]] = {}
-S = TypeVar("S", bound=type[MusicMaker])
+MusicMakerClass = TypeVar("MusicMakerClass", bound=type[MusicMaker])
 
 
-def music_maker(name: str) -> Callable[[S], S]:
-    def register(cls: S) -> S:
+def music_maker(name: str) -> Callable[[MusicMakerClass], MusicMakerClass]:
+    def register(cls: MusicMakerClass) -> MusicMakerClass:
         _MAKERS[name] = cls
         return cls
 
@@ -48,8 +48,9 @@ def music_maker(name: str) -> Callable[[S], S]:
 
 
 def makers() -> tuple[str, ...]:
-    """Every maker there is a file for, without importing any."""
-    return tuple(sorted({m.name for m in pkgutil.iter_modules(music.__path__)} - {"common"}))
+    """Names of all makers: one for each file or folder here, found without importing it, and plug-ins."""
+    files = {m.name for m in pkgutil.iter_modules(music.__path__)} - {"common"}
+    return tuple(sorted(files | _MAKERS.keys()))
 
 
 def load(name: str, options: dict[str, Any]) -> MusicMaker:
@@ -58,5 +59,6 @@ def load(name: str, options: dict[str, Any]) -> MusicMaker:
     maker = OLD_NAMES.get(maker, maker)
     if maker not in makers():
         raise MusicFailed(name, "no such music maker")
-    importlib.import_module(f"{music.__name__}.{maker}")
+    if maker not in _MAKERS:
+        importlib.import_module(f"{music.__name__}.{maker}")
     return _MAKERS[maker].load(options)

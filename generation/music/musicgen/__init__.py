@@ -75,7 +75,7 @@ class MusicGen:
         """Several pieces of one length in one batch: each from its own words and seed."""
         frames = math.ceil(samples / rate * self.per_second) + 1
         made = self.generate_codes(pieces, frames, on_step)
-        sounds = self._decode_audio(made)
+        sounds = self.decode_audio(made)
         return [finish_audio(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
 
     @torch.inference_mode()
@@ -151,7 +151,7 @@ class MusicGen:
             )
         return Conditioning(torch.cat([melody_states.to(states), states], dim=1), None, prepended=True)
 
-    def _decode_audio(self, codes: Tensor) -> Tensor:
+    def decode_audio(self, codes: Tensor) -> Tensor:
         """(jobs, channels, samples) from the codec; a stereo model's codebooks are left and right in turn."""
         codec, codes = self.model.audio_encoder, codes.to(self.model.device)
         channels = self.decoder.channels

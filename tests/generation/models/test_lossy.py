@@ -22,7 +22,7 @@ from generation.models.common.lossy import (
     active_options,
     has_torchao,
 )
-from generation.models.common.memory_plan import MemoryTier
+from generation.models.common.preset import MemoryTier
 from generation.models.common.registry import MemoryPlan, Preset, check_preset, load, lossy_options
 from tests.generation.models.conftest import make_request
 
@@ -157,7 +157,7 @@ def test_attention_is_chosen_among_exact_backends_and_a_preset_may_override(
 ) -> None:
     assert tmp_path.is_dir()
     assert attention.fastest_backend("cpu", "float32") == "native"
-    assert attention._time_backend("native", "cpu", "float32") > 0  # what a card would be asked
+    assert attention.time_backend("native", "cpu", "float32") > 0  # what a card would be asked
     preset = tiny_preset("ltx")
     held = load(replace(preset, options={**preset.options, "attention": "_native_math"}), MemoryPlan())
     plain = load(preset, MemoryPlan())

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.models.common.device import detect_from_driver
-from generation.models.common.memory_plan import ComputeDevice, MemoryTier, Resources, possible_plans
-from generation.models.common.preset import is_licence_allowed
+from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
+from generation.models.common.preset import MemoryTier, is_licence_allowed
 from generation.models.common.registry import Preset
 from generation.request import Limits
 

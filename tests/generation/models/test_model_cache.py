@@ -82,11 +82,7 @@ def preset(name: str, *, gigabytes: float = 10, **options: Any) -> Preset:
 def model_cache() -> ModelCache:
     FaultyModel.open_models.clear()
     FaultyModel.load_calls.clear()
-    cache = ModelCache()
-    cache._device = ComputeDevice(
-        kind="cuda", name="a card", total=24, bfloat16=True
-    )  # a card that is not here
-    return cache
+    return ModelCache(device=ComputeDevice(kind="cuda", name="a card", total=24, bfloat16=True))
 
 
 def generate(cache: ModelCache, wanted: Preset) -> None:

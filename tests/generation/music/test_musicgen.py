@@ -60,7 +60,7 @@ def test_codes_equal_those_that_transformers_generates(weights_folder: Path) -> 
     with torch.inference_mode():
         theirs = maker.model.generate(**text, do_sample=False, guidance_scale=3.0, max_new_tokens=frames + 3)
         channels = maker.decoder.channels
-        again = maker._decode_audio(
+        again = maker.decode_audio(
             ours[:, :, : theirs.shape[-1] // 640]
         )  # the codec decodes what it is given
     assert channels == theirs.shape[1]
