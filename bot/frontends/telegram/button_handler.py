@@ -1,4 +1,4 @@
-"""Pressed buttons: answered within moments, whatever becomes of what they ask for."""
+"""Handle pressed buttons. Each press is answered within two seconds, even if its action takes longer."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from bot.frontends.telegram.command_router import CommandRouter
 
 SPINNER_TIMEOUT = 2.0
-"""Seconds that a person looks at a button's spinner; what takes longer is told by a message."""
+"""Seconds that a button shows its spinner; the outcome of a longer action is sent as a message."""
 ALERT_LIMIT = 200
 DOUBLE_TAP_SECONDS = 1.5
-"""Seconds within which a second tap on the same button is the same wish."""
+"""Seconds within which a second tap on the same button is ignored."""
 TOGGLE_VERBS = frozenset({"set", "ask"})
-"""Pressed once more they let go: their check mark shows it."""
+"""Buttons that switch a choice on and off. Every tap on them counts."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,10 +79,10 @@ class ButtonHandler:
         except (*USER_ERRORS, ExplainedError) as error:
             await self._show_error(error, press, late=late)
         except (SendError, TelegramError) as error:
-            log.info("press not answered", reason=str(error))
+            log.info("could not report the outcome of a button press", reason=str(error))
             await self._answer(press)
-        except Exception as error:  # the edge of a press: whatever it was, the person is told
-            log.exception("a press failed unexpectedly")
+        except Exception as error:  # every failure is reported to the user
+            log.exception("a button press failed unexpectedly")
             await self._show_error(error, press, late=late)
         else:
             if not late:
@@ -104,21 +104,21 @@ class ButtonHandler:
         return previous is not None and now - previous < DOUBLE_TAP_SECONDS
 
     async def _answer(self, press: ButtonPress, text: str = "", *, alert: bool = False) -> None:
-        """The spinner stops. A query that is too old to be answered is no reason not to do what it asked."""
+        """Stop the spinner and show `text`. A query that is too old to answer does not stop the action."""
         short = text if len(text) <= ALERT_LIMIT else text[: ALERT_LIMIT - 1] + "…"
         try:
             await self._responder.messenger.bot.answer_callback_query(
                 press.query.id, short or None, show_alert=alert
             )
         except BadRequest as error:
-            log.debug("query not answered", reason=error.message)
+            log.debug("could not answer a button press", reason=error.message)
             if alert:
                 await self._responder.reply(press.context, text)
         except TelegramError as error:
-            log.warning("query not answered", reason=type(error).__name__)
+            log.warning("could not answer a button press", reason=type(error).__name__)
 
     async def _perform(self, action: Action, press: ButtonPress) -> str:
-        """Do it; the words of the toast, if any."""
+        """Perform the action; return the text to show briefly, or an empty string."""
         context, router = press.context, self._router
         match action.verb:
             case "set":
@@ -148,7 +148,7 @@ class ButtonHandler:
         return ""
 
     async def _decide_notice(self, action: Action, press: ButtonPress) -> None:
-        """What an admin makes of a notice: said below it, and its buttons go."""
+        """Carry out an admin's decision on a notice, remove its buttons and report the result."""
         answer = await self._responder.studio.decide_review(action, press.context.requester)
         await self._log_failure(
             self._responder.messenger.bot.edit_message_reply_markup(
@@ -194,19 +194,19 @@ class ButtonHandler:
         return messages.translate(f"state.{result.state}", language)
 
     async def _start_button(self, action: Action, press: ButtonPress) -> None:
-        """The two buttons of /start: what the person would have written is done for them."""
-        name, words = ("help", "") if action.choice == "help" else ("video", "example")
+        """Perform one of the two buttons of /start, as if the user had typed the command."""
+        name, example_key = ("help", "") if action.choice == "help" else ("video", "example")
         invocation = Invocation(
             context=replace(press.context, message=press.message.message_id),
             message=press.message,
             name=name,
-            arguments=words and messages.translate(words, press.context.language),
+            arguments=example_key and messages.translate(example_key, press.context.language),
             callback_key=press.dedup_key,
         )
         await self._router.perform(invocation)
 
     async def _complete_command(self, action: Action, press: ButtonPress) -> None:
-        """A press on what we asked about somebody's message: their words stand in the message it answers."""
+        """Complete a command by a button; the command is the message that the bot's question replies to."""
         invocation = await self._router.invocation_behind_question(press.message, press.context)
         invocation = replace(invocation, status_message=str(press.message.message_id))
         if action.verb == "fix":
@@ -226,19 +226,19 @@ class ButtonHandler:
         )
 
     async def _apply_correction(self, choice: str, invocation: Invocation, press: ButtonPress) -> None:
-        """The command once more, with what was meant instead of the slip."""
+        """Repeat the command with the suggested spelling."""
         mistyped, _, correction = choice.partition(">")
         if invocation.name not in self._router.handlers:
             invocation = replace(invocation, name=correction.removeprefix("/"))
-        words = re.sub(
+        arguments = re.sub(
             re.escape(mistyped), lambda _: correction, invocation.arguments, count=1, flags=re.IGNORECASE
         )
         if invocation.name not in KINDS:
             await self._replace_question(press, f"→ {correction}")
-        await self._router.perform(replace(invocation, arguments=words))
+        await self._router.perform(replace(invocation, arguments=arguments))
 
     async def _replace_question(self, press: ButtonPress, text: str) -> None:
-        """The question has its answer: its buttons go."""
+        """Replace an answered question by `text`, without buttons."""
         await self._log_failure(
             self._responder.messenger.bot.edit_message_text(
                 text, press.context.chat, press.message.message_id
@@ -249,4 +249,4 @@ class ButtonHandler:
         try:
             await call
         except TelegramError as error:
-            log.debug("buttons stay", reason=type(error).__name__)
+            log.debug("could not edit a message with buttons", reason=type(error).__name__)

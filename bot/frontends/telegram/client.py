@@ -1,4 +1,4 @@
-"""The library's client, with what it does most made light: the echo of a text of ours is not read."""
+"""The library's client, with faster calls to send and edit text."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from telegram.request._requestparameter import RequestParameter
 
 
 class Client(Bot):
-    """Most calls are the library's own. For these two it would build a Message out of what we just said."""
+    """The library's Bot. `send_text` and `edit_text` skip building a Message from the answer."""
 
     async def send_text(self, chat: int, text: str, **rest: Any) -> int:
-        """sendMessage; the number of the message."""
+        """Call sendMessage; return the new message's id."""
         sent = await self._call_method("sendMessage", chat_id=chat, text=text, **rest)
         return int(cast("dict[str, Any]", sent)["message_id"])
 
     async def edit_text(self, chat: int, message: int, text: str, **rest: Any) -> None:
-        """EditMessageText"""
+        """Call editMessageText."""
         await self._call_method("editMessageText", chat_id=chat, message_id=message, text=text, **rest)
 
     async def _call_method(self, method: str, **parameters: Any) -> object:
-        """Facts travel as they are: the library would first look for files in every one."""
+        """Post the parameters unchanged. The library would first search each of them for files."""
         request_parameters = [
             RequestParameter(name, value, None) for name, value in parameters.items() if value is not None
         ]

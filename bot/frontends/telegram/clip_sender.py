@@ -1,4 +1,4 @@
-"""A finished clip on its way: the status message turns into it, or a reply carries it."""
+"""Send finished clips, either by editing the status message or as a new reply."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from bot.i18n import messages
 from bot.pipeline.delivery import Button, OutgoingClip
 
 EDIT_WINDOW = 60.0
-"""Seconds: who waited longer has put the phone away, and only a new message rings it."""
+"""Seconds after which a clip is sent as a new message: an edited message does not notify the user."""
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 STANDARD_VERBS = ("edit", "recipe", "delete", "report")
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """What we remember of a delivered clip, as one string: enough to find it, and to show it elsewhere."""
+    """A delivered clip, stored as one string: its message, and the file id to share it elsewhere."""
 
     chat: int
     message: int
@@ -58,11 +58,14 @@ class SentMessage:
 @dataclass
 class ClipSender:
     messenger: Messenger
-    local_server: bool = False  # a Bot API server on this machine takes paths instead of bytes
+    local_server: bool = False  # a Bot API server on this machine reads files by path instead of an upload
     clock: Callable[[], float] = time.time
 
     async def send(self, outgoing: OutgoingClip) -> str:
-        """Raises a SendError; a doubtful one only where the clip may really be there."""
+        """Send the clip; return a SentMessage as text.
+
+        Raises a SendError; MaybeSent only if the clip may have arrived.
+        """
         job = outgoing.job
         chat_action = asyncio.create_task(
             self.messenger.keep_chat_action(job.reply_to, _chat_action(outgoing))
@@ -92,13 +95,16 @@ class ClipSender:
             return await self._replace_despite_flood(outgoing, flood)
 
     async def _replace_status(self, outgoing: OutgoingClip) -> Message:
-        """The status message becomes the clip."""
+        """Edit the status message so that it shows the clip."""
         return await self.messenger.call_with_retry(
             int(outgoing.job.reply_to.chat), self._edit_function(outgoing)
         )
 
     async def _replace_despite_flood(self, outgoing: OutgoingClip, flood: FloodWait) -> Message:
-        """A group in slow mode takes no new message for a long while, but lets an old one be changed."""
+        """Edit the status message although the chat is rate limited.
+
+        A group in slow mode accepts no new message for a long time, but accepts edits.
+        """
         chat = self.messenger.current_chat(int(outgoing.job.reply_to.chat))
         try:
             return await self._edit_function(outgoing)(chat)
@@ -112,7 +118,7 @@ class ClipSender:
             raise send_errors.send_error(error) from error
 
     def replaces_status(self, job: Job) -> bool:
-        """Whether the status message itself becomes the clip."""
+        """Whether the status message will be edited to show the clip."""
         return bool(job.reply_to.status) and self.clock() - job.created_at < EDIT_WINDOW
 
     def _edit_function(self, outgoing: OutgoingClip) -> Callable[[int], Awaitable[Message]]:
@@ -122,11 +128,11 @@ class ClipSender:
                     outgoing, self._file_content(outgoing.clip.path, files), self._thumbnail(outgoing, files)
                 )
                 status = int(outgoing.job.reply_to.status)
-                made = await self.messenger.bot.edit_message_media(
+                edited = await self.messenger.bot.edit_message_media(
                     media, chat, status, reply_markup=keyboard(outgoing.buttons)
                 )
-            assert isinstance(made, Message), "only an inline message is answered without its Message"
-            return made
+            assert isinstance(edited, Message), "only the edit of an inline message returns no Message"
+            return edited
 
         return edit
 
@@ -166,7 +172,7 @@ class ClipSender:
 
 
 def with_details(outgoing: OutgoingClip, job: Job, derivative_verbs: tuple[str, ...]) -> OutgoingClip:
-    """With the facts under its title, and the buttons that would work on this clip."""
+    """Add a line of facts under the title, and the buttons that apply to this clip."""
     language = job.requester.language
     title, _, rest = outgoing.text.partition("\n")
     text = "\n".join(filter(None, (title, messages.summary_line(job, language), rest)))
@@ -174,13 +180,13 @@ def with_details(outgoing: OutgoingClip, job: Job, derivative_verbs: tuple[str, 
 
 
 def _buttons(outgoing: OutgoingClip, derivative_verbs: tuple[str, ...]) -> tuple[Button, ...]:
-    """What every chat has, then what this model can do with a finished clip, then the rest."""
+    """The buttons from delivery, then the derivatives that the model offers, then the standard ones."""
     job, is_image = outgoing.job, _is_image(outgoing)
     kept = [button for button in outgoing.buttons if not (is_image and button.action.verb == "score")]
-    have = {button.action.verb for button in kept}
-    more = [verb for verb in (*derivative_verbs, *STANDARD_VERBS) if verb not in have]
+    kept_verbs = {button.action.verb for button in kept}
+    added = [verb for verb in (*derivative_verbs, *STANDARD_VERBS) if verb not in kept_verbs]
     label, language = messages.translate, job.requester.language
-    return (*kept, *(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in more))
+    return (*kept, *(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in added))
 
 
 def _input_media(outgoing: OutgoingClip, content: Any, thumbnail: Any) -> InputMediaPhoto | InputMediaVideo:

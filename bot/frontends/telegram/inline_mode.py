@@ -1,4 +1,4 @@
-"""Inline mode: my own finished clips and pictures, to show in any chat."""
+"""Inline mode: users search their own finished clips and pictures and share them in any chat."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ InlineResult = InlineQueryResultCachedVideo | InlineQueryResultCachedPhoto
 
 
 async def answer_query(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
-    """Newest first, a page at a time; whoever has none is shown the way to make one."""
+    """Answer with one page of results, newest first, or with a button that opens the chat with the bot."""
     language = nearest_language(query.from_user.language_code)
-    me = requester_of(query.from_user, None, admins=frozenset(), language=language)
+    requester = requester_of(query.from_user, None, admins=frozenset(), language=language)
     wanted = query.query.lower().strip()
-    jobs = [job for job in await studio.history(me, limit=MAX_CLIPS) if wanted in job.request.prompt.lower()]
-    spoilered = await studio.spoilered(jobs)  # another chat would see them bare
+    history = await studio.history(requester, limit=MAX_CLIPS)
+    jobs = [job for job in history if wanted in job.request.prompt.lower()]
+    spoilered = await studio.spoilered(jobs)  # inline results cannot be covered by a spoiler
     found = [
         result for job in jobs if job.id not in spoilered and (result := _inline_result(job)) is not None
     ]
@@ -51,8 +52,8 @@ async def answer_query(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
 
 def _inline_result(job: Job) -> InlineResult | None:
     sent = SentMessage.parse(job.message)
-    done = job.state is JobState.DELIVERED and job.reply_to.platform == PLATFORM
-    if not done or sent is None or not sent.file_id:
+    delivered_here = job.state is JobState.DELIVERED and job.reply_to.platform == PLATFORM
+    if not delivered_here or sent is None or not sent.file_id:
         return None
     title = messages.sanitized(job.request.prompt)
     if job.request.kind is Kind.IMAGE:

@@ -1,4 +1,4 @@
-"""Everything Matinee says in Telegram passes here: in the chat's pace, and to where the chat moved."""
+"""Sends every message: obeys the rate limits, retries, and follows chats that moved to a new id."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ from generation.progress import Progress
 T = TypeVar("T")
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
 MAX_TRIES = 3
-"""How often a text is said again to a chat that asked for silence; each try waits as long as it asked."""
+"""How often a call is tried when Telegram answers "retry after"; each try waits as long as it asks."""
 MAX_BLOCK_SECONDS = 120.0
+"""A chat that is blocked for longer is not waited for: the call fails with FloodWait."""
 RECONNECT_DELAY = 1.0
-"""Seconds before a text whose connection never came about is said again."""
+"""Seconds before a call is tried again when no connection could be opened."""
 NO_PREVIEW = {"is_disabled": True}
 MENTION, SCHEME, DOMAIN = re.compile(r"@(?=\w)"), re.compile(r"://"), re.compile(r"(?<=\w)\.(?=[^\W\d_]{2})")
 WORD_JOINER = "\u2060"
@@ -46,7 +47,7 @@ log = structlog.get_logger(__name__)
 class Messenger:
     bot: Client
     rate_limiter: RateLimiter = field(default_factory=RateLimiter)
-    moved_chats: dict[int, int] = field(default_factory=dict)  # chats that became another one
+    moved_chats: dict[int, int] = field(default_factory=dict)  # old chat id -> new chat id
     on_chat_moved: Callable[[int, int], Awaitable[None]] | None = None
 
     async def reply(
@@ -58,9 +59,10 @@ class Messenger:
         code: str = "",
         timestamps: Mapping[str, float] | None = None,
     ) -> int:
-        """A new message in answer to the person's; its id.
+        """Send a new message in reply to the user's; return its id.
 
-        `code` follows, to be copied with a tap; `moments` in the text are shown in the reader's own zone.
+        `code` follows the text as a block that a tap copies. `timestamps` maps parts of the text to Unix
+        times, which Telegram shows in the reader's time zone.
         """
         shown_text = truncate(disarm_links(text))
         full_text = truncate("\n".join(filter(None, (shown_text, code))))
@@ -84,7 +86,10 @@ class Messenger:
         return await self.send_to_topic(reply_to, send)
 
     async def send_to_topic(self, reply_to: ReplyTo, send: Callable[[int, int | None], Awaitable[T]]) -> T:
-        """Into its topic, or beside it where the topic was closed or deleted. Raises as `patiently`."""
+        """Send to the topic, or to the group if the topic was closed or deleted.
+
+        Raises what `call_with_retry` raises.
+        """
         thread = int(reply_to.thread) if reply_to.thread else None
         try:
             return await self.call_with_retry(int(reply_to.chat), lambda chat: send(chat, thread))
@@ -94,7 +99,7 @@ class Messenger:
         return await self.call_with_retry(int(reply_to.chat), lambda chat: send(chat, None))
 
     async def send_file(self, reply_to: ReplyTo, content: bytes, name: str, text: str) -> None:
-        """A file in answer to the person's message. Raises a SendError."""
+        """Send a file in reply to the user's message. Raises what `call_with_retry` raises."""
 
         async def send(chat: int) -> Message:
             return await self.bot.send_document(
@@ -104,7 +109,7 @@ class Messenger:
         await self.call_with_retry(int(reply_to.chat), send)
 
     async def edit_status(self, job: Job, text: str, keyboard: InlineKeyboardMarkup | None) -> bool:
-        """Rewrite a job's status message; False where there is none to rewrite any more."""
+        """Edit a job's status message. Return False if there is none, or none that can be edited."""
         if not job.reply_to.status:
             return False
 
@@ -126,7 +131,7 @@ class Messenger:
     async def show_progress(
         self, job: Job, text: str, progress: Progress, keyboard: InlineKeyboardMarkup | None
     ) -> None:
-        """Progress: said if the chat has room for it, else left out."""
+        """Show progress in the status message, or skip it if the rate limit leaves no capacity."""
         chat = self.current_chat(int(job.reply_to.chat))
         if not job.reply_to.status or not self.rate_limiter.try_acquire(chat):
             return
@@ -140,7 +145,10 @@ class Messenger:
                 raise send_errors.send_error(error) from error
 
     async def call_with_retry(self, chat_id: int, call: Callable[[int], Awaitable[T]]) -> T:
-        """Wait out a flood, follow a chat that moved. Raises BadRequest as it is, else a SendError."""
+        """Call `call` with the chat's current id; retry after a rate limit, a move or a failed connection.
+
+        Raises BadRequest unchanged; every other failure becomes a SendError.
+        """
         flood: RetryAfter | None = None
         for _ in range(MAX_TRIES):
             chat = self.current_chat(chat_id)
@@ -165,7 +173,7 @@ class Messenger:
         raise Unreachable("not connected") if flood is None else send_errors.send_error(flood)
 
     def current_chat(self, chat: int) -> int:
-        """Where a chat is now."""
+        """The id that a chat has now."""
         return self.moved_chats.get(chat, chat)
 
     async def record_move(self, old: int, new: int) -> None:
@@ -175,7 +183,7 @@ class Messenger:
             await self.on_chat_moved(old, new)
 
     async def keep_chat_action(self, reply_to: ReplyTo, action: str) -> None:
-        """Show "sending a video" over and over, as each lasts five seconds; until cancelled."""
+        """Show a chat action such as "sending a video" until cancelled; each lasts five seconds."""
         thread = int(reply_to.thread) if reply_to.thread else None
         while True:
             try:
@@ -188,14 +196,14 @@ class Messenger:
 
 
 def reply_parameters_for(reply_to: ReplyTo) -> ReplyParameters | None:
-    """The answer still comes when what it answers was deleted."""
+    """The message to reply to, if any. The reply is sent even if that message was deleted."""
     if not reply_to.message:
         return None
     return ReplyParameters(int(reply_to.message), allow_sending_without_reply=True)
 
 
 def utf16_length(text: str) -> int:
-    """Telegram counts in UTF-16 code units."""
+    """The length of `text` in UTF-16 code units, which Telegram counts in."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -204,7 +212,7 @@ def truncate(text: str, limit: int = TEXT_LIMIT) -> str:
 
 
 def disarm_links(text: str) -> str:
-    """Nobody is called and nothing is linked by words that somebody typed: a chat does both by itself."""
+    """Break mentions and links in text that a user typed; Telegram would notify and link on its own."""
     text = SCHEME.sub(f":{WORD_JOINER}//", MENTION.sub(f"@{WORD_JOINER}", text))
     return DOMAIN.sub(f".{WORD_JOINER}", text)
 
@@ -228,6 +236,6 @@ def _timestamp_entities(full_text: str, timestamps: Mapping[str, float]) -> list
     ]
 
 
-def progress_bar(share: float, width: int = 12) -> str:
-    full = round(width * min(1.0, max(0.0, share)))
+def progress_bar(fraction: float, width: int = 12) -> str:
+    full = round(width * min(1.0, max(0.0, fraction)))
     return "▰" * full + "▱" * (width - full)

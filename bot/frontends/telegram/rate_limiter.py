@@ -1,4 +1,4 @@
-"""How often a chat may hear from us: one flooded chat never silences another."""
+"""Rate limits for sending, per chat and in total. A blocked chat does not delay other chats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PRIVATE_RATE = (5.0, 1.0)
-"""So many at once, then one each so many seconds."""
+"""A rate is a pair: how many messages at once, and seconds for each one after that."""
 GROUP_RATE = (10.0, 3.0)
 GLOBAL_RATE = (30.0, 1 / 30)
 MAX_CHATS = 4096
@@ -29,7 +29,7 @@ class _Bucket:
 
 
 class RateLimiter:
-    """Words that matter wait only for a chat that asked for silence; others are left out."""
+    """Token buckets. Required messages wait only for a blocked chat; optional ones are skipped."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -37,17 +37,17 @@ class RateLimiter:
         self._global = _Bucket(*GLOBAL_RATE, GLOBAL_RATE[0], clock())
 
     async def acquire(self, chat: int) -> None:
-        """Wait out the silence that the chat asked for, then count one message."""
-        while (wait := self.blocked_for(chat)) > 0:  # noqa: ASYNC110  (the chat says when)
+        """Wait until the chat is no longer blocked, then count one message."""
+        while (wait := self.blocked_for(chat)) > 0:  # noqa: ASYNC110  (Telegram says how long to wait)
             await asyncio.sleep(wait)
         self._consume(chat)
 
     def blocked_for(self, chat: int) -> float:
-        """Seconds for which the chat still wants to hear nothing."""
+        """Seconds for which the chat stays blocked; 0 if it is not."""
         return max(0.0, self._bucket_of(chat).blocked_until - self._clock())
 
     def try_acquire(self, chat: int) -> bool:
-        """May something be said here that nobody would miss? Half of the budget is kept for what matters."""
+        """Count one optional message if the limits allow it; half of each is kept for required messages."""
         bucket = self._bucket_of(chat)
         self._global.refill(self._clock())
         free = bucket.tokens >= bucket.burst / 2 and self._global.tokens >= self._global.burst / 2
@@ -57,7 +57,7 @@ class RateLimiter:
         return False
 
     def block(self, chat: int, seconds: float) -> None:
-        """The chat asked for silence."""
+        """Block the chat for as long as Telegram asked."""
         bucket = self._bucket_of(chat)
         bucket.blocked_until = max(bucket.blocked_until, self._clock() + seconds)
         bucket.tokens = 0.0
@@ -70,8 +70,8 @@ class RateLimiter:
     def _bucket_of(self, chat: int) -> _Bucket:
         bucket = self._buckets.get(chat)
         if bucket is None:
-            burst, every = PRIVATE_RATE if chat > 0 else GROUP_RATE
-            bucket = self._buckets[chat] = _Bucket(burst, every, burst, self._clock())
+            burst, interval = PRIVATE_RATE if chat > 0 else GROUP_RATE
+            bucket = self._buckets[chat] = _Bucket(burst, interval, burst, self._clock())
             if len(self._buckets) > MAX_CHATS:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(chat)

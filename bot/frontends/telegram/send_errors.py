@@ -1,4 +1,4 @@
-"""What a failed call means for a clip: never sent, never to be sent, too large, or perhaps sent."""
+"""Translate Telegram's errors into delivery errors: not sent, rejected, too large, or maybe sent."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from telegram.error import (
     Forbidden,
     InvalidToken,
     NetworkError,
+    RetryAfter,
     TelegramError,
 )
-from telegram.error import RetryAfter as Flooded
 
 from bot.frontends.telegram.transport import NeverSent
 from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unreachable
@@ -21,21 +21,21 @@ TRANSIENT_PHRASES = ("internal server error", "too many requests", "bad gateway"
 
 
 class FloodWait(Unreachable):
-    """The chat wants `seconds` of silence."""
+    """Telegram accepts nothing for this chat for `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the chat wants {seconds:g} s of silence")
+        super().__init__(f"rate limited for {seconds:g} s")
         self.seconds = seconds
 
 
 def send_error(error: TelegramError) -> SendError:
-    """As delivery understands it; the token, which addresses contain, stays out of its words."""
+    """The delivery error for `error`. Its text leaves out what may contain a URL, and so the token."""
     kind = type(error).__name__
-    if isinstance(error, Flooded):
+    if isinstance(error, RetryAfter):
         return FloodWait(wait_seconds(error))
     if isinstance(error, NeverSent | ChatMigrated | Conflict):
         return Unreachable(kind)
-    if any(words in error.message.lower() for words in TOO_LARGE_PHRASES):
+    if any(phrase in error.message.lower() for phrase in TOO_LARGE_PHRASES):
         return TooLarge()
     if isinstance(error, Forbidden | BadRequest | InvalidToken):
         return Rejected(error.message)
@@ -45,11 +45,14 @@ def send_error(error: TelegramError) -> SendError:
 
 
 def _is_api_refusal(error: NetworkError) -> bool:
-    """Its own "no", with the reason; a proxy's page or silence says nothing about what Telegram did."""
-    return error.__cause__ is None and any(words in error.message.lower() for words in TRANSIENT_PHRASES)
+    """Whether Telegram itself refused the call.
+
+    After a timeout or a proxy's error page the call may have been acted on.
+    """
+    return error.__cause__ is None and any(phrase in error.message.lower() for phrase in TRANSIENT_PHRASES)
 
 
-def wait_seconds(error: Flooded) -> float:
+def wait_seconds(error: RetryAfter) -> float:
     wait = error.retry_after
     return float(wait) if isinstance(wait, int) else wait.total_seconds()
 
@@ -59,12 +62,12 @@ def is_unchanged(error: TelegramError) -> bool:
 
 
 def is_message_gone(error: TelegramError) -> bool:
-    """The message to edit was deleted, or cannot be edited any more."""
+    """Whether the message to edit was deleted, or can no longer be edited."""
     phrases = ("message to edit not found", "message can't be edited", "there is no text in the message")
-    return isinstance(error, BadRequest) and any(words in error.message.lower() for words in phrases)
+    return isinstance(error, BadRequest) and any(phrase in error.message.lower() for phrase in phrases)
 
 
 def is_topic_gone(error: TelegramError) -> bool:
-    """The topic of a forum was deleted or closed."""
+    """Whether the forum topic was deleted or closed."""
     phrases = ("message thread not found", "topic_closed", "topic_deleted", "topic_id_invalid")
-    return isinstance(error, BadRequest) and any(words in error.message.lower() for words in phrases)
+    return isinstance(error, BadRequest) and any(phrase in error.message.lower() for phrase in phrases)

@@ -1,4 +1,4 @@
-"""Credits for Telegram Stars, where the operator set a price: every payment is one ledger row, once."""
+"""Sell credits for Telegram Stars, if the operator set a price. The ledger records each payment once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bot.store.payments import Payment
 
 PACKS = (10, 50, 100)
-"""Credits that can be bought at once."""
+"""The amounts of credits that a user can buy."""
 CURRENCY = "XTR"
 PAYLOAD = re.compile(r"credits:(\d{1,6})")
 ALREADY_REFUNDED = "charge_already_refunded"
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 @dataclass
 class StarPayments:
     responder: Responder
-    stars_per_credit: int  # Stars a credit
+    stars_per_credit: int
 
     @property
     def handlers(self) -> dict[str, CommandHandler]:
@@ -47,17 +47,17 @@ class StarPayments:
         await self.responder.reply(invocation.context, text, self.pack_keyboard(invocation.context.language))
 
     async def show_refunds(self, invocation: Invocation) -> None:
-        """What Telegram asks of everybody who takes Stars: a way to get them back."""
+        """/paysupport, which Telegram requires of bots that accept Stars: offer refunds."""
         context = invocation.context
         payments = await self.responder.studio.payments(context.requester)
-        untouched = [payment for payment in payments if payment.fully_refundable]
+        refundable = [payment for payment in payments if payment.fully_refundable]
         text = messages.translate("paysupport", context.language)
         await self.responder.reply(
-            context, text, self._refund_keyboard(untouched, context.language) if untouched else None
+            context, text, self._refund_keyboard(refundable, context.language) if refundable else None
         )
 
     async def refund(self, invocation: Invocation) -> None:
-        """/refund CHARGE, for operators: the Stars of a payment go back, and what is left of its credits."""
+        """/refund CHARGE, for admins: return a payment's Stars and take back what is left of its credits."""
         context = invocation.context
         if not context.requester.admin:
             raise NotAllowed("refund")
@@ -67,23 +67,27 @@ class StarPayments:
             context, messages.translate("refunded", context.language, credits=payment.credits)
         )
 
-    async def refund_own_pack(self, context: MessageContext, number: int) -> str:
-        """A pack of which nothing was spent, for whoever bought it."""
+    async def refund_own_pack(self, context: MessageContext, payment_id: int) -> str:
+        """Refund a payment of the requester's from which no credit was spent; return the confirmation."""
         payments = await self.responder.studio.payments(context.requester)
-        refundable = [payment for payment in payments if payment.id == number and payment.fully_refundable]
+        refundable = [item for item in payments if item.id == payment_id and item.fully_refundable]
         if not refundable:
             raise NoSuchPayment
         await self._refund_payment(refundable[0])
         return messages.translate("refunded", context.language, credits=refundable[0].credits)
 
     async def refund_keyboard_for_failed(self, job: Job) -> InlineKeyboardMarkup | None:
-        """Whose clip failed may have the Stars of an untouched pack back instead of its credits."""
+        """A button to refund one unused payment in Stars, for a requester whose job failed."""
         payments = await self.responder.studio.payments(job.requester)
-        untouched = [payment for payment in payments if payment.fully_refundable]
-        return self._refund_keyboard(untouched[:1], job.requester.language) if untouched else None
+        refundable = [payment for payment in payments if payment.fully_refundable]
+        return self._refund_keyboard(refundable[:1], job.requester.language) if refundable else None
 
     async def _refund_payment(self, payment: Payment) -> None:
-        """Telegram first: it refuses a second time, so a crash in between is mended by asking again."""
+        """Return the Stars, then reverse the purchase.
+
+        Telegram refuses a second refund of the same charge, so after a crash in between the command can be
+        repeated.
+        """
         charge = payment.name.removeprefix(f"{PLATFORM}:")
         users = [key.removeprefix(f"{PLATFORM}:") for key in payment.payers if key.startswith(f"{PLATFORM}:")]
         if not any([await self._refund_stars(int(user), charge) for user in users]):
@@ -91,13 +95,13 @@ class StarPayments:
         await self.responder.studio.reverse_purchase(payment.name)
 
     async def _refund_stars(self, user: int, charge: str) -> bool:
-        """Whether the Stars are back with this person, now or since before."""
+        """Return the Stars of `charge` to `user`. True if they are returned now or were returned before."""
         try:
             await self.responder.messenger.bot.refund_star_payment(user, charge)
         except BadRequest as error:
-            log.info("Stars not given back", payment=charge, user=user, reason=error.message)
+            log.info("could not refund Stars", payment=charge, user=user, reason=error.message)
             return ALREADY_REFUNDED in error.message.lower()
-        log.info("Stars given back", payment=charge, user=user)
+        log.info("Stars refunded", payment=charge, user=user)
         return True
 
     def pack_keyboard(self, language: str) -> InlineKeyboardMarkup:
@@ -111,7 +115,7 @@ class StarPayments:
         return InlineKeyboardMarkup([[one] for one in buttons])
 
     async def send_invoice(self, context: MessageContext, pack: str) -> None:
-        """Anything that is not one of the packs is no button of ours."""
+        """Send the invoice for a pack. Ignore any amount that no button offers."""
         if pack not in map(str, PACKS):
             return
         title = messages.translate("invoice", context.language, credits=pack)
@@ -126,7 +130,7 @@ class StarPayments:
         )
 
     async def answer_checkout(self, query: PreCheckoutQuery, language: str) -> None:
-        """An old invoice at another price is not taken."""
+        """Accept a checkout, or refuse it if its invoice shows a price that no longer applies."""
         is_valid = (
             self._credits_of_invoice(query.invoice_payload, query.total_amount, query.currency) is not None
         )
@@ -136,21 +140,21 @@ class StarPayments:
         )
 
     async def record_payment(self, message: Message, context: MessageContext) -> None:
-        """Paid: the credits are granted, or the Stars go back."""
+        """Grant the credits that were paid for, or return the Stars."""
         payment = message.successful_payment
-        assert payment is not None, "only a message about a payment comes here"
+        assert payment is not None, "the message reports no payment"
         charge = payment.telegram_payment_charge_id
         bought = self._credits_of_invoice(payment.invoice_payload, payment.total_amount, payment.currency)
         if bought is None:
-            log.warning("payment for nothing we offer", payment=charge, payload=payment.invoice_payload)
+            log.warning("payment for an unknown offer", payment=charge, payload=payment.invoice_payload)
             await self._refund_unrecorded(int(context.requester.user), charge)
             return
         try:
             is_new = await self.responder.studio.record_purchase(
                 context.requester, bought, payment=f"{PLATFORM}:{charge}"
             )
-        except Exception:  # whatever it was: nobody pays for nothing
-            log.exception("payment not booked", payment=charge)
+        except Exception:  # after any failure the user must not have paid without receiving credits
+            log.exception("could not record a payment", payment=charge)
             await self._refund_unrecorded(int(context.requester.user), charge)
             return
         if is_new:
@@ -159,7 +163,7 @@ class StarPayments:
             )
 
     async def record_refund(self, charge: str) -> None:
-        """Telegram tells that Stars went back, by us or by itself: the credits go too."""
+        """Take back the credits after Telegram reports a refund of Stars, by the bot or by Telegram."""
         await self.responder.studio.reverse_purchase(f"{PLATFORM}:{charge}")
 
     def _refund_keyboard(self, payments: list[Payment], language: str) -> InlineKeyboardMarkup:
@@ -182,4 +186,4 @@ class StarPayments:
         try:
             await self.responder.messenger.bot.refund_star_payment(user, charge)
         except TelegramError as error:
-            log.error("Stars not given back", payment=charge, user=user, reason=error.message)  # noqa: TRY400  (the reason is all there is)
+            log.error("could not refund Stars", payment=charge, user=user, reason=error.message)  # noqa: TRY400  (Telegram's reason is enough)

@@ -1,21 +1,17 @@
-"""How calls travel to the Bot API: aiohttp, with errors that say whether a call can have been acted on."""
+"""HTTP transport to the Bot API over aiohttp. Its errors say whether the server may have acted on a call."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import msgspec
 from aiohttp.helpers import get_env_proxy_for_url
 from telegram import TelegramObject
-from telegram._utils.defaultvalue import DefaultValue
 from telegram.error import TimedOut
 from telegram.request import BaseRequest, RequestData
 from yarl import URL
-
-if TYPE_CHECKING:
-    from telegram._utils.types import ODVInput
 
 Proxy = tuple[URL | None, aiohttp.BasicAuth | None]
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -23,15 +19,18 @@ DEFAULT = BaseRequest.DEFAULT_NONE
 
 
 class NeverSent(TimedOut):
-    """No connection came about: the server knows nothing of the call."""
+    """No connection could be opened, so the server did not receive the call."""
 
 
 class NeverAnswered(TimedOut):
-    """The call left, in part or whole, and no answer came: perhaps it was acted on."""
+    """The call was sent, in part or whole, without an answer. The server may have acted on it."""
 
 
 class AiohttpRequest(BaseRequest):
-    """`media_seconds` is for calls that carry a file, which a server may take long to swallow."""
+    """python-telegram-bot's request interface over aiohttp.
+
+    `media_timeout` replaces `read_timeout` for calls that upload a file, which take longer.
+    """
 
     def __init__(
         self,
@@ -70,10 +69,10 @@ class AiohttpRequest(BaseRequest):
         url: str,
         method: str,
         request_data: RequestData | None = None,
-        read_timeout: ODVInput[float] = DEFAULT,
-        write_timeout: ODVInput[float] = DEFAULT,
-        connect_timeout: ODVInput[float] = DEFAULT,
-        pool_timeout: ODVInput[float] = DEFAULT,  # noqa: ARG002  (aiohttp counts waiting for the pool as connecting)
+        read_timeout: object = DEFAULT,
+        write_timeout: object = DEFAULT,
+        connect_timeout: object = DEFAULT,
+        pool_timeout: object = DEFAULT,  # noqa: ARG002  (aiohttp's connect timeout includes the wait for the pool)
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("the transport is not initialised")
@@ -107,13 +106,16 @@ class AiohttpRequest(BaseRequest):
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = msgspec.json.decode(payload)
+            decoded: dict[str, Any] = msgspec.json.decode(payload)
         except msgspec.DecodeError:
             return BaseRequest.parse_json_payload(payload)
-        return found
+        return decoded
 
     def _proxy_to(self, url: str) -> Proxy:
-        """The environment's, looked up once an address; the session would ask in a thread for each call."""
+        """The proxy that the environment sets, cached per host.
+
+        With `trust_env` aiohttp would look it up in a thread for every call.
+        """
         address = URL(url)
         if address.authority not in self._proxies:
             try:
@@ -123,12 +125,13 @@ class AiohttpRequest(BaseRequest):
         return self._proxies[address.authority]
 
 
-def _timeout_or_default(timeout: ODVInput[float], default: float) -> float:
-    return default if timeout is None or isinstance(timeout, DefaultValue) else timeout
+def _timeout_or_default(timeout: object, default: float) -> float:
+    """`timeout` in seconds, or `default` where it is None or the library's placeholder."""
+    return timeout if isinstance(timeout, int | float) else default
 
 
 def _json_body(data: RequestData | None) -> bytes | None:
-    """JSON, which is made and read in a tenth of a form's time."""
+    """The parameters as JSON, which is encoded and parsed about ten times faster than a form."""
     parameters = data.parameters if data is not None else None
     return msgspec.json.encode(parameters, enc_hook=TelegramObject.to_dict) if parameters else None
 

@@ -1,4 +1,4 @@
-"""How updates come in: fetched by polling, or brought to a webhook that only Telegram can knock at."""
+"""Receive updates from Telegram, by long polling or through a webhook that checks a secret."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bot.frontends.telegram import send_errors
 UPDATE_TYPES = ("message", "callback_query", "inline_query", "pre_checkout_query", "my_chat_member")
 LONG_POLL_SECONDS = 30
 BATCH_TIMEOUT = 5.0
-"""Seconds that a batch may take before the next is fetched beside it."""
+"""Seconds to wait for a batch to be handled before the next one is fetched."""
 RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0)
 CONFIRM_TIMEOUT = 2.0
-"""Seconds that a stop waits for Telegram to hear what was handled."""
+"""Seconds that a shutdown waits while it confirms the last handled updates."""
 BODY_LIMIT = 2**20
 MAX_WEBHOOK_CONNECTIONS = 100
-"""How many updates Telegram may bring to a webhook at the same time."""
+"""How many updates Telegram may send to the webhook at the same time."""
 
 log = structlog.get_logger(__name__)
 UpdateHandler = Callable[[Update], Awaitable[None]]
@@ -36,20 +36,20 @@ UpdateHandler = Callable[[Update], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    url: str  # what Telegram calls, https://...
+    url: str  # the public https:// address that Telegram calls
     secret: str
     host: str = "127.0.0.1"
     port: int = 8443
 
     @property
     def path(self) -> str:
-        """As in the address: a proxy in front of us passes it on unchanged."""
+        """The path of `url`. A reverse proxy must pass it on unchanged."""
         return urlsplit(self.url).path or "/"
 
 
 @dataclass(slots=True)
 class PollingConnection:
-    """When Telegram last answered."""
+    """Records when Telegram last answered, so that a lost connection can be reported."""
 
     last_answer_at: float = field(default_factory=time.monotonic)
 
@@ -62,7 +62,10 @@ class PollingConnection:
 
 
 async def poll(bot: Bot, handle: UpdateHandler, connection: PollingConnection | None = None) -> None:
-    """An update is confirmed once it was handled, so a crash loses none."""
+    """Fetch and handle updates until cancelled.
+
+    Updates are confirmed only after they were handled, so a crash loses none. Raises InvalidToken.
+    """
     connection = connection or PollingConnection()
     await _retry_until_done(bot.delete_webhook)
     connection.record_answer()
@@ -97,15 +100,15 @@ async def poll(bot: Bot, handle: UpdateHandler, connection: PollingConnection | 
 
 
 async def _confirm(bot: Bot, offset: int) -> None:
-    """What was handled is not told again at the next start."""
+    """Confirm the handled updates, so that the next start does not receive them again."""
     try:
         await bot.get_updates(offset, timeout=0, limit=1, read_timeout=CONFIRM_TIMEOUT)
     except TelegramError as error:
-        log.info("last updates not confirmed", reason=type(error).__name__)
+        log.info("could not confirm the last updates", reason=type(error).__name__)
 
 
 async def _retry_until_done(call: Callable[[], Awaitable[object]]) -> None:
-    """Again and again until Telegram has done it; raises InvalidToken."""
+    """Retry `call` until it succeeds. Raises InvalidToken."""
     tries = 0
     while True:
         try:
@@ -123,14 +126,14 @@ def _retry_delay(error: TelegramError, tries: int) -> float:
     if isinstance(error, RetryAfter):
         return send_errors.wait_seconds(error)
     if isinstance(error, Conflict):
-        log.warning("another process fetches this bot's updates: run only one Matinee on a token")
+        log.warning("another process fetches updates with this token: run only one Matinee per token")
     else:
-        log.debug("updates not fetched", reason=type(error).__name__)
+        log.debug("could not fetch updates", reason=type(error).__name__)
     return RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]
 
 
 async def serve_webhook(bot: Bot, webhook: Webhook, handle: UpdateHandler) -> None:
-    """Serve the webhook until cancelled. Telegram repeats what was not answered with 200."""
+    """Serve the webhook until cancelled. Telegram sends an update again unless it is answered with 200."""
 
     async def receive_update(request: web.Request) -> web.Response:
         given_secret = request.headers.get("X-Telegram-Bot-Api-Secret-Token", "")
@@ -173,5 +176,5 @@ def _parse_update(body: str, bot: Bot) -> Update | None:
 async def _handle_logging_errors(handle: UpdateHandler, update: Update) -> None:
     try:
         await handle(update)
-    except Exception:  # the edge of an update: one that surprises us must not end the service
-        log.exception("update not handled", update=update.update_id)
+    except Exception:  # one update that fails must not stop the service
+        log.exception("could not handle an update", update=update.update_id)
