@@ -20,7 +20,8 @@ import structlog
 
 from bot.admin.admin import VERBS
 from bot.cli import doctor, maintenance_commands, model_weights, recipe_command, tables, wish_arguments
-from bot.cli.terminal import Output, OutputTarget, Terminal, choose_output
+from bot.cli.output import Output
+from bot.cli.terminal import OutputTarget, Terminal, choose_output
 from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance

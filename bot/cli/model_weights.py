@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bot.cli.terminal import Output
+from bot.cli.output import Output
 from bot.i18n import messages
 from generation.errors import ModelMissing
 from generation.models.common.pull import HasWeights, pull

@@ -18,7 +18,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.table import Table
 from rich.text import Text
 
-from bot.cli.terminal import Output
+from bot.cli.output import Output
 from bot.i18n import messages
 from generation.progress import Progress
 

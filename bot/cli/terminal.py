@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.cli.output import Output
 from bot.domain.errors import OutputUnusable
 from bot.domain.jobs import Job, JobState, ReplyTo
 from bot.i18n import messages
@@ -111,19 +112,6 @@ def _copy_atomically(source: Path, target: Path) -> None:
         rename_durably(part, target)
     finally:
         part.unlink(missing_ok=True)
-
-
-class Output:
-    """Says nothing; what a machine or a quiet person gets."""
-
-    def print_note(self, text: str) -> None:
-        """A sentence for the person."""
-
-    def show_progress(self, progress: Progress) -> None:
-        """How far it is."""
-
-    def close(self) -> None:
-        """The last word was said."""
 
 
 class LineOutput(Output):

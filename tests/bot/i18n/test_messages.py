@@ -18,7 +18,7 @@ from bot.i18n import messages
 from generation.errors import AttachmentRefused, ExplainedError, OutOfRange, UnknownChoice
 from generation.request import Kind, Music, Request
 
-BASE_CLASSES = {"Told", "RequestError", "GenerationError", "UserError", "StartError"}
+BASE_CLASSES = {"ExplainedError", "RequestError", "GenerationError", "UserError", "StartError"}
 SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
 
 
@@ -32,7 +32,7 @@ def error_classes() -> list[type[ExplainedError]]:
 def sample_error(kind: type[ExplainedError]) -> ExplainedError:
     hints = get_type_hints(kind)
     values = {}
-    for field in fields(kind):  # type: ignore[arg-type]  # every Told is a dataclass
+    for field in fields(kind):  # type: ignore[arg-type]  # every explained error is a dataclass
         hint = hints[field.name]
         values[field.name] = SAMPLES.get(hint, ("a", "b") if "tuple" in str(hint) else None)
     if "whose" in values:
@@ -52,7 +52,7 @@ def test_every_error_has_a_sentence_of_its_own(kind: type[ExplainedError]) -> No
         parents = {
             messages.explain(sample_error(parent))
             for parent in kind.__mro__[1:]
-            if parent.__name__ in BASE_CLASSES - {"Told"}
+            if parent.__name__ in BASE_CLASSES - {"ExplainedError"}
         }
         assert said not in parents
 
