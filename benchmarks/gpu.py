@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.report import Report
 from generation import Request
 from generation.models.common.device import detect_device
-from generation.models.common.registry import MemoryPlan, Preset
+from generation.models.common.memory_plan import MemoryPlan
+from generation.models.common.preset import Preset
 from generation.request import Kind, Limits, Music
 
 PROMPT = "a fox in the snow, cinematic light, drifting flakes, slow camera"

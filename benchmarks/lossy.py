@@ -15,8 +15,9 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.report import Report
-from generation.models.common.preset import read_presets
-from generation.models.common.registry import MemoryPlan, Preset, load, lossy_options
+from generation.models.common.memory_plan import MemoryPlan
+from generation.models.common.preset import Preset, read_presets
+from generation.models.common.registry import load, lossy_options
 from generation.request import Kind, Music, Request
 
 CONFIG = Path(__file__).parents[1] / "config"

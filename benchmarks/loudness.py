@@ -14,7 +14,8 @@ from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.loudness_meter import Loudness, measure
 from generation.media.mux import mux
-from generation.music.common.music_choice import choose_music, read_genres
+from generation.music.common.genre_tables import read_genres
+from generation.music.common.music_choice import choose_music
 from generation.music.common.registry import load
 from generation.request import MusicWish
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from benchmarks.report import Report
 from generation import Request
+from generation.models.common.memory_plan import MemoryPlan
 from generation.models.common.model_cache import ModelCache
 from generation.models.common.preset import Preset
-from generation.models.common.registry import MemoryPlan, families, picture_model
+from generation.models.common.registry import families, picture_model
 from generation.models.ltx import Ltx
 
 ROUNDS = 5

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report
-from generation.music.common.music_choice import choose_music, read_genres
+from generation.music.common.genre_tables import read_genres
+from generation.music.common.music_choice import choose_music
 from generation.music.common.registry import load
 from generation.music.musicgen import MusicGen
 from generation.progress import OnStep

@@ -12,9 +12,10 @@ from pathlib import Path
 from benchmarks.report import Report
 from bot.runtime import event_loop
 from generation import Kind, Music, Request
-from generation.engines.engine import Order
-from generation.engines.local.engine import EngineSetup, LocalEngine
-from generation.models.common.registry import Preset
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.protocol import EngineSetup
+from generation.models.common.preset import Preset
+from generation.order import Order
 from generation.request import Limits
 
 CONFIG = Path(__file__).parents[1] / "config"

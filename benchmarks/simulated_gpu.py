@@ -10,7 +10,8 @@ from generation.models.testcard import TestCard
 
 if TYPE_CHECKING:
     from generation.clip import Frames
-    from generation.models.common.registry import MemoryPlan, Preset
+    from generation.models.common.memory_plan import MemoryPlan
+    from generation.models.common.preset import Preset
     from generation.progress import OnStep
     from generation.request import Request
 

@@ -19,10 +19,11 @@ from bot.pipeline.retry import (
 from bot.pipeline.wake_up import WakeUp
 from bot.store.store import Store, Superseded
 from generation.clip import Clip
-from generation.engines.engine import Engine, Order
+from generation.engines.engine import Engine
 from generation.errors import EngineDied, EngineStuck, ExplainedError, GenerationError, ModelMissing
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.models.common.preset import Preset
+from generation.order import Order
 from generation.progress import Progress
 from generation.request import Kind
 

@@ -9,7 +9,9 @@ from bot.maintenance.scheduler import BackupSchedule, Scheduler
 from bot.runtime.config import NamedTables, backup_folder, import_plugins, resources
 from bot.runtime.settings import Settings
 from bot.store.store import Store
-from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.process import Timeouts
+from generation.engines.local.protocol import EngineSetup
 
 
 def build_engine(settings: Settings, tables: NamedTables) -> LocalEngine:

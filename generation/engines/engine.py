@@ -1,4 +1,4 @@
-"""Who runs a render. An Engine takes Orders, as many at a time as it has slots, and yields Clips."""
+"""The Engine protocol: an engine renders orders, as many at a time as it has slots, and returns clips."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ from generation.clip import Clip
 from generation.order import Order
 from generation.progress import OnProgress
 
-__all__ = ["Engine", "OnProgress", "Order"]
-
 
 class Engine(Protocol):
-    """One place where clips are made: a child process, a cluster, somebody's server."""
+    """A place where clips are rendered: a child process, a cluster or a remote server."""
 
     @property
     def slots(self) -> int:
-        """Orders it wants in flight at once, so that its painter never waits."""
+        """How many orders to keep in flight, so that frame generation never waits."""
+
+    @property
+    def starts(self) -> int:
+        """How often the engine has been started."""
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since its last sign of life, or None while it is not running."""
 
     async def open(self) -> None:
-        """Get ready; raises GenerationError when it never can be."""
+        """Get ready; raises GenerationError if it cannot."""
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        """Make the clip; raises GenerationError, or CancelledError when the caller's task is cancelled."""
+        """Render the clip; raises GenerationError, or CancelledError if the caller's task is cancelled."""
 
     async def close(self) -> None:
-        """End every render and give everything back."""
+        """End every render and release all resources."""

@@ -28,8 +28,6 @@ from generation.rendering.music_batching import MusicBatcher
 from generation.rendering.worker_thread import WorkerThread
 from generation.request import Kind, Request
 
-__all__ = ["Order", "RenderContext", "render"]
-
 SAMPLE_RATE = 48_000
 CLIP_FILE, STILL_FILE = "clip.mp4", "clip.png"
 NO_MUSIC = "none"

@@ -31,8 +31,8 @@ from bot.studio.studio import OperatorPolicy, Studio
 from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
+from generation.order import Order
 from generation.progress import PREVIEW_FILE, OnProgress, Progress, Stage
-from generation.rendering.render import Order
 from generation.request import Kind, Request
 from tests.fakes.noon_timezone import noon_timezone
 from tests.paths import CONFIG
@@ -59,6 +59,8 @@ class QuickEngine:
 
     size: int = 4096
     slots: int = 1
+    starts: int = 1
+    silent_for: float | None = 0.0
     pause: float = 0.0
     unblocked: asyncio.Event = field(default_factory=asyncio.Event)
     rendered: list[str] = field(default_factory=list)

@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 
 from generation.clip import Clip
-from generation.engines.engine import OnProgress, Order
-from generation.progress import Progress, Stage
+from generation.order import Order
+from generation.progress import OnProgress, Progress, Stage
 
 
 @dataclass
 class FakeEngine:
     slots: int = 2
     orders: dict[str, tuple[Order, asyncio.Future[Clip]]] = field(default_factory=dict)
+    starts: int = 1
+    silent_for: float | None = 0.0
     max_in_flight: int = 0  # orders that were ever in flight at once
 
     async def open(self) -> None:

@@ -22,10 +22,10 @@ from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.studio import OperatorPolicy, Studio
 from generation.clip import Clip
-from generation.engines.engine import Order
 from generation.errors import PictureFailed
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import Genre, read_genres
+from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
 from generation.request import Kind
 from tests.fakes.noon_timezone import noon_timezone
@@ -39,6 +39,8 @@ class ControlledEngine:
     """An engine of the simplest kind: every clip says which order it is, and waits while `gate` is shut."""
 
     slots: int = 2
+    starts: int = 1
+    silent_for: float | None = 0.0
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
     fails: bool = False
     padding: int = 0  # bytes of padding

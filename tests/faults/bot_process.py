@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from bot.domain.errors import StartError
+from bot.domain.frontend import Frontend
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.telegram.frontend import Options, Telegram
-from bot.pipeline.delivery import Frontend
 from bot.runtime import app, event_loop, logs
 from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings, load
 from bot.studio.studio import Studio
 from generation import failpoint
 from generation.clip import Clip
-from generation.engines.engine import OnProgress, Order
+from generation.order import Order
+from generation.progress import OnProgress
 from tests.fakes.discord_app import QuickEngine
 from tests.fakes.discord_connector import connector
 
@@ -103,11 +104,6 @@ class DelayedEngine(QuickEngine):
         number = int(order.label.partition(".")[0]) - 1
         await asyncio.sleep(self.pauses[min(number, len(self.pauses) - 1)])
         return await super().render(order, on_progress)
-
-    @property
-    def silent_for(self) -> float:
-        """It is always well."""
-        return 0.0
 
 
 def load_settings(run: BotRun) -> Settings:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from bot.domain.errors import USER_ERRORS
+from bot.domain.frontend import MaybeSent, OutgoingClip, Rejected, SendError, TooLarge, Unreachable
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
-from bot.pipeline.delivery import MaybeSent, OutgoingClip, Rejected, SendError, TooLarge, Unreachable
 from bot.studio.studio import Studio
 from generation.clip import Clip
-from generation.engines.engine import OnProgress, Order
 from generation.errors import EngineDied, EngineStuck, GenerationError, OutOfMemory, PictureFailed
-from generation.progress import Progress, Stage
+from generation.order import Order
+from generation.progress import OnProgress, Progress, Stage
 from generation.request import MusicWish, Wish
 from tests.faults.virtual_clock import StoreKilled
 
@@ -49,6 +49,8 @@ class SimulatedEngine:
     """An Engine that paints one clip at a time and encodes beside it."""
 
     slots = 2
+    starts = 1
+    silent_for = 0.0
 
     def __init__(self, seed: int, trace: EventTrace) -> None:
         self._seed, self._trace = seed, trace

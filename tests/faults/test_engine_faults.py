@@ -10,8 +10,10 @@ import pytest
 from bot.domain.jobs import Job, JobState, ReplyTo
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
-from generation.models.common.registry import Preset
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.process import Timeouts
+from generation.engines.local.protocol import EngineSetup
+from generation.models.common.preset import Preset
 from generation.request import Limits, MusicWish, Wish
 from tests.bot.app_harness import fit_unchanged, make_requester, open_studio, running_tasks, wait_until
 from tests.fakes.frontend import FakeFrontend

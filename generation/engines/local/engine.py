@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from generation.order import Order
     from generation.progress import OnProgress
 
-__all__ = ["EngineSetup", "LocalEngine", "Timeouts"]
-
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "generation")
 

@@ -13,7 +13,8 @@ from generation.engines.local import process_group, protocol
 from generation.errors import ExplainedError, PictureFailed
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.models.common.memory_plan import Resources
-from generation.rendering.render import Order, RenderContext, render
+from generation.order import Order
+from generation.rendering.render import RenderContext, render
 
 if TYPE_CHECKING:
     from generation.progress import Progress

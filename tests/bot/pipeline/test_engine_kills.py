@@ -13,7 +13,9 @@ import pytest
 from bot.domain.jobs import Job, JobState, ReplyTo
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.process import Timeouts
+from generation.engines.local.protocol import EngineSetup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish
 from tests.bot.app_harness import PRESETS, fit_unchanged, make_requester, open_studio, running_tasks

@@ -19,9 +19,10 @@ from generation.failpoint import FailPoint
 from generation.media.probe import probe, read_frames
 from generation.media.provenance import SignatureStatus, read_recipe, verify
 from generation.models.common.preset import read_presets
+from generation.order import Order
 from generation.progress import PREVIEW_FILE
 from generation.rendering.finalize import finish_fitted
-from generation.rendering.render import Order, RenderContext, render
+from generation.rendering.render import RenderContext, render
 from tests.fakes.wav_samples import wav_bytes
 from tests.faults.matrix import CLIP_FILE_NUMBER
 from tests.paths import CONFIG

@@ -12,9 +12,11 @@ import psutil
 import pytest
 
 from generation import Kind, Music, Progress, Request
-from generation.engines.engine import Order
-from generation.engines.local.engine import EngineSetup, LocalEngine, Timeouts
-from generation.models.common.registry import Preset
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.process import Timeouts
+from generation.engines.local.protocol import EngineSetup
+from generation.models.common.preset import Preset
+from generation.order import Order
 from generation.request import Limits
 
 PLUGIN = "tests.generation.engines.local.faulty_model"

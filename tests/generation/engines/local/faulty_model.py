@@ -17,7 +17,8 @@ from generation.models.common.frames import to_uint8_frames
 from generation.models.common.registry import picture_model
 
 if TYPE_CHECKING:
-    from generation.models.common.registry import MemoryPlan, Preset
+    from generation.models.common.memory_plan import MemoryPlan
+    from generation.models.common.preset import Preset
     from generation.progress import OnStep
     from generation.request import Request
 

@@ -18,11 +18,12 @@ import psutil
 import pytest
 
 from generation import Clip, Progress, Stage
-from generation.engines.engine import Order
-from generation.engines.local.engine import LocalEngine, Timeouts
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.process import Timeouts
 from generation.engines.local.process_group import session_members
 from generation.errors import EngineDied, EngineStuck, ModelBroken, PictureFailed
 from generation.media.ffmpeg import find
+from generation.order import Order
 from tests.generation.engines.local.conftest import MakeEngine, ProgressRecorder
 
 MakeOrder = Callable[..., Order]
@@ -335,7 +336,8 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from generation.order import Order
-from generation.engines.local.engine import EngineSetup, LocalEngine
+from generation.engines.local.engine import LocalEngine
+from generation.engines.local.protocol import EngineSetup
 import json
 async def main():
     order = Order.from_json(json.loads(sys.argv[1]))
