@@ -1,7 +1,8 @@
-"""Named places where a test makes a real process fail, hang or die; off, one costs a look at an empty dict.
+"""Failpoints: named places in the code where a test makes a real process fail, hang or die.
 
-`MATINEE_FAILPOINTS="sent=die@2,committed=fail"` arms them in a process and its children. A place once struck
-is written to the file that `MATINEE_FAILPOINTS_NOTES` names, and never struck again while that stands there.
+`MATINEE_FAILPOINTS="sent=die@2,committed=fail"` arms them in a process and its children. When a failpoint
+triggers, its name is appended to the file that `MATINEE_FAILPOINTS_TRIGGERED` names; a failpoint listed
+there does not trigger again. While none is armed, passing a failpoint costs one test of an empty dict.
 """
 
 from __future__ import annotations
@@ -15,52 +16,52 @@ from enum import StrEnum
 from pathlib import Path
 
 ENV_VAR = "MATINEE_FAILPOINTS"
-TRIGGERED_FILE_ENV_VAR = f"{ENV_VAR}_NOTES"
+TRIGGERED_FILE_ENV_VAR = f"{ENV_VAR}_TRIGGERED"
 
 
 class FailPoint(StrEnum):
-    """In the order in which a clip passes them."""
+    """The failpoints, in the order in which a job passes them."""
 
-    RECOVER = "recover"  # a start is about to sort out what the last run left
+    RECOVER = "recover"  # before the start-up recovery of what the last run left
     RECOVERED = "recovered"
-    ENQUEUE = "enqueue"  # a wish is allowed and complete
-    ENQUEUED = "enqueued"  # its row is safe, and nobody was told yet
-    COMMIT = "commit"  # a transaction is about to be made safe, whosever it is
-    COMMITTED = "committed"  # it is safe, and nobody was told yet
-    CLAIM = "claim"  # a job has its turn, and no row says so
-    CLAIMED = "claimed"  # the job is ours, and the engine knows nothing of it yet
-    GENERATE = "paint"  # in the child
-    GENERATED = "painted"  # in the child: the frames are there
-    ENCODED = "encoded"  # in the child: the file has its name, but no mark yet
-    RENAME = "settle"  # a finished file is about to get its name
-    RENAMED = "settled"
-    FINISHED = "finished"  # in the child: the clip is whole, and the parent does not know
-    RECEIVED = "made"  # the engine handed the clip over, and no row says so
-    RENDER_RECORDED = "rendered"  # the row says so
-    FAIL = "fail"  # a job is about to be given up
-    FAILED = "failed"  # it is refunded, and its person does not know
-    FIT = "fit"  # the clip is about to be made to measure
+    ENQUEUE = "enqueue"  # the request is allowed and complete
+    ENQUEUED = "enqueued"  # its row is committed; the frontend has not been answered
+    COMMIT = "commit"  # before any transaction is committed
+    COMMITTED = "committed"  # after the commit; the caller does not know yet
+    CLAIM = "claim"  # a job was picked; no row says so
+    CLAIMED = "claimed"  # the job is ours; the engine has not got it yet
+    GENERATE = "generate"  # in the engine process, before the frames are generated
+    GENERATED = "generated"  # in the engine process, after that
+    ENCODED = "encoded"  # in the engine process: the file has its name, but is not signed yet
+    RENAME = "rename"  # before a finished file gets its name
+    RENAMED = "renamed"
+    FINISHED = "finished"  # in the engine process: the clip is complete; the bot does not know yet
+    RECEIVED = "received"  # the engine returned the clip; no row says so
+    RENDER_RECORDED = "render_recorded"  # the row says so
+    FAIL = "fail"  # before a job is marked as failed
+    FAILED = "failed"  # it is refunded; the user does not know yet
+    FIT = "fit"  # before the clip is re-encoded to fit the size limit
     FITTED = "fitted"
-    RECORD_INTENT = "begin"  # the intent to send is about to be written
-    INTENT_RECORDED = "begun"  # it is written
-    SEND = "send"  # the clip is about to leave
-    SENT = "sent"  # the chat has it, and no row says so
-    DELIVERY_RECORDED = "marked"  # the row says so
-    SEND_STATUS = "tell"  # a job's last word is about to be said
-    STATUS_SENT = "told"  # it was said, and no row says so
+    RECORD_INTENT = "record_intent"  # before the intent to send is committed
+    INTENT_RECORDED = "intent_recorded"
+    SEND = "send"  # before the clip is sent
+    SENT = "sent"  # the chat has it; no row says so
+    DELIVERY_RECORDED = "delivery_recorded"  # the row says so
+    SEND_STATUS = "send_status"  # before a job's final status is sent
+    STATUS_SENT = "status_sent"  # it was sent; no row says so
 
 
 class Effect(StrEnum):
-    FAIL = "fail"  # raise what such a place raises when the disk or the network is ill
-    HANG = "hang"  # never come back
+    FAIL = "fail"  # raise what this place raises when the disk or the network fails
+    HANG = "hang"  # block for an hour
     DIE = "die"  # as by kill -9
-    EXIT = "exit"  # leave at once, with a code of 0
+    EXIT = "exit"  # exit at once with code 0
 
 
 @dataclass(slots=True)
 class Armed:
     effect: Effect
-    trigger_on: int = 1  # the passing at which it strikes
+    trigger_on: int = 1  # which pass triggers it
     pass_count: int = field(default=0)
 
 
@@ -68,7 +69,7 @@ ARMED_POINTS: dict[FailPoint, Armed] = {}
 
 
 def pass_failpoint(point: FailPoint, error: Callable[[], Exception] | None = None) -> None:
-    """Nothing, unless this place is armed. `error` makes what is raised here when it is to fail."""
+    """Trigger the failpoint if it is armed. `error` creates the exception for Effect.FAIL."""
     if ARMED_POINTS:
         _trigger_if_due(point, error or _simulated_disk_error)
 
@@ -95,22 +96,22 @@ def _trigger_if_due(point: FailPoint, error: Callable[[], Exception]) -> None:
 
 
 def already_triggered() -> set[str]:
-    """The places where it has struck already, in this process or one before it."""
-    notes = os.environ.get(TRIGGERED_FILE_ENV_VAR)
-    return set(Path(notes).read_text(encoding="ascii").split()) if notes and Path(notes).is_file() else set()
+    """The failpoints that have triggered, in this process or an earlier one."""
+    file = os.environ.get(TRIGGERED_FILE_ENV_VAR)
+    return set(Path(file).read_text(encoding="ascii").split()) if file and Path(file).is_file() else set()
 
 
 def _record_triggered(point: FailPoint) -> None:
-    if notes := os.environ.get(TRIGGERED_FILE_ENV_VAR):
-        with Path(notes).open("a", encoding="ascii") as file:
+    if path := os.environ.get(TRIGGERED_FILE_ENV_VAR):
+        with Path(path).open("a", encoding="ascii") as file:
             file.write(f"{point}\n")
 
 
 def parse(text: str) -> dict[FailPoint, Armed]:
-    """Raises ValueError for anything that is none of our places and deeds."""
+    """Read "failpoint=effect@pass,..."; raises ValueError for an unknown failpoint or effect."""
     armed = {}
-    for one in filter(None, (part.strip() for part in text.split(","))):
-        point, _, rest = one.partition("=")
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        point, _, rest = entry.partition("=")
         effect, _, nth = rest.partition("@")
         armed[FailPoint(point)] = Armed(Effect(effect), int(nth or 1))
     return armed

@@ -1,4 +1,4 @@
-"""Every place where a test can strike is there, can be struck, and has an outcome that somebody declared."""
+"""Failpoints: each is in the code once, can be triggered and has a declared outcome."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from tests.paths import ROOT
 
 
 def failpoints_in(path: Path) -> list[str]:
-    """The names of the places that a file passes."""
+    """The names of the failpoints in a source file."""
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
-    called = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "here"]
-    return [place.attr for place in called if isinstance(place, ast.Attribute)]
+    passed = [
+        call.args[0]
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "pass_failpoint" and call.args
+    ]
+    return [failpoint.attr for failpoint in passed if isinstance(failpoint, ast.Attribute)]
 
 
 def test_each_failpoint_is_passed_once_in_the_code_and_has_a_declared_outcome() -> None:
-    files = [path for room in ("bot", "generation") for path in (ROOT / room).rglob("*.py")]
+    files = [path for package in ("bot", "generation") for path in (ROOT / package).rglob("*.py")]
     found = [name for path in files for name in failpoints_in(path)]
-    assert sorted(found) == sorted(place.name for place in FailPoint)
+    assert sorted(found) == sorted(point.name for point in FailPoint)
     assert declared_fail_points() == set(FailPoint)
 
 
 def test_nothing_is_armed_unless_the_environment_says_so() -> None:
     assert ARMED_POINTS == {}
-    for place in FailPoint:
-        failpoint.pass_failpoint(place)
+    for point in FailPoint:
+        failpoint.pass_failpoint(point)
 
 
 def test_the_environment_variable_is_parsed_whole_or_rejected() -> None:
@@ -68,10 +72,10 @@ for _ in range(3):
 def test_a_failpoint_triggers_at_the_given_pass_and_only_once(
     tmp_path: Path, armed: str, output: str, code: int
 ) -> None:
-    notes = tmp_path / "notes"
+    triggered = tmp_path / "triggered"
     environment = {
         failpoint.ENV_VAR: armed,
-        failpoint.TRIGGERED_FILE_ENV_VAR: str(notes),
+        failpoint.TRIGGERED_FILE_ENV_VAR: str(triggered),
         "PYTHONPATH": str(ROOT),
     }
     for expected_output, expected_code in ((output, code), ("passed passed passed", 0)):
@@ -79,4 +83,4 @@ def test_a_failpoint_triggers_at_the_given_pass_and_only_once(
             [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=False
         )
         assert (ran.stdout.split(), ran.returncode) == (expected_output.split(), expected_code)
-    assert notes.exists() == bool(armed)
+    assert triggered.exists() == bool(armed)

@@ -87,7 +87,10 @@ async def test_a_start_after_a_crash_sends_what_is_finished_before_anything_new_
 ) -> None:
     async with bot_harness(tmp_path) as harness:
         ada = TelegramUser(harness.telegram, "Ada")
-        environment = {"MATINEE_FAILPOINTS": "rendered=die", "MATINEE_FAILPOINTS_NOTES": str(tmp_path / "n")}
+        environment = {
+            "MATINEE_FAILPOINTS": "render_recorded=die",
+            "MATINEE_FAILPOINTS_TRIGGERED": str(tmp_path / "n"),
+        }
         pid = await harness.start(harness.bot_run("telegram", environment=environment))
         await ada.writes("/video wish 1 of somebody --silent")
         await harness.wait_for_exit(pid)
