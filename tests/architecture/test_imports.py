@@ -12,6 +12,7 @@ from pathlib import Path
 import grimp
 import pytest
 
+from tests.architecture.layer_picture import build_graph, picture, with_picture
 from tests.paths import ROOT
 
 OUR_PACKAGES = {"bot", "generation", "tests", "benchmarks", "training"}
@@ -19,7 +20,7 @@ OUR_PACKAGES = {"bot", "generation", "tests", "benchmarks", "training"}
 
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
-    return grimp.build_graph("bot", "generation", cache_dir=None)
+    return build_graph()
 
 
 def import_circles(graph: grimp.ImportGraph) -> list[list[str]]:
@@ -114,3 +115,8 @@ def test_every_imported_package_is_declared(folders: tuple[str, ...], extras: tu
         if required.isdisjoint(normalized(owner) for owner in distributions.get(name, [name]))
     }
     assert not undeclared, "add them to pyproject.toml"
+
+
+def test_the_layer_picture_in_the_docs_is_current(graph: grimp.ImportGraph) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert with_picture(page, picture(graph)) == page, "run `make layers`"
