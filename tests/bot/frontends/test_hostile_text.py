@@ -68,7 +68,7 @@ async def test_hostile_text_is_escaped_on_discord(tmp_path: Path) -> None:
         channel = guild.channel("general")
         link = server.connector()
         async with discord_app(
-            tmp_path, link, server.token, policy=bundled_policy(operator=["forbiddenword"])
+            tmp_path, link, server.token, policy=bundled_policy(operator_words=["forbiddenword"])
         ) as matinee:
             await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
             ana: Person = person(server, HOSTILE_TEXT[:80], channel, permissions=MANAGE_GUILD)
@@ -111,7 +111,7 @@ async def test_hostile_text_is_harmless_on_telegram(tmp_path: Path) -> None:
         server.world.private_flood_limit = server.world.group_flood_limit = (1000, 0.001)
         options = Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
         async with running_app(
-            tmp_path, options, policy=bundled_policy(operator=["forbiddenword"])
+            tmp_path, options, policy=bundled_policy(operator_words=["forbiddenword"])
         ) as matinee:
             await boss.writes(f"/video {HOSTILE_TEXT}", chat=group)
             clip = await boss.receives("video", chat=group)

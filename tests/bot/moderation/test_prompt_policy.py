@@ -153,11 +153,11 @@ def test_negative_clothes_count_as_nudity(prompt: str, negative: str, rule: str 
 def test_real_persons_and_scripts_are_refused_if_configured() -> None:
     named = Wish(prompt="taylor swift dances in the rain")
     with pytest.raises(PromptRefused) as refusal:
-        bundled_policy(persons=["Ana Example"]).check(named, ANA)
+        bundled_policy(person_names=["Ana Example"]).check(named, ANA)
     assert refusal.value.rule == "persons"
     with pytest.raises(PromptRefused):
-        bundled_policy(persons=["Ana Example"]).check(Wish(prompt="a portrait of 4n4 ex4mple"), ANA)
-    latin = bundled_policy(scripts=["latin"])
+        bundled_policy(person_names=["Ana Example"]).check(Wish(prompt="a portrait of 4n4 ex4mple"), ANA)
+    latin = bundled_policy(allowed_scripts=["latin"])
     latin.check(Wish(prompt="un café à Zürich, 4k"), ANA)
     with pytest.raises(PromptRefused) as refusal:
         latin.check(Wish(prompt="лиса в снегу"), ANA)
@@ -204,12 +204,12 @@ def test_emoji_are_words() -> None:
 )
 def test_every_text_of_a_wish_is_checked(wish: Wish) -> None:
     with pytest.raises(PromptRefused) as refusal:
-        bundled_policy(off=["adult"]).check(wish, ANA)
+        bundled_policy(disabled_rules=["adult"]).check(wish, ANA)
     assert refusal.value.rule == "safety"
 
 
 def test_the_child_safety_rule_cannot_be_switched_off() -> None:
-    policy = bundled_policy(off=["safety", "adult", "people", "words"])
+    policy = bundled_policy(disabled_rules=["safety", "adult", "people", "words"])
     with pytest.raises(PromptRefused):
         policy.check(Wish(prompt="a nude child"), ANA, adult_place=True)
     assert policy.is_severe("safety")
@@ -222,7 +222,7 @@ def test_nudity_is_allowed_only_in_adult_channels() -> None:
     assert refusal.value.rule == "adult"
     assert not POLICY.is_severe("adult")
     POLICY.check(wish, ANA, adult_place=True)
-    bundled_policy(off=["adult"]).check(wish, ANA)
+    bundled_policy(disabled_rules=["adult"]).check(wish, ANA)
 
 
 def test_a_usual_negative_prompt_is_not_refused() -> None:
@@ -230,7 +230,7 @@ def test_a_usual_negative_prompt_is_not_refused() -> None:
 
 
 def test_operator_words_are_refused_in_disguise_too() -> None:
-    policy = bundled_policy(operator=["blorbo*"])
+    policy = bundled_policy(operator_words=["blorbo*"])
     for prompt in ("a blorbo in a hat", "BLORBOS everywhere", "a bl0rb0", "b l o r b o"):
         with pytest.raises(PromptRefused) as refusal:
             policy.check(Wish(prompt=prompt), ANA)
@@ -241,7 +241,7 @@ def test_a_deepfake_is_refused_unless_the_operator_allows_it() -> None:
     wish = Wish(prompt="deepfake of a politician")
     with pytest.raises(PromptRefused):
         POLICY.check(wish, ANA)
-    bundled_policy(off=["people"]).check(wish, ANA)
+    bundled_policy(disabled_rules=["people"]).check(wish, ANA)
 
 
 def test_timeouts_grow_until_only_an_admin_can_lift_them() -> None:

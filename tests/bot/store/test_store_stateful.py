@@ -116,7 +116,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         assert (job and job.id) == (head and head.id)
         self.remember(job)
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data(), verb=st.sampled_from(["painted", "rendered", "failed", "requeue", "hold"]))
     def work(self, data: st.DataObject, verb: str) -> None:
         job = self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))]
@@ -137,7 +137,7 @@ class StoreStateMachine(RuleBasedStateMachine):
             assert epoch == job.epoch, "a stale worker changed the job"
             self.remember(done)
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.jobs)
     @rule(
         data=st.data(), verb=st.sampled_from(["begin", "delivered", "not_sent", "doubtful", "again", "lost"])
     )
@@ -159,13 +159,13 @@ class StoreStateMachine(RuleBasedStateMachine):
                     done = delivery.mark_undeliverable(self.c, number, PICTURE_ERROR, now=self.now)
             self.remember(done)
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         with suppress(TooLate):
             self.remember(queue.cancel(self.c, data.draw(st.sampled_from(sorted(self.jobs))), now=self.now))
 
-    @precondition(lambda self: self.known)
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.jobs)))

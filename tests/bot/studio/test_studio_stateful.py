@@ -76,13 +76,13 @@ class StudioStateMachine(RuleBasedStateMachine):
             self.jobs[ticket.job.id] = ticket.job
         self.wait_until_idle()
 
-    @precondition(lambda self: self.house.engine.orders)
+    @precondition(lambda self: self.app.engine.orders)
     @rule(data=st.data())
     def finish_job(self, data: st.DataObject) -> None:
         self.app.engine.finish(data.draw(st.sampled_from(self.app.engine.unfinished())))
         self.wait_until_idle()
 
-    @precondition(lambda self: self.house.engine.orders)
+    @precondition(lambda self: self.app.engine.orders)
     @rule(data=st.data(), death=ENGINE_ERRORS)
     def fail_job(self, data: st.DataObject, error: Exception) -> None:
         self.app.engine.fail(data.draw(st.sampled_from(self.app.engine.unfinished())), error)
