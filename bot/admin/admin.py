@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bot.admin.arguments import AdminContext, AdminResult, AdminVerb, VerbParam
 from bot.admin.verbs import VERBS
 from bot.domain.errors import BadArgument, NotAllowed, UnknownVerb
-from bot.domain.jobs import Requester
+from bot.domain.events import EventBus, JobCancelRequested, JobEnded, QueueChanged
+from bot.domain.jobs import Job, Requester
 from bot.domain.quota import QuotaPlan
 from bot.i18n import messages
-from bot.store import admin_state, cancel_outbox
+from bot.store import admin_state, cancel_outbox, job_queries
 from bot.store.store import Store
 from generation.request import closest_match
 
@@ -29,21 +30,21 @@ class AdminCommands:
         store: Store,
         quota_plan: QuotaPlan,
         models: Sequence[str],
-        on_job_ended: Callable[[int], None] | None = None,
-        on_change: Callable[[], None] = lambda: None,
+        events: EventBus | None = None,
     ) -> None:
-        """`on_end` sees to a job that was ended; without it word is left for the studio beside us."""
+        """Without `events`, as in a terminal, ended jobs are recorded for a running instance to read."""
         self._store = store
         self._quota_plan = quota_plan
         self._models = tuple(models)
-        self._on_job_ended = on_job_ended
-        self._on_change = on_change
+        self._events = events
 
     async def perform(self, line: str, admin: Requester) -> AdminResult:
         """Do what the line says, in one transaction with its audit row; raises a UserError if it cannot."""
         verb, arguments = parse_line(line)
         if not admin.admin:
             raise NotAllowed(verb.name)
+
+        ended: list[Job] = []
 
         def run(c: sqlite3.Connection, now: float) -> AdminResult:
             context = AdminContext(c, now, admin, self._quota_plan, self._models)
@@ -53,16 +54,18 @@ class AdminCommands:
                 names = [param.name for param in verb.params]
                 details = dict(zip(names, values, strict=False))
                 admin_state.add_audit_entry(c, admin=admin.key, verb=verb.name, details=details, now=now)
-            if self._on_job_ended is None and answer.ended_jobs:
+            if self._events is None and answer.ended_jobs:
                 cancel_outbox.add(c, answer.ended_jobs)
+            ended[:] = [job_queries.job(c, job_id) for job_id in answer.ended_jobs]
             return answer
 
         answer = await (self._store.look(run) if verb.read_only else self._store.act(run))
-        if self._on_job_ended is not None:
-            for job in answer.ended_jobs:
-                self._on_job_ended(job)
-        if not verb.read_only:
-            self._on_change()
+        if self._events is not None:
+            for job in ended:
+                self._events.publish(JobCancelRequested(job.id))
+                self._events.publish(JobEnded(job))
+            if not verb.read_only:
+                self._events.publish(QueueChanged())
         return answer
 
 

@@ -13,12 +13,10 @@ from typing import Any
 import structlog
 
 from bot.domain.errors import ConfigBroken
-from bot.domain.jobs import Draft, Job, JobState
-from bot.domain.quota import Allowance, Caps
+from bot.domain.events import EventBus, JobDelivered, JobEnded, JobQueued, JobRendered
+from bot.domain.jobs import Job, JobState
 from bot.maintenance.heartbeat import HealthState, Heartbeat
-from bot.store.store import Enqueued, Store
-from generation.clip import Clip
-from generation.errors import ExplainedError
+from bot.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +75,13 @@ class Metrics:
         self._disk_free = gauge("disk_free_bytes", "Room on the data folder's disk")
         self._part_healthy = gauge("part_well", "1 while the part is well", "part")
 
+    def subscribe(self, events: EventBus) -> None:
+        """Count the jobs that these events are about."""
+        events.subscribe(JobQueued, lambda event: self.job_submitted(event.job))
+        events.subscribe(JobRendered, lambda event: self.job_rendered(event.job))
+        events.subscribe(JobEnded, lambda event: self.job_ended(event.job))
+        events.subscribe(JobDelivered, lambda event: self.job_ended(event.job))
+
     def job_submitted(self, job: Job) -> None:
         self._count("asked", job)
 
@@ -92,10 +97,6 @@ class Metrics:
         self._count(job.state.value, job)
         if job.clip is not None and job.state is not JobState.CANCELLED:
             self._deliveries.labels(job.state.value, job.reply_to.platform).inc()
-
-    def job_cancelled(self, job: Job) -> None:
-        if job.state is JobState.CANCELLED:
-            self._count(job.state.value, job)
 
     def _count(self, outcome: str, job: Job) -> None:
         self._jobs.labels(outcome, job.request.model, job.reply_to.platform).inc()
@@ -165,42 +166,3 @@ async def _update_gauges(metrics: Metrics, store: Store, starts: Callable[[], in
 def _write_file(metrics: Metrics, file: Path) -> None:
     with suppress(OSError):  # seen by whoever reads the file's age; the studio goes on
         metrics.write(file)
-
-
-class MeteredStore(Store):
-    """A store that tells of what has become true, after it has."""
-
-    metrics: Metrics | None = None
-
-    async def enqueue(
-        self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
-    ) -> Enqueued:
-        enqueued = await super().enqueue(draft, allowance=allowance, caps=caps, pool=pool)
-        if self.metrics and not enqueued.replay:
-            self.metrics.job_submitted(enqueued.job)
-        return enqueued
-
-    async def rendered(self, job: int, epoch: int, clip: Clip) -> None:
-        await super().mark_rendered(job, epoch, clip)
-        if self.metrics:
-            self.metrics.job_rendered(await self.job(job))
-
-    async def failed(self, job: int, epoch: int, error: ExplainedError) -> Job:
-        return self._count_ended(await super().mark_failed(job, epoch, error))
-
-    async def hold(self, job: int, epoch: int, error: ExplainedError) -> Job:
-        return self._count_ended(await super().hold(job, epoch, error))
-
-    async def delivered(self, job: int, message: str) -> Job:
-        return self._count_ended(await super().mark_delivered(job, message))
-
-    async def doubtful(self, job: int) -> Job:
-        return self._count_ended(await super().mark_uncertain(job))
-
-    async def delivery_failed(self, job: int, error: ExplainedError) -> Job:
-        return self._count_ended(await super().mark_undeliverable(job, error))
-
-    def _count_ended(self, job: Job) -> Job:
-        if self.metrics:
-            self.metrics.job_ended(job)
-        return job

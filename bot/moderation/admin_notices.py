@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
-from bot.domain.jobs import Action
+from bot.domain.events import Notice
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """What it is about, in plain text; what can be done about it; and the clip, shown veiled."""
-
-    text: str
-    actions: tuple[Action, ...] = ()
-    clip: Path | None = None
 
 
 @runtime_checkable

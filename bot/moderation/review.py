@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bot.domain.errors import NothingToAppeal
+from bot.domain.events import AdminNoticeRaised, EventBus, Notice
 from bot.domain.jobs import Action, Job, Requester
 from bot.i18n import messages
-from bot.moderation.admin_notices import Notice
 from bot.store import inspections, reports
 from bot.store.store import Store
 
 
 class Review:
-    def __init__(self, store: Store) -> None:
-        self.on_notice: Callable[[Notice], None] = _ignore_notice
+    def __init__(self, store: Store, events: EventBus) -> None:
+        self._events = events
         self._store = store
 
     async def report(self, job: Job, requester: Requester, comment: str = "") -> bool:
@@ -33,7 +31,7 @@ class Review:
                 words=sanitized_comment or "-",
                 prompt=messages.sanitized(job.request.prompt, 200),
             )
-            self.on_notice(Notice(text=text))
+            self._events.publish(AdminNoticeRaised(Notice(text=text)))
         return number is not None
 
     async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
@@ -49,7 +47,8 @@ class Review:
         if number is not None:
             rule = refused.rule if refused else "-"
             text = messages.translate("notice.appeal", number=number, who=key, rule=rule, words=appeal_text)
-            self.on_notice(Notice(text=text, actions=(Action("pardon", number),)))
+            notice = Notice(text=text, actions=(Action("pardon", number),))
+            self._events.publish(AdminNoticeRaised(notice))
         return number is not None
 
     async def notify_held(self, job: Job) -> None:
@@ -63,8 +62,5 @@ class Review:
             prompt=messages.sanitized(job.request.prompt, 200),
         )
         actions = (Action("release", job.id), Action("reject", job.id))
-        self.on_notice(Notice(text=text, actions=actions, clip=job.clip.path if job.clip else None))
-
-
-def _ignore_notice(_: Notice) -> None:
-    pass
+        notice = Notice(text=text, actions=actions, clip=job.clip.path if job.clip else None)
+        self._events.publish(AdminNoticeRaised(notice))

@@ -10,6 +10,16 @@ from types import MappingProxyType
 import structlog
 
 from bot.domain.errors import CannotDeliver, ClipGone, ClipNotAllowed, NeedsReview
+from bot.domain.events import (
+    EventBus,
+    JobDelivered,
+    JobEnded,
+    JobHeld,
+    JobProgressed,
+    JobReadyToSend,
+    JobRendered,
+    QueueChanged,
+)
 from bot.domain.frontend import (
     Button,
     ConnectingFrontend,
@@ -81,12 +91,13 @@ POLL_INTERVAL = 2.0
 class Delivery:
     """Carries rendered clips to their chats, and word of how the others are doing."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all are passed by keyword, by the composition root)
         self,
         *,
         store: Store,
         frontends: Mapping[str, Frontend],
         fit: FitClip,
+        events: EventBus,
         inspect: InspectClip | None = None,
         personalize: PersonalizeClip | None = None,
         presets: Mapping[str, Preset] = MappingProxyType({}),
@@ -98,7 +109,7 @@ class Delivery:
         self._fit = fit
         self._inspect = inspect
         self._personalize = personalize
-        self.on_held: Callable[[Job], None] = _ignore_job
+        self._events = events
         self._retry_delays = retry_delays
         self.poll_interval = POLL_INTERVAL
         self._wake_up = WakeUp()
@@ -106,6 +117,11 @@ class Delivery:
         self._pauses: dict[int, _RetryPause] = {}
         self._status_updates = StatusUpdates(store, frontends)
         self._closing = False
+        for wakes in (JobRendered, JobReadyToSend, QueueChanged):
+            events.subscribe(wakes, lambda _: self.wake())
+        events.subscribe(JobProgressed, lambda event: self.show_progress(event.job, event.progress))
+        events.subscribe(JobHeld, lambda event: self.show_final_status(event.job))
+        events.subscribe(JobEnded, lambda event: self.show_final_status(event.job))
 
     @property
     def last_idle_at(self) -> float | None:
@@ -221,8 +237,7 @@ class Delivery:
             self._store, job.id, lambda: hold_clip(job.id, NeedsReview()), JobState.HELD
         )
         if held is not None:
-            self.show_final_status(held)
-            self.on_held(held)
+            self._events.publish(JobHeld(held))
 
     async def _send_with_shrinking(self, job: Job, frontend: Frontend, *, verdict: InspectionVerdict) -> None:
         """Try until it is there, smaller if need be; an unreachable chat is left for a later round."""
@@ -280,6 +295,7 @@ class Delivery:
         if done is None:
             return
         log.info("delivered", message=message)
+        self._events.publish(JobDelivered(done))
         try:
             await frontend.after_delivery(done)
         except Exception:  # it is tidiness only
@@ -294,7 +310,7 @@ class Delivery:
                 self._store, job.id, lambda: self._store.mark_uncertain(job.id), JobState.UNCERTAIN
             )
             if done is not None:
-                self.show_final_status(done)
+                self._events.publish(JobEnded(done))
         else:
             await self._mark_not_sent(job)
             self._schedule_retry(job)
@@ -312,7 +328,7 @@ class Delivery:
         )
         self._pauses.pop(job.id, None)
         if done is not None:
-            self.show_final_status(done)
+            self._events.publish(JobEnded(done))
 
     def _schedule_retry(self, job: Job) -> None:
         tries = self._pauses[job.id].tries + 1 if job.id in self._pauses else 0
@@ -360,10 +376,6 @@ def clip_buttons(job: Job) -> tuple[Button, ...]:
         Button(messages.translate(f"button.{verb}", language), Action(verb, job.id))
         for verb in ("reroll", "score")
     )
-
-
-def _ignore_job(_: Job) -> None:
-    pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
+from bot.domain.events import (
+    EventBus,
+    JobCancelRequested,
+    JobEnded,
+    JobProgressed,
+    JobQueued,
+    JobRendered,
+    QueueChanged,
+)
 from bot.domain.jobs import Job, JobState
 from bot.pipeline.retry import (
     DISK_REFUSALS,
@@ -36,14 +44,6 @@ MAX_ENGINE_DEATHS = 2
 """A job that the engine died of so often is set aside; those that only stood by never are."""
 
 
-class DeliveryPort(Protocol):
-    """Who tells the chats, and brings them what is made."""
-
-    def show_progress(self, job: Job, progress: Progress) -> None: ...
-    def show_final_status(self, job: Job) -> None: ...
-    def wake(self) -> None: ...
-
-
 class Worker:
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Worker:
         engine: Engine,
         presets: Mapping[str, Preset],
         clips: Path,
-        delivery: DeliveryPort,
+        events: EventBus,
         affinity: int = 0,
     ) -> None:
         self._store = store
         self._engine = engine
         self._presets = presets
         self._clips = clips
-        self._delivery = delivery
+        self._events = events
         self.only_job: int | None = None
         """Nothing but this job is claimed: a terminal makes its own clip, not the chats' ones."""
         self.drained = asyncio.Event()
@@ -69,7 +69,10 @@ class Worker:
         self._draining = False
         self._affinity = affinity
         self._loaded_model: str | None = None
-        """The model that painted last: its next job may go before a few older ones of others."""
+        """The model of the latest render; its next job may overtake a few older jobs of other models."""
+        events.subscribe(JobQueued, lambda _: self.wake())
+        events.subscribe(QueueChanged, lambda _: self.wake())
+        events.subscribe(JobCancelRequested, lambda event: self.stop_job(event.job_id))
 
     @property
     def last_idle_at(self) -> float | None:
@@ -174,7 +177,8 @@ class Worker:
             if error.state not in {JobState.RENDERED, JobState.DELIVERING, JobState.DELIVERED}:
                 raise
         log.info("rendered", seconds=clip.seconds, bytes=clip.size)
-        self._delivery.wake()
+        rendered = await retry_while_disk_refuses(lambda: self._store.job(job.id))
+        self._events.publish(JobRendered(rendered))
 
     def _build_order(self, job: Job) -> Order:
         preset = self._presets.get(job.request.model)
@@ -184,7 +188,7 @@ class Worker:
         return Order(label=f"{job.id}.{job.epoch}", request=job.request, preset=preset, folder=folder)
 
     def _show_progress(self, job: Job, progress: Progress) -> None:
-        self._delivery.show_progress(job, progress)
+        self._events.publish(JobProgressed(job, progress))
 
     async def _handle_engine_failure(self, job: Job, error: EngineDied | EngineStuck) -> None:
         engine_at_fault = not isinstance(error, EngineDied) or error.guilty
@@ -209,7 +213,7 @@ class Worker:
 
         done = await write_or_superseded(self._store, job.id, write, JobState.FAILED)
         if done is not None:
-            self._delivery.show_final_status(done)
+            self._events.publish(JobEnded(done))
 
     async def _requeue(self, job: Job) -> None:
         """At our own end it waits again; cancelled by its person, it is superseded and does not."""

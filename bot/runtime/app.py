@@ -16,9 +16,10 @@ import structlog
 
 from bot.admin.admin import AdminCommands, AdminResult
 from bot.domain.errors import AllFrontendsEnded, AlreadyRunning, DataFolderUnusable, NoFrontendConfigured
-from bot.domain.jobs import Job, Requester
+from bot.domain.events import AdminNoticeRaised, EventBus
+from bot.domain.jobs import Requester
 from bot.maintenance import temp_files
-from bot.maintenance.metrics import MeteredStore, Metrics, export_metrics
+from bot.maintenance.metrics import Metrics, export_metrics
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import RetentionSweeper
 from bot.maintenance.scheduler import Scheduler
@@ -153,7 +154,8 @@ async def open_app(
     prepare_data_folder(data)
     signer = identity.load_or_create_identity(data)
     metrics = Metrics(data) if metrics_output(settings) else None
-    store = await MeteredStore.open(data)
+    events = EventBus()
+    store = await Store.open(data)
     try:
         await asyncio.to_thread(temp_files.remove_temp_files, data)
         engine = engine or builders.build_engine(settings, tables)
@@ -165,12 +167,14 @@ async def open_app(
             makers=tuple(tables.makers),
             melody_makers=tuple(name for name, one in tables.makers.items() if one.melody),
             prompt_policy=read_policy(settings),
+            events=events,
         )
         frontends: dict[str, Frontend] = {}
         delivery = Delivery(
             store=store,
             frontends=frontends,
             presets=tables.presets,
+            events=events,
             fit=partial(finish_fitted, ffmpeg=ffmpeg, identity=signer),
             personalize=RecipeEmbedder(store, ffmpeg, signer).embed,
             inspect=build_inspector(settings, store, nsfw_process.inspect).inspect if nsfw_process else None,
@@ -180,21 +184,14 @@ async def open_app(
             engine=engine,
             presets=tables.presets,
             clips=(data / "clips").absolute(),
-            delivery=delivery,
+            events=events,
             affinity=settings.queue.affinity,
         )
         sweeper = RetentionSweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days)
-        studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
-            worker.wake,
-            worker.stop_job,
-            delivery.wake,
-        )
-        studio.on_job_ended, delivery.on_held = (
-            _job_ended_handler(delivery, metrics),
-            studio.notify_admins_of_held,
-        )
-        store.metrics = metrics
-        studio.set_notice_handler(AdminNotices(frontends, admin_chats(settings)).post)
+        if metrics is not None:
+            metrics.subscribe(events)
+        notices = AdminNotices(frontends, admin_chats(settings))
+        events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
         scheduler = builders.build_scheduler(settings, store)
         app = App(
             studio,
@@ -262,17 +259,6 @@ async def open_for_reading(settings: Settings) -> AsyncIterator[Store | None]:
         yield store
     finally:
         await store.close()
-
-
-def _job_ended_handler(delivery: Delivery, metrics: Metrics | None) -> Callable[[Job], None]:
-    """What the studio says of jobs that somebody ended."""
-
-    def ended(job: Job) -> None:
-        delivery.show_final_status(job)
-        if metrics is not None:
-            metrics.job_cancelled(job)
-
-    return ended
 
 
 async def run(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,21 @@ from msgspec import structs
 
 from bot.admin.admin import AdminCommands, AdminResult
 from bot.domain.errors import ClipGone, DiskLow, NoSuchPayment, NotAcceptingJobs, NotYourJob, TooLate
+from bot.domain.events import (
+    EventBus,
+    JobCancelRequested,
+    JobEnded,
+    JobHeld,
+    JobQueued,
+    JobReadyToSend,
+)
 from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance, Caps, QuotaPlan, Tier, price
 from bot.maintenance.retention import RetentionSweeper
-from bot.moderation.admin_notices import Notice
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.review import Review
 from bot.pipeline.retry import simulated_store_failure
-from bot.store import cancel_outbox, chosen_languages, inspections, payments, spending, status_outbox
+from bot.store import cancel_outbox, chosen_languages, inspections, payments, spending
 from bot.store.payments import Payment
 from bot.store.store import DeletedData, Eta, LedgerEntry, LinkResult, Store, Superseded
 from bot.studio import derivatives
@@ -95,7 +102,7 @@ NATIVE_SOUND = "own sound"
 
 
 class Studio:
-    def __init__(
+    def __init__(  # noqa: PLR0913  (all are passed by keyword, by the composition root)
         self,
         *,
         store: Store,
@@ -103,6 +110,7 @@ class Studio:
         presets: Mapping[str, Preset],
         genres: Mapping[str, Genre],
         prompt_policy: PromptPolicy,
+        events: EventBus,
         makers: tuple[str, ...] = (),
         melody_makers: tuple[str, ...] = (),
     ) -> None:
@@ -112,62 +120,40 @@ class Studio:
         self.makers = makers
         self.melody_makers = melody_makers
         self._store = store
+        self._events = events
         self._admission = Admission(
             store=store, prompt_policy=prompt_policy, quota_plan=operator_policy.quota_plan
         )
         self._sweeper = RetentionSweeper(
             store=store, clips=operator_policy.data_folder / "clips", keep_days=0
         )
-        self._review = Review(store)
+        self._review = Review(store, events)
         self.roles = RoleTiers(store, operator_policy.tiers)
         self._closed_reason: str | None = None
-        self.wake_worker: Callable[[], None] = _do_nothing
-        self.on_job_cancelled: Callable[[int], None] = _ignore_job_id
-        self.wake_delivery: Callable[[], None] = _do_nothing
-        self.on_job_ended: Callable[[Job], None] = _ignore_job
         self._background_tasks: set[asyncio.Task[None]] = set()
         self.admin = AdminCommands(
             store=store,
             quota_plan=operator_policy.quota_plan,
             models=tuple(presets),
-            on_job_ended=self._ended_by_admin,
-            on_change=self._on_admin_change,
+            events=events,
         )
-
-    def _ended_by_admin(self, job_id: int) -> None:
-        """Its person is told, whoever ended it."""
-        self.on_job_cancelled(job_id)
-        self._run_in_background(self._show_final_status(job_id))
-
-    def set_notice_handler(self, handler: Callable[[Notice], None]) -> None:
-        """Whatever the admins should hear of goes here."""
-        self._review.on_notice = handler
+        events.subscribe(JobHeld, self._notify_admins_of_held)
 
     def _run_in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._background_tasks.add(task)
         task.add_done_callback(self._background_tasks.discard)
 
-    async def _show_final_status(self, job_id: int) -> None:
-        """Unless it was said meanwhile, as what is owed at a start is."""
-        job = await self.job(job_id)
-        needs_no_status = job.reply_to.platform == "cli"  # to whom no word is ever owed
-        if needs_no_status or await self._store.look(lambda c, _: status_outbox.is_pending(c, job_id)):
-            self.on_job_ended(job)
-
-    def _on_admin_change(self) -> None:
-        self.wake_worker()
-        self.wake_delivery()
-
     async def watch_outside_cancels(self) -> None:
-        """Until cancelled: see to what a terminal beside us did."""
+        """Handle, until cancelled, the jobs that another process ended."""
         while True:
             try:
                 if await self._store.look(lambda c, _: cancel_outbox.has_pending(c)):
-                    for job_id, status_owed in (
-                        await self._store.act(lambda c, _: cancel_outbox.take_all(c))
-                    ).items():
-                        self._ended_by_admin(job_id) if status_owed else self.on_job_cancelled(job_id)
+                    ended = await self._store.act(lambda c, _: cancel_outbox.take_all(c))
+                    for job_id, status_owed in ended.items():
+                        self._events.publish(JobCancelRequested(job_id))
+                        if status_owed:
+                            self._events.publish(JobEnded(await self.job(job_id)))
             except ExplainedError as error:  # a full disk now is no reason to stop serving
                 log.warning("could not see what was done beside us", reason=str(error))
             await asyncio.sleep(OUTSIDE_CANCEL_POLL)
@@ -306,8 +292,8 @@ class Studio:
         if job.state is JobState.HELD and job.clip is not None:
             raise TooLate(job_id, job.state.value)  # painted, and now the admins' to decide
         job = await self._store.cancel(job_id)
-        self.on_job_cancelled(job_id)
-        self.on_job_ended(job)
+        self._events.publish(JobCancelRequested(job_id))
+        self._events.publish(JobEnded(job))
         log.info("cancelled", job=job_id, by=requester.key)
         return job
 
@@ -318,7 +304,7 @@ class Studio:
             job = await self._store.send_again(job_id)
         except Superseded as error:
             raise TooLate(job_id, (await self.job(job_id)).state.value) from error
-        self.wake_delivery()
+        self._events.publish(JobReadyToSend(job))
         return job
 
     async def job(self, job_id: int) -> Job:
@@ -397,9 +383,8 @@ class Studio:
         """A refusal that seems wrong, the last one if 0; raises NothingToAppeal."""
         return await self._review.appeal(requester, comment, refusal=refusal)
 
-    def notify_admins_of_held(self, job: Job) -> None:
-        """The admins are to look at a clip that was set aside."""
-        self._run_in_background(self._review.notify_held(job))
+    def _notify_admins_of_held(self, event: JobHeld) -> None:
+        self._run_in_background(self._review.notify_held(event.job))
 
     async def decide_review(self, action: Action, admin: Requester) -> AdminResult:
         """A button below a notice; raises NotAllowed where somebody else pressed it."""
@@ -514,7 +499,7 @@ class Studio:
         pass_failpoint(FailPoint.ENQUEUED, simulated_store_failure)
         job = enqueued.job
         if not enqueued.replay:
-            self.wake_worker()
+            self._events.publish(JobQueued(job))
             who, request = draft.requester.key, draft.request
             log.info("queued", job=job.id, who=who, model=request.model, prompt=request.prompt)
         return Submission(
@@ -573,15 +558,3 @@ def _check_upload_limit(draft: Draft) -> None:
     limit, minimum = draft.reply_to.limit, smallest_limit_for(draft.request)
     if 0 < limit < minimum:
         raise LimitTooSmall(limit, minimum)
-
-
-def _do_nothing() -> None:
-    pass
-
-
-def _ignore_job_id(_: int) -> None:
-    pass
-
-
-def _ignore_job(_: Job) -> None:
-    pass

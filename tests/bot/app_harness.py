@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bot.domain.events import EventBus
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
 from bot.moderation.prompt_policy import PromptPolicy
@@ -53,6 +54,7 @@ class AppHarness:
     store: Store
     engine: FakeEngine
     chat: FakeFrontend
+    events: EventBus
     worker: Worker
     delivery: Delivery
 
@@ -112,8 +114,8 @@ class WaitableStudio(Studio):
 @asynccontextmanager
 async def open_studio(
     folder: Path, *, credits_: int = CREDITS
-) -> AsyncIterator[tuple[Store, WaitableStudio]]:
-    """The real store and studio."""
+) -> AsyncIterator[tuple[Store, WaitableStudio, EventBus]]:
+    """The real store and studio, and their events."""
     operator_policy = OperatorPolicy(
         default_model="testcard",
         maker="band",
@@ -122,18 +124,17 @@ async def open_studio(
         data_folder=folder,
         min_free_disk=0,
     )
-    store = await Store.open(folder)
+    store, events = await Store.open(folder), EventBus()
+    studio = WaitableStudio(
+        store=store,
+        operator_policy=operator_policy,
+        presets=PRESETS,
+        genres=GENRES,
+        prompt_policy=POLICY,
+        events=events,
+    )
     try:
-        yield (
-            store,
-            WaitableStudio(
-                store=store,
-                operator_policy=operator_policy,
-                presets=PRESETS,
-                genres=GENRES,
-                prompt_policy=POLICY,
-            ),
-        )
+        yield store, studio, events
     finally:
         await store.close()
 
@@ -158,24 +159,17 @@ async def running_app(
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[AppHarness]:
     engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
-    async with open_studio(folder) as (store, studio):
+    async with open_studio(folder) as (store, studio, events):
         delivery = Delivery(
             store=store,
             frontends={"fake": chat},
             fit=fit_unchanged,
+            events=events,
             presets=PRESETS,
             inspect=inspect(store) if inspect else None,
             retry_delays=(0.0,),
         )
-        worker = Worker(
-            store=store, engine=engine, presets=PRESETS, clips=folder / "clips", delivery=delivery
-        )
-        studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
-            worker.wake,
-            worker.stop_job,
-            delivery.wake,
-        )
-        studio.on_job_ended = delivery.show_final_status
+        worker = Worker(store=store, engine=engine, presets=PRESETS, clips=folder / "clips", events=events)
         await store.recover({"fake"} if deduplicates else set())
         async with running_tasks(worker.run(), delivery.run()):
-            yield AppHarness(studio, store, engine, chat, worker, delivery)
+            yield AppHarness(studio, store, engine, chat, events, worker, delivery)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from bot.domain.errors import NoSuchJob
+from bot.domain.events import EventBus
 from bot.domain.jobs import JobState
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
@@ -125,6 +126,7 @@ def sample_presets() -> dict[str, Preset]:
 @dataclass
 class DiscordApp:
     studio: Studio
+    events: EventBus
     store: Store
     engine: QuickEngine
     delivery: Delivery
@@ -156,8 +158,10 @@ async def discord_app(
     known = sample_presets()
     store = await Store.open(data)
     await store.recover(frozenset({"discord"}))
+    events = EventBus()
     studio = Studio(
         store=store,
+        events=events,
         operator_policy=OperatorPolicy(
             default_model="testcard",
             maker="band",
@@ -173,15 +177,11 @@ async def discord_app(
     )
     quick = engine or QuickEngine()
     frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
-    delivery = Delivery(store=store, frontends={"discord": frontend}, fit=shrink_clip, presets=known)
-    worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", delivery=delivery)
-    studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
-        worker.wake,
-        worker.stop_job,
-        delivery.wake,
+    delivery = Delivery(
+        store=store, frontends={"discord": frontend}, fit=shrink_clip, presets=known, events=events
     )
-    studio.on_job_ended, delivery.on_held = delivery.show_final_status, studio.notify_admins_of_held
-    running = DiscordApp(studio, store, quick, delivery, worker, frontend)
+    worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", events=events)
+    running = DiscordApp(studio, events, store, quick, delivery, worker, frontend)
     serving = asyncio.create_task(running.serve())
     try:
         yield running

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from bot.domain.events import AdminNoticeRaised, EventBus
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
@@ -173,30 +174,30 @@ async def running_app(
         min_free_disk=0,
         pools=pools or {},
     )
+    events = EventBus()
     studio = Studio(
         store=store,
+        events=events,
         operator_policy=operator_policy,
         presets=presets(),
         genres=genres(),
         prompt_policy=policy or one_rule_policy(),
     )
     telegram = ObservedTelegram(studio, options)
-    telegram.administer(studio.admin.perform)
+    telegram.set_admin_handler(studio.admin.perform)
     frontends = {"telegram": telegram}
     inspector = inspect(store) if inspect else None
     delivery = Delivery(
-        store=store, frontends=frontends, fit=truncate_clip, presets=studio.presets, inspect=inspector
+        store=store,
+        frontends=frontends,
+        fit=truncate_clip,
+        presets=studio.presets,
+        inspect=inspector,
+        events=events,
     )
-    worker = Worker(
-        store=store, engine=engine, presets=studio.presets, clips=folder / "clips", delivery=delivery
-    )
-    studio.wake_worker, studio.on_job_cancelled, studio.wake_delivery = (
-        worker.wake,
-        worker.stop_job,
-        delivery.wake,
-    )
-    studio.on_job_ended, delivery.on_held = delivery.show_final_status, studio.notify_admins_of_held
-    studio.set_notice_handler(AdminNotices(frontends).post)
+    worker = Worker(store=store, engine=engine, presets=studio.presets, clips=folder / "clips", events=events)
+    notices = AdminNotices(frontends)
+    events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
     tasks = [asyncio.create_task(part.run()) for part in (worker, delivery, telegram)]
     try:
         for job in recovered.uncertain:

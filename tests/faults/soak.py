@@ -25,6 +25,7 @@ from pathlib import Path
 
 import structlog
 
+from bot.domain.events import EventBus
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance.integrity_check import check_data_folder
 from bot.maintenance.retention import RetentionSweeper
@@ -133,20 +134,24 @@ class Soak:
             min_free_disk=0,
             engine_slots=2,
         )
+        events = EventBus()
         studio = Studio(
-            store=store, operator_policy=operator_policy, presets=PRESETS, genres=GENRES, prompt_policy=POLICY
+            store=store,
+            operator_policy=operator_policy,
+            presets=PRESETS,
+            genres=GENRES,
+            prompt_policy=POLICY,
+            events=events,
         )
-        delivery = Delivery(store=store, frontends=self.chats, fit=shrink_clip)
+        delivery = Delivery(store=store, frontends=self.chats, fit=shrink_clip, events=events)
         painter = SimulatedEngine(self.plan.seed, self.trace)
         self.worker = Worker(
-            store=store, engine=painter, presets=PRESETS, clips=self.folder / "clips", delivery=delivery
+            store=store, engine=painter, presets=PRESETS, clips=self.folder / "clips", events=events
         )
         self.worker.poll_interval = delivery.poll_interval = IDLE_SECONDS
         sweeper = RetentionSweeper(
             store=store, clips=self.folder / "clips", keep_days=KEEP_DAYS, clock=self._wall_clock
         )
-        studio.wake_worker, studio.on_job_cancelled = self.worker.wake, self.worker.stop_job
-        studio.wake_delivery, studio.on_job_ended = delivery.wake, delivery.show_final_status
         for number in found.uncertain:
             delivery.show_final_status(await store.job(number))
         self._service_tasks = [asyncio.create_task(room.run()) for room in (self.worker, delivery, sweeper)]

@@ -31,7 +31,7 @@ Operation = Callable[[], Coroutine[Any, Any, object]]
 @asynccontextmanager
 async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, WaitableStudio, list[Job]]]:
     """A house with jobs in every state."""
-    async with open_studio(folder, credits_=100_000) as (store, studio):
+    async with open_studio(folder, credits_=100_000) as (store, studio, _):
         jobs = [
             (
                 await studio.submit(

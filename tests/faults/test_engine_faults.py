@@ -39,12 +39,11 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
     )
     engine = LocalEngine(setup, timeouts=Timeouts(restart_delays=(0.0, 0.02), stall=stall))
     chat = FakeFrontend()
-    async with open_studio(tmp_path, credits_=100) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
+    async with open_studio(tmp_path, credits_=100) as (store, studio, events):
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
         presets = {"testcard": PRESET}
         clips = tmp_path / "clips"
-        worker = Worker(store=store, engine=engine, presets=presets, clips=clips, delivery=delivery)
-        studio.wake_worker, studio.wake_delivery = worker.wake, delivery.wake
+        worker = Worker(store=store, engine=engine, presets=presets, clips=clips, events=events)
 
         async def submit(prompt: str, user: str) -> Job:
             wish = Wish(prompt=prompt, width=256, height=256, seconds=0.5, steps=3)

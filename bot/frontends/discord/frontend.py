@@ -9,6 +9,7 @@ import aiohttp
 import discord
 import structlog
 
+from bot.domain.events import Notice
 from bot.domain.jobs import Job, JobState
 from bot.frontends.discord.cards import GOLD, Card, escape_markup
 from bot.frontends.discord.client import create_client
@@ -18,7 +19,6 @@ from bot.frontends.discord.sender import SentMessage, Upload, token_is_valid
 from bot.frontends.discord.settings import FrontendSettings
 from bot.frontends.discord.status_order import StatusStep
 from bot.i18n import messages
-from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import Button, OutgoingClip, SendError
 from bot.studio.studio import Studio
 from generation.progress import PREVIEW_FILE, Progress, Stage

@@ -14,8 +14,8 @@ from bot.i18n import messages
 from bot.pipeline.delivery import Button
 
 if TYPE_CHECKING:
+    from bot.domain.events import Notice
     from bot.frontends.telegram.messenger import Messenger
-    from bot.moderation.admin_notices import Notice
 
 
 async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:

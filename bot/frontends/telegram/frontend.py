@@ -11,6 +11,7 @@ from telegram import CallbackQuery, ChatMemberUpdated, InlineKeyboardMarkup, Mes
 from telegram.constants import ChatType
 from telegram.error import BadRequest, InvalidToken, TelegramError
 
+from bot.domain.events import Notice
 from bot.domain.jobs import Job, JobState
 from bot.frontends.common.gc_tuning import freeze_startup_objects
 from bot.frontends.telegram import admin_notices, command_menu, inline_mode
@@ -25,7 +26,6 @@ from bot.frontends.telegram.responder import PerformAdminCommand, Responder
 from bot.frontends.telegram.star_payments import StarPayments
 from bot.frontends.telegram.transport import AiohttpRequest
 from bot.frontends.telegram.updates import RETRY_DELAYS, PollingConnection, Webhook, poll, serve_webhook
-from bot.moderation.admin_notices import Notice
 from bot.pipeline.delivery import OutgoingClip, Unreachable
 from bot.studio.studio import Studio
 from generation.progress import Progress
@@ -84,7 +84,7 @@ class Telegram:
         self.ready = asyncio.Event()
         self._polling = PollingConnection()
 
-    def administer(self, perform: PerformAdminCommand) -> None:
+    def set_admin_handler(self, perform: PerformAdminCommand) -> None:
         """Let /admin do what admins say."""
         self.router.perform_admin = perform
 

@@ -10,6 +10,7 @@ import pytest
 
 from bot.admin.admin import VERBS, AdminCommands
 from bot.domain.errors import BadArgument, NoSuchPerson, NotAllowed, TooLate, UnknownVerb
+from bot.domain.events import EventBus, JobCancelRequested
 from bot.domain.jobs import Job, JobState, Requester
 from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.i18n import messages
@@ -57,9 +58,9 @@ class AdminHarness:
         self.store = store
         self.clock = clock
         self.stopped: list[int] = []
-        self.admin = AdminCommands(
-            store=store, quota_plan=PLAN, models=("ltx", "wan"), on_job_ended=self.stopped.append
-        )
+        events = EventBus()
+        events.subscribe(JobCancelRequested, lambda event: self.stopped.append(event.job_id))
+        self.admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"), events=events)
 
     async def ask(self, user: str = "42", cost: int = 1) -> Job:
         done = await self.store.enqueue(make_draft(user, cost=cost), allowance=BASE, caps=Caps())

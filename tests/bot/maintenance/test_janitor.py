@@ -82,7 +82,7 @@ async def test_oldest_delivered_clips_go_first_undelivered_never(tmp_path: Path)
 
 
 async def test_new_music_for_a_removed_clip_is_refused(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio):
+    async with open_studio(tmp_path) as (store, studio, _):
         job = await create_clip(store, tmp_path)
         await deliver_job(store, job)
         await Janitor(store=store, data=tmp_path, budget=1).enforce_budget(10**9)

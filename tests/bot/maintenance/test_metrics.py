@@ -15,10 +15,13 @@ from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.domain.errors import ConfigBroken
+from bot.domain.events import EventBus, JobDelivered, JobEnded, JobQueued, JobRendered
+from bot.domain.jobs import JobState
 from bot.maintenance.heartbeat import HealthState, Heartbeat, PartHealth
-from bot.maintenance.metrics import MeteredStore, Metrics, MetricsOutput, export_metrics
+from bot.maintenance.metrics import Metrics, MetricsOutput, export_metrics
+from bot.store.store import Store
 from generation.errors import PictureFailed
-from tests.bot.app_harness import running_tasks, wait_until
+from tests.bot.app_harness import make_requester, running_app, running_tasks, wait_until
 from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS
 from tests.bot.store.conftest import CLIP, Clock, make_draft
 from tests.paths import ROOT
@@ -40,32 +43,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def run_sample_jobs(store: MeteredStore, clock: Clock) -> None:
+async def run_sample_jobs(store: Store, clock: Clock, events: EventBus) -> None:
     for number in range(4):
         draft = make_draft(f"secret-person-{number}", platform="telegram" if number % 2 else "discord")
-        await store.enqueue(draft, allowance=LARGE_ALLOWANCE, caps=NO_CAPS)
+        enqueued = await store.enqueue(draft, allowance=LARGE_ALLOWANCE, caps=NO_CAPS)
+        events.publish(JobQueued(enqueued.job))
     clock.now += 20
-    for end in ("delivered", "failed", "doubtful"):
+    for end in ("delivered", "failed", "uncertain"):
         job = await store.claim(lease=60)
         assert job is not None
         clock.now += 40
         if end == "failed":
-            await store.failed(job.id, job.epoch, PictureFailed("m", "r"))
+            events.publish(JobEnded(await store.mark_failed(job.id, job.epoch, PictureFailed("m", "r"))))
             continue
-        await store.rendered(job.id, job.epoch, structs.replace(CLIP, path=Path("x")))
+        await store.mark_rendered(job.id, job.epoch, structs.replace(CLIP, path=Path("x")))
+        events.publish(JobRendered(await store.job(job.id)))
         await store.begin_delivery(job.id)
-        await (store.delivered(job.id, "m") if end == "delivered" else store.doubtful(job.id))
+        if end == "delivered":
+            events.publish(JobDelivered(await store.mark_delivered(job.id, "m")))
+        else:
+            events.publish(JobEnded(await store.mark_uncertain(job.id)))
 
 
 async def test_metrics_in_file_and_on_port_are_right_and_anonymous(tmp_path: Path) -> None:
     clock = Clock()
-    store = await MeteredStore.open(tmp_path, clock=clock)
-    store.metrics = meters = Metrics(tmp_path)
+    store, events = await Store.open(tmp_path, clock=clock), EventBus()
+    meters = Metrics(tmp_path)
+    meters.subscribe(events)
     meters.record_heartbeat(
         Heartbeat(pid=1, at=1, steady=1, started_at=1, stopping=False, parts=PART_STATES), 0.01
     )
     outlet = MetricsOutput(file=tmp_path / "matinee.prom", port=free_port())
-    await run_sample_jobs(store, clock)
+    await run_sample_jobs(store, clock, events)
     async with running_tasks(export_metrics(meters, outlet, store, lambda: 3)):
         text = await fetch_when_ready(outlet.port)
         await wait_until(lambda: (outlet.file is not None and outlet.file.exists()) or None)
@@ -91,6 +100,25 @@ async def test_metrics_in_file_and_on_port_are_right_and_anonymous(tmp_path: Pat
     with pytest.raises(aiohttp.ClientConnectorError):
         await fetch(outlet.port)
     await store.close()
+
+
+async def test_the_running_app_reports_every_outcome_to_the_metrics(tmp_path: Path) -> None:
+    async with running_app(tmp_path) as app:
+        metrics = Metrics(tmp_path)
+        metrics.subscribe(app.events)
+        delivered, failed, cancelled = [(await app.ask()).job.id for _ in range(3)]
+        app.engine.finish(await app.engine_label(delivered))
+        await app.wait_for_state(delivered, JobState.DELIVERED)
+        app.engine.fail(await app.engine_label(failed), PictureFailed("testcard", "black frames"))
+        await app.wait_for_state(failed, JobState.FAILED)
+        await app.studio.cancel(cancelled, make_requester("ana"))
+        metrics.write(tmp_path / "matinee.prom")
+        found = parse_samples((tmp_path / "matinee.prom").read_text())
+        assert found["matinee_jobs_total", ("testcard", "asked", "fake")] == 3
+        for outcome in ("delivered", "failed", "cancelled"):
+            assert found["matinee_jobs_total", ("testcard", outcome, "fake")] == 1
+        assert found["matinee_deliveries_total", ("delivered", "fake")] == 1
+        assert found["matinee_paint_seconds_count", ("testcard",)] == 1
 
 
 PART_STATES = {

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import ConfigBroken, TooLate
+from bot.domain.events import AdminNoticeRaised, Notice
 from bot.domain.jobs import Action, Job, JobState, ReplyTo
-from bot.moderation.admin_notices import Notice
 from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from bot.pipeline.delivery import InspectClip, Unreachable
 from bot.runtime import config
@@ -84,8 +84,7 @@ def open_harness(tmp_path: Path) -> OpenHarness:
             ).inspect
 
         async with running_app(tmp_path, inspect=inspect) as app:
-            app.studio.set_notice_handler(notices.append)
-            app.delivery.on_held = app.studio.notify_admins_of_held
+            app.events.subscribe(AdminNoticeRaised, lambda event: notices.append(event.notice))
             yield InspectionHarness(app, classifier, notices)
 
     return opened

@@ -51,12 +51,11 @@ class EngineKillingFrontend(FakeFrontend):
 async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path, seed: int) -> None:
     engine = LocalEngine(EngineSetup(nice=0), timeouts=Timeouts(restart_delays=(0.0, 0.05)))
     chat = EngineKillingFrontend(engine, seed)
-    async with open_studio(tmp_path, credits_=JOBS) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, retry_delays=(0.0,))
-        worker = Worker(
-            store=store, engine=engine, presets=PRESETS, clips=tmp_path / "clips", delivery=delivery
+    async with open_studio(tmp_path, credits_=JOBS) as (store, studio, events):
+        delivery = Delivery(
+            store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events, retry_delays=(0.0,)
         )
-        studio.wake_worker, studio.on_job_cancelled = worker.wake, worker.stop_job
+        worker = Worker(store=store, engine=engine, presets=PRESETS, clips=tmp_path / "clips", events=events)
         wish = Wish(prompt="a fox", width=256, height=256, seconds=2, steps=24, music=MusicWish(genre="none"))
         jobs = [
             (

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from bot.domain.errors import NotYourJob, PromptRefused, QuotaSpent, TooLate
+from bot.domain.events import JobEnded, JobProgressed
 from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.domain.quota import Allowance
 from bot.pipeline.delivery import Delivery, MaybeSent, Rejected, TooLarge, Unreachable
@@ -250,34 +251,34 @@ class BlockingFrontend(FakeFrontend):
 
 
 async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio):
+    async with open_studio(tmp_path) as (store, studio, events):
         chat = BlockingFrontend()
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
         job = (await studio.submit(wish, make_requester("ana"), reply_to)).job
-        delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 1, 2))
+        events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
         await wait_until(lambda: chat.statuses or None)
         chat.released.set()
         await asyncio.sleep(0)  # one turn: the word has left, its task is about to be tidied up
-        delivery.show_final_status(structs.replace(job, state=JobState.CANCELLED))
+        events.publish(JobEnded(structs.replace(job, state=JobState.CANCELLED)))
         await delivery.wait_for_sends()
         assert [state for _, state, _ in chat.statuses] == [JobState.QUEUED, JobState.CANCELLED]
 
 
 async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio):
+    async with open_studio(tmp_path) as (store, studio, events):
         chat = FakeFrontend(quiet_seconds=300)
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged)
+        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
         first, second = [
             (await studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
         ]
         for job in (first, second):
-            delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 1, 3))
+            events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 3)))
         await wait_until(lambda: len(chat.statuses) == 2)
         for job in (first, second):
-            delivery.show_progress(job, Progress(Stage.GENERATING_FRAMES, 2, 3))
-        delivery.show_final_status(structs.replace(first, state=JobState.CANCELLED))
+            events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 2, 3)))
+        events.publish(JobEnded(structs.replace(first, state=JobState.CANCELLED)))
         await wait_until(lambda: len(chat.statuses) == 3)
         async with asyncio.timeout(30):
             await delivery.wait_for_sends()

@@ -63,7 +63,7 @@ def make_job(*, private: bool, **facts: object) -> Job:
 async def test_a_recipe_is_embedded_where_its_author_allows(
     *, private: bool, setting: bool | None, embedded: bool, clip: Clip, tmp_path: Path
 ) -> None:
-    async with open_studio(tmp_path / "house") as (store, _):
+    async with open_studio(tmp_path / "house") as (store, _, _):
         await store.change_setting(ANA.key, "recipe", setting)
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=private), clip, 0
@@ -78,7 +78,7 @@ async def test_a_recipe_is_embedded_where_its_author_allows(
 async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
     still = structs.replace(clip, path=tmp_path / "still.png")
-    async with open_studio(tmp_path / "house") as (store, _):
+    async with open_studio(tmp_path / "house") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=True), still, 0
         )
@@ -87,7 +87,7 @@ async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -
 
 
 async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path) -> None:
-    async with open_studio(tmp_path / "house") as (store, _):
+    async with open_studio(tmp_path / "house") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=True), clip, clip.size + 10
         )

@@ -162,7 +162,7 @@ async def test_a_crashed_core_task_ends_the_process_with_a_code(tmp_path: Path) 
             engine=harness.engine,
             presets=PRESETS,
             clips=tmp_path,
-            delivery=harness.delivery,
+            events=harness.events,
         )
         app = StubApp(harness, tmp_path, StubEngine(), worker)
         app.create_frontend("one")

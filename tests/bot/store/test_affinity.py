@@ -7,19 +7,16 @@ from pathlib import Path
 import pytest
 
 from bot.domain.jobs import ReplyTo
-from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from generation.request import Wish
 from tests.bot.app_harness import (
     PRESETS,
-    fit_unchanged,
     make_requester,
     open_studio,
     running_tasks,
     wait_until,
 )
 from tests.fakes.engine import FakeEngine
-from tests.fakes.frontend import FakeFrontend
 
 REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 
@@ -27,11 +24,10 @@ REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
     """The models in the order in which an engine with one slot got them."""
     engine = FakeEngine(1)
-    async with open_studio(folder) as (store, studio):
-        delivery = Delivery(store=store, frontends={"fake": FakeFrontend()}, fit=fit_unchanged)
+    async with open_studio(folder) as (store, studio, events):
         clips = folder / "clips"
         worker = Worker(
-            store=store, engine=engine, presets=PRESETS, clips=clips, delivery=delivery, affinity=affinity
+            store=store, engine=engine, presets=PRESETS, clips=clips, events=events, affinity=affinity
         )
         for number, model in enumerate(REQUESTED_MODELS):
             wish = Wish(prompt="a fox", model=model)

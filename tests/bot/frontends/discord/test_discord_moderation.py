@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.events import AdminNoticeRaised
 from bot.moderation.admin_notices import AdminNotices
 from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from generation.media.nsfw import Detection
@@ -38,7 +39,7 @@ async def admin_channel(server: DiscordServer, matinee: DiscordApp, channel: Cha
     room = channel.guild.channel("office")
     await server.gateway.dispatch("CHANNEL_CREATE", room.payload(), channel.guild)
     notices = AdminNotices({"discord": matinee.frontend}, [f"discord:{room.id}"])
-    matinee.studio.set_notice_handler(notices.post)
+    matinee.events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
     return room
 
 
