@@ -72,8 +72,8 @@ class StudioStateMachine(RuleBasedStateMachine):
     @rule(user=st.sampled_from(USERS), prompt=st.sampled_from(["a fox", "", "forbidden"]))
     def ask(self, user: str, prompt: str) -> None:
         with suppress(*USER_ERRORS):
-            ticket = self.loop.run_until_complete(self.app.ask(user, prompt))
-            self.jobs[ticket.job.id] = ticket.job
+            submission = self.loop.run_until_complete(self.app.ask(user, prompt))
+            self.jobs[submission.job.id] = submission.job
         self.wait_until_idle()
 
     @precondition(lambda self: self.app.engine.orders)
@@ -83,7 +83,7 @@ class StudioStateMachine(RuleBasedStateMachine):
         self.wait_until_idle()
 
     @precondition(lambda self: self.app.engine.orders)
-    @rule(data=st.data(), death=ENGINE_ERRORS)
+    @rule(data=st.data(), error=ENGINE_ERRORS)
     def fail_job(self, data: st.DataObject, error: Exception) -> None:
         self.app.engine.fail(data.draw(st.sampled_from(self.app.engine.unfinished())), error)
         self.wait_until_idle()
