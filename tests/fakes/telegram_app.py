@@ -1,4 +1,4 @@
-"""The whole studio behind a Telegram frontend, real but for the engine, whose clips are a few bytes."""
+"""The whole application with a Telegram frontend. Only the engine is fake: its clips are a few bytes."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ from generation.request import Kind
 from tests.fakes.noon_timezone import noon_timezone
 
 DEDUPLICATING_PLATFORMS = frozenset[str]()
-"""None of the chats here shows one nonce once."""
+"""Telegram does not deduplicate sends, so no platform is listed."""
 
 
 @dataclass
 class ControlledEngine:
-    """An engine of the simplest kind: every clip says which order it is, and waits while `gate` is shut."""
+    """An engine whose clips contain only their job number. It waits until `may_finish` is set."""
 
     slots: int = 2
     starts: int = 1
     silent_for: float | None = 0.0
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
     fails: bool = False
-    padding: int = 0  # bytes of padding
+    padding: int = 0  # zero bytes to add to each clip
     clip_written: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.may_finish.set()
 
     async def open(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing: the engine needs no preparation."""
 
     async def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: the engine holds no resources."""
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         for done in range(4):
@@ -62,7 +62,7 @@ class ControlledEngine:
             await asyncio.sleep(0)
         await self.may_finish.wait()
         if self.fails:
-            raise PictureFailed(order.request.model, "the brush broke")
+            raise PictureFailed(order.request.model, "the engine failed")
         order.folder.mkdir(parents=True, exist_ok=True)
         still = order.request.kind is Kind.IMAGE
         path = order.folder / ("still.png" if still else "clip.mp4")
@@ -84,23 +84,23 @@ class ControlledEngine:
 
 
 async def truncate_clip(clip: Clip, limit: int) -> Clip:
-    """Fits by cutting: enough to see that it was asked for."""
+    """Cut the file to `limit` bytes, so that a test sees that it was called."""
     smaller = clip.path.with_name(f"fits-{limit}.mp4")
     smaller.write_bytes(clip.path.read_bytes()[:limit])
     return structs.replace(clip, path=smaller, size=limit)
 
 
 class ObservedTelegram(Telegram):
-    """Tells when a delivery has been remembered."""
+    """A Telegram frontend that lets tests wait until a delivery is recorded."""
 
     def __init__(self, studio: Studio, options: Options) -> None:
         super().__init__(studio, options)
-        self._button_handler.spinner_timeout = 20.0  # a busy machine must not look like a slow bot
+        self._button_handler.spinner_timeout = 20.0  # a slow test machine must not change the outcome
         self.delivered_jobs: set[int] = set()
         self.delivery_recorded = asyncio.Condition()
 
     def deliver_as_new_message(self) -> None:
-        """From now on every clip took so long that it comes as a message of its own."""
+        """From now on send every clip as a new message, as after a long wait."""
         self._clip_sender.clock = lambda: 2e9
 
     async def after_delivery(self, job: Job) -> None:
@@ -122,7 +122,7 @@ class TelegramApp:
     telegram: ObservedTelegram
 
     async def wait_until_rendered(self, job: int) -> None:
-        """Wait until its clip is on the disk."""
+        """Wait until the job's clip is written and recorded."""
         async with asyncio.timeout(20):
             while (await self.store.job(job)).clip is None:
                 await self.engine.clip_written.wait()
@@ -140,7 +140,7 @@ def presets() -> dict[str, Preset]:
 
 
 def one_rule_policy() -> PromptPolicy:
-    """One rule, that can be broken in a word."""
+    """A policy with one rule, which refuses the word "forbidden"."""
     return PromptPolicy.from_tables(
         rules={"operator": {"lists": ["operator"]}}, word_lists={}, operator_words=["forbidden"]
     )
@@ -161,7 +161,7 @@ async def running_app(
     pools: Mapping[str, int] | None = None,
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[TelegramApp]:
-    """Everything running, as app composes it; closes as after Ctrl-C."""
+    """Run the whole application as `matinee run` does; on exit stop it as Ctrl-C does."""
     engine = engine or ControlledEngine()
     store = await Store.open(folder)
     recovered = await store.recover(DEDUPLICATING_PLATFORMS)

@@ -1,6 +1,7 @@
-"""A studio in a process of its own, to be killed.
+"""Run the application in its own process, so that tests can kill it.
 
-`python -m tests.fakes.telegram_child FOLDER URL TOKEN [late] [webhook PORT]`; late: a clip is a new message.
+`python -m tests.fakes.telegram_child FOLDER URL TOKEN [late] [webhook PORT]`; `late` sends every clip as a
+new message.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ async def main(folder: str, url: str, token: str, *modes: str) -> None:
 
 
 def _print_event(_logger: object, _level: str, event: MutableMapping[str, Any]) -> str:
-    """One word a line: what has just happened. Whoever reads it may kill us before the next."""
+    """Print only the event name, one per line; the test may kill the process at any of them."""
     return str(event["event"])
 
 

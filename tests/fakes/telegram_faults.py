@@ -1,4 +1,4 @@
-"""What may go wrong on the way, by script: the next calls of a method meet these, in order."""
+"""Scripted faults: the next calls of a method receive them in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiohttp import web
 
 @dataclass(frozen=True)
 class Fault:
-    """`done` says whether the server still does what it was asked; `status` None means no answer at all."""
+    """One fault. `performed`: the server acts on the call anyway. `status` None: it sends no answer."""
 
     status: int | None = None
     body: str = ""
@@ -31,7 +31,7 @@ def flood_error(seconds: int) -> Fault:
 
 
 def html_error(status: int, *, performed: bool = False) -> Fault:
-    """A proxy's own page instead of the API's JSON."""
+    """An HTML error page, as a proxy sends, instead of the API's JSON."""
     return Fault(status, f"<html><h1>{status}</h1><hr>nginx</html>", "text/html", performed=performed)
 
 
@@ -41,7 +41,7 @@ def no_answer(*, performed: bool) -> Fault:
 
 
 def connection_reset(*, performed: bool) -> Fault:
-    """The connection breaks instead of an answer."""
+    """The connection is reset instead of answered."""
     return Fault(performed=performed, resets_connection=True)
 
 

@@ -1,4 +1,4 @@
-"""The methods of the loopback Bot API: each a function of the world and one call."""
+"""The methods of the loopback Bot API. Each is a function of the world's state and one call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT_FIELDS = frozenset(
     name provider_token secret_token language_code action inline_message_id next_offset start_parameter video
     photo animation audio document thumbnail telegram_payment_charge_id pre_checkout_query_id error_message
     short_description
-    """.split()  # noqa: SIM905  (a list of thirty quoted words is no easier to read)
+    """.split()  # noqa: SIM905  (thirty quoted words are harder to read)
 )
 MEDIA = {"sendVideo": "video", "sendPhoto": "photo", "sendAnimation": "animation", "sendAudio": "audio"}
 MEDIA |= {"sendDocument": "document"}
@@ -49,7 +49,7 @@ class Call:
 
 
 def decode(name: str, value: str) -> Any:
-    """A form field as the API reads it: JSON, but for the fields that are text."""
+    """Decode a form field as the API does: JSON, except for text fields."""
     if name in TEXT_FIELDS:
         return value
     try:
@@ -61,7 +61,7 @@ def decode(name: str, value: str) -> Any:
 Method = Callable[[World, Call], Any]
 METHODS: dict[str, Method] = {}
 RATE_LIMITED_METHODS: set[str] = set()
-"""Methods that a chat's flood limit counts."""
+"""Methods that count against a chat's rate limit."""
 
 
 def api_method(*names: str, rate_limited: bool = False) -> Callable[[Method], Method]:
@@ -239,7 +239,7 @@ def refund(world: World, call: Call) -> Any:
 
 @api_method("answerCallbackQuery", "answerPreCheckoutQuery", "answerInlineQuery")
 def answer(world: World, call: Call) -> Any:
-    """Each query may be answered once, and only while it is young."""
+    """Answer a query. Each can be answered once, and only until it expires."""
     names = ("callback_query_id", "pre_checkout_query_id", "inline_query_id")
     number = next(str(call.get(name)) for name in names if call.get(name))
     if number not in world.queries or len(call.get("text") or "") > 200:
@@ -253,10 +253,10 @@ def answer(world: World, call: Call) -> Any:
 
 
 def _check_command(command: dict[str, str]) -> None:
-    name, words = command.get("command", ""), command.get("description", "")
+    name, description = command.get("command", ""), command.get("description", "")
     if not (1 <= len(name) <= 32 and name.isascii() and name.replace("_", "a").isalnum() and name.islower()):
         raise bad_request("BOT_COMMAND_INVALID")
-    if not 1 <= len(words) <= 256:
+    if not 1 <= len(description) <= 256:
         raise bad_request("BOT_COMMAND_DESCRIPTION_INVALID")
 
 
@@ -347,7 +347,7 @@ def _store_media(
 
 
 def call_method(world: World, call: Call) -> Any:
-    """What the server does on a call; raises Refused."""
+    """Perform a call on the world. Raises ApiError."""
     function = METHODS.get(call.method)
     if function is None:
         raise ApiError(404, "Not Found")

@@ -1,4 +1,4 @@
-"""A loopback Bot API, as strict as the real one; reached by the real client through its base URL."""
+"""A loopback Bot API that is as strict as the real one. The real client reaches it through its base URL."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CONFLICT = "Conflict: terminated by other getUpdates request; make sure that onl
 
 
 CallObserver = Callable[[Call, bool], Awaitable[None]]
-"""Sees every call, once as it comes in and once when it has been done but not yet answered."""
+"""Called twice per call: when it arrives, and when it was performed but not yet answered."""
 
 
-async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
-    """Looks away."""
+async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the signature of CallObserver)
+    """Do nothing."""
 
 
 class TelegramServer:
@@ -39,14 +39,12 @@ class TelegramServer:
         self.world = World()
         self.faults = FaultQueue()
         self.calls: list[Call] = []
-        self.spec_violations: list[
-            str
-        ] = []  # where a call or an answer differs from Telegram's own description
+        self.spec_violations: list[str] = []  # calls and answers that differ from Telegram's description
         self.updates: list[dict[str, Any]] = []
         self.webhook: dict[str, Any] = {}
         self.url = ""
         self.polls = 0
-        self.latency = 0.0  # seconds that every call takes, as over a real network
+        self.latency = 0.0  # seconds to delay every call, as a real network does
         self.delivered_by_webhook = 0
         self.observe_call: CallObserver = _ignore_call
         self._changed = asyncio.Condition()
@@ -80,21 +78,21 @@ class TelegramServer:
         assert not self.spec_violations, "\n".join(self.spec_violations)
 
     def fail_next(self, method: str, *faults: Fault) -> None:
-        """The next calls of `method` meet these instead of a plain answer."""
+        """Answer the next calls of `method` with these faults."""
         self.faults.add(method, *faults)
 
     def calls_of(self, method: str) -> list[Call]:
         return [call for call in self.calls if call.method == method]
 
     async def wait_until(self, condition: Callable[[], T], *, within: float = 20.0) -> T:
-        """Wait, without polling, until `look` finds something."""
+        """Wait, without polling, until `condition` returns something true; return it."""
         async with asyncio.timeout(within), self._changed:
             while not (found := condition()):
                 await self._changed.wait()
         return found
 
     async def stop_listening(self) -> None:
-        """Nobody answers any more: open connections break, new ones are refused."""
+        """Break open connections and refuse new ones."""
         await self._site.stop()
         server = self._runner.server
         for connection in list(server.connections) if server is not None else []:
@@ -105,7 +103,7 @@ class TelegramServer:
         await self._site.start()
 
     async def push_update(self, **content: Any) -> int:
-        """Something happened that the bot should hear of."""
+        """Send an update to the bot; return its id."""
         self._last_update += 1
         update = {"update_id": self._last_update, **content}
         self.spec_violations += check_update(update)
@@ -117,7 +115,7 @@ class TelegramServer:
         return self._last_update
 
     async def repeat_update(self, update: dict[str, Any]) -> None:
-        """The same update once more, as after a lost confirmation."""
+        """Send the same update again, as Telegram does after a lost confirmation."""
         self.updates.append(update)
         await self._notify()
 
@@ -198,7 +196,7 @@ class TelegramServer:
         task.add_done_callback(self._pushes.discard)
 
     async def _post_until_accepted(self, update: dict[str, Any]) -> None:
-        """Telegram repeats an update until the webhook says 2xx."""
+        """Send an update again until the webhook answers with a 2xx status, as Telegram does."""
         secret = self.webhook.get("secret_token", "")
         headers = {"X-Telegram-Bot-Api-Secret-Token": secret} if secret else {}
         while self.webhook:

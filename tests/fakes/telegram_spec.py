@@ -1,4 +1,4 @@
-"""Holds what the bot sends and what the loopback server answers against Telegram's own description."""
+"""Check the bot's calls and the loopback server's answers against Telegram's own API description."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ SPEC_PATH = Path("shared/specs/telegram-bot-api.json")
 
 @cache
 def bot_api_spec() -> dict[str, Any] | None:
-    """The Bot API as data; None where nobody put it beside the checkout."""
-    named = os.environ.get("TELEGRAM_BOT_API_SPEC")
-    places = [Path(named)] if named else [folder / SPEC_PATH for folder in Path(__file__).resolve().parents]
-    found = next((place for place in places if place.is_file()), None)
+    """The Bot API description, or None if it is not installed beside the checkout."""
+    configured = os.environ.get("TELEGRAM_BOT_API_SPEC")
+    candidates = [folder / SPEC_PATH for folder in Path(__file__).resolve().parents]
+    paths = [Path(configured)] if configured else candidates
+    found = next((path for path in paths if path.is_file()), None)
     return cast("dict[str, Any]", json.loads(found.read_text("utf-8"))) if found else None
 
 
 def check_call(method: str, parameters: dict[str, Any], files: set[str]) -> list[str]:
-    """What is wrong with this call, one line each; nothing where there is no description."""
-    known = bot_api_spec()
-    if known is None:
+    """The problems of a call, one line each; none if there is no description to check against."""
+    spec = bot_api_spec()
+    if spec is None:
         return []
-    if method not in known["methods"]:
+    if method not in spec["methods"]:
         return [f"{method}: no such method"]
-    given = parameters | dict.fromkeys(files & _field_names(known["methods"][method]), "attach://")
-    return _check_fields(method, known["methods"][method].get("fields", []), given)
+    given = parameters | dict.fromkeys(files & _field_names(spec["methods"][method]), "attach://")
+    return _check_fields(method, spec["methods"][method].get("fields", []), given)
 
 
 def check_answer(method: str, result: object) -> list[str]:
-    known = bot_api_spec()
-    if known is None:
+    spec = bot_api_spec()
+    if spec is None:
         return []
-    return _check_types(f"{method} ->", known["methods"][method]["returns"], result)
+    return _check_types(f"{method} ->", spec["methods"][method]["returns"], result)
 
 
 def check_update(update: dict[str, Any]) -> list[str]:
@@ -48,13 +49,13 @@ def _field_names(described: dict[str, Any]) -> set[str]:
 
 def _check_fields(where: str, fields: list[dict[str, Any]], given: dict[str, Any]) -> list[str]:
     known = {field["name"]: field for field in fields}
-    wrong = [f"{where}.{name}: unknown" for name in given if name not in known]
+    problems = [f"{where}.{name}: unknown" for name in given if name not in known]
     for name, field in known.items():
         if name in given:
-            wrong += _check_types(f"{where}.{name}", field["types"], given[name])
+            problems += _check_types(f"{where}.{name}", field["types"], given[name])
         elif field["required"]:
-            wrong.append(f"{where}.{name}: missing")
-    return wrong
+            problems.append(f"{where}.{name}: missing")
+    return problems
 
 
 def _check_types(where: str, types: list[str], value: object) -> list[str]:
@@ -65,7 +66,7 @@ def _check_types(where: str, types: list[str], value: object) -> list[str]:
 def _check_type(where: str, kind: str, value: object) -> list[str]:
     if kind.startswith("Array of "):
         if not isinstance(value, list):
-            return [f"{where}: {value!r} is no array"]
+            return [f"{where}: {value!r} is not an array"]
         inner = kind.removeprefix("Array of ")
         return [line for n, item in enumerate(value) for line in _check_type(f"{where}[{n}]", inner, item)]
     plain = {
@@ -76,7 +77,7 @@ def _check_type(where: str, kind: str, value: object) -> list[str]:
         "InputFile": isinstance(value, str) and value.startswith("attach://"),
     }
     if kind in plain:
-        return [] if plain[kind] else [f"{where}: {value!r} is no {kind}"]
+        return [] if plain[kind] else [f"{where}: {value!r} is not of type {kind}"]
     return _check_object(where, kind, value)
 
 
@@ -85,5 +86,5 @@ def _check_object(where: str, kind: str, value: object) -> list[str]:
     if described.get("subtypes"):
         return _check_types(where, described["subtypes"], value)
     if not isinstance(value, dict):
-        return [f"{where}: {value!r} is no {kind}"]
+        return [f"{where}: {value!r} is not of type {kind}"]
     return _check_fields(where, described.get("fields", []), value)

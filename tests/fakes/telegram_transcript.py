@@ -1,4 +1,4 @@
-"""Types every command into a loopback Telegram and writes down what came back.
+"""Send every command to the bot through a loopback Telegram and write the answers to a Markdown file.
 
 Run as `python -m tests.fakes.telegram_transcript docs`.
 """
@@ -34,12 +34,12 @@ class TranscriptWriter:
     )
 
     async def say(self, text: str, answer: str, *, reply_to: Message | None = None) -> Message:
-        """Ada writes; what she hears is written down."""
+        """Send `text` as Ada and record the bot's answer."""
         await self.ada.writes(text, reply_to=reply_to)
         return self.record(text or "(nothing)", await self.ada.hears(answer))
 
     async def press(self, message: Message, label: str, answer: str = "") -> Message:
-        """A button; either a toast or another message answers it."""
+        """Press a button and record the answer, which is a new message or a short notification."""
         toast = await self.ada.answer_to(await self.ada.presses(message, label))
         if answer:
             return self.record(f"[{label}]", await self.ada.hears(answer))
@@ -48,12 +48,12 @@ class TranscriptWriter:
 
     def record(self, title: str, message: Message) -> Message:
         media = f"[{message.kind}]  \n> " if message.kind != "text" else ""
-        said = message.text.replace(WORD_JOINER, "").replace("\n", "  \n> ")
-        shown = "a short text" if not said and not media else f"{media}{said}"
+        text = message.text.replace(WORD_JOINER, "").replace("\n", "  \n> ")
+        shown = "a short text" if not text and not media else f"{media}{text}"
         quote = "> " + re.sub(r"(?<!\\)([*_`<])", r"\\\1", shown)
         rows = (message.keyboard or {}).get("inline_keyboard", [])
-        drawn = "  \n".join(" ".join(f"`{button['text']}`" for button in row) for row in rows)
-        self.lines += [f"**{title}**", "", quote, "", *([drawn, ""] if drawn else [])]
+        buttons = "  \n".join(" ".join(f"`{button['text']}`" for button in row) for row in rows)
+        self.lines += [f"**{title}**", "", quote, "", *([buttons, ""] if buttons else [])]
         return message
 
 
@@ -74,12 +74,12 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     await writer.say("a fox in the rain", "Clip #3", reply_to=question)
     await app.telegram.until_delivered(3)
     await writer.say("/video", "What shall I film")
-    slip = await writer.say("/video a fox #lofy", "Did you mean")
-    await writer.press(slip, "Yes, that", "Clip #4")
+    suggestion = await writer.say("/video a fox #lofy", "Did you mean")
+    await writer.press(suggestion, "Yes, that", "Clip #4")
     await app.telegram.until_delivered(4)
-    wall = await writer.say("a lighthouse in a storm", "What you leave open")
-    await ada.answer_to(await ada.presses(wall, "9:16"))
-    writer.record("[9:16]", wall)
+    menu = await writer.say("a lighthouse in a storm", "What you leave open")
+    await ada.answer_to(await ada.presses(menu, "9:16"))
+    writer.record("[9:16]", menu)
     for line, answer in (
         ("/animate it wakes up", "Which picture"),
         ("/video a forbidden thing", "cannot film"),

@@ -1,4 +1,4 @@
-"""The other end of the chat: people who write, send pictures, press buttons and pay."""
+"""Simulated Telegram users who write, send pictures, press buttons and pay."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMMAND = re.compile(r"/[a-zA-Z0-9_]+(@[a-zA-Z0-9_]+)?")
 
 
 class TelegramUser:
-    """One person in front of the loopback server."""
+    """One user of the loopback server."""
 
     def __init__(
         self, server: TelegramServer, name: str, *, language: str = "en", username: str = ""
@@ -27,7 +27,7 @@ class TelegramUser:
 
     @property
     def private_chat(self) -> Chat:
-        """The private chat with the bot."""
+        """The user's private chat with the bot."""
         return self.server.world.chats[self.person.id]
 
     async def writes(
@@ -44,7 +44,7 @@ class TelegramUser:
         album: str = "",
         extra: dict[str, Any] | None = None,
     ) -> Message:
-        """Any message at all; `extra` are fields that need no help, as who forwarded it."""
+        """Send a message of any kind. `extra` adds further fields as they are, such as forward_origin."""
         world = self.server.world
         message = Message(
             world.next_id(), chat or self.private_chat, self.person, text, _entities(text), thread=thread
@@ -79,11 +79,11 @@ class TelegramUser:
         await self.server.push_update(edited_message=message.to_json() | {"edit_date": message.date})
 
     async def presses(self, message: Message, label: str, *, expired: bool = False) -> str:
-        """Press the button that says `label`; the number of the query that must be answered."""
+        """Press the button whose text contains `label`; return the id of the callback query."""
         return await self.sends_callback(message, message.button(label)["callback_data"], expired=expired)
 
     async def sends_callback(self, message: Message, data: str, *, expired: bool = False) -> str:
-        """Send any callback data at all, as only a tampered client can."""
+        """Send arbitrary callback data, as a manipulated client can; return the id of the callback query."""
         query = str(self.server.world.next_id())
         if not expired:
             self.server.world.queries.add(query)
@@ -99,7 +99,7 @@ class TelegramUser:
         return query
 
     async def searches_inline(self, words: str = "", *, offset: str = "") -> list[dict[str, Any]]:
-        """Type the bot's name and `words` in some chat; what it offers."""
+        """Type the bot's name and `words` in a chat; return the offered results."""
         world = self.server.world
         query = str(world.next_id())
         world.queries.add(query)
@@ -111,13 +111,13 @@ class TelegramUser:
         return results
 
     async def answer_to(self, query: str) -> dict[str, Any]:
-        """What the bot answers to a pressed button, an inline query or a checkout."""
+        """Wait for the bot's answer to a pressed button, an inline query or a checkout."""
         answer = await self.server.wait_until(lambda: self.server.world.answers.get(query))
         assert answer is not None
         return answer
 
     async def pays(self, invoice: Message) -> str:
-        """Go through the checkout and pay; Telegram's number of the payment."""
+        """Complete the checkout and pay; return Telegram's id of the charge."""
         world = self.server.world
         query = str(world.next_id())
         world.queries.add(query)
@@ -140,28 +140,28 @@ class TelegramUser:
         return charge
 
     def bot_messages(self, chat: Chat | None = None) -> list[Message]:
-        """What the bot has said here so far."""
+        """The messages that the bot has sent to the chat so far."""
         return self.server.world.bot_messages(chat or self.private_chat)
 
     async def hears(
         self, words: str, *, chat: Chat | None = None, within: float = 20.0, kind: str | None = None
     ) -> Message:
-        """Wait for a message of the bot's that holds `words`, however often it was edited before."""
+        """Wait until a message of the bot contains `words`; an edited message counts too."""
 
-        def found() -> Message | None:
-            said = (m for m in reversed(self.bot_messages(chat)) if kind in {None, m.kind})
-            return next((m for m in said if words.lower() in m.text.lower()), None)
+        def matching_message() -> Message | None:
+            candidates = (m for m in reversed(self.bot_messages(chat)) if kind in {None, m.kind})
+            return next((m for m in candidates if words.lower() in m.text.lower()), None)
 
         try:
-            message = await self.server.wait_until(found, within=within)
+            message = await self.server.wait_until(matching_message, within=within)
         except TimeoutError:
-            said = [message.text for message in self.bot_messages(chat)]
-            raise AssertionError(f"{words!r} was never said, but {said}") from None
+            texts = [message.text for message in self.bot_messages(chat)]
+            raise AssertionError(f"no message contains {words!r}; the bot sent {texts}") from None
         assert message is not None
         return message
 
     async def receives(self, kind: str, *, chat: Chat | None = None, within: float = 20.0) -> Message:
-        """Wait for the newest message of the bot's that carries a video, a photo, ..."""
+        """Wait for a message of the bot with media of this kind, such as "video"; return the newest."""
         message = await self.server.wait_until(
             lambda: next((m for m in reversed(self.bot_messages(chat)) if m.kind == kind), None),
             within=within,
@@ -171,7 +171,7 @@ class TelegramUser:
 
 
 def _entities(text: str) -> list[dict[str, Any]]:
-    """The marks that a client puts on a command and on #tags."""
+    """The entities that a client adds for a command and for hashtags."""
     command = COMMAND.match(text)
     found = [("bot_command", command)] if command else []
     found += [("hashtag", tag) for tag in re.finditer(r"#\w+", text)]

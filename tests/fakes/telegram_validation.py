@@ -1,4 +1,4 @@
-"""What the real Bot API refuses, in its own words: entities, keyboards, lengths, sizes, floods."""
+"""Refuse what the real Bot API refuses, with its texts: entities, keyboards, lengths, sizes, rates."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def bad_request(description: str) -> ApiError:
 
 
 def utf16_length(text: str) -> int:
-    """Telegram counts in UTF-16 code units."""
+    """The length of `text` in UTF-16 code units, which Telegram counts in."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def parse_html(source: str) -> tuple[str, list[dict[str, Any]]]:
-    """The text without its tags and the entities they made, or the refusal that the real server words."""
+    """Return the text without tags, and their entities. Raises ApiError with the real server's text."""
     text, entities, open_tags, at = "", [], list[tuple[str, str, int]](), 0
     while at < len(source):
         if source[at] != "<":
@@ -121,7 +121,7 @@ def check_text(
 
 
 def _auto_entities(text: str) -> list[dict[str, Any]]:
-    """What a chat links by itself: people, addresses, tags and commands."""
+    """The entities that a chat adds on its own: mentions, links and commands."""
     return [
         {"type": kind, "offset": utf16_length(text[: mark.start()]), "length": utf16_length(mark[0])}
         for kind, pattern in AUTO_LINKED.items()
@@ -130,7 +130,7 @@ def _auto_entities(text: str) -> list[dict[str, Any]]:
 
 
 def _is_inside_code(found: dict[str, Any], entities: list[dict[str, Any]]) -> bool:
-    """Code is never linked."""
+    """Whether an entity lies inside code, where Telegram adds no links."""
     return any(
         code["type"] in {"code", "pre"}
         and code["offset"] <= found["offset"] < code["offset"] + code["length"]
@@ -173,7 +173,7 @@ def check_upload(kind: str, size: int, *, limit: int) -> None:
 
 @dataclass
 class FloodControl:
-    """One chat's patience: `burst` messages at once, then one every `every` seconds."""
+    """One chat's limit: `burst` messages at once, then one every `seconds_per_message` seconds."""
 
     burst: int
     seconds_per_message: float
@@ -186,7 +186,7 @@ class FloodControl:
         self.spent = max(0.0, self.spent - (now - self.updated_at) / self.seconds_per_message)
         self.updated_at = now
         if now < self.blocked_until:
-            self.blocked_until += 1  # knocking while shut makes it longer
+            self.blocked_until += 1  # a call during the block extends it
         elif self.spent + 1 > self.burst:
             self.blocked_until = now + max(1.0, self.seconds_per_message)
         else:

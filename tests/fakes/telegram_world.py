@@ -1,4 +1,4 @@
-"""The people, chats, messages and files that the loopback Bot API knows."""
+"""The state of the loopback Bot API: users, chats, messages and files."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Chat:
     is_forum: bool = False
     admins: set[int] = field(default_factory=set)
     topics: set[int] = field(default_factory=set)
-    blocked: str = ""  # the server's words once the bot may not write here any more
+    blocked: str = ""  # why the bot may no longer write here, in the server's words; empty if it may
     migrated_to: int | None = None
     flood_control: FloodControl | None = None
-    slow_mode: float = 0.0  # seconds between two new messages of one sender; edits are free
+    slow_mode: float = 0.0  # seconds between two new messages of one sender; edits do not count
     slow_until: float = 0.0
     closed_topics: set[int] = field(default_factory=set)
 
     def apply_slow_mode(self) -> None:
-        """One more new message here; raises Refused while slow mode holds."""
+        """Count one new message. Raises ApiError while slow mode forbids it."""
         wait = self.slow_until - time.monotonic()
         if self.slow_mode and wait > 0:
             seconds = max(1, round(wait))
@@ -79,9 +79,7 @@ class Message:
     sender: Person | None = None  # None is the bot itself
     text: str = ""
     entities: list[dict[str, Any]] = field(default_factory=list)
-    media: dict[str, Any] = field(
-        default_factory=dict
-    )  # {"video": {...}}, {"photo": [...]}, {"invoice": {...}}
+    media: dict[str, Any] = field(default_factory=dict)  # {"video": {...}}, {"photo": [...]}, ...
     keyboard: dict[str, Any] | None = None
     thread: int | None = None
     reply_to: Message | None = None
@@ -101,7 +99,7 @@ class Message:
 
     @property
     def file_id(self) -> str:
-        """Of its media; a photo's is that of the largest size."""
+        """The file id of the media; for a photo that of the largest size."""
         content = self.media[self.kind]
         return str(content[-1]["file_id"] if isinstance(content, list) else content["file_id"])
 
@@ -111,25 +109,25 @@ class Message:
         return [button for row in rows for button in row]
 
     def button(self, label: str) -> dict[str, Any]:
-        """The button whose words hold `label`."""
+        """The first button whose text contains `label`."""
         found = [button for button in self.buttons if label.lower() in button["text"].lower()]
-        assert found, f"no button {label!r} among {[button['text'] for button in self.buttons]}"
+        assert found, f"no button contains {label!r}: {[button['text'] for button in self.buttons]}"
         return found[0]
 
     def same_as(self, text: str, entities: list[dict[str, Any]], keyboard: dict[str, Any] | None) -> bool:
         return (self.text, self.entities, self.keyboard) == (text, entities, keyboard)
 
     def to_json(self, *, deep: bool = True) -> dict[str, Any]:
-        said = {"caption" if self.media else "text": self.text} if self.text else {}
-        marks = {"caption_entities" if self.media else "entities": self.entities} if self.entities else {}
+        text = {"caption" if self.media else "text": self.text} if self.text else {}
+        entities = {"caption_entities" if self.media else "entities": self.entities} if self.entities else {}
         topic = {"message_thread_id": self.thread, "is_topic_message": True} if self.thread else {}
         return {
             "message_id": self.id,
             "from": self.sender.to_json() if self.sender else _bot_user(),
             "chat": self.chat.to_json(),
             "date": self.date,
-            **said,
-            **marks,
+            **text,
+            **entities,
             **self.media,
             **({"reply_markup": self.keyboard} if self.buttons else {}),
             **topic,
@@ -145,7 +143,7 @@ def _bot_user() -> dict[str, Any]:
 
 @dataclass
 class World:
-    """Everything that is the case. One counter numbers it all."""
+    """All state of the server. Users, chats, messages, files and queries take their ids from one counter."""
 
     people: dict[int, Person] = field(default_factory=dict)
     chats: dict[int, Chat] = field(default_factory=dict)
@@ -153,21 +151,15 @@ class World:
     index: dict[tuple[int, int], Message] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     commands: dict[tuple[str, str], list[dict[str, str]]] = field(default_factory=dict)
-    queries: set[str] = field(
-        default_factory=set
-    )  # buttons pressed, inline queries and checkouts not yet answered
+    queries: set[str] = field(default_factory=set)  # unanswered callback, inline and checkout queries
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    invoices: dict[int, str] = field(default_factory=dict)  # payload by message
-    charges: dict[str, int] = field(default_factory=dict)  # who paid, by Telegram's id of the payment
+    invoices: dict[int, str] = field(default_factory=dict)  # message id -> payload
+    charges: dict[str, int] = field(default_factory=dict)  # charge id -> id of the user who paid
     refunded: set[str] = field(default_factory=set)
     file_limit: int = FILE_LIMIT
-    shared_folder: Path | None = (
-        None  # where a Bot API server that runs with --local shares its files with the bot
-    )
-    private_flood_limit: tuple[int, float] = (
-        10,
-        1.0,
-    )  # messages at once in a private chat, and seconds for one more
+    shared_folder: Path | None = None  # where a Bot API server with --local shares files with the bot
+    private_flood_limit: tuple[int, float] = (10, 1.0)
+    """How many messages at once a private chat takes, and seconds for each one after that."""
     group_flood_limit: tuple[int, float] = (20, 3.0)
     last_id: int = 100
 
@@ -195,7 +187,7 @@ class World:
         return chat
 
     def store_file(self, content: bytes) -> dict[str, Any]:
-        """Store a file and describe it as Telegram does."""
+        """Store a file; return its description as Telegram gives it."""
         name = f"file{self.next_id()}"
         self.files[name] = content
         if self.shared_folder is not None:
@@ -203,7 +195,7 @@ class World:
         return {"file_id": name, "file_unique_id": f"u{name}", "file_size": len(content)}
 
     def writable_chat(self, chat_id: object) -> Chat:
-        """The chat the bot means, if it may write there at all."""
+        """The chat with this id. Raises ApiError if the bot may not write there."""
         chat = self.chats.get(chat_id) if isinstance(chat_id, int) else None
         if chat is None:
             raise bad_request("chat not found")
@@ -234,5 +226,5 @@ class World:
         return message
 
     def bot_messages(self, chat: Chat | Person) -> list[Message]:
-        """What the bot has said in a chat, oldest first."""
+        """The bot's messages in a chat, oldest first."""
         return [m for m in self.messages if m.chat.id == chat.id and m.from_bot and not m.deleted]

@@ -1,4 +1,4 @@
-"""A loopback Bot API and the real client in front of it."""
+"""Fixtures: a loopback Bot API, a user, the real client and the whole application."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ada(server: TelegramServer) -> TelegramUser:
 
 @pytest.fixture
 async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
-    """The real client over our transport; whoever waits for silence says how long."""
+    """The library's client over Matinee's transport. It does not wait when it is rate limited."""
     bot: ExtBot[None] = ExtBot(
         token=server.token,
         base_url=f"{server.url}/bot",
@@ -42,6 +42,6 @@ async def client(server: TelegramServer) -> AsyncIterator[ExtBot[None]]:
 
 @pytest.fixture
 async def app(server: TelegramServer, tmp_path: Path) -> AsyncIterator[TelegramApp]:
-    """Everything running behind the loopback server, by polling."""
+    """The whole application, polling the loopback server."""
     async with running_app(tmp_path, Options(token=server.token, api_url=server.url)) as app:
         yield app

@@ -1,4 +1,4 @@
-"""The buttons under a clip do what they do on Discord, for those who may, once."""
+"""The buttons under a clip: what each does, who may press it, and that a double tap counts once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import JobState
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
@@ -26,7 +27,7 @@ async def make_clip(
     return clip
 
 
-async def test_clip_says_what_it_is_and_has_every_button(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_clip_has_a_caption_with_facts_and_every_button(ada: TelegramUser, app: TelegramApp) -> None:
     clip = await make_clip(ada, app, "/video a fox in the snow #lofi seed=7")
     assert clip.text.splitlines()[0] == "Clip #1: a fox in the snow"
     assert all(fact in clip.text for fact in ("64", "tiny", "lofi", "seed 7"))
@@ -72,8 +73,8 @@ async def test_admins_are_notified_of_reports_and_appeals(
         await ada.answer_to(await ada.presses(refused, "ask an admin"))
         appeal = await boss.hears("asks you to look")
         eve = TelegramUser(server, "Eve")
-        told = await eve.answer_to(await eve.presses(appeal, "grant it"))
-        assert "Only an admin" in told["text"]
+        answer = await eve.answer_to(await eve.presses(appeal, "grant it"))
+        assert "Only an admin" in answer["text"]
         await boss.answer_to(await boss.presses(appeal, "grant it"))
         await boss.hears("is granted")
         assert appeal.buttons == []
@@ -85,8 +86,8 @@ async def test_message_is_deleted_by_its_owner_and_by_group_admins(
     bob, eve = TelegramUser(server, "Bob"), TelegramUser(server, "Eve")
     group = server.world.add_group("club", admins=(bob.person,))
     first = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
-    told = await eve.answer_to(await eve.presses(first, "delete"))
-    assert "somebody else" in told["text"]
+    answer = await eve.answer_to(await eve.presses(first, "delete"))
+    assert "somebody else" in answer["text"]
     await bob.answer_to(await bob.presses(first, "delete"))
     assert first.deleted
     second = await make_clip(ada, app, "/video@matinee_bot a wolf", chat=group)
@@ -121,11 +122,11 @@ async def test_repeated_callback_update_makes_one_clip(
     await app.telegram.until_delivered(2)
     await server.push_update(callback_query=press)
     await ada.writes("/history")
-    heard = await ada.hears("Your clips")
-    assert heard.text.count("#") == 2
+    history = await ada.hears("Your clips")
+    assert history.text.count("#") == 2
 
 
-async def test_group_member_may_reroll_but_not_cancel_anothers_clip(
+async def test_group_member_may_reroll_but_not_cancel_another_users_clip(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     group, bob = server.world.add_group("club"), TelegramUser(server, "Bob")
@@ -136,8 +137,8 @@ async def test_group_member_may_reroll_but_not_cancel_anothers_clip(
     app.engine.may_finish.clear()
     await ada.writes("/video@matinee_bot a wolf", chat=group)
     status = await ada.hears("Clip #3", chat=group)
-    told = await bob.answer_to(await bob.presses(status, "cancel"))
-    assert "somebody else" in told["text"]
+    answer = await bob.answer_to(await bob.presses(status, "cancel"))
+    assert "somebody else" in answer["text"]
     assert not (await app.studio.job(3)).state.is_final
 
 
@@ -148,8 +149,8 @@ async def test_private_clip_cannot_be_reached_by_its_number(
     await make_clip(ada, app, "/video a secret fox")
     eve = TelegramUser(server, "Eve")
     page = await make_clip(eve, app, "/video a wolf")
-    told = await eve.answer_to(await eve.sends_callback(page, press))
-    assert "somebody else" in told["text"]
+    answer = await eve.answer_to(await eve.sends_callback(page, press))
+    assert "somebody else" in answer["text"]
     for command in ("/recipe 1", "/music 1 jazz", "/cancel 1", "/report 1"):
         await eve.writes(command)
     await server.wait_until(lambda: len([m for m in eve.bot_messages() if "somebody else" in m.text]) == 4)
@@ -163,7 +164,8 @@ async def test_settings_page_works_only_for_its_owner(
     group, bob = server.world.add_group("club"), TelegramUser(server, "Bob")
     await ada.writes("/settings", chat=group)
     page = await ada.hears("when you do not say", chat=group)
-    assert "whoever asked" in (await bob.answer_to(await bob.presses(page, "9:16")))["text"]
+    refusal = await bob.answer_to(await bob.presses(page, "9:16"))
+    assert refusal["text"] == messages.explain(NotYourButtons())
     await ada.answer_to(await ada.presses(page, "9:16"))
     assert (await app.studio.settings(f"telegram:{ada.id}")) == {"aspect": "9:16"}
     assert (await app.studio.settings(f"telegram:{bob.id}")) == {}

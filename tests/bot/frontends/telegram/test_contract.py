@@ -1,4 +1,4 @@
-"""Telegram holds the conversation that every chat holds."""
+"""The conversation that every frontend must support, held over Telegram."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class TelegramChatUser:
         await self._someone.writes(f"/{command}")
 
     async def wait_for_text(self, words: str) -> str:
-        """What is new, or says something new, since the last thing that was done."""
+        """Wait for `words` in a message that is new or was edited since the last action."""
 
-        def found() -> str | None:
+        def matching_text() -> str | None:
             if words in self._toast:
                 return self._toast
-            said = (
+            new_texts = (
                 m.text for m in reversed(self._someone.bot_messages()) if self._before.get(m.id) != m.text
             )
-            return next((text for text in said if words in text), None)
+            return next((text for text in new_texts if words in text), None)
 
-        heard = await self._someone.server.wait_until(found)
-        assert heard is not None
-        return heard.replace("\u2060", "")
+        text = await self._someone.server.wait_until(matching_text)
+        assert text is not None
+        return text.replace("\u2060", "")
 
     def _mark_as_seen(self) -> None:
         self._toast = ""
@@ -47,7 +47,7 @@ class TelegramChatUser:
 
     async def wait_for_clip(self, number: int) -> str:
         await self._app.telegram.until_delivered(number)
-        return (await self._someone.hears(f"Clip #{number}:")).text  # also where it stood before
+        return (await self._someone.hears(f"Clip #{number}:")).text  # an older message may match too
 
     async def press_button(self, label: str) -> None:
         def has_button() -> bool:

@@ -1,4 +1,4 @@
-"""The whole way in Telegram: commands become clips, buttons go on working, mishaps are told honestly."""
+"""Whole conversations: commands become clips, buttons survive restarts, failures are reported."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 from PIL import Image
 
+from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import JobState
 from bot.frontends.telegram.command_menu import USER_COMMANDS, menu_commands
 from bot.frontends.telegram.frontend import Options
@@ -65,7 +66,7 @@ async def test_prompt_becomes_a_clip_by_polling_and_by_webhook(
         assert status.button("cancel")["callback_data"] == "cancel:1"
         app.engine.may_finish.set()
         clip = await ada.receives("video")
-        assert clip is status, "the status message itself becomes the clip"
+        assert clip is status, "the status message is edited into the clip"
         video = clip.media["video"]
         assert server.world.files[clip.file_id] == b"job 1"
         assert (video["width"], video["height"], video["duration"]) == (64, 128, 2)
@@ -93,10 +94,9 @@ async def test_buttons_work_after_a_restart(
         await server.wait_until(lambda: len([m for m in ada.bot_messages() if m.kind == "video"]) == 2)
         again = await app.studio.job(2)
         assert again.parent == 1
-        wall = await ada.presses(clip, "new music")
-        await ada.answer_to(wall)
-        genres = await ada.hears("Which music")
-        await ada.answer_to(await ada.presses(genres, "jazz"))
+        await ada.answer_to(await ada.presses(clip, "new music"))
+        genre_menu = await ada.hears("Which music")
+        await ada.answer_to(await ada.presses(genre_menu, "jazz"))
         await ada.hears("Clip #3")
         assert (await app.studio.job(3)).request.music.genre == "jazz"
 
@@ -109,7 +109,7 @@ async def test_expired_callback_is_still_performed(ada: TelegramUser) -> None:
     await ada.hears("Clip #2")
 
 
-async def test_a_tampered_button_does_nothing(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_manipulated_callback_data_does_nothing(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video a fox")
     clip = await ada.receives("video")
     await app.telegram.until_delivered(1)
@@ -126,9 +126,9 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
     await ada.writes("/video a fox")
     status = await ada.hears("Clip #1")
     eve = TelegramUser(server, "Eve")
-    told = await ada.answer_to(await eve.presses(status, "cancel"))
-    assert "somebody else" in told["text"]
-    assert told["show_alert"] is True
+    answer = await ada.answer_to(await eve.presses(status, "cancel"))
+    assert "somebody else" in answer["text"]
+    assert answer["show_alert"] is True
     await ada.presses(status, "cancel")
     await ada.hears("cancelled")
     assert (await app.studio.job(1)).state is JobState.CANCELLED
@@ -201,7 +201,7 @@ async def test_recipe_makes_the_same_clip_again(
     await ada.writes("/recipe", reply_to=clip)
     recipe = await ada.hears("seed=3", kind="text")
     (entity,) = recipe.entities
-    assert entity["type"] == "code", "a tap copies it"
+    assert entity["type"] == "code", "a tap must copy the recipe"
     await ada.writes(recipe.text[entity["offset"] :])
     await server.wait_until(lambda: len([m for m in ada.bot_messages() if m.kind == "video"]) == 2)
     first, second = (await app.studio.job(1)).request, (await app.studio.job(2)).request
@@ -232,13 +232,13 @@ async def test_recipe_is_read_from_a_file_that_embeds_it(ada: TelegramUser, tmp_
     plain = await mux(
         Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
     )
-    with_embedded = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
-    await ada.writes("/recipe", document=(with_embedded.path.read_bytes(), "kite.mp4", "video/mp4"))
+    clip_with_recipe = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
+    await ada.writes("/recipe", document=(clip_with_recipe.path.read_bytes(), "kite.mp4", "video/mp4"))
     await ada.hears("seed=99")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     still = structs.replace(plain, path=tmp_path / "a.png")
-    drawn = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
-    await ada.writes("/recipe", document=(drawn.path.read_bytes(), "kite.png", "image/png"))
+    picture = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
+    await ada.writes("/recipe", document=(picture.path.read_bytes(), "kite.png", "image/png"))
     await ada.hears("seed=98")
     await ada.writes("/recipe", document=(plain.path.read_bytes(), "plain.mp4", "video/mp4"))
     await ada.hears("does not tell how it was made")
@@ -277,7 +277,7 @@ async def test_repeated_update_makes_one_clip(server: TelegramServer, ada: Teleg
     assert len(ada.bot_messages()) == 2
 
 
-async def test_clips_can_be_shared_anywhere(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_clips_are_offered_in_inline_mode(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video a fox")
     clip = await ada.receives("video")
     await app.telegram.until_delivered(1)
@@ -297,7 +297,7 @@ async def test_failure_message_names_the_refund(ada: TelegramUser, app: Telegram
 
 
 @pytest.mark.usefixtures("app")
-async def test_menu_is_set_for_everybody_and_for_groups(server: TelegramServer) -> None:
+async def test_menu_is_published_for_users_and_groups(server: TelegramServer) -> None:
     await server.wait_until(lambda: any("all_group_chats" in scope for scope, _ in server.world.commands))
     default = server.world.commands['{"type": "default"}', ""]
     assert {"video", "privacy"} <= {command["command"] for command in default}
@@ -312,8 +312,8 @@ async def test_personal_data_is_exported_and_deleted(
     file = await ada.receives("document")
     assert "a secret fox" in server.world.files[file.file_id].decode()
     await ada.writes("/privacy delete")
-    sure = await ada.hears("cannot be undone")
-    await ada.answer_to(await ada.presses(sure, "delete everything"))
+    question = await ada.hears("cannot be undone")
+    await ada.answer_to(await ada.presses(question, "delete everything"))
     await ada.hears("1 clips and their prompts are gone")
     await ada.writes("/privacy export")
     await server.wait_until(lambda: len([m for m in ada.bot_messages() if m.kind == "document"]) == 2)
@@ -398,7 +398,7 @@ async def ledger_entries(folder: Path, someone: TelegramUser) -> list[LedgerEntr
         await store.close()
 
 
-# Deliveries that go wrong
+# Failed deliveries
 
 
 async def test_unanswered_upload_is_resent_only_on_request(
@@ -492,13 +492,14 @@ async def test_data_is_deleted_only_after_confirmation(
     await ada.receives("video")
     await app.telegram.until_delivered(1)
     await ada.writes("/privacy delete")
-    sure = await ada.hears("cannot be undone")
+    question = await ada.hears("cannot be undone")
     eve = TelegramUser(server, "Eve")
-    assert "whoever asked" in (await ada.answer_to(await eve.presses(sure, "delete everything")))["text"]
+    refusal = await ada.answer_to(await eve.presses(question, "delete everything"))
+    assert refusal["text"] == messages.explain(NotYourButtons())
     assert (await app.studio.job(1)).request.prompt == "a fox"
-    await ada.answer_to(await ada.presses(sure, "delete everything"))
+    await ada.answer_to(await ada.presses(question, "delete everything"))
     assert (await app.studio.job(1)).request.prompt == ""
-    assert sure.buttons == []
+    assert question.buttons == []
 
 
 async def test_code_links_two_platforms(ada: TelegramUser, app: TelegramApp) -> None:

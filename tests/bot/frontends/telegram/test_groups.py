@@ -1,4 +1,4 @@
-"""Groups: only commands, only ours, in their topic and tongue; admins behind the group's name; slow mode."""
+"""Groups: which messages are answered, topics, languages, anonymous admins, slow mode and command menus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUP_BOT = {"id": 1087968824, "is_bot": True, "first_name": "Group", "username"
 
 
 def as_anonymous_admin(chat: Chat) -> dict[str, Any]:
-    """How a message of an admin looks who writes in the name of the group."""
+    """The fields of a message that an admin writes anonymously, in the name of the group."""
     return {"from": GROUP_BOT, "sender_chat": chat.to_json()}
 
 
@@ -27,7 +27,7 @@ def forward_origin_of(someone: TelegramUser) -> dict[str, Any]:
     return {"type": "user", "date": 1, "sender_user": someone.person.to_json()}
 
 
-async def test_messages_that_are_not_our_commands_are_ignored(
+async def test_messages_without_a_command_for_the_bot_are_ignored(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     group = server.world.add_group("club")
@@ -63,7 +63,7 @@ async def test_anonymous_admin_is_served_and_sets_group_defaults(
     assert await app.studio.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
 
 
-async def test_language_of_group_and_of_person(
+async def test_language_of_user_takes_precedence_over_the_groups(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     bob = TelegramUser(server, "Bob", language="fr")

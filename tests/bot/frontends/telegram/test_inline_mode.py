@@ -1,4 +1,4 @@
-"""Inline mode: my own clips and pictures, newest first, a page at a time, and nobody else's."""
+"""Inline mode offers only the user's own clips and pictures, newest first, in pages."""
 
 from __future__ import annotations
 

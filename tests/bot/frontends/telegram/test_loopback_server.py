@@ -1,4 +1,4 @@
-"""The loopback Bot API answers the real client as Telegram does, above all when it refuses."""
+"""The loopback Bot API answers the real client as Telegram does, including its refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 
 Bot = ExtBot[None]
-SECRET = "only-telegram-knows"  # noqa: S105  (of this test)
+SECRET = "only-telegram-knows"  # noqa: S105  (used only in this test)
 
 
 def keyboard(data: str) -> InlineKeyboardMarkup:
@@ -103,7 +103,7 @@ async def test_markup_becomes_entities(client: Bot, ada: TelegramUser) -> None:
         (lambda bot, _: bot.set_my_commands([("Video", "x")]), "BOT_COMMAND_INVALID"),
     ],
 )
-async def test_what_telegram_refuses_is_refused(
+async def test_invalid_calls_are_refused_with_telegrams_text(
     client: Bot, ada: TelegramUser, do: Callable[[Bot, TelegramUser], Awaitable[object]], words: str
 ) -> None:
     with pytest.raises(BadRequest) as caught:
@@ -117,7 +117,7 @@ async def test_file_over_the_limit_is_413(server: TelegramServer, client: Bot, a
         await client.send_video(ada.id, b"v" * 1001)
 
 
-async def test_unchanged_edit_is_refused_and_a_changed_one_keeps_the_old_words(
+async def test_unchanged_edit_is_refused_and_a_changed_one_records_the_old_text(
     client: Bot, ada: TelegramUser
 ) -> None:
     message = await client.send_message(ada.id, "one")
@@ -127,10 +127,10 @@ async def test_unchanged_edit_is_refused_and_a_changed_one_keeps_the_old_words(
     assert [(m.text, m.revisions) for m in ada.bot_messages()] == [("two", ["one"])]
 
 
-async def test_status_turns_into_a_video_and_its_bytes_are_kept(
+async def test_message_is_edited_into_a_video_and_its_bytes_are_stored(
     server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
-    message = await client.send_message(ada.id, "painting")
+    message = await client.send_message(ada.id, "rendering")
     media = InputMediaVideo(b"film", caption="done", width=64, height=48, duration=5, thumbnail=b"t")
     await message.edit_media(media, reply_markup=keyboard("reroll:1"))
     (seen,) = ada.bot_messages()
@@ -160,11 +160,11 @@ async def test_flood_limit_applies_to_one_chat_only(
     with pytest.raises(RetryAfter) as caught:
         await client.send_message(ada.id, "four")
     assert caught.value.retry_after
-    await client.send_message(bob.id, "still heard")
-    assert [message.text for message in bob.bot_messages()] == ["still heard"]
+    await client.send_message(bob.id, "not limited")
+    assert [message.text for message in bob.bot_messages()] == ["not limited"]
 
 
-async def test_migrated_and_closed_chats_say_so(
+async def test_migrated_and_blocked_chats_raise_their_errors(
     server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
     old, new = server.world.add_group("old"), server.world.add_group("new")
@@ -220,12 +220,12 @@ async def test_only_unconfirmed_updates_are_repeated(client: Bot, ada: TelegramU
 async def test_webhook_sends_the_secret_and_repeats_until_accepted(
     server: TelegramServer, client: Bot, ada: TelegramUser
 ) -> None:
-    heard: list[tuple[str | None, str]] = []
+    received: list[tuple[str | None, str]] = []
 
     async def listen(request: web.Request) -> web.Response:
         body = await request.json()
-        heard.append((request.headers.get("X-Telegram-Bot-Api-Secret-Token"), body["message"]["text"]))
-        return web.Response(status=500 if len(heard) == 1 else 200)
+        received.append((request.headers.get("X-Telegram-Bot-Api-Secret-Token"), body["message"]["text"]))
+        return web.Response(status=500 if len(received) == 1 else 200)
 
     app = web.Application()
     app.router.add_post("/hook", listen)
@@ -237,7 +237,7 @@ async def test_webhook_sends_the_secret_and_repeats_until_accepted(
         await client.get_updates()
     await ada.writes("hello")
     await server.wait_until(lambda: server.delivered_by_webhook)
-    assert heard == [(SECRET, "hello")] * 2
+    assert received == [(SECRET, "hello")] * 2
     await client.delete_webhook()
     await runner.cleanup()
 

@@ -1,4 +1,4 @@
-"""Refusals, appeals, reports, held clips and a group's credits, as Telegram shows them."""
+"""Refusals, appeals, reports, held clips and group credits in Telegram."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.fakes.telegram_world import Chat, Message
 
 
 def always_finds(finding: InspectionVerdict) -> Callable[[Store], InspectClip]:
-    """An inspector to whom every clip shows the same."""
+    """An inspector that gives every clip the same verdict."""
 
-    async def look(_: Path) -> Detection:
+    async def classify(_: Path) -> Detection:
         return Detection("FEMALE_BREAST_EXPOSED", 0.8)
 
     return lambda store: (
-        ClipInspector(store=store, classify=look, verdict_if_seen=finding, min_certainty=0.5).inspect
+        ClipInspector(store=store, classify=classify, verdict_if_seen=finding, min_certainty=0.5).inspect
     )
 
 
@@ -54,7 +54,7 @@ async def test_refusal_is_appealed_and_granted_by_buttons(
         await ada.receives("video")
 
 
-async def test_an_appeal_can_be_typed(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
+async def test_appeal_can_be_typed(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
     boss = TelegramUser(server, "Boss")
     async with running_app(tmp_path, options_with_admin(server, boss), policy=bundled_policy()):
         await ada.writes("/appeal")
@@ -120,7 +120,7 @@ async def test_flagged_clip_is_spoilered_when_configured(
         await ada.writes("/video a statue")
         assert (await ada.receives("video")).spoiler
         await app.telegram.until_delivered(1)
-        assert await ada.searches_inline("statue") == [], "another chat would see it bare"
+        assert await ada.searches_inline("statue") == [], "inline results cannot be covered by a spoiler"
 
 
 async def test_group_pool_pays_once_own_credits_are_spent(
@@ -148,10 +148,10 @@ async def test_quota_shows_its_refill_time_as_a_date_entity(
         await ada.receives("video")
         await app.telegram.until_delivered(1)
         await ada.writes("/quota")
-        told = await ada.hears("credits left")
-        assert "clip #1" in told.text
-        (mark,) = [entity for entity in told.entities if entity["type"] == "date_time"]
-        units = told.text.encode("utf-16-le")[2 * mark["offset"] : 2 * (mark["offset"] + mark["length"])]
+        quota = await ada.hears("credits left")
+        assert "clip #1" in quota.text
+        (date,) = [entity for entity in quota.entities if entity["type"] == "date_time"]
+        units = quota.text.encode("utf-16-le")[2 * date["offset"] : 2 * (date["offset"] + date["length"])]
         assert "UTC" in units.decode("utf-16-le")
-        left = await app.studio.balance((await app.studio.job(1)).requester)
-        assert mark["unix_time"] == left.back_at
+        balance = await app.studio.balance((await app.studio.job(1)).requester)
+        assert date["unix_time"] == balance.back_at

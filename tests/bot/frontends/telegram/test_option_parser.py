@@ -1,4 +1,4 @@
-"""Options in the manner of chats are read kindly, and a slip is met with what was likely meant."""
+"""The parser for options typed in a chat: every accepted spelling, and suggestions for typos."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from generation.request import Kind, Music, MusicWish, Request, Wish
 GENRES = ("lofi", "jazz", "hip-hop", "classical")
 
 
-def test_everything_at_once() -> None:
+def test_all_kinds_of_options_in_one_command() -> None:
     wish = parse_wish("a fox in the snow #lofi 8s 9:16 seed=7 --no-music", genres=GENRES)
     assert wish == Wish(
         prompt="a fox in the snow", seconds=8.0, aspect="9:16", seed=7, music=MusicWish(genre="none")
@@ -66,7 +66,7 @@ def test_typo_gets_a_suggestion(text: str, near: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["seed=abc", "seconds=long", "size=big", "--seed", "steps=-1"])
-def test_a_value_that_cannot_be_read_is_named_with_an_example(text: str) -> None:
+def test_invalid_value_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BadOption) as caught:
         parse_wish(f"fox {text}", genres=GENRES)
     assert caught.value.example

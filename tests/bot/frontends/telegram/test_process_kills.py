@@ -1,4 +1,4 @@
-"""Killed between any two steps, the studio shows every clip once, or marks the one it cannot know about."""
+"""The process is killed between any two steps: each clip is sent once, or its job is marked uncertain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.paths import ROOT
 
 @dataclass
 class StudioProcess:
-    """A studio in a process of its own, and what it says: one word a line."""
+    """The application in its own process, and its output: one log event per line."""
 
     process: ForkedProcess
     output: asyncio.StreamReader
@@ -36,10 +36,10 @@ class StudioProcess:
 
 @asynccontextmanager
 async def studio_process(folder: Path, server: TelegramServer, *modes: str) -> AsyncIterator[StudioProcess]:
-    words = ("tests.fakes.telegram_child", str(folder), server.url, server.token, *modes)
+    arguments = ("tests.fakes.telegram_child", str(folder), server.url, server.token, *modes)
     read_end, write_end = os.pipe()
     try:
-        process = fork_server().spawn(*words, folder=ROOT, environment=os.environ, out=write_end, err=2)
+        process = fork_server().spawn(*arguments, folder=ROOT, environment=os.environ, out=write_end, err=2)
     finally:
         os.close(write_end)
     output = asyncio.StreamReader()
@@ -55,8 +55,8 @@ async def studio_process(folder: Path, server: TelegramServer, *modes: str) -> A
 
 
 async def kill_at_line(child: StudioProcess, line: str) -> None:
-    async for said in child.output:
-        if said.decode().strip() == line:
+    async for output_line in child.output:
+        if output_line.decode().strip() == line:
             break
     await child.kill()
 
@@ -64,7 +64,7 @@ async def kill_at_line(child: StudioProcess, line: str) -> None:
 async def kill_at_call(
     child: StudioProcess, server: TelegramServer, methods: set[str], *, performed: bool
 ) -> None:
-    async def observe(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+    async def observe(call: Call, is_done: bool, /) -> None:  # noqa: FBT001  (the signature of CallObserver)
         if call.method in methods and is_done is performed:
             await child.kill()
 
@@ -74,30 +74,28 @@ async def kill_at_call(
 
 LOG_POINTS = ["queued", "rendering", "rendered", "delivered"]
 CALL_POINTS = {
-    "answer": {"sendMessage"},
+    "reply": {"sendMessage"},
     "clip": {"editMessageMedia", "sendVideo"},
-    "tidying": {"deleteMessage"},
+    "cleanup": {"deleteMessage"},
 }
 
 
-@pytest.mark.parametrize(
-    "point", [*LOG_POINTS, "answer comes", "answer is there", "clip comes", "clip is there"]
-)
+@pytest.mark.parametrize("point", [*LOG_POINTS, "before reply", "after reply", "before clip", "after clip"])
 async def test_no_clip_is_sent_twice_and_uncertain_ones_are_marked(
     server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
     await kill_and_check(server, ada, tmp_path, point)
 
 
-@pytest.mark.parametrize("point", ["clip is there", "tidying comes", "tidying is there"])
-async def test_the_same_when_the_clip_is_a_new_message(
+@pytest.mark.parametrize("point", ["after clip", "before cleanup", "after cleanup"])
+async def test_no_clip_is_sent_twice_as_a_new_message(
     server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
     await kill_and_check(server, ada, tmp_path, point, "late")
 
 
-@pytest.mark.parametrize("point", ["queued", "clip is there"])
-async def test_the_same_behind_a_webhook(
+@pytest.mark.parametrize("point", ["queued", "after clip"])
+async def test_no_clip_is_sent_twice_behind_a_webhook(
     server: TelegramServer, ada: TelegramUser, tmp_path: Path, point: str
 ) -> None:
     await kill_and_check(server, ada, tmp_path, point, "webhook", str(free_port()))
@@ -118,8 +116,8 @@ async def kill_and_check(
         if point in LOG_POINTS:
             await kill_at_line(first, point)
         else:
-            what, _, when = point.partition(" ")
-            await kill_at_call(first, server, CALL_POINTS[what], performed=when == "is there")
+            when, _, call = point.partition(" ")
+            await kill_at_call(first, server, CALL_POINTS[call], performed=when == "after")
     async with studio_process(tmp_path, server, *modes):
         await server.wait_until(lambda: is_settled(ada), within=60)
         await ada.writes("/quota")
@@ -137,16 +135,16 @@ async def kill_and_check(
 
 
 def is_settled(ada: TelegramUser) -> bool:
-    """A clip was shown, or a person is asked whether it was."""
-    told = ada.bot_messages()
-    return any(m.kind == "video" or any("again" in b["callback_data"] for b in m.buttons) for m in told)
+    """Whether a clip was sent, or the user is asked whether it arrived."""
+    sent = ada.bot_messages()
+    return any(m.kind == "video" or any("again" in b["callback_data"] for b in m.buttons) for m in sent)
 
 
 @pytest.mark.parametrize("call", ["answerPreCheckoutQuery", "refundStarPayment"])
 async def test_payment_is_recorded_once_and_refunded_once(
     server: TelegramServer, ada: TelegramUser, tmp_path: Path, call: str
 ) -> None:
-    """Killed when Telegram has done its part but we have not heard of it; asked again afterwards."""
+    """Kill the process after Telegram performed the call but before the answer; the user repeats the step."""
     async with studio_process(tmp_path, server) as first:
         invoice = await invoice_for(ada)
         if call == "answerPreCheckoutQuery":

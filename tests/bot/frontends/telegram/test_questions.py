@@ -1,4 +1,4 @@
-"""What a wish lacks is asked for once; slips are mended by a tap; sentences and pictures are enough."""
+"""Incomplete commands: questions for missing parts, the option menu, corrections, pictures and audio."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import JobState, Requester
+from bot.i18n import messages
 from tests.fakes.telegram_app import TelegramApp
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
@@ -26,7 +28,7 @@ async def until_delivered(app: TelegramApp, job: int) -> None:
     await app.telegram.until_delivered(job)
 
 
-async def test_a_bare_command_is_completed_by_the_answer(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_answer_to_the_question_completes_the_command(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video #lofi 2s 9:16")
     question = await ada.hears("What shall I film?")
     assert question.keyboard is not None
@@ -38,7 +40,7 @@ async def test_a_bare_command_is_completed_by_the_answer(ada: TelegramUser, app:
     assert (request.width, request.height, request.seconds) == (64, 128, 2.0)
 
 
-async def test_a_question_is_understood_in_the_language_it_was_asked_in(
+async def test_answer_to_a_question_in_another_language_is_recognized(
     server: TelegramServer, app: TelegramApp
 ) -> None:
     grete = TelegramUser(server, "Grete", language="de-AT")
@@ -66,8 +68,8 @@ async def test_reply_to_another_bot_message_is_not_a_wish(
     clip = await ada.receives("video", chat=group)
     await ada.writes("/recipe", chat=group, reply_to=clip)
     recipe = await ada.hears("/video", chat=group, kind="text")
-    for heard in (clip, recipe):
-        await ada.writes("nice one", chat=group, reply_to=heard)
+    for message in (clip, recipe):
+        await ada.writes("nice one", chat=group, reply_to=message)
     await ada.writes("/queue", chat=group)
     await ada.hears("Nobody is waiting", chat=group)
     assert len(await app.studio.history(await requester_of(app, 1))) == 1
@@ -83,58 +85,59 @@ async def option_menu_for(ada: TelegramUser, text: str) -> Message:
 
 
 async def test_private_sentence_opens_the_option_menu(ada: TelegramUser, app: TelegramApp) -> None:
-    wall = await option_menu_for(ada, "a fox in the snow")
+    menu = await option_menu_for(ada, "a fox in the snow")
     for choice in ("jazz", "9:16", "2 s"):
-        await ada.answer_to(await ada.presses(wall, choice))
-        assert wall.button("✓")
-    marked = [button["text"] for button in wall.buttons if "✓" in button["text"]]
+        await ada.answer_to(await ada.presses(menu, choice))
+        assert menu.button("✓")
+    marked = [button["text"] for button in menu.buttons if "✓" in button["text"]]
     assert len(marked) == 3
-    await ada.answer_to(await ada.presses(wall, "film it"))
+    await ada.answer_to(await ada.presses(menu, "film it"))
     await until_delivered(app, 1)
     request = (await app.studio.job(1)).request
     assert (request.prompt, request.music.genre, request.seconds) == ("a fox in the snow", "jazz", 2.0)
     assert (request.width, request.height) == (64, 128)
-    assert [message.kind for message in ada.bot_messages()] == ["video"], "the wall itself became the clip"
+    assert [message.kind for message in ada.bot_messages()] == ["video"], "the menu is edited into the clip"
 
 
 async def test_pressing_a_choice_again_clears_it(ada: TelegramUser, app: TelegramApp) -> None:
-    wall = await option_menu_for(ada, "a fox in the snow")
-    await ada.answer_to(await ada.presses(wall, "9:16"))
-    await ada.answer_to(await ada.presses(wall, "1:1"))
-    await ada.answer_to(await ada.presses(wall, "✓ 1:1"))
-    assert not [button for button in wall.buttons if "✓" in button["text"]]
-    await ada.answer_to(await ada.presses(wall, "film it"))
+    menu = await option_menu_for(ada, "a fox in the snow")
+    await ada.answer_to(await ada.presses(menu, "9:16"))
+    await ada.answer_to(await ada.presses(menu, "1:1"))
+    await ada.answer_to(await ada.presses(menu, "✓ 1:1"))
+    assert not [button for button in menu.buttons if "✓" in button["text"]]
+    await ada.answer_to(await ada.presses(menu, "film it"))
     await until_delivered(app, 1)
     request = (await app.studio.job(1)).request
     assert (request.width, request.height) == (64, 64)
 
 
 async def test_option_menu_asks_only_for_missing_options(ada: TelegramUser, app: TelegramApp) -> None:
-    wall = await option_menu_for(ada, "a fox #jazz 9:16")
-    assert [button["text"] for button in wall.buttons] == ["2 s", "3 s", "5 s", "8 s", "🎬 Film it"]
+    menu = await option_menu_for(ada, "a fox #jazz 9:16")
+    assert [button["text"] for button in menu.buttons] == ["2 s", "3 s", "5 s", "8 s", "🎬 Film it"]
     assert (await app.studio.waiting()) == []
 
 
 async def test_option_menu_makes_one_clip_and_only_for_its_owner(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    wall = await option_menu_for(ada, "a fox in the snow")
+    menu = await option_menu_for(ada, "a fox in the snow")
     eve = TelegramUser(server, "Eve")
-    assert "whoever asked" in (await ada.answer_to(await eve.presses(wall, "film it")))["text"]
-    film = wall.button("film it")["callback_data"]
-    await ada.answer_to(await ada.sends_callback(wall, film))
+    refusal = await ada.answer_to(await eve.presses(menu, "film it"))
+    assert refusal["text"] == messages.explain(NotYourButtons())
+    start = menu.button("film it")["callback_data"]
+    await ada.answer_to(await ada.sends_callback(menu, start))
     await until_delivered(app, 1)
-    await ada.answer_to(await ada.sends_callback(wall, film))
+    await ada.answer_to(await ada.sends_callback(menu, start))
     await ada.writes("/queue")
     await ada.hears("Nobody is waiting")
     assert len(await app.studio.history(await requester_of(app, 1))) == 1
 
 
-async def test_option_menu_of_a_deleted_message_says_so(ada: TelegramUser, app: TelegramApp) -> None:
-    wall = await option_menu_for(ada, "a fox in the snow")
-    wall.reply_to = None
-    told = await ada.answer_to(await ada.presses(wall, "film it"))
-    assert "is gone" in told["text"]
+async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, app: TelegramApp) -> None:
+    menu = await option_menu_for(ada, "a fox in the snow")
+    menu.reply_to = None
+    answer = await ada.answer_to(await ada.presses(menu, "film it"))
+    assert "is gone" in answer["text"]
     assert await app.studio.waiting() == []
 
 
@@ -142,8 +145,8 @@ async def test_ask_preference_always_shows_the_option_menu(ada: TelegramUser, ap
     await ada.writes("/settings")
     page = await ada.hears("when you do not say")
     await ada.answer_to(await ada.presses(page, "ask me for music"))
-    wall = await option_menu_for(ada, "/video a wolf")
-    await ada.answer_to(await ada.presses(wall, "film it"))
+    menu = await option_menu_for(ada, "/video a wolf")
+    await ada.answer_to(await ada.presses(menu, "film it"))
     await until_delivered(app, 1)
     assert (await app.studio.job(1)).request.prompt == "a wolf"
 
@@ -159,8 +162,8 @@ async def test_typo_is_corrected_by_one_tap(
     ada: TelegramUser, app: TelegramApp, typed: str, meant: tuple[str, str]
 ) -> None:
     await ada.writes(typed)
-    slip = await ada.hears("Did you mean")
-    await ada.answer_to(await ada.presses(slip, "yes, that"))
+    suggestion = await ada.hears("Did you mean")
+    await ada.answer_to(await ada.presses(suggestion, "yes, that"))
     await until_delivered(app, 1)
     request = (await app.studio.job(1)).request
     assert (request.prompt, request.music.genre) == meant
@@ -171,8 +174,8 @@ async def test_bare_command_uses_the_replied_text_as_prompt(
 ) -> None:
     group = server.world.add_group("club")
     bob = TelegramUser(server, "Bob")
-    said = await bob.writes("a lighthouse in a storm", chat=group)
-    await ada.writes("/video@matinee_bot #jazz", chat=group, reply_to=said)
+    message = await bob.writes("a lighthouse in a storm", chat=group)
+    await ada.writes("/video@matinee_bot #jazz", chat=group, reply_to=message)
     await until_delivered(app, 1)
     assert (await app.studio.job(1)).request.prompt == "a lighthouse in a storm"
 
@@ -232,8 +235,8 @@ async def test_picture_alone_is_offered_for_animation_and_an_album_once(
     ada: TelegramUser, app: TelegramApp
 ) -> None:
     await ada.writes("", photo=picture_bytes())
-    wall = await ada.hears("comes to life")
-    await ada.answer_to(await ada.presses(wall, "film it"))
+    menu = await ada.hears("comes to life")
+    await ada.answer_to(await ada.presses(menu, "film it"))
     await until_delivered(app, 1)
     await ada.writes("/animate both of us", photo=picture_bytes(), album="a1")
     await ada.writes("", photo=picture_bytes(), album="a1")
@@ -247,7 +250,7 @@ async def test_picture_alone_is_offered_for_animation_and_an_album_once(
     ("content", "reason"),
     [((b"GIF89a", "cat.gif", "image/png"), "no readable"), ((b"\x89PNG", "big.png", "image/png"), "larger")],
 )
-async def test_a_picture_that_cannot_be_used_is_refused_in_a_sentence(
+async def test_unusable_picture_is_refused_with_the_reason(
     ada: TelegramUser, app: TelegramApp, content: tuple[bytes, str, str], reason: str
 ) -> None:
     data, name, kind = content
@@ -263,7 +266,7 @@ async def test_other_private_messages_are_answered_with_a_hint(ada: TelegramUser
     await ada.hears("Tell me a scene")
 
 
-async def test_a_very_long_scene_is_refused_with_numbers(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_too_long_prompt_is_refused_with_the_limit(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video " + "very " * 800)
     await ada.hears("2000 is the most")
     assert await app.studio.waiting() == []

@@ -1,4 +1,4 @@
-"""A chat hears from us no oftener than it allows, and one that asks for silence silences no other."""
+"""The rate limiter: budgets per chat, optional messages, and blocks that affect one chat only."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ class Clock:
 
 
 def test_optional_messages_leave_half_of_the_budget() -> None:
-    pace = RateLimiter(clock=Clock())
-    said = [pace.try_acquire(1) for _ in range(20)]
-    assert 0 < sum(said) <= PRIVATE_RATE[0] / 2 + 1
-    assert not said[-1]
+    limiter = RateLimiter(clock=Clock())
+    sent = [limiter.try_acquire(1) for _ in range(20)]
+    assert 0 < sum(sent) <= PRIVATE_RATE[0] / 2 + 1
+    assert not sent[-1]
 
 
 def test_budget_refills_more_slowly_in_groups() -> None:
     clock = Clock()
-    pace = RateLimiter(clock=clock)
+    limiter = RateLimiter(clock=clock)
     rates = {}
     for chat in (1, -1):
-        while pace.try_acquire(chat):
+        while limiter.try_acquire(chat):
             pass
-        said = 0
+        sent = 0
         for _ in range(600):
             clock.now += 0.1
-            said += pace.try_acquire(chat)
-        rates[chat] = said
+            sent += limiter.try_acquire(chat)
+        rates[chat] = sent
     assert rates[1] <= 60 / PRIVATE_RATE[1] + 1
     assert 15 <= rates[-1] <= 60 / GROUP_RATE[1] + 1
 
 
 def test_block_applies_to_one_chat_only() -> None:
     clock = Clock()
-    pace = RateLimiter(clock=clock)
-    pace.block(1, 30)
-    assert not pace.try_acquire(1)
-    assert pace.try_acquire(2)
+    limiter = RateLimiter(clock=clock)
+    limiter.block(1, 30)
+    assert not limiter.try_acquire(1)
+    assert limiter.try_acquire(2)
     clock.now += 31 + PRIVATE_RATE[0] * PRIVATE_RATE[1]
-    assert pace.try_acquire(1)
+    assert limiter.try_acquire(1)
 
 
 def test_number_of_tracked_chats_is_bounded() -> None:
-    pace = RateLimiter(clock=Clock())
+    limiter = RateLimiter(clock=Clock())
     for chat in range(1, 10_000):
-        pace.block(chat, 1)
-    assert len(pace._buckets) <= 4096  # the memory itself is what is promised
+        limiter.block(chat, 1)
+    assert len(limiter._buckets) <= 4096  # a bound on memory, which no public method shows

@@ -1,4 +1,4 @@
-"""`matinee run` as an operator starts it, before a loopback Telegram: a prompt becomes a real MP4."""
+"""`matinee run` against a loopback Telegram: a prompt becomes a real MP4."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ async def test_run_command_turns_a_prompt_into_a_clip(
         assert len(server.world.files[facts["thumbnail"]["file_id"]]) < 200_000
     finally:
         process.send_signal(signal.SIGTERM)
-        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0
-    assert server.token not in said.decode()
+    assert server.token not in output.decode()

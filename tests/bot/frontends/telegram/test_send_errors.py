@@ -1,4 +1,4 @@
-"""Each failure of a send is told apart: never sent, never to be sent, too large, or perhaps sent."""
+"""Telegram's errors become delivery errors, and the token appears in no error and no log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("fault", "meaning"),
+    ("fault", "expected"),
     [
         (flood_error(7), send_errors.FloodWait),
         (api_error(403, "Forbidden: bot was blocked by the user"), Rejected),
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
     ],
 )
 async def test_each_failure_maps_to_a_send_error(
-    server: TelegramServer, client: ExtBot[None], ada: TelegramUser, fault: Fault, meaning: type[SendError]
+    server: TelegramServer, client: ExtBot[None], ada: TelegramUser, fault: Fault, expected: type[SendError]
 ) -> None:
     server.fail_next("sendVideo", fault)
     answered = fault.status is not None or fault.resets_connection
     with pytest.raises(TelegramError) as caught:
         await client.send_video(ada.id, b"film", read_timeout=10 if answered else 0.3)
-    told = send_errors.send_error(caught.value)
-    assert type(told) is meaning
-    assert server.token not in str(told)
+    error = send_errors.send_error(caught.value)
+    assert type(error) is expected
+    assert server.token not in str(error)
 
 
-async def test_token_stays_out_of_the_log_also_in_a_traceback(
+async def test_token_is_redacted_in_logs_and_tracebacks(
     server: TelegramServer, client: ExtBot[None], ada: TelegramUser
 ) -> None:
     log_output = io.StringIO()
@@ -76,9 +76,9 @@ async def test_token_stays_out_of_the_log_also_in_a_traceback(
     assert TOKEN.partition(":")[2] not in log_output.getvalue()
 
 
-def test_every_genre_has_a_button_that_telegram_takes() -> None:
-    wall = genre_keyboard(10**17, genres(), "en")
-    data = [button.callback_data for row in wall.inline_keyboard for button in row]
+def test_every_genre_button_fits_telegrams_limit() -> None:
+    keyboard = genre_keyboard(10**17, genres(), "en")
+    data = [button.callback_data for row in keyboard.inline_keyboard for button in row]
     assert len(data) == len(genres()) + 1
     assert all(isinstance(text, str) and len(text.encode()) <= 64 for text in data)
 

@@ -1,4 +1,4 @@
-"""Stars that were paid can go back, once, and never more credits than are left."""
+"""Refunds of Telegram Stars: each payment at most once, and no more credits than are left."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def buy_pack(ada: TelegramUser, pack: int) -> str:
 
 
 @pytest.mark.usefixtures("paid_app")
-async def test_untouched_pack_is_refunded_once(server: TelegramServer, ada: TelegramUser) -> None:
+async def test_unused_pack_is_refunded_once(server: TelegramServer, ada: TelegramUser) -> None:
     charge = await buy_pack(ada, 50)
     await ada.writes("/paysupport")
     offer = await ada.hears("A pack of which nothing is spent")
@@ -97,7 +97,7 @@ async def test_admin_refund_removes_the_remaining_credits(
 @pytest.mark.usefixtures("paid_app")
 async def test_refund_by_telegram_is_recorded_once(server: TelegramServer, ada: TelegramUser) -> None:
     charge = await buy_pack(ada, 50)
-    told = {
+    refund = {
         "currency": "XTR",
         "total_amount": 100,
         "invoice_payload": "credits:50",
@@ -106,8 +106,9 @@ async def test_refund_by_telegram_is_recorded_once(server: TelegramServer, ada: 
     }
     for _ in range(2):
         polls = server.polls
-        await ada.writes("", extra={"refunded_payment": told})
-        await server.wait_until(lambda before=polls: server.polls > before)  # type: ignore[misc]  # handled by then
+        await ada.writes("", extra={"refunded_payment": refund})
+        # the next poll begins after the update was handled
+        await server.wait_until(lambda before=polls: server.polls > before)  # type: ignore[misc]
     await ada.writes("/quota")
     await ada.hears("You have 0 of 0")
 

@@ -1,4 +1,4 @@
-"""The transport says whether a call can have been acted on: what never left may be repeated, the rest not."""
+"""The transport's errors say whether the server may have acted on a call, and so whether to repeat it."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ async def test_full_pool_counts_as_unsent(server: TelegramServer, ada: TelegramU
     assert [message.text for message in ada.bot_messages()] == ["one"]
 
 
-@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("performed", [True, False])
 async def test_no_answer_after_sending_counts_as_maybe_sent(
-    server: TelegramServer, client: ExtBot[None], ada: TelegramUser, *, done: bool
+    server: TelegramServer, client: ExtBot[None], ada: TelegramUser, *, performed: bool
 ) -> None:
-    server.fail_next("sendVideo", no_answer(performed=done), connection_reset(performed=done))
+    server.fail_next("sendVideo", no_answer(performed=performed), connection_reset(performed=performed))
     for _ in range(2):
         with pytest.raises(NeverAnswered):
             await client.send_video(ada.id, b"film", read_timeout=0.2)
-    assert len(ada.bot_messages()) == (2 if done else 0)
+    assert len(ada.bot_messages()) == (2 if performed else 0)
 
 
 async def test_file_handle_is_streamed_and_arrives_whole(

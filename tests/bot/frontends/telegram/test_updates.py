@@ -1,4 +1,4 @@
-"""Updates come in by either door, whatever the network does; a stop leaves nothing to be told twice."""
+"""Updates by polling and by webhook, despite network errors; a shutdown confirms what was handled."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ async def test_webhook_registers_its_secret_and_update_types(
 ) -> None:
     hook = local_webhook()
     async with running_app(tmp_path, Options(token=server.token, api_url=server.url, webhook=hook)):
-        told = await server.wait_until(lambda: server.webhook)
-        assert told["secret_token"] == SECRET
-        assert "edited_message" not in told["allowed_updates"]
+        webhook = await server.wait_until(lambda: server.webhook)
+        assert webhook["secret_token"] == SECRET
+        assert "edited_message" not in webhook["allowed_updates"]
         async with aiohttp.ClientSession() as client:
             for secret, body, status in (("", b"{}", 403), ("x" * 24, b"{}", 403), (SECRET, b"no", 400)):
                 headers = {"X-Telegram-Bot-Api-Secret-Token": secret}
@@ -125,7 +125,7 @@ async def test_local_api_server_exchanges_files_by_path(
 async def test_refused_connection_is_retried_without_a_message(
     ada: TelegramUser, tmp_path: Path, server: TelegramServer
 ) -> None:
-    """The address is known, but nobody listens there when the clip is ready; later somebody does."""
+    """The server accepts no connection when the clip is ready, and accepts one later."""
     async with running_app(tmp_path, Options(token=server.token, api_url=server.url)) as app:
         app.engine.may_finish.clear()
         await ada.writes("/video a fox")
