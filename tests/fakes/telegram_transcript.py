@@ -67,7 +67,7 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     await writer.press(second, "Cancel")
     app.engine.may_finish.set()
     await app.telegram.until_delivered(1)
-    writer.record("... and then the first message has become", status)
+    writer.record("After rendering, the first message has become", status)
     await writer.press(status, "Recipe", "Recipe of clip")
     await writer.press(status, "New music", "Which music")
     question = await writer.press(status, "Edit prompt", "In other words")
