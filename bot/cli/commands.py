@@ -20,13 +20,14 @@ import structlog
 
 from bot.admin.admin import VERBS
 from bot.cli import doctor, maintenance_commands, model_weights, recipe_command, tables, wish_arguments
+from bot.cli.descriptor import FRONTEND
 from bot.cli.output import Output
 from bot.cli.terminal import OutputTarget, Terminal, choose_output
 from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance
 from bot.i18n import messages
-from bot.runtime import app, config, event_loop, frontend_registry, logs
+from bot.runtime import app, config, event_loop, logs
 from bot.runtime.settings import Settings, load
 from bot.store import spending
 from bot.store.store import Store
@@ -48,12 +49,15 @@ def run_command(args: Namespace) -> int:
     try:
         settings = load(file=args.config, flags=_flags(args))
         language = _language(settings)
-        secrets = [settings.discord.token.reveal(), settings.telegram.token.reveal()]
-        secrets.append(settings.telegram.webhook_secret.reveal())
+        secrets = settings.registry.secret_texts(settings.frontends)
         quiet = args.command != "run"
         level = "error" if quiet and settings.log.level == "info" else settings.log.level
         logs.configure_logging(
-            level=level, style=settings.log.format, prompts=settings.log.prompts, secrets=secrets
+            level=level,
+            style=settings.log.format,
+            prompts=settings.log.prompts,
+            secrets=secrets,
+            registry=settings.registry,
         )
         return event_loop.run(COMMANDS[args.command](settings, args))
     except ExplainedError as error:
@@ -100,7 +104,7 @@ async def _make(settings: Settings, args: Namespace) -> int:
     output = choose_output(quiet=args.json or args.quiet)
     terminal = Terminal(output)
     try:
-        async with app.open_app(settings, {"cli": lambda _: terminal}) as running_app:
+        async with app.open_app(settings, {FRONTEND.name: lambda _: terminal}) as running_app:
             job, note = await _make_one_clip(
                 running_app, terminal, requested, target.to_reply(limit), settings
             )
@@ -140,7 +144,7 @@ async def _cancel(studio: Studio, job: int, me: Requester) -> None:
 async def _cancel_interrupted_jobs(studio: Studio, me: Requester, output: Output) -> None:
     """Nobody waits any more for what a dead terminal asked for."""
     for job in await studio.waiting(limit=1000):
-        if job.reply_to.platform == "cli":
+        if job.reply_to.platform == FRONTEND.name:
             await studio.cancel(job.id, me)
             output.print_note(messages.translate("job.interrupted", me.language, job=job.id))
 
@@ -164,7 +168,7 @@ def _language(settings: Settings) -> str:
 def _terminal_user(settings: Settings) -> Requester:
     """Whoever sits at the machine is its operator."""
     name = getpass.getuser()
-    return Requester(platform="cli", user=name, name=name, admin=True, language=_language(settings))
+    return Requester(platform=FRONTEND.name, user=name, name=name, admin=True, language=_language(settings))
 
 
 def _print_result(job: Job, target: OutputTarget, *, note: str, as_json: bool) -> int:
@@ -275,15 +279,7 @@ async def _history(settings: Settings, args: Namespace) -> int:
 
 async def _doctor(settings: Settings, args: Namespace) -> int:
     presets = config.read_tables(settings).presets
-    results = doctor.run_checks(
-        data=settings.studio.data,
-        min_free_bytes=config.operator_policy(settings).min_free_disk,
-        configured_ffmpeg=settings.engine.ffmpeg,
-        preset=presets[settings.studio.model],
-        resources=config.resources(settings),
-        missing_by_chat=frontend_registry.unavailable_chats(settings),
-        inspection_action=settings.rules.after,
-    )
+    results = doctor.run_checks(settings, presets[settings.studio.model])
     if args.card:
         results += doctor.model_fit_on(parse_device(args.card), presets.values(), config.resources(settings))
     doctor.table(results).show(as_json=args.json)
@@ -301,7 +297,7 @@ async def _admin(settings: Settings, args: Namespace) -> int:
 
 
 async def _run(settings: Settings, _: Namespace) -> int:
-    for chat, reason in frontend_registry.unavailable_chats(settings).items():
+    for chat, reason in settings.registry.unavailable(settings.frontends).items():
         if reason:
             print(
                 messages.translate("frontend.skipped", _language(settings), chat=chat, why=reason),

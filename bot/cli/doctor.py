@@ -13,6 +13,8 @@ from pathlib import Path
 
 from bot.cli.tables import Table
 from bot.i18n import messages
+from bot.runtime import config
+from bot.runtime.settings import Settings
 from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find
@@ -21,16 +23,8 @@ from generation.models.common.memory_plan import ComputeDevice, Resources, possi
 from generation.models.common.preset import Preset
 from generation.models.common.pull import is_downloaded
 
-PACKAGES = (
-    "torch",
-    "diffusers",
-    "transformers",
-    "discord.py",
-    "python-telegram-bot",
-    "aiosqlite",
-    "av",
-    "ffmpeg-python",
-)
+MODEL_PACKAGES = ("torch", "diffusers", "transformers")
+OTHER_PACKAGES = ("aiosqlite", "av", "ffmpeg-python")
 
 
 class Verdict(StrEnum):
@@ -46,32 +40,23 @@ class CheckResult:
     detail: str
 
 
-def run_checks(
-    *,
-    data: Path,
-    min_free_bytes: int,
-    configured_ffmpeg: str,
-    preset: Preset,
-    resources: Resources,
-    missing_by_chat: dict[str, str | None],
-    inspection_action: str = "off",
-) -> list[CheckResult]:
-    """`chats` says for each chat why it is left out, or None; `after` is what follows a look at a clip."""
+def run_checks(settings: Settings, preset: Preset) -> list[CheckResult]:
+    """Check this machine for the settings; `preset` is the default model's."""
+    system = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    unavailable = settings.registry.unavailable(settings.frontends)
     return [
-        CheckResult(
-            "python", Verdict.GOOD, f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-        ),
-        _ffmpeg(configured_ffmpeg),
-        *map(_package, PACKAGES),
+        CheckResult("python", Verdict.GOOD, system),
+        _ffmpeg(settings.engine.ffmpeg),
+        *map(_package, (*MODEL_PACKAGES, *settings.registry.packages, *OTHER_PACKAGES)),
         _graphics_card(),
-        _data_folder(data, min_free_bytes),
-        _model(preset, resources),
-        _clip_inspection(inspection_action),
+        _data_folder(settings.studio.data, config.operator_policy(settings).min_free_disk),
+        _model(preset, config.resources(settings)),
+        _clip_inspection(settings.rules.after),
         *(
             CheckResult(
-                name, Verdict.LEFT_OUT if why else Verdict.GOOD, why or "will start with `matinee run`"
+                name, Verdict.LEFT_OUT if reason else Verdict.GOOD, reason or "will start with `matinee run`"
             )
-            for name, why in missing_by_chat.items()
+            for name, reason in unavailable.items()
         ),
     ]
 

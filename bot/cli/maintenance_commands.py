@@ -12,7 +12,6 @@ from bot.i18n import messages
 from bot.maintenance import backups, integrity_check, temp_files
 from bot.maintenance.health import find_problems
 from bot.maintenance.heartbeat import Heartbeat
-from bot.runtime.config import backup_folder
 from bot.runtime.settings import Settings
 
 DONE, FAILED = 0, 1
@@ -45,7 +44,9 @@ async def health(settings: Settings, args: Namespace) -> int:
 async def backup(settings: Settings, args: Namespace) -> int:
     print(
         await asyncio.to_thread(
-            backups.create_backup, settings.studio.data, args.to or backup_folder(settings)
+            backups.create_backup,
+            settings.studio.data,
+            args.to or settings.upkeep.folder_for_backups(settings.studio.data),
         )
     )
     return DONE

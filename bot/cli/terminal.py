@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot.cli.descriptor import FRONTEND
 from bot.cli.output import Output
 from bot.domain.errors import OutputUnusable
 from bot.domain.jobs import Job, JobState, ReplyTo
@@ -35,7 +36,7 @@ class OutputTarget:
         facts: dict[str, Any] = {"sheet": str(self.sheet.absolute())} if self.sheet else {}
         if self.recipe is not None:
             facts["recipe"] = self.recipe
-        return ReplyTo(platform="cli", chat=str(self.clip.absolute()), limit=limit, facts=facts)
+        return ReplyTo(platform=FRONTEND.name, chat=str(self.clip.absolute()), limit=limit, facts=facts)
 
     @property
     def part_path(self) -> Path:
@@ -63,8 +64,8 @@ class Terminal:
     """One person who waits for one job: `finished` is set once that is at its end."""
 
     output: Output
-    name: str = "cli"
-    deduplicates: bool = True  # the same file under the same name is one file
+    name: str = FRONTEND.name
+    deduplicates: bool = FRONTEND.deduplicates_sends
     job: int | None = None
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -28,16 +28,18 @@ from bot.moderation.admin_notices import AdminNotices
 from bot.pipeline.delivery import Delivery, Frontend
 from bot.pipeline.recipe_embedding import RecipeEmbedder
 from bot.pipeline.worker import Worker
-from bot.runtime import builders, frontend_registry
+from bot.runtime import builders
 from bot.runtime.config import (
     admin_chats,
     build_inspector,
     build_nsfw_process,
+    frontend_factories,
     metrics_output,
     operator_policy,
     read_policy,
     read_tables,
 )
+from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings
 from bot.runtime.supervisor import RestartableEngine, Supervisor
 from bot.store.store import DATABASE_FILE, Access, Store
@@ -51,8 +53,6 @@ from generation.rendering.finalize import finish_fitted
 
 log = structlog.get_logger(__name__)
 
-DEDUPLICATING_PLATFORMS = frozenset({"cli", "discord"})
-"""Platforms where a send that a crash cut short may be repeated: one nonce, or one file name, shows once."""
 SHUTDOWN_GRACE = 30.0
 """Seconds that what is being made may take to finish when Matinee is asked to stop."""
 
@@ -79,7 +79,7 @@ class App:
     frontends: dict[str, Frontend]
     sweeper: RetentionSweeper
     scheduler: Scheduler
-    frontend_factories: frontend_registry.FrontendFactories
+    frontend_factories: FrontendFactories
     metrics: Metrics | None = None
     shutdown_grace: float = SHUTDOWN_GRACE
 
@@ -140,7 +140,7 @@ def prepare_data_folder(folder: Path) -> None:
 @asynccontextmanager
 async def open_app(
     settings: Settings,
-    frontend_factories: frontend_registry.FrontendFactories,
+    factories: FrontendFactories,
     engine: SupervisedEngine | None = None,
 ) -> AsyncIterator[App]:
     """Everything ready but not yet running; closes in the order that loses nothing.
@@ -202,12 +202,12 @@ async def open_app(
             frontends,
             sweeper,
             scheduler,
-            frontend_factories,
+            factories,
             metrics,
         )
-        for name in frontend_factories:
+        for name in factories:
             app.create_frontend(name)
-        await _recover(store, frontends)
+        await _recover(store, frontends, settings.registry.deduplicating_platforms)
         try:
             await engine.open()
             yield app
@@ -219,11 +219,13 @@ async def open_app(
         await store.close()
 
 
-async def _recover(store: Store, frontends: Mapping[str, Frontend]) -> None:
+async def _recover(
+    store: Store, frontends: Mapping[str, Frontend], deduplicating_platforms: frozenset[str]
+) -> None:
     """What the last run left half done."""
     pass_failpoint(FailPoint.RECOVER)
     also_deduplicating = {name for name, chat in frontends.items() if chat.deduplicates}
-    found = await store.recover(DEDUPLICATING_PLATFORMS | also_deduplicating)
+    found = await store.recover(deduplicating_platforms | also_deduplicating)
     pass_failpoint(FailPoint.RECOVERED)
     log.info("sorted out", requeued=found.requeued, resent=found.resent, uncertain=found.uncertain)
 
@@ -263,21 +265,21 @@ async def open_for_reading(settings: Settings) -> AsyncIterator[Store | None]:
 
 async def run(settings: Settings) -> None:
     """Every chat that has what it needs, until a signal says stop. Raises ChatsLost if all have ended."""
-    frontend_factories = frontend_registry.frontend_factories(settings)
-    if not frontend_factories:
+    factories = frontend_factories(settings)
+    if not factories:
         raise NoFrontendConfigured
-    await run_with_frontends(settings, frontend_factories)
+    await run_with_frontends(settings, factories)
 
 
 async def run_with_frontends(
     settings: Settings,
-    frontend_factories: frontend_registry.FrontendFactories,
+    factories: FrontendFactories,
     engine: SupervisedEngine | None = None,
     *,
     shutdown_grace: float = SHUTDOWN_GRACE,
 ) -> None:
     """The same with other chats, or another engine."""
-    async with open_app(settings, frontend_factories, engine) as app:
+    async with open_app(settings, factories, engine) as app:
         app.shutdown_grace = shutdown_grace
         monitor = Monitor(settings.studio.data, notifier=SystemdNotifier.from_environment())
         supervisor = Supervisor(app, monitor)

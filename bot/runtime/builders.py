@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bot.maintenance.janitor import Janitor
-from bot.maintenance.scheduler import BackupSchedule, Scheduler
-from bot.runtime.config import NamedTables, backup_folder, import_plugins, resources
+from bot.maintenance.scheduler import Scheduler
+from bot.runtime.config import NamedTables, import_plugins, resources
 from bot.runtime.settings import Settings
 from bot.store.store import Store
 from generation.engines.local.engine import LocalEngine
@@ -32,8 +32,5 @@ def build_engine(settings: Settings, tables: NamedTables) -> LocalEngine:
 
 def build_scheduler(settings: Settings, store: Store) -> Scheduler:
     chosen, data = settings.upkeep, settings.studio.data
-    plan = BackupSchedule(
-        folder=backup_folder(settings), every=chosen.backup_hours * 3600, keep=chosen.backup_keep
-    )
     janitor = Janitor(store=store, data=data, budget=int(chosen.budget_gb * 1e9))
-    return Scheduler(janitor=janitor, data=data, backup_schedule=plan)
+    return Scheduler(janitor=janitor, data=data, backup_schedule=chosen.backup_schedule(data))

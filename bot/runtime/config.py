@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import re
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from bot.domain.errors import ConfigBroken
-from bot.domain.quota import Allowance, Balance, Caps, Tier
-from bot.maintenance import backups
+from bot.domain.quota import Allowance, Balance, Tier
+from bot.i18n import messages
 from bot.maintenance.metrics import MetricsOutput
 from bot.moderation.clip_inspection import ClassifyFile, ClipInspector, InspectionVerdict
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.text_normalization import SCRIPTS
+from bot.runtime.frontend_registry import FrontendFactories
+from bot.runtime.sections import TierSettings
+from bot.runtime.setting_values import build_table
 from bot.runtime.settings import Settings, config_folder
 from bot.store.store import Store
 from bot.studio.studio import OperatorPolicy
@@ -30,7 +31,7 @@ from generation.models.common.preset import Preset, is_licence_allowed, read_pre
 from generation.models.common.registry import check_preset
 from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
 from generation.music.common.preset import MusicPreset, MusicPresetBroken, allowed_presets, read_music_presets
-from generation.request import closest_match, unknown_fields
+from generation.request import closest_match
 
 NUDENET_MISSING = (
     "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
@@ -53,10 +54,7 @@ def build_nsfw_process(settings: Settings) -> NsfwProcess | None:
         return None
     if not nsfw.available():
         raise ConfigBroken("[rules] after", NUDENET_MISSING.format(then=rules.after))
-    if rules.after_certainty > 1:
-        raise ConfigBroken("[rules] after_certainty", "should be at most 1")
-    named = (label.strip().upper().replace(" ", "_") for label in rules.after_sees.split(","))
-    wanted = {label for label in named if label}
+    wanted = {label.strip().upper().replace(" ", "_") for label in rules.after_sees}
     known = tuple(sorted(label.lower() for label in nsfw.LABELS))
     for label in sorted(wanted - nsfw.LABELS):
         raise ConfigBroken("[rules] after_sees", f"there is no {label.lower()}", closest_match(label, known))
@@ -73,25 +71,31 @@ def build_inspector(settings: Settings, store: Store, inspect_file: ClassifyFile
     )
 
 
-def admin_chats(settings: Settings) -> list[str]:
-    """Where word for the admins goes: "discord:9"."""
-    chats = [chat.strip() for chat in settings.rules.admin_chats.split(",") if chat.strip()]
-    for chat in chats:
-        if not re.fullmatch(r"(discord|telegram):-?[0-9]{1,20}", chat):
-            raise ConfigBroken("[rules] admin_chats", "should be like discord:123 or telegram:-100123")
-    return chats
+def admin_chats(settings: Settings) -> tuple[str, ...]:
+    """The chats that receive admin notices, such as `discord:9`."""
+    for chat in settings.rules.admin_chats:
+        settings.registry.check_admin_chat(chat)
+    return settings.rules.admin_chats
+
+
+def frontend_factories(settings: Settings) -> FrontendFactories:
+    """A factory for every frontend that has what it needs."""
+    return settings.registry.factories(
+        settings.frontends,
+        language=messages.nearest_language(settings.studio.language),
+        inspects_clips=settings.rules.after != "off",
+    )
 
 
 def import_plugins(settings: Settings) -> tuple[str, ...]:
-    """The operator's own modules, imported, so that what they register can be named in presets."""
-    names = tuple(filter(None, (name.strip() for name in settings.engine.plugins.split(","))))
-    for name in names:
+    """Import the operator's own modules, so that presets can name what they register."""
+    for name in settings.engine.plugins:
         try:
             importlib.import_module(name)
-        except Exception as error:  # theirs may raise anything
+        except Exception as error:  # a plugin may raise anything
             problem = f"{name} cannot be imported ({type(error).__name__}: {error})"
             raise ConfigBroken("[engine] plugins", problem) from error
-    return names
+    return settings.engine.plugins
 
 
 def read_tables(settings: Settings, *, locked: bool = True) -> NamedTables:
@@ -158,67 +162,47 @@ def read_policy(settings: Settings) -> PromptPolicy:
     return PromptPolicy.from_tables(
         rules=read["rules"],
         word_lists=read["words"],
-        operator_words=_split_list(rules.words),
-        person_names=_split_list(rules.persons),
+        operator_words=rules.words,
+        person_names=rules.persons,
         allowed_scripts=_allowed_scripts(rules.scripts),
         disabled_rules=off,
     )
 
 
-def _allowed_scripts(text: str) -> frozenset[str]:
-    """Those that may be written in; Japanese is also written in Chinese characters."""
+def _allowed_scripts(names: Iterable[str]) -> frozenset[str]:
+    """The scripts that prompts may be written in; Japanese is also written in Chinese characters."""
     known = tuple(sorted(set(SCRIPTS.values())))
-    chosen = frozenset(_split_list(text.lower()))
+    chosen = frozenset(name.lower() for name in names)
     for script in sorted(chosen - set(known)):
         raise ConfigBroken("[rules] scripts", f"there is no {script}", closest_match(script, known))
     return chosen | {"chinese"} if "japanese" in chosen else chosen
 
 
-def _split_list(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def operator_policy(settings: Settings) -> OperatorPolicy:
-    quota = settings.quota
+    studio = settings.studio
     return OperatorPolicy(
-        default_model=settings.studio.model,
-        maker=settings.studio.maker,
-        allowance=Allowance(
-            credits=quota.credits,
-            zone=quota.zone,
-            rolling=quota.rolling_hours * 3600 if quota.rolling_hours else None,
-        ),
-        caps=Caps(
-            person=settings.queue.per_person,
-            community=settings.queue.per_community,
-            all=settings.queue.in_all,
-            burst=settings.queue.burst or None,
-            burst_seconds=settings.queue.burst_seconds,
-        ),
-        data_folder=settings.studio.data,
-        min_free_disk=settings.studio.disk_floor_mb * 1_000_000,
+        default_model=studio.model,
+        maker=studio.maker,
+        allowance=settings.quota.allowance(),
+        caps=settings.queue.caps(),
+        data_folder=studio.data,
+        min_free_disk=studio.disk_floor_mb * 1_000_000,
         tiers=_read_tiers(settings.tables.get("tiers", {})),
         pools=_read_pools(settings.tables.get("pools", {})),
-        admins_unlimited=quota.admins_unlimited,
+        admins_unlimited=settings.quota.admins_unlimited,
         engine_slots=settings.engine.slots,
     )
 
 
 def _read_tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
-    """[tiers.patron] of matinee.toml, in the order they stand there."""
-    tiers = []
-    for name, table in tables.items():
-        for key in unknown_fields(Tier, table):
-            raise ConfigBroken(
-                f"[tiers.{name}] {key}", "unknown key", closest_match(key, tuple(Tier.__slots__))
-            )
-        sets = {key: frozenset(map(str, table[key])) for key in ("roles", "chats", "people") if key in table}
-        tiers.append(Tier(**{**table, **sets, "name": name}))
-    return tuple(tiers)
+    """Each [tiers.<name>] of the operator's file, in the order they appear there."""
+    return tuple(
+        build_table(TierSettings, table, f"[tiers.{name}]").tier(name) for name, table in tables.items()
+    )
 
 
 def _read_pools(tables: Mapping[str, Any]) -> dict[str, int]:
-    """[pools] "discord:7" = 200"""
+    """The lines of [pools]: a community's key = its shared credits."""
     for key, credits_ in tables.items():
         if type(credits_) is not int or credits_ < 0:
             raise ConfigBroken(f"[pools] {key}", "should be a whole number of credits")
@@ -233,27 +217,12 @@ def lossy_measurements() -> Mapping[str, Mapping[str, Any]]:
 
 def resources(settings: Settings) -> Resources:
     """What the models may use of this machine."""
-    chosen = settings.engine
-    return Resources(
-        device=chosen.device,
-        gigabytes=chosen.memory_gb,
-        lossy=chosen.lossy,
-        compile=chosen.compile,
-        cache_folder=str(settings.studio.data.absolute() / "compiled"),
-    )
-
-
-def backup_folder(settings: Settings) -> Path:
-    """Where backups go unless a person names a place."""
-    chosen = settings.upkeep.backup_folder
-    return Path(chosen).expanduser() if chosen else settings.studio.data / backups.BACKUP_FOLDER
+    return settings.engine.resources(settings.studio.data)
 
 
 def metrics_output(settings: Settings) -> MetricsOutput:
-    """Where figures for Prometheus go, if anywhere."""
-    chosen = settings.upkeep
-    file = Path(chosen.metrics_file).expanduser() if chosen.metrics_file else None
-    return MetricsOutput(file=file, port=chosen.metrics_port)
+    """Where metrics for Prometheus go, if anywhere."""
+    return settings.upkeep.metrics_output()
 
 
 def unused_balance(allowance: Allowance) -> Balance:

@@ -1,82 +1,129 @@
-"""Which chats can be served, and how each of them is made from the settings."""
+"""The frontends that exist. A new frontend is one folder and one line in `MODULES`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from importlib import import_module
+from typing import Any
 
 from bot.domain.errors import ConfigBroken
-from bot.i18n import messages
-from bot.pipeline.delivery import Frontend
-from bot.runtime.settings import DiscordSettings, Settings, TelegramSettings
+from bot.domain.frontend import Frontend
+from bot.domain.setting_types import Section
+from bot.frontends.descriptor import FrontendContext, FrontendDescriptor
 from bot.studio.studio import Studio
 
 FrontendFactories = Mapping[str, Callable[[Studio], Frontend]]
-"""How each chat is made, and made again should it die of a surprise."""
+"""Builds each frontend, and builds it again after a crash."""
+
+MODULES = ("bot.frontends.discord", "bot.frontends.telegram", "bot.cli.descriptor")
+"""Each of these defines `FRONTEND`. They are named by text because bot/cli/ is a layer above this one."""
 
 
-def frontend_factories(settings: Settings) -> FrontendFactories:
-    """Of every chat that has what it needs."""
-    factories: FrontendFactories = {
-        "discord": partial(_create_discord, settings),
-        "telegram": partial(_create_telegram, settings.telegram),
-    }
-    reasons = unavailable_chats(settings)
-    return {name: make for name, make in factories.items() if reasons[name] is None}
+class FrontendRegistry:
+    """Answers questions about all frontends from their descriptors."""
 
+    def __init__(self, descriptors: Iterable[FrontendDescriptor]) -> None:
+        self.descriptors = {one.name: one for one in descriptors}
 
-def _create_discord(settings: Settings, studio: Studio) -> Frontend:
-    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (loaded only where it is served)
-    from bot.frontends.discord.settings import FrontendSettings  # noqa: PLC0415
+    def with_frontend(self, descriptor: FrontendDescriptor) -> FrontendRegistry:
+        return FrontendRegistry([*self.descriptors.values(), descriptor])
 
-    chosen = settings.discord
-    manner = FrontendSettings(
-        sharded=chosen.sharded,
-        restricted=chosen.nsfw,
-        preview=chosen.preview
-        and settings.rules.after == "off",  # nothing is shown that is yet to be looked at
-        language=messages.nearest_language(settings.studio.language),
-    )
-    return DiscordFrontend(studio, chosen.token.reveal(), manner)
+    @property
+    def sections(self) -> dict[str, type[Section]]:
+        """Each frontend -> the type of its table in the settings."""
+        return {one.name: one.settings for one in self.descriptors.values() if one.settings is not None}
 
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The names of all frontends. User keys begin with one of them, such as `discord:42`."""
+        return tuple(self.descriptors)
 
-def _create_telegram(chosen: TelegramSettings, studio: Studio) -> Frontend:
-    from bot.frontends.telegram.frontend import Options, Telegram  # noqa: PLC0415
-    from bot.frontends.telegram.updates import Webhook  # noqa: PLC0415  (loaded only where it is served)
+    @property
+    def deduplicating_platforms(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.descriptors.values() if one.deduplicates_sends)
 
-    webhook = None
-    if chosen.webhook:
-        secret = chosen.webhook_secret.reveal()
-        if not re.fullmatch(r"[A-Za-z0-9_-]{24,256}", secret):
-            problem = "should be 24 to 256 letters, digits, _ or -; try: openssl rand -hex 24"
-            raise ConfigBroken("[telegram] webhook_secret", problem)
-        webhook = Webhook(
-            url=chosen.webhook, secret=secret, host=chosen.webhook_host, port=chosen.webhook_port
+    @property
+    def platforms_without_final_status(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.descriptors.values() if not one.needs_final_status)
+
+    @property
+    def private_platforms(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.descriptors.values() if one.is_private)
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return tuple(package for one in self.descriptors.values() for package in one.packages)
+
+    @property
+    def quiet_loggers(self) -> tuple[str, ...]:
+        return tuple(name for one in self.descriptors.values() for name in one.quiet_loggers)
+
+    @property
+    def token_patterns(self) -> tuple[re.Pattern[str], ...]:
+        return tuple(pattern for one in self.descriptors.values() for pattern in one.token_patterns)
+
+    @property
+    def secret_variables(self) -> dict[str, str]:
+        """Environment variable -> setting, such as DISCORD_TOKEN -> discord.token."""
+        return {
+            variable: f"{one.name}.{key}"
+            for one in self.descriptors.values()
+            for key, variable in one.secrets.items()
+        }
+
+    def secret_texts(self, settings: Mapping[str, Section]) -> list[str]:
+        return [
+            text
+            for name, section in settings.items()
+            for text in self.descriptors[name].secret_texts(section)
+        ]
+
+    def unavailable(self, settings: Mapping[str, Any]) -> dict[str, str | None]:
+        """Each frontend that `matinee run` can start -> why it does not start, or None if it does."""
+        return {
+            one.name: one.missing(settings.get(one.name))
+            for one in self.descriptors.values()
+            if one.create is not None
+        }
+
+    def factories(
+        self, settings: Mapping[str, Any], *, language: str, inspects_clips: bool
+    ) -> FrontendFactories:
+        """A factory for every frontend that has what it needs."""
+        return {
+            name: partial(
+                self._create,
+                name,
+                settings=settings.get(name),
+                language=language,
+                inspects_clips=inspects_clips,
+            )
+            for name, reason in self.unavailable(settings).items()
+            if reason is None
+        }
+
+    def _create(
+        self, name: str, studio: Studio, *, settings: Any, language: str, inspects_clips: bool
+    ) -> Frontend:
+        create = self.descriptors[name].create
+        assert create is not None
+        return create(
+            FrontendContext(
+                studio=studio, settings=settings, language=language, inspects_clips=inspects_clips
+            )
         )
-    numbers = [part.strip() for part in chosen.admins.split(",") if part.strip()]
-    if not all(number.isdecimal() for number in numbers):
-        raise ConfigBroken("[telegram] admins", "should be people's numbers, with commas between")
-    options = Options(
-        token=chosen.token.reveal(),
-        admins=frozenset(map(int, numbers)),
-        api_url=chosen.api,
-        local_server=chosen.local,
-        webhook=webhook,
-        stars_per_credit=chosen.stars,
-    )
-    return Telegram(studio, options)
+
+    def check_admin_chat(self, chat: str) -> None:
+        """Raise ConfigBroken unless `chat` is one that can receive admin notices, such as discord:123."""
+        able = [one for one in self.descriptors.values() if one.admin_chat_pattern is not None]
+        if not any(re.fullmatch(f"{one.name}:(?:{one.admin_chat_pattern})", chat) for one in able):
+            examples = " or ".join(one.admin_chat_example for one in able)
+            raise ConfigBroken("[rules] admin_chats", f"should be like {examples}")
 
 
-def unavailable_chats(settings: Settings) -> dict[str, str | None]:
-    """Each chat, and why it does not start; None for one that does."""
-    return {
-        "discord": _unavailable_reason(settings.discord, "DISCORD_TOKEN"),
-        "telegram": _unavailable_reason(settings.telegram, "TELEGRAM_TOKEN"),
-    }
-
-
-def _unavailable_reason(chat: DiscordSettings | TelegramSettings, variable: str) -> str | None:
-    if not chat.enabled:
-        return "switched off in the settings"
-    return None if chat.token else f"no {variable}"
+@cache
+def shipped() -> FrontendRegistry:
+    """The frontends that Matinee ships with."""
+    return FrontendRegistry(import_module(module).FRONTEND for module in MODULES)

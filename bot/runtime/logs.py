@@ -10,29 +10,28 @@ from typing import Any
 
 import structlog
 
-TOKEN_PATTERNS = (
-    re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"),  # Telegram, in URLs right behind "bot"
-    re.compile(r"\b[\w-]{23,28}\.[\w-]{6,7}\.[\w-]{27,}"),  # Discord
-    re.compile(r"\b(?:webhooks|interactions)/\d+/[\w-]{10,}"),  # Discord, of one interaction
-    re.compile(r"\bhf_[A-Za-z0-9]{20,}"),  # Hugging Face
-)
+from bot.runtime import frontend_registry
+from bot.runtime.frontend_registry import FrontendRegistry
+
+TOKEN_PATTERNS = (re.compile(r"\bhf_[A-Za-z0-9]{20,}"),)  # Hugging Face
 INVISIBLE_CHARACTERS = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
-NOISY_LOGGERS = ("httpx", "httpcore", "telegram", "discord", "aiosqlite", "asyncio", "PIL")
+NOISY_LOGGERS = ("httpx", "httpcore", "aiosqlite", "asyncio", "PIL")
 
 
 class Redactor:
-    """Turns secrets in a finished line into ***: those it was told of, and whatever looks like a token."""
+    """Replaces secrets in a finished line by ***: the given ones, and everything that looks like a token."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], token_patterns: Iterable[re.Pattern[str]]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+        self._patterns = (*TOKEN_PATTERNS, *token_patterns)
 
     def __call__(self, line: str) -> str:
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        for shape in TOKEN_PATTERNS:
-            line = shape.sub("***", line)
+        for pattern in self._patterns:
+            line = pattern.sub("***", line)
         return line
 
 
@@ -61,10 +60,17 @@ def _hide_prompt(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
 
 
 def configure_logging(
-    *, level: str, style: str, prompts: bool, secrets: Iterable[str], stream: Any = None
+    *,
+    level: str,
+    style: str,
+    prompts: bool,
+    secrets: Iterable[str],
+    registry: FrontendRegistry | None = None,
+    stream: Any = None,
 ) -> None:
     """Route structlog and the standard library's logging through one redacted handler."""
     stream = stream or sys.stderr
+    registry = registry or frontend_registry.shipped()
     for_people = style == "console" or (style == "auto" and stream.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -83,11 +89,13 @@ def configure_logging(
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Formatter(redact=Redactor(secrets), renderer=renderer, shared=shared))
+    handler.setFormatter(
+        _Formatter(redact=Redactor(secrets, registry.token_patterns), renderer=renderer, shared=shared)
+    )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in NOISY_LOGGERS:
+    for name in (*NOISY_LOGGERS, *registry.quiet_loggers):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

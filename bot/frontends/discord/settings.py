@@ -1,14 +1,32 @@
-"""How this bot behaves on Discord, as its operator decided."""
+"""The [discord] table of the settings, and what the frontend is told of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.domain.setting_types import Secret, Section
+
+TOKEN_VARIABLE = "DISCORD_TOKEN"  # noqa: S105  (the name of the variable)
+
+
+class DiscordSettings(Section, frozen=True):
+    enabled: bool
+    token: Secret
+    sharded: bool
+    nsfw: bool
+    preview: bool
+
+
+def missing(settings: DiscordSettings) -> str | None:
+    if not settings.enabled:
+        return "switched off in the settings"
+    return None if settings.token else f"no {TOKEN_VARIABLE}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontendSettings:
-    sharded: bool = False  # several connections share the servers
-    restricted: bool = False  # making is offered only in places that Discord marks as for adults
-    preview: bool = False  # a first picture is shown while music and file are still being made
-    language: str = "en"  # for whoever's own is not spoken here
-    update_interval: float = 20.0  # seconds between looks at the queue, for the presence and the places told
+    sharded: bool = False  # use one gateway connection per shard of the servers
+    restricted: bool = False  # offer the making commands only in age-restricted channels
+    preview: bool = False  # show a first picture while the music and the file are still in progress
+    language: str = "en"  # for users whose own language has no translation
+    update_interval: float = 20.0  # seconds between updates of the presence and the queue positions

@@ -119,7 +119,7 @@ class Telegram:
     async def notify(self, chat: str, notice: Notice) -> None:
         await admin_notices.send_notice(self.messenger, int(chat), notice)
 
-    def reached(self) -> bool:
+    def is_connected(self) -> bool:
         """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
         return self.ready.is_set() and (self.options.webhook is not None or self._polling.is_alive)
 

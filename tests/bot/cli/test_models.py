@@ -199,7 +199,7 @@ def test_a_plugin_model_out_of_memory_is_reported_and_refunded(
     (tmp_path / "hungry.py").write_text(MEMORY_HUNGRY_PLUGIN)
     own = OWN_MODEL_TOML.format(more="").replace("some/model", str(tmp_path / "made" / "weights"))
     own = own.replace('family = "ltx"', 'family = "hungry"')
-    (tmp_path / "matinee.toml").write_text('[engine]\nplugins = "hungry"\n' + own)
+    (tmp_path / "matinee.toml").write_text('[engine]\nplugins = ["hungry"]\n' + own)
     code, out, err = run_matinee(tmp_path, *MAKE_FOX, OMP_NUM_THREADS="1")
     assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
     assert json.loads(out)["error"]["kind"] == "OutOfMemory"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from bot.domain.errors import ConfigBroken
-from bot.runtime.settings import SECTIONS, Secret, load
+from bot.domain.setting_types import Secret
+from bot.runtime import frontend_registry
+from bot.runtime.settings import SECTIONS, load
 
 TOKEN = "123456789:AAHsecret-secret-secret-secret-secret"  # noqa: S105  (made up)
 
@@ -21,9 +23,8 @@ def write_config(folder: Path, text: str) -> Path:
 
 def test_every_setting_has_a_default() -> None:
     settings = load(environment={})
-    assert {name for name, hint in SECTIONS.items() if is_dataclass(hint)} <= {
-        f.name for f in fields(settings)
-    }
+    assert set(SECTIONS) <= {f.name for f in fields(settings)}
+    assert set(settings.frontends) == set(frontend_registry.shipped().sections)
     assert settings.engine.slots >= 1
     assert settings.origin is None
 
@@ -91,8 +92,8 @@ def test_tokens_come_from_usual_variables_or_files(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN + "\n", encoding="utf-8")
     settings = load(environment={"DISCORD_TOKEN": "abc", "TELEGRAM_TOKEN_FILE": str(file)})
-    assert settings.discord.token.reveal() == "abc"
-    assert settings.telegram.token.reveal() == TOKEN
+    assert settings.frontends["discord"].token.reveal() == "abc"
+    assert settings.frontends["telegram"].token.reveal() == TOKEN
 
 
 def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_missing_secret_file_is_named(tmp_path: Path) -> None:
 
 def test_secrets_never_print() -> None:
     settings = load(environment={"TELEGRAM_TOKEN": TOKEN})
-    secret = settings.telegram.token
+    secret = settings.frontends["telegram"].token
     for text in (repr(settings), str(settings), f"{secret}", f"{secret!r}"):
         assert TOKEN not in text
     assert secret
