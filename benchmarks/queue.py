@@ -134,7 +134,7 @@ async def measure_claims(
         await store.close()
         insert_queued_jobs(own, rows)
         stores.append(await Store.open(own))
-    found = [tuple([await one.database.write(timed_claim) for one in stores]) for _ in range(times)]
+    found = [tuple([await one._database.write(timed_claim) for one in stores]) for _ in range(times)]  # noqa: SLF001  (a claim without its commit)
     for store in stores:
         await store.close()
     return found

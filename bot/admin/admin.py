@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +13,7 @@ from bot.domain.events import EventBus, JobCancelRequested, JobEnded, QueueChang
 from bot.domain.jobs import Job, Requester
 from bot.domain.quota import QuotaPlan
 from bot.i18n import messages
-from bot.store import admin_state, cancel_outbox, job_queries
-from bot.store.store import Store
+from bot.store.store import AdminTransaction, Store
 from generation.request import closest_match
 
 __all__ = ["VERBS", "AdminCommands", "AdminResult", "AdminVerb"]
@@ -44,22 +42,19 @@ class AdminCommands:
         if not admin.admin:
             raise NotAllowed(verb.name)
 
-        ended: list[Job] = []
-
-        def run(c: sqlite3.Connection, now: float) -> AdminResult:
-            context = AdminContext(c, now, admin, self._quota_plan, self._models)
+        def run(transaction: AdminTransaction) -> tuple[AdminResult, list[Job]]:
+            context = AdminContext(transaction, admin, self._quota_plan, self._models)
             values = _read_arguments(verb, arguments, context)
             answer = verb.handler(context, *values)
             if not verb.read_only:
                 names = [param.name for param in verb.params]
                 details = dict(zip(names, values, strict=False))
-                admin_state.add_audit_entry(c, admin=admin.key, verb=verb.name, details=details, now=now)
+                transaction.add_audit_entry(admin=admin.key, verb=verb.name, details=details)
             if self._events is None and answer.ended_jobs:
-                cancel_outbox.add(c, answer.ended_jobs)
-            ended[:] = [job_queries.job(c, job_id) for job_id in answer.ended_jobs]
-            return answer
+                transaction.add_outside_cancels(answer.ended_jobs)
+            return answer, [transaction.job(job_id) for job_id in answer.ended_jobs]
 
-        answer = await (self._store.look(run) if verb.read_only else self._store.act(run))
+        answer, ended = await self._store.run_admin(run, read_only=verb.read_only)
         if self._events is not None:
             for job in ended:
                 self._events.publish(JobCancelRequested(job.id))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from bot.domain.errors import NoSuchPerson
 from bot.domain.jobs import Requester
 from bot.domain.quota import QuotaPlan
 from bot.i18n import messages
-from bot.store import people
+from bot.store.store import AdminTransaction
 from generation.errors import UnknownChoice
 from generation.request import closest_match
 
@@ -46,17 +45,15 @@ class AdminResult:
 class AdminContext:
     """Everything a verb may touch, within one transaction."""
 
-    connection: sqlite3.Connection
-    now: float
+    transaction: AdminTransaction
     admin: Requester
     quota_plan: QuotaPlan
     models: tuple[str, ...]
 
-    def account_id(self, key: str) -> int:
-        found = people.find_account(self.connection, key)
-        if found is None:
+    def check_known(self, key: str) -> None:
+        """Raises NoSuchPerson."""
+        if not self.transaction.knows(key):
             raise NoSuchPerson(key)
-        return found
 
 
 @dataclass(frozen=True, slots=True)

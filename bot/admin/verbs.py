@@ -31,81 +31,63 @@ from bot.domain.errors import ClipNotAllowed, TooLate
 from bot.domain.jobs import Job, JobState
 from bot.domain.quota import Allowance
 from bot.i18n import messages
-from bot.store import (
-    admin_queue,
-    admin_state,
-    inspections,
-    job_queries,
-    ledger,
-    people,
-    queue,
-    reports,
-    spending,
-    stats,
-)
 
 ANNOUNCEMENT_SECONDS = 86_400.0
 
 
 def quota_show(context: AdminContext, person: str) -> AdminResult:
-    account = context.account_id(person)
+    context.check_known(person)
     if person.startswith("pool:"):
-        return _show_pool(context, person, account)
-    tier, allowance = admin_state.tier_and_allowance(
-        context.connection, context.quota_plan, person, context.now
-    )
-    found = ledger.balance(context.connection, account, allowance, context.now)
-    used = (
-        spending.used_in_window(context.connection, person, allowance, context.now)
-        if found.unlimited
-        else found.used
-    )
+        return _show_pool(context, person)
+    tier, allowance = context.transaction.tier_and_allowance(context.quota_plan, person)
+    found = context.transaction.balance(person, allowance)
+    used = context.transaction.used_in_window(person, allowance) if found.unlimited else found.used
     facts = {"person": person, "tier": tier.name, "used": used, "limit": found.limit, "left": found.left}
     key = "quota.show.unlimited" if found.unlimited else "quota.show"
     return AdminResult(key, facts | {"granted": found.granted})
 
 
-def _show_pool(context: AdminContext, pool: str, account: int) -> AdminResult:
+def _show_pool(context: AdminContext, pool: str) -> AdminResult:
     allowance = context.quota_plan.pool(pool.removeprefix("pool:")) or Allowance(credits=0)
-    found = ledger.balance(context.connection, account, allowance, context.now)
+    found = context.transaction.balance(pool, allowance)
     facts = {"person": pool, "tier": "pool", "used": found.used, "limit": found.limit, "left": found.left}
     return AdminResult("quota.show", facts | {"granted": found.granted})
 
 
 def quota_set(context: AdminContext, person: str, credits_: int) -> AdminResult:
-    context.account_id(person)
-    admin_state.set_credits(context.connection, person, credits_)
+    context.check_known(person)
+    context.transaction.set_credits(person, credits_)
     return AdminResult("quota.set", {"person": person, "credits": credits_})
 
 
 def quota_grant(context: AdminContext, person: str, credits_: int, note: str = "") -> AdminResult:
-    ledger.grant(context.connection, context.account_id(person), credits_, note=note, now=context.now)
+    context.check_known(person)
+    context.transaction.grant(person, credits_, note=note)
     return AdminResult("quota.grant", {"person": person, "credits": credits_})
 
 
 def quota_reset(context: AdminContext, person: str) -> AdminResult:
     """The window starts afresh and what was set for the person alone is dropped."""
-    refunded = ledger.reset_window(
-        context.connection, context.account_id(person), context.quota_plan.base, note="reset", now=context.now
-    )
-    admin_state.set_credits(context.connection, person, None)
+    context.check_known(person)
+    refunded = context.transaction.reset_window(person, context.quota_plan.base)
+    context.transaction.set_credits(person, None)
     return AdminResult("quota.reset", {"person": person, "credits": refunded})
 
 
 def quota_tier(context: AdminContext, person: str, tier: str | None) -> AdminResult:
-    context.account_id(person)
-    admin_state.set_tier(context.connection, person, tier)
+    context.check_known(person)
+    context.transaction.set_tier(person, tier)
     return AdminResult("quota.tier", {"person": person, "tier": tier or "everyone"})
 
 
 def quota_role(context: AdminContext, role: str, tier: str | None) -> AdminResult:
     """Whoever has the role is in the tier; without one it means nothing any more."""
-    admin_state.set_role_tier(context.connection, role, tier)
+    context.transaction.set_role_tier(role, tier)
     return AdminResult("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
 
 
 def queue_list(context: AdminContext) -> AdminResult:
-    waiting_jobs = job_queries.running_then_queued(context.connection, 25)
+    waiting_jobs = context.transaction.running_then_queued(25)
     return AdminResult("queue.list", {"count": len(waiting_jobs)}, lines=tuple(map(_job_line, waiting_jobs)))
 
 
@@ -117,44 +99,42 @@ def _job_line(job: Job) -> AdminResult:
 
 
 def queue_pause(context: AdminContext) -> AdminResult:
-    people.set_global_value(context.connection, "paused", True)
+    context.transaction.set_paused(paused=True)
     return AdminResult("queue.pause")
 
 
 def queue_resume(context: AdminContext) -> AdminResult:
-    people.set_global_value(context.connection, "paused", False)
-    people.set_global_value(context.connection, "closed", None)
+    context.transaction.set_paused(paused=False)
+    context.transaction.set_closed(None)
     return AdminResult("queue.resume")
 
 
 def queue_drain(context: AdminContext) -> AdminResult:
-    people.set_global_value(context.connection, "closed", "drain")
+    context.transaction.set_closed("drain")
     return AdminResult("queue.drain")
 
 
 def queue_cancel(context: AdminContext, job: int) -> AdminResult:
-    before = job_queries.job(context.connection, job)
+    before = context.transaction.job(job)
     if before.state is JobState.HELD and before.clip:
         raise TooLate(job, before.state.value)  # painted: it is released or rejected
-    queue.cancel(context.connection, job, now=context.now)
+    context.transaction.cancel(job)
     return AdminResult("queue.cancel", {"job": job}, ended_jobs=(job,))
 
 
 def queue_move(context: AdminContext, job: int, position: int) -> AdminResult:
-    admin_queue.move_in_queue(context.connection, job, position)
-    return AdminResult(
-        "queue.move", {"job": job, "place": job_queries.queue_position(context.connection, job)}
-    )
+    context.transaction.move_in_queue(job, position)
+    return AdminResult("queue.move", {"job": job, "place": context.transaction.queue_position(job)})
 
 
 def queue_clear(context: AdminContext, person: str | None = None) -> AdminResult:
-    gone = admin_queue.cancel_queued(context.connection, person=person, now=context.now)
+    gone = context.transaction.cancel_queued(person=person)
     return AdminResult("queue.clear", {"count": len(gone)}, ended_jobs=tuple(job.id for job in gone))
 
 
 def block(context: AdminContext, person: str, duration: float | None = None, reason: str = "") -> AdminResult:
-    until = None if duration is None else context.now + duration
-    admin_state.block(context.connection, person, until=until, reason=reason or "admin", now=context.now)
+    until = None if duration is None else context.transaction.now + duration
+    context.transaction.block(person, until=until, reason=reason or "admin")
     lasting = (
         AdminResult("block.forever").to_text
         if duration is None
@@ -164,62 +144,59 @@ def block(context: AdminContext, person: str, duration: float | None = None, rea
 
 
 def unblock(context: AdminContext, person: str) -> AdminResult:
-    known = admin_state.unblock(context.connection, person)
+    known = context.transaction.unblock(person)
     return AdminResult("unblock" if known else "unblock.none", {"person": person})
 
 
 def model_enable(context: AdminContext, model: str) -> AdminResult:
-    admin_state.remove_from_global_set(context.connection, "disabled_models", model)
+    context.transaction.enable_model(model)
     return AdminResult("model.enable", {"model": model})
 
 
 def model_disable(context: AdminContext, model: str) -> AdminResult:
-    admin_state.add_to_global_set(context.connection, "disabled_models", model)
+    context.transaction.disable_model(model)
     return AdminResult("model.disable", {"model": model})
 
 
 def model_default(context: AdminContext, model: str) -> AdminResult:
-    people.set_global_value(context.connection, "default_model", model)
+    context.transaction.set_default_model(model)
     return AdminResult("model.default", {"model": model})
 
 
 def channel_allow(context: AdminContext, channel: str) -> AdminResult:
-    admin_state.remove_from_global_set(context.connection, "denied_channels", channel)
-    admin_state.add_to_global_set(context.connection, "allowed_channels", channel)
+    context.transaction.allow_channel(channel)
     return AdminResult("channel.allow", {"channel": channel})
 
 
 def channel_deny(context: AdminContext, channel: str) -> AdminResult:
-    admin_state.remove_from_global_set(context.connection, "allowed_channels", channel)
-    admin_state.add_to_global_set(context.connection, "denied_channels", channel)
+    context.transaction.deny_channel(channel)
     return AdminResult("channel.deny", {"channel": channel})
 
 
 def channel_forget(context: AdminContext, channel: str) -> AdminResult:
-    admin_state.remove_from_global_set(context.connection, "allowed_channels", channel)
-    admin_state.remove_from_global_set(context.connection, "denied_channels", channel)
+    context.transaction.forget_channel(channel)
     return AdminResult("channel.forget", {"channel": channel})
 
 
 def show_stats(context: AdminContext, period: str = "today") -> AdminResult:
-    first = context.now - (STATS_PERIODS[period] - 1) * 86_400
-    found = stats.stats(context.connection, replace(context.quota_plan.base, rolling=None).window(first)[0])
+    first = context.transaction.now - (STATS_PERIODS[period] - 1) * 86_400
+    found = context.transaction.stats(replace(context.quota_plan.base, rolling=None).window(first)[0])
     gpu = partial(messages.duration_text, found.gpu_seconds)
     return AdminResult("stats", {**asdict(found), "gpu": gpu, "day": AdminResult(f"day.{period}").to_text})
 
 
 def announce(context: AdminContext, text: str) -> AdminResult:
-    admin_state.announce(context.connection, text, now=context.now, until=context.now + ANNOUNCEMENT_SECONDS)
+    context.transaction.announce(text, until=context.transaction.now + ANNOUNCEMENT_SECONDS)
     return AdminResult("announce")
 
 
 def announce_stop(context: AdminContext) -> AdminResult:
-    admin_state.announce(context.connection, "", now=context.now, until=context.now)
+    context.transaction.announce("", until=context.transaction.now)
     return AdminResult("announce.stop")
 
 
 def show_audit(context: AdminContext) -> AdminResult:
-    rows = admin_state.audit_entries(context.connection, 20)
+    rows = context.transaction.audit_entries(20)
     lines = (
         AdminResult(
             "audit.line",
@@ -236,8 +213,8 @@ def show_audit(context: AdminContext) -> AdminResult:
 
 
 def review_list(context: AdminContext) -> AdminResult:
-    held = admin_queue.held_jobs(context.connection)
-    complaints_waiting = reports.open_reports(context.connection, 20)
+    held = context.transaction.held_jobs()
+    complaints_waiting = context.transaction.open_reports(20)
     lines = [_held_line(context, job) for job in held]
     lines += [
         AdminResult(
@@ -257,7 +234,7 @@ def review_list(context: AdminContext) -> AdminResult:
 
 
 def _held_line(context: AdminContext, job: Job) -> AdminResult:
-    seen = messages.inspection_summary(*(inspections.detection(context.connection, job.id) or ("", 0.0)))
+    seen = messages.inspection_summary(*(context.transaction.detection(job.id) or ("", 0.0)))
     prompt = messages.sanitized(job.request.prompt)
     return AdminResult(
         "review.held", {"job": job.id, "who": job.requester.key, "seen": seen, "prompt": prompt}
@@ -265,26 +242,24 @@ def _held_line(context: AdminContext, job: Job) -> AdminResult:
 
 
 def review_release(context: AdminContext, job: int) -> AdminResult:
-    released = admin_queue.release(context.connection, job)
-    if released.clip:
-        inspections.mark_released(context.connection, job, context.now)
+    context.transaction.release(job)
     return AdminResult("review.release", {"job": job})
 
 
 def review_reject(context: AdminContext, job: int) -> AdminResult:
-    admin_queue.reject(context.connection, job, ClipNotAllowed(), now=context.now)
+    context.transaction.reject(job, ClipNotAllowed())
     return AdminResult("review.reject", {"job": job}, ended_jobs=(job,))
 
 
 def review_close(context: AdminContext, number: int) -> AdminResult:
-    reports.close_report(context.connection, number, context.now)
+    context.transaction.close_report(number)
     return AdminResult("review.close", {"number": number})
 
 
 def review_pardon(context: AdminContext, number: int) -> AdminResult:
     """The appeal was right: its person may go on at once."""
-    appeal = reports.close_report(context.connection, number, context.now)
-    admin_state.unblock(context.connection, appeal.person)
+    appeal = context.transaction.close_report(number)
+    context.transaction.unblock(appeal.person)
     return AdminResult("review.pardon", {"number": number, "person": appeal.person})
 
 

@@ -29,7 +29,6 @@ from bot.domain.quota import Allowance, Balance
 from bot.i18n import messages
 from bot.runtime import app, config, event_loop, logs
 from bot.runtime.settings import Settings, load
-from bot.store import spending
 from bot.store.store import Store
 from bot.studio.studio import Studio, Submission
 from generation.errors import ExplainedError, GenerationError, UnknownChoice
@@ -266,7 +265,7 @@ async def _balance_with_usage(store: Store, key: str, allowance: Allowance) -> B
     found = await store.balance(key, allowance)
     if not found.unlimited:
         return found
-    used = await store.look(lambda c, now: spending.used_in_window(c, key, allowance, now))
+    used = await store.used_in_window(key, allowance)
     return replace(found, used=used)
 
 

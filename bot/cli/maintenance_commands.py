@@ -53,7 +53,13 @@ async def backup(settings: Settings, args: Namespace) -> int:
 
 
 async def restore(settings: Settings, args: Namespace) -> int:
-    restored = await asyncio.to_thread(backups.restore, args.file, settings.studio.data, resume=args.resume)
+    restored = await asyncio.to_thread(
+        backups.restore,
+        args.file,
+        settings.studio.data,
+        resume=args.resume,
+        platforms_without_final_status=settings.registry.platforms_without_final_status,
+    )
     print(messages.translate("restored", file=args.file))
     if restored.old_database:
         print(messages.translate("restored.previous", path=restored.old_database))

@@ -61,7 +61,14 @@ def age_of_newest(folder: Path, now: float) -> float:
     return now - found[-1].stat().st_mtime if found else float("inf")
 
 
-def restore(backup: Path, data: Path, *, resume: bool = False, now: float | None = None) -> Restored:
+def restore(
+    backup: Path,
+    data: Path,
+    *,
+    resume: bool = False,
+    now: float | None = None,
+    platforms_without_final_status: frozenset[str] = frozenset(),
+) -> Restored:
     """Raises AlreadyRunning, DatabaseCorrupt or DatabaseNewer, and has changed nothing then."""
     if not backup.is_file():
         raise OutputUnusable(str(backup), "there is no such file")
@@ -78,6 +85,7 @@ def restore(backup: Path, data: Path, *, resume: bool = False, now: float | None
             last_known_number=highest_clip_number,
             resume=resume,
             now=now,
+            platforms_without_final_status=platforms_without_final_status,
         )
     except OSError as error:
         raise DataFolderUnusable(str(data), (error.strerror or str(error)).lower()) from error

@@ -11,10 +11,8 @@ from pathlib import Path
 import structlog
 
 from bot.i18n import messages
-from bot.store import integrity
-from bot.store.backup import open_read_only
-from bot.store.integrity import JobClipFile
-from bot.store.store import DATABASE_FILE, Store
+from bot.store.integrity import read_ended_without_clip, read_input_files
+from bot.store.store import JobClipFile, Store
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +52,7 @@ class Janitor:
         old = [path for path in found if self._age(path) > MIN_FILE_AGE]
         if not old:
             return 0
-        with open_read_only(self._data / DATABASE_FILE) as c:
-            wanted = integrity.input_files(c)
+        wanted = read_input_files(self._data)
         stale = [path for path in old if str(path) not in wanted]
         for path in stale:
             remove_file_or_clip(path, self._data)
@@ -67,8 +64,7 @@ class Janitor:
         old = [path for path in clips.glob("*") if path.name.isdecimal() and self._age(path) > MIN_FILE_AGE]
         if not old:
             return 0
-        with open_read_only(self._data / DATABASE_FILE) as c:
-            ended = integrity.ended_without_clip(c)
+        ended = read_ended_without_clip(self._data)
         stale = [path for path in old if int(path.name) in ended]
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
@@ -85,7 +81,7 @@ class Janitor:
         """The oldest clips that were delivered go, until what is held fits the budget, or none is left."""
         removed = freed = 0
         while self._budget and used - freed > self._budget:
-            batch = await self._store.look(lambda c, _: integrity.removable_clips(c, BATCH_SIZE))
+            batch = await self._store.removable_clips(BATCH_SIZE)
             if not batch:
                 log.warning(
                     "over budget, and nothing delivered is left to clear",
@@ -101,7 +97,7 @@ class Janitor:
 
     async def _remove_clip(self, holding: JobClipFile) -> int:
         """The row first: a crash between leaves a file of nobody, never a row that promises one."""
-        if not await self._store.act(lambda c, _: integrity.forget_clip(c, holding.job)):
+        if not await self._store.forget_clip(holding.job):
             return 0
         return remove_file_or_clip(holding.path, self._data / "clips")
 

@@ -133,12 +133,6 @@ class Metrics:
         return shut_down
 
 
-COUNTS_SQL = (
-    "SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job"
-)
-UNFINISHED_COUNTS_SQL = f"{COUNTS_SQL} WHERE state IN ('queued', 'running')"
-
-
 async def export_metrics(
     metrics: Metrics, output: MetricsOutput, store: Store, starts: Callable[[], int]
 ) -> None:
@@ -159,7 +153,7 @@ async def export_metrics(
 
 
 async def _update_gauges(metrics: Metrics, store: Store, starts: Callable[[], int]) -> None:
-    waiting, running = await store.look(lambda c, _: tuple(c.execute(UNFINISHED_COUNTS_SQL).fetchone()))
+    waiting, running = await store.queued_and_running()
     metrics.update_gauges(waiting, running, starts())
 
 

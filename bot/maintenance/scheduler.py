@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -82,5 +81,5 @@ async def _run_logging_errors(task_name: str, work: Coroutine[Any, Any, None]) -
     """The edge of a round: what cannot be done now is done in the next."""
     try:
         await work
-    except (ExplainedError, OSError, sqlite3.Error):
+    except (ExplainedError, OSError):
         log.exception("upkeep failed", what=task_name)

@@ -9,7 +9,6 @@ from pathlib import Path
 import structlog
 
 from bot.domain.jobs import Job
-from bot.store import inspections
 from bot.store.store import Store
 from generation.media.nsfw import Detection
 from generation.media.nsfw_process import InspectionFailed
@@ -45,17 +44,15 @@ class ClipInspector:
 
     async def inspect(self, job: Job) -> InspectionVerdict:
         """What was found is remembered: a try after a restart, or a released clip, needs no second look."""
-        saved = await self._store.look(lambda c, _: inspections.verdict_of(c, job.id))
+        saved = await self._store.verdict_of(job.id)
         if saved is not None:
             return InspectionVerdict(saved)
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         if job.reply_to.facts.get("adult"):
             return InspectionVerdict.CLEAR
         verdict, sighting = await self._classify_clip(job.clip.path)
-        await self._store.act(
-            lambda c, now: inspections.save_inspection(
-                c, job.id, verdict=verdict, label=sighting.what, certainty=sighting.certainty, now=now
-            )
+        await self._store.save_inspection(
+            job.id, verdict=verdict, label=sighting.what, certainty=sighting.certainty
         )
         if verdict is not InspectionVerdict.CLEAR:
             log.warning("seen after painting", job=job.id, what=sighting.what, found=verdict.value)

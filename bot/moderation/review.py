@@ -6,7 +6,6 @@ from bot.domain.errors import NothingToAppeal
 from bot.domain.events import AdminNoticeRaised, EventBus, Notice
 from bot.domain.jobs import Action, Job, Requester
 from bot.i18n import messages
-from bot.store import inspections, reports
 from bot.store.store import Store
 
 
@@ -37,7 +36,7 @@ class Review:
     async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
         """Against this refusal of theirs, or with 0 the last one; raises NothingToAppeal."""
         key = requester.key
-        refused = await self._store.look(lambda c, now: reports.appealable_refusal(c, key, refusal, now))
+        refused = await self._store.appealable_refusal(key, refusal)
         sanitized_comment = messages.sanitized(comment, 500)
         if refused is None and not sanitized_comment:
             raise NothingToAppeal
@@ -53,7 +52,7 @@ class Review:
 
     async def notify_held(self, job: Job) -> None:
         """With the clip itself, so that an admin can see what they decide on."""
-        seen = await self._store.look(lambda c, _: inspections.detection(c, job.id)) or ("", 0.0)
+        seen = await self._store.detection(job.id) or ("", 0.0)
         text = messages.translate(
             "notice.held",
             job=job.id,

@@ -12,7 +12,6 @@ from bot.domain.jobs import FINAL_STATES, Job
 from bot.i18n import messages
 from bot.pipeline.retry import retry_while_disk_refuses, simulated_store_failure
 from bot.pipeline.wake_up import WakeUp
-from bot.store import status_outbox
 from bot.store.store import Store
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.progress import Progress
@@ -58,9 +57,7 @@ class StatusUpdates:
         if now < self._next_outbox_check:
             return
         self._next_outbox_check = now + OUTBOX_POLL_INTERVAL
-        for job in await retry_while_disk_refuses(
-            lambda: self._store.look(lambda c, _: status_outbox.pending_jobs(c))
-        ):
+        for job in await retry_while_disk_refuses(self._store.jobs_without_final_status):
             frontend = self._frontends.get(job.reply_to.platform)
             if job.id not in self._job_statuses and frontend is not None and is_reachable(frontend):
                 self.show_final(job)
@@ -130,6 +127,6 @@ class _JobStatus:
     async def _remove_from_outbox(self, job: int) -> None:
         async def write() -> None:
             pass_failpoint(FailPoint.STATUS_SENT, simulated_store_failure)
-            await self._store.act(lambda c, _: status_outbox.remove(c, job))
+            await self._store.mark_final_status_shown(job)
 
         await retry_while_disk_refuses(write)

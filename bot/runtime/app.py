@@ -155,7 +155,9 @@ async def open_app(
     signer = identity.load_or_create_identity(data)
     metrics = Metrics(data) if metrics_output(settings) else None
     events = EventBus()
-    store = await Store.open(data)
+    store = await Store.open(
+        data, platforms_without_final_status=settings.registry.platforms_without_final_status
+    )
     try:
         await asyncio.to_thread(temp_files.remove_temp_files, data)
         engine = engine or builders.build_engine(settings, tables)
@@ -235,10 +237,11 @@ async def open_admin(settings: Settings) -> AsyncIterator[AdminCommands]:
     """The admin verbs for the terminal, also beside a running instance, which sees each act at once."""
     data = settings.studio.data
     prepare_data_folder(data)
+    silent = settings.registry.platforms_without_final_status
     try:
-        store = await Store.open(data)
+        store = await Store.open(data, platforms_without_final_status=silent)
     except AlreadyRunning:
-        store = await Store.open(data, Access.GUEST)
+        store = await Store.open(data, Access.GUEST, platforms_without_final_status=silent)
     try:
         yield AdminCommands(
             store=store,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.domain.errors import DatabaseCorrupt, StoreFailed
 from bot.store import queue, status_outbox
+from bot.store.connection import Connection, open_read_only
 from bot.store.database import DATABASE_FILE
 from bot.store.migrate import load_migrations, schema_version
 from generation.errors import DiskFull
@@ -27,14 +27,6 @@ class Restored:
     old_database: Path | None
     cancelled: int
     uncertain: int
-
-
-@contextmanager
-def open_read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """A look at a database that is left as it is."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as found:
-        found.row_factory = sqlite3.Row
-        yield found
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -84,7 +76,14 @@ def _check(c: sqlite3.Connection, path: Path) -> None:
 
 
 def restore_backup(
-    backup: Path, folder: Path, *, old_database_name: str, last_known_number: int, resume: bool, now: float
+    backup: Path,
+    folder: Path,
+    *,
+    old_database_name: str,
+    last_known_number: int,
+    resume: bool,
+    now: float,
+    platforms_without_final_status: frozenset[str] = frozenset(),
 ) -> Restored:
     """The backup in the place of the database, which is kept beside it; the folder's lock is the caller's.
 
@@ -94,8 +93,8 @@ def restore_backup(
     verify_backup(backup)
     restored, current = folder / f"{DATABASE_FILE}.restored", folder / DATABASE_FILE
     copy_database(backup, restored)
-    with closing(sqlite3.connect(restored, isolation_level=None)) as c:
-        c.row_factory = sqlite3.Row
+    with closing(sqlite3.connect(restored, isolation_level=None, factory=Connection)) as c:
+        c.platforms_without_final_status = platforms_without_final_status
         c.execute("BEGIN IMMEDIATE")
         ended = (0, 0) if resume else _end_unfinished(c, now)
         _raise_job_sequence(c, max(last_known_number, _last_number(current)))

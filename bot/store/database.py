@@ -39,7 +39,12 @@ class Database:
 
     @classmethod
     async def open(
-        cls, folder: Path, access: Access = Access.OWNER, migrations: Sequence[Migration] | None = None
+        cls,
+        folder: Path,
+        access: Access = Access.OWNER,
+        migrations: Sequence[Migration] | None = None,
+        *,
+        platforms_without_final_status: frozenset[str] = frozenset(),
     ) -> Database:
         """Raises a StartError that says what is wrong with the folder or the file."""
         migrations = migrations or load_migrations()
@@ -47,17 +52,25 @@ class Database:
             if access is Access.OWNER:
                 exit_stack.callback(InstanceLock.acquire(folder).release)
             database = cls(folder / DATABASE_FILE, exit_stack)
-            await database._open(access, migrations)
+            await database._open(access, migrations, platforms_without_final_status)
             database._exit_stack = exit_stack.pop_all()
         return database
 
-    async def _open(self, access: Access, migrations: Sequence[Migration]) -> None:
+    async def _open(
+        self,
+        access: Access,
+        migrations: Sequence[Migration],
+        platforms_without_final_status: frozenset[str],
+    ) -> None:
         if access is not Access.OWNER and not self.path.exists():
             raise DataFolderUnusable(str(self.path.parent), "there is no database in it yet")
         if access is not Access.READER:
             connection = await self._connect()
             prepare = _prepare if access is Access.OWNER else _check_schema
             await self._run_at_start(connection, lambda c: prepare(c, self.path, migrations))
+            await self._run_at_start(
+                connection, lambda c: _exempt_from_final_status(c, platforms_without_final_status)
+            )
             self._writer = GroupWriter(connection, self._as_user_error)
             self._exit_stack.push_async_callback(self._writer.close)
         self._reader = await self._connect(read_only=True)
@@ -120,6 +133,11 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
     connection.execute("PRAGMA journal_mode = WAL")
     _set_pragmas(connection)
     migrate(connection, path, migrations)
+
+
+def _exempt_from_final_status(connection: sqlite3.Connection, platforms: frozenset[str]) -> None:
+    assert isinstance(connection, Connection), "the factory of every connection here"
+    connection.platforms_without_final_status = platforms
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

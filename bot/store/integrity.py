@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-CLIP_FILE_FIELDS = ("path", "poster", "sheet")
+from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
+from bot.store.connection import open_read_only
+from bot.store.database import DATABASE_FILE
+from bot.store.migrate import load_migrations, schema_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +77,61 @@ def find_inconsistencies(c: sqlite3.Connection) -> Iterator[Inconsistency]:
     moved = c.execute("SELECT coalesce(sum(credits), 0) FROM ledger WHERE kind = 'move'").fetchone()[0]
     if moved:
         yield Inconsistency(kind="moved", detail=str(moved))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSnapshot:
+    """What the database of a data folder says about jobs and files at one moment."""
+
+    inconsistencies: tuple[Inconsistency, ...]
+    jobs: frozenset[int]
+    clip_files: tuple[JobClipFile, ...]
+    queued_or_running: frozenset[int]
+
+
+def read_snapshot(data: Path) -> DatabaseSnapshot:
+    """Read and check the database, also beside a running Matinee. Blocks: call it in a thread.
+
+    Raises DataFolderUnusable, DatabaseCorrupt or DatabaseNewer.
+    """
+    path = data / DATABASE_FILE
+    if not path.is_file():
+        raise DataFolderUnusable(str(data), "there is no database in it yet")
+    try:
+        with open_read_only(path) as c:
+            if schema_version(c, path, load_migrations()) == 0:
+                raise DatabaseCorrupt(str(path), "there is nothing in it")
+            c.execute("BEGIN")  # one view of all tables, whatever is written meanwhile
+            return DatabaseSnapshot(
+                jobs=frozenset(job_numbers(c)),
+                inconsistencies=tuple(find_inconsistencies(c)),
+                clip_files=tuple(job_clip_files(c)),
+                queued_or_running=frozenset(queued_or_running(c)),
+            )
+    except sqlite3.Error as error:
+        raise DatabaseCorrupt(str(path), str(error)) from error
+
+
+def read_input_files(data: Path) -> set[str]:
+    """Every file that a user attached to some job. Blocks: call it in a thread. Raises StoreFailed."""
+    with _open_for_reading(data) as c:
+        return input_files(c)
+
+
+def read_ended_without_clip(data: Path) -> set[int]:
+    """Jobs that ended and keep no clip. Blocks: call it in a thread. Raises StoreFailed."""
+    with _open_for_reading(data) as c:
+        return ended_without_clip(c)
+
+
+@contextmanager
+def _open_for_reading(data: Path) -> Iterator[sqlite3.Connection]:
+    path = data / DATABASE_FILE
+    try:
+        with open_read_only(path) as c:
+            yield c
+    except sqlite3.Error as error:
+        raise StoreFailed(str(path), str(error)) from error
 
 
 def job_clip_files(c: sqlite3.Connection) -> list[JobClipFile]:

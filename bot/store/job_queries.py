@@ -38,6 +38,18 @@ def running_then_queued(c: sqlite3.Connection, limit: int) -> list[Job]:
     return [job_from_row(row) for row in c.execute(RUNNING_THEN_QUEUED, {"limit": limit})]
 
 
+QUEUED_AND_RUNNING = """
+SELECT count(*) FILTER (WHERE state = 'queued'), count(*) FILTER (WHERE state = 'running') FROM job
+WHERE state IN ('queued', 'running')
+"""
+
+
+def queued_and_running(c: sqlite3.Connection) -> tuple[int, int]:
+    """How many jobs are queued, and how many are running."""
+    queued, running = c.execute(QUEUED_AND_RUNNING).fetchone()
+    return queued, running
+
+
 def history(c: sqlite3.Connection, key: str, limit: int) -> list[Job]:
     """The person's jobs on every linked platform, newest first."""
     account = people.find_account(c, key)

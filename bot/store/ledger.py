@@ -10,6 +10,7 @@ import msgspec
 
 from bot.domain.errors import QuotaSpent
 from bot.domain.quota import Allowance, Balance
+from bot.store import people
 from bot.store.connection import SqlExecutor
 
 
@@ -80,6 +81,29 @@ def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: floa
         back_at=back_at,
         unlimited=allowance.unlimited,
     )
+
+
+def balance_of(c: sqlite3.Connection, key: str, allowance: Allowance, now: float) -> Balance:
+    """The balance of a user or a pool; of one not seen before, a full one."""
+    account = people.find_account(c, key) or 0  # no account has this number
+    return balance(c, account, allowance, now)
+
+
+USED_IN_WINDOW = """
+SELECT coalesce(-sum(credits), 0) FROM ledger
+WHERE account = :account AND kind IN ('reserve', 'refund') AND credits <> 0
+  AND counted_at >= :start AND counted_at < :back
+"""
+
+
+def used_in_window(c: sqlite3.Connection, key: str, allowance: Allowance, now: float) -> int:
+    """Credits used in the window from all purses, less refunds; also counted for unlimited users."""
+    account = people.find_account(c, key)
+    if account is None:
+        return 0
+    bounds = dict(zip(("start", "back"), allowance.window(now), strict=True))
+    used: int = c.execute(USED_IN_WINDOW, {"account": account, **bounds}).fetchone()[0]
+    return used
 
 
 def split_cost(purses: Sequence[PayingAccount], cost: int) -> list[Charge]:

@@ -59,6 +59,18 @@ def change_setting(c: sqlite3.Connection, key: str, name: str, value: Any, *, no
     c.execute("UPDATE person SET settings = ? WHERE key = ?", (json.dumps(kept), key))
 
 
+CHOSEN_LANGUAGES = """
+SELECT key, json_extract(settings, '$.language') FROM person
+WHERE key >= :start AND key < :end AND json_extract(settings, '$.language') IS NOT NULL
+"""
+
+
+def chosen_languages(c: sqlite3.Connection, platform: str) -> dict[str, str]:
+    """The language of every user and community of a platform that chose one, by key."""
+    bounds = {"start": f"{platform}:", "end": f"{platform};"}  # the character after a colon
+    return {key: str(language) for key, language in c.execute(CHOSEN_LANGUAGES, bounds)}
+
+
 def global_value(c: sqlite3.Connection, name: str) -> Any:
     row = first_or_none(c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchall())
     return json.loads(row["value"]) if row else None

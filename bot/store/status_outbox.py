@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from bot.domain.jobs import Job
+from bot.store.connection import platforms_without_final_status
 from bot.store.job_rows import job_from_row
 
 PENDING_JOBS = """
@@ -16,13 +18,13 @@ ORDER BY job.id
 
 ADD = """
 INSERT OR IGNORE INTO unsaid
-SELECT id FROM job WHERE id = ? AND reply_to ->> '$.platform' <> 'cli'  -- a terminal that is gone is deaf
+SELECT id FROM job WHERE id = ? AND reply_to ->> '$.platform' NOT IN (SELECT value FROM json_each(?))
 """
 
 
 def add(c: sqlite3.Connection, job: int) -> None:
     """In the transaction that ends it otherwise than by a clip."""
-    c.execute(ADD, (job,))
+    c.execute(ADD, (job, json.dumps(sorted(platforms_without_final_status(c)))))
 
 
 def pending_jobs(c: sqlite3.Connection) -> list[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,25 +14,34 @@ from bot.store import (
     admin_queue,
     admin_state,
     affinity,
+    cancel_outbox,
     delivery,
     enqueue,
     eta,
+    inspections,
+    integrity,
     job_queries,
     ledger,
+    payments,
     people,
     privacy,
     queue,
     reports,
+    status_outbox,
 )
-from bot.store.admin_state import AdminRules, Block, Standing
+from bot.store.admin_state import AdminRules, AuditEntry, Block, Standing
+from bot.store.admin_transaction import AdminTransaction
 from bot.store.database import DATABASE_FILE, Access, Database
 from bot.store.delivery import Recovered
 from bot.store.enqueue import Enqueued
 from bot.store.enqueue_cache import EnqueueCache
 from bot.store.eta import Eta
+from bot.store.integrity import JobClipFile
 from bot.store.job_rows import Superseded
 from bot.store.ledger import LedgerEntry
+from bot.store.payments import Payment
 from bot.store.privacy import DeletedData, LinkResult
+from bot.store.reports import Refusal
 from generation.clip import Clip
 from generation.errors import ExplainedError
 
@@ -44,13 +53,18 @@ __all__ = [
     "DATABASE_FILE",
     "Access",
     "AdminRules",
+    "AdminTransaction",
+    "AuditEntry",
     "Block",
     "DeletedData",
     "Enqueued",
     "Eta",
+    "JobClipFile",
     "LedgerEntry",
     "LinkResult",
+    "Payment",
     "Recovered",
+    "Refusal",
     "Standing",
     "Store",
     "Superseded",
@@ -59,7 +73,7 @@ __all__ = [
 
 class Store:
     def __init__(self, database: Database, clock: Clock, monotonic: Clock) -> None:
-        self.database = database
+        self._database = database
         self._clock = clock
         self._monotonic = monotonic  # leases are measured on it: a wall clock may jump
         self._enqueue_cache = EnqueueCache()
@@ -73,12 +87,20 @@ class Store:
         *,
         clock: Clock = time.time,
         monotonic: Clock = time.monotonic,
+        platforms_without_final_status: frozenset[str] = frozenset(),
     ) -> Self:
-        """Raises a StartError: AlreadyRunning, DatabaseCorrupt, DatabaseNewer or DataFolderUnusable."""
-        return cls(await Database.open(folder, access), clock, monotonic)
+        """Open the database in `folder`.
+
+        For jobs of `platforms_without_final_status` no final status is kept to be shown later.
+        Raises a StartError: AlreadyRunning, DatabaseCorrupt, DatabaseNewer or DataFolderUnusable.
+        """
+        database = await Database.open(
+            folder, access, platforms_without_final_status=platforms_without_final_status
+        )
+        return cls(database, clock, monotonic)
 
     async def close(self) -> None:
-        await self.database.close()
+        await self._database.close()
 
     # The queue
 
@@ -99,7 +121,7 @@ class Store:
                 now=now,
             )
 
-        return await self.database.write(act)
+        return await self._database.write(act)
 
     async def claim(
         self,
@@ -122,122 +144,130 @@ class Store:
                 chosen = affinity.pick_preferred_job(c, prefer_model, max_passes)
             return queue.claim(c, until=until, only_job=chosen, now=now)
 
-        return await self.database.write(act)
+        return await self._database.write(act)
 
     async def renew(self, job: int, epoch: int, *, lease: float) -> bool:
         """False when the job is no longer ours: cancelled, or given to another."""
         until = self._monotonic() + lease
-        return await self.database.write(lambda c: queue.renew(c, job, epoch, until=until))
+        return await self._database.write(lambda c: queue.renew(c, job, epoch, until=until))
 
     async def mark_picture_done(self, job: int, epoch: int) -> Job:
         """From here on a cancellation is not refunded. Raises Superseded, as all that name an epoch do."""
-        return await self.database.write(lambda c: queue.mark_picture_done(c, job, epoch))
+        return await self._database.write(lambda c: queue.mark_picture_done(c, job, epoch))
 
     async def mark_rendered(self, job: int, epoch: int, clip: Clip) -> None:
-        await self.database.write(lambda c: queue.mark_rendered(c, job, epoch, clip, now=self._clock()))
+        await self._database.write(lambda c: queue.mark_rendered(c, job, epoch, clip, now=self._clock()))
 
     async def mark_failed(self, job: int, epoch: int, error: ExplainedError) -> Job:
-        return await self.database.write(lambda c: queue.mark_failed(c, job, epoch, error, now=self._clock()))
+        return await self._database.write(
+            lambda c: queue.mark_failed(c, job, epoch, error, now=self._clock())
+        )
 
     async def requeue(self, job: int, epoch: int, *, guilty: bool) -> Job:
         """Back to its fair place; `guilty` if the engine died of it."""
-        return await self.database.write(lambda c: queue.requeue(c, job, epoch, guilty=guilty))
+        return await self._database.write(lambda c: queue.requeue(c, job, epoch, guilty=guilty))
 
     async def hold(self, job: int, epoch: int, error: ExplainedError) -> Job:
         """Set aside for a person to look at; the credits stay reserved."""
-        return await self.database.write(lambda c: queue.hold(c, job, epoch, error))
+        return await self._database.write(lambda c: queue.hold(c, job, epoch, error))
 
     async def requeue_expired(self) -> list[int]:
         """Requeue, without blame, what runs under a lease that ran out."""
-        return await self.database.write(
+        return await self._database.write(
             lambda c: queue.requeue_running(c, monotonic_now=self._monotonic(), include_leased=False)
         )
 
     async def cancel(self, job: int) -> Job:
         """Raises NoSuchJob or TooLate."""
-        return await self.database.write(lambda c: queue.cancel(c, job, now=self._clock()))
+        return await self._database.write(lambda c: queue.cancel(c, job, now=self._clock()))
 
     # Delivery: each raises Superseded when the job is not where it should be
 
     async def begin_delivery(self, job: int) -> Job:
-        return await self.database.write(lambda c: delivery.begin(c, job))
+        return await self._database.write(lambda c: delivery.begin(c, job))
 
     async def mark_delivered(self, job: int, message: str) -> Job:
-        return await self.database.write(lambda c: delivery.mark_delivered(c, job, message))
+        return await self._database.write(lambda c: delivery.mark_delivered(c, job, message))
 
     async def mark_not_sent(self, job: int) -> Job:
         """Certainly not sent: RENDERED again, to be tried later."""
-        return await self.database.write(lambda c: delivery.mark_not_sent(c, job))
+        return await self._database.write(lambda c: delivery.mark_not_sent(c, job))
 
     async def mark_uncertain(self, job: int) -> Job:
         """Perhaps sent: UNCERTAIN until a person asks for it again."""
-        return await self.database.write(lambda c: delivery.mark_uncertain(c, job))
+        return await self._database.write(lambda c: delivery.mark_uncertain(c, job))
 
     async def send_again(self, job: int) -> Job:
-        return await self.database.write(lambda c: delivery.send_again(c, job))
+        return await self._database.write(lambda c: delivery.send_again(c, job))
 
     async def mark_undeliverable(self, job: int, error: ExplainedError) -> Job:
         """It can never be sent there: FAILED and refunded, the clip kept."""
-        return await self.database.write(
+        return await self._database.write(
             lambda c: delivery.mark_undeliverable(c, job, error, now=self._clock())
         )
 
     async def undelivered(self) -> list[Job]:
         """The RENDERED jobs, oldest first."""
-        return await self.database.read(delivery.undelivered)
+        return await self._database.read(delivery.undelivered)
 
     async def recover(self, deduplicating: Collection[str]) -> Recovered:
         """At a start, before any worker: nothing runs and nothing is being sent."""
-        return await self.database.write(lambda c: delivery.recover(c, deduplicating))
+        return await self._database.write(lambda c: delivery.recover(c, deduplicating))
 
     async def save_status_message(self, job: int, message: str) -> None:
         """The id of our own message that tells how far the job is."""
         sql = "UPDATE job SET reply_to = json_set(reply_to, '$.status', ?) WHERE id = ?"
-        await self.database.write(lambda c: c.execute(sql, (message, job)).rowcount)
+        await self._database.write(lambda c: c.execute(sql, (message, job)).rowcount)
 
     async def move_chat(self, platform: str, old: str, new: str) -> None:
         """A chat has another id now: all its replies and its settings follow in one transaction."""
-        await self.database.write(lambda c: people.move_chat(c, platform, old=old, new=new))
+        await self._database.write(lambda c: people.move_chat(c, platform, old=old, new=new))
 
     # Looking
 
     async def job(self, number: int) -> Job:
         """Raises NoSuchJob."""
-        return await self.database.read(lambda c: job_queries.job(c, number))
+        return await self._database.read(lambda c: job_queries.job(c, number))
 
     async def queue_position(self, job: int) -> int | None:
         """How many that wait will be served before it; None once it no longer waits."""
-        return await self.database.read(lambda c: job_queries.queue_position(c, job))
+        return await self._database.read(lambda c: job_queries.queue_position(c, job))
 
     async def waiting(self, limit: int = 25) -> list[Job]:
         """Those being made, then those that wait, in the order they will be served."""
-        return await self.database.read(lambda c: job_queries.running_then_queued(c, limit))
+        return await self._database.read(lambda c: job_queries.running_then_queued(c, limit))
+
+    async def queued_and_running(self) -> tuple[int, int]:
+        """How many jobs are queued, and how many are running."""
+        return await self._database.read(job_queries.queued_and_running)
 
     async def history(self, key: str, limit: int = 10) -> list[Job]:
-        return await self.database.read(lambda c: job_queries.history(c, key, limit))
+        return await self._database.read(lambda c: job_queries.history(c, key, limit))
 
     # Credits; `key` is Requester.key, or "pool:" and a community's key
 
     async def balance(self, key: str, allowance: Allowance) -> Balance:
-        def look(c: Any) -> Balance:
-            account = people.find_account(c, key) or 0  # no account has that number
-            return ledger.balance(c, account, allowance, self._clock())
+        now = self._clock()
+        return await self._database.read(lambda c: ledger.balance_of(c, key, allowance, now))
 
-        return await self.database.read(look)
+    async def used_in_window(self, key: str, allowance: Allowance) -> int:
+        """Credits used in the window from all purses, less refunds; also counted for unlimited users."""
+        now = self._clock()
+        return await self._database.read(lambda c: ledger.used_in_window(c, key, allowance, now))
 
     async def ledger_entries(self, key: str, limit: int = 10) -> list[LedgerEntry]:
         def look(c: Any) -> list[LedgerEntry]:
             account = people.find_account(c, key)
             return ledger.entries(c, account, limit) if account else []
 
-        return await self.database.read(look)
+        return await self._database.read(look)
 
     async def grant(self, key: str, credits_: int, *, note: str = "") -> None:
         def act(c: Any) -> None:
             now = self._clock()
             ledger.grant(c, people.find_or_create_account(c, key, now=now), credits_, note=note, now=now)
 
-        await self.database.write(act)
+        await self._database.write(act)
 
     async def record_purchase(self, key: str, credits_: int, *, payment: str) -> bool:
         """Credits that were paid for; False if this payment was booked before."""
@@ -247,44 +277,97 @@ class Store:
             account = people.find_or_create_account(c, key, now=now)
             return ledger.record_purchase(c, account, credits_, payment=payment, now=now)
 
-        return await self.database.write(act)
+        return await self._database.write(act)
+
+    async def payments_of(self, key: str) -> list[Payment]:
+        """The user's payments that were not refunded, newest first."""
+        return await self._database.read(lambda c: payments.payments_of(c, key))
+
+    async def find_payment(self, name: str) -> Payment | None:
+        """None if it is unknown or was refunded."""
+        return await self._database.read(lambda c: payments.find_payment(c, name))
+
+    async def reverse_purchase(self, payment: str) -> int | None:
+        """Take back what is left of the credits of a refunded payment; None if that was done before."""
+        now = self._clock()
+        return await self._database.write(lambda c: payments.reverse_purchase(c, payment, now))
 
     # People and facts
 
+    async def chosen_languages(self, platform: str) -> dict[str, str]:
+        """The language of every user and community of a platform that chose one, by key."""
+        return await self._database.read(lambda c: people.chosen_languages(c, platform))
+
     async def settings(self, key: str) -> dict[str, Any]:
-        return await self.database.read(lambda c: people.settings(c, key))
+        return await self._database.read(lambda c: people.settings(c, key))
 
     async def change_setting(self, key: str, name: str, value: Any) -> None:
         """None forgets it."""
-        await self.database.write(lambda c: people.change_setting(c, key, name, value, now=self._clock()))
+        await self._database.write(lambda c: people.change_setting(c, key, name, value, now=self._clock()))
 
     async def pause(self, *, paused: bool) -> None:
         """While paused nothing is claimed; new jobs may still join the line."""
-        await self.database.write(lambda c: people.set_global_value(c, "paused", paused))
+        await self._database.write(lambda c: people.set_global_value(c, "paused", paused))
 
     async def paused(self) -> bool:
-        return bool(await self.database.read(lambda c: people.global_value(c, "paused")))
+        return bool(await self._database.read(lambda c: people.global_value(c, "paused")))
 
     # Standing and rules
 
     async def standing(self, key: str) -> Standing:
         """Blocked? Which tier, and which credits of their own?"""
-        return await self.look(lambda c, now: admin_state.standing(c, key, now))
+        return await self._database.read(lambda c: admin_state.standing(c, key, self._clock()))
 
     async def admin_rules(self) -> AdminRules:
         """What admins set while running."""
-        return await self.look(lambda c, _: admin_state.admin_rules(c))
+        return await self._database.read(admin_state.admin_rules)
+
+    async def rules_and_standing(self, key: str) -> tuple[AdminRules, Standing]:
+        """Both from one view of the data."""
+        now = self._clock()
+        return await self._database.read(
+            lambda c: (admin_state.admin_rules(c), admin_state.standing(c, key, now))
+        )
+
+    async def run_admin(self, command: Callable[[AdminTransaction], T], *, read_only: bool) -> T:
+        """Run `command` in one transaction; if it raises, nothing that it did is kept.
+
+        It may be run twice, so it must do nothing but call the transaction.
+        """
+        now = self._clock()
+
+        def run(c: sqlite3.Connection) -> T:
+            return command(AdminTransaction(c, now))
+
+        return await (self._database.read(run) if read_only else self._database.write(run))
+
+    async def audit_entries(self, limit: int) -> list[AuditEntry]:
+        """What admins did, newest first."""
+        return await self._database.read(lambda c: admin_state.audit_entries(c, limit))
 
     async def add_strike(self, key: str, rule: str, *, timeout_for: Callable[[int], float | None]) -> Block:
         """A severe refusal: written down and answered with a time-out, `wait` seconds for so many of them."""
+        now = self._clock()
 
-        def act(c: sqlite3.Connection, now: float) -> Block:
+        def act(c: sqlite3.Connection) -> Block:
             seconds = timeout_for(admin_state.add_strike(c, key, rule, now))
             until = None if seconds is None else now + seconds
             admin_state.block(c, key, until=until, reason=STRIKE_REASON, now=now)
             return Block(until=until, reason=STRIKE_REASON)
 
-        return await self.act(act)
+        return await self._database.write(act)
+
+    async def record_refusal(self, *, person: str, rule: str, words: str) -> int:
+        """Keep a refused prompt, so that the user can appeal; returns its number."""
+        now = self._clock()
+        return await self._database.write(
+            lambda c: reports.record_refusal(c, person=person, rule=rule, words=words, now=now)
+        )
+
+    async def appealable_refusal(self, person: str, number: int) -> Refusal | None:
+        """That refusal of the user, or the latest one for 0; None once it is too old to appeal."""
+        now = self._clock()
+        return await self._database.read(lambda c: reports.appealable_refusal(c, person, number, now))
 
     async def file_report(
         self,
@@ -296,50 +379,98 @@ class Store:
         refusal_id: int | None = None,
     ) -> int | None:
         """A "report" of a clip or an "appeal" against a refusal; None if it was made before."""
-        return await self.act(
-            lambda c, now: reports.file_report(
+        now = self._clock()
+        return await self._database.write(
+            lambda c: reports.file_report(
                 c, kind, person=person, job=job, words=words, refusal_id=refusal_id, now=now
             )
         )
 
     async def announcement(self) -> str:
         """What admins want said everywhere today, or nothing."""
-        return await self.look(admin_state.announcement)
+        return await self._database.read(lambda c: admin_state.announcement(c, self._clock()))
 
     async def hold_clip(self, job: int, error: ExplainedError) -> Job:
         """A RENDERED clip set aside for a person to look at before it is sent."""
-        return await self.act(lambda c, _: admin_queue.hold_clip(c, job, error))
+        return await self._database.write(lambda c: admin_queue.hold_clip(c, job, error))
+
+    # Clip inspections
+
+    async def verdict_of(self, job: int) -> str | None:
+        """The saved verdict on the clip; None if it was not inspected."""
+        return await self._database.read(lambda c: inspections.verdict_of(c, job))
+
+    async def detection(self, job: int) -> tuple[str, float] | None:
+        """What the inspection of the clip detected, and how certain it was."""
+        return await self._database.read(lambda c: inspections.detection(c, job))
+
+    async def spoilered(self, jobs: Sequence[int]) -> frozenset[int]:
+        """Those of the jobs whose clips are sent as spoilers."""
+        return await self._database.read(lambda c: inspections.spoilered(c, jobs))
+
+    async def save_inspection(self, job: int, *, verdict: str, label: str, certainty: float) -> None:
+        now = self._clock()
+        await self._database.write(
+            lambda c: inspections.save_inspection(
+                c, job, verdict=verdict, label=label, certainty=certainty, now=now
+            )
+        )
+
+    # Final statuses that users have not seen, and jobs that another process cancelled
+
+    async def jobs_without_final_status(self) -> list[Job]:
+        """Jobs that ended without a clip and whose users have not been told, oldest first."""
+        return await self._database.read(status_outbox.pending_jobs)
+
+    async def final_status_is_pending(self, job: int) -> bool:
+        return await self._database.read(lambda c: status_outbox.is_pending(c, job))
+
+    async def mark_final_status_shown(self, job: int) -> None:
+        await self._database.write(lambda c: status_outbox.remove(c, job))
+
+    async def has_outside_cancels(self) -> bool:
+        """True if a process beside this one ended jobs that this one has not handled."""
+        return await self._database.read(cancel_outbox.has_pending)
+
+    async def take_outside_cancels(self) -> dict[int, bool]:
+        """Those jobs, and whether their users still need a final status; each is returned once."""
+        return await self._database.write(cancel_outbox.take_all)
+
+    # Disk space
+
+    async def removable_clips(self, limit: int) -> list[JobClipFile]:
+        """The oldest delivered clips that no unfinished job needs."""
+        return await self._database.read(lambda c: integrity.removable_clips(c, limit))
+
+    async def forget_clip(self, job: int) -> bool:
+        """Call this before the clip file is deleted; False if the clip is needed again."""
+        return await self._database.write(lambda c: integrity.forget_clip(c, job))
 
     async def eta(self, job: int, *, slots: int = 1) -> Eta | None:
         """When it is likely done, as a range in seconds from now; None while nothing like it was measured."""
-        return await self.look(lambda c, now: eta.eta(c, job, slots=slots, now=now))
+        return await self._database.read(lambda c: eta.eta(c, job, slots=slots, now=self._clock()))
 
     # Privacy
 
     async def create_link_code(self, key: str) -> str:
-        return await self.act(lambda c, now: privacy.create_link_code(c, key, now))
+        return await self._database.write(lambda c: privacy.create_link_code(c, key, self._clock()))
 
     async def link(self, key: str, code: str) -> str:
         """One account for two platforms from now on; returns the other key. Raises BadCode."""
-        return await self.act(lambda c, now: privacy.link(c, key, code, now))
+        return await self._database.write(lambda c: privacy.link(c, key, code, self._clock()))
 
     async def linked_keys(self, key: str) -> list[str]:
-        return await self.look(lambda c, _: privacy.linked_keys(c, key))
+        return await self._database.read(lambda c: privacy.linked_keys(c, key))
 
     async def export(self, key: str) -> dict[str, Any]:
-        return await self.look(lambda c, _: privacy.export(c, key))
+        return await self._database.read(lambda c: privacy.export(c, key))
 
     async def delete_personal_data(self, key: str) -> DeletedData:
         """Delete a person's data; the caller deletes the files."""
-        return await self.act(lambda c, now: privacy.delete_personal_data(c, key, now))
+        return await self._database.write(lambda c: privacy.delete_personal_data(c, key, self._clock()))
 
     async def delete_expired(self, *, before: float | None) -> DeletedData:
         """Blank what finished before that time, None keeps it; the caller deletes the files."""
-        return await self.act(lambda c, now: privacy.delete_expired(c, before=before, now=now))
-
-    async def act(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        """Any composition of the rooms' functions, in one transaction."""
-        return await self.database.write(lambda c: work(c, self._clock()))
-
-    async def look(self, work: Callable[[sqlite3.Connection, float], T]) -> T:
-        return await self.database.read(lambda c: work(c, self._clock()))
+        return await self._database.write(
+            lambda c: privacy.delete_expired(c, before=before, now=self._clock())
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,6 @@ from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, QuotaPlan
 from bot.i18n import messages
 from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
-from bot.store import admin_state, reports
 from bot.store.job_rows import community_key
 from bot.store.store import AdminRules, Standing, Store
 from generation.request import Wish
@@ -47,7 +45,7 @@ class Admission:
 
     async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
         """Raises Closing, Blocked, ChannelClosed or PromptRefused; a severe refusal brings a time-out."""
-        rules, standing = await self._load_rules(requester.key)
+        rules, standing = await self._store.rules_and_standing(requester.key)
         _check_access(rules, standing, requester, reply_to)
         try:
             await self._check_prompt(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
@@ -66,25 +64,15 @@ class Admission:
     async def _record_refusal(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
         """Written down for an appeal; a severe one is answered with a time-out."""
         prompt_text = messages.sanitized(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
-        number = await self._store.act(
-            lambda c, now: reports.record_refusal(
-                c, person=requester.key, rule=rule, words=prompt_text, now=now
-            )
-        )
+        number = await self._store.record_refusal(person=requester.key, rule=rule, words=prompt_text)
         if self._prompt_policy.is_severe(rule):
             block = await self._store.add_strike(requester.key, rule, timeout_for=strike_timeout)
             log.warning("severe refusal", who=requester.key, rule=rule, until=block.until)
         return PromptRefused(rule, number)
 
     async def terms_for(self, requester: Requester, chat: str = "") -> AdmissionTerms:
-        rules, standing = await self._load_rules(requester.key)
+        rules, standing = await self._store.rules_and_standing(requester.key)
         return self._terms(rules, standing, requester, chat)
-
-    async def _load_rules(self, key: str) -> tuple[AdminRules, Standing]:
-        def read(c: sqlite3.Connection, now: float) -> tuple[AdminRules, Standing]:
-            return admin_state.admin_rules(c), admin_state.standing(c, key, now)
-
-        return await self._store.look(read)
 
     def _terms(
         self, rules: AdminRules, standing: Standing, requester: Requester, chat: str

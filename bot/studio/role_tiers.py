@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 
 from bot.domain.errors import TierNotGrantable
 from bot.domain.jobs import Requester
 from bot.domain.quota import Tier
-from bot.store import admin_state
-from bot.store.store import Store
+from bot.store.store import AdminTransaction, Store
 from generation.request import check_choice
 
 
@@ -28,16 +26,16 @@ class RoleTiers:
             check_choice("tier", tier, tuple(self._tiers))
         grantable = self.grantable_tiers(requester)
 
-        def write(c: sqlite3.Connection, now: float) -> None:
-            before = admin_state.admin_rules(c).role_tiers.get(role)
+        def write(transaction: AdminTransaction) -> None:
+            before = transaction.role_tier(role)
             for name in filter(None, (before, tier)):
                 if name in self._tiers and name not in grantable:
                     raise TierNotGrantable(name)
-            admin_state.set_role_tier(c, role, tier)
+            transaction.set_role_tier(role, tier)
             details = {"role": role, "tier": tier}
-            admin_state.add_audit_entry(c, admin=requester.key, verb="server tier", details=details, now=now)
+            transaction.add_audit_entry(admin=requester.key, verb="server tier", details=details)
 
-        await self._store.act(write)
+        await self._store.run_admin(write, read_only=False)
 
     async def tiers_of(self, roles: Iterable[str]) -> dict[str, str]:
         known = (await self._store.admin_rules()).role_tiers

@@ -29,9 +29,7 @@ from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.review import Review
 from bot.pipeline.retry import simulated_store_failure
-from bot.store import cancel_outbox, chosen_languages, inspections, payments, spending
-from bot.store.payments import Payment
-from bot.store.store import DeletedData, Eta, LedgerEntry, LinkResult, Store, Superseded
+from bot.store.store import DeletedData, Eta, LedgerEntry, LinkResult, Payment, Store, Superseded
 from bot.studio import derivatives
 from bot.studio.admission import Admission, AdmissionTerms
 from bot.studio.role_tiers import RoleTiers
@@ -148,9 +146,8 @@ class Studio:
         """Handle, until cancelled, the jobs that another process ended."""
         while True:
             try:
-                if await self._store.look(lambda c, _: cancel_outbox.has_pending(c)):
-                    ended = await self._store.act(lambda c, _: cancel_outbox.take_all(c))
-                    for job_id, status_owed in ended.items():
+                if await self._store.has_outside_cancels():
+                    for job_id, status_owed in (await self._store.take_outside_cancels()).items():
                         self._events.publish(JobCancelRequested(job_id))
                         if status_owed:
                             self._events.publish(JobEnded(await self.job(job_id)))
@@ -316,17 +313,17 @@ class Studio:
 
     async def payments(self, requester: Requester) -> list[Payment]:
         """What they paid for and did not get back, newest first."""
-        return await self._store.look(lambda c, _: payments.payments_of(c, requester.key))
+        return await self._store.payments_of(requester.key)
 
     async def payment(self, name: str) -> Payment:
-        found = await self._store.look(lambda c, _: payments.find_payment(c, name))
+        found = await self._store.find_payment(name)
         if found is None:
             raise NoSuchPayment
         return found
 
     async def reverse_purchase(self, payment: str) -> None:
         """The money of this payment went back to its person, so what is left of its credits goes too."""
-        await self._store.act(lambda c, now: payments.reverse_purchase(c, payment, now))
+        await self._store.reverse_purchase(payment)
 
     async def save_status_message(self, job_id: int, message: str) -> None:
         """Which message of ours tells how the job is."""
@@ -338,7 +335,7 @@ class Studio:
 
     async def languages(self, platform: str) -> dict[str, str]:
         """Who chose a language there, people and communities, and which."""
-        return await self._store.look(lambda c, _: chosen_languages.chosen_languages(c, platform))
+        return await self._store.chosen_languages(platform)
 
     async def change_setting(self, key: str, name: str, value: Any) -> None:
         """None forgets it."""
@@ -363,9 +360,7 @@ class Studio:
         found = await self._store.balance(requester.key, terms.allowance)
         if not found.unlimited:
             return found
-        used = await self._store.look(
-            lambda c, now: spending.used_in_window(c, requester.key, terms.allowance, now)
-        )
+        used = await self._store.used_in_window(requester.key, terms.allowance)
         return replace(found, used=used)
 
     async def ledger_entries(self, requester: Requester, limit: int = 10) -> list[LedgerEntry]:
@@ -399,7 +394,7 @@ class Studio:
     async def spoilered(self, jobs: Iterable[Job]) -> frozenset[int]:
         """Which of these clips were sent veiled."""
         numbers = [job.id for job in jobs]
-        return await self._store.look(lambda c, _: inspections.spoilered(c, numbers))
+        return await self._store.spoilered(numbers)
 
     async def export(self, requester: Requester) -> dict[str, Any]:
         """All that is kept about a person, as data for a file."""

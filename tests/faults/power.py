@@ -27,7 +27,7 @@ from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.store.migrate import load_migrations
 from bot.store.store import Store
-from tests.bot.store.conftest import CLIP, make_draft
+from tests.bot.store.conftest import CLIP, make_draft, write_rows
 
 SECTOR_BYTES = 512
 CHECKPOINT_PAGES = 60
@@ -122,12 +122,12 @@ async def record_statements(folder: Path, seed: int) -> tuple[list[str], str]:
     """What the real store says to SQLite while people ask, an engine paints and a chat takes clips."""
     executed: list[str] = []
     store = await Store.open(folder)
-    synchronous = await store.act(lambda c, _: c.execute("PRAGMA synchronous").fetchone()[0])
-    await store.act(lambda c, _: c.set_trace_callback(executed.append))
+    synchronous = await write_rows(store, lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    await write_rows(store, lambda c: c.set_trace_callback(executed.append))
     await asyncio.gather(
         *(_simulate_person(store, number, random.Random(f"{seed} {number}")) for number in range(12))
     )
-    await store.act(lambda c, _: c.set_trace_callback(None))
+    await write_rows(store, lambda c: c.set_trace_callback(None))
     await store.close()
     first = next(index for index, text in enumerate(executed) if text.upper().startswith("BEGIN"))
     return [text for text in executed[first:] if not text.startswith("--")], str(synchronous)

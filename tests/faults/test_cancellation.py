@@ -19,6 +19,7 @@ from generation.clip import Clip
 from generation.errors import PictureFailed
 from generation.request import Wish
 from tests.bot.app_harness import WaitableStudio, make_requester, open_studio
+from tests.bot.store.conftest import write_rows
 
 TOTAL_RUNS = 500
 BATCH = 100
@@ -131,7 +132,7 @@ async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: i
             job = await store.job(rng.choice(jobs).id)
             verb = rng.choice(operations(store, studio, job, rng, tmp_path))
             cut += await cancel_after(verb, rng.randrange(MAX_LOOP_TURNS))
-            await store.database.write(lambda c: c.execute("SELECT 1").fetchone())  # the writer still serves
+            await write_rows(store, lambda c: c.execute("SELECT 1").fetchone())  # the writer still serves
             check_ledger(tmp_path)
         last = await studio.submit(
             Wish(prompt="uncut", model="testcard"), make_requester("patient"), REPLY_TO

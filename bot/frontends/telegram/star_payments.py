@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bot.frontends.telegram.invocation import Invocation
     from bot.frontends.telegram.message_context import MessageContext
     from bot.frontends.telegram.responder import CommandHandler, Responder
-    from bot.store.payments import Payment
+    from bot.store.store import Payment
 
 PACKS = (10, 50, 100)
 """The amounts of credits that a user can buy."""

@@ -17,7 +17,7 @@ from bot.i18n import messages
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed, UnknownChoice
-from tests.bot.store.conftest import CLIP, Clock, make_draft
+from tests.bot.store.conftest import CLIP, Clock, make_draft, read_rows, write_rows
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 BASE = Allowance(credits=10)
@@ -76,7 +76,7 @@ class AdminHarness:
         return (await self.admin.perform(line, ADMINS[who])).to_text()
 
     async def audit(self) -> list[admin_state.AuditEntry]:
-        return await self.store.look(lambda c, _: admin_state.audit_entries(c, 100))
+        return await self.store.audit_entries(100)
 
     async def credits_left(self) -> int:
         return (await self.store.balance("discord:42", BASE)).left
@@ -212,12 +212,11 @@ async def test_a_block_expires(harness: AdminHarness) -> None:
     await harness.perform("block 42 2h spam")
     key = "discord:42"
     assert (
-        await harness.store.database.read(lambda c: admin_state.active_block(c, key, clock.now + 7199))
+        await read_rows(harness.store, lambda c: admin_state.active_block(c, key, clock.now + 7199))
         is not None
     )
     assert (
-        await harness.store.database.read(lambda c: admin_state.active_block(c, key, clock.now + 7201))
-        is None
+        await read_rows(harness.store, lambda c: admin_state.active_block(c, key, clock.now + 7201)) is None
     )
 
 
@@ -283,5 +282,5 @@ async def test_an_announcement_carries_no_control_characters(harness: AdminHarne
 async def test_the_audit_log_never_changes(harness: AdminHarness, sql: str) -> None:
     await harness.perform("queue pause")
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        await harness.store.act(lambda c, _: c.execute(sql).rowcount)
+        await write_rows(harness.store, lambda c: c.execute(sql).rowcount)
     assert "queue pause" in await harness.perform("audit")

@@ -71,13 +71,13 @@ class AdminInterface:
         """The answer to the verb, with everything there that it needs, and the audit rows it left."""
         store = await self.store()
         facts = await create_admin_targets(store)
-        before = await store.look(lambda c, _: len(admin_state.audit_entries(c, 1000)))
+        before = len(await store.audit_entries(1000))
         if self.name == "cli":
             await store.close()
         line = f"{verb} {VERB_ARGUMENTS.get(verb, '')}".strip().format(model=self.model, **facts)
         answer = await self.type_line(line)
         store = await self.store()
-        rows = await store.look(lambda c, _: admin_state.audit_entries(c, 1000))
+        rows = await store.audit_entries(1000)
         if self.name == "cli":
             await store.close()
         return answer, rows[: len(rows) - before]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +16,7 @@ from bot.store.store import Store
 from generation.clip import Clip
 from generation.request import Kind, Music, Request
 
+T = TypeVar("T")
 NOON = 1_790_000_000.0 // 86_400 * 86_400 + 43_200
 CLIP = Clip(path=Path("17/clip.mp4"), width=256, height=256, fps=24, frames=24, seconds=1, size=9, audio=True)
 
@@ -99,3 +102,13 @@ async def harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
     store = await Store.open(tmp_path, clock=clock, monotonic=monotonic)
     yield StoreHarness(store, clock, monotonic)
     await store.close()
+
+
+async def read_rows(store: Store, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Run `work` on the database below the store, for what the store has no method for."""
+    return await store._database.read(work)
+
+
+async def write_rows(store: Store, work: Callable[[sqlite3.Connection], T]) -> T:
+    """The same in a write transaction."""
+    return await store._database.write(work)

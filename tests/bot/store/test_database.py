@@ -18,13 +18,13 @@ import pytest
 
 from bot.domain.errors import AlreadyRunning, DatabaseCorrupt, DatabaseNewer, DataFolderUnusable, StoreFailed
 from bot.domain.quota import Allowance
-from bot.store import enqueue, integrity, ledger, queue, spending
+from bot.store import enqueue, integrity, ledger, queue
 from bot.store.database import DATABASE_FILE, Database
 from bot.store.migrate import Migration, load_migrations, migrate
 from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import DiskFull
-from tests.bot.store.conftest import make_draft
+from tests.bot.store.conftest import make_draft, read_rows
 
 NOTE_MIGRATIONS = (Migration(1, "CREATE TABLE note (word TEXT NOT NULL UNIQUE) STRICT;"),)
 
@@ -370,7 +370,7 @@ async def test_migrating_from_schema_8_keeps_balances(tmp_path: Path) -> None:
     store = await Store.open(tmp_path, clock=lambda: 6.0)
     entries = await store.ledger_entries("discord:1")
     balance = await store.balance("discord:1", Allowance(credits=10))
-    wrong = await store.look(lambda c, _: list(integrity.find_inconsistencies(c)))
+    wrong = await read_rows(store, lambda c: list(integrity.find_inconsistencies(c)))
     await store.close()
     assert [(one.kind, one.purse, one.credits, one.job) for one in reversed(entries)] == written
     assert (balance.used, balance.granted) == (5, 2)
@@ -392,7 +392,7 @@ SCANNABLE_TABLES = {"virtual_time", "CONSTANT"}  # of one row
             "refund": ledger.REFUND,
             "balance": ledger.BALANCE_SUMS,
             "history of credits": ledger.ACCOUNT_ENTRIES,
-            "used": spending.USED_IN_WINDOW,
+            "used": ledger.USED_IN_WINDOW,
         }.items()
     ],
 )

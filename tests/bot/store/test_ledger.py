@@ -13,7 +13,7 @@ from bot.domain.quota import Allowance, Caps
 from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import StoreHarness, make_draft
+from tests.bot.store.conftest import StoreHarness, make_draft, write_rows
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 DAY = 86_400.0
@@ -187,7 +187,7 @@ async def test_a_clip_paid_from_two_accounts_is_settled_by_one_visible_row(harne
 async def test_rows_of_the_ledger_never_change(harness: StoreHarness, sql: str) -> None:
     await harness.ask()
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        await harness.store.database.write(lambda c: c.execute(sql).rowcount)
+        await write_rows(harness.store, lambda c: c.execute(sql).rowcount)
 
 
 @pytest.mark.parametrize("kind", ["settle", "refund"])
@@ -197,6 +197,6 @@ async def test_a_second_settlement_or_refund_is_impossible(harness: StoreHarness
         "INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)"
         " SELECT at, counted_at, account, ?, purse, 0, job FROM ledger WHERE kind = 'reserve'"
     )
-    await harness.store.database.write(lambda c: c.execute(sql, (kind,)).rowcount)
+    await write_rows(harness.store, lambda c: c.execute(sql, (kind,)).rowcount)
     with pytest.raises(sqlite3.IntegrityError):
-        await harness.store.database.write(lambda c: c.execute(sql, (kind,)).rowcount)
+        await write_rows(harness.store, lambda c: c.execute(sql, (kind,)).rowcount)

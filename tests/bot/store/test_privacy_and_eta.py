@@ -10,7 +10,7 @@ from bot.domain.errors import InvalidLinkCode
 from bot.domain.jobs import JobState
 from bot.moderation.prompt_policy import strike_timeout
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, StoreHarness, make_draft
+from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, read_rows
 
 DAY = 86_400.0
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
@@ -77,7 +77,7 @@ async def test_a_deleted_person_leaves_sums_but_no_personal_data(harness: StoreH
     job = await deliver_clip(harness, "471108154711081547", cost=5)
     swept = await harness.store.delete_personal_data("discord:471108154711081547")
     assert swept.files == (str(CLIP.path),)
-    dump = await harness.store.look(lambda c, _: "\n".join(c.iterdump()))
+    dump = await read_rows(harness.store, lambda c: "\n".join(c.iterdump()))
     assert "471108154711081547" not in dump
     assert "fox" not in dump
     assert "Ana" not in dump

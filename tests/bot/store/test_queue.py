@@ -15,7 +15,7 @@ from bot.store import admin_queue
 from bot.store.store import Access, Store, Superseded
 from generation import failpoint
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, make_request
+from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, make_request, write_rows
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 
@@ -77,7 +77,7 @@ async def test_a_released_job_counts_in_the_queue_at_once(harness: StoreHarness)
         await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
     for _ in range(3):
         await harness.ask()
-    await harness.store.database.write(lambda c: admin_queue.release(c, odd.id))
+    await write_rows(harness.store, lambda c: admin_queue.release(c, odd.id))
     with pytest.raises(QueueFull):
         await harness.ask()
 
@@ -320,7 +320,7 @@ async def test_the_turn_of_a_released_then_cancelled_job_costs_nothing(harness: 
     other = [await harness.ask(make_draft("b", cost=4)) for _ in range(2)]
     odd = await harness.claim()
     await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
-    await harness.store.database.write(lambda c: admin_queue.release(c, odd.id))
+    await write_rows(harness.store, lambda c: admin_queue.release(c, odd.id))
     await harness.store.cancel(mine.id)
     later = await harness.ask(make_draft("a", cost=4))
     line = [(await harness.claim()).id for _ in range(3)]
@@ -330,7 +330,7 @@ async def test_the_turn_of_a_released_then_cancelled_job_costs_nothing(harness: 
 async def test_moving_one_job_to_the_front_does_not_favour_the_next(harness: StoreHarness) -> None:
     mine = [await harness.ask(make_draft("a")) for _ in range(3)]
     other = [await harness.ask(make_draft("b")) for _ in range(3)]
-    await harness.store.database.write(lambda c: admin_queue.move_in_queue(c, mine[2].id, 0))
+    await write_rows(harness.store, lambda c: admin_queue.move_in_queue(c, mine[2].id, 0))
     later = await harness.ask(make_draft("a"))
     line = [(await harness.claim()).id for _ in range(7)]
     assert line[0] == mine[2].id

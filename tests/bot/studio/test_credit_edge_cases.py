@@ -18,12 +18,11 @@ from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
-from bot.store import admin_state, spending
 from bot.store.store import Enqueued, Store
 from bot.studio.admission import Admission
 from generation.request import Wish
 from tests.bot.admin.test_admin import ADMINS
-from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft
+from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft, read_rows
 
 DAY = 86_400.0
 PATRON = Tier(name="patron", credits=4)
@@ -48,7 +47,9 @@ class CreditsHarness:
         return (await self.admin.perform(line, ADMINS["discord"])).to_text()
 
     async def ledger_sum(self) -> int:
-        return await self.store.look(lambda c, _: c.execute("SELECT sum(credits) FROM ledger").fetchone()[0])
+        return await read_rows(
+            self.store, lambda c: c.execute("SELECT sum(credits) FROM ledger").fetchone()[0]
+        )
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ async def test_unlimited_people_pay_nothing_and_see_what_they_used(harness: Cred
     said = await harness.perform("quota show 1")
     assert "60 used, no limit" in said
     terms = await harness.admission.terms_for(boss)
-    used = await harness.store.look(lambda c, now: spending.used_in_window(c, boss.key, terms.allowance, now))
+    used = await harness.store.used_in_window(boss.key, terms.allowance)
     assert used == 60
 
 
@@ -150,7 +151,7 @@ async def test_an_invalid_number_changes_nothing(harness: CreditsHarness, number
         with pytest.raises(BadArgument):
             await harness.perform(line)
     assert await harness.ledger_sum() == -1
-    assert await harness.store.look(lambda c, _: admin_state.audit_entries(c, 9)) == []
+    assert await harness.store.audit_entries(9) == []
 
 
 async def test_a_block_without_an_end_may_have_a_reason(harness: CreditsHarness) -> None:
@@ -222,7 +223,9 @@ async def test_strikes_expire_independently_of_clip_retention(
     harness: CreditsHarness, tmp_path: Path
 ) -> None:
     async def strikes() -> int:
-        return await harness.store.look(lambda c, _: c.execute("SELECT count(*) FROM strike").fetchone()[0])
+        return await read_rows(
+            harness.store, lambda c: c.execute("SELECT count(*) FROM strike").fetchone()[0]
+        )
 
     await harness.store.add_strike("discord:42", "safety", timeout_for=lambda _: 600.0)
     harness.clock.now += 29 * DAY

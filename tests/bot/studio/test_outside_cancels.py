@@ -10,7 +10,6 @@ import pytest
 
 from bot.admin.admin import AdminCommands
 from bot.domain.jobs import JobState
-from bot.store import cancel_outbox
 from bot.store.store import Access, Store
 from tests.bot.admin.test_admin import ADMINS, PLAN
 from tests.bot.app_harness import (
@@ -78,7 +77,7 @@ async def test_an_outside_cancel_is_reported_at_the_next_start(tmp_path: Path) -
         assert (await app.studio.job(job)).state is JobState.CANCELLED
 
         async def outbox_is_empty() -> bool:
-            return not await app.store.look(lambda c, _: cancel_outbox.has_pending(c))
+            return not await app.store.has_outside_cancels()
 
         assert await wait_until_async(outbox_is_empty)
         assert len(final_statuses(app, job)) == 1

@@ -201,7 +201,7 @@ async def test_a_command_is_acknowledged_while_the_database_is_held_up(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     """Nothing of ours comes before it, so Discord's three seconds never wait for a disk."""
-    release, database = threading.Event(), matinee.store.database
+    release, database = threading.Event(), matinee.store._database
     blocked = [
         asyncio.ensure_future(way(lambda _: release.wait(60))) for way in (database.read, database.write)
     ]

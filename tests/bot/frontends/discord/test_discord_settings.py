@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from bot.domain.quota import Tier
 from bot.frontends.discord.settings import FrontendSettings
+from tests.bot.store.conftest import write_rows
 from tests.fakes.discord_app import DiscordApp, discord_app, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of
@@ -88,7 +89,7 @@ async def record_render_time(matinee: DiscordApp, ana: Person, seconds: float) -
     await ana.types("/video", prompt="measured")
     await wait_until_final(ana.server, matinee, 1)
     sql = "UPDATE job SET started_at = finished_at - ?"
-    await matinee.store.act(lambda c, _: c.execute(sql, (seconds,)).rowcount)
+    await write_rows(matinee.store, lambda c: c.execute(sql, (seconds,)).rowcount)
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(1200.0, 1), (5.0, 0)])
