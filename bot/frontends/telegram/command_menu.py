@@ -1,4 +1,4 @@
-"""The command menu that Telegram shows, in every language that Matinee speaks, to each what they can use."""
+"""The command menus that Telegram shows: per language, and for users, groups and admins."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ GROUP_COMMANDS = tuple(name for name in USER_COMMANDS if name != "start")
 PAYMENT_COMMANDS = ("buy", "paysupport")
 ADMIN_COMMANDS = ("admin",)
 GROUP_ADMIN_TEXTS = {"settings": "settings.chat"}
-"""Commands that mean something else to those who look after a group."""
+"""Commands whose description is different for admins of a group."""
 
 log = structlog.get_logger(__name__)
 
 
 def menu_languages() -> tuple[str, ...]:
-    """English first: without a language code it stands for all that we do not speak."""
+    """The languages of the menus. English comes first and is also shown in all other languages."""
     return ("en", *(name for name in messages.languages() if name != "en"))
 
 
@@ -48,10 +48,10 @@ class CommandMenu:
     bot: Bot
     admins: frozenset[int] = frozenset()
     sells_credits: bool = False
-    _groups_done: set[int] = field(default_factory=set)  # whose admins have been given theirs
+    _groups_done: set[int] = field(default_factory=set)  # groups whose admin menu was handled
 
     async def publish(self) -> None:
-        """Never a reason not to start: a menu that cannot be set is set at the next start."""
+        """Publish all menus. A failure is logged only; the next start tries again."""
         private = USER_COMMANDS + (PAYMENT_COMMANDS if self.sells_credits else ())
         for language in menu_languages():
             await self._set(private, BotCommandScopeDefault(), language)
@@ -64,14 +64,17 @@ class CommandMenu:
                 await self._set(private + ADMIN_COMMANDS, BotCommandScopeChat(admin), language)
 
     async def publish_to_group_admins(self, chat: int) -> None:
-        """Where an operator is a group's admin the menu shows /admin; who may use it is asked again."""
+        """Show /admin to a group's admins if one of Matinee's admins is among them.
+
+        The command itself checks who may use it.
+        """
         if chat in self._groups_done or not self.admins:
             return
         self._groups_done.add(chat)
         try:
             found = {member.user.id for member in await self.bot.get_chat_administrators(chat)}
         except TelegramError as error:
-            log.info("admins of a group not known", chat=chat, reason=type(error).__name__)
+            log.info("could not get the admins of a group", chat=chat, reason=type(error).__name__)
             return
         if found & self.admins:
             scope = BotCommandScopeChatAdministrators(chat)
@@ -81,13 +84,13 @@ class CommandMenu:
     async def _set(
         self, names: tuple[str, ...], scope: BotCommandScope, language: str, *, group_admin: bool = False
     ) -> None:
-        made = menu_commands(names, language, group_admin=group_admin)
+        commands = menu_commands(names, language, group_admin=group_admin)
         code = None if language == "en" else language
-        await _log_failure(self.bot.set_my_commands(made, scope, language_code=code), scope)
+        await _log_failure(self.bot.set_my_commands(commands, scope, language_code=code), scope)
 
 
 async def _log_failure(call: Awaitable[object], scope: BotCommandScope) -> None:
     try:
         await call
-    except TelegramError as error:  # somebody who never wrote to the bot has no chat with it
-        log.info("command menu not set", scope=scope.type, reason=type(error).__name__)
+    except TelegramError as error:  # for example, an admin who never wrote to the bot has no chat with it
+        log.info("could not set a command menu", scope=scope.type, reason=type(error).__name__)

@@ -1,4 +1,4 @@
-"""One command as it was written, or as a button or an answer completed it."""
+"""One command, as it was typed or as a button or an answer completed it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """Who, where, which words, and the message that carries them."""
+    """A command with its sender, chat, arguments and message."""
 
     context: MessageContext
     message: Message
     name: str = ""
     arguments: str = ""
-    status_message: str = ""  # our message that becomes the status of the job
-    callback_key: str = ""  # of a press, which may be repeated; else the message itself is the key
-    completes_question: bool = False  # completes a command that lacked something: it is not asked once more
+    status_message: str = ""  # id of the bot's message that becomes the job's status message
+    callback_key: str = ""  # dedup key of a button press; without one the message is the key
+    completes_question: bool = False  # an answer to a question: do not ask again
 
     @property
     def dedup_key(self) -> str:
-        """The same for every time Telegram tells us of this wish."""
+        """The same for every update that Telegram sends about this command."""
         return self.callback_key or self.context.dedup_key

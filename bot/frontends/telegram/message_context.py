@@ -1,4 +1,4 @@
-"""Who asks and where the answer goes, read from an update."""
+"""The sender of an update and the chat to reply to."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PLATFORM = "telegram"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageContext:
-    """One message of a person's, and all that an answer to it needs."""
+    """One message of a user, with what a reply to it needs."""
 
     requester: Requester
     chat: int
     message: int
     thread: int | None
     private: bool
-    anonymous_admin: bool = False  # an admin of the group who hides behind its name
+    anonymous_admin: bool = False  # an admin who writes in the name of the group
 
     @property
     def language(self) -> str:
@@ -33,7 +33,7 @@ class MessageContext:
 
     @property
     def dedup_key(self) -> str:
-        """The same for every time Telegram tells us of this message."""
+        """The same for every update that Telegram sends about this message."""
         return f"{PLATFORM}:{self.chat}:{self.message}"
 
     def reply_to(self, limit: int) -> ReplyTo:
@@ -62,9 +62,9 @@ def context_of(
 
 
 def sender_of(message: Message) -> User | Chat | None:
-    """Who wrote it: a person, or the group or channel in whose name somebody writes; never a bot."""
+    """The user, or the group or channel in whose name a user writes. None for bots."""
     if message.is_automatic_forward or message.via_bot is not None:
-        return None  # a post of the linked channel, or a clip that was shared through us
+        return None  # a post of the linked channel, or a clip shared in inline mode
     if message.sender_chat is not None:
         return message.sender_chat
     user = message.from_user
@@ -89,5 +89,5 @@ def community_of(chat: Chat | None) -> str:
 
 
 def nearest_language(code: str | None) -> str:
-    """The nearest language that Matinee speaks: "pt-BR" is told in Portuguese."""
+    """The supported language that is nearest to a language code: "pt" for "pt-BR"."""
     return messages.nearest_language(code or "")

@@ -1,4 +1,4 @@
-"""The wall of choices under a wish: music, length and shape in one message, each press redraws it."""
+"""The option menu: buttons for music, length and shape in one message, updated with each press."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LENGTHS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MenuChoices:
-    """What was pressed so far; all of it travels in every button, so a restart forgets nothing."""
+    """The choices so far. Every button's data contains all of them, so nothing is lost in a restart."""
 
     genre: str = ""
     seconds: str = ""
@@ -36,12 +36,12 @@ class MenuChoices:
         return cls(genre=parts[0], seconds=parts[1], aspect=parts[2]) if len(parts) == 3 else None
 
     def toggled(self, name: str, value: str) -> MenuChoices:
-        """A choice is taken, or let go when it is pressed again."""
+        """Select a value, or clear it if it is selected already."""
         changed: MenuChoices = replace(self, **{name: "" if getattr(self, name) == value else value})
         return changed
 
     def as_arguments(self) -> str:
-        """As somebody would have typed it."""
+        """The choices in the syntax of a typed command."""
         genre = "--no-music" if self.genre == SILENT else f"genre={self.genre}" if self.genre else ""
         return " ".join(filter(None, (genre, self.seconds and f"{self.seconds}s", self.aspect)))
 
@@ -49,7 +49,7 @@ class MenuChoices:
 def build_keyboard(
     wish: Wish, choices: MenuChoices, *, genres: Mapping[str, Genre], limits: Limits, language: str
 ) -> InlineKeyboardMarkup:
-    """Only what the words left open is asked."""
+    """Buttons for those options that the command leaves open."""
     keyboard_rows: list[list[InlineKeyboardButton]] = []
     if wish.music.genre is None and wish.kind is not Kind.IMAGE:
         genre_labels = {name: f"{genre.emoji} {genre.title}" for name, genre in genres.items()}
@@ -75,7 +75,7 @@ def build_keyboard(
 
 
 def offered_lengths(limits: Limits) -> list[float]:
-    """Those of the usual lengths that the model can do, its own one among them."""
+    """The usual lengths that the model supports, and its default length."""
     usual = [n for n in LENGTHS if limits.min_seconds <= n <= limits.max_seconds]
     return sorted({*usual, limits.seconds})[:MAX_LENGTHS]
 

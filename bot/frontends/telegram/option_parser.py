@@ -1,4 +1,4 @@
-"""A wish as people write it in a chat: `a fox in the snow #lofi 8s 9:16 seed=7 --no-music`."""
+"""Parse a wish as users type it in a chat: `a fox in the snow #lofi 8s 9:16 seed=7 --no-music`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from generation.music.common.music_choice import MOODS, SILENT, TEMPOS, instrume
 from generation.request import Kind, MusicWish, Wish, closest_match
 
 TOKEN = re.compile(r"""([\w-]+[=:])?(?:"([^"]*)"|“([^”]*)”)|(\S+)""")
-FLAG = re.compile(r"(?:--|—|–)([a-zA-Z][\w-]*)(?:=(.*))?", re.DOTALL)  # noqa: RUF001  (phones turn -- into a dash)
+FLAG = re.compile(r"(?:--|—|–)([a-zA-Z][\w-]*)(?:=(.*))?", re.DOTALL)  # noqa: RUF001  (phones replace -- by a dash)
 PAIR = re.compile(r"([a-zA-Z][\w-]*)=(.+)", re.DOTALL)
 COLON_PAIR = re.compile(r"([a-zA-Z]+):(\S+)")
 TAG = re.compile(r"#[^\W\d_][\w-]*")
-SIZE = re.compile(r"(\d{2,4})[xX×](\d{2,4})")  # noqa: RUF001  (people paste the sign)
+SIZE = re.compile(r"(\d{2,4})[xX×](\d{2,4})")  # noqa: RUF001  (users paste the multiplication sign)
 SHAPE = re.compile(r"(\d{1,2})[:xX×/](\d{1,2})")  # noqa: RUF001  (as above)
 SHAPES = frozenset({"1:1", "16:9", "9:16", "4:3", "3:4", "21:9", "9:21", "3:2", "2:3", "4:5", "5:4"})
-"""Two numbers that are one of these are a shape; others are a time of day, a truck, a score."""
+"""Only these pairs of numbers are shapes; others may be a time of day or a score."""
 SHAPE_NAMES = {
     "square": "1:1", "portrait": "9:16", "vertical": "9:16", "tall": "9:16",
     "landscape": "16:9", "horizontal": "16:9", "wide": "16:9",
@@ -30,8 +30,8 @@ MEASURE_PATTERN = re.compile(rf"(\d+(?:[.,]\d+)?)({SECONDS}|fps|bpm)", re.IGNORE
 NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 UNIT = re.compile(rf"{SECONDS}|fps|bpm", re.IGNORECASE)
 BEFORE_DECADE = re.compile(r"(the|early|late|mid|mid-)", re.IGNORECASE)
-NOT_A_LENGTH_AFTER = frozenset("the last first of in within every after before than next all some".split())  # noqa: SIM905  (words)
-"""Behind these words "8 seconds" belongs to the scene."""
+NOT_A_LENGTH_AFTER = frozenset("the last first of in within every after before than next all some".split())  # noqa: SIM905  (a list of words)
+"""After these words "8 seconds" is part of the prompt."""
 TRAILING_PUNCTUATION = ",.;!"
 ALIASES = {
     "length": "seconds", "duration": "seconds", "neg": "negative", "no": "negative", "cfg": "guidance",
@@ -44,7 +44,7 @@ SILENCE_WORDS = frozenset({"no-music", "nomusic", "silent", "silence", "mute", "
 
 @dataclass
 class _ParseState:
-    """What was found so far: words of the prompt, and options by name."""
+    """The words of the prompt and the options found so far."""
 
     prompt_words: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +110,7 @@ PARSERS: dict[str, Callable[[str, str], Any]] = {
 
 
 def parse_wish(text: str, *, kind: Kind = Kind.VIDEO, genres: tuple[str, ...] = ()) -> Wish:
-    """Raises BadOption or UnknownChoice, each with what was likely meant."""
+    """Parse a prompt with options. Raises BadOption or UnknownChoice, with a suggestion if there is one."""
     draft = _ParseState()
     tokens = list(_tokenize(text))
     while tokens:
@@ -120,7 +120,7 @@ def parse_wish(text: str, *, kind: Kind = Kind.VIDEO, genres: tuple[str, ...] = 
 
 
 def _tokenize(text: str) -> Iterator[str]:
-    """Words, with what is in quotes kept whole behind its `name=`; an apostrophe is no quote."""
+    """Split into words. A quoted value stays whole after its `name=`; an apostrophe is not a quote."""
     for found in TOKEN.finditer(text):
         name, straight, curly, word = found.groups()
         if word is None and name:
@@ -146,7 +146,7 @@ def _parse_token(tokens: list[str], draft: _ParseState, genres: tuple[str, ...])
 
 
 def _parse_measure(word: str, draft: _ParseState) -> bool:
-    """Whether it is a size, a shape, a length, a rate or a tempo, which is then noted."""
+    """Store the word as a shape, size, length, frame rate or tempo; False if it is none of them."""
     shape = SHAPE.fullmatch(word)
     if shape and f"{int(shape[1])}:{int(shape[2])}" in SHAPES:
         draft.options["aspect"] = f"{int(shape[1])}:{int(shape[2])}"
@@ -160,7 +160,7 @@ def _parse_measure(word: str, draft: _ParseState) -> bool:
 
 
 def _parse_spelled_out_length(draft: _ParseState) -> None:
-    """The prompt's end may be a length in two words: `a fox, 8 seconds`."""
+    """Parse a length in two words at the end of the prompt: `a fox, 8 seconds`."""
     if len(draft.prompt_words) < 3 or "seconds" in draft.options:
         return
     number, unit = draft.prompt_words[-2], draft.prompt_words[-1].rstrip(TRAILING_PUNCTUATION)
@@ -183,7 +183,7 @@ def _parse_flag(word: str, value: str | None, tokens: list[str], draft: _ParseSt
 
 
 def _option_name(word: str, *, strict: bool) -> str | None:
-    """The option's own name; None where the word is no option and need not be one ("E=mc2")."""
+    """The name of an option, with aliases resolved. None if the word may be part of the prompt ("E=mc2")."""
     lower = word.lower()
     known = ALIASES.get(lower, lower)
     if known in PARSERS:
@@ -195,7 +195,7 @@ def _option_name(word: str, *, strict: bool) -> str | None:
 
 
 def _parse_tag(tag: str, draft: _ParseState, genres: tuple[str, ...]) -> None:
-    """A genre first of all; a mood, a tempo or an instrument may be tagged too."""
+    """Parse a hashtag: a genre, else a mood, a tempo, silence or an instrument."""
     wanted = _normalize(tag)
     for name, known in (("genre", genres), ("mood", tuple(MOODS)), ("tempo", tuple(TEMPOS))):
         if (found := _match_name(wanted, known)) is not None:
@@ -218,7 +218,7 @@ def _normalize(word: str) -> str:
 
 
 def _is_decade(words: list[str], unit: str) -> bool:
-    """`a car of the 80s` is no clip of eighty seconds."""
+    """Whether a number of seconds is a decade, as in `a car of the 80s`."""
     return unit == "s" and bool(words) and BEFORE_DECADE.fullmatch(words[-1]) is not None
 
 
@@ -236,5 +236,5 @@ def _build_wish(draft: _ParseState, kind: Kind) -> Wish:
     width, height = options.get("size", (None, None))
     prompt = " ".join([*draft.prompt_words, options.get("prompt", "")]).strip()
     if options and "prompt" not in options:
-        prompt = prompt.rstrip(",; ")  # what divided the scene from its options
+        prompt = prompt.rstrip(",; ")  # separators between the prompt and its options
     return Wish(prompt=prompt, kind=kind, width=width, height=height, music=music, **rest)

@@ -1,4 +1,4 @@
-"""What a command still lacks is asked for in one message, and the answer to that message completes it."""
+"""Questions for what a command lacks. A reply to the question completes the command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACEHOLDER_LIMIT = 64
 
 @dataclass(frozen=True, slots=True)
 class PendingCommand:
-    """The unfinished command; it stands in the question itself, so nothing need be remembered."""
+    """An incomplete command. The question's text contains it, so no state is stored."""
 
     name: str
     arguments: str = ""
@@ -37,14 +37,14 @@ def question_text(pending: PendingCommand, language: str) -> str:
 
 
 def answer_field(language: str) -> ForceReply:
-    """Opens the answer for whoever was asked."""
+    """Open the reply field for the user who was asked."""
     return ForceReply(
         selective=True, input_field_placeholder=messages.translate("example", language)[:PLACEHOLDER_LIMIT]
     )
 
 
 def parse_answer(message: Message, bot: int) -> PendingCommand | None:
-    """What the message completes, if it answers a question of ours."""
+    """The command that the message completes, if it replies to a question of the bot."""
     replied = message.reply_to_message
     if replied is None or replied.from_user is None or replied.from_user.id != bot:
         return None
@@ -61,7 +61,7 @@ def parse_answer(message: Message, bot: int) -> PendingCommand | None:
 
 @cache
 def _names_by_question() -> dict[str, str]:
-    """Every question in every language, and what it is about."""
+    """Map every question in every language to its command."""
     return {
         messages.translate(f"ask.{name}", language): name
         for name in QUESTION_NAMES

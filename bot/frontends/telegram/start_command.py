@@ -1,4 +1,4 @@
-"""The first word: /start shows a clip of Matinee's own, and two things to do next."""
+"""/start: send a sample clip with two buttons, for an example and for help."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bot.frontends.telegram.responder import CommandHandler, Responder
 
 SAMPLE_CLIP = Path(__file__).with_name("hello.mp4")
-"""matinee make "a red rocket rising over the snow at night" --model pocket --genre lofi --seed 7"""
+"""`matinee make "a red rocket rising over the snow at night" --model pocket --genre lofi --seed 7`"""
 SAMPLE_SIDE, SAMPLE_SECONDS = 512, 2
 
 
 @dataclass
 class StartCommand:
     responder: Responder
-    file_id: str = field(default="")  # Telegram's own name for the clip, once it has it
+    file_id: str = field(default="")  # Telegram's id of the sample clip after the first upload
 
     @property
     def handlers(self) -> dict[str, CommandHandler]:
@@ -57,7 +57,7 @@ class StartCommand:
 
         try:
             shown = await self.responder.messenger.send_to_topic(where, send)
-        except BadRequest:  # no videos in this chat, or a file that Telegram has forgotten
+        except BadRequest:  # the chat forbids videos, or Telegram no longer has the file
             self.file_id = ""
             await self.responder.reply(context, text, keyboard)
         else:
