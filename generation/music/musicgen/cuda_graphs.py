@@ -1,4 +1,4 @@
-"""Steps of one fixed shape, which a graphics card plays back from a recording: one launch for hundreds."""
+"""Decoding steps as CUDA graphs: steps of a fixed shape, replayed with one launch instead of hundreds."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ MAX_CACHED_GRAPHS = 4
 
 
 class FixedShapeRun(DecodingRun):
-    """Goes on from a run that has heard its start; where it is is a tensor, so no shape ever changes."""
+    """Continues a run after its first columns; the position is a tensor, so that shapes never change."""
 
     def __init__(self, start: DecodingRun) -> None:
-        self.decoder, self.at = start.decoder, start.position
-        self.places = start.position_embeddings
+        self.decoder, self.position = start.decoder, start.position
+        self.position_embeddings = start.position_embeddings
         self.caches = [cache.clone() for cache in start.caches]
-        self.rows = [
-            cache.view(rows.shape) for cache, rows in zip(self.caches, start.cache_views, strict=True)
+        self.cache_views = [
+            cache.view(view.shape) for cache, view in zip(self.caches, start.cache_views, strict=True)
         ]
         self.cross_cache = [(keys.clone(), values.clone()) for keys, values in start.cross_cache]
         self.cross_mask = None if start.cross_mask is None else start.cross_mask.clone()
-        count, length = self.rows[0].shape[1], self.caches[0].shape[2]
-        device = self.places.device
+        count, length = self.cache_views[0].shape[1], self.caches[0].shape[2]
+        device = self.position_embeddings.device
         self.ids = torch.zeros(count, 1, self.decoder.codebooks, dtype=torch.long, device=device)
-        self.column_index = torch.full((1,), self.at, device=device)
+        self.column_index = torch.full((1,), self.position, device=device)
         self._numbers = torch.arange(length, device=device)
-        self._ahead = self._build_future_mask()
+        self._future_mask = self._build_future_mask()
 
     @staticmethod
     def shape(run: DecodingRun) -> tuple[object, ...]:
-        """Runs of one shape may share a recording."""
+        """The shape of a run; runs of one shape can share a graph."""
         mask = None if run.cross_mask is None else run.cross_mask.shape
         return run.cache_views[0].shape, run.cross_cache[0][0].shape if run.cross_cache else None, mask
 
     def copy_from(self, start: DecodingRun) -> None:
-        """Take over another run of the same shape."""
-        self.at = start.position
+        """Continue another run of the same shape."""
+        self.position = start.position
         for cache, theirs in zip(self.caches, start.caches, strict=True):
             cache.copy_(theirs)
         for mine, other in zip(self.cross_cache, start.cross_cache, strict=True):
@@ -53,21 +53,22 @@ class FixedShapeRun(DecodingRun):
             self.cross_mask.copy_(start.cross_mask)
 
     def append_to_cache(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        self.rows[number].index_copy_(3, self.column_index, new.unsqueeze(3))
+        self.cache_views[number].index_copy_(3, self.column_index, new.unsqueeze(3))
         keys, values = self.caches[number].unbind(0)
-        return keys, values, self._ahead
+        return keys, values, self._future_mask
 
     def compute_logits(self) -> Tensor:
-        """The logits after the column in `ids` at `place`: nothing but tensors is read."""
-        self._ahead = self._build_future_mask()
+        """The logits after the column `ids` at `column_index`; reads nothing but tensors."""
+        self._future_mask = self._build_future_mask()
         embedded = functional.embedding(self.ids + self.decoder.offsets, self.decoder.embed).sum(dim=2)
         return self.project_logits(
-            self.decode_column(embedded[:, 0] + self.places.index_select(0, self.column_index))
+            self.decode_column(embedded[:, 0] + self.position_embeddings.index_select(0, self.column_index))
         )
 
     def _build_future_mask(self) -> Tensor:
-        ahead = self._numbers > self.column_index
-        return torch.zeros_like(ahead, dtype=self.places.dtype).masked_fill(ahead, -torch.inf)[None, None]
+        future = self._numbers > self.column_index
+        mask = torch.zeros_like(future, dtype=self.position_embeddings.dtype)
+        return mask.masked_fill(future, -torch.inf)[None, None]
 
     def set_inputs(self, columns: Tensor, at: int) -> None:
         self.ids.copy_(columns.transpose(1, 2))
@@ -75,23 +76,23 @@ class FixedShapeRun(DecodingRun):
 
 
 class GraphRun:
-    """A step recorded once, played back for every column."""
+    """A step captured once and replayed for every column."""
 
     def __init__(self, start: DecodingRun, capture: Callable[[FixedShapeRun], Callable[[], Tensor]]) -> None:
         self.run = FixedShapeRun(start)
         self.replay = capture(self.run)
-        self.run.copy_from(start)  # the recording has walked over it
+        self.run.copy_from(start)  # the capture has changed the caches
 
     def logits(self, columns: Tensor) -> Tensor:
-        self.run.set_inputs(columns, self.run.at)
-        after = self.run.at + 1
-        heard = self.replay()
-        self.run.at = after
-        return heard
+        self.run.set_inputs(columns, self.run.position)
+        after = self.run.position + 1
+        logits = self.replay()
+        self.run.position = after
+        return logits
 
 
 class GraphCache:
-    """The recordings of a decoder, a few shapes of them; plain steps where a card cannot record."""
+    """Captured graphs of a decoder for a few shapes; falls back to plain steps if capturing fails."""
 
     def __init__(self, capture: Callable[[FixedShapeRun], Callable[[], Tensor]]) -> None:
         self._capture = capture
@@ -105,8 +106,8 @@ class GraphCache:
                 found = GraphRun(start, self._capture)
             else:
                 found.run.copy_from(start)
-        except RuntimeError as error:  # a driver that cannot, or no memory for one more copy
-            log.warning("music plays without a recording", reason=str(error)[:200])
+        except RuntimeError as error:  # the driver cannot capture, or memory is short
+            log.warning("CUDA graph capture failed, continuing without graphs", reason=str(error)[:200])
             return start
         self._runs[shape] = found
         while len(self._runs) > MAX_CACHED_GRAPHS:
@@ -119,15 +120,15 @@ def graph_cache_for(decoder: Decoder) -> GraphCache | None:
 
 
 def without_graph(run: FixedShapeRun) -> Callable[[], Tensor]:
-    """No recording at all: each step computed again. What a recording must equal."""
+    """Compute each step without a graph; a graph must give the same result."""
     return run.compute_logits
 
 
 def capture_cuda_graph(run: FixedShapeRun) -> Callable[[], Tensor]:
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's own gap
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # untyped in torch
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for _ in range(WARMUP_RUNS):  # libraries choose their ways and take their memory before the recording
+        for _ in range(WARMUP_RUNS):  # libraries choose algorithms and allocate memory before the capture
             run.compute_logits()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
