@@ -1,1 +1,1 @@
-"""Picture models, one file a family."""
+"""Picture models: each file is one family, helpers are in `common`."""

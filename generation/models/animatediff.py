@@ -1,4 +1,4 @@
-"""AnimateDiff and AnimateDiff-Lightning: a still-picture model as style, a motion adapter, camera moves."""
+"""AnimateDiff and AnimateDiff-Lightning: a still-image model as style, a motion adapter, camera LoRAs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ BASE_PIPELINE_CLASSES = ("StableDiffusionPipeline",)
 
 @picture_model("animatediff")
 class AnimateDiff(DiffusersModel):
-    """`source` is the motion: an adapter's folder, or a repository with a file for each number of steps.
+    """`source` is the motion adapter: its folder, or a repository with a file for each number of steps.
 
-    Options: `styles` names the still-picture models, `cameras` the motion LoRAs, `files` the adapter of each
+    Options: `styles` names the still-image models, `cameras` the motion LoRAs, `files` the adapter for each
     number of steps.
     """
 
@@ -89,7 +89,7 @@ class AnimateDiff(DiffusersModel):
         if file == self._current_adapter_file:
             return
         folder = self.find_weights(self.preset)
-        if self._loaded_cameras:  # they are woven into the layers that are about to change
+        if self._loaded_cameras:  # camera LoRAs are part of the layers that are replaced
             self.pipe.unload_lora_weights()
             self._loaded_cameras.clear()
         self.pipe.unet.load_motion_modules(_load_adapter(folder, self.preset, self.plan, file))
@@ -116,7 +116,7 @@ def _default_style(preset: Preset) -> str:
 
 
 def _nearest_steps(preset: Preset, wanted: int) -> int:
-    """A distilled adapter is made for its own number of steps."""
+    """The nearest number of steps that a distilled adapter exists for."""
     files = preset.options.get("files")
     return min(map(int, files), key=lambda steps: abs(steps - wanted)) if files else wanted
 

@@ -1,6 +1,6 @@
-"""HunyuanVideo 1.5, from words, or from a picture where the weights are made for it.
+"""HunyuanVideo 1.5, from a prompt, or from a picture with image-to-video weights.
 
-Its guidance lives in a guider; it has no step callback, its progress bar serves.
+Guidance is set through the pipeline's guider.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Still pictures for /image: Stable Diffusion 1.5 and XL, and whatever else is a text-to-image pipeline."""
+"""Still pictures for /image: Stable Diffusion 1.5 and XL, and Z-Image."""
 
 from __future__ import annotations
 

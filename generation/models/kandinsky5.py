@@ -1,4 +1,4 @@
-"""Kandinsky 5 Lite, also distilled to few steps, and from a picture where the weights are made for it."""
+"""Kandinsky 5 Lite, also distilled to few steps; from a prompt, or a picture with image-to-video weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Kandinsky5(DiffusersModel):
 
     @classmethod
     def build_pipeline(cls, folder: Path, preset: Preset, plan: MemoryPlan) -> Any:
-        """Its processor reads pictures too, and needs torchvision for that; words need no such thing."""
+        """Use the tokenizer instead of the processor, which also reads pictures and needs torchvision."""
         from transformers import AutoTokenizer  # noqa: PLC0415  (heavy)
 
         class_name = weights.read_index(preset.name, folder)["_class_name"]
@@ -56,7 +56,7 @@ class Kandinsky5(DiffusersModel):
 
 
 class TextOnlyProcessor:
-    """A tokenizer that is called as a processor is."""
+    """A tokenizer with the interface of a processor."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

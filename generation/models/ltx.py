@@ -1,4 +1,4 @@
-"""LTX-Video (0.9.x and its distilled kin), from words or from a picture; also small models of its kind."""
+"""LTX-Video (0.9.x, also distilled), from a prompt or a picture; also small models of its architecture."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class Ltx(DiffusersModel):
         return flat_art_upscale.upscale_flat_art(pixels, request.frames, request.width, request.height)
 
     def _uses_distilled_timesteps(self, request: Request) -> bool:
-        """Distilled weights know certain times best, if asked for exactly so many steps."""
+        """Whether to use the timesteps that distilled weights were trained on: if their number matches."""
         return len(self.preset.options.get("timesteps", ())) == request.steps
 
     def _first_frame_arguments(self, request: Request, width: int, height: int) -> dict[str, Any]:
-        """The condition pipeline takes the frames that a clip opens with."""
+        """The arguments with which the condition pipeline gets the frames that a clip starts from."""
         first = first_frames(request, width, height)
         if not first:
             return {}
         return {"image": first[0]} if len(first) == 1 else {"video": first}
 
     def pipeline_for(self, request: Request) -> Any:
-        """Conditioning, and times of one's own, take another pipeline class over the same weights."""
+        """First frames and custom timesteps need the condition pipeline, with the same weights."""
         if request.image is None and request.source is None and not self._uses_distilled_timesteps(request):
             return self.pipe
         return with_pipeline_class(self.pipe, "LTXConditionPipeline")

@@ -1,4 +1,4 @@
-"""LTX-2: picture and sound made together, from words or from a picture."""
+"""LTX-2: generates video and sound together, from a prompt or a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ModelScope text-to-video and its kin (zeroscope, a converted VideoCrafter2): a UNet over space and time."""
+"""ModelScope text-to-video and models of its architecture: zeroscope, a converted VideoCrafter2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SANA-Video, from words or from a picture: linear attention, many frames for little memory."""
+"""SANA-Video, from a prompt or a picture: its linear attention needs little memory for many frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sana(DiffusersModel):
     family_options: ClassVar = frozenset({"max_sequence_length", "instruction"})
 
     def pipeline_arguments(self, request: Request) -> dict[str, Any]:
-        """`instruction` is what its language model is told to make of a prompt, if not its own."""
+        """The option `instruction` replaces the default instruction for expanding the prompt."""
         arguments: dict[str, Any] = {
             "prompt": self.full_prompt(request),
             "negative_prompt": request.negative,
@@ -38,7 +38,7 @@ class Sana(DiffusersModel):
         return arguments | ({"image": first[-1]} if first else {})
 
     def pipeline_for(self, request: Request) -> Any:
-        """The same weights take a first picture."""
+        """The same weights also accept a first picture, in another pipeline class."""
         if request.image is None and request.source is None:
             return self.pipe
         return with_pipeline_class(self.pipe, "SanaImageToVideoPipeline")

@@ -1,4 +1,4 @@
-"""A test card with the prompt on it: needs no weights and no torch, any size, rate and length, by seed."""
+"""A test card that shows the prompt: no weights, no torch; any size, frame rate and length; seeded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestCard:
     __test__ = False  # its name looks like a test class to pytest
 
     @classmethod
-    def load(cls, preset: Preset, plan: MemoryPlan) -> TestCard:  # noqa: ARG003  (every family is loaded so)
+    def load(cls, preset: Preset, plan: MemoryPlan) -> TestCard:  # noqa: ARG003  (the signature of every family)
         return cls()
 
     def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
@@ -49,14 +49,14 @@ class TestCard:
         return Frames(pixels, request.fps, overlap=1 if request.kind is Kind.EXTEND else 0)
 
     def close(self) -> None:
-        """There is nothing to give back."""
+        """There is nothing to release."""
 
 
 class TestCardDrawing:
-    """One request's card: what stands still is drawn once, what moves is drawn a frame."""
+    """The test card of one request: the static part is drawn once, the moving parts for each frame."""
 
     def __init__(self, request: Request) -> None:
-        rng = random.Random(request.seed)  # noqa: S311  (a picture's seed, not a secret)
+        rng = random.Random(request.seed)  # noqa: S311  (the seed of a picture, not a secret)
         self.request = request
         self.accent = rng.choice(ACCENT_COLOURS)
         self.phase = rng.random()
@@ -84,9 +84,9 @@ class TestCardDrawing:
         return image
 
     def _draw_bars(self, image: Image.Image, draw: ImageDraw.ImageDraw) -> None:
-        """Bars; or what the clip is to open with, where there is such a thing."""
+        """Draw the colour bars, or the first frame that the request starts from."""
         top, bottom = self.strip_rows
-        first = first_frames(self.request, self.width, top, carried_frames=1)
+        first = first_frames(self.request, self.width, top, source_frames=1)
         for row, (colours, y0, y1) in enumerate(((BAR_COLOURS, 0, top), (LOWER_BAR_COLOURS, top, bottom))):
             for column, colour in enumerate(colours):
                 x0, x1 = (round(self.width * edge / len(colours)) for edge in (column, column + 1))
@@ -123,7 +123,7 @@ class TestCardDrawing:
         return mask.resize((side, side))
 
     def _draw_sweep(self, image: Image.Image, share: float) -> None:
-        """A film leader's circle whose hand goes round once a clip."""
+        """Draw a circle, as on a film leader, whose pointer turns once in a clip."""
         from PIL import Image, ImageDraw  # noqa: PLC0415  (heavy)
 
         radius = round(min(self.width * 0.28, self.strip_rows[0] * 0.38))
@@ -145,7 +145,7 @@ class TestCardDrawing:
         image.paste(BACKGROUND_COLOUR, corner, mask.resize((side, side)))
 
     def _draw_sliding_dot(self, image: Image.Image, seconds: float) -> None:
-        """A mark that swings along the strip, slow at the ends as a pendulum is."""
+        """Draw a dot that moves along the strip and slows down at its ends, like a pendulum."""
         side = self.dot_mask.width
         swing = 0.5 - 0.5 * math.cos(math.tau * (seconds / 3 + self.phase))
         image.paste(self.accent, (round((self.width - side) * swing), self.strip_rows[0]), self.dot_mask)
@@ -159,7 +159,7 @@ class TestCardDrawing:
 
 
 def _wrap_text(text: str, fits: Callable[[str], bool], max_lines: int) -> list[str]:
-    """`text` in at most `most` lines that fit, ended by an ellipsis where it is cut."""
+    """Wrap `text` into at most `max_lines` lines that fit; an ellipsis marks where it is cut."""
     lines, words = [""], [word[:80] for word in text.split()]
     while words:
         longer = f"{lines[-1]} {words[0]}".strip()

@@ -1,4 +1,4 @@
-"""Wan 2.1 and 2.2, from words, or from a picture where the weights are made for it."""
+"""Wan 2.1 and 2.2, from a prompt, or from a picture with image-to-video weights."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Wan(DiffusersModel):
         return arguments | ({"image": first[-1]} if first else {})
 
     def pipeline_for(self, request: Request) -> Any:
-        """A model that expands its timesteps (2.2, 5B) takes a first frame with the same weights."""
+        """A model that expands its timesteps (2.2, 5B) accepts a first frame with the same weights."""
         if request.image is None and request.source is None:
             return self.pipe
         if self._uses_video_to_video(request):
@@ -70,6 +70,6 @@ class Wan(DiffusersModel):
         return with_pipeline_class(self.pipe, "WanImageToVideoPipeline", **config)
 
     def _uses_video_to_video(self, request: Request) -> bool:
-        """Weights for words alone take no first picture, but a whole clip to paint over."""
+        """Text-only weights accept a whole clip to enlarge, but no first picture."""
         text_only = self.pipe.transformer.config.in_channels == self.pipe.vae.config.z_dim
         return request.kind is Kind.BIGGER and text_only and not self.pipe.config.expand_timesteps

@@ -1,1 +1,1 @@
-"""Music makers, one file or folder each."""
+"""Music makers: each file or folder is one maker, helpers are in `common`."""

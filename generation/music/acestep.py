@@ -1,4 +1,4 @@
-"""ACE-Step: whole pieces in a few steps, under a licence that allows trade."""
+"""ACE-Step: whole pieces in a few steps; its licence allows commercial use."""
 
 from __future__ import annotations
 

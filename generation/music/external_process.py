@@ -1,4 +1,4 @@
-"""A music maker that lives in another interpreter, with libraries that cannot be installed beside ours."""
+"""A music maker in a process of its own, for libraries that conflict with those of Matinee."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ __all__ = ["ExternalMaker"]
 
 DEFAULT_TIMEOUT = 300.0
 CANCEL_POLL_SECONDS = 0.2
-"""Seconds between two looks whether the piece is still wanted, while the other side says nothing."""
+"""Seconds between checks for cancellation while the process sends nothing."""
 
 
 @music_maker("external_process")
 class ExternalMaker:
-    """JSON lines: {"words", "seconds", ...} to it, {"step": [1, 9]} and {"done": true} from it."""
+    """Exchanges JSON lines with the process.
+
+    It sends {"words", "seconds", ...}; it receives {"step": [1, 9]}, then {"done": true} or {"error": "..."}.
+    """
 
     def __init__(self, name: str, command: Sequence[str], timeout: float) -> None:
         self.name, self._command, self._timeout = name, tuple(command), timeout
@@ -41,7 +44,7 @@ class ExternalMaker:
     def load(cls, options: dict[str, Any]) -> Self:
         name, command = str(options.get("name", "external_process")), options.get("command", ())
         if isinstance(command, str) or not command:
-            raise ModelBroken(name, "options.command must be a list: an interpreter and what it shall run")
+            raise ModelBroken(name, "options.command must be a list: an interpreter and its arguments")
         return cls(name, [str(part) for part in command], float(options.get("patience", DEFAULT_TIMEOUT)))
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
@@ -61,28 +64,28 @@ class ExternalMaker:
             }
             self._run_task(task, on_step)
             try:
-                heard = read_audio(file)
+                audio = read_audio(file)
             except AttachmentRefused as error:
                 raise MusicFailed(self.name, f"its file is {error.reason}") from error
-        return finish_audio(heard.samples, heard.rate, samples, rate)
+        return finish_audio(audio.samples, audio.rate, samples, rate)
 
     def _run_task(self, task: dict[str, Any], on_step: OnStep) -> None:
         process = self._ensure_process()
         try:
             process.send(task)
-            refusal = self._wait_until_done(process, on_step)
+            error_text = self._wait_until_done(process, on_step)
         except _ProcessLost as error:
             self.close()
             raise MusicFailed(self.name, str(error)) from error
-        except BaseException:  # no longer wanted: the other side knows no other way to be told
+        except BaseException:  # cancelled: the process can only be stopped by ending it
             self.close()
             raise
 
-        if refusal:
-            raise MusicFailed(self.name, refusal[:500])
+        if error_text:
+            raise MusicFailed(self.name, error_text[:500])
 
     def _wait_until_done(self, process: _Process, on_step: OnStep) -> str:
-        """Until it is done, or the words with which it refuses."""
+        """Wait for the result; returns the error text of the process, or nothing on success."""
         while not (line := process.receive(self._timeout, on_step)).get("done"):
             if "error" in line:
                 return str(line["error"]) or "it refused"
@@ -106,12 +109,12 @@ class ExternalMaker:
 
 
 class _ProcessLost(Exception):
-    """The other side is gone, silent, or speaks no JSON."""
+    """The process has ended or is silent for too long."""
 
 
 class _Process:
     def __init__(self, command: Sequence[str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  (the operator's own command)
+        self._process = subprocess.Popen(  # noqa: S603  (the operator configures the command)
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -136,7 +139,7 @@ class _Process:
             raise _ProcessLost(self._with_stderr("has ended")) from error
 
     def receive(self, max_silence: float, on_step: OnStep) -> dict[str, Any]:
-        """The next line; meanwhile asks through `on_step` whether anybody still wants it."""
+        """The next JSON line; calls `on_step` while it waits, so that the caller can cancel."""
         waited = 0.0
         while True:
             try:
@@ -145,14 +148,14 @@ class _Process:
                 on_step(0, 1)
                 waited += CANCEL_POLL_SECONDS
                 if waited > max_silence:
-                    raise _ProcessLost(self._with_stderr(f"has said nothing for {max_silence:g} s")) from None
+                    raise _ProcessLost(self._with_stderr(f"has sent nothing for {max_silence:g} s")) from None
                 continue
             if not line:
                 raise _ProcessLost(self._with_stderr("has ended"))
             with suppress(ValueError):
-                said = json.loads(line)
-                if isinstance(said, dict):
-                    return said
+                message = json.loads(line)
+                if isinstance(message, dict):
+                    return message
 
     def kill(self) -> None:
         self._process.kill()
@@ -180,6 +183,6 @@ class _Process:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Without what would make another interpreter find our libraries, and without our secrets."""
+    """The environment without the variables of this interpreter and without secrets."""
     ours = ("PYTHON", "VIRTUAL_ENV", "MATINEE_", "DISCORD_", "TELEGRAM_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}

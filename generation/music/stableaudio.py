@@ -1,4 +1,4 @@
-"""Stable Audio Open: up to 47 seconds from words; what is longer comes round again."""
+"""Stable Audio Open: up to 47 seconds from a prompt; longer music is looped."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class StableAudio(DiffusersMaker):
     def __init__(self, pipe: Any, options: dict[str, Any]) -> None:
         super().__init__(pipe, options)
         most = pipe.transformer.config.sample_size * pipe.vae.hop_length / self.rate
-        self.longest = min(47.0, float(most))  # type: ignore[misc]  # this one's weights say
+        self.longest = min(47.0, float(most))  # type: ignore[misc]  # the weights set the limit
 
     @classmethod
     def component_overrides(cls, folder: Path) -> dict[str, Any]:
-        """The folder's solver draws noise through a library that nothing else needs; this one draws none."""
+        """Replace the solver: the folder's own needs another library to draw noise, this one draws none."""
         from diffusers import EDMDPMSolverMultistepScheduler  # noqa: PLC0415  (heavy)
 
         own = EDMDPMSolverMultistepScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)

@@ -1,4 +1,4 @@
-"""Music that somebody brought: an attached file, or the operator's library with one subfolder a genre."""
+"""Existing music: an attached file, or the operator's library with a subfolder for each genre."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Track:
 
 
 def cut_passage(sound: Waveform, rate: int, samples: int) -> Waveform:
-    """From the first beat as loud as the piece usually is; what is too short comes round on a beat."""
+    """Cut from the first beat at the usual loudness of the piece; loop on a beat if it is too short."""
     times = find_beats(sound, rate)
     start = _start_sample(sound, rate, times)
     rest = sound[start:]

@@ -1,4 +1,4 @@
-"""Where it plays: painted backdrops, pale by day and dark by night, so that every actor stands out."""
+"""Draw the backgrounds of the clips: pale by day and dark by night, so that every figure is visible."""
 
 from random import Random
 
@@ -6,11 +6,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = 64
-SUPERSAMPLED_SIZE = 3 * SIZE  # Drawn three times as large, then averaged: smooth edges.
+SUPERSAMPLED_SIZE = 3 * SIZE  # Drawn three times as large, then averaged, for smooth edges.
 
 Rgb = tuple[int, int, int]
 
-# place: sky above, sky below, ground, second ground; by day and by night
+# By place and time: sky above, sky below, ground, second ground.
 _PALETTE: dict[tuple[str, str], tuple[Rgb, Rgb, Rgb, Rgb]] = {
     ("sky", "day"): ((112, 184, 246), (190, 224, 250), (246, 250, 254), (246, 250, 254)),
     ("sky", "night"): ((10, 14, 52), (30, 38, 92), (84, 92, 132), (84, 92, 132)),
@@ -27,7 +27,7 @@ _PALETTE: dict[tuple[str, str], tuple[Rgb, Rgb, Rgb, Rgb]] = {
     ("space", "night"): ((4, 2, 8), (8, 6, 16), (150, 112, 88), (206, 188, 160)),
 }
 PLACES = ("sky", "sea", "meadow", "desert", "snow", "city", "space")
-SCENES = tuple(_PALETTE)  # Space knows no day.
+SCENES = tuple(_PALETTE)  # Space has no day.
 _STARS = (
     (0.08, 0.2),
     (0.2, 0.07),

@@ -1,4 +1,4 @@
-"""What people say about a play: many words for one thing, in many orders; and the words that pocket knows."""
+"""Captions for a clip specification in many wordings, and the words that pocket knows."""
 
 from collections.abc import Iterator
 from random import Random
@@ -111,7 +111,7 @@ _UNKNOWN = "qwxyz"
 
 
 def training_caption(spec: ClipSpec, random: Random) -> str:
-    """For training: sky and day may go unsaid, now and then colour or motion too, and stray words come in."""
+    """For training: sky and day may be omitted, sometimes colour or motion; other words may be inserted."""
     text = _fill(random.choice(TEMPLATES), spec, random, omit_chance=0.04)
     if random.random() < 0.12:
         words = text.split()
@@ -122,12 +122,12 @@ def training_caption(spec: ClipSpec, random: Random) -> str:
 
 
 def complete_caption(spec: ClipSpec, random: Random) -> str:
-    """A caption in a wording of training's, with everything said."""
+    """A caption from a training template that names everything."""
     return _fill(random.choice(TEMPLATES), spec, random, omit_chance=0.0)
 
 
 def held_out_caption(spec: ClipSpec, random: Random) -> str:
-    """The same play in a word order that training never uses, with everything said."""
+    """A caption from a template that training never uses, which names everything."""
     return _fill(random.choice(HELD_OUT_TEMPLATES), spec, random, omit_chance=0.0)
 
 
@@ -144,17 +144,17 @@ def _fill(template: str, spec: ClipSpec, random: Random, omit_chance: float) -> 
 
 
 def _place_and_time(spec: ClipSpec, random: Random) -> str:
-    said = []
+    phrases = []
     if spec.place != "sky" or random.random() < 0.7:
-        said.append(random.choice(PHRASES["place"][spec.place]))
+        phrases.append(random.choice(PHRASES["place"][spec.place]))
     if spec.place != "space" and (spec.time == "night" or random.random() < 0.4):
-        said.append(random.choice(PHRASES["time"][spec.time]))
-    random.shuffle(said)
-    return " ".join(said)
+        phrases.append(random.choice(PHRASES["time"][spec.time]))
+    random.shuffle(phrases)
+    return " ".join(phrases)
 
 
 def meanings() -> dict[str, list[tuple[str, str]]]:
-    """Every word of the phrases, with the (kind, value) pairs it takes part in."""
+    """Every word of the phrases, with the (kind, value) pairs that it occurs in."""
     found: dict[str, list[tuple[str, str]]] = {}
     for kind, value, phrase in _phrases():
         for word in phrase.split():
@@ -165,7 +165,7 @@ def meanings() -> dict[str, list[tuple[str, str]]]:
 
 
 def known_words() -> list[str]:
-    """All words pocket has ever read, in a fixed order."""
+    """All words that pocket was trained on, in a fixed order."""
     plain = {
         word
         for t in (*TEMPLATES, *HELD_OUT_TEMPLATES)

@@ -1,4 +1,4 @@
-"""A contact sheet: each clip as a strip of frames under its caption, enlarged as the product does it."""
+"""Draw a contact sheet: each clip as a strip of frames under its caption, enlarged as in the product."""
 
 from collections.abc import Sequence
 

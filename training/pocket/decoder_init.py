@@ -1,7 +1,7 @@
-"""A decoder that begins as the linear inverse of the principal components, written into LTX's own layers.
+"""Initialize LTX's decoder as the linear inverse of the principal components.
 
-Each upsampler cuts a block into 2x2x2 smaller ones, so its weights are the projections from one size of block
-to the next; the last norm and SiLU are passed almost linearly by an offset that all channels share.
+Each upsampler splits a block into 2x2x2 smaller ones, so its weights are the projections from one block size
+to the next. An offset that all channels share makes the last norm and SiLU almost linear.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ LATENT_LEVEL_CHANNELS, FINEST_LEVEL_CHANNELS = (
     48,
 )  # Decoder channels at latent resolution, and at the finest one.
 _OFFSET = 3.0
-_SILU_SLOPE = 0.9277  # of silu at 1
+_SILU_SLOPE = 0.9277  # slope of SiLU at 1
 
 
 @torch.no_grad()
 def init_as_inverse(decoder: Any, basis: Basis, clips: Tensor) -> None:
-    """Set the decoder's weights so that it begins as the linear inverse of the basis."""
+    """Set the decoder's weights so that it starts as the linear inverse of the basis."""
     block = basis.vectors.reshape(2, 2, 2, 8, 2, 8, 3, CHANNELS)
     mean = basis.mean.reshape(2, 2, 2, 8, 2, 8, 3)
     halves = block.permute(0, 2, 4, 1, 3, 5, 6, 7).reshape(8, -1, CHANNELS)
@@ -56,10 +56,10 @@ def init_as_inverse(decoder: Any, basis: Basis, clips: Tensor) -> None:
 
 
 def _zero_sum_basis() -> Tensor:
-    """Orthonormal directions with zero sum: a common offset in the channels passes the last norm unfelt."""
+    """Orthonormal directions with zero sum, which a common offset of all channels does not change."""
     seed = torch.cat([torch.ones(FINEST_LEVEL_CHANNELS, 1), torch.eye(FINEST_LEVEL_CHANNELS)[:, 1:]], dim=1)
-    level: Tensor = torch.linalg.qr(seed)[0][:, 1:]
-    return level
+    directions: Tensor = torch.linalg.qr(seed)[0][:, 1:]
+    return directions
 
 
 def _set_centre_tap(conv: nn.Conv3d, weight: Tensor, bias: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What is to be seen in a clip, read by rule and not by a learned judge, so that scores stay comparable."""
+"""Detect what a clip shows, by fixed rules instead of a trained model, so that scores stay comparable."""
 
 from functools import cache
 from random import Random
@@ -17,17 +17,15 @@ Array = NDArray[np.floating]
 
 _PALETTE = np.array(list(COLOURS.values()), np.float32)
 _NAMES = tuple(COLOURS)
-_MAX_COLOUR_DISTANCE = 62  # Distance in RGB under which a pixel has an actor's colour.
-_MIN_PIXELS = 24  # Pixels under which a frame shows no actor.
+_MAX_COLOUR_DISTANCE = 62  # Distance in RGB below which a pixel has a figure's colour.
+_MIN_PIXELS = 24  # A frame with fewer pixels shows no figure.
 _GRID = 20
-_MAX_PATH_DISTANCE = (
-    0.12  # Root mean square distance from every known path over which a motion is none of them.
-)
+_MAX_PATH_DISTANCE = 0.12  # A motion with a larger RMS distance from every known path is none of them.
 _MIN_SPIN_CHANGE = 0.05
 
 
 def detect_spec(clip: ClipPixels) -> ClipSpec:
-    """The play that this clip most resembles; an attribute that cannot be made out is an empty string."""
+    """The specification that this clip resembles most; an attribute that is not detected is empty."""
     pixels = clip.astype(np.float32)
     distance = np.linalg.norm(pixels[..., None, :] - _PALETTE, axis=-1)
     nearest, close = distance.argmin(-1), distance.min(-1) < _MAX_COLOUR_DISTANCE
@@ -40,7 +38,7 @@ def detect_spec(clip: ClipPixels) -> ClipSpec:
 
 
 def _covered_pixels(pixels: Array, colour: Array, behind: Array) -> Mask:
-    """Where the actor covers at least half of a pixel, so that a soft edge is cut at its middle."""
+    """Pixels of which the figure covers at least half."""
     way = colour - behind
     length = np.maximum(np.linalg.norm(way, axis=-1), 1)
     along = ((pixels - behind) * way).sum(-1) / length**2
@@ -49,7 +47,7 @@ def _covered_pixels(pixels: Array, colour: Array, behind: Array) -> Mask:
 
 
 def _largest_patch(mask: Mask) -> Mask:
-    """The largest patch of each frame, holes filled; other specks of the colour are not the actor."""
+    """The largest patch of each frame without holes; smaller patches of the colour are not the figure."""
     kept = np.zeros_like(mask)
     for frame, flat in enumerate(mask):
         labels, count = ndimage.label(ndimage.binary_dilation(flat, iterations=4))
@@ -60,16 +58,16 @@ def _largest_patch(mask: Mask) -> Mask:
 
 
 def _detect_scene(pixels: Array, mask: Mask) -> tuple[tuple[str, str], Array]:
-    """The nearest setting, and the picture behind the actor: as the clip shows it, or as it is painted."""
+    """The nearest setting, and the background: from the clip, or drawn where the figure covers it."""
     around = np.stack([ndimage.binary_dilation(m, iterations=3) for m in mask])
     seen = np.ma.masked_array(pixels, np.repeat(around[..., None], 3, -1))
     still = np.ma.median(seen, axis=0)  # type: ignore[no-untyped-call]  # numpy.ma is half typed
-    scene, known = min(_backdrops(), key=lambda pair: float(np.abs(still - pair[1]).mean()))
+    scene, known = min(_backgrounds(), key=lambda pair: float(np.abs(still - pair[1]).mean()))
     return scene, still.filled(0) * ~still.mask + known * still.mask
 
 
 @cache
-def _backdrops() -> list[tuple[tuple[str, str], Array]]:
+def _backgrounds() -> list[tuple[tuple[str, str], Array]]:
     random = Random(5)
     return [
         (scene, ndimage.uniform_filter(np.asarray(draw_background(*scene, random), np.float32), (3, 3, 0)))
@@ -116,8 +114,8 @@ def _silhouettes() -> tuple[Array, list[str]]:
     random, outlines, names = Random(3), [], []
     for actor in FIGURE_NAMES:
         for motion in (*MOTIONS, "spin", "spin", "spin"):
-            play = ClipSpec("red", actor, "snow", "night", motion)
-            pixels = draw_clip(play, random).astype(np.float32)
+            spec = ClipSpec("red", actor, "snow", "night", motion)
+            pixels = draw_clip(spec, random).astype(np.float32)
             mask = _largest_patch(
                 _covered_pixels(
                     pixels, _PALETTE[0], np.asarray(draw_background("snow", "night", Random(0)), np.float32)
@@ -153,7 +151,7 @@ def _path_distance(path: Array, known: Array) -> float:
 
 @cache
 def _paths() -> dict[str, Array]:
-    """Middle of the stage, in the coordinates of `_motion`: x, y and half the logarithm of the radius."""
+    """The mean path of each motion: x, y, half the logarithm of the radius, as in `_detect_motion`."""
     found = {}
     for motion in MOTIONS:
         mean = np.mean([motion_path(motion, Random(k)) for k in range(9)], axis=0)
@@ -162,7 +160,7 @@ def _paths() -> dict[str, Array]:
 
 
 def _is_spinning(clip: ClipPixels, centres: Array, seen: Mask) -> bool:
-    """Does what stays in its place change its looks? A turning actor does; one that stands there does not."""
+    """Whether the figure changes its look: a spinning one does, a still one does not."""
     crops = [_crop(frame, centre) for frame, centre, s in zip(clip, centres, seen, strict=True) if s]
     middle = len(crops) // 2
     changes = [np.abs(crops[k] - crops[k + middle]).mean() for k in range(len(crops) - middle)]

@@ -1,4 +1,4 @@
-"""LTX's encoder, taught to say what the principal components say, for whoever encodes a clip.
+"""Train LTX's encoder to give the same latents as the principal components.
 
 python -m training.pocket.encoder --work DIR --steps 1500
 """
@@ -38,7 +38,7 @@ def train(work: Path, *, steps: int, size: int, rate: float) -> None:
         )
         log_variance_loss = (
             (found[:, principal_components.CHANNELS] + 8).square().mean()
-        )  # One log-variance for all: next to none.
+        )  # All positions share one log-variance: close to none.
         error = miss.square().mean() + 0.01 * log_variance_loss
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(error)

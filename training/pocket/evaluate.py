@@ -1,4 +1,4 @@
-"""How often the picture is what the caption asked for, on combinations and wordings that training never saw.
+"""Measure how often clips show what the caption asks for, on combinations and wordings not trained on.
 
 python -m training.pocket.evaluate --pipeline FOLDER --count 200 --to scores.json --sheet sheet.jpg
 """
@@ -54,7 +54,7 @@ def generate_clips(
 
 
 def prompt_sets(count: int) -> dict[str, PromptSet]:
-    """Held-out plays in known templates, others in held-out templates, and captions written by hand."""
+    """Held-out specs in training templates, others in held-out templates, and handwritten captions."""
     random, held = Random(4), split_specs()[1]
     return {
         "combinations": [(captions.complete_caption(p, random), p) for p in held[:count]],
@@ -65,7 +65,7 @@ def prompt_sets(count: int) -> dict[str, PromptSet]:
 
 
 def measure_accuracy(prompt_set: PromptSet, clips: list[ClipPixels]) -> dict[str, float]:
-    found = [(play, detect.detect_spec(clip)) for (_, play), clip in zip(prompt_set, clips, strict=True)]
+    found = [(spec, detect.detect_spec(clip)) for (_, spec), clip in zip(prompt_set, clips, strict=True)]
     right = {
         "colour": [a.colour == b.colour for a, b in found],
         "setting": [(a.place, a.time) == (b.place, b.time) for a, b in found],
@@ -77,9 +77,9 @@ def measure_accuracy(prompt_set: PromptSet, clips: list[ClipPixels]) -> dict[str
 
 
 def detector_accuracy() -> dict[str, float]:
-    """How often the detector reads real clips of the held-out plays without a single miss."""
+    """How often the detector finds every attribute in drawn clips of the held-out specs."""
     held = split_specs()[1]
-    right = [detect.detect_spec(draw_clip(play, Random(1000 + i))) == play for i, play in enumerate(held)]
+    right = [detect.detect_spec(draw_clip(spec, Random(1000 + i))) == spec for i, spec in enumerate(held)]
     return {"n": len(held), "right": round(100 * float(np.mean(right)), 1)}
 
 

@@ -1,4 +1,4 @@
-"""The trained parts as one folder that an unmodified LTXPipeline loads: safetensors in half precision.
+"""Export the trained parts as a folder that LTXPipeline loads unmodified: safetensors in half precision.
 
 python -m training.pocket.export --work DIR --to FOLDER
 """

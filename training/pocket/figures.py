@@ -1,4 +1,4 @@
-"""Who can be on stage: flat, symmetric figures of unit radius (y points down), as coloured polygons."""
+"""The figures: flat, symmetric shapes of unit radius (y points down), as coloured polygons."""
 
 import math
 
@@ -39,7 +39,7 @@ def _heart() -> tuple[Point, ...]:
     )
 
 
-# "own" is painted in the actor's colour, "white" is the same for everybody.
+# "own" is drawn in the colour of the clip specification, "white" is always white.
 FIGURES: dict[str, Figure] = {
     "ball": (("own", _ngon(24, 1.0)), ("white", ((-0.97, -0.2), (0.97, -0.2), (0.97, 0.2), (-0.97, 0.2)))),
     "star": (("own", _star()),),

@@ -1,8 +1,8 @@
-"""Captions as a person might type them, with the play that each asks for. None was made by a template."""
+"""Captions as a user might type them, with the clip specification that each asks for."""
 
 from training.pocket.procedural_clips import ClipSpec
 
-# In words that training knows.
+# In words of the training captions.
 _KNOWN_WORD_LINES = """
 a red rocket rising over the snow at night | red rocket snow night rise
 a pink cat jumping on the grass in the sunshine | pink cat meadow day bounce
@@ -55,7 +55,7 @@ a cyan kitten descending in the clouds at midnight | cyan cat sky night fall
 """
 
 
-# In whatever words came to mind.
+# In free wording.
 _FREE_LINES = """
 a big blue ball bouncing in the desert | blue ball desert day bounce
 make me a video of a yellow star falling over the sea at night please | yellow star sea night fall
@@ -138,4 +138,4 @@ def free_captions() -> list[tuple[str, ClipSpec]]:
 
 def _read(lines: str) -> list[tuple[str, ClipSpec]]:
     pairs = (line.split(" | ") for line in lines.strip().splitlines())
-    return [(said, ClipSpec(*meant.split())) for said, meant in pairs]
+    return [(caption, ClipSpec(*values.split())) for caption, values in pairs]

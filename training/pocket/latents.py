@@ -1,4 +1,4 @@
-"""Many clips, performed and encoded once, so that the transformer trains on latents alone.
+"""Draw and encode many clips once, so that the transformer trains on latents only.
 
 python -m training.pocket.latents --work DIR --clips 24000
 """
@@ -29,7 +29,7 @@ def write(work: Path, count: int) -> None:
 
 
 def read(work: Path, count: int) -> tuple[Tensor, list[ClipSpec]]:
-    """Latents (count, channels, 5, 4, 4) in half precision, and the play of each."""
+    """Latents (count, channels, 5, 4, 4) in half precision, and the specification of each."""
     train = split_specs()[0]
     shards = [torch.load(_path(work, k), weights_only=True)["latents"] for k in range(count // SHARD)]
     return torch.cat(shards), [train[i % len(train)] for i in range(len(shards) * SHARD)]

@@ -1,4 +1,4 @@
-"""Free phrasing: patterns by which the tokenizer turns what people say into the words of training."""
+"""Free phrasing: patterns with which the tokenizer replaces other wordings by training phrases."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ SYNONYMS: dict[str, dict[str, list[str]]] = _DATA["same"]
 STAND_INS: dict[str, dict[str, list[str]]] = _DATA["stand_ins"]
 WORDS: dict[str, list[str]] = _DATA["words"]
 
-# The wording of training that each value is read as, where that is not its name.
+# The training phrase for each value whose phrase is not its name.
 _CANONICAL_PHRASES = {
     "sky": "in the sky",
     "sea": "over the sea",
@@ -40,17 +40,17 @@ _PLACING = "in|at|on|over|by|under|near|among|above"
 
 
 def replacement_rules() -> Iterator[tuple[str, str]]:
-    """Patterns, and what takes their place, in order; for lower-case words with one space between them."""
+    """Patterns and their replacements, in order; for lower-case words separated by one space."""
     yield from _scenery_rules()
     yield from _motion_rules()
-    for kind, value, said in _table(SYNONYMS):
-        yield rf"\b(?:{_alternatives(_with_plurals(kind, said))})\b", _canonical_phrase(value)
+    for kind, value, wordings in _table(SYNONYMS):
+        yield rf"\b(?:{_alternatives(_with_plurals(kind, wordings))})\b", _canonical_phrase(value)
     yield rf"\b(?!moving (?:left|right)\b){_moving_pattern()}\b", ""
-    for kind, value, said in _table(STAND_INS):
+    for kind, value, wordings in _table(STAND_INS):
         yield from _rules_unless_present(
-            _known_phrases(kind), _alternatives(_with_plurals(kind, said)), _canonical_phrase(value)
+            _known_phrases(kind), _alternatives(_with_plurals(kind, wordings)), _canonical_phrase(value)
         )
-    grounds = {said for said in _known_phrases("place") if not re.search(_AIR, said)}
+    grounds = {phrase for phrase in _known_phrases("place") if not re.search(_AIR, phrase)}
     yield from _rules_unless_present(grounds, _AIR, _canonical_phrase("sky"))
     yield rf"\b(?!(?:{_alternatives(captions.known_words())})\b)\w+", ""
     for _ in range(2):
@@ -58,7 +58,7 @@ def replacement_rules() -> Iterator[tuple[str, str]]:
 
 
 def _scenery_rules() -> Iterator[tuple[str, str]]:
-    """Skies and grounds that are painted in words have a colour of their own, which is not the actor's."""
+    """Remove the colours of skies and grounds, which are not the colour of the figure."""
     colours, scenery, shades = (
         _alternatives(_known_phrases("colour")),
         _alternatives(WORDS["scenery"]),
@@ -72,7 +72,7 @@ def _scenery_rules() -> Iterator[tuple[str, str]]:
 
 
 def _motion_rules() -> Iterator[tuple[str, str]]:
-    """Up and down is a bounce; whoever moves without a direction goes to the right."""
+    """Up and down is a bounce; a motion without a direction goes to the right."""
     directed = _alternatives({*_known_phrases("motion"), "left", "right", "up", "down"})
     yield r"\b(?:up|down) and (?:up|down)\b", "bouncing"
     spin = r"\b(?:spin|rotat|turn|twirl|whirl)(?:s|es|ing)?"
@@ -81,45 +81,47 @@ def _motion_rules() -> Iterator[tuple[str, str]]:
     yield rf"\b(?:{_moving_pattern()}|turning|turns|turn) {_TO}", "moving "
 
 
-def _rules_unless_present(better_phrases: set[str], said: str, given: str) -> Iterator[tuple[str, str]]:
-    """Read as `given` what was said, but not where something better of its kind stands anywhere."""
+def _rules_unless_present(
+    better_phrases: set[str], pattern: str, replacement: str
+) -> Iterator[tuple[str, str]]:
+    """Replace `pattern` by `replacement`; delete them if a phrase of `better_phrases` occurs anywhere."""
     others = rf"\b(?:{_alternatives(better_phrases)})\b"
-    yield rf"\b(?:{said})\b(?=.*{others})", ""
-    yield rf"(?<={others}.*)\b(?:{said})\b", ""
-    yield rf"\b(?:{said})\b", given
+    yield rf"\b(?:{pattern})\b(?=.*{others})", ""
+    yield rf"(?<={others}.*)\b(?:{pattern})\b", ""
+    yield rf"\b(?:{pattern})\b", replacement
 
 
 def vocabulary() -> dict[str, Any]:
-    """What travels with the weights, so that a person can be told what was heard and what was not."""
+    """The vocabulary that is saved with the weights, to tell the user which words are known."""
     plain = {*captions.known_words(), *WORDS["small"], *WORDS["moving"], "turn", "turns", "turning"}
     return {
         "kinds": {k: {v: phrases(k, v) for v in values} for k, values in captions.PHRASES.items()},
         "stand_ins": {
-            kind: {value: sorted(_with_plurals(kind, said)) for value, said in values.items()}
+            kind: {value: sorted(_with_plurals(kind, wordings)) for value, wordings in values.items()}
             for kind, values in STAND_INS.items()
         },
-        "other": sorted(plain - {*WORDS["unheeded"]}),
+        "other": sorted(plain - {*WORDS["ignored"]}),
     }
 
 
 def phrases(kind: str, value: str) -> list[str]:
-    """All that is read as this value, the words of training first."""
+    """All phrases for this value, those of the training captions first."""
     return list(dict.fromkeys([*captions.PHRASES[kind][value], *SYNONYMS[kind][value]]))
 
 
 def _table(data: dict[str, dict[str, list[str]]]) -> Iterator[tuple[str, str, list[str]]]:
     for kind, values in data.items():
-        for value, said in values.items():
-            yield kind, value, said
+        for value, wordings in values.items():
+            yield kind, value, wordings
 
 
 def _canonical_phrase(value: str) -> str:
     return _CANONICAL_PHRASES.get(value, value)
 
 
-def _with_plurals(kind: str, said: Iterable[str]) -> set[str]:
-    """Things come in numbers too; there is one of each on the stage all the same."""
-    words = set(said)
+def _with_plurals(kind: str, wordings: Iterable[str]) -> set[str]:
+    """Add plurals of figures; the clip shows one figure all the same."""
+    words = set(wordings)
     return words | {f"{word}s" for word in words} if kind == "actor" else words
 
 

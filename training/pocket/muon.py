@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made near-orthogonal before each step; few steps go further with it."""
+"""The Muon optimizer: momentum matrices are made nearly orthogonal, which makes training faster."""
 
 from collections.abc import Sequence
 
@@ -22,13 +22,15 @@ class Muon:
                 (p, m) for p, m in zip(self._matrices, self.momenta, strict=True) if tuple(p.shape) == shape
             ]
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p, _ in alike]
-            for slope, (_, momentum) in zip(gradients, alike, strict=True):
-                momentum.mul_(self._momentum).add_(slope)
-            ahead = [slope + self._momentum * m for slope, (_, m) in zip(gradients, alike, strict=True)]
-            updates = _orthogonal(torch.stack(ahead))
+            for gradient, (_, momentum) in zip(gradients, alike, strict=True):
+                momentum.mul_(self._momentum).add_(gradient)
+            lookahead = [
+                gradient + self._momentum * m for gradient, (_, m) in zip(gradients, alike, strict=True)
+            ]
+            updates = _orthogonal(torch.stack(lookahead))
             step_size = self._rate * rate_factor * max(1.0, shape[0] / shape[1]) ** 0.5
-            for (parameter, _), leap in zip(alike, updates, strict=True):
-                parameter.mul_(1 - 0.01 * self._rate * rate_factor).sub_(step_size * leap)
+            for (parameter, _), update in zip(alike, updates, strict=True):
+                parameter.mul_(1 - 0.01 * self._rate * rate_factor).sub_(step_size * update)
 
 
 def _orthogonal(stack: Tensor, rounds: int = 4) -> Tensor:

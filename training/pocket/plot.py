@@ -1,4 +1,4 @@
-"""The loss curves of a work folder as one small SVG.
+"""Plot the loss curves of a work folder as one small SVG.
 
 python -m training.pocket.plot --work DIR --to docs/pocket-loss.svg
 """

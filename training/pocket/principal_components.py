@@ -1,7 +1,7 @@
-"""The latent space is solved, not trained: principal components of blocks of 4 frames of 16x16 pixels.
+"""The latent space: principal components of blocks of 4 frames of 16x16 pixels, solved instead of trained.
 
-A latent frame k stands for clip frames 4k-3 to 4k (the first frame is repeated before the start), as LTX's
-causal VAE has it; so a clip of 17 frames of 64x64 pixels becomes 5x4x4 latent pixels.
+Latent frame k encodes the clip frames 4k-3 to 4k (the first frame is repeated before the start), as in
+LTX's causal VAE; so a clip of 17 frames of 64x64 pixels becomes 5x4x4 latent pixels.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def components(rows: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def channel_scale(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Per channel, the mean, and a divisor halfway to whitening, which makes details as loud as the scene."""
+    """Mean and divisor of each channel; the divisor is halfway to whitening, which amplifies details."""
     root = sample.std((0, 2, 3, 4)).sqrt()
     mean = sample.mean((0, 2, 3, 4))
     normal = (sample - mean.view(1, -1, 1, 1, 1)) / root.view(1, -1, 1, 1, 1)

@@ -1,4 +1,4 @@
-"""The procedural theatre: a Play names what is to be seen, `perform` draws it, the same for the same seed."""
+"""Procedural clips: a ClipSpec says what to show, `draw_clip` draws it; the same seed gives the same clip."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from training.pocket.figures import COLOURS, FIGURE_NAMES, FIGURES, WHITE
 FRAMES, FPS = 17, 8
 MOTIONS = ("left", "right", "rise", "fall", "bounce", "spin", "grow", "circle")
 HELD_OUT_SHARE = 0.06
-SAMPLING_WEIGHTS = {"star": 2.5, "boat": 1.5}  # Shapes that are hard to learn are trained on more often.
+SAMPLING_WEIGHTS = {
+    "star": 2.5,
+    "boat": 1.5,
+}  # Shapes that are hard to learn are drawn more often in training.
 
 ClipPixels = NDArray[np.uint8]  # (FRAMES, SIZE, SIZE, 3)
 MotionPath = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn
@@ -25,7 +28,7 @@ MotionPath = NDArray[np.float64]  # (FRAMES, 4): x, y, radius, turn
 @dataclass(frozen=True)
 class ClipSpec:
     colour: str
-    actor: str
+    actor: str  # the figure
     place: str
     time: str
     motion: str
@@ -33,7 +36,7 @@ class ClipSpec:
 
 @cache
 def split_specs() -> tuple[tuple[ClipSpec, ...], tuple[ClipSpec, ...]]:
-    """Every combination, shuffled once and for all: those for training, and those held out of it."""
+    """All combinations in a fixed random order: those for training, and those held out."""
     every = [
         ClipSpec(colour, actor, *scene, motion)
         for colour, actor, scene, motion in product(COLOURS, FIGURE_NAMES, SCENES, MOTIONS)

@@ -1,4 +1,4 @@
-"""The reader: a tokenizer of whole words and a one-layer T5, both made from the theatre's own vocabulary."""
+"""The text encoder: a tokenizer of whole words and a one-layer T5 for the words of the captions."""
 
 from collections.abc import Iterator
 
@@ -13,9 +13,9 @@ MAX_TOKENS = 128
 
 
 def tokenizer(*, free_phrasing: bool = True) -> PreTrainedTokenizerFast:
-    """Lower-cases, drops accents and punctuation; free phrasing is read as the wordings of training.
+    """Lower-cases, removes accents and punctuation, and replaces free phrasing by training phrases.
 
-    Captions of training need no such reading, and without it a word that is not known is one <unk>.
+    Training captions do not need the replacement; without it an unknown word is one <unk>.
     """
     vocabulary = {word: i for i, word in enumerate(["<pad>", "</s>", "<unk>", *captions.known_words()])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106
@@ -40,13 +40,13 @@ def tokenizer(*, free_phrasing: bool = True) -> PreTrainedTokenizerFast:
 
 
 def _free_phrasing_normalizers() -> Iterator[normalizers.Normalizer]:
-    for pattern, given in lexicon.replacement_rules():
+    for pattern, replacement in lexicon.replacement_rules():
         yield normalizers.Replace(Regex(" +"), " ")
-        yield normalizers.Replace(Regex(pattern), given)
+        yield normalizers.Replace(Regex(pattern), replacement)
 
 
 def encoder(vocabulary: dict[str, int]) -> T5EncoderModel:
-    """Begins as a bag of words in which synonyms mean the same."""
+    """A T5 encoder that starts as a bag of words with similar embeddings for synonyms."""
     config = T5Config(
         vocab_size=len(vocabulary),
         d_model=WIDTH,

@@ -1,4 +1,4 @@
-"""What every training run here shares: draws that depend on seed and step alone, checkpoints, a loss log."""
+"""What the training runs share: random draws by seed and step, checkpoints, a loss log."""
 
 import json
 import time
@@ -16,18 +16,18 @@ def device() -> torch.device:
 
 
 def seeded_generators(seed: int, step: int, worker: int = 0) -> tuple[Random, torch.Generator]:
-    """Fresh generators for one step, so that a resumed run draws what the unbroken one would have drawn."""
+    """New generators for each step, so that a resumed run draws the same as an uninterrupted one."""
     key = (seed * 1_000_003 + step) * 64 + worker
     return Random(key), torch.Generator().manual_seed(key)
 
 
 def rate_factor(step: int, total: int, *, warmup: int, cooldown: int) -> float:
-    """Learning-rate factor: up, level, and down to nothing over the last `cooldown` steps."""
+    """Learning-rate factor: rises in `warmup` steps, stays at 1, falls to 0 in the last `cooldown` steps."""
     return min(1.0, (step + 1) / warmup, max(0.0, (total - step) / max(1, cooldown)))
 
 
 class TrainingSchedule:
-    """How much is left of a training run, by steps, or by minutes where they are given."""
+    """When a training run ends and how its learning rate falls: by steps, or by minutes if given."""
 
     def __init__(self, *, steps: int, cooldown: int, warmup: int, minutes: float = 0.0) -> None:
         self._steps, self._cooldown, self._warmup = steps, cooldown, warmup
@@ -43,12 +43,12 @@ class TrainingSchedule:
         )
 
     def _fraction_left(self) -> float:
-        """A run of so many minutes cools down over all of them."""
+        """The remaining share of the minutes; with a time limit the rate falls over the whole run."""
         return 1 - (time.monotonic() - self._began) / self._seconds if self._seconds else 1.0
 
 
 class Average:
-    """Exponential moving average of parameters, shorter at the start."""
+    """Exponential moving average of parameters, over fewer steps at the start."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, longest: float) -> None:
         self._live, self._longest = list(parameters), longest
@@ -84,6 +84,6 @@ def log(path: Path, **row: float) -> None:
 
 
 def psnr(found: Tensor, true: Tensor) -> float:
-    """Mean over clips, in decibels, of tensors in [-1, 1]."""
+    """Mean PSNR of the clips in decibels, for tensors in [-1, 1]."""
     error = ((found.clamp(-1, 1) - true) / 2).square().flatten(1).mean(1)
     return float((-10 * error.log10()).mean())

@@ -1,4 +1,4 @@
-"""The diffusion transformer and its T5, trained together on cached latents by flow matching.
+"""Train the diffusion transformer and its T5 together on cached latents by flow matching.
 
 python -m training.pocket.transformer --work DIR --steps 20000
 """
@@ -38,7 +38,7 @@ _PADDED_LENGTHS = (
     24,
     64,
     128,
-)  # T5 sees its padding, so it meets several lengths while it learns.
+)  # T5 attends to padding, so it is trained with several lengths.
 _EMPTY_CAPTION_SHARE = 0.12  # Share of captions left empty, for guidance.
 _RATE, _MUON_RATE = 2e-3, 0.015
 
@@ -61,7 +61,7 @@ def build() -> LTXVideoTransformer3DModel:
 
 
 def sigmas(count: int, generator: torch.Generator) -> Tensor:
-    """Logit-normal, leaning to the noisy side, where the caption decides; stratified over the batch."""
+    """Logit-normal, shifted to noisy levels, where the caption matters most; stratified over the batch."""
     strata = (torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)) / count
     normal = math.sqrt(2) * torch.erfinv((2 * strata - 1).clamp(-0.9999, 0.9999))
     return torch.sigmoid(0.4 + 1.2 * normal)
@@ -76,7 +76,7 @@ class Trainer:
         normal = (raw.float() - self.mean.view(view)) / self.deviation.view(view)
         self.frames, self.height, self.width = normal.shape[2:]
         self.data = LTXPipeline._pack_latents(normal, 1, 1)  # noqa: SLF001
-        self.cumulative_weights = list(accumulate(SAMPLING_WEIGHTS.get(play.actor, 1.0) for play in specs))
+        self.cumulative_weights = list(accumulate(SAMPLING_WEIGHTS.get(spec.actor, 1.0) for spec in specs))
         self.tokenizer = text.tokenizer(free_phrasing=False)
         self.encoder = text.encoder(self.tokenizer.get_vocab()).to(self.device)
         self.model = build().to(self.device)
@@ -97,9 +97,9 @@ class Trainer:
             "" if random.random() < _EMPTY_CAPTION_SHARE else captions.training_caption(self.specs[i], random)
             for i in pick
         ]
-        pad = training_run.seeded_generators(5, self.step)[0].choice(_PADDED_LENGTHS)
-        read = self.tokenizer(
-            prompts, padding="max_length", max_length=pad, truncation=True, return_tensors="pt"
+        padded_length = training_run.seeded_generators(5, self.step)[0].choice(_PADDED_LENGTHS)
+        tokens = self.tokenizer(
+            prompts, padding="max_length", max_length=padded_length, truncation=True, return_tensors="pt"
         )
         sigma = sigmas(size, noise)
         clean = self.data[pick]
@@ -108,11 +108,11 @@ class Trainer:
         noisy = (1 - level) * clean + level * gaussian
         found = self.model(
             hidden_states=noisy.to(self.device),
-            encoder_hidden_states=self.encoder(read.input_ids.to(self.device))[
+            encoder_hidden_states=self.encoder(tokens.input_ids.to(self.device))[
                 0
-            ],  # As the pipeline does: no mask here.
+            ],  # No mask here, as in the pipeline.
             timestep=(sigma * 1000).to(self.device),
-            encoder_attention_mask=read.attention_mask.bool().to(self.device),
+            encoder_attention_mask=tokens.attention_mask.bool().to(self.device),
             num_frames=self.frames,
             height=self.height,
             width=self.width,
@@ -178,18 +178,18 @@ def _average_gradients(parameters: list[nn.Parameter]) -> None:
 def run(worker: int, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if options.workers > 1:
-        meeting = (options.work / f"rendezvous-{os.getppid()}").resolve().as_uri()
-        torch.distributed.init_process_group("gloo", meeting, rank=worker, world_size=options.workers)
+        rendezvous = (options.work / f"rendezvous-{os.getppid()}").resolve().as_uri()
+        torch.distributed.init_process_group("gloo", rendezvous, rank=worker, world_size=options.workers)
     raw, specs = latents.read(options.work, options.clips)
     trainer, state_file = Trainer(raw, specs, worker=worker), options.work / "transformer.pt"
     if state := training_run.load(state_file):
         trainer.restore(state)
     total, since, saved = 0.0, time.monotonic(), time.monotonic()
-    clock = training_run.TrainingSchedule(
+    schedule = training_run.TrainingSchedule(
         steps=options.steps, cooldown=options.cooldown, warmup=60, minutes=options.minutes
     )
-    while not clock.finished(trainer.step):
-        rate_factor = clock.rate_factor(trainer.step)
+    while not schedule.finished(trainer.step):
+        rate_factor = schedule.rate_factor(trainer.step)
         total += trainer.train_step(
             options.size, rate_factor, _average_gradients if options.workers > 1 else None
         )
@@ -203,7 +203,7 @@ def run(worker: int, options: argparse.Namespace) -> None:
             }
             training_run.log(options.work / "transformer.jsonl", **row)
             total, since = 0.0, time.monotonic()
-        if worker == 0 and (time.monotonic() - saved > 180 or clock.finished(trainer.step)):
+        if worker == 0 and (time.monotonic() - saved > 180 or schedule.finished(trainer.step)):
             training_run.save(state_file, trainer.state())
             saved = time.monotonic()
 
@@ -217,13 +217,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32, help="clips a step, for each worker")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument(
-        "--minutes", type=float, default=0.0, help="end after so long, cooling down all the while"
+        "--minutes",
+        type=float,
+        default=0.0,
+        help="end after this time; the learning rate falls over all of it",
     )
     options = parser.parse_args()
     if options.workers > 1 and options.minutes:
         parser.error("--minutes is for one worker: several would not end at the same step")
     if options.workers > 1:
-        spawn(run, args=(options,), nprocs=options.workers)  # type: ignore[no-untyped-call]  # torch has no types here
+        spawn(run, args=(options,), nprocs=options.workers)  # type: ignore[no-untyped-call]  # untyped in torch
     else:
         run(0, options)
 

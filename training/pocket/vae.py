@@ -1,4 +1,4 @@
-"""The VAE: its latents are principal components, its decoder starts as their inverse and learns the rest.
+"""Train the VAE decoder: latents are principal components, and the decoder starts as their inverse.
 
 python -m training.pocket.vae --work DIR --steps 12000
 """
@@ -22,7 +22,7 @@ from training.pocket.principal_components import CHANNELS, Basis
 from training.pocket.procedural_clips import SAMPLING_WEIGHTS, draw_clip, split_specs
 
 _MAX_LATENT_NOISE = (
-    0.25  # The most jitter on latents in training, in the sampler's units: its errors are forgiven.
+    0.25  # Maximum noise on latents in training, in the sampler's units, so that its errors matter less.
 )
 
 
@@ -50,7 +50,7 @@ def pixels(clips: Tensor) -> Tensor:
 
 
 def loss(found: Tensor, true: Tensor) -> Tensor:
-    """Plain error forgets the actor, who is small: saturated and moving pixels count for more."""
+    """Weighted error: saturated and moving pixels, which are mostly the small figure, count more."""
     vivid = true.amax(1, keepdim=True) - true.amin(1, keepdim=True) > 1.0
     moving = (true - true.mean(2, keepdim=True)).abs().amax(1, keepdim=True) > 0.2
     weight = 1 + 3 * (vivid | moving)
@@ -64,12 +64,12 @@ def loss(found: Tensor, true: Tensor) -> Tensor:
 def training_batch(random: Random, size: int) -> Tensor:
     train = split_specs()[0]
     picked = random.choices(train, cum_weights=_cumulative_weights(), k=size)
-    return torch.from_numpy(np.stack([draw_clip(play, random) for play in picked]))
+    return torch.from_numpy(np.stack([draw_clip(spec, random) for spec in picked]))
 
 
 @cache
 def _cumulative_weights() -> list[float]:
-    return list(accumulate(SAMPLING_WEIGHTS.get(play.actor, 1.0) for play in split_specs()[0]))
+    return list(accumulate(SAMPLING_WEIGHTS.get(spec.actor, 1.0) for spec in split_specs()[0]))
 
 
 class Trainer:
@@ -86,7 +86,7 @@ class Trainer:
         self.average = training_run.Average(self.parameters, longest=0.998)
         random, kept = Random(9), split_specs()[1]
         self.held_out_clips = torch.from_numpy(
-            np.stack([draw_clip(play, random) for play in kept[:held_out]])
+            np.stack([draw_clip(spec, random) for spec in kept[:held_out]])
         )
         self.latent_scale = principal_components.channel_scale(basis.encode(self.held_out_clips))[1].view(
             1, -1, 1, 1, 1
@@ -111,7 +111,7 @@ class Trainer:
 
     @torch.no_grad()
     def held_out_psnr(self) -> float:
-        """Decibels on clips that are never trained on, with the averaged weights."""
+        """PSNR in decibels on held-out clips, with the averaged weights."""
         self.average.swap()
         found = self.decoder(self.basis.encode(self.held_out_clips).to(self.device)).cpu()
         self.average.swap()
@@ -139,12 +139,12 @@ def run(options: argparse.Namespace, every: int = 200) -> None:
     if state := training_run.load(work / "vae.pt"):
         trainer.restore(state)
     total, since = 0.0, time.monotonic()
-    clock = training_run.TrainingSchedule(
+    schedule = training_run.TrainingSchedule(
         steps=options.steps, cooldown=options.cooldown, warmup=50, minutes=options.minutes
     )
-    while not clock.finished(trainer.step):
-        total += trainer.train_step(options.size, clock.rate_factor(trainer.step))
-        if trainer.step % every == 0 or clock.finished(trainer.step):
+    while not schedule.finished(trainer.step):
+        total += trainer.train_step(options.size, schedule.rate_factor(trainer.step))
+        if trainer.step % every == 0 or schedule.finished(trainer.step):
             row = {"step": trainer.step, "loss": total / every, "psnr": trainer.held_out_psnr()}
             training_run.log(
                 work / "vae.jsonl", **row, s=(time.monotonic() - since) / every, clips=options.size
@@ -162,7 +162,10 @@ def main() -> None:
     parser.add_argument("--cooldown", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--minutes", type=float, default=0.0, help="end after so long, cooling down all the while"
+        "--minutes",
+        type=float,
+        default=0.0,
+        help="end after this time; the learning rate falls over all of it",
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

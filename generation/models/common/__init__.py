@@ -1,1 +1,1 @@
-"""What the families share: finding weights, holding a pipeline, watching its steps, judging its picture."""
+"""What the families share: finding weights, planning memory, placing pipelines, checking frames."""

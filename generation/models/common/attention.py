@@ -1,4 +1,4 @@
-"""Which of a card's exact ways to compute attention is the fastest: tried once, when a model is loaded."""
+"""Find the fastest exact attention backend of a GPU, measured once, when a model is loaded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 EXACT_BACKENDS = ("native", "_native_cudnn")
-"""All take masks and compute the same; others round, or refuse masks."""
+"""They all accept masks and compute exact attention; other backends round or reject masks."""
 BENCHMARK_SHAPE = (1, 4096, 16, 64)
 BENCHMARK_ROUNDS = 5
 
 
 @cache
 def fastest_backend(device: str, dtype: str) -> str:
-    """Plain off a CUDA card, where there is but one."""
+    """The name of the fastest exact backend; without CUDA there is only one."""
     if device != "cuda":
         return EXACT_BACKENDS[0]
     seconds = {}
@@ -24,18 +24,19 @@ def fastest_backend(device: str, dtype: str) -> str:
         with suppress(RuntimeError, ValueError, ImportError, NotImplementedError):
             seconds[name] = time_backend(name, device, dtype)
     best = min(seconds, key=lambda name: seconds[name], default=EXACT_BACKENDS[0])
-    log.info("attention by %s", best)
+    log.info("using the %s attention backend", best)
     return best
 
 
 def set_backend(net: Any, name: str) -> None:
-    """For this network; nothing is to be done for what it does by itself."""
+    """Select a backend for this network; the first of `EXACT_BACKENDS` is the default."""
     if name != EXACT_BACKENDS[0] and hasattr(net, "set_attention_backend"):
         net.set_attention_backend(name)
 
 
 def time_backend(name: str, device: str, dtype: str) -> float:
-    import time  # noqa: PLC0415  (only where a card is)
+    """The shortest time in seconds that one attention call takes."""
+    import time  # noqa: PLC0415  (only needed on a GPU)
 
     import torch  # noqa: PLC0415  (heavy)
     from diffusers.models.attention_dispatch import dispatch_attention_fn  # noqa: PLC0415  (heavy)

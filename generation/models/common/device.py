@@ -1,4 +1,4 @@
-"""The card as torch sees it, and whether its memory came back."""
+"""Detect the device to compute on, and check that its memory was released."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from generation.errors import UnknownChoice
 from generation.models.common.memory_plan import ComputeDevice
 
 CARDS_WITHOUT_BFLOAT16 = ("T4", "V100", "P100", "1080", "1080TI", "2060", "2070", "2080", "2080TI")
-"""Cards without bfloat16, by what people call them."""
-ALLOWED_LEFTOVER_GB = 0.5  # gigabytes that a library may keep for itself
+"""GPUs without bfloat16, by their usual names."""
+ALLOWED_LEFTOVER_GB = 0.5  # gigabytes that libraries may keep allocated
 
 
 def detect_device(device: str = "auto") -> ComputeDevice:
@@ -35,7 +35,7 @@ def detect_device(device: str = "auto") -> ComputeDevice:
 
 
 def detect_from_driver(device: str = "auto") -> ComputeDevice:
-    """The same without torch, from the driver's own tool: quick, for who only wants to know."""
+    """Like `detect_device`, from nvidia-smi instead of torch: quick, for callers that only report it."""
     tool = shutil.which("nvidia-smi") if device in {"auto", "cuda"} else None
     if tool is not None:
         query = [tool, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
@@ -48,7 +48,7 @@ def detect_from_driver(device: str = "auto") -> ComputeDevice:
 
 
 def parse_device(text: str) -> ComputeDevice:
-    """A card that is not here, to see how it would do: "24", or "T4:16"; raises UnknownChoice."""
+    """Describe a GPU that is not installed, like "24" or "T4:16"; raises UnknownChoice."""
     name, _, gigabytes = text.rpartition(":")
     try:
         total = float(gigabytes.lower().removesuffix("gb").strip())
@@ -63,7 +63,7 @@ def _system_memory_gb() -> float:
 
 
 def release_memory(device: str) -> bool:
-    """Collect what is loose; False when more than a little is still allocated."""
+    """Collect garbage; False when more than `ALLOWED_LEFTOVER_GB` is still allocated."""
     import torch  # noqa: PLC0415  (heavy)
 
     gc.collect()

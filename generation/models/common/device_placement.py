@@ -1,4 +1,4 @@
-"""Puts a loaded pipeline where its plan says, and switches on what the preset asks for."""
+"""Place a loaded pipeline as its memory plan says, and enable what the preset asks for."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def place_pipeline(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
 
 
 def denoiser(pipe: Any) -> Any:
-    """The network that does the steps, whatever a pipeline calls it."""
+    """The network that computes the steps: a transformer or a UNet."""
     return getattr(pipe, "transformer", None) or pipe.unet
 
 
 @contextmanager
 def denoiser_offloaded(pipe: Any, device: str) -> Iterator[None]:
-    """While words are read, whoever reads them has the card, and the painter waits beside it."""
+    """Move the denoiser off the GPU while the text encoders use it, then move it back."""
     denoiser(pipe).to("cpu")
     try:
         yield
     finally:
-        for reader in pipe.text_encoder_hooks:
-            reader.offload()
+        for hook in pipe.text_encoder_hooks:
+            hook.offload()
         denoiser(pipe).to(device)
 
 
@@ -76,7 +76,7 @@ def apply_compute_options(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
 
 
 def _compile_blocks(net: Any, preset: Preset) -> None:
-    """The blocks that repeat, once for all of them; kept on disk between runs by the compiler's own cache."""
+    """Compile the repeated blocks once for all of them; the compiler's own cache on disk keeps the result."""
     if not getattr(net, "_repeated_blocks", None):
         log.info("%s has no repeated blocks to compile", preset.name)
         return
@@ -90,7 +90,7 @@ def _modules(pipe: Any) -> dict[str, Any]:
 
 
 def _use_channels_last(pipe: Any) -> None:
-    """Where it pays: flat convolutions in half precision, which a card's matrix units take in that order."""
+    """For 2D convolutions in half precision: the GPU's matrix units are faster in this layout."""
     import torch  # noqa: PLC0415  (heavy)
 
     for part in (getattr(pipe, "unet", None), getattr(pipe, "vae", None)):

@@ -1,4 +1,4 @@
-"""A family that is a diffusers pipeline: loaded, placed, watched, and its picture judged."""
+"""Base class of families that are a diffusers pipeline: loading, placement, progress, frame checks."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OUT_OF_MEMORY_PHRASES = ("out of memory", "allocate memory", "not enough memory")
-"""How torch says it where it has no class for it."""
+"""Parts of the messages that torch gives where it has no exception class for it."""
 SHARED_OPTIONS = frozenset({"attention", "lossy", "lossy_settings", "call", "variant", "vae_float32"})
-"""Options that every family takes; `call` is passed to the pipeline as it is."""
+"""Options that every family accepts; `call` is passed to the pipeline unchanged."""
 
 
 class DiffusersModel(ABC):
     pipeline_classes: ClassVar[tuple[str, ...]]
-    """Classes of diffusers that a folder's index may name; the first is the one used."""
-    carried_frames: ClassVar[int] = 1
-    """Frames that an extended clip opens with."""
+    """Pipeline classes of diffusers that a folder's index may name; by default the first is used."""
+    overlap_frames: ClassVar[int] = 1
+    """Frames at the start of an extended clip that repeat the end of its source."""
     family_options: ClassVar[frozenset[str]] = frozenset()
-    """Options that only this family takes."""
+    """Options that only this family accepts."""
     supported_lossy: ClassVar[frozenset[str]] = QUANTIZATIONS
-    """What of `common.lossy` works with it."""
+    """The options of `common.lossy` that work with it."""
 
     def __init__(self, pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
         self.pipe, self.preset, self.plan = pipe, preset, plan
@@ -83,7 +83,7 @@ class DiffusersModel(ABC):
 
     @abstractmethod
     def pipeline_arguments(self, request: Request) -> dict[str, Any]:
-        """What the pipeline is called with, beyond what `paint` always passes."""
+        """Arguments of the pipeline call, in addition to those that `generate_frames` always passes."""
 
     def frames_from_output(self, output: Any, request: Request) -> Frames:
         return Frames(to_uint8_frames(self.preset.name, output.frames[0]), request.fps)
@@ -99,17 +99,17 @@ class DiffusersModel(ABC):
                 output = pipe(
                     generator=generator, output_type="pt", **arguments, **self.preset.options.get("call", {})
                 )
-            made = self.frames_from_output(output, request)
+            frames = self.frames_from_output(output, request)
         except Exception as error:
             if is_out_of_memory(error):
                 raise OutOfMemory(self.preset.name) from error
             raise
-        sized = self.resize_frames(made.pixels, request)
-        carried = self.carried_frames if request.kind is Kind.EXTEND else 0
-        return Frames(sized, request.fps, made.audio, carried)
+        sized = self.resize_frames(frames.pixels, request)
+        overlap = self.overlap_frames if request.kind is Kind.EXTEND else 0
+        return Frames(sized, request.fps, frames.audio, overlap)
 
     def resize_frames(self, pixels: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
-        """What was painted, at the size and count asked for."""
+        """The generated frames at the requested size and count."""
         return fit_frames(pixels, request.frames, request.width, request.height)
 
     def pipeline_for(self, request: Request) -> Any:  # noqa: ARG002  (a family may choose by request)
@@ -117,7 +117,7 @@ class DiffusersModel(ABC):
         return self.pipe
 
     def weight_modules(self) -> tuple[object, ...]:
-        """What takes the memory."""
+        """The modules that hold the weights."""
         parts = self.pipe.components.values() if self.pipe is not None else ()
         return tuple(part for part in parts if hasattr(part, "parameters"))
 
@@ -134,7 +134,7 @@ class DiffusersModel(ABC):
 
 
 def load_pipeline(name: str, folder: Path, preset: Preset, plan: MemoryPlan, **parts: Any) -> Any:
-    """The named pipeline class from a checked folder, from nothing but safetensors and without a network."""
+    """Load the named pipeline class from a checked folder: safetensors only, without network access."""
     import diffusers  # noqa: PLC0415  (heavy)
     import torch  # noqa: PLC0415  (heavy)
 
@@ -152,7 +152,7 @@ def load_pipeline(name: str, folder: Path, preset: Preset, plan: MemoryPlan, **p
 
 
 def cache_prompts(pipe: Any, plan: MemoryPlan) -> None:
-    """Words read once are known; where the card is too small for all, readers come onto it only to read."""
+    """Encode each prompt once; with LEAN, text encoders are on the GPU only while they encode."""
     encode_context = (
         partial(denoiser_offloaded, pipe, plan.device) if plan.tier is MemoryTier.LEAN else nullcontext
     )
@@ -160,14 +160,14 @@ def cache_prompts(pipe: Any, plan: MemoryPlan) -> None:
 
 
 def cpu_generator(seed: int) -> Any:
-    """On the processor, so that a seed means the same on every card."""
+    """A generator on the CPU, so that a seed gives the same noise on every GPU."""
     import torch  # noqa: PLC0415  (heavy)
 
     return torch.Generator("cpu").manual_seed(seed)
 
 
 def silence_progress_bars() -> None:
-    """Loading bars belong to terminals; ours tells progress otherwise."""
+    """Disable the libraries' progress bars: progress is reported through callbacks."""
     import diffusers.utils.logging  # noqa: PLC0415  (heavy)
     import transformers.utils.logging  # noqa: PLC0415  (heavy)
 

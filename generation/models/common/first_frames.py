@@ -1,4 +1,4 @@
-"""What a clip opens with: an attached picture, or the last frames of the clip that it goes on from."""
+"""The pictures that a clip starts from: an attached picture, or frames of its source clip."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 16_000_000
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
-CARRIED_FRAMES = 9
-"""Frames that a continuation takes over: one latent and the one before it in every family that can."""
+SOURCE_FRAMES = 9
+"""Frames that an extension takes from its source: two latent frames, where a family supports it."""
 
 
 def first_frames(
-    request: Request, width: int, height: int, *, carried_frames: int = CARRIED_FRAMES
+    request: Request, width: int, height: int, *, source_frames: int = SOURCE_FRAMES
 ) -> list[Image.Image]:
-    """Pictures of exactly this size, none for a request that starts from words alone."""
+    """Pictures of exactly this size; none for a request with only a prompt."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
     found: list[Image.Image] = []
     if request.image is not None:
         found = [read_image(Path(request.image))]
     elif request.kind is Kind.EXTEND and request.source is not None:
-        found = last_frames(Path(request.source), carried_frames)
+        found = last_frames(Path(request.source), source_frames)
     elif request.kind is Kind.BIGGER and request.source is not None:
         found = last_frames(Path(request.source), request.frames)[:1]
     return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
 
 
 def read_image(path: Path) -> Image.Image:
-    """The first frame of a person's file as plain RGB; a bomb is refused by its header."""
+    """The first frame of a user's file as RGB; a decompression bomb is refused by its header."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
     try:
@@ -49,7 +49,7 @@ def read_image(path: Path) -> Image.Image:
                     return ImageOps.exif_transpose(picture).convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         pass
-    except Exception as error:  # Pillow's readers raise nearly anything over a crafted file
+    except Exception as error:  # Pillow's decoders raise many exception types on a crafted file
         raise AttachmentRefused(path.name, "not a picture") from error
     raise AttachmentRefused(path.name, "too large")
 

@@ -1,4 +1,4 @@
-"""Flat art on a larger stage: edges stay crisp, nothing is cut off, and drawings are held, not blended."""
+"""Enlarge flat art: edges stay sharp, nothing is cropped, and frames are repeated, not blended."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 EDGE_STEEPNESS = 3.0
-"""How much steeper an edge gets: about what enlarging by eight would blur it."""
+"""Factor by which edges are steepened: about what enlarging eight times blurs them."""
 SMALL_DETAIL_PIXELS = 7
-"""Pixels of a drawing under which a thing at its rim is too small to go on beyond it."""
+"""Details at the border smaller than this, in source pixels, are not continued beyond it."""
 LOW_CONTRAST, EDGE_CONTRAST = 20.0, 60.0
-"""Of 255: contrast between neighbours that is left alone, and that is an edge for certain."""
+"""Contrast between neighbours, of 255: below the first nothing is sharpened, above the second all is."""
 
 
 def upscale_flat_art(drawings: Pixels, frames: int, width: int, height: int) -> Pixels:
-    """Another size and count, as a flip-book is filmed: each drawing is shown for its share of the time."""
+    """Resize to another size and frame count; each drawing is repeated for its share of the time."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     drawing_of_frame = (2 * np.arange(frames) + 1) * len(drawings) // (2 * frames)
@@ -29,7 +29,7 @@ def upscale_flat_art(drawings: Pixels, frames: int, width: int, height: int) -> 
 
 
 def _pad_to_aspect(drawings: Pixels, ratio: float) -> Pixels:
-    """The scenery goes on beyond the sides, as it is at the rim behind the actors."""
+    """Continue the background beyond the sides, as it is at the border behind the figures."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     count, height, width, _ = drawings.shape
@@ -51,7 +51,7 @@ def _pad_to_aspect(drawings: Pixels, ratio: float) -> Pixels:
 
 
 def _median_filter(border_column: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Without the small things in it, which would become stripes."""
+    """Remove small details, which would become stripes."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     padded = np.pad(border_column, ((SMALL_DETAIL_PIXELS, SMALL_DETAIL_PIXELS), (0, 0), (0, 0)), mode="edge")
@@ -60,7 +60,7 @@ def _median_filter(border_column: NDArray[np.floating[Any]]) -> NDArray[np.float
 
 
 def _resize_sharp(drawing: Pixels, width: int, height: int) -> Pixels:
-    """Between the darkest and the lightest neighbour, a blurred edge is made steep again."""
+    """Enlarge, then steepen blurred edges between the darkest and the lightest neighbour."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     neighbourhoods = np.lib.stride_tricks.sliding_window_view(

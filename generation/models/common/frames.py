@@ -1,4 +1,4 @@
-"""From a pipeline's floats to pixels: judged before and after the cast, and fitted to the size asked for."""
+"""Convert a pipeline's floats to pixels, check them, and fit them to the requested size and count."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BLACK_THRESHOLD = 1.5  # of 255: mean and spread below which a clip shows nothing
+BLACK_THRESHOLD = 1.5  # of 255: with a mean and a deviation below it, a clip is black
 
 
 def to_uint8_frames(model: str, video: Any) -> NDArray[np.uint8]:
-    """(frames, 3, height, width) within 0..1 as uint8 (frames, height, width, 3); raises BadFrames."""
+    """Convert (frames, 3, height, width) in 0..1 to uint8 (frames, height, width, 3); raises BadFrames."""
     import torch  # noqa: PLC0415  (heavy)
 
     if not bool(torch.isfinite(video).all()):
@@ -25,7 +25,7 @@ def to_uint8_frames(model: str, video: Any) -> NDArray[np.uint8]:
 
 
 def check_frames(model: str, pixels: NDArray[np.uint8]) -> None:
-    """Black throughout, or the very same frame throughout, is no clip."""
+    """Raise BadFrames when all frames are black or all are identical."""
     sample = pixels[:: max(1, len(pixels) // 16)]
     if sample.mean() < BLACK_THRESHOLD and sample.std() < BLACK_THRESHOLD:
         raise BadFrames(model)
@@ -34,7 +34,7 @@ def check_frames(model: str, pixels: NDArray[np.uint8]) -> None:
 
 
 def fit_frames(pixels: NDArray[np.uint8], frames: int, width: int, height: int) -> NDArray[np.uint8]:
-    """Another size and count: enlarged to cover and cut to the middle, blended between neighbours in time."""
+    """Resize and crop around the centre; blend neighbouring frames to reach another frame count."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     if pixels.shape[:3] == (frames, height, width):
@@ -46,11 +46,11 @@ def fit_frames(pixels: NDArray[np.uint8], frames: int, width: int, height: int) 
     before = np.floor(at).astype(int)
     after = np.minimum(before + 1, len(sized) - 1)
     share = (at - before)[:, None, None, None]
-    made = np.empty((frames, height, width, 3), np.uint8)
-    for number in range(frames):  # one at a time: floats of a whole clip are many
+    fitted = np.empty((frames, height, width, 3), np.uint8)
+    for number in range(frames):  # one at a time: a whole clip as floats takes much memory
         mix = sized[before[number]] * (1 - share[number]) + sized[after[number]] * share[number]
-        made[number] = np.round(mix).astype(np.uint8)
-    return made
+        fitted[number] = np.round(mix).astype(np.uint8)
+    return fitted
 
 
 def _resize_and_crop(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

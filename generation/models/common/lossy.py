@@ -1,4 +1,4 @@
-"""What may be given up for speed or for memory: each thing under its own name, and only if asked for."""
+"""Options that trade quality for speed or memory, each with its own name; none is on by default."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from generation.models.common.preset import Preset
 
 DESCRIPTIONS = {
-    "int8": "weights in eight-bit integers",
-    "fp8": "weights rest in eight-bit floats",
-    "first_block": "steps whose first block hardly changed reuse the last one's rest",
-    "taylor": "of three steps two are drawn on from those before",
+    "int8": "weights as 8-bit integers",
+    "fp8": "weights stored as 8-bit floats",
+    "first_block": "a step whose first block hardly changed reuses the rest of the step before",
+    "taylor": "two of three steps are extrapolated from earlier ones",
     "pyramid": "attention that changes slowly is computed every second step",
 }
 QUANTIZATIONS = frozenset({"int8", "fp8"})
@@ -27,7 +27,7 @@ TORCHAO_MISSING = "int8 needs torchao: pip install 'matinee[quantized]'"
 
 
 def active_options(preset: Preset, plan: MemoryPlan) -> tuple[str, ...]:
-    """What the preset asks for, and eight bits where the planner needs them for room."""
+    """What the preset asks for, and 8-bit weights where the memory plan needs them."""
     asked = tuple(preset.options.get("lossy", ()))
     if plan.tier is not MemoryTier.EIGHT_BIT or QUANTIZATIONS & set(asked):
         return asked
@@ -39,14 +39,14 @@ def has_torchao() -> bool:
 
 
 def quantize(net: Any, preset: Preset, plan: MemoryPlan) -> None:
-    """Fewer bits a weight; before the network goes to its place."""
+    """Store weights in fewer bits; call it before the network is moved to its device."""
     for name in active_options(preset, plan):
         if name in QUANTIZATIONS:
             {"int8": _quantize_int8, "fp8": _quantize_fp8}[name](net, preset, plan)
 
 
 def enable_step_caches(net: Any, preset: Preset, plan: MemoryPlan) -> None:
-    """Steps, or parts of steps, that are taken from those before."""
+    """Enable caches that reuse results of earlier steps."""
     for name in active_options(preset, plan):
         if name in STEP_CACHES:
             settings = dict(preset.options.get("lossy_settings", {}).get(name, {}))
@@ -54,10 +54,10 @@ def enable_step_caches(net: Any, preset: Preset, plan: MemoryPlan) -> None:
 
 
 def reset_step_caches(net: Any, pipe: Any) -> None:
-    """`pipe` paints next; what another remembered of its steps is forgotten, also when it was stopped."""
+    """Clear the step caches before `pipe` runs: a run that was cancelled leaves its state in them."""
     if getattr(net, "is_cache_enabled", False):
         net.active_pipeline = pipe
-        net._reset_stateful_cache()  # noqa: SLF001  (what pipelines call too, but not when they are stopped)
+        net._reset_stateful_cache()  # noqa: SLF001  (pipelines call it too, but not after a cancelled run)
 
 
 def _quantize_int8(net: Any, preset: Preset, _: MemoryPlan) -> None:
@@ -67,14 +67,14 @@ def _quantize_int8(net: Any, preset: Preset, _: MemoryPlan) -> None:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_  # noqa: PLC0415  (heavy, and optional)
 
     def is_wanted(part: Any, name: str) -> bool:
-        """Motion layers stay as they are: camera moves are woven into them."""
+        """Motion layers keep full precision: camera LoRAs are loaded into them."""
         return isinstance(part, torch.nn.Linear) and "motion_modules" not in name
 
     quantize_(net, Int8WeightOnlyConfig(), filter_fn=is_wanted)
 
 
 def _quantize_fp8(net: Any, _: Preset, plan: MemoryPlan) -> None:
-    """Computed with in the plan's own type."""
+    """Store in 8-bit floats, compute in the plan's own dtype."""
     import torch  # noqa: PLC0415  (heavy)
 
     compute = getattr(torch, plan.dtype)
@@ -99,7 +99,7 @@ def _pyramid_config(net: Any, settings: dict[str, Any]) -> Any:
     usual = {"spatial_attention_block_skip_range": 2, "cross_attention_block_skip_range": 3}
     return PyramidAttentionBroadcastConfig(
         **{**usual, "spatial_attention_block_identifiers": BLOCK_LIST_NAMES, **settings},
-        current_timestep_callback=lambda: net.active_pipeline._current_timestep,  # noqa: SLF001  (some have no other name)
+        current_timestep_callback=lambda: net.active_pipeline._current_timestep,  # noqa: SLF001  (some pipelines have no public name for it)
     )
 
 

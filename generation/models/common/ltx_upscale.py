@@ -1,4 +1,4 @@
-"""LTX's own way to a larger clip: latents, enlarged by a network or as pictures, are lightly painted over."""
+"""Enlarge a clip with LTX: latents, enlarged by a network or as pictures, are partly denoised again."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SIDE_MULTIPLE = 32
 def upscale_arguments(
     pipe: Any, preset: Preset, plan: MemoryPlan, request: Request, generator: Any
 ) -> dict[str, Any]:
-    """What the conditioned pipeline is called with to paint the request's clip at the request's size."""
+    """Arguments for the conditioned pipeline to generate the request's source clip at the request's size."""
     step = pipe.vae_temporal_compression_ratio
     frames = (request.frames - 1) // step * step + 1
-    has_upsampler = "upscaler" in preset.options  # its network makes twice the size, no other
+    has_upsampler = "upscaler" in preset.options  # the network always doubles the size
     sides = [side // (2 if has_upsampler else 1) for side in (request.width, request.height)]
     width, height = (max(SIDE_MULTIPLE, side // SIDE_MULTIPLE * SIDE_MULTIPLE) for side in sides)
     video = enlarged_frames(request, frames, width, height)
@@ -59,8 +59,8 @@ def _latents_by_vae(pipe: Any, video: list[Any], generator: Any) -> Any:
     vae = pipe.vae
     pixels = pipe.video_processor.preprocess_video(video, height=height, width=width)
     with torch.inference_mode():
-        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.sample(generator)  # noqa: SLF001  (has no other name)
-        return pipe._normalize_latents(latents, vae.latents_mean, vae.latents_std)  # noqa: SLF001  (the pipeline's own scale)
+        latents = vae.encode(pixels.to(pipe._execution_device, vae.dtype)).latent_dist.sample(generator)  # noqa: SLF001  (there is no public name)
+        return pipe._normalize_latents(latents, vae.latents_mean, vae.latents_std)  # noqa: SLF001  (the pipeline's own scaling)
 
 
 def _load_upsampler(preset: Preset, plan: MemoryPlan) -> Any:
@@ -80,5 +80,5 @@ def _load_upsampler(preset: Preset, plan: MemoryPlan) -> Any:
             part, dtype=getattr(torch, plan.dtype), use_safetensors=True, local_files_only=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelBroken(preset.name, f"its upscaler: {error}"[:300]) from error
+        raise ModelBroken(preset.name, f"has an unusable upscaler: {error}"[:300]) from error
     return network.to(plan.device)

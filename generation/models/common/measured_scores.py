@@ -1,4 +1,4 @@
-"""How well a model does what it is asked, where that was measured: its folder says so."""
+"""Read how well a model follows its prompts, where that was measured and saved with the weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def measured_scores(preset: Preset) -> dict[str, Any] | None:
-    """Scores in per cent by set of captions, with the command that measured them; None where nobody did."""
+    """Scores in per cent for each set of captions, and the command that measured them; None if unmeasured."""
     if not preset.scores:
         return None
     with suppress(ModelMissing, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How a model is held: on which device, how exactly, and how much of it at a time. Knows no torch."""
+"""Plan how a model is held in memory: device, dtype and memory tier. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generation.models.common.preset import MemoryTier, Preset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComputeDevice:
-    """What there is to compute on. `kind` is a torch device."""
+    """A device to compute on. `kind` is the name of a torch device type."""
 
     kind: str = "cpu"
     name: str = "CPU"
@@ -22,12 +22,12 @@ class ComputeDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the operator allows the planner; 0 and "auto" leave it the choice."""
+    """The operator's limits for the planner; 0 and "auto" leave the choice to it."""
 
     device: str = "auto"
     dtype: str = "auto"
     gigabytes: float = 0.0
-    lossy: bool = False  # eight-bit weights before parts of it leave the card
+    lossy: bool = False  # prefer 8-bit weights to offloading parts from the GPU
     compile: bool = False
     cache_folder: str = ""
 
@@ -46,12 +46,12 @@ class MemoryPlan:
     gigabytes: float = 0.0
 
     def __str__(self) -> str:
-        tiling = ", the picture decoded in tiles" if self.tiling else ""
+        tiling = ", decoded in tiles" if self.tiling else ""
         return f"{self.tier.value} on {self.device} in {self.dtype}, about {self.gigabytes:g} GB{tiling}"
 
 
 def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) -> tuple[MemoryPlan, ...]:
-    """Every way that fits, the fastest first; empty when none does."""
+    """All plans that fit the device, the fastest first; empty when none fits."""
     dtype = _choose_dtype(device, resources)
     if device.kind == "cpu":
         needed = preset.memory.get(MemoryTier.RESIDENT, 0.0) * (2 if dtype == "float32" else 1)
@@ -60,9 +60,7 @@ def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) 
     available = min(device.total, resources.gigabytes or device.total)
     tiers = [tier for tier in MemoryTier if tier in preset.memory] or [MemoryTier.RESIDENT]
     fitting = [tier for tier in tiers if preset.memory.get(tier, 0.0) <= available]
-    if not resources.lossy and fitting != [
-        MemoryTier.EIGHT_BIT
-    ]:  # where nothing else fits it is that or nothing
+    if not resources.lossy and fitting != [MemoryTier.EIGHT_BIT]:  # it stays when nothing else fits
         fitting = [tier for tier in fitting if tier is not MemoryTier.EIGHT_BIT]
     return tuple(
         MemoryPlan(
@@ -79,7 +77,7 @@ def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) 
 
 
 def _drop_dominated_tiers(tiers: list[MemoryTier], preset: Preset) -> Iterator[MemoryTier]:
-    """A slower way that needs no less is no way."""
+    """Skip tiers that are slower than another and need no less memory."""
     smallest_so_far = math.inf
     for tier in tiers:
         if preset.memory.get(tier, 0.0) < smallest_so_far:

@@ -1,4 +1,4 @@
-"""Models that stay in memory between renders while they fit: the one used longest ago goes first."""
+"""Keep models in memory between renders while they fit; the least recently used is unloaded first."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class ModelCache:
         self._resources = resources or Resources()
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._device = device
-        self._released_parts: list[weakref.ref[object]] = []  # parts of models that were let go
-        self.needs_restart = False  # memory did not come back: only a new process helps
+        self._released_parts: list[weakref.ref[object]] = []  # parts of unloaded models
+        self.needs_restart = False  # memory was not released: only a new process helps
 
     def __contains__(self, preset: Preset) -> bool:
         held = self._loaded.get(preset.name)
         return held is not None and held.preset == preset
 
     def generate_frames(self, preset: Preset, request: Request, on_step: OnStep) -> Frames:
-        """Paint with the resident model. Too little memory or a broken picture gets one other try."""
+        """Generate frames; after OutOfMemory or BadFrames retry once with another plan."""
         candidates = self._candidate_plans(preset)
         plan = self._loaded[preset.name].plan if preset in self else candidates[0]
         try:
@@ -58,13 +58,13 @@ class ModelCache:
             if plan.dtype == SAFE_DTYPE or not preset.source:
                 raise
             fallback = replace(plan, dtype=SAFE_DTYPE)
-        log.warning("%s is tried again: %s", preset.name, fallback)
+        log.warning("retrying %s: %s", preset.name, fallback)
         self._unload(preset.name)
         try:
             return self._load(preset, fallback).model.generate_frames(request, on_step)
         finally:
             if fallback.dtype == SAFE_DTYPE:
-                self._unload(preset.name)  # the next picture deserves the fast way again
+                self._unload(preset.name)  # the next request uses the fast plan again
 
     def close(self) -> None:
         for name in list(self._loaded):
@@ -93,15 +93,15 @@ class ModelCache:
         self._check_for_leaks()
         while self._loaded and not self._fits(plan):
             self._unload(next(iter(self._loaded)))
-        log.info("%s is loaded: %s", preset.name, plan)
+        log.info("loading %s: %s", preset.name, plan)
         self._loaded[preset.name] = LoadedModel(preset, plan, registry.load(preset, plan))
         return self._loaded[preset.name]
 
     def _check_for_leaks(self) -> None:
-        """By the next load nothing may hold on to a model that was let go, not even an error's traceback."""
+        """Ask for a restart if an unloaded model is still referenced, for example by a traceback."""
         gc.collect()
         if any(part() is not None for part in self._released_parts):
-            log.warning("a model that was let go is still in memory")
+            log.warning("an unloaded model is still in memory")
             self.needs_restart = True
         self._released_parts.clear()
 
@@ -121,5 +121,5 @@ class ModelCache:
             from generation.models.common.device import release_memory  # noqa: PLC0415  (imports torch)
 
             if not self._loaded and not release_memory(held.plan.device):
-                log.warning("%s did not give its memory back", name)
+                log.warning("%s did not release its memory", name)
                 self.needs_restart = True

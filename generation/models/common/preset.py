@@ -1,4 +1,4 @@
-"""A picture model as an operator names it: one table of config/models.toml."""
+"""A picture model as the operator configures it: one table of config/models.toml."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class MemoryTier(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
     name: str
-    family: str  # the file of generation/models/ that paints it
+    family: str  # the file of generation/models/ that implements it
     title: str
     limits: Limits
     source: str = ""  # hub id or a local folder; empty when the family needs no weights
     revision: str | None = None  # of `source`
-    revisions: dict[str, str] = field(default_factory=dict)  # of what else it is made of, by repository
-    vocabulary: str = ""  # a file beside the weights that lists the only words it knows
+    revisions: dict[str, str] = field(default_factory=dict)  # pinned commits of its other repositories
+    vocabulary: str = ""  # a file beside the weights that lists all words it knows
     scores: str = ""  # a file beside the weights with its measured scores
-    options: dict[str, Any] = field(default_factory=dict)  # what only the family understands
-    prompt_suffix: str = ""  # words that this model wants at the end of every prompt
-    fast_steps: int | None = None  # what "fast" means here
-    memory: dict[str, float] = field(default_factory=dict)  # gigabytes a way of holding it needs, by tier
-    download: float = 0.0  # gigabytes to pull
+    options: dict[str, Any] = field(default_factory=dict)  # options of the family
+    prompt_suffix: str = ""  # appended to every prompt
+    fast_steps: int | None = None  # number of steps of the "fast" quality
+    memory: dict[str, float] = field(default_factory=dict)  # gigabytes needed, by memory tier
+    download: float = 0.0  # gigabytes to download
     cost: float = 1.0  # credits for a clip of the default length
     licence: str = ""
     commercial_ok: bool = True
@@ -48,7 +48,7 @@ class Preset:
     gated: bool = False
 
     def pinned_commit(self, source: str) -> str | None:
-        """The commit that is used of one of its repositories; None is whatever is newest."""
+        """The commit to use of one of its repositories; None means the newest."""
         return (self.revision if source == self.source else None) or self.revisions.get(source)
 
     def to_json(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Preset:
 
 
 def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
-    """Presets from a parsed models.toml, one a table; raises PresetBroken with the key and what was meant."""
+    """Read presets from a parsed models.toml; raises PresetBroken with the key and the closest known one."""
     presets = {}
     for name, table in data.items():
         if not isinstance(table, Mapping):
@@ -73,7 +73,7 @@ def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
 
 
 def is_licence_allowed(preset: Preset, *, commercial: bool = False, territory: str = "") -> bool:
-    """Whether the licence lets an operator offer it there."""
+    """Whether the licence allows this use in this territory."""
     return (preset.commercial_ok or not commercial) and territory not in preset.excluded_territories
 
 
@@ -82,7 +82,7 @@ def _check_memory_tiers(preset: Preset) -> None:
     for tier in preset.memory:
         if tier not in tiers:
             raise PresetBroken(
-                f"{preset.name}.memory.{tier}", "is no way to hold a model", closest_match(tier, tiers)
+                f"{preset.name}.memory.{tier}", "is not a memory tier", closest_match(tier, tiers)
             )
 
 
@@ -90,7 +90,9 @@ def _read_table(cls: type, table: Mapping[str, Any], key_path: str) -> Any:
     types = get_type_hints(cls)
     for key in table:
         if key not in types:
-            raise PresetBroken(f"{key_path}.{key}", "is no key of a preset", closest_match(key, tuple(types)))
+            raise PresetBroken(
+                f"{key_path}.{key}", "is not a key of a preset", closest_match(key, tuple(types))
+            )
     for known_field in fields(cls):
         if (
             known_field.name not in table
@@ -102,7 +104,7 @@ def _read_table(cls: type, table: Mapping[str, Any], key_path: str) -> Any:
 
 
 def _convert(field_type: Any, value: Any, key_path: str) -> Any:
-    """`value` as the field's type says, from JSON or TOML, where tuples are lists and enums words."""
+    """Convert `value` from JSON or TOML, where tuples are lists and enums are text, to the field's type."""
     origin = get_origin(field_type)
     if origin in {Union, UnionType}:
         return None if value is None else _convert(get_args(field_type)[0], value, key_path)
@@ -113,7 +115,7 @@ def _convert(field_type: Any, value: Any, key_path: str) -> Any:
         table = _expect_type(Mapping, value, key_path)
         return {key: _convert(inner, entry, f"{key_path}.{key}") for key, entry in table.items()}
     if is_dataclass(field_type):
-        return _read_table(field_type, _expect_type(Mapping, value, key_path), key_path)  # type: ignore[arg-type]  # a class, not one of it
+        return _read_table(field_type, _expect_type(Mapping, value, key_path), key_path)  # type: ignore[arg-type]  # a class, not an instance
     return (
         _convert_clip_kind(value, key_path)
         if field_type is Kind
@@ -137,7 +139,9 @@ def _convert_tuple(entry_types: tuple[Any, ...], values: Any, key_path: str) -> 
 def _convert_clip_kind(value: object, key_path: str) -> Kind:
     known_kinds = tuple(kind.value for kind in Kind)
     if value not in known_kinds:
-        raise PresetBroken(key_path, f"{value!r} is no kind of clip", closest_match(str(value), known_kinds))
+        raise PresetBroken(
+            key_path, f"{value!r} is not a kind of clip", closest_match(str(value), known_kinds)
+        )
     return Kind(value)
 
 

@@ -1,4 +1,4 @@
-"""Remembers what a text encoder made of a prompt, so that a re-roll does not ask it again."""
+"""Cache a text encoder's output for each prompt, so that a reroll does not run it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_PROMPTS = 32
 
 
 class PromptCache:
-    """Stands before a pipeline's `encode_prompt`; calls that bring tensors of their own pass through."""
+    """Wraps a pipeline's `encode_prompt`; calls with tensor arguments are not cached."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class PromptCache:
         *,
         encode_context: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """`around` is entered whenever words are really read."""
+        """`encode_context` is entered whenever a prompt is encoded."""
         self._encode, self._max_prompts, self._encode_context = encode, max_prompts, encode_context
         self._encoded: OrderedDict[str, Any] = OrderedDict()
 

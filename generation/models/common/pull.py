@@ -1,4 +1,4 @@
-"""Brings weights from the hub, for pictures or music: safetensors only, resumable, if there is room."""
+"""Download weights from the hub, for pictures or music: safetensors only, resumable, checks disk space."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OnBytes = Callable[[int, int], None]
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
 TEXT_FILE_PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 RESERVED_BYTES = 1_000_000_000
-"""Bytes that a pull leaves free."""
+"""Disk space in bytes that a pull leaves free."""
 
 
 class HasWeights(Protocol):
-    """A preset or a music maker: whatever has a name and is made of repositories or folders."""
+    """A preset of a picture model or a music maker, made of repositories or folders."""
 
     @property
     def name(self) -> str: ...
@@ -43,7 +43,7 @@ class HubFile:
 
 
 def sources(preset: HasWeights) -> tuple[str, ...]:
-    """Every repository or folder that the preset is made of."""
+    """Every repository or folder that the preset needs."""
     tables = [preset.options.get(name, {}) for name in ("styles", "cameras")]
     extra_sources = [source for table in tables for source in table.values()]
     extra_sources += [preset.options["upscaler"]] if "upscaler" in preset.options else []
@@ -53,7 +53,7 @@ def sources(preset: HasWeights) -> tuple[str, ...]:
 def pull(
     preset: HasWeights, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
-    """Fetch what is lacking; returns the commit of each repository. May be repeated after any failure."""
+    """Download missing files; returns the commit of each repository. Can be repeated after any failure."""
     with _translate_hub_errors(preset):
         listings = [
             _list_files(preset, source, token, endpoint) for source in sources(preset) if not is_local(source)
@@ -72,7 +72,7 @@ def pull(
 
 
 def is_downloaded(preset: HasWeights) -> bool:
-    """Whether the preset could be loaded now. Looks at the disk only."""
+    """Whether all files of the preset are on disk. Does not use the network."""
     try:
         folders = [
             find_folder(preset.name, source, _pinned_commit(preset, source))
@@ -102,13 +102,13 @@ def _list_files(
 
 
 def _needed_files(preset: HasWeights, source: str, names: list[str]) -> list[str]:
-    """Of a pipeline its parts, not the other files beside them; of an adapter the files the preset names."""
+    """Files to download: the components of a pipeline, or those files of an adapter that the preset names."""
     named = preset.options.get("files")
     if source == preset.source and named:
         return [name for name in names if name in {*named.values(), "config.json"}]
     pickled = _first_pickled_only_part(names) if "model_index.json" in names else None
     if pickled:
-        raise ModelBroken(preset.name, f"has its {pickled} only as pickled files in {source}")
+        raise ModelBroken(preset.name, f"has only pickled files for its {pickled} in {source}")
     safe = [name for name in names if name.endswith(".safetensors")]
     if "model_index.json" in names:
         safe = [name for name in safe if "/" in name]
@@ -122,7 +122,7 @@ def _needed_files(preset: HasWeights, source: str, names: list[str]) -> list[str
 
 
 def _first_pickled_only_part(names: list[str]) -> str | None:
-    """The first part that there are weights of, but none that can be read without running code."""
+    """The first component whose weights can only be read by running code."""
     parts: dict[str, set[str]] = {}
     for name in names:
         folder, _, file = name.rpartition("/")
@@ -132,7 +132,7 @@ def _first_pickled_only_part(names: list[str]) -> str | None:
 
 
 def _matches_variant(name: str, names: list[str], variant: str | None) -> bool:
-    """The named variant where a part has it, the plain file where it has not; never both."""
+    """Whether to take a file: the named variant if its component has it, else the plain file; never both."""
     folder, stem = name.rpartition("/")[::2]
     siblings = [other.rpartition("/")[2] for other in names if other.rpartition("/")[0] == folder]
     if variant and any(f".{variant}." in other for other in siblings):
@@ -161,7 +161,7 @@ def _download(file: HubFile, token: str | None, endpoint: str | None, counter: _
     from huggingface_hub import hf_hub_download  # noqa: PLC0415  (heavy)
     from tqdm import tqdm  # type: ignore[import-untyped]  # noqa: PLC0415  (heavy)
 
-    class ByteProgressBar(tqdm):  # type: ignore[misc]  # what the hub's client calls for every piece
+    class ByteProgressBar(tqdm):  # type: ignore[misc]  # the hub's client calls it for every chunk
         def __init__(self, *args: Any, **more: Any) -> None:
             super().__init__(*args, **{**more, "disable": True})
 
@@ -190,8 +190,8 @@ class _ByteCounter:
 
 @contextmanager
 def _translate_hub_errors(preset: HasWeights) -> Iterator[None]:
-    """The hub's errors as ours."""
-    import httpx2  # noqa: PLC0415  (what the hub's client speaks through)
+    """Raise errors of the hub's client as GenerationError."""
+    import httpx2  # noqa: PLC0415  (the HTTP client of huggingface_hub)
     from huggingface_hub import errors  # noqa: PLC0415  (heavy)
 
     try:

@@ -1,4 +1,4 @@
-"""Picture models, one file a family: @model("name") on a class that can load and paint registers it."""
+"""Registry of picture model families: `@picture_model("name")` registers a class as a family."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
 
 
 class PictureModel(Protocol):
-    """A loaded picture model. It lives in the engine's child and is called from one thread at a time."""
+    """A loaded picture model. It runs in the engine's child process, in one thread at a time."""
 
     @classmethod
     def load(cls, preset: Preset, plan: MemoryPlan) -> PictureModel:
-        """Bring the weights into memory; raises ModelMissing or ModelBroken."""
+        """Load the weights into memory; raises ModelMissing or ModelBroken."""
 
     def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
-        """Paint; `on_step` is called after every step and may raise Cancelled."""
+        """Generate frames; `on_step` is called after every step and may raise Cancelled."""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
 
 
 _REGISTERED_FAMILIES: dict[str, type[PictureModel]] = {}
@@ -55,13 +55,13 @@ def picture_model(name: str) -> Callable[[PictureModelClass], PictureModelClass]
 
 
 def families() -> tuple[str, ...]:
-    """Every family there is a file for, without importing any, and those that plug-ins registered."""
+    """Names of all families: one for each file here, found without importing it, and those of plug-ins."""
     files = {m.name for m in pkgutil.iter_modules(models.__path__)} - {"common"}
     return tuple(sorted(files | _REGISTERED_FAMILIES.keys()))
 
 
 def family_class(preset: Preset) -> type[PictureModel]:
-    """The preset's family; importing it costs little, no heavy library comes with it."""
+    """The preset's family. Importing it is quick: it imports no heavy library."""
     if preset.family not in families():
         raise ModelBroken(preset.name, f"no family {preset.family!r}")
     if preset.family not in _REGISTERED_FAMILIES:
@@ -70,7 +70,7 @@ def family_class(preset: Preset) -> type[PictureModel]:
 
 
 def check_preset(preset: Preset) -> None:
-    """The family exists and knows the preset's options; raises PresetBroken. Loads nothing heavy."""
+    """Raise PresetBroken if the family or an option does not exist. Imports no heavy library."""
     if preset.family not in families():
         raise PresetBroken(
             f"{preset.name}.family", f"is {preset.family!r}", closest_match(preset.family, families())
@@ -79,20 +79,22 @@ def check_preset(preset: Preset) -> None:
     for option in preset.options:
         if option not in known:
             raise PresetBroken(
-                f"{preset.name}.options.{option}", "is no option of it", closest_match(option, known)
+                f"{preset.name}.options.{option}",
+                "is not an option of this family",
+                closest_match(option, known),
             )
     supported = lossy_options(preset)
     for lossy_option in preset.options.get("lossy", ()):
         if lossy_option not in supported:
             raise PresetBroken(
                 f"{preset.name}.options.lossy",
-                f"{lossy_option!r} does not work with it",
+                f"{lossy_option!r} does not work with this family",
                 closest_match(str(lossy_option), supported),
             )
 
 
 def lossy_options(preset: Preset) -> tuple[str, ...]:
-    """What its family can give up for speed or memory, by name."""
+    """Names of the lossy options that its family supports."""
     return tuple(sorted(getattr(family_class(preset), "supported_lossy", ())))
 
 

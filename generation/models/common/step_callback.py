@@ -1,4 +1,4 @@
-"""A pipeline's own progress bar becomes our step callback: every pipeline has one, not all have callbacks."""
+"""Report steps through a pipeline's progress bar: every pipeline has one, not all have step callbacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StepReporter:
 
 @contextmanager
 def report_steps(pipe: Any, on_step: OnStep) -> Iterator[None]:
-    """Within this block each step is reported, and may be stopped by raising from `on_step`."""
+    """Within this block each step is reported; raising from `on_step` stops the pipeline."""
 
     def bar(iterable: object = None, total: int | None = None) -> StepReporter:
         assert iterable is None

@@ -1,4 +1,4 @@
-"""A finished clip painted again, larger: its pictures enlarged, then some of the way back to noise."""
+"""Regenerate a finished clip at a larger size: enlarge its frames, add noise, and denoise them again."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from generation.request import Request
 
 DENOISE_STRENGTH = 0.4
-"""How much of the way from noise an enlarged picture is painted again."""
+"""Share of the denoising steps that an enlarged picture goes through again."""
 MIN_STEPS = 2
 
 
 def denoise_strength(steps: int) -> float:
-    """More of the way where there are so few steps that less of it would be no step at all."""
+    """The share for this number of steps: at least `MIN_STEPS` steps are computed."""
     return min(1.0, max(DENOISE_STRENGTH, MIN_STEPS / steps))
 
 
 def enlarged_frames(request: Request, frames: int, width: int, height: int) -> list[Image.Image]:
-    """The request's clip in so many pictures of this size; a shorter one stands still at its end."""
+    """The source clip as this many pictures of this size; the last frame is repeated if it is shorter."""
     from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
 
     found = last_frames(Path(request.source or ""), frames)
@@ -33,7 +33,7 @@ def enlarged_frames(request: Request, frames: int, width: int, height: int) -> l
 
 
 def with_pipeline_class(pipe: Any, class_name: str, **more: Any) -> Any:
-    """Another pipeline class over the same weights, which remembers prompts together with the first."""
+    """Another pipeline class with the same weights and the same prompt cache."""
     import diffusers  # noqa: PLC0415  (heavy)
 
     pipeline_class = getattr(diffusers, class_name)
@@ -41,6 +41,6 @@ def with_pipeline_class(pipe: Any, class_name: str, **more: Any) -> Any:
         return pipe
     wanted = inspect.signature(pipeline_class.__init__).parameters.keys()
     parts = {part: pipe.components[part] for part in wanted & pipe.components.keys()}
-    made = pipeline_class(**{**parts, **more})
-    made.encode_prompt = pipe.encode_prompt
-    return made
+    other = pipeline_class(**{**parts, **more})
+    other.encode_prompt = pipe.encode_prompt
+    return other

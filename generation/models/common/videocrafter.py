@@ -1,8 +1,8 @@
-"""Converts a VideoCrafter2 checkpoint into a folder that the modelscope family loads.
+"""Convert a VideoCrafter2 checkpoint into a folder that the modelscope family loads.
 
-Its UNet is built as diffusers' UNet3DConditionModel is. What differs is folded away: a fixed frame rate
-goes into the time embedding's last bias, and 1-wide convolutions become the linears they equal. Its sampler's
-scale is a scheduler's (ScaledDDIM), asked for by a marker file.
+Its UNet has the structure of diffusers' UNet3DConditionModel, with two differences that are converted: the
+embedding of a fixed frame rate is added to the last bias of the time embedding, and convolutions of width 1
+become linear layers. Its sampler scales the picture; a marker file in the folder selects ScaledDDIM for that.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PART_CONFIGS: dict[str, dict[str, Any]] = {
         "layers_per_block": 2,
         "sample_size": 512,
     },
-    "words": {
+    "text_encoder": {
         "vocab_size": 49408,
         "hidden_size": 1024,
         "intermediate_size": 4096,
@@ -63,7 +63,7 @@ PART_CONFIGS: dict[str, dict[str, Any]] = {
 
 
 def convert(checkpoint: Path, folder: Path, *, tokenizer: Path, fps: float = DEFAULT_FPS) -> None:
-    """`tokenizer` is that of any Stable Diffusion folder: the checkpoint has none."""
+    """`tokenizer` is the tokenizer folder of any Stable Diffusion model: the checkpoint has none."""
     import diffusers  # noqa: PLC0415  (heavy)
     import transformers  # noqa: PLC0415  (heavy)
 
@@ -71,7 +71,7 @@ def convert(checkpoint: Path, folder: Path, *, tokenizer: Path, fps: float = DEF
     unet = diffusers.UNet3DConditionModel(**UNET_CONFIG)
     _load_weights(unet, convert_unet_weights(_strip_prefix(state, UNET_PREFIX), unet.config, fps))
     vae = diffusers.AutoencoderKL(**PART_CONFIGS["vae"])
-    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**PART_CONFIGS["words"]))
+    text_encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(**PART_CONFIGS["text_encoder"]))
     from diffusers.loaders import single_file_utils as ldm  # noqa: PLC0415  (heavy)
 
     _load_weights(vae, ldm.convert_ldm_vae_checkpoint(state, vae.config))
@@ -107,7 +107,7 @@ def save_pipeline(folder: Path, *, unet: Any, vae: Any, text_encoder: Any, token
 
 
 def convert_unet_weights(original: Weights, config: Any, fps: float) -> Weights:
-    """Their names and shapes as diffusers'."""
+    """Rename and reshape the weights as diffusers expects them."""
     converted = {}
     remaining = {key for key in original if not key.startswith("fps_embedding.")}
     for prefix, name in name_pairs(config):
@@ -115,7 +115,7 @@ def convert_unet_weights(original: Weights, config: Any, fps: float) -> Weights:
             remaining.remove(key)
             converted[f"{name}.{_rename_resnet_layer(key.removeprefix(prefix + '.'))}"] = original[key]
     if remaining:
-        raise ModelBroken(MODEL_NAME, f"has a part that is not VideoCrafter2's: {min(remaining)}")
+        raise ModelBroken(MODEL_NAME, f"has a weight that is not part of VideoCrafter2: {min(remaining)}")
     for name in ("transformer_in.proj_in.weight", "transformer_in.proj_out.weight"):
         if converted[name].ndim == 3:
             converted[name] = converted[name].squeeze(-1)
@@ -125,7 +125,7 @@ def convert_unet_weights(original: Weights, config: Any, fps: float) -> Weights:
 
 
 def name_pairs(config: Any) -> Iterator[tuple[str, str]]:
-    """Prefixes of their modules beside ours, following how both are built; the first that fits counts."""
+    """Pairs of original and diffusers module prefixes; the first pair that matches a key is used."""
     yield from (("time_embed.0", "time_embedding.linear_1"), ("time_embed.2", "time_embedding.linear_2"))
     yield from (("input_blocks.0.0", "conv_in"), ("init_attn.0", "transformer_in"))
     number, layers = 1, config.layers_per_block
@@ -157,7 +157,10 @@ def name_pairs(config: Any) -> Iterator[tuple[str, str]]:
 def _layer_name_pairs(
     original: str, converted: str, layer: int, *, attention: bool
 ) -> Iterator[tuple[str, str]]:
-    yield f"{original}.0.temopral_conv", f"{converted}.temp_convs.{layer}"  # their spelling
+    yield (
+        f"{original}.0.temopral_conv",
+        f"{converted}.temp_convs.{layer}",
+    )  # spelled like this in the checkpoint
     yield f"{original}.0", f"{converted}.resnets.{layer}"
     if attention:
         yield f"{original}.1", f"{converted}.attentions.{layer}"
@@ -172,7 +175,7 @@ def _rename_resnet_layer(name: str) -> str:
 
 
 def _frame_rate_bias(original: Weights, fps: float) -> torch.Tensor:
-    """What the frame rate adds to every time embedding."""
+    """The vector that the frame rate adds to every time embedding."""
     import torch  # noqa: PLC0415  (heavy)
     from diffusers.models.embeddings import get_timestep_embedding  # noqa: PLC0415  (heavy)
 
@@ -187,8 +190,8 @@ def _frame_rate_bias(original: Weights, fps: float) -> torch.Tensor:
 
 
 def _read_checkpoint(checkpoint: Path) -> Weights:
-    """Numbers only: nothing in the file is run."""
-    import pickle  # noqa: PLC0415  (for its error alone)
+    """Load tensors only: no code in the file is run."""
+    import pickle  # noqa: PLC0415  (for its exception only)
 
     import torch  # noqa: PLC0415  (heavy)
 

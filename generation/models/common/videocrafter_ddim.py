@@ -1,4 +1,4 @@
-"""DDIM as VideoCrafter2 samples: the picture is divided by a scale that falls over the first times."""
+"""DDIM as VideoCrafter2 uses it: predictions are divided by a scale that falls over the first timesteps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class ScaledDDIM(DDIMScheduler):  # type: ignore[misc]  # diffusers has no types
 
     @classmethod
     def from_scheduler(cls, other: Any, *, end: float, steps: int) -> ScaledDDIM:
-        made: ScaledDDIM = cls.from_config(other.config)
+        scheduler: ScaledDDIM = cls.from_config(other.config)
         count = other.config.num_train_timesteps
-        made.scale = torch.cat([torch.linspace(1, end, steps), torch.full((count - steps,), end)])
-        return made
+        scheduler.scale = torch.cat([torch.linspace(1, end, steps), torch.full((count - steps,), end)])
+        return scheduler
 
     def step(self, model_output: Any, timestep: Any, sample: Any, **more: Any) -> Any:
-        """The predicted picture enters the next sample by the scale there over the scale here."""
+        """Weight the predicted picture in the next sample by the ratio of the two scales."""
         stepped = super().step(model_output, timestep, sample, **{**more, "return_dict": True})
         previous_timestep = int(timestep) - self.config.num_train_timesteps // self.num_inference_steps
         alpha = self.alphas_cumprod[previous_timestep] if previous_timestep >= 0 else self.final_alpha_cumprod

@@ -1,4 +1,4 @@
-"""What a model that knows only some words makes of a prompt: its folder lists them, the person is told."""
+"""Find the words of a prompt that a model with a small vocabulary does not know, to show the user."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from generation.models.common.preset import Preset
 
 PhrasesByKind = dict[str, dict[str, list[str]]]
-"""Kind ("colour"), value ("red"), and the phrases that are read as it."""
+"""Kind ("colour"), value ("red"), and the phrases that mean this value."""
 
 
 def find_unknown_words(preset: Preset, prompt: str) -> UnknownWords | None:
-    """What of the prompt the model cannot paint, or None where it reads all of it, or reads everything."""
+    """What the model does not know of the prompt; None if nothing, or if it has no fixed vocabulary."""
     if not preset.vocabulary:
         return None
     with suppress(ModelMissing):
@@ -35,11 +35,11 @@ def find_unknown_words(preset: Preset, prompt: str) -> UnknownWords | None:
 
 
 class Vocabulary:
-    def __init__(self, kinds: PhrasesByKind, stand_ins: PhrasesByKind, other: Iterable[str]) -> None:
+    def __init__(self, kinds: PhrasesByKind, substitutes: PhrasesByKind, other: Iterable[str]) -> None:
         self._kind_patterns = {kind: _phrase_pattern(_all_phrases(values)) for kind, values in kinds.items()}
-        self._stand_in_patterns = {
+        self._substitute_patterns = {
             kind: {value: _phrase_pattern(phrases) for value, phrases in values.items()}
-            for kind, values in stand_ins.items()
+            for kind, values in substitutes.items()
         }
         known = [p for values in kinds.values() for p in _all_phrases(values)]
         self._known_pattern, self._other_pattern = _phrase_pattern(known), _phrase_pattern(other)
@@ -47,29 +47,33 @@ class Vocabulary:
 
     def unknown_words(self, model: str, prompt: str) -> UnknownWords | None:
         prompt_words = PromptWords(prompt)
-        stand_ins = tuple(self._used_stand_ins(prompt_words))
-        nothing = not stand_ins and not prompt_words.find(self._known_pattern)
+        substitutes = tuple(self._used_substitutes(prompt_words))
+        nothing_known = not substitutes and not prompt_words.find(self._known_pattern)
         prompt_words.mark_known(self._known_pattern)
         prompt_words.mark_known(self._other_pattern)
-        replaced = {word for phrase, _ in stand_ins for word in phrase.split()}
+        replaced = {word for phrase, _ in substitutes for word in phrase.split()}
         left = {_fold(word): word for word in reversed(prompt_words.unmarked())}
         words = tuple(left[word] for word in reversed(left) if word not in replaced)
-        if not words and not stand_ins:
+        if not words and not substitutes:
             return None
         return UnknownWords(
-            model=model, words=words, substitutes=stand_ins, known=self._known_values, nothing_known=nothing
+            model=model,
+            words=words,
+            substitutes=substitutes,
+            known=self._known_values,
+            nothing_known=nothing_known,
         )
 
-    def _used_stand_ins(self, prompt_words: PromptWords) -> Iterable[tuple[str, str]]:
-        """A stand-in comes on only where nothing better of its kind is named."""
-        for kind, values in self._stand_in_patterns.items():
+    def _used_substitutes(self, prompt_words: PromptWords) -> Iterable[tuple[str, str]]:
+        """Substitutes that the model uses: only if the prompt names no known phrase of the same kind."""
+        for kind, values in self._substitute_patterns.items():
             if not prompt_words.find(self._kind_patterns[kind]):
                 for value, pattern in values.items():
                     yield from ((phrase, value) for phrase in prompt_words.find(pattern))
 
 
 class PromptWords:
-    """A prompt as words, and which of them are read."""
+    """The words of a prompt, and which of them are known."""
 
     def __init__(self, prompt: str) -> None:
         self._words = [w for w in re.findall(r"[^\W_]+|[^\x00-\x7f]", prompt) if not _is_punctuation(w)]
@@ -79,7 +83,7 @@ class PromptWords:
         return list(dict.fromkeys(pattern.findall(self._folded_text)))
 
     def mark_known(self, pattern: re.Pattern[str]) -> None:
-        """What is read is crossed out, letter for letter, so that the others keep their places."""
+        """Overwrite known phrases letter by letter, so that the other words keep their positions."""
         self._folded_text = pattern.sub(lambda found: re.sub(r"\S", "\0", found[0]), self._folded_text)
 
     def unmarked(self) -> list[str]:
@@ -88,13 +92,13 @@ class PromptWords:
 
 
 def _fold(word: str) -> str:
-    """Lower case, without accents, as the tokenizer reads it."""
+    """Lower case, without accents, as in the tokenizer."""
     bare = (c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
     return "".join(bare) or word
 
 
 def _is_punctuation(word: str) -> bool:
-    """Punctuation, spaces and invisible signs of any script."""
+    """Whether all characters are punctuation, spaces or invisible, in any script."""
     return all(unicodedata.category(c)[0] in "PZCM" for c in word)
 
 

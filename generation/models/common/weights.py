@@ -1,4 +1,4 @@
-"""Finds a preset's weights on this machine, and refuses what cannot be loaded safely."""
+"""Find a preset's weights on this machine, and refuse files that cannot be loaded safely."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from generation.models.common.preset import Preset
 
 INSTALL_ROOT = Path(__file__).parents[3]
-"""Where the packages lie: a shipped model is named from here."""
+"""The folder of the installed packages: paths of shipped models are relative to it."""
 INDEX_FILE = "model_index.json"
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
 
@@ -24,15 +24,15 @@ def find_pipeline(preset: Preset, classes: Collection[str]) -> Path:
     """The checked folder of a preset's pipeline; raises ModelMissing or ModelBroken."""
     folder = find_folder(preset.name, preset.source, preset.pinned_commit(preset.source))
     if is_incomplete(folder) and not is_local(preset.source):
-        raise ModelMissing(preset.name)  # a pull that was cut short goes on
+        raise ModelMissing(preset.name)  # an interrupted pull can be resumed
     check_pipeline(preset.name, folder, classes)
     return folder
 
 
 def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
-    """It is of one of these classes, and every component has whole safetensors files.
+    """Check the pipeline's class, and that every component has complete safetensors files.
 
-    A component that there are only pickles of is refused unread.
+    A component with only pickled weights is refused without reading them.
     """
     index = read_index(model, folder)
     if index.get("_class_name") not in classes:
@@ -42,17 +42,17 @@ def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
 
 
 def is_incomplete(folder: Path) -> bool:
-    """Whether a pipeline's folder has not yet all that its index promises. Opens no weights."""
+    """Whether a pipeline's folder lacks files that its index names. Opens no weights."""
     try:
         parts = [folder / name for name in _component_names(read_index("", folder))]
-    except ModelBroken:  # no pipeline, or a broken one: that is for who loads it to say
+    except ModelBroken:  # not a pipeline, or a broken one: loading it reports that
         return False
-    promised = (file for part in parts for file in _indexed_shards(part))
-    return not all(part.is_dir() for part in parts) or not all(file.is_file() for file in promised)
+    expected = (file for part in parts for file in _indexed_shards(part))
+    return not all(part.is_dir() for part in parts) or not all(file.is_file() for file in expected)
 
 
 def is_local(source: str) -> bool:
-    """A folder named as such, or one that ships with the program."""
+    """Whether the source is a folder: a path, or one that is shipped with the program."""
     return (
         not source
         or source.startswith((".", "/", "~"))
@@ -70,10 +70,10 @@ def _component_names(index: dict[str, Any]) -> list[str]:
 
 def _check_component(model: str, folder: Path, part: Path) -> None:
     if not part.is_dir():
-        raise ModelBroken(model, f"lacks its {part.name}")
+        raise ModelBroken(model, f"has no {part.name} folder")
     safe = sorted(part.rglob("*.safetensors"))
     if not safe and any(file.suffix in PICKLE_SUFFIXES for file in part.rglob("*")):
-        raise ModelBroken(model, f"has its {part.name} only as pickled files, which can run code")
+        raise ModelBroken(model, f"has only pickled files for its {part.name}, which can run code")
     for file in safe:
         check_safetensors(model, file)
     for file in _indexed_shards(part):
@@ -82,7 +82,7 @@ def _check_component(model: str, folder: Path, part: Path) -> None:
 
 
 def find_folder(model: str, source: str, revision: str | None = None) -> Path:
-    """A local folder, or what was pulled from the hub before. Never asks the network."""
+    """A local folder, or one that was pulled from the hub. Never uses the network."""
     for folder in (Path(source).expanduser(), INSTALL_ROOT / source):
         if folder.is_dir():
             return folder
@@ -94,7 +94,7 @@ def find_folder(model: str, source: str, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(source, revision=revision, local_files_only=True))
     except IncompleteSnapshotError as error:
-        return Path(error.snapshot_path)  # of a repository we want only some files
+        return Path(error.snapshot_path)  # only some files of a repository are pulled
     except (HFValidationError, OSError) as error:
         raise ModelMissing(model) from error
 
@@ -105,14 +105,14 @@ def read_index(model: str, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelBroken(model, f"has no {INDEX_FILE}") from error
     except ValueError as error:
-        raise ModelBroken(model, f"has an {INDEX_FILE} that is no JSON") from error
+        raise ModelBroken(model, f"has an {INDEX_FILE} that is not JSON") from error
     if not isinstance(index, dict):
-        raise ModelBroken(model, f"has an {INDEX_FILE} that is no table")
+        raise ModelBroken(model, f"has an {INDEX_FILE} that is not a JSON object")
     return index
 
 
 def check_safetensors(model: str, file: Path) -> None:
-    """The header is sound and the file as long as it says."""
+    """Check the header, and that the file is as long as it says."""
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415  (heavy)
 
     try:
@@ -123,7 +123,7 @@ def check_safetensors(model: str, file: Path) -> None:
 
 
 def _indexed_shards(part: Path) -> Iterator[Path]:
-    """The shards that an index of a sharded component names."""
+    """The files that the index of a sharded component names."""
     for index in part.glob("*.safetensors.index.json"):
         with suppress(ValueError, OSError, AttributeError):
             yield from {part / name for name in json.loads(index.read_text())["weight_map"].values()}

@@ -1,4 +1,4 @@
-"""Which commit of each repository was pulled: written down, and used until somebody asks for a later one."""
+"""Record the commit of each pulled repository; it is used until a later one is pulled."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from generation.models.common.preset import Preset
 from generation.models.common.pull import sources
 
 LOCK_FILE = "models.lock.toml"
-HEADER = "# The commits that `matinee models pull` brought. `revision` in a preset goes before them.\n"
+HEADER = "# The commits that `matinee models pull` downloaded. `revision` in a preset takes precedence.\n"
 
 
 def read_commits(folder: Path) -> dict[str, str]:
-    """Commits by repository; raises PresetBroken when the file is no such list."""
+    """Commits by repository; raises PresetBroken when the file is invalid."""
     file = folder / LOCK_FILE
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # a folder that is none is told when it is opened
+    except (FileNotFoundError, NotADirectoryError):  # a wrong folder is reported when it is opened
         return {}
     except (OSError, ValueError) as error:
         raise PresetBroken(str(file), f"cannot be read: {error}") from error
     if not all(isinstance(commit, str) for commit in found.values()):
-        raise PresetBroken(str(file), "should name one commit for each repository")
+        raise PresetBroken(str(file), "must name one commit for each repository")
     return found
 
 
@@ -41,6 +41,6 @@ def write_commits(folder: Path, commits: Mapping[str, str]) -> None:
 
 
 def with_pinned_commits(preset: Preset, commits: Mapping[str, str]) -> Preset:
-    """What its table does not pin is pinned to what was pulled."""
+    """The preset with pulled commits for the repositories that it does not pin itself."""
     pulled_revisions = {source: commits[source] for source in sources(preset) if source in commits}
     return replace(preset, revisions={**pulled_revisions, **preset.revisions})

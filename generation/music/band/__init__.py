@@ -1,4 +1,4 @@
-"""A house band that needs no weights: it writes a piece and plays it, in tune, in time, to the sample."""
+"""The built-in band: arranges a piece and synthesizes it, without weights, exact to the sample."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Band:
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         if music.genre not in self._genres:
             raise MusicFailed("band", f"no genre {music.genre!r}")
-        sheet = arrange(music, self._genres[music.genre], samples / rate)
-        sound = render_mix(sheet, music.mood, samples, rate, on_step)
+        arrangement = arrange(music, self._genres[music.genre], samples / rate)
+        sound = render_mix(arrangement, music.mood, samples, rate, on_step)
         return Audio(np.ascontiguousarray(sound.T, dtype=np.float32), rate)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""From Music and a length to the written sheet."""
+"""Arrange a piece: from a music request and a length to notes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from generation.request import Music
 
 
 def arrange(music: Music, genre: Genre, seconds: float) -> Arrangement:
-    """Write the piece: the same music and length give the same sheet."""
+    """Arrange the piece; the same music and length give the same arrangement."""
     rng = random.Random(music.seed)  # noqa: S311  (music, not secrets)
     grid = form.grid_for(music, genre, seconds)
     key = form.key_for(music, genre, rng)

@@ -1,4 +1,4 @@
-"""The plan of a piece: how many bars fit, which chords, which parts, and where it ends."""
+"""The form of a piece: bars, chords, parts, and where it ends."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ def grid_for(music: Music, genre: Genre, seconds: float) -> BeatGrid:
         meter=genre.meter,
         swing=genre.swing,
         swing_on=genre.swing_on,
-        lead_in=min(0.03, seconds / 20),  # so that no fade eats the first beat
+        lead_in=min(0.03, seconds / 20),  # so that the fade-in does not cover the first beat
     )
 
 
 def key_for(music: Music, genre: Genre, rng: random.Random) -> Key:
-    leaning = MOODS[music.mood].mode if music.mood in MOODS else ""
+    preferred = MOODS[music.mood].mode if music.mood in MOODS else ""
     modes = [mode for mode, lines in genre.progressions.items() if lines]
-    mode = leaning if leaning in modes else rng.choice(modes)
+    mode = preferred if preferred in modes else rng.choice(modes)
     return parse_key(rng.choice(genre.keys), mode)
 
 
 def final_chord_beat(grid: BeatGrid, seconds: float) -> int:
-    """The beat of the last chord: the latest bar line with room to ring, else half a bar, else a beat."""
+    """The beat of the last chord: the latest bar, half bar or beat that leaves it time to ring."""
     beats = (seconds - grid.lead_in) * grid.bpm / 60
-    room = min(1.4, max(0.2, 0.16 * seconds)) * grid.bpm / 60
+    ringing = min(1.4, max(0.2, 0.16 * seconds)) * grid.bpm / 60
     for unit, longest in ((grid.meter, 1.9), (max(1, grid.meter // 2), 2.6), (1, math.inf)):
         if grid.meter % 2 and unit not in {1, grid.meter}:
             continue
-        beat = math.floor(max(0.0, beats - room) / unit) * unit
+        beat = math.floor(max(0.0, beats - ringing) / unit) * unit
         if beat > 0 and (beats - beat) * 60 / grid.bpm <= longest:
             return beat
     return 0
 
 
 def bars_for(beats: int, meter: int) -> tuple[Bar, ...]:
-    """Sections of four bars: an opening, tunes, a breather in a long piece."""
+    """Sections of four bars: an opening, sections with lead, and a quiet section in a long piece."""
     count = math.ceil(beats / meter)
     opening = 0 if count < 6 else 2 if count < 16 else 4
     bars = []
@@ -66,10 +66,10 @@ def bars_for(beats: int, meter: int) -> tuple[Bar, ...]:
 def chord_spans_for(
     genre: Genre, in_key: Key, beats: int, meter: int, rng: random.Random
 ) -> tuple[tuple[ChordSpan, ...], Chord]:
-    """The chords up to the last one, and that last one. A short piece changes chords twice a bar."""
+    """The chords before the last one, and the last one. A short piece changes chords twice per bar."""
     lines = list(genre.progressions[in_key.mode])
     rng.shuffle(lines)
-    if beats <= 4 * meter:  # a short piece has no time to find its key: it starts at home if it can
+    if beats <= 4 * meter:  # a short piece starts on the tonic if it can
         lines.sort(key=lambda line: parse_chord(line.split()[0], in_key).root != in_key.tonic)
     before_last, final = (parse_chord(numeral, in_key) for numeral in genre.ending[in_key.mode].split())
     length = meter / 2 if meter % 2 == 0 and beats <= 2 * meter else float(meter)
@@ -86,12 +86,12 @@ def chord_spans_for(
 
 
 def _line_of(number: int, lines: int) -> int:
-    """Twice the first line of chords, once another, and so on."""
+    """The progression of this slot: the first one twice, then the second one once."""
     return (number // 4 % 3 == 2) * 1 % lines
 
 
 def assign_voices(genre: Genre, instruments: tuple[str, ...]) -> dict[str, str]:
-    """Who plays what. Named instruments take tune and harmony; drums and bass stay unless named too."""
+    """Assign voices to parts. Named instruments take lead and harmony; drums and bass stay unless named."""
     own = {"drums": genre.kit, "bass": genre.bass, "comp": genre.comp, "pad": genre.pad, "lead": genre.lead}
     if instruments:
         named = _named_parts(instruments)
@@ -105,7 +105,7 @@ def assign_voices(genre: Genre, instruments: tuple[str, ...]) -> dict[str, str]:
 
 def _named_parts(instruments: tuple[str, ...]) -> dict[str, str]:
     parts: dict[str, str] = {}
-    for name in instruments:  # first everyone's own part, so that two instruments share the work
+    for name in instruments:  # the main part of each first, so that two instruments get different parts
         for part, voice in INSTRUMENTS[name].parts.items():
             if part not in parts:
                 parts[part] = voice

@@ -1,4 +1,4 @@
-"""Drums: every piece of every kit, made once and struck often."""
+"""Drum sounds: every drum of every kit, synthesized once and cached."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from generation.music.band.synth import Waveform, band_pass, noise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drum:
-    """A falling tone, filtered noise, and rings of metal, in the shares given."""
+    """A mix of a falling tone, filtered noise and metallic partials."""
 
     tone: float = 0.0
-    start_hz: float = 120.0  # Hz at the stroke
-    end_hz: float = 50.0  # Hz as it rings
-    pitch_drop: float = 0.03  # seconds from high to low
+    start_hz: float = 120.0  # frequency in Hz at the start
+    end_hz: float = 50.0  # frequency in Hz that it falls to
+    pitch_drop: float = 0.03  # time constant of the fall in seconds
     tone_decay: float = 0.2
     noise: float = 0.0
     band: tuple[float, float] = (200.0, 8000.0)
-    noise_decay: float = 0.1  # seconds the noise rings
+    noise_decay: float = 0.1  # seconds
     bursts: int = 1
     attack: float = 0.0005
     metal: float = 0.0
-    gate: float = 0.0  # seconds after which it is cut
+    gate: float = 0.0  # seconds after which the sound is cut; 0 for never
     pan: float = 0.0
     level: float = 1.0
-    crush: int = 0  # hold each sample for so many: an old console's noise
+    crush: int = 0  # repeat each sample this often, like the noise of old consoles
 
 
 _KICK = Drum(
@@ -155,12 +155,12 @@ KITS: dict[str, dict[str, Drum]] = {
         "crash": replace(_CRASH, noise_decay=1.4, attack=0.02),
     },
 }
-_METAL_PARTIALS = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523)  # times 4 kHz: nothing in tune with anything
+_METAL_PARTIALS = (1.0, 1.342, 1.2312, 1.6532, 1.9523, 2.1523)  # times 4 kHz; inharmonic
 
 
 @functools.lru_cache(maxsize=256)
 def drum_sound(drum: Drum, rate: int) -> Waveform:
-    """The sound of one stroke."""
+    """The sound of one hit."""
     seconds = min(
         2.0, 6 * max(drum.tone_decay if drum.tone else 0, drum.noise_decay if drum.noise or drum.metal else 0)
     )
@@ -168,34 +168,36 @@ def drum_sound(drum: Drum, rate: int) -> Waveform:
     times = np.arange(count) / rate
     sound = np.zeros(count, np.float32)
     if drum.tone:
-        turns = drum.end_hz * times + (drum.start_hz - drum.end_hz) * drum.pitch_drop * (
+        cycles = drum.end_hz * times + (drum.start_hz - drum.end_hz) * drum.pitch_drop * (
             1 - np.exp(-times / drum.pitch_drop)
         )
-        sound += (drum.tone * np.sin(2 * np.pi * turns) * np.exp(-times / drum.tone_decay)).astype(np.float32)
-    fading = _bursts(drum, times)
+        sound += (drum.tone * np.sin(2 * np.pi * cycles) * np.exp(-times / drum.tone_decay)).astype(
+            np.float32
+        )
+    envelope = _bursts(drum, times)
     if drum.noise:
         hiss = band_pass(noise(count, 3), rate, *drum.band)
         if drum.crush:
             hiss = np.repeat(hiss[:: drum.crush], drum.crush)[:count]
-        sound += drum.noise * 2 * hiss * fading
+        sound += drum.noise * 2 * hiss * envelope
     if drum.metal:
         ringing = np.sign(np.sin(np.outer(_METAL_PARTIALS, 8000 * np.pi * times))).sum(axis=0)
-        sound += drum.metal * 0.25 * band_pass(ringing.astype(np.float32), rate, *drum.band) * fading
-    return _ended(sound, times) * np.float32(drum.level)
+        sound += drum.metal * 0.25 * band_pass(ringing.astype(np.float32), rate, *drum.band) * envelope
+    return _fade_edges(sound, times) * np.float32(drum.level)
 
 
 def _bursts(drum: Drum, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Waveform:
-    """A clap is several strokes within a moment."""
-    fading = np.exp(-times / drum.noise_decay) * np.clip(times / drum.attack, 0, 1)
+    """The envelope of the noise; a clap has several bursts."""
+    envelope = np.exp(-times / drum.noise_decay) * np.clip(times / drum.attack, 0, 1)
     for burst in range(1, drum.bursts):
         late = times - 0.011 * burst
-        fading = np.maximum(
-            fading * (late < 0) * np.exp(-times / 0.012),
+        envelope = np.maximum(
+            envelope * (late < 0) * np.exp(-times / 0.012),
             np.where(late >= 0, np.exp(-late / drum.noise_decay), 0),
         )
-    return fading.astype(np.float32)
+    return envelope.astype(np.float32)
 
 
-def _ended(sound: Waveform, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Waveform:
+def _fade_edges(sound: Waveform, times: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Waveform:
     fade: Waveform = np.clip((times[-1] - times) / 0.02, 0, 1).astype(np.float32)
     return sound * fade * np.clip(times / 0.0005, 0, 1).astype(np.float32)

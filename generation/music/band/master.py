@@ -1,4 +1,4 @@
-"""From the band's sound to a finished one: room, glue, loudness, an end."""
+"""Master the mix: reverb, ducking, compression, loudness, fades."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from generation.music.common.loudness_normalize import fast_length, normalize_lo
 
 @functools.lru_cache(maxsize=4)
 def _room_impulse(rate: int) -> Waveform:
-    """Two ears' worth of a warm room, 1.6 s long, its high notes fading first."""
+    """A stereo impulse response of a room, 1.6 s long; high frequencies decay faster."""
     count = round(1.6 * rate)
     times = np.arange(count) / rate
-    ears = []
-    for ear in (1, 2):
-        raw = noise(count, 100 + ear)
+    channels = []
+    for channel in (1, 2):
+        raw = noise(count, 100 + channel)
         dark = band_pass(raw, rate, 120, 2200) * np.exp(-times / 0.34)
         bright = band_pass(raw, rate, 2200, 8000) * np.exp(-times / 0.16)
-        ears.append((dark + 0.7 * bright) * np.clip((times - 0.012) / 0.02, 0, 1))
-    room = np.stack(ears)
+        channels.append((dark + 0.7 * bright) * np.clip((times - 0.012) / 0.02, 0, 1))
+    room = np.stack(channels)
     room /= np.sqrt((room**2).sum(axis=1, keepdims=True))
     scaled: Waveform = room.astype(np.float32)
     return scaled
 
 
 def reverb(dry: Waveform, rate: int) -> Waveform:
-    """What the room answers to a mono sound, for two ears."""
+    """The stereo reverb of a mono sound."""
     room = _room_impulse(rate)
     size = fast_length(len(dry) + room.shape[1])
-    heard = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(room, size), size)
-    return heard[:, : len(dry)].astype(np.float32, copy=False)
+    wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(room, size), size)
+    return wet[:, : len(dry)].astype(np.float32, copy=False)
 
 
 def duck_on_kicks(sound: Waveform, kicks: list[int], depth: float, rate: int) -> Waveform:
-    """Everything ducks as the kick strikes, and comes back within a beat."""
+    """Duck the sound at each kick drum hit; it recovers within a beat."""
     gain = np.ones(sound.shape[-1], np.float32)
     dip = (1 - depth * np.exp(-np.arange(round(0.3 * rate)) / (0.09 * rate))).astype(np.float32)
     for kick in kicks:
@@ -46,7 +46,7 @@ def duck_on_kicks(sound: Waveform, kicks: list[int], depth: float, rate: int) ->
 
 
 def compress(sound: Waveform, rate: int) -> Waveform:
-    """Gentle compression of the whole: loud moments come 2:1 nearer to the rest."""
+    """Compress the mix gently, 2:1 above its usual level."""
     block = round(0.01 * rate)
     count = sound.shape[-1]
     power = np.pad((sound**2).mean(axis=0), (0, -count % block)).reshape(-1, block).mean(axis=1)
@@ -62,7 +62,7 @@ def compress(sound: Waveform, rate: int) -> Waveform:
 
 
 def finish_mix(sound: Waveform, rate: int, fade: float) -> Waveform:
-    """At -14 LUFS under the ceiling, beginning and ending in silence."""
+    """Fade in and out, and normalize to -14 LUFS with peaks under the ceiling."""
     count = sound.shape[-1]
     out = np.linspace(1, 0, max(1, min(count, round(fade * rate))), dtype=np.float32)
     sound = sound.copy()

@@ -1,4 +1,4 @@
-"""The players at work: a sheet becomes sound."""
+"""Render an arrangement to sound: voices, drums, levels, effects."""
 
 from __future__ import annotations
 
@@ -13,69 +13,71 @@ from generation.music.band.voices import VOICES, Voice
 from generation.progress import OnStep
 
 LEVELS = {"drums": -14.0, "bass": -15.0, "comp": -19.0, "pad": -24.0, "lead": -17.5}
-"""How loud each part is while it plays, in dB RMS: the mix whatever the voices are."""
+"""Level of each part while it plays, in dB RMS, the same for every voice."""
 REVERB_SENDS = {"drums": 0.25, "bass": 0.0, "comp": 0.7, "pad": 0.8, "lead": 1.0}
 _SOFT_DRUM_MOODS = {"calm", "sad", "dreamy", "romantic", "mysterious", "warm"}
 
 
-def render_mix(sheet: Arrangement, mood: str, samples: int, rate: int, on_step: OnStep) -> Waveform:
-    """Exactly so many samples for two ears, mixed and mastered."""
-    total = len(sheet.notes) + (1 if sheet.hits else 0) + 2
+def render_mix(arrangement: Arrangement, mood: str, samples: int, rate: int, on_step: OnStep) -> Waveform:
+    """Mix and master exactly this many stereo samples."""
+    total = len(arrangement.notes) + (1 if arrangement.hits else 0) + 2
     mix = np.zeros((2, samples), np.float32)
     reverb_input = np.zeros(samples, np.float32)
-    kicks = [round(hit.start * rate) for hit in sheet.hits if hit.piece == "kick"]
-    for done, (part, notes) in enumerate(sheet.notes.items()):
+    kicks = [round(hit.start * rate) for hit in arrangement.hits if hit.piece == "kick"]
+    for done, (part, notes) in enumerate(arrangement.notes.items()):
         on_step(done, total)
-        voice = VOICES[sheet.voices[part]]
-        bus = _set_level(_part(voice, notes, sheet, samples, rate), LEVELS[part] + voice.level, rate)
-        if sheet.genre.pump:
-            bus = master.duck_on_kicks(bus, kicks, sheet.genre.pump, rate)
+        voice = VOICES[arrangement.voices[part]]
+        bus = _set_level(_part(voice, notes, arrangement, samples, rate), LEVELS[part] + voice.level, rate)
+        if arrangement.genre.pump:
+            bus = master.duck_on_kicks(bus, kicks, arrangement.genre.pump, rate)
         mix += bus
         reverb_input += REVERB_SENDS[part] * bus.mean(axis=0)
-    if sheet.hits:
-        on_step(len(sheet.notes), total)
+    if arrangement.hits:
+        on_step(len(arrangement.notes), total)
         softer = -4.0 if mood in _SOFT_DRUM_MOODS else 0.0
-        bus = _drums(kit.KITS[sheet.voices["drums"]], sheet.hits, samples, rate)
+        bus = _drums(kit.KITS[arrangement.voices["drums"]], arrangement.hits, samples, rate)
         bus = _set_level(bus, LEVELS["drums"] + softer, rate)
         mix += bus
         reverb_input += REVERB_SENDS["drums"] * bus.mean(axis=0)
     on_step(total - 2, total)
-    mix += _texture(sheet.genre.texture, samples, rate)
-    mix += np.float32(sheet.genre.space * 1.6) * master.reverb(reverb_input, rate)
-    return _mastered(mix, sheet, samples, rate, on_step, total)
+    mix += _texture(arrangement.genre.texture, samples, rate)
+    mix += np.float32(arrangement.genre.space * 1.6) * master.reverb(reverb_input, rate)
+    return _master(mix, arrangement, samples, rate, on_step, total)
 
 
-def _mastered(
-    mix: Waveform, sheet: Arrangement, samples: int, rate: int, on_step: OnStep, total: int
+def _master(
+    mix: Waveform, arrangement: Arrangement, samples: int, rate: int, on_step: OnStep, total: int
 ) -> Waveform:
-    glued = master.compress(mix, rate)
-    if sheet.genre.drive:
-        push = np.float32((1 + 2 * sheet.genre.drive) / max(1e-6, float(np.abs(glued).max())))
-        glued = np.tanh(glued * push)
+    compressed = master.compress(mix, rate)
+    if arrangement.genre.drive:
+        drive_gain = np.float32(
+            (1 + 2 * arrangement.genre.drive) / max(1e-6, float(np.abs(compressed).max()))
+        )
+        compressed = np.tanh(compressed * drive_gain)
     on_step(total - 1, total)
-    fade = max(0.02, 0.55 * (samples / rate - sheet.end))
-    result = master.finish_mix(glued, rate, min(fade, 1.2))
+    fade = max(0.02, 0.55 * (samples / rate - arrangement.end))
+    result = master.finish_mix(compressed, rate, min(fade, 1.2))
     on_step(total, total)
     return result
 
 
-def _part(voice: Voice, notes: Sequence[Note], sheet: Arrangement, samples: int, rate: int) -> Waveform:
+def _part(voice: Voice, notes: Sequence[Note], arrangement: Arrangement, samples: int, rate: int) -> Waveform:
     bus = np.zeros((2, samples), np.float32)
-    made: dict[tuple[int, float, float], Waveform] = {}
+    rendered: dict[tuple[int, float, float], Waveform] = {}
     for note in notes:
         start = round(note.start * rate)
         if start >= samples:
             continue
         note_key = (note.pitch, round(note.seconds, 4), note.velocity)
-        if note_key not in made:
-            made[note_key] = tone(voice, *note_key, rate)
-        sound = made[note_key][: samples - start]
+        if note_key not in rendered:
+            rendered[note_key] = tone(voice, *note_key, rate)
+        sound = rendered[note_key][: samples - start]
         side = voice.wide * (((note.pitch * 5) % 12) / 5.5 - 1)
         _add(bus, sound, start, side)
     if voice.drive:
         bus = _apply_drive(bus, voice, rate)
     if voice.echo:
-        _echo(bus, voice.echo, round(0.75 * 60 / sheet.grid.bpm * rate))
+        _echo(bus, voice.echo, round(0.75 * 60 / arrangement.grid.bpm * rate))
     return bus
 
 
@@ -92,7 +94,7 @@ def _drums(pieces: dict[str, kit.Drum], hits: Sequence[Hit], samples: int, rate:
 
 
 def _add(bus: Waveform, sound: Waveform, start: int, side: float) -> None:
-    """`side` is -1 for the left ear, 1 for the right."""
+    """Add a sound to the bus; `side` is -1 for left, 1 for right."""
     left, right = np.cos((side + 1) * np.pi / 4), np.sin((side + 1) * np.pi / 4)
     bus[0, start : start + len(sound)] += np.float32(left) * sound
     bus[1, start : start + len(sound)] += np.float32(right) * sound
@@ -101,7 +103,11 @@ def _add(bus: Waveform, sound: Waveform, start: int, side: float) -> None:
 def _apply_drive(bus: Waveform, voice: Voice, rate: int) -> Waveform:
     peak = np.float32(max(1e-6, float(np.abs(bus).max())))
     driven: Waveform = np.tanh(bus / peak * np.float32(1 + voice.drive))
-    return np.stack([band_pass(ear, rate, 70, voice.cabinet) for ear in driven]) if voice.cabinet else driven
+    return (
+        np.stack([band_pass(channel, rate, 70, voice.cabinet) for channel in driven])
+        if voice.cabinet
+        else driven
+    )
 
 
 def _echo(bus: Waveform, loud: float, delay: int) -> None:
@@ -115,7 +121,7 @@ def _echo(bus: Waveform, loud: float, delay: int) -> None:
 
 
 def _set_level(bus: Waveform, level: float, rate: int) -> Waveform:
-    """At its level while it sounds, however often it rests."""
+    """Scale the bus to this level, measured only where it sounds."""
     block = max(1, rate // 20)
     whole = bus.shape[1] // block * block
     powers = (
@@ -131,7 +137,7 @@ def _set_level(bus: Waveform, level: float, rate: int) -> Waveform:
 
 
 def _texture(name: str, samples: int, rate: int) -> Waveform:
-    """Vinyl's dust or a breath of air, very quiet."""
+    """A quiet background: vinyl crackle or air noise."""
     quiet = np.zeros((2, samples), np.float32)
     if not name:
         return quiet

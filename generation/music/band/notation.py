@@ -1,4 +1,4 @@
-"""The written music: what is played when. Pure data, the same for the same music on every machine."""
+"""An arranged piece as data: notes, drum hits, chords, bars. The same input gives the same data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class ChordSpan:
-    """A chord and the beats it sounds."""
+    """A chord, and when it sounds, in beats."""
 
     start: float
     beats: float
@@ -34,18 +34,18 @@ class ChordSpan:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar as the form has it: which parts play, and whether a fill leads out of it."""
+    """One bar of the form: which parts play, and whether it ends with a fill."""
 
     section: int
     lead: bool = True
-    drums: float = 1.0  # how much of the kit plays: 0 none, under 1 without snare
+    drums: float = 1.0  # share of the kit that plays: 0 for none, below 1 without snare
     fill: bool = False
     opening: bool = False  # first of its section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatGrid:
-    """Time: beats to seconds, with the genre's swing. The first beat is at `lead_in`."""
+    """Converts beats to seconds, with the genre's swing. The first beat is at `lead_in`."""
 
     bpm: float
     meter: int
@@ -64,7 +64,7 @@ class BeatGrid:
         return self.lead_in + (whole * unit + warped) * 60 / self.bpm
 
     def seconds_at_step(self, bar: int, step: int) -> float:
-        """When a step of a pattern is: four of them a beat."""
+        """The time of a step of a pattern; four steps are a beat."""
         return self.seconds_at(bar * self.meter + step / 4)
 
 
@@ -83,5 +83,5 @@ class Arrangement:
 
     @property
     def end(self) -> float:
-        """When the last chord is struck."""
+        """The time at which the last chord starts."""
         return self.grid.seconds_at(self.final_chord.start)

@@ -1,4 +1,4 @@
-"""The players: each writes its own part over the chords."""
+"""Write the parts over the chords: bass, comping, pad, lead, drums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEFAULT_DRUMS = {"kick": "X.......x.......", "snare": "....x.......x...", "hat"
 
 
 class ChordChart:
-    """What the players look at: the chords on the grid."""
+    """The chords on the beat grid, from which each part is written."""
 
     def __init__(
         self, genre: Genre, grid: BeatGrid, key: Key, slots: tuple[ChordSpan, ...], last: ChordSpan
@@ -23,13 +23,13 @@ class ChordChart:
         self.genre, self.grid, self.key, self.chord_spans, self.final_chord = genre, grid, key, slots, last
 
     def strokes(self, line: str) -> Iterator[tuple[int, str, float, float]]:
-        """Every stroke of a pattern: its chord's number, its letter, when and how long, in beats."""
+        """Every stroke of a pattern: index of its chord, letter, start and length in beats."""
         per_bar = len(line)
         for number, slot in enumerate(self.chord_spans):
             first = round(slot.start * 4)
             steps = round(slot.beats * 4)
             letters = [line[(first + step) % per_bar] for step in range(steps)]
-            if letters and letters[0] == "-":  # a held note does not outlive its chord
+            if letters and letters[0] == "-":  # a note is not held beyond its chord
                 letters[0] = next((one for one in line if one not in "-."), ".")
             for step, letter in enumerate(letters):
                 if letter in "-.":
@@ -101,11 +101,11 @@ def _voicings(chart: ChordChart, floor: int) -> list[tuple[int, ...]]:
 
 
 def lead(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random, seconds: float) -> tuple[Note, ...]:
-    """A motif for each kind of section, answered and moved with the chords; it comes home at the end."""
+    """Motifs for the kinds of sections, moved with the chords; ends on a tone of the last chord."""
     steps = chart.genre.steps
-    ladder = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in chart.key.scale]
+    scale = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in chart.key.scale]
     motifs = [_motif(rng, line) for line in chart.genre.lead_lines]
-    place = len(ladder) // 3
+    place = len(scale) // 3
     notes: list[Note] = []
     for number, bar in enumerate(bars):
         if not bar.lead:
@@ -118,10 +118,10 @@ def lead(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random, seconds: 
                 break
             slot = max((s for s in chart.chord_spans if s.start <= beat), key=lambda s: s.start)
             strong = step % (steps // chart.grid.meter * 2) == 0 or beats >= 1
-            place = _nearest_scale_index(ladder, anchor + move, slot, strong=strong)
+            place = _nearest_scale_index(scale, anchor + move, slot, strong=strong)
             held = min(beats, chart.final_chord.start - beat)
-            notes.append(chart.note(beat, held, ladder[place], 0.85 if strong else 0.7))
-        place = max(2, min(len(ladder) - 4, place))
+            notes.append(chart.note(beat, held, scale[place], 0.85 if strong else 0.7))
+        place = max(2, min(len(scale) - 4, place))
     if not notes:
         return chart.final((lowest_pitch_from(chart.final_chord.chord.root, LEAD_FLOOR),), 0.7, seconds)
     home = [p for p in range(LEAD_FLOOR, LEAD_TOP) if p % 12 in chart.final_chord.chord.tones[:3]]
@@ -129,12 +129,12 @@ def lead(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random, seconds: 
 
 
 def _motif_of(number: int, bar: Bar, count: int) -> int:
-    """Bars 1 and 3 of four sing the same, 2 and 4 answer; every third section turns to the next motif."""
+    """Bars 1 and 3 of four share a motif, 2 and 4 another; every third section shifts by one motif."""
     return (number % 2 + (bar.section % 3 == 2)) % count
 
 
 def _motif(rng: random.Random, line: str) -> tuple[str, tuple[int, ...]]:
-    """A rhythm and the scale steps its notes take from the bar's first: mostly near, seldom far."""
+    """A rhythm, and for each note its distance in scale steps from the bar's first note."""
     moves, at = [], 0
     for _ in range(line.count("x")):
         moves.append(at)
@@ -152,16 +152,16 @@ def _motif_notes(line: str, moves: tuple[int, ...]) -> Iterator[tuple[int, float
         yield step, (held - step) / 4, move
 
 
-def _nearest_scale_index(ladder: list[int], wanted: int, slot: ChordSpan, *, strong: bool) -> int:
-    """The rung of the scale nearest to the wanted one; on a strong beat one that the chord holds."""
-    wanted = max(0, min(len(ladder) - 1, wanted))
-    rungs = range(len(ladder))
+def _nearest_scale_index(scale: list[int], wanted: int, slot: ChordSpan, *, strong: bool) -> int:
+    """The index in the scale nearest to the wanted one; on a strong beat that of a chord tone."""
+    wanted = max(0, min(len(scale) - 1, wanted))
+    indices = range(len(scale))
     if strong:
-        fitting = [r for r in rungs if ladder[r] % 12 in slot.chord.tones]
-    else:  # beside a chord note that is not of the scale, the scale's own would rub
-        strange = {t for t in slot.chord.tones if t not in {p % 12 for p in ladder}}
-        fitting = [r for r in rungs if not {(ladder[r] + 1) % 12, (ladder[r] - 1) % 12} & strange]
-    return min(fitting or rungs, key=lambda r: (abs(r - wanted), r))
+        fitting = [i for i in indices if scale[i] % 12 in slot.chord.tones]
+    else:  # avoid scale notes a semitone from a chord tone outside the scale
+        outside_scale = {t for t in slot.chord.tones if t not in {p % 12 for p in scale}}
+        fitting = [i for i in indices if not {(scale[i] + 1) % 12, (scale[i] - 1) % 12} & outside_scale]
+    return min(fitting or indices, key=lambda i: (abs(i - wanted), i))
 
 
 def drums(chart: ChordChart, bars: tuple[Bar, ...], rng: random.Random) -> tuple[Hit, ...]:

@@ -1,4 +1,4 @@
-"""Tones: band-limited, in tune, click-free."""
+"""Synthesize tones: band-limited, in tune, without clicks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def hertz(pitch: float) -> float:
 
 
 def tone(voice: Voice, pitch: int, seconds: float, velocity: float, rate: int) -> Waveform:
-    """One note, its release included, at about `loud`."""
+    """One note including its release."""
     while pitch < voice.low:
         pitch += 12
     while pitch > voice.high:
@@ -60,26 +60,26 @@ def _envelope(voice: Voice, seconds: float, times: NDArray[np.float64]) -> Wavef
 
 
 def _fm_tone(voice: Voice, frequency: float, times: NDArray[np.float64], velocity: float) -> Waveform:
-    """Two operators: the harder the stroke, the brighter."""
-    turns = np.modf(frequency * times)[0].astype(np.float32) * np.float32(2 * np.pi)
-    modulator_turns = np.modf(frequency * voice.fm_ratio * times)[0].astype(np.float32) * np.float32(
+    """FM synthesis with two operators: a higher velocity sounds brighter."""
+    phase = np.modf(frequency * times)[0].astype(np.float32) * np.float32(2 * np.pi)
+    modulator_phase = np.modf(frequency * voice.fm_ratio * times)[0].astype(np.float32) * np.float32(
         2 * np.pi
     )
     index = (voice.fm_index * (0.4 + velocity) * np.exp(-times / voice.fm_index_decay)).astype(np.float32)
     body = np.exp(-times / voice.decay).astype(np.float32)
-    sound: Waveform = body * np.sin(turns + index * np.sin(modulator_turns))
+    sound: Waveform = body * np.sin(phase + index * np.sin(modulator_phase))
     return sound
 
 
 def _additive_tone(voice: Voice, pitch: int, times: NDArray[np.float64], rate: int) -> Waveform:
     frequency = hertz(pitch)
-    turns = frequency * times
+    cycles = frequency * times
     if voice.vibrato:
         depth = np.clip((times - 0.15) / 0.3, 0, 1) * (2 ** (voice.vibrato / 1200) - 1) * frequency
-        turns = turns - depth * np.cos(2 * np.pi * 5.2 * times) / (2 * np.pi * 5.2)
+        cycles = cycles - depth * np.cos(2 * np.pi * 5.2 * times) / (2 * np.pi * 5.2)
     apart = (0.0,) if not voice.detune else (-voice.detune / 2, voice.detune / 2)
     places = [
-        ((turns * 2 ** (cents / 1200) + 0.37 * number) * TABLE).astype(np.int64) & (TABLE - 1)
+        ((cycles * 2 ** (cents / 1200) + 0.37 * number) * TABLE).astype(np.int64) & (TABLE - 1)
         for number, cents in enumerate(apart)
     ]
     sound = np.zeros(len(times), np.float32)
@@ -96,7 +96,7 @@ def _additive_tone(voice: Voice, pitch: int, times: NDArray[np.float64], rate: i
 
 @functools.lru_cache(maxsize=2048)
 def _tables(voice: Voice, pitch: int, rate: int) -> tuple[tuple[Waveform, float], ...]:
-    """One cycle for each group of harmonics, and how fast it rings down."""
+    """A wavetable for each group of harmonics, and how fast it decays."""
     numbers = np.arange(1, _HARMONICS + 1)
     frequencies = numbers * hertz(pitch)
     strengths = np.array([_SHAPES[voice.shape](n) for n in range(1, _HARMONICS + 1)]) / np.sqrt(
@@ -142,7 +142,7 @@ def _breath(samples: int, rate: int) -> Waveform:
 
 
 def band_pass(sound: Waveform, rate: int, low: float, high: float) -> Waveform:
-    """Only what lies between two frequencies, softly."""
+    """A band-pass filter with soft slopes."""
     spectrum = np.fft.rfft(sound)
     frequencies = np.fft.rfftfreq(len(sound), 1 / rate)
     weight = 1 / np.sqrt(1 + (frequencies / high) ** 6)

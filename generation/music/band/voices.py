@@ -1,4 +1,4 @@
-"""What each instrument is made of: pure data for the synthesiser."""
+"""The parameters of each voice of the synthesizer."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """A tone of harmonics that ring down each at its own speed, or of two operators if `ratio` is set."""
+    """A tone of decaying harmonics, or FM with two operators if `fm_ratio` is set."""
 
-    shape: str = "saw"  # how strong each harmonic is: saw, square, pulse, triangle, soft, organ, reed, string
+    shape: str = "saw"  # spectrum: saw, square, pulse, triangle, soft, organ, reed, string
     cutoff: float = 4000.0  # Hz above which harmonics fade
     attack: float = 0.005  # seconds
-    decay: float = 0.0  # seconds to ring down to `sustain`; 0 holds
+    decay: float = 0.0  # seconds to decay to `sustain`; 0 for no decay
     sustain: float = 0.0
-    damp: float = 0.3  # how much faster each higher harmonic rings down
+    damp: float = 0.3  # how much faster each higher harmonic decays
     release: float = 0.08
-    detune: float = 0.0  # cents between two or three tones together
+    detune: float = 0.0  # cents between two detuned tones
     vibrato: float = 0.0  # cents
     breath: float = 0.0  # share of noise
-    fm_ratio: float = 0.0  # modulator's frequency over the carrier's
+    fm_ratio: float = 0.0  # frequency of the modulator divided by that of the carrier
     fm_index: float = 0.0
     fm_index_decay: float = 0.3
-    low: int = 0  # pitches outside are moved by octaves
+    low: int = 0  # pitches outside the range are moved by octaves
     high: int = 127
-    drive: float = 0.0  # of the whole part
-    cabinet: float = 0.0  # Hz; a loudspeaker's roof over the whole part
-    echo: float = 0.0  # loudness of repeats
-    wide: float = 0.15  # how far the part spreads
-    level: float = 0.0  # dB beside what its part usually has
+    drive: float = 0.0  # distortion of the whole part
+    cabinet: float = 0.0  # Hz; low-pass of a loudspeaker cabinet for the whole part
+    echo: float = 0.0  # level of the repeats
+    wide: float = 0.15  # stereo width of the part
+    level: float = 0.0  # dB relative to the level of its part
 
 
-def _bass(**facts: float | str) -> Voice:
-    return Voice(**{"low": 28, "high": 55, "wide": 0.0, "damp": 0.5, **facts})  # type: ignore[arg-type]  # each by its name
+def _bass(**fields: float | str) -> Voice:
+    return Voice(**{"low": 28, "high": 55, "wide": 0.0, "damp": 0.5, **fields})  # type: ignore[arg-type]  # fields by name
 
 
-def _pad(**facts: float | str) -> Voice:
-    return Voice(**{"attack": 0.25, "release": 0.5, "sustain": 1.0, "wide": 0.9, **facts})  # type: ignore[arg-type]  # each by its name
+def _pad(**fields: float | str) -> Voice:
+    return Voice(**{"attack": 0.25, "release": 0.5, "sustain": 1.0, "wide": 0.9, **fields})  # type: ignore[arg-type]  # fields by name
 
 
 VOICES: dict[str, Voice] = {

@@ -1,1 +1,1 @@
-"""What music makers share: registry, genre tables, audio processing."""
+"""What the music makers share: genres, vocabulary, audio decoding, finishing, loudness."""

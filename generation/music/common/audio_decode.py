@@ -1,4 +1,4 @@
-"""Sound that people bring: decoded with bounds, by sound decoders only, never by what its name claims."""
+"""Decode audio files of users: size limits, audio decoders only, format by content and not by name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from generation.errors import AttachmentRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BYTES = 60_000_000
-LONGEST = 600.0  # seconds kept of it
+MAX_BYTES = 60_000_000
+LONGEST = 600.0  # seconds of a file that are read
 RATE = 48_000
 _FILE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"RIFF", "wav"),
@@ -24,7 +24,7 @@ _FILE_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"ID3", "mp3"),
     (4, b"ftyp", "mov"),
 )
-"""Where a file's kind shows, and the one demuxer it is given to: so no playlist is ever opened."""
+"""Offset, signature, and the only demuxer that may open the file, so that no playlist is ever opened."""
 CODECS = frozenset(
     {"aac", "alac", "flac", "mp3", "mp3float", "opus", "libopus", "vorbis", "libvorbis"}
     | {"pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8", "pcm_s16be", "pcm_s24be"}
@@ -32,12 +32,12 @@ CODECS = frozenset(
 
 
 def check_audio_file(path: Path, name: str) -> None:
-    """Its first moment is heard; raises AttachmentRefused under the name that its owner knows."""
+    """Decode the first second; raises AttachmentRefused with `name`, the file name that the user knows."""
     read_audio(path, longest=1.0, name=name)
 
 
 def read_audio(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Audio:
-    """Two ears at 48 kHz, at most `longest` seconds; raises AttachmentRefused."""
+    """Decode to stereo at 48 kHz, at most `longest` seconds; raises AttachmentRefused."""
     name = name or path.name
     try:
         size = path.stat().st_size
@@ -45,7 +45,7 @@ def read_audio(path: Path, *, longest: float = LONGEST, name: str | None = None)
             head = file.read(16)
     except OSError as error:
         raise AttachmentRefused(name, "not readable") from error
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise AttachmentRefused(name, "too large")
     kind = _kind(head)
     if kind is None:
@@ -89,11 +89,11 @@ def _pieces(container: Any, name: str, longest: float) -> list[Any]:
     stream = container.streams.audio[0]
     if stream.codec_context.name not in CODECS:
         raise AttachmentRefused(name, "not a sound file")
-    to_ours = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
+    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
     pieces, count = [], 0
     for frame in _frames(container, stream):
-        for ours in to_ours.resample(frame):
-            piece = ours.to_ndarray()
+        for converted in resampler.resample(frame):
+            piece = converted.to_ndarray()
             pieces.append(piece)
             count += piece.shape[1]
         if count >= longest * RATE:
@@ -102,7 +102,7 @@ def _pieces(container: Any, name: str, longest: float) -> list[Any]:
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Every frame that can be decoded: a damaged packet costs itself, a damaged file ends there."""
+    """Every frame that can be decoded: skips damaged packets, stops where the container is damaged."""
     import av  # noqa: PLC0415  (heavy)
 
     good = 0

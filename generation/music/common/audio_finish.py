@@ -1,4 +1,4 @@
-"""What every maker does to sound in the end: rate, length, ears, fades."""
+"""Last steps of every music maker: sample rate, length, channels, fades, loudness."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FADE_IN = 0.02
 
 
 def resample(sound: Waveform, rate: int, wanted: int) -> Waveform:
-    """The same sound, samples first, at another rate: exact below both Nyquist limits."""
+    """Resample, samples first; exact below both Nyquist frequencies."""
     if rate == wanted or not len(sound):
         return sound
     unit = rate // math.gcd(rate, wanted)
@@ -28,14 +28,14 @@ def resample(sound: Waveform, rate: int, wanted: int) -> Waveform:
     kept = np.zeros((target // 2 + 1, sound.shape[1]), spectrum.dtype)
     shared = min(len(kept), len(spectrum))
     kept[:shared] = spectrum[:shared]
-    again = np.fft.irfft(kept, target, axis=0) * (target / size)
+    resampled = np.fft.irfft(kept, target, axis=0) * (target / size)
     start = edge * wanted // rate
     length = round(len(sound) * wanted / rate)
-    return np.ascontiguousarray(again[start : start + length], dtype=np.float32)
+    return np.ascontiguousarray(resampled[start : start + length], dtype=np.float32)
 
 
 def to_stereo(sound: Waveform) -> Waveform:
-    """Samples first, two channels: mono is doubled, more than two are folded."""
+    """Convert to two channels, samples first; more than two channels are mixed to mono first."""
     sound = sound.reshape(len(sound), -1)
     if sound.shape[1] == 2:
         return sound
@@ -43,14 +43,14 @@ def to_stereo(sound: Waveform) -> Waveform:
 
 
 def fit_length(sound: Waveform, samples: int) -> Waveform:
-    """Cut or filled with silence to the sample."""
+    """Cut, or pad with silence, to exactly this many samples."""
     if len(sound) >= samples:
         return sound[:samples]
     return np.pad(sound, ((0, samples - len(sound)), (0, 0)))
 
 
 def apply_fades(sound: Waveform, rate: int, fade_out: float) -> Waveform:
-    """In within 20 ms, out within `out` seconds or a quarter of it all, to silence on the last sample."""
+    """Fade in over 20 ms and out over `fade_out` seconds, at most a quarter; the last sample is 0."""
     count = len(sound)
     rise = min(count, round(FADE_IN * rate))
     fall = min(count // 4 or count, round(fade_out * rate))
@@ -63,15 +63,15 @@ def apply_fades(sound: Waveform, rate: int, fade_out: float) -> Waveform:
 
 
 def finish_audio(sound: Waveform, rate: int, samples: int, wanted: int, *, fade_out: float = 1.5) -> Audio:
-    """A maker's raw sound as a Score: two ears, the wanted rate and length, faded, at -14 LUFS."""
-    heard = fit_length(resample(to_stereo(np.nan_to_num(sound)), rate, wanted), samples)
-    shaped = apply_fades(heard, wanted, fade_out)
+    """Finish a maker's raw sound: stereo, the wanted rate and length, faded, at -14 LUFS."""
+    fitted = fit_length(resample(to_stereo(np.nan_to_num(sound)), rate, wanted), samples)
+    shaped = apply_fades(fitted, wanted, fade_out)
     level = normalize_loudness(np.ascontiguousarray(shaped.T), wanted)
     return Audio(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
 
 
 def loop_to_length(sound: Waveform, samples: int, overlap: int) -> Waveform:
-    """As often as needed, each time faded into the next over `overlap` samples."""
+    """Repeat the sound until it is long enough, with a crossfade of `overlap` samples."""
     if len(sound) >= samples:
         return sound
     overlap = max(1, min(overlap, len(sound) // 2))

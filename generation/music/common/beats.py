@@ -1,4 +1,4 @@
-"""Where the beat of a recording lies: enough to cut on it."""
+"""Find the beats of a recording, exactly enough to cut on them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from generation.music.common.audio_finish import Waveform
 
 HOPS_PER_SECOND = 100
-"""Looks a second."""
+"""Measurements of onset strength for each second."""
 SLOWEST, FASTEST = 60.0, 180.0
 Curve = NDArray[np.float64]
 
 
 def onset_strength(sound: Waveform, rate: int) -> Curve:
-    """How much louder each hundredth of a second is than the one before, low and high notes apart."""
+    """How much louder each hundredth of a second is than the one before, summed over frequencies."""
     mono = sound.mean(axis=1)
     hop = rate // HOPS_PER_SECOND
     size = 2 * hop
@@ -28,7 +28,7 @@ def onset_strength(sound: Waveform, rate: int) -> Curve:
 
 
 def find_beats(sound: Waveform, rate: int) -> Curve:
-    """The seconds of the beats, evenly spaced; empty when there is no telling."""
+    """Times of the beats in seconds, evenly spaced; empty when no beat can be found."""
     flux = onset_strength(sound, rate)
     flux = flux - flux.mean()
     if len(flux) < 3 * HOPS_PER_SECOND or not flux.any():
@@ -47,13 +47,13 @@ def find_beats(sound: Waveform, rate: int) -> Curve:
     return found
 
 
-def _refine_period(likeness: Curve, lag: int, length: int) -> float:
-    """A beat's length from the far end of many beats, where a small error has grown to be seen."""
+def _refine_period(autocorrelation: Curve, lag: int, length: int) -> float:
+    """Refine the period at multiples of the lag, where a small error is large enough to measure."""
     period = float(lag)
     for times in (2, 4, 8, 16):
         centre = round(period * times)
         if centre + 3 >= length // 2:
             break
-        window = likeness[centre - 3 : centre + 4]
+        window = autocorrelation[centre - 3 : centre + 4]
         period = (centre - 3 + int(window.argmax())) / times
     return period

@@ -1,4 +1,4 @@
-"""What music makers that are a diffusers pipeline share: loading, progress, cancel, finish."""
+"""Base class of music makers that are a diffusers pipeline: loading, progress, cancellation."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class DiffusersMaker:
         return cls(pipe, options)
 
     @classmethod
-    def component_overrides(cls, folder: Path) -> dict[str, Any]:  # noqa: ARG003  (a maker may look into it)
-        """Components that are not what the folder names."""
+    def component_overrides(cls, folder: Path) -> dict[str, Any]:  # noqa: ARG003  (a maker may read it)
+        """Components that replace those of the folder."""
         return {}
 
     def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:
-        """What the pipeline is called with, beyond steps and generator."""
+        """Arguments of the pipeline call, in addition to steps and generator."""
         raise NotImplementedError
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
@@ -70,7 +70,7 @@ class DiffusersMaker:
         self.pipe.progress_bar = lambda *_, total=None, **__: StepProgressBar(on_step, total or self.steps)
         try:
             with torch.inference_mode():
-                made = self.pipe(
+                output = self.pipe(
                     **self.pipeline_arguments(music, seconds),
                     num_inference_steps=self.steps,
                     generator=torch.Generator("cpu").manual_seed(music.seed),
@@ -78,7 +78,7 @@ class DiffusersMaker:
                 )
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(self.name) from error
-        sound = to_stereo(np.ascontiguousarray(made.audios[0].float().cpu().numpy().T))
+        sound = to_stereo(np.ascontiguousarray(output.audios[0].float().cpu().numpy().T))
         wanted = -(-samples * self.rate // rate)
         return finish_audio(loop_to_length(sound, wanted, 2 * self.rate), self.rate, samples, rate)
 
@@ -87,7 +87,7 @@ class DiffusersMaker:
 
 
 class StepProgressBar:
-    """Stands where a pipeline has its progress bar; raising here stops it within the step."""
+    """Replaces a pipeline's progress bar; an exception from `on_step` stops the pipeline."""
 
     def __init__(self, on_step: OnStep, total: int) -> None:
         self.on_step, self.total, self.done = on_step, total, 0

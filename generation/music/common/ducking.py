@@ -1,4 +1,4 @@
-"""A joint model's own sound and music together: the music steps back while the sound has something to say."""
+"""Mix the sound of a joint model with music: the music is ducked while the sound is loud."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from generation.clip import Audio
 from generation.music.common.audio_finish import Waveform, fit_length, resample, to_stereo
 
 MAX_DUCKING_DB = 9.0
-"""dB that the music steps back by at most."""
+"""Maximum attenuation of the music in dB."""
 MUSIC_LEVEL_DB = -6.0
-"""dB of the music under the sound where both play."""
+"""Level of the music relative to the sound in dB."""
 _BLOCK = 0.02
 
 
 def mix_with_ducking(native_audio: Audio, music: Audio) -> Audio:
-    """Both at the music's rate and length, never clipped."""
+    """Mix both at the music's rate and length, without clipping."""
     sound = fit_length(
         resample(to_stereo(np.nan_to_num(native_audio.samples)), native_audio.rate, music.rate),
         len(music.samples),
@@ -40,14 +40,14 @@ def _blocks(sound: Waveform, rate: int) -> Waveform:
 
 
 def _level(sound: Waveform, rate: int) -> float:
-    """Of its loud half; 0 for silence."""
+    """RMS level of the loud blocks; 0 for silence."""
     blocks = _blocks(sound, rate)
     loud = blocks[blocks > 0.1 * blocks.max(initial=0.0)]
     return float(np.sqrt((loud**2).mean())) if len(loud) and blocks.max() > 1e-4 else 0.0
 
 
 def _ducking_gain(sound: Waveform, sound_level: float, rate: int) -> Waveform:
-    """Down within 60 ms, up again within 600."""
+    """The gain of the music: it falls with a time constant of 60 ms and rises with one of 600 ms."""
     blocks = _blocks(sound, rate)
     wanted = 10 ** (-MAX_DUCKING_DB / 20 * np.clip(blocks / (0.5 * sound_level), 0, 1))
     gain, now = np.empty_like(wanted), 1.0

@@ -14,11 +14,11 @@ OWN_TRACK = "own"
 RESERVED = {SILENT: "no music", NATIVE: "the model's own sound", OWN_TRACK: "your own track"}
 MODES = ("major", "minor")
 SLOWEST, FASTEST = 40.0, 220.0
-"""Beats a minute that anybody may ask for."""
+"""Range of tempos in beats per minute that users may ask for."""
 
 
 class GenreBroken(Exception):
-    """A wrong entry of the genre tables: `place` is its path, like "lofi.bass_line"."""
+    """An invalid entry of the genre tables; `place` is its path, like "lofi.bass_line"."""
 
     def __init__(self, place: str, problem: str, near: str | None = None) -> None:
         super().__init__(f"{place}: {problem}" + (f", did you mean {near!r}?" if near else ""))
@@ -29,19 +29,19 @@ class GenreBroken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Genre:
-    """How one kind of music goes. docs/music.md tells what the letters of patterns mean."""
+    """One genre. docs/music.md explains the letters of the patterns."""
 
     name: str
     title: str
     emoji: str
-    prompt: str  # what a neural music maker is asked for
+    prompt: str  # prompt for neural music makers
     bpm: tuple[float, float, float]  # slowest, usual, fastest
     keys: tuple[str, ...]
     progressions: dict[str, tuple[str, ...]]  # by mode
-    ending: dict[str, str]  # by mode: the chord before the last, and the last
+    ending: dict[str, str]  # by mode: the last two chords
     kit: str
     drums: dict[str, str] = field(default_factory=dict)
-    every: dict[str, int] = field(default_factory=dict)  # a drum that plays only each so many bars
+    every: dict[str, int] = field(default_factory=dict)  # a drum that plays only in every n-th bar
     bass: str
     bass_line: str
     comp: str
@@ -50,14 +50,14 @@ class Genre:
     lead_lines: tuple[str, ...]
     pad: str = ""
     meter: int = 4
-    swing: float = 0.0  # how late the second of two steps comes, as a share of a step
-    swing_on: int = 8  # 8: quavers swing, 16: semiquavers do
+    swing: float = 0.0  # delay of every second step, as a share of a step
+    swing_on: int = 8  # 8: eighth notes swing, 16: sixteenth notes swing
     texture: str = ""
-    space: float = 0.2  # how much room is heard
-    drive: float = 0.0  # how hard the whole band is pushed
-    pump: float = 0.0  # how far the kick pushes everything else down
+    space: float = 0.2  # amount of reverb
+    drive: float = 0.0  # amount of saturation of the whole mix
+    pump: float = 0.0  # how much the kick drum ducks everything else
     moods: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()  # each counts twice when a prompt has it
+    words: tuple[str, ...] = ()  # each counts twice if it occurs in a prompt
     hints: tuple[str, ...] = ()  # each counts once
 
     @property
@@ -70,10 +70,10 @@ _NUMBERS = {"swing": (0.0, 0.5), "space": (0.0, 1.0), "drive": (0.0, 1.0), "pump
 
 
 def read_genres(data: Mapping[str, Any]) -> dict[str, Genre]:
-    """Type the parsed file; raises GenreBroken at the first entry that is wrong."""
+    """Convert and check the parsed file; raises GenreBroken for the first invalid entry."""
     for name in data:
         if name in RESERVED:
-            raise GenreBroken(name, f"this name means {RESERVED[name]}")
+            raise GenreBroken(name, f"this name is reserved for {RESERVED[name]!r}")
     return {name: _read(name, table) for name, table in data.items()}
 
 
@@ -83,12 +83,12 @@ def _read(name: str, table: Any) -> Genre:
     known = tuple(f.name for f in fields(Genre))[1:]
     for key in table:
         if key not in known:
-            raise GenreBroken(f"{name}.{key}", "no such entry", closest_match(key, known))
+            raise GenreBroken(f"{name}.{key}", "is not a key of a genre", closest_match(key, known))
     typed = {key: _typed(f"{name}.{key}", key, value) for key, value in table.items()}
     try:
         genre = Genre(name=name, **typed)
     except TypeError as error:
-        raise GenreBroken(name, f"is not complete: {str(error).partition('missing ')[2]}") from None
+        raise GenreBroken(name, f"is incomplete, it lacks {str(error).partition('missing ')[2]}") from None
     _check(genre)
     return genre
 
@@ -126,7 +126,7 @@ def _check_pattern(place: str, line: str, letters: str, steps: int) -> None:
         raise GenreBroken(place, f"has {len(line)} steps, a bar has {steps}")
     for letter in line:
         if letter not in letters:
-            raise GenreBroken(place, f"{letter!r} is none of {letters}")
+            raise GenreBroken(place, f"{letter!r} is not one of {letters}")
 
 
 def _string(place: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Loudness of sound in memory, channels first: measured as broadcasters do, and brought where it belongs."""
+"""Measure and normalize loudness by ITU-R BS.1770; sounds are arrays with channels first."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 Waveform = NDArray[np.float32]
 TARGET = -14.0  # LUFS
-CEILING = -1.6  # dBFS, so that what AAC adds stays under -1
+CEILING = -1.6  # dBFS: AAC encoding can raise peaks, which must stay under -1
 _BLOCK = 32
 Curve = np.ndarray[tuple[int], np.dtype[np.complex128]]
 
 
 def fast_length(samples: int) -> int:
-    """The next length that Fourier transforms are quick at."""
+    """The next length for which Fourier transforms are fast."""
     best = 1 << (samples - 1).bit_length()
     for fives in (1, 5, 25):
         for threes in (1, 3, 9, 27):
@@ -24,26 +24,28 @@ def fast_length(samples: int) -> int:
 
 
 def k_weights(size: int, rate: int) -> Curve:
-    """ITU-R BS.1770's ear, as a frequency response."""
-    turn = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
+    """The K-weighting of ITU-R BS.1770 as a frequency response."""
+    z_inverse = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     k = np.tan(np.pi * 1681.974450955533 / rate)
     high, quality = 10 ** (3.999843853973347 / 20), 0.7071752369554196
     band = high**0.4996667741545416
     shelf = (
         (high + band * k / quality + k * k)
-        + 2 * (k * k - high) * turn
-        + (high - band * k / quality + k * k) * turn**2
+        + 2 * (k * k - high) * z_inverse
+        + (high - band * k / quality + k * k) * z_inverse**2
     )
-    shelf /= (1 + k / quality + k * k) + 2 * (k * k - 1) * turn + (1 - k / quality + k * k) * turn**2
+    shelf /= (
+        (1 + k / quality + k * k) + 2 * (k * k - 1) * z_inverse + (1 - k / quality + k * k) * z_inverse**2
+    )
     k, quality = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
     norm = 1 + k / quality + k * k
-    below = 1 + 2 * (k * k - 1) / norm * turn + (1 - k / quality + k * k) / norm * turn**2
-    response: Curve = shelf * (1 - turn) ** 2 / below
+    below = 1 + 2 * (k * k - 1) / norm * z_inverse + (1 - k / quality + k * k) / norm * z_inverse**2
+    response: Curve = shelf * (1 - z_inverse) ** 2 / below
     return response
 
 
 def lufs(sound: Waveform, rate: int) -> float:
-    """Integrated loudness with both gates; of less than one block, loudness without gates."""
+    """Integrated loudness with both gates; without gates if shorter than one block."""
     count = sound.shape[-1]
     size = fast_length(count + rate // 4)
     weighted = np.fft.irfft(np.fft.rfft(sound, size) * k_weights(size, rate), size)[:, :count]
@@ -59,7 +61,7 @@ def lufs(sound: Waveform, rate: int) -> float:
 
 
 def apply_limiter(sound: Waveform, ceiling: float) -> Waveform:
-    """No sample above the ceiling: the gain goes down before a peak and up after it, slowly."""
+    """Limit peaks to the ceiling: the gain falls before a peak and rises slowly after it."""
     count = sound.shape[-1]
     padded = np.pad(np.abs(sound).max(axis=0), (0, -count % _BLOCK))
     peaks = padded.reshape(-1, _BLOCK).max(axis=1)
@@ -80,7 +82,7 @@ def apply_limiter(sound: Waveform, ceiling: float) -> Waveform:
 
 
 def normalize_loudness(sound: Waveform, rate: int) -> Waveform:
-    """At -14 LUFS under the ceiling; silence stays silence."""
+    """Bring the sound to -14 LUFS with peaks under the ceiling; silence is returned unchanged."""
     ceiling = 10 ** (CEILING / 20)
     loud = lufs(sound, rate)
     if loud <= -69:

@@ -1,4 +1,4 @@
-"""Genres for everyone else: read their tables, and complete what a person said about music."""
+"""Complete a user's music options: choose what they left open, and build the music request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-def choose_music(  # noqa: PLR0913  (the wish, and all that the house offers it)
+def choose_music(  # noqa: PLR0913  (the wish, and everything that it is matched against)
     wish: MusicWish,
     prompt: str,
     *,
@@ -56,10 +56,10 @@ def choose_music(  # noqa: PLR0913  (the wish, and all that the house offers it)
     makers: tuple[str, ...] = (),
     melody_makers: tuple[str, ...] = (),
 ) -> tuple[Music, tuple[str, ...]]:
-    """Complete the wish; also says which of genre, mood and tempo were chosen for the person.
+    """Complete the wish; also returns which of genre, mood and tempo were not given by the user.
 
-    `makers` are those on offer; with none given any name is taken; `followers` are those of
-    them that play after a tune. Raises UnknownChoice, OutOfRange and NoTune.
+    `makers` are the allowed makers; if empty, any name is accepted. `melody_makers` are those that can
+    follow a melody. Raises UnknownChoice, OutOfRange and MelodyNotSupported.
     """
     if wish.maker is not None and makers:
         check_choice("maker", wish.maker, makers)
@@ -90,26 +90,26 @@ def choose_music(  # noqa: PLR0913  (the wish, and all that the house offers it)
     return music, tuple(option for option, value in given.items() if value is None)
 
 
-def _melody_maker(wish: MusicWish, maker: str, followers: tuple[str, ...]) -> str:
-    """Who plays after the tune: the one that was named if it can, else the first that does."""
-    if maker in followers:
+def _melody_maker(wish: MusicWish, maker: str, melody_makers: tuple[str, ...]) -> str:
+    """The maker that follows the melody: the named one if it can, else the first that can."""
+    if maker in melody_makers:
         return maker
-    if wish.maker is not None or not followers:
+    if wish.maker is not None or not melody_makers:
         raise MelodyNotSupported(maker)
-    return followers[0]
+    return melody_makers[0]
 
 
 def infer_genre(prompt: str, genres: Mapping[str, Genre]) -> str:
-    """The genre whose words the prompt has most of; the first of all when it has none."""
-    marks = {
+    """The genre with most of its words in the prompt; the first genre if there are none."""
+    scores = {
         name: 2 * count_mentions(prompt, (*genre.words, name)) + count_mentions(prompt, genre.hints)
         for name, genre in genres.items()
     }
-    return max(marks, key=lambda name: marks[name])
+    return max(scores, key=lambda name: scores[name])
 
 
 def tempo_word(bpm: float, genre: Genre) -> str:
-    """How people would call it, for this kind of music."""
+    """A word for this tempo, relative to the range of the genre."""
     low, _, high = genre.bpm
     place = (bpm - low) / (high - low) if high > low else 0.5
     return "slow" if place < 0.34 else "fast" if place > 0.66 else "medium"
@@ -133,12 +133,12 @@ def _mood(wish: MusicWish, prompt: str, genre: Genre, seed: int) -> str:
         mood = wish.mood.strip().lower()
         check_choice("mood", mood, tuple(MOODS))
         return mood
-    marks = {
+    scores = {
         name: count_mentions(prompt, (*mood.words, name)) + 0.5 * (name in genre.moods)
         for name, mood in MOODS.items()
     }
-    best = max(marks, key=lambda name: marks[name])
-    if marks[best] >= 1:
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] >= 1:
         return best
     return genre.moods[seed % len(genre.moods)] if genre.moods else ""
 
@@ -165,7 +165,7 @@ def _bpm(wish: MusicWish, prompt: str, mood: str, genre: Genre, seconds: float) 
 
 
 def _parse_tempo(text: str) -> float | tuple[float]:
-    """Beats a minute, or the place of a tempo word in any genre's range."""
+    """Beats per minute, or the fraction of a genre's tempo range that a tempo word stands for."""
     tempo = " ".join(text.lower().split())
     number = re.fullmatch(r"(\d+(?:\.\d+)?) ?(?:bpm)?", tempo)
     if number is None:
@@ -178,7 +178,7 @@ def _parse_tempo(text: str) -> float | tuple[float]:
 
 
 def _fitted(wanted: float, seconds: float, genre: Genre) -> float:
-    """The tempo near `wanted` at which a last bar, or half of one, begins a good second before the end."""
+    """A tempo near `wanted` at which a bar, or half a bar, starts about 1.6 s before the end."""
     low, _, high = genre.bpm
     body = seconds - min(1.6, 0.25 * seconds)
     unit = (genre.meter if genre.meter % 2 else genre.meter / 2) * 60.0

@@ -1,4 +1,4 @@
-"""The words of music that people use: moods, tempos, instruments, and how they are found in a sentence."""
+"""Words for moods, tempos and instruments, and how they are found in a prompt."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cache, lru_cache
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mood:
-    """`mode` is the scale it leans to, `pace` its place in a tempo range: 0 slow, 0.5 usual, 1 fast."""
+    """`mode` is its preferred scale; `range_fraction` its tempo in a range: 0 slow, 0.5 usual, 1 fast."""
 
     mode: str = ""
     range_fraction: float = 0.5
-    words: tuple[str, ...] = ()  # what in a prompt suggests it
+    words: tuple[str, ...] = ()  # words of a prompt that suggest it
 
 
 MOODS: dict[str, Mood] = {
@@ -86,7 +86,7 @@ MOODS: dict[str, Mood] = {
 TEMPOS: dict[str, float] = {
     "very slow": 0.0, "slow": 0.15, "medium": 0.5, "fast": 0.85, "very fast": 1.0,
 }  # fmt: skip
-"""Where a tempo word lies in a genre's range."""
+"""The fraction of a genre's tempo range that a tempo word stands for."""
 
 SLOW_WORDS = (
     "slow",
@@ -117,7 +117,7 @@ FAST_WORDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """What it can play in the house band: a part -> the voice that plays it there."""
+    """The parts it can play in the built-in band: part -> voice of the synthesizer."""
 
     parts: dict[str, str]
     aliases: tuple[str, ...] = ()
@@ -170,12 +170,12 @@ PARTS = ("drums", "bass", "comp", "pad", "lead")
 
 
 def instrument_names() -> tuple[str, ...]:
-    """Every name an instrument goes by, its own first."""
+    """All names of instruments, the main names first."""
     return tuple(INSTRUMENTS) + tuple(other for one in INSTRUMENTS.values() for other in one.aliases)
 
 
 def find_instrument(name: str) -> str | None:
-    """The instrument that goes by this name, or None."""
+    """The main name of the instrument with this name, or None."""
     wanted = " ".join(name.lower().split())
     for own, entry in INSTRUMENTS.items():
         if wanted == own or wanted in entry.aliases or wanted.removesuffix("s") == own:
@@ -184,7 +184,7 @@ def find_instrument(name: str) -> str | None:
 
 
 def count_mentions(prompt: str, words: Iterable[str]) -> int:
-    """How many of the words stand in the prompt, as whole words, plural or with an -ing."""
+    """How many of the words occur in the prompt, as whole words, in plural or with -ing."""
     text = _plain(prompt)
     return sum(word in text and bool(_word_pattern(word).search(text)) for word in words)
 
@@ -196,5 +196,5 @@ def _plain(prompt: str) -> str:
 
 @cache
 def _word_pattern(word: str) -> re.Pattern[str]:
-    """Kept for good: hundreds of words are looked for in each prompt, and re's own cache is smaller."""
+    """Cached without limit: there are hundreds of words, more than the cache of `re` holds."""
     return re.compile(rf"\b{re.escape(word)}(?:s|es|y|ing)?\b")

@@ -1,4 +1,4 @@
-"""Music makers, one file each: @score("name") on a class that can load and score registers it."""
+"""Registry of music makers: `@music_maker("name")` registers a class with load and compose."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ __all__ = ["MusicMaker", "load", "makers", "music_maker"]
 
 
 class MusicMaker(Protocol):
-    """A loaded music maker. It lives in the engine's child and is called from one thread at a time."""
+    """A loaded music maker. It runs in the engine's child process, in one thread at a time."""
 
     @classmethod
     def load(cls, options: dict[str, Any]) -> MusicMaker:
-        """Bring it into memory; raises ModelMissing or ModelBroken.
+        """Load it into memory; raises ModelMissing or ModelBroken.
 
         `options` is plain data from the config: the maker's own table and, under "genres", the genre tables.
         """
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
-        """Exactly `samples` stereo samples at `rate`; `on_step` may raise Cancelled."""
+        """Compose exactly `samples` stereo samples at `rate`; `on_step` may raise Cancelled."""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
 
 
 OLD_NAMES = {"elsewhere": "external_process"}
-"""Names that older configurations may still use."""
+"""Old names of makers, which configurations may still use."""
 _MAKERS: dict[str, type[MusicMaker]] = {}
 MusicMakerClass = TypeVar("MusicMakerClass", bound=type[MusicMaker])
 
@@ -54,7 +54,7 @@ def makers() -> tuple[str, ...]:
 
 
 def load(name: str, options: dict[str, Any]) -> MusicMaker:
-    """The maker of this name, or the one that its preset's options name."""
+    """Load the maker of this name, or the one that the option "maker" names."""
     maker = str(options.get("maker", name))
     maker = OLD_NAMES.get(maker, maker)
     if maker not in makers():

@@ -1,4 +1,4 @@
-"""Finds a music maker's weights on this machine; never asks the network."""
+"""Find a music maker's weights on this machine, without using the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 
 
 def find_weights(options: dict[str, Any], default: str) -> Path:
-    """Where the source lies: a folder, or what was pulled from the hub before."""
+    """The folder of the weights: a local one, or one that was pulled from the hub."""
     name, source = str(options.get("name", default)), str(options.get("source", ""))
     if Path(source).is_dir():
         found = Path(source)
@@ -38,7 +38,7 @@ def _from_hub_cache(name: str, source: str, revision: str | None) -> Path:
 
 
 def device_and_type(options: dict[str, Any]) -> tuple[str, Any]:
-    """As the options say, else the graphics card in half precision if there is one."""
+    """Device and dtype from the options; by default the GPU in half precision if there is one."""
     import torch  # noqa: PLC0415  (heavy)
 
     device = str(options.get("device", "auto"))

@@ -1,4 +1,4 @@
-"""MusicGen through transformers' weights, with our own decoding: batched, windowed, exact in length."""
+"""MusicGen with the weights of transformers and its own decoding loop: batches, windows, exact length."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from generation.request import Music
 __all__ = ["MusicGen"]
 
 WINDOW_SECONDS, CONTEXT_SECONDS = 30.0, 12.0
-"""Seconds the model was trained on, and how much of one window the next goes on from."""
+"""Seconds that the model was trained on, and seconds of a window that the next one continues from."""
 
 
 @music_maker("musicgen")
@@ -72,15 +72,15 @@ class MusicGen:
 
     @torch.inference_mode()
     def compose_batch(self, pieces: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Audio]:
-        """Several pieces of one length in one batch: each from its own words and seed."""
+        """Compose several pieces of one length in one batch, each from its own prompt and seed."""
         frames = math.ceil(samples / rate * self.per_second) + 1
-        made = self.generate_codes(pieces, frames, on_step)
-        sounds = self.decode_audio(made)
+        codes = self.generate_codes(pieces, frames, on_step)
+        sounds = self.decode_audio(codes)
         return [finish_audio(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
 
     @torch.inference_mode()
     def generate_codes(self, pieces: Sequence[Music], frames: int, on_step: OnStep) -> Tensor:
-        """(jobs, codebooks, frames); beyond the model's window each next one goes on from the last."""
+        """Codes (jobs, codebooks, frames); beyond the model's window each window continues the last one."""
         conditioning = self._encode_conditioning(pieces)
         books = self.decoder.codebooks
         window, kept = round(WINDOW_SECONDS * self.per_second), round(CONTEXT_SECONDS * self.per_second)
@@ -89,14 +89,14 @@ class MusicGen:
         while so_far.shape[2] < frames:
             start = max(0, so_far.shape[2] - kept)
             length = min(window, frames - start)
-            made = self._generate_window(
+            window_codes = self._generate_window(
                 conditioning,
                 so_far[:, :, start:],
                 length,
                 draws[start:],
                 _Steps(on_step, start, length, frames),
             )
-            so_far = torch.cat([so_far[:, :, :start], made], dim=2)
+            so_far = torch.cat([so_far[:, :, :start], window_codes], dim=2)
         return so_far
 
     def _generate_window(
@@ -152,13 +152,13 @@ class MusicGen:
         return Conditioning(torch.cat([melody_states.to(states), states], dim=1), None, prepended=True)
 
     def decode_audio(self, codes: Tensor) -> Tensor:
-        """(jobs, channels, samples) from the codec; a stereo model's codebooks are left and right in turn."""
+        """Decode to (jobs, channels, samples); codebooks of a stereo model alternate left and right."""
         codec, codes = self.model.audio_encoder, codes.to(self.model.device)
         channels = self.decoder.channels
         scales = [None] * len(codes)
         channel_audio = [
-            codec.decode(codes[None, :, ear::channels], audio_scales=scales).audio_values
-            for ear in range(channels)
+            codec.decode(codes[None, :, channel::channels], audio_scales=scales).audio_values
+            for channel in range(channels)
         ]
         return torch.cat(channel_audio, dim=1)
 
@@ -167,7 +167,7 @@ class MusicGen:
 
 
 class _Steps:
-    """Progress over all windows: what is redone at a seam is not counted twice."""
+    """Progress over all windows; frames in the overlap of two windows are counted once."""
 
     def __init__(self, on_step: OnStep, start: int, length: int, total: int) -> None:
         self.on_step, self.start, self.length, self.total = on_step, start, length, total

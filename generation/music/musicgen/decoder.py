@@ -1,4 +1,4 @@
-"""A lean run of MusicGen's decoder: fused projections, a static cache, one column for all jobs at a time."""
+"""A fast MusicGen decoder: fused projections, a static cache, one column of all jobs at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's weights as they are used, inputs first: projections that share an input are one matrix."""
+    """The weights of a layer, transposed; projections with the same input are one matrix."""
 
     norm: tuple[Tensor, Tensor]
     qkv: Tensor
@@ -29,15 +29,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What the decoder listens to: text by cross-attention, or states in front of the music (melody)."""
+    """What the decoder is conditioned on: text by cross-attention, or states before the music (melody)."""
 
     states: Tensor  # (rows, length, width)
-    mask: Tensor | None  # (rows, length), 1 where there is something
-    prepended: bool  # stands in front
+    mask: Tensor | None  # (rows, length), 1 for tokens, 0 for padding
+    prepended: bool  # whether the states come before the music
 
 
 class Decoder:
-    """Shares the weights of a transformers decoder; holds none of a run."""
+    """Shares the weights of a transformers decoder; has no state of a run."""
 
     def __init__(self, causal: Any) -> None:
         inner, config = causal.model.decoder, causal.config
@@ -60,7 +60,7 @@ class Decoder:
     def activate(self, inner: Tensor) -> Tensor:
         if (
             self.gelu_folded
-        ):  # the weights around it hold the rest of GELU's sum; the library's own call costs ten
+        ):  # the rest of GELU is folded into the weights: ten times faster than the library's call
             return torch.addcmul(inner, inner, torch.erf(inner))
         activated: Tensor = self.activation(inner)
         return activated
@@ -73,7 +73,7 @@ class Decoder:
 
 
 class DecodingRun:
-    """One decoding of a batch: the cache and where it is."""
+    """The decoding of one batch: caches and position."""
 
     def __init__(self, decoder: Decoder, conditioning: Conditioning, columns: int) -> None:
         self.decoder, self.position = decoder, 0
@@ -94,21 +94,21 @@ class DecodingRun:
     def _cache_conditioning(self, conditioning: Conditioning) -> None:
         for layer in self.decoder.layers:
             assert layer.cross_kv is not None
-            both = torch.matmul(conditioning.states, layer.cross_kv).chunk(2, dim=-1)
-            keys, values = (self._split(one).flatten(0, 1) for one in both)
+            keys_and_values = torch.matmul(conditioning.states, layer.cross_kv).chunk(2, dim=-1)
+            keys, values = (self._split(one).flatten(0, 1) for one in keys_and_values)
             self.cross_cache.append((keys, values))
         if conditioning.mask is not None and not conditioning.mask.all():
             empty = (
                 conditioning.mask.sum(dim=1, keepdim=True) == 0
-            )  # the unguided half hears zeros everywhere
-            silent = ~(conditioning.mask.bool() | empty)
-            additive = torch.zeros_like(silent, dtype=conditioning.states.dtype).masked_fill(
-                silent, -torch.inf
+            )  # the unconditional half attends to zeros everywhere
+            padding = ~(conditioning.mask.bool() | empty)
+            additive = torch.zeros_like(padding, dtype=conditioning.states.dtype).masked_fill(
+                padding, -torch.inf
             )
             self.cross_mask = additive[:, None, :].repeat_interleave(self.decoder.heads, dim=0)
 
     def logits(self, columns: Tensor) -> Tensor:
-        """(rows, codebooks, vocabulary) after the last of `columns` (rows, codebooks, new)."""
+        """Logits (rows, codebooks, vocabulary) after the last of `columns` (rows, codebooks, new)."""
         decoder = self.decoder
         new = columns.shape[-1]
         ids = columns.transpose(1, 2) + decoder.offsets
@@ -123,7 +123,7 @@ class DecodingRun:
         return functional.linear(last, decoder.lm).view(-1, decoder.codebooks, decoder.vocabulary)
 
     def decode_column(self, hidden: Tensor) -> Tensor:
-        """One column, (rows, width): the same sums as `_forward` in few calls, for calls are the cost."""
+        """Decode one column (rows, width): like `_forward` in fewer calls, which is faster."""
         decoder = self.decoder
         rows, heads, width = len(hidden), decoder.heads, (decoder.width,)
         for number, layer in enumerate(decoder.layers):
@@ -133,18 +133,18 @@ class DecodingRun:
             mixed = attention(query, *self.append_to_cache(number, split.narrow(1, 1, 2).transpose(0, 1)))
             hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.out)
             if layer.cross_q is not None and layer.cross_norm is not None and layer.cross_out is not None:
-                quiet = functional.layer_norm(hidden, width, *layer.cross_norm)
-                query = torch.mm(quiet, layer.cross_q).view(rows * heads, 1, -1)
+                normed = functional.layer_norm(hidden, width, *layer.cross_norm)
+                query = torch.mm(normed, layer.cross_q).view(rows * heads, 1, -1)
                 mixed = attention(query, *self.cross_cache[number], self.cross_mask)
                 hidden = torch.addmm(hidden, mixed.view(rows, -1), layer.cross_out)
-            quiet = functional.layer_norm(hidden, width, *layer.last_norm)
-            inner = decoder.activate(torch.mm(quiet, layer.up))
+            normed = functional.layer_norm(hidden, width, *layer.last_norm)
+            inner = decoder.activate(torch.mm(normed, layer.up))
             hidden = torch.addmm(hidden, inner, layer.down)
         self.position += 1
         return hidden
 
     def append_to_cache(self, number: int, new: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Put a column's key and value away, (2, rows, heads, size); all there are, and what to pass over."""
+        """Append a column's key and value (2, rows, heads, size); returns all keys, all values and a mask."""
         self.cache_views[number].select(3, self.position).copy_(new)
         keys, values = self.caches[number].narrow(2, 0, self.position + 1).unbind(0)
         return keys, values, None
@@ -154,15 +154,15 @@ class DecodingRun:
             hidden = hidden + self._attend(number, layer, hidden)
             if layer.cross_q is not None:
                 hidden = hidden + self._cross_attend(number, layer, hidden)
-            quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.last_norm)
-            hidden = hidden + torch.matmul(self.decoder.activate(torch.matmul(quiet, layer.up)), layer.down)
+            normed = functional.layer_norm(hidden, (self.decoder.width,), *layer.last_norm)
+            hidden = hidden + torch.matmul(self.decoder.activate(torch.matmul(normed, layer.up)), layer.down)
         self.position += hidden.shape[1]
         return hidden
 
     def _attend(self, number: int, layer: Layer, hidden: Tensor) -> Tensor:
-        quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.norm)
+        normed = functional.layer_norm(hidden, (self.decoder.width,), *layer.norm)
         rows, new, _ = hidden.shape
-        projected = torch.matmul(quiet, layer.qkv).view(rows, new, 3, self.decoder.heads, -1)
+        projected = torch.matmul(normed, layer.qkv).view(rows, new, 3, self.decoder.heads, -1)
         query, key, value = projected.permute(2, 0, 3, 1, 4).unbind()
         keys, values = self.cache_views[number].unbind(0)
         until = self.position + new
@@ -180,21 +180,21 @@ class DecodingRun:
         assert layer.cross_norm is not None
         assert layer.cross_q is not None
         assert layer.cross_out is not None
-        quiet = functional.layer_norm(hidden, (self.decoder.width,), *layer.cross_norm)
-        query = self._split(torch.matmul(quiet, layer.cross_q))
+        normed = functional.layer_norm(hidden, (self.decoder.width,), *layer.cross_norm)
+        query = self._split(torch.matmul(normed, layer.cross_q))
         mixed = attention(query.flatten(0, 1), *self.cross_cache[number], self.cross_mask)
-        apart = mixed.view(query.shape)
-        return torch.matmul(apart.transpose(1, 2).flatten(2), layer.cross_out)
+        separated = mixed.view(query.shape)
+        return torch.matmul(separated.transpose(1, 2).flatten(2), layer.cross_out)
 
     def _split(self, states: Tensor) -> Tensor:
         return states.view(*states.shape[:2], self.decoder.heads, -1).transpose(1, 2)
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attention of (rows times heads, new, size), the query scaled; three plain calls beat the fused one."""
-    turned = keys.transpose(1, 2)
-    marks = torch.bmm(query, turned) if mask is None else torch.baddbmm(mask, query, turned)
-    return torch.bmm(marks.softmax(dim=-1), values)
+    """Attention of a scaled query (rows * heads, new, size); faster than the fused call."""
+    transposed = keys.transpose(1, 2)
+    scores = torch.bmm(query, transposed) if mask is None else torch.baddbmm(mask, query, transposed)
+    return torch.bmm(scores.softmax(dim=-1), values)
 
 
 def _norm(layer: Any) -> tuple[Tensor, Tensor]:
@@ -222,23 +222,23 @@ def _transposed(*weights: Tensor) -> Tensor:
 
 
 def sample_codes(logits: Tensor, draws: Tensor, top_k: int) -> Tensor:
-    """One code for each codebook by its chance in 0..1: the same draws the same in any batch."""
+    """Sample a code for each codebook with uniform draws; the result does not depend on the batch."""
     best, codes = logits.topk(min(top_k, logits.shape[-1]))
     if top_k == 1:
         return codes[..., 0]
-    rising = best.float().softmax(dim=-1).cumsum(dim=-1)
-    place = (rising < draws[..., None] * rising[..., -1:]).sum(dim=-1, keepdim=True)
-    return codes.gather(-1, place.clamp_max(codes.shape[-1] - 1))[..., 0]
+    cumulative = best.float().softmax(dim=-1).cumsum(dim=-1)
+    index = (cumulative < draws[..., None] * cumulative[..., -1:]).sum(dim=-1, keepdim=True)
+    return codes.gather(-1, index.clamp_max(codes.shape[-1] - 1))[..., 0]
 
 
 def random_draws(seed: int, codebooks: int, columns: int) -> Tensor:
-    """Every draw of a job from its seed alone, on the processor, so that any card makes the same music."""
-    own = torch.Generator("cpu").manual_seed(seed)
-    return torch.rand(columns, codebooks, generator=own)
+    """All draws of a job from its seed, on the CPU, so that every GPU gives the same music."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.rand(columns, codebooks, generator=generator)
 
 
 def apply_guidance(logits: Tensor, guidance: float) -> Tensor:
-    """Away from what would be played without words."""
+    """Classifier-free guidance: move the logits away from the unconditional ones."""
     if math.isclose(guidance, 1.0):
         return logits
     conditional, unconditional = logits.chunk(2)

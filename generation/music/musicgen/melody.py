@@ -1,4 +1,4 @@
-"""A tune to follow: which of the twelve notes is strongest, moment by moment, as MusicGen melody hears it."""
+"""The conditioning of MusicGen melody: the strongest of the twelve notes at each moment of a melody."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WINDOW, HOP, NOTES, LONGEST = 16_384, 4096, 12, 30.0
 
 
 def chroma_states(model: Any, pieces: Sequence[Music]) -> Tensor:
-    """(jobs, chroma length, width): what stands in front; a job without a tune gets the quiet one."""
+    """States (jobs, chroma length, width) to prepend; without a melody they are those of silence."""
     rate = int(model.config.audio_encoder.sampling_rate)
     length, width = model.config.chroma_length, model.config.decoder.hidden_size
     rows = [_repeated(_chroma(one.melody, rate), length) for one in pieces]
@@ -33,7 +33,7 @@ def _repeated(rows: Tensor, length: int) -> Tensor:
 
 
 def _chroma(melody: str | None, rate: int) -> Tensor:
-    """(moments, notes), one note each."""
+    """One-hot rows (moments, notes) of the strongest note."""
     if melody is None:
         return torch.eye(NOTES)[:1]
     from transformers.audio_utils import chroma_filter_bank  # noqa: PLC0415  (heavy)

@@ -94,7 +94,7 @@ def test_a_process_survives_a_refusal_and_is_restarted_when_it_dies(command: lis
 
 def test_a_process_that_is_silent_for_too_long_times_out(command: list[str]) -> None:
     maker = load_maker(command, patience=0.3)
-    with pytest.raises(MusicFailed, match="said nothing"):
+    with pytest.raises(MusicFailed, match="sent nothing"):
         maker.compose(music("dream"), 4_800, 48_000, ignore_progress)
     maker.close()
 
