@@ -43,6 +43,7 @@ from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings
 from bot.runtime.supervisor import RestartableEngine, Supervisor
 from bot.store.store import DATABASE_FILE, Access, Store
+from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
 from generation.engines.engine import Engine
 from generation.engines.local.engine import LocalEngine
@@ -164,10 +165,14 @@ async def open_app(
         studio = Studio(
             store=store,
             operator_policy=operator_policy(settings),
-            presets=tables.presets,
-            genres=tables.genres,
-            makers=tuple(tables.makers),
-            melody_makers=tuple(name for name, one in tables.makers.items() if one.melody),
+            catalog=Catalog(
+                presets=tables.presets,
+                genres=tables.genres,
+                default_model=settings.studio.model,
+                default_maker=settings.studio.maker,
+                makers=tuple(tables.makers),
+                melody_makers=tuple(name for name, one in tables.makers.items() if one.melody),
+            ),
             prompt_policy=read_policy(settings),
             events=events,
         )

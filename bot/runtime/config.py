@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.domain.errors import ConfigBroken
+from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Balance, Tier
 from bot.i18n import messages
 from bot.maintenance.metrics import MetricsOutput
@@ -21,7 +22,6 @@ from bot.runtime.sections import TierSettings
 from bot.runtime.setting_values import build_table
 from bot.runtime.settings import Settings, config_folder
 from bot.store.store import Store
-from bot.studio.studio import OperatorPolicy
 from generation.errors import PresetBroken
 from generation.media import nsfw
 from generation.media.nsfw_process import NsfwProcess
@@ -181,8 +181,6 @@ def _allowed_scripts(names: Iterable[str]) -> frozenset[str]:
 def operator_policy(settings: Settings) -> OperatorPolicy:
     studio = settings.studio
     return OperatorPolicy(
-        default_model=studio.model,
-        maker=studio.maker,
         allowance=settings.quota.allowance(),
         caps=settings.queue.caps(),
         data_folder=studio.data,

@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 
 from bot.domain.events import EventBus
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
+from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
-from bot.studio.studio import OperatorPolicy, Studio, Submission
+from bot.studio.catalog import Catalog
+from bot.studio.studio import Studio, Submission
 from generation.clip import Clip
 from generation.models.common.preset import read_presets
 from generation.music.common.genre_tables import read_genres
@@ -113,23 +115,20 @@ class WaitableStudio(Studio):
 
 @asynccontextmanager
 async def open_studio(
-    folder: Path, *, credits_: int = CREDITS
+    folder: Path, *, credits_: int = CREDITS, default_model: str = "testcard", min_free_disk: int = 0
 ) -> AsyncIterator[tuple[Store, WaitableStudio, EventBus]]:
     """The real store and studio, and their events."""
     operator_policy = OperatorPolicy(
-        default_model="testcard",
-        maker="band",
         allowance=Allowance(credits=credits_, zone=noon_timezone()),
         caps=Caps(person=max(4, credits_), all=max(20, credits_)),
         data_folder=folder,
-        min_free_disk=0,
+        min_free_disk=min_free_disk,
     )
     store, events = await Store.open(folder), EventBus()
     studio = WaitableStudio(
         store=store,
         operator_policy=operator_policy,
-        presets=PRESETS,
-        genres=GENRES,
+        catalog=Catalog(presets=PRESETS, genres=GENRES, default_model=default_model, default_maker="band"),
         prompt_policy=POLICY,
         events=events,
     )
@@ -156,10 +155,11 @@ async def running_app(
     *,
     deduplicates: bool = False,
     slots: int = 2,
+    default_model: str = "testcard",
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[AppHarness]:
     engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
-    async with open_studio(folder) as (store, studio, events):
+    async with open_studio(folder, default_model=default_model) as (store, studio, events):
         delivery = Delivery(
             store=store,
             frontends={"fake": chat},

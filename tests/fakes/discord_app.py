@@ -21,6 +21,7 @@ from msgspec import structs
 from bot.domain.errors import NoSuchJob
 from bot.domain.events import EventBus
 from bot.domain.jobs import JobState
+from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
 from bot.moderation.prompt_policy import PromptPolicy, Rule
@@ -28,7 +29,8 @@ from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.runtime import event_loop
 from bot.store.store import Store
-from bot.studio.studio import OperatorPolicy, Studio
+from bot.studio.catalog import Catalog
+from bot.studio.studio import Studio
 from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
@@ -163,16 +165,18 @@ async def discord_app(
         store=store,
         events=events,
         operator_policy=OperatorPolicy(
-            default_model="testcard",
-            maker="band",
             allowance=Allowance(credits=credits_, zone=noon_timezone()),
             caps=Caps(person=100, community=200, all=2000),
             data_folder=data,
             min_free_disk=0,
             tiers=tiers,
         ),
-        presets=known,
-        genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
+        catalog=Catalog(
+            presets=known,
+            genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
+            default_model="testcard",
+            default_maker="band",
+        ),
         prompt_policy=policy or PromptPolicy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
     )
     quick = engine or QuickEngine()

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from bot.domain.events import AdminNoticeRaised, EventBus
 from bot.domain.jobs import Job
+from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
 from bot.moderation.admin_notices import AdminNotices
@@ -21,7 +22,8 @@ from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
-from bot.studio.studio import OperatorPolicy, Studio
+from bot.studio.catalog import Catalog
+from bot.studio.studio import Studio
 from generation.clip import Clip
 from generation.errors import PictureFailed
 from generation.models.common.preset import Preset, read_presets
@@ -166,8 +168,6 @@ async def running_app(
     store = await Store.open(folder)
     recovered = await store.recover(DEDUPLICATING_PLATFORMS)
     operator_policy = OperatorPolicy(
-        default_model="tiny",
-        maker="band",
         allowance=Allowance(credits=credits_, zone=noon_timezone()),
         caps=Caps(person=500, community=500, all=1000),
         data_folder=folder,
@@ -179,8 +179,7 @@ async def running_app(
         store=store,
         events=events,
         operator_policy=operator_policy,
-        presets=presets(),
-        genres=genres(),
+        catalog=Catalog(presets=presets(), genres=genres(), default_model="tiny", default_maker="band"),
         prompt_policy=policy or one_rule_policy(),
     )
     telegram = ObservedTelegram(studio, options)

@@ -26,13 +26,15 @@ from pathlib import Path
 import structlog
 
 from bot.domain.events import EventBus
+from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance.integrity_check import check_data_folder
 from bot.maintenance.retention import RetentionSweeper
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from bot.store.store import DATABASE_FILE, Store
-from bot.studio.studio import OperatorPolicy, Studio
+from bot.studio.catalog import Catalog
+from bot.studio.studio import Studio
 from tests.bot.app_harness import GENRES, POLICY, PRESETS
 from tests.faults.simulation import EventTrace, SimulatedChat, SimulatedEngine, SimulatedPerson, shrink_clip
 from tests.faults.virtual_clock import TRANSACTION_TASK_NAME, InlineDatabase, VirtualClockLoop
@@ -126,8 +128,6 @@ class Soak:
         store = Store(self.database, self._wall_clock, self.loop.time)
         found = await store.recover({"discord"})
         operator_policy = OperatorPolicy(
-            default_model="testcard",
-            maker="band",
             allowance=Allowance(credits=5),
             caps=Caps(person=4, community=30, all=60, burst=6),
             data_folder=self.folder,
@@ -138,8 +138,7 @@ class Soak:
         studio = Studio(
             store=store,
             operator_policy=operator_policy,
-            presets=PRESETS,
-            genres=GENRES,
+            catalog=Catalog(presets=PRESETS, genres=GENRES, default_model="testcard", default_maker="band"),
             prompt_policy=POLICY,
             events=events,
         )

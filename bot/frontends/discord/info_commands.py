@@ -131,7 +131,7 @@ class InfoCommands:
                 )
                 for name, preset in self._studio.presets.items()
             ]
-            chosen = asker.preference("model") or self._studio.operator_policy.default_model
+            chosen = asker.preference("model") or self._studio.default_model
             card = Card(
                 title=messages.translate("models.title", asker.language),
                 body=escape_markup("\n".join(lines)),

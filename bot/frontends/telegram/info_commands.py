@@ -105,9 +105,7 @@ class InfoCommands:
             )
             for name, preset in studio.presets.items()
         ]
-        chosen = (await self.responder.preferences(context)).get(
-            "model"
-        ) or studio.operator_policy.default_model
+        chosen = (await self.responder.preferences(context)).get("model") or studio.default_model
         lines.append(messages.translate("model.chosen", context.language, name=chosen))
         await self._reply_list(context, "models", lines)
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,8 +36,7 @@ print(json.dumps(found))
 
 
 async def test_below_the_disk_floor_clips_are_refused_and_cost_nothing(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio, _):
-        studio.operator_policy = replace(studio.operator_policy, min_free_disk=10**18)
+    async with open_studio(tmp_path, min_free_disk=10**18) as (store, studio, _):
         wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
         with pytest.raises(DiskLow) as refusal:
             await studio.submit(wish, make_requester("ana"), reply_to)

@@ -19,7 +19,7 @@ from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Enqueued, Store
-from bot.studio.admission import Admission
+from bot.studio.access import AccessControl
 from generation.request import Wish
 from tests.bot.admin.test_admin import ADMINS
 from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft, read_rows
@@ -35,11 +35,11 @@ FOX, REPLY_TO = Wish(prompt="a fox"), ReplyTo(platform="discord", chat="9")
 class CreditsHarness:
     store: Store
     clock: Clock
-    admission: Admission
+    access: AccessControl
     admin: AdminCommands
 
     async def ask(self, requester: Requester, cost: int = 1) -> Enqueued:
-        terms = await self.admission.admit(FOX, requester, REPLY_TO)
+        terms = await self.access.admit(FOX, requester, REPLY_TO)
         draft = replace(make_draft(requester.user, cost=cost), requester=requester)
         return await self.store.enqueue(draft, allowance=terms.allowance, pool=terms.pool, caps=Caps())
 
@@ -58,7 +58,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[CreditsHarness]:
     store = await Store.open(tmp_path, clock=clock)
     admin = AdminCommands(store=store, quota_plan=PLAN, models=("testcard",))
     yield CreditsHarness(
-        store, clock, Admission(store=store, prompt_policy=PromptPolicy(), quota_plan=PLAN), admin
+        store, clock, AccessControl(store=store, prompt_policy=PromptPolicy(), quota_plan=PLAN), admin
     )
     await store.close()
 
@@ -103,23 +103,23 @@ async def test_unlimited_people_pay_nothing_and_see_what_they_used(harness: Cred
     await harness.store.cancel(made[0].job.id)
     said = await harness.perform("quota show 1")
     assert "60 used, no limit" in said
-    terms = await harness.admission.terms_for(boss)
+    terms = await harness.access.terms_for(boss)
     used = await harness.store.used_in_window(boss.key, terms.allowance)
     assert used == 60
 
 
 async def test_a_role_gives_its_tier_until_an_admin_changes_it(harness: CreditsHarness) -> None:
     ana = make_requester("42", roles=("5", "6"))
-    assert (await harness.admission.terms_for(ana)).allowance.credits == 2
+    assert (await harness.access.terms_for(ana)).allowance.credits == 2
     await harness.perform("quota role <@&6> patron")
-    assert (await harness.admission.terms_for(ana)).allowance.credits == 4
+    assert (await harness.access.terms_for(ana)).allowance.credits == 4
     await harness.perform("quota role discord:5 staff")
-    assert (await harness.admission.terms_for(ana)).allowance.unlimited
+    assert (await harness.access.terms_for(ana)).allowance.unlimited
     await harness.ask(ana)
     assert "(staff)" in await harness.perform("quota show 42")
     await harness.perform("quota role 5 none")
     await harness.perform("quota role 6 none")
-    assert (await harness.admission.terms_for(ana)).allowance.credits == 2
+    assert (await harness.access.terms_for(ana)).allowance.credits == 2
 
 
 @pytest.mark.parametrize(

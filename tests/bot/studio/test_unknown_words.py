@@ -48,8 +48,7 @@ async def test_nothing_is_said_if_every_word_is_known(tmp_path: Path) -> None:
 
 
 async def test_a_capable_model_is_chosen_and_named_if_none_is_given(tmp_path: Path) -> None:
-    async with running_app(tmp_path) as app:
-        app.studio.operator_policy = replace(app.studio.operator_policy, default_model="pocket")
+    async with running_app(tmp_path, default_model="pocket") as app:
         picture = tmp_path / "picture.png"
         Image.new("RGB", (64, 64), "red").save(picture)
         wish = Wish(prompt="a red rocket", kind=Kind.ANIMATE, image=str(picture))

@@ -11,7 +11,7 @@ from bot.domain.events import AdminNoticeRaised
 from bot.moderation.admin_notices import AdminNotices
 from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from generation.media.nsfw import Detection
-from tests.bot.studio.test_admission import bundled_policy
+from tests.bot.studio.test_access import bundled_policy
 from tests.fakes.discord_app import DiscordApp, discord_app, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of

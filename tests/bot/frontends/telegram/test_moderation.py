@@ -10,7 +10,7 @@ from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from bot.pipeline.delivery import InspectClip
 from bot.store.store import Store
 from generation.media.nsfw import Detection
-from tests.bot.studio.test_admission import bundled_policy
+from tests.bot.studio.test_access import bundled_policy
 from tests.fakes.telegram_app import running_app
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser

@@ -16,7 +16,7 @@ from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.quota import Allowance, QuotaPlan, Tier
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Store
-from bot.studio.admission import Admission
+from bot.studio.access import AccessControl
 from generation.request import Wish
 from tests.bot.store.conftest import Clock
 from tests.paths import CONFIG
@@ -40,8 +40,8 @@ def bundled_policy() -> PromptPolicy:
 
 
 @dataclass
-class AdmissionHarness:
-    admission: Admission
+class AccessHarness:
+    access: AccessControl
     admin: AdminCommands
     store: Store
     clock: Clock
@@ -51,84 +51,84 @@ class AdmissionHarness:
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[AdmissionHarness]:
+async def harness(tmp_path: Path) -> AsyncIterator[AccessHarness]:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
     admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"))
-    yield AdmissionHarness(
-        Admission(store=store, prompt_policy=bundled_policy(), quota_plan=PLAN), admin, store, clock
+    yield AccessHarness(
+        AccessControl(store=store, prompt_policy=bundled_policy(), quota_plan=PLAN), admin, store, clock
     )
     await store.close()
 
 
-async def test_terms_follow_roles_pools_and_what_admins_set(harness: AdmissionHarness) -> None:
-    terms = await harness.admission.admit(FOX, ANA, REPLY_TO)
+async def test_terms_follow_roles_pools_and_what_admins_set(harness: AccessHarness) -> None:
+    terms = await harness.access.admit(FOX, ANA, REPLY_TO)
     assert (terms.allowance.credits, terms.weight) == (10, 1.0)
     assert terms.pool is not None
     assert terms.pool.credits == 30
-    patron = await harness.admission.admit(FOX, structs.replace(ANA, roles=("supporter",)), REPLY_TO)
+    patron = await harness.access.admit(FOX, structs.replace(ANA, roles=("supporter",)), REPLY_TO)
     assert (patron.allowance.credits, patron.weight) == (50, 3.0)
-    assert (await harness.admission.admit(FOX, ADMIN, REPLY_TO)).allowance.unlimited
+    assert (await harness.access.admit(FOX, ADMIN, REPLY_TO)).allowance.unlimited
 
 
-async def test_severe_refusals_bring_growing_timeouts(harness: AdmissionHarness) -> None:
+async def test_severe_refusals_bring_growing_timeouts(harness: AccessHarness) -> None:
     for expected in (600.0, 3600.0):
         with pytest.raises(PromptRefused):
-            await harness.admission.admit(SEVERE, ANA, REPLY_TO)
+            await harness.access.admit(SEVERE, ANA, REPLY_TO)
         with pytest.raises(Blocked) as refusal:
-            await harness.admission.admit(FOX, ANA, REPLY_TO)
+            await harness.access.admit(FOX, ANA, REPLY_TO)
         assert refusal.value.until == harness.clock.now + expected
         harness.clock.now += expected
-    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_a_mild_refusal_brings_no_timeout(harness: AdmissionHarness) -> None:
+async def test_a_mild_refusal_brings_no_timeout(harness: AccessHarness) -> None:
     with pytest.raises(PromptRefused) as refusal:
-        await harness.admission.admit(Wish(prompt="a nude statue"), ANA, REPLY_TO)
+        await harness.access.admit(Wish(prompt="a nude statue"), ANA, REPLY_TO)
     assert refusal.value.rule == "adult"
-    await harness.admission.admit(FOX, ANA, REPLY_TO)
-    await harness.admission.admit(
+    await harness.access.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(
         Wish(prompt="a nude statue"), ANA, structs.replace(REPLY_TO, facts={"adult": True})
     )
 
 
-async def test_a_block_holds_until_it_expires_or_is_lifted(harness: AdmissionHarness) -> None:
+async def test_a_block_holds_until_it_expires_or_is_lifted(harness: AccessHarness) -> None:
     await harness.perform("block discord:42 1h spam")
     with pytest.raises(Blocked) as refusal:
-        await harness.admission.admit(FOX, ANA, REPLY_TO)
+        await harness.access.admit(FOX, ANA, REPLY_TO)
     assert refusal.value.reason == "spam"
     await harness.perform("unblock discord:42")
-    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ANA, REPLY_TO)
     await harness.perform("block discord:42 forever")
     harness.clock.now += 10**9
     with pytest.raises(Blocked):
-        await harness.admission.admit(FOX, ANA, REPLY_TO)
+        await harness.access.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_while_draining_only_admins_may_submit(harness: AdmissionHarness) -> None:
+async def test_while_draining_only_admins_may_submit(harness: AccessHarness) -> None:
     await harness.perform("queue drain")
     with pytest.raises(NotAcceptingJobs):
-        await harness.admission.admit(FOX, ANA, REPLY_TO)
-    await harness.admission.admit(FOX, ADMIN, REPLY_TO)
+        await harness.access.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ADMIN, REPLY_TO)
     await harness.perform("queue resume")
-    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ANA, REPLY_TO)
 
 
-async def test_channels_are_allowed_and_denied_by_admins(harness: AdmissionHarness) -> None:
+async def test_channels_are_allowed_and_denied_by_admins(harness: AccessHarness) -> None:
     await harness.perform("channel deny discord:9")
     with pytest.raises(ChannelDenied):
-        await harness.admission.admit(FOX, ANA, REPLY_TO)
-    await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
+        await harness.access.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
     await harness.perform("channel allow discord:9")
-    await harness.admission.admit(FOX, ANA, REPLY_TO)
+    await harness.access.admit(FOX, ANA, REPLY_TO)
     with pytest.raises(ChannelDenied):
-        await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
-    await harness.admission.admit(FOX, ANA, structs.replace(REPLY_TO, chat="11", private=True))
+        await harness.access.admit(FOX, ANA, structs.replace(REPLY_TO, chat="10"))
+    await harness.access.admit(FOX, ANA, structs.replace(REPLY_TO, chat="11", private=True))
 
 
-async def test_a_disabled_model_is_refused(harness: AdmissionHarness) -> None:
+async def test_a_disabled_model_is_refused(harness: AccessHarness) -> None:
     await harness.perform("model disable wan")
-    terms = await harness.admission.admit(FOX, ANA, REPLY_TO)
+    terms = await harness.access.admit(FOX, ANA, REPLY_TO)
     terms.check_model("ltx")
     with pytest.raises(ModelDisabled):
         terms.check_model("wan")

@@ -1,0 +1,29 @@
+"""What the operator decided for this installation, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPolicy:
+    """The settings that decide what the studio accepts, and at which price."""
+
+    allowance: Allowance
+    caps: Caps
+    data_folder: Path
+    min_free_disk: int
+    tiers: tuple[Tier, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
+    admins_unlimited: bool = True
+    engine_slots: int = 1
+
+    @property
+    def quota_plan(self) -> QuotaPlan:
+        return QuotaPlan(
+            base=self.allowance, tiers=self.tiers, pools=self.pools, admins_unlimited=self.admins_unlimited
+        )

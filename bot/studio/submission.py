@@ -1,0 +1,293 @@
+"""From a wish or a finished clip to a job in the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+from msgspec import structs
+
+from bot.domain.errors import ClipGone, DiskLow, NotAcceptingJobs, TooLate
+from bot.domain.events import EventBus, JobQueued
+from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo, Requester
+from bot.domain.operator import OperatorPolicy
+from bot.pipeline.retry import simulated_store_failure
+from bot.store.store import Eta, Store
+from bot.studio import derivatives
+from bot.studio.access import AccessControl, AdmissionTerms
+from bot.studio.catalog import Catalog, random_seed
+from bot.studio.job_queries import JobQueries
+from generation.clip import Clip
+from generation.errors import LimitTooSmall, NotOffered
+from generation.failpoint import FailPoint, pass_failpoint
+from generation.media.size_estimate import smallest_limit_for
+from generation.models.common.first_frames import read_image
+from generation.models.common.vocabulary import find_unknown_words
+from generation.music.common.music_choice import NATIVE
+from generation.request import (
+    Adjustment,
+    Kind,
+    Limits,
+    MusicWish,
+    Request,
+    UnknownWords,
+    Wish,
+    clean_prompt,
+    complete,
+)
+
+log = structlog.get_logger(__name__)
+
+NATIVE_SOUND = "own sound"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """The result of a submit: the job, how many jobs go first, and what was chosen or rounded."""
+
+    job: Job
+    queue_position: int | None
+    adjustments: tuple[Adjustment | UnknownWords, ...] = ()
+    inferred_music: tuple[str, ...] = ()  # the music words that were chosen from the prompt
+    eta: Eta | None = None  # None until similar jobs were measured
+
+
+class Submitter:
+    """Checks, completes and prices each wish, and saves it as a job.
+
+    Every public method raises one of bot.domain.errors.USER_ERRORS if the job cannot be accepted. One
+    `idempotency_key` makes one job, however often it is submitted.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        access: AccessControl,
+        catalog: Catalog,
+        operator_policy: OperatorPolicy,
+        job_queries: JobQueries,
+        events: EventBus,
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._catalog = catalog
+        self._operator_policy = operator_policy
+        self._job_queries = job_queries
+        self._events = events
+        self._closed_reason: str | None = None
+
+    def stop_accepting(self, reason: str) -> None:
+        """Raise NotAcceptingJobs for every job from now on."""
+        self._closed_reason = reason
+
+    async def submit(
+        self,
+        wish: Wish,
+        requester: Requester,
+        reply_to: ReplyTo,
+        *,
+        idempotency_key: str = "",
+        parent: int | None = None,
+    ) -> Submission:
+        """Turn a wish into a job that is paid for and queued."""
+        prompt = clean_prompt(wish.prompt)
+        terms = await self._access.admit(wish, requester, reply_to)
+        preset, replaced = self._catalog.choose_preset(wish, terms.rules.default_model)
+        if wish.fast and wish.steps is None:
+            wish = replace(wish, steps=preset.fast_steps)
+        if parent is None and (wish.image is not None or wish.source is not None):
+            wish = await asyncio.to_thread(_check_attachments, wish, preset.limits)
+        await asyncio.to_thread(_check_music_files, wish.music)
+        if wish.music.genre == NATIVE and not preset.limits.native_audio:
+            raise NotOffered(NATIVE_SOUND, preset.name)
+        music, inferred = self._catalog.choose_music(
+            wish.music, prompt, wish.seconds or preset.limits.seconds
+        )
+        request, adjustments = complete(
+            wish, model=preset.name, limits=preset.limits, music=music, seed=random_seed()
+        )
+        draft = self._make_draft(request, requester, reply_to, idempotency_key=idempotency_key, parent=parent)
+        submission = await self._enqueue(draft, terms)
+        unknown = find_unknown_words(preset, prompt)
+        notes = (*replaced, *adjustments, *([unknown] if unknown else ()))
+        return replace(submission, adjustments=notes, inferred_music=inferred)
+
+    async def reroll(
+        self, job_id: int, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str = ""
+    ) -> Submission:
+        """The same request with another seed for picture and music."""
+        job = await self._store.job(job_id)
+        seed = random_seed()
+        request = structs.replace(job.request, seed=seed, music=structs.replace(job.request.music, seed=seed))
+        return await self._resubmit(
+            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+
+    async def new_music(
+        self,
+        job_id: int,
+        music: MusicWish,
+        requester: Requester,
+        reply_to: ReplyTo,
+        *,
+        idempotency_key: str = "",
+    ) -> Submission:
+        """The same picture with new music; no picture model runs."""
+        job, clip = await self._require_clip(job_id)
+        if music.genre == NATIVE:
+            raise NotOffered(NATIVE_SOUND, job.request.model)
+        await asyncio.to_thread(_check_music_files, music)
+        chosen, _ = self._catalog.choose_music(music, job.request.prompt, clip.seconds)
+        request = structs.replace(job.request, kind=Kind.MUSIC, music=chosen, source=str(clip.path))
+        return await self._resubmit(
+            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+
+    async def make_derivative(
+        self, action: Action, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str = ""
+    ) -> Submission:
+        """The clip enlarged, the clip extended, or its image animated."""
+        job, clip = await self._require_clip(action.job)
+        if action.verb == "animate":
+            wish = self._animation_wish(job, clip)
+            return await self.submit(
+                wish, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
+            )
+        limits = self._catalog.preset(job.request.model).limits
+        if action.verb == "bigger":
+            request = derivatives.enlarge_request(job.request, clip, limits)
+        else:
+            request = derivatives.extend_request(job.request, clip, limits, seed=random_seed())
+        return await self._resubmit(
+            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+
+    def _animation_wish(self, job: Job, clip: Clip) -> Wish:
+        model = self._catalog.animation_model(job.request.model)
+        limits = self._catalog.preset(model).limits
+        return Wish(
+            prompt=job.request.prompt,
+            negative=job.request.negative,
+            kind=Kind.ANIMATE,
+            model=model,
+            image=str(clip.path),
+            aspect=derivatives.nearest_aspect(clip.width, clip.height, limits),
+        )
+
+    async def _require_clip(self, job_id: int) -> tuple[Job, Clip]:
+        """Raises NoSuchJob, TooLate if the job has no clip, ClipGone if its file was deleted."""
+        job = await self._store.job(job_id)
+        if job.clip is None and job.state is not JobState.DELIVERED:
+            raise TooLate(job.id, job.state.value)
+        if job.clip is None or not job.clip.path.is_file():
+            raise ClipGone(job.id)
+        return job, job.clip
+
+    async def _resubmit(
+        self, request: Request, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str, parent: int
+    ) -> Submission:
+        terms = await self._access.admit(_wish_from_request(request), requester, reply_to)
+        self._catalog.preset(request.model)  # raises UnknownChoice if the operator removed the model
+        draft = self._make_draft(request, requester, reply_to, idempotency_key=idempotency_key, parent=parent)
+        return await self._enqueue(draft, terms)
+
+    def _make_draft(
+        self,
+        request: Request,
+        requester: Requester,
+        reply_to: ReplyTo,
+        *,
+        idempotency_key: str,
+        parent: int | None,
+    ) -> Draft:
+        return Draft(
+            request=request,
+            requester=requester,
+            reply_to=reply_to,
+            cost=self._catalog.cost(request),
+            idempotency_key=idempotency_key,
+            parent=parent,
+        )
+
+    async def _enqueue(self, draft: Draft, terms: AdmissionTerms) -> Submission:
+        self._check_accepting()
+        _check_upload_limit(draft)
+        terms.check_model(draft.request.model)
+        pass_failpoint(FailPoint.ENQUEUE, simulated_store_failure)
+        enqueued = await self._store.enqueue(
+            replace(draft, weight=terms.weight),
+            allowance=terms.allowance,
+            pool=terms.pool,
+            caps=self._operator_policy.caps,
+        )
+        pass_failpoint(FailPoint.ENQUEUED, simulated_store_failure)
+        job = enqueued.job
+        if not enqueued.replay:
+            self._events.publish(JobQueued(job))
+            who, request = draft.requester.key, draft.request
+            log.info("queued", job=job.id, who=who, model=request.model, prompt=request.prompt)
+        return Submission(
+            job=job,
+            queue_position=await self._store.queue_position(job.id),
+            eta=await self._job_queries.eta(job.id),
+        )
+
+    def _check_accepting(self) -> None:
+        if self._closed_reason is not None:
+            raise NotAcceptingJobs(self._closed_reason)
+        free = shutil.disk_usage(self._operator_policy.data_folder).free
+        if free < self._operator_policy.min_free_disk:
+            raise DiskLow(free, self._operator_policy.min_free_disk)
+
+
+def _wish_from_request(request: Request) -> Wish:
+    """All text of a request, for another check: the rules may have changed since the first one."""
+    music = request.music
+    return Wish(
+        prompt=request.prompt,
+        negative=request.negative,
+        style=request.style,
+        camera=request.camera,
+        image=request.image,
+        source=request.source,
+        music=MusicWish(
+            genre=music.genre,
+            mood=music.mood,
+            instruments=music.instruments,
+            track=music.track,
+            melody=music.melody,
+        ),
+    )
+
+
+def _check_attachments(wish: Wish, limits: Limits) -> Wish:
+    """Open the attached file before anything is charged; it decides what the wish leaves open.
+
+    Raises AttachmentRefused.
+    """
+    if wish.source is not None:
+        clip = derivatives.open_clip(Path(wish.source))
+        return derivatives.fill_from_clip(wish, clip, limits)
+    picture = read_image(Path(wish.image or ""))
+    if wish.width or wish.height or wish.aspect:
+        return wish
+    return replace(wish, aspect=derivatives.nearest_aspect(picture.width, picture.height, limits))
+
+
+def _check_music_files(music: MusicWish) -> None:
+    """Decode the beginning of each attached audio file; the engine decodes the rest later."""
+    for path in filter(None, (music.track, music.melody)):
+        from generation.music.common.audio_decode import check_audio_file  # noqa: PLC0415  (heavy)
+
+        check_audio_file(Path(path), Path(path).name)
+
+
+def _check_upload_limit(draft: Draft) -> None:
+    """Refuse a clip that the chat could not take before it costs anything."""
+    limit, minimum = draft.reply_to.limit, smallest_limit_for(draft.request)
+    if 0 < limit < minimum:
+        raise LimitTooSmall(limit, minimum)
