@@ -85,8 +85,8 @@ def guild_on_shard(server: DiscordServer, shard: int) -> Guild:
 
 async def test_a_sharded_bot_serves_the_servers_of_every_shard(server: DiscordServer, tmp_path: Path) -> None:
     channels = [guild_on_shard(server, shard).channel("general") for shard in (0, 1)]
-    manner = FrontendSettings(sharded=True)
-    async with discord_app(tmp_path / "data", server.connector(), server.token, manner=manner) as running:
+    settings = FrontendSettings(sharded=True)
+    async with discord_app(tmp_path / "data", server.connector(), server.token, settings=settings) as running:
         await server.world.wait_until(
             lambda: server.world.commands and len(server.gateway.connected_sessions) == 2
         )

@@ -67,8 +67,8 @@ async def test_an_unsupported_language_falls_back_to_the_operators(
     server: DiscordServer, tmp_path: Path
 ) -> None:
     channel = server.world.guild().channel("general")
-    manner = FrontendSettings(language="es")
-    async with discord_app(tmp_path / "data", server.connector(), server.token, manner=manner):
+    settings = FrontendSettings(language="es")
+    async with discord_app(tmp_path / "data", server.connector(), server.token, settings=settings):
         await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         await (await person(server, "Kim", channel, locale="ko").types("/queue")).says("No espera nadie.")
         shown = await server.world.wait_until(lambda: server.world.presence)

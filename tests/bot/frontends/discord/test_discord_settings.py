@@ -56,7 +56,7 @@ async def test_restricted_commands_are_only_in_age_restricted_channels(
 ) -> None:
     assert channel.guild is not None
     late = channel.guild.channel("late show", nsfw=True)
-    async with connected_app(server, tmp_path, manner=FrontendSettings(restricted=True)):
+    async with connected_app(server, tmp_path, settings=FrontendSettings(restricted=True)):
         commands = server.world.commands
         assert {name for name, command in commands.items() if command.get("nsfw")} == {
             *(f"1:{name}" for name in ("video", "image", "animate", "music")),
@@ -70,7 +70,7 @@ async def test_a_better_queue_position_is_shown(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     ana = person(server, "Ana", channel)
-    async with connected_app(server, tmp_path, manner=FrontendSettings(update_interval=0.05)) as matinee:
+    async with connected_app(server, tmp_path, settings=FrontendSettings(update_interval=0.05)) as matinee:
         matinee.engine.unblocked.clear()
         await (await ana.types("/video", prompt="first")).says("Painting")
         second = await (await ana.types("/video", prompt="second")).says("is next")
@@ -127,7 +127,7 @@ async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
 async def test_a_first_picture_is_shown_where_the_operator_wants_it(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
-    async with connected_app(server, tmp_path, manner=FrontendSettings(preview=True)) as matinee:
+    async with connected_app(server, tmp_path, settings=FrontendSettings(preview=True)) as matinee:
         matinee.engine.preview = b"\xff\xd8 a first look"
         matinee.engine.unblocked.clear()
         reply = await person(server, "Ana", channel).types("/video", prompt="a fox")
