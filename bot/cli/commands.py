@@ -26,6 +26,7 @@ from bot.cli.terminal import OutputTarget, Terminal, choose_output
 from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance
+from bot.frontends.common.recipe_command import slash_command
 from bot.i18n import messages
 from bot.runtime import app, config, event_loop, logs
 from bot.runtime.settings import Settings, load
@@ -339,7 +340,7 @@ def _print_recipe(request: Request, again_command: str | None, file: Path, langu
         as_json=False
     )
     if request.kind is Kind.IMAGE:
-        print(messages.translate("recipe.image", language, line=messages.recipe_command(request)))
+        print(messages.translate("recipe.image", language, line=slash_command(request)))
     elif again_command is None:
         print(messages.translate("recipe.derivative", language))
     else:

@@ -18,7 +18,7 @@ from bot.domain.jobs import Job, JobState
 from bot.domain.quota import Balance
 from generation.errors import ExplainedError, GenerationError, current_name
 from generation.progress import Progress
-from generation.request import Adjustment, Kind, Music, Request, UnknownWords
+from generation.request import Adjustment, Kind, Music, UnknownWords
 
 FOLDER = Path(__file__).parent / "translations"
 UNTRUSTED_FACTS = {"value", "near", "name"}
@@ -26,7 +26,6 @@ QUOTE_LENGTH = 60
 ERRORS_WITH_OPERATOR_DETAIL = {"ModelBroken", "PictureFailed", "MusicFailed"}
 """Errors with a reason that only who runs the place can do something about."""
 MAX_QUOTED_WORDS = 8
-VIDEO_ONLY_OPTIONS = frozenset({"seconds", "camera", "genre", "mood", "tempo", "instruments"})
 
 
 def sanitized(text: str, length: int = QUOTE_LENGTH) -> str:
@@ -266,28 +265,6 @@ def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
     """One line of a list."""
     line = f"#{job.id} · {translate(f'state.{job.state}', language)}"
     return f"{line} · {sanitized(job.request.prompt)}" if prompt else line
-
-
-def recipe_command(request: Request) -> str:
-    """What to type to get the same clip again, as chats with slash commands take it."""
-    still, music = request.kind is Kind.IMAGE, request.music
-    options: dict[str, object] = {
-        "prompt": sanitized(request.prompt, 2000),
-        "model": request.model,
-        "seconds": f"{request.seconds:.2f}".rstrip("0").rstrip("."),
-        "style": request.style,
-        "camera": request.camera,
-        "negative": sanitized(request.negative, 2000),
-        "genre": music.genre,
-        "mood": music.mood,
-        "tempo": f"{music.bpm:g}",
-        "instruments": ", ".join(music.instruments),
-        "seed": request.seed,
-    }
-    if still:
-        options = {name: value for name, value in options.items() if name not in VIDEO_ONLY_OPTIONS}
-    option_texts = (f"{name}: {value}" for name, value in options.items() if value or value == 0)
-    return " ".join((f"/{'image' if still else 'video'}", *option_texts))
 
 
 def ledger_line(kind: str, credits_: int, job: int | None, language: str = "en") -> str:

@@ -10,20 +10,9 @@ import discord
 from discord import ui
 
 from bot.domain.jobs import Action
+from bot.frontends.common.buttons import DANGEROUS_VERBS, EMOJI, INFO_VERBS
 from bot.pipeline.delivery import Button
 
-EMOJI = {
-    "reroll": "🎲",
-    "edit": "✏️",
-    "animate": "🎬",
-    "extend": "⏩",
-    "bigger": "🔍",
-    "recipe": "📜",
-    "delete": "🗑️",
-    "report": "🚩",
-    "again": "📨",
-}
-INFO_VERBS = frozenset({"recipe", "delete", "report"})
 BUTTONS_PER_ROW = 5
 MAX_SELECT_OPTIONS = 25
 Row = ui.ActionRow[Any]
@@ -38,7 +27,7 @@ class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]
                 custom_id=f"m:{action}",
                 emoji=EMOJI.get(action.verb),
                 style=discord.ButtonStyle.danger
-                if action.verb in {"cancel", "forget"}
+                if action.verb in DANGEROUS_VERBS
                 else discord.ButtonStyle.secondary,
             )
         )

@@ -12,10 +12,8 @@ from discord import ui
 
 from bot.frontends.discord.buttons import action_rows
 from bot.pipeline.delivery import Button
-from generation.progress import Progress
 
 GOLD, GREY, RED = 0xE2B04A, 0x6B7280, 0xC0392B
-PROGRESS_BAR_WIDTH = 14
 TEXT_LIMIT = 3800
 """Discord takes 4000 characters on one card, all its texts together."""
 PLAIN_LIMIT = 2000
@@ -41,11 +39,6 @@ def _escape_line_start(found: re.Match[str]) -> str:
 
 def subtext(text: str) -> str:
     return "\n".join(f"-# {line}" for line in escape_markup(text).splitlines() if line)
-
-
-def progress_bar(progress: Progress) -> str:
-    full = round(PROGRESS_BAR_WIDTH * min(1.0, progress.fraction))
-    return "▰" * full + "▱" * (PROGRESS_BAR_WIDTH - full)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

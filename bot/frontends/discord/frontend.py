@@ -11,18 +11,18 @@ import structlog
 
 from bot.domain.events import Notice
 from bot.domain.jobs import Job, JobState
+from bot.frontends.common.buttons import INFO_VERBS, clip_buttons, notice_buttons
 from bot.frontends.discord.cards import GOLD, Card, escape_markup
 from bot.frontends.discord.client import create_client
-from bot.frontends.discord.job_cards import ended_card, is_prompt_hidden, job_button, progress_card
+from bot.frontends.discord.job_cards import ended_card, is_prompt_hidden, progress_card
 from bot.frontends.discord.periodic import PeriodicUpdates
 from bot.frontends.discord.sender import SentMessage, Upload, token_is_valid
 from bot.frontends.discord.settings import FrontendSettings
 from bot.frontends.discord.status_order import StatusStep
 from bot.i18n import messages
-from bot.pipeline.delivery import Button, OutgoingClip, SendError
+from bot.pipeline.delivery import OutgoingClip, SendError
 from bot.studio.studio import Studio
 from generation.progress import PREVIEW_FILE, Progress, Stage
-from generation.request import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -142,8 +142,13 @@ class DiscordFrontend:
     async def notify(self, chat: str, notice: Notice) -> None:
         """Word for the admins in a channel, the clip veiled until they look."""
         name = f"for-admins{notice.clip.suffix}" if notice.clip else None
-        buttons = tuple(Button(messages.translate(f"button.{act.verb}"), act) for act in notice.actions)
-        card = Card(body=escape_markup(notice.text), buttons=buttons, media=name, spoiler=True, colour=GOLD)
+        card = Card(
+            body=escape_markup(notice.text),
+            buttons=notice_buttons(notice.actions),
+            media=name,
+            spoiler=True,
+            colour=GOLD,
+        )
         await self._handlers.sender.notify(int(chat), card, notice.clip)
 
     def clip_card(self, outgoing: OutgoingClip, name: str) -> Card:
@@ -154,23 +159,16 @@ class DiscordFrontend:
             body=escape_markup(outgoing.announcement),
             facts="\n".join(filter(None, (messages.summary_line(job, language), outgoing.prompt_note))),
             spoiler=outgoing.spoiler,
-            buttons=self._buttons(job, outgoing.buttons),
+            buttons=clip_buttons(
+                job,
+                outgoing.buttons,
+                ("edit", *self._studio.available_derivatives(job), *INFO_VERBS),
+            ),
             genres=self._handlers.genre_options,
             media=name,
             colour=GOLD,
             mention=job.requester.user if job.reply_to.facts.get("ping") else None,
         )
-
-    def _buttons(self, job: Job, common: tuple[Button, ...]) -> tuple[Button, ...]:
-        """What every chat has, then what this model can do with a finished clip, then the rest."""
-        derivative_verbs = self._studio.available_derivatives(job)
-        still = job.request.kind is Kind.IMAGE
-        kept = tuple(button for button in common if not (still and button.action.verb == "score"))
-        have = {button.action.verb for button in kept}
-        verbs = [
-            verb for verb in ("edit", *derivative_verbs, "recipe", "delete", "report") if verb not in have
-        ]
-        return kept + tuple(job_button(verb, job) for verb in verbs)
 
 
 def file_name(job: Job, suffix: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,10 @@ import structlog
 
 from bot.domain.errors import NotYourJob, OtherChannelsOnly
 from bot.domain.jobs import WAITING_STATES, Action, Job, ReplyTo, Requester
+from bot.frontends.common import account_actions
+from bot.frontends.common.job_numbers import split_job_number
+from bot.frontends.common.job_texts import is_own_job
+from bot.frontends.common.preferences import apply_preferences, merge_preferences
 from bot.frontends.discord.cards import Card, escape_markup
 from bot.frontends.discord.interaction_context import (
     PLATFORM,
@@ -34,8 +38,7 @@ from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
 from bot.studio.studio import Studio, Submission
 from generation.errors import UnknownChoice
-from generation.music.common.music_choice import NATIVE, SILENT
-from generation.request import MusicWish, Wish, check_choice
+from generation.request import MusicWish, Wish
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +55,9 @@ class Asker:
     def language(self) -> str:
         return self.requester.language
 
-    def preference(self, name: str) -> Any:
-        return self.own_settings.get(name) or self.server_settings.get(name)
+    @property
+    def preferences(self) -> Mapping[str, Any]:
+        return merge_preferences(self.own_settings, self.server_settings)
 
 
 class InteractionHandlers:
@@ -78,12 +82,10 @@ class InteractionHandlers:
         key = f"{PLATFORM}:{interaction.user.id}"
         own = await self.studio.settings(key)
         server = await self.studio.settings(server_key(interaction.guild_id))
-        chosen = own.get("language") or server.get("language")
-        requester = requester_of(
-            interaction,
-            operators=self.operators,
-            language=language_of(interaction, chosen, default=self.settings.language),
+        language = language_of(
+            interaction, own.get("language"), server.get("language"), default=self.settings.language
         )
+        requester = requester_of(interaction, operators=self.operators, language=language)
         return Asker(requester, own, server)
 
     # making
@@ -93,9 +95,8 @@ class InteractionHandlers:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self._check_channel_allowed(interaction, asker)
-            chosen = _with_preferences(wish, asker)
             submission = await self.studio.submit(
-                chosen,
+                apply_preferences(wish, asker.preferences),
                 asker.requester,
                 self._reply_to(interaction, asker),
                 idempotency_key=f"{PLATFORM}:{interaction.id}",
@@ -152,7 +153,7 @@ class InteractionHandlers:
     async def visible_job(self, number: int, asker: Asker, interaction: Interaction) -> Job:
         """The job, if this person may know of it: theirs, or made in the open of the same server."""
         job = await self.studio.job(number)
-        mine = job.requester.key == asker.requester.key or asker.requester.admin
+        mine = is_own_job(job, asker.requester) or asker.requester.admin
         shared = job.requester.community == asker.requester.community != "" and not job.reply_to.private
         if not (mine or shared or str(interaction.channel_id) == job.reply_to.chat):
             raise NotYourJob(number)
@@ -175,7 +176,7 @@ class InteractionHandlers:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             job = await self.visible_job(number, asker, interaction)
-            if is_prompt_hidden(job) and job.requester.key != asker.requester.key:
+            if is_prompt_hidden(job) and not is_own_job(job, asker.requester):
                 raise NotYourJob(number)
             await respond(interaction, recipe_card(job, asker.language))
 
@@ -184,7 +185,7 @@ class InteractionHandlers:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             job = await self.studio.job(number)
-            owner = job.requester.key == asker.requester.key
+            owner = is_own_job(job, asker.requester)
             if not (owner or asker.requester.admin or is_moderator(interaction)):
                 raise NotYourJob(number)
             await interaction.delete_original_response()
@@ -199,9 +200,9 @@ class InteractionHandlers:
         async with explain_errors(interaction, asker.language):
             job = await self.visible_job(number, asker, interaction)
             link = interaction.message.jump_url if interaction.message else ""
-            said = " ".join(filter(None, (why, link)))
-            is_new = await self.studio.report(number, asker.requester, said)
-            if is_new:
+            comment = " ".join(filter(None, (why, link)))
+            answer = await account_actions.report_clip(self.studio, number, asker.requester, comment)
+            if answer.is_new:
                 log.warning("reported", job=number, by=asker.requester.key, author=job.requester.key)
                 words = messages.translate(
                     "reported.admins", asker.server_settings.get("language") or "en", job=number
@@ -209,18 +210,14 @@ class InteractionHandlers:
                 body = f"{escape_markup(messages.sanitized(why, 500))}\n{link}".strip()
                 people = f"<@{job.requester.user}> · <@{asker.requester.user}>"
                 await self._notify_server_admins(asker, Card(title=words, body=f"{body}\n{people}"))
-            key = "reported" if is_new else "reported.before"
-            await respond(
-                interaction, Card(body=escape_markup(messages.translate(key, asker.language, job=number)))
-            )
+            await respond(interaction, Card(body=escape_markup(answer.text)))
 
     async def appeal(self, interaction: Interaction, refusal: int, why: str = "") -> None:
         """Against a refusal of the asker's own, the last one if 0."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            is_new = await self.studio.appeal(asker.requester, why, refusal=refusal)
-            key = "appealed" if is_new else "reported.before"
-            await respond(interaction, Card(body=escape_markup(messages.translate(key, asker.language))))
+            text = await account_actions.appeal_refusal(self.studio, asker.requester, why, refusal=refusal)
+            await respond(interaction, Card(body=escape_markup(text)))
 
     async def decide(self, interaction: Interaction, action: Action) -> None:
         """A button below a notice to the admins."""
@@ -239,9 +236,8 @@ class InteractionHandlers:
         del number  # a button names a job; this one means all of them
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            swept = await self.studio.delete_personal_data(asker.requester)
-            told = messages.translate("privacy.deleted", asker.language, count=swept.jobs)
-            await respond(interaction, Card(body=escape_markup(told)))
+            text = await account_actions.delete_personal_data(self.studio, asker.requester)
+            await respond(interaction, Card(body=escape_markup(text)))
 
     def with_command_mentions(self, text: str) -> str:
         """`/queue` becomes what can be pressed, and is shown in the reader's own language."""
@@ -251,12 +247,6 @@ class InteractionHandlers:
             return f"</{found[1]}:{number}>" if number else found[0]
 
         return re.sub(r"`/(\w+)`", mention, text)
-
-    def check_preferences(self, genre: str | None, model: str | None) -> None:
-        """A preference is held against the same lists as a wish; raises UnknownChoice."""
-        self.studio.preset(model)
-        if genre is not None:
-            check_choice("genre", genre, (*self.studio.genres, SILENT, NATIVE))
 
     def _reply_to(self, interaction: Interaction, asker: Asker) -> ReplyTo:
         facts: dict[str, Any] = {}
@@ -276,11 +266,11 @@ class InteractionHandlers:
 
 
 def parse_job_number(text: str) -> int:
-    """What was chosen, or typed instead: "17" or "#17 a fox"."""
-    digits = text.strip().removeprefix("#").split(" ", 1)[0]
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+    """Read the chosen or typed clip: "17" or "#17 a fox"; raises UnknownChoice."""
+    number, _ = split_job_number(text)
+    if number is None:
         raise UnknownChoice("clip", text, None)
-    return int(digits)
+    return number
 
 
 def server_key(guild: int | None) -> str:
@@ -292,11 +282,3 @@ def user_install_warning(eta: Eta | None, language: str) -> str:
     if eta is None:
         return messages.translate("not_member", language)
     return messages.translate("not_member.long_job", language) if eta.high > TOKEN_LIFETIME else ""
-
-
-def _with_preferences(wish: Wish, asker: Asker) -> Wish:
-    """What they left open is filled from their settings, then from the server's."""
-    music = wish.music
-    if music.genre is None and asker.preference("genre"):
-        music = replace(music, genre=asker.preference("genre"))
-    return replace(wish, model=wish.model or asker.preference("model"), music=music)

@@ -3,7 +3,6 @@
 # Annotations are read by discord.py with values that are known only here, so they stay unquoted.
 
 import io
-import json
 from typing import Any, Literal
 
 import discord
@@ -11,6 +10,11 @@ from discord import app_commands
 
 from bot.domain.jobs import Action, Job
 from bot.domain.quota import Balance
+from bot.frontends.common import account_actions
+from bot.frontends.common.buttons import action_button
+from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines
+from bot.frontends.common.preferences import check_preferences
+from bot.frontends.common.recipe_command import file_recipe, slash_command
 from bot.frontends.discord import attachments
 from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.cards import Card, escape_markup
@@ -19,11 +23,9 @@ from bot.frontends.discord.handlers import Asker, InteractionHandlers, parse_job
 from bot.frontends.discord.job_cards import code_block, is_prompt_hidden
 from bot.frontends.discord.responses import explain_errors, respond
 from bot.i18n import messages
-from bot.pipeline.delivery import Button
 
 ShortText = app_commands.Range[str, 1, 100]
 LongText = app_commands.Range[str, 1, 500]
-MAX_LISTED = 15
 
 
 def add_info_commands(tree: app_commands.CommandTree[Any], handlers: InteractionHandlers) -> None:
@@ -77,11 +79,10 @@ class InfoCommands:
         async with explain_errors(interaction, asker.language):
             balance = await self._studio.balance(asker.requester, str(interaction.channel_id or ""))
             entries = await self._studio.ledger_entries(asker.requester, MAX_LISTED)
-            told = [messages.ledger_line(e.kind, e.credits, e.job, asker.language) for e in entries]
             card = Card(
                 title=messages.translate("quota.title", asker.language),
                 body=balance_text(balance, asker.language),
-                facts="\n".join(filter(None, told)),
+                facts="\n".join(ledger_lines(entries, asker.language)),
             )
             await respond(interaction, card)
 
@@ -99,9 +100,8 @@ class InfoCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if link is not None:
-                done = await self._studio.link_account(asker.requester, link)
-                told = messages.link_result(code=done.code, other=done.other, language=asker.language)
-                await respond(interaction, Card(body=escape_markup(told)))
+                text = await account_actions.link_account(self._studio, asker.requester, link)
+                await respond(interaction, Card(body=escape_markup(text)))
                 return
             changes = {
                 "genre": genre,
@@ -110,7 +110,7 @@ class InfoCommands:
                 "ping": ping,
                 "recipe": recipe,
             }
-            self._handlers.check_preferences(genre, model)
+            check_preferences(self._studio, genre=genre, model=model)
             key = asker.requester.key
             for name, value in changes.items():
                 if forget or value is not None:
@@ -120,18 +120,8 @@ class InfoCommands:
     async def models(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            lines = [
-                messages.translate(
-                    "models.line",
-                    asker.language,
-                    name=name,
-                    title=preset.title,
-                    seconds=f"{preset.limits.max_seconds:g}",
-                    cost=f"{preset.cost:g}",
-                )
-                for name, preset in self._studio.presets.items()
-            ]
-            chosen = asker.preference("model") or self._studio.default_model
+            lines = model_lines(self._studio.presets, asker.language)
+            chosen = asker.preferences.get("model") or self._studio.default_model
             card = Card(
                 title=messages.translate("models.title", asker.language),
                 body=escape_markup("\n".join(lines)),
@@ -150,17 +140,13 @@ class InfoCommands:
             if file is None:
                 await self._handlers.recipe(interaction, parse_job_number(clip or ""))
                 return
-            request = await attachments.read_attached_recipe(file)
-            name = messages.sanitized(file.filename, 60)
-            if request is None:
-                no_recipe = messages.translate("recipe.missing", asker.language, file=name)
-                await respond(interaction, Card(body=escape_markup(no_recipe)))
-                return
-            title = messages.translate("recipe.file_title", asker.language, file=name)
-            await respond(
-                interaction,
-                Card(title=escape_markup(title), body=code_block(messages.recipe_command(request))),
-            )
+            request = await attachments.download_recipe(file)
+            found = file_recipe(request, file.filename, asker.language, slash_command)
+            if found.command:
+                card = Card(title=escape_markup(found.title), body=code_block(found.command))
+            else:
+                card = Card(body=escape_markup(found.title))
+            await respond(interaction, card)
 
     async def report(
         self, interaction: discord.Interaction[Any], clip: ShortText, why: LongText | None = None
@@ -187,17 +173,17 @@ class InfoCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if do == "export":
-                data = json.dumps(await self._studio.export(asker.requester), ensure_ascii=False, indent=2)
-                file = discord.File(io.BytesIO(data.encode()), "matinee-data.json")
-                told = escape_markup(messages.translate("privacy.export", asker.language))
-                await interaction.edit_original_response(content=told, attachments=[file])
+                data = await account_actions.export_personal_data(self._studio, asker.requester)
+                file = discord.File(io.BytesIO(data), account_actions.EXPORT_FILE)
+                text = escape_markup(messages.translate("privacy.export", asker.language))
+                await interaction.edit_original_response(content=text, attachments=[file])
                 return
             key = "privacy.sure" if do == "delete" else "privacy.discord"
-            sure = Button(messages.translate("button.forget", asker.language), Action("forget", 0))
+            confirm = action_button(Action("forget", 0), asker.language)
             card = Card(
                 title=messages.translate("privacy.title", asker.language),
                 body=escape_markup(messages.translate(key, asker.language)),
-                buttons=(sure,) if do == "delete" else (),
+                buttons=(confirm,) if do == "delete" else (),
             )
             await respond(interaction, card)
 
@@ -234,7 +220,7 @@ def settings_card(asker: Asker) -> Card:
 
 def _queue_line(job: Job, asker: Asker) -> str:
     """Others' words are shown only where everybody could see them anyway."""
-    mine = job.requester.key == asker.requester.key
+    mine = is_own_job(job, asker.requester)
     near = job.requester.community == asker.requester.community != ""
     show_prompt = mine or (near and not job.reply_to.private and not is_prompt_hidden(job))
     return messages.job_line(job, asker.language, prompt=show_prompt)

@@ -7,8 +7,8 @@ from typing import Any
 import discord
 
 from bot.domain.jobs import ReplyTo, Requester
-from bot.frontends.discord.send_errors import UPLOAD_LIMIT_FACTOR
-from bot.i18n import messages
+from bot.frontends.common.preferences import preferred_language
+from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
 
 Interaction = discord.Interaction[Any]
 
@@ -17,9 +17,11 @@ TOKEN_LIFETIME = 14.5 * 60
 PLATFORM = "discord"
 
 
-def language_of(interaction: Interaction, chosen: str | None = None, *, default: str = "en") -> str:
-    """The chosen one, else that of the person's client, as far as we speak it."""
-    return messages.nearest_language(chosen or str(interaction.locale), default)
+def language_of(
+    interaction: Interaction, own: str | None = None, shared: str | None = None, *, default: str = "en"
+) -> str:
+    """Return the language to answer in; `own` and `shared` are what the user and the server chose."""
+    return preferred_language(own, shared, str(interaction.locale), default=default)
 
 
 def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:

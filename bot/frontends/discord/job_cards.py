@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from bot.domain.jobs import Action, Job, JobState
-from bot.frontends.discord.cards import GOLD, GREY, Card, escape_markup, progress_bar
+from bot.domain.jobs import Job, JobState
+from bot.frontends.common.buttons import job_button
+from bot.frontends.common.job_texts import music_text, queued_text
+from bot.frontends.common.progress_bar import progress_bar
+from bot.frontends.common.recipe_command import job_recipe, slash_command
+from bot.frontends.discord.cards import GOLD, GREY, Card, escape_markup
 from bot.i18n import messages
-from bot.pipeline.delivery import Button
 from bot.store.store import Eta
 from generation.progress import Progress
-from generation.request import Kind
+
+PROGRESS_BAR_WIDTH = 14
 
 BUTTONS_AFTER_END = {
     JobState.FAILED: ("reroll", "edit"),
@@ -26,19 +30,12 @@ def prompt_title(job: Job) -> str:
     return "" if is_prompt_hidden(job) else messages.sanitized(job.request.prompt, 200)
 
 
-def job_button(verb: str, job: Job) -> Button:
-    return Button(messages.translate(f"button.{verb}", job.requester.language), Action(verb, job.id))
-
-
 def waiting_card(job: Job, *, queue_position: int, eta: Eta | None, notes: tuple[str, ...] = ()) -> Card:
     language = job.requester.language
-    span = (eta.low, eta.high) if eta else None
     return Card(
         title=prompt_title(job),
-        body=escape_markup(
-            messages.queued_status(job, queue_position=queue_position, eta=span, language=language)
-        ),
-        facts="\n".join(filter(None, (*notes, _music_text(job)))),
+        body=escape_markup(queued_text(job, queue_position=queue_position, eta=eta, language=language)),
+        facts="\n".join(filter(None, (*notes, music_text(job, language)))),
         buttons=(job_button("cancel", job),),
         colour=GOLD,
     )
@@ -49,21 +46,11 @@ def progress_card(job: Job, text: str, progress: Progress, *, preview: str | Non
     first_look = messages.translate("preview", job.requester.language) if preview else ""
     return Card(
         title=prompt_title(job),
-        body=f"{progress_bar(progress)}\n{escape_markup(text)}",
-        facts="\n".join(filter(None, (first_look, _music_text(job)))),
+        body=f"{progress_bar(progress.fraction, PROGRESS_BAR_WIDTH)}\n{escape_markup(text)}",
+        facts="\n".join(filter(None, (first_look, music_text(job, job.requester.language)))),
         media=preview,
         buttons=(job_button("cancel", job),),
         colour=GOLD,
-    )
-
-
-def _music_text(job: Job) -> str:
-    """Which music was chosen, by the person or for them: to be read while there is time to change it."""
-    language = job.requester.language
-    if job.request.kind is Kind.IMAGE:
-        return ""
-    return messages.translate(
-        "music.chosen", language, music=messages.music_line(job.request.music, language)
     )
 
 
@@ -78,8 +65,7 @@ def code_block(line: str) -> str:
 
 
 def recipe_card(job: Job, language: str) -> Card:
+    recipe = job_recipe(job, language, slash_command)
     return Card(
-        title=messages.translate("recipe.title", language, job=job.id),
-        body=code_block(messages.recipe_command(job.request)),
-        facts=messages.summary_line(job, language),
+        title=recipe.title, body=code_block(recipe.command), facts=messages.summary_line(job, language)
     )

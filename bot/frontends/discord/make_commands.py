@@ -2,15 +2,16 @@
 
 # Annotations are read by discord.py with values that are known only here, so they stay unquoted.
 
-import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import discord
 from discord import app_commands
 
 from bot.domain.errors import NoPictureInMessage
-from bot.frontends.discord.attachments import AUDIO_SUFFIXES, IMAGE_SUFFIXES, download_attachment
+from bot.frontends.common.attachments import IMAGE_SUFFIXES
+from bot.frontends.discord.attachments import download_audio, download_image
 from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.command_options import REQUIRED, make_command_options, with_options
 from bot.frontends.discord.command_registration import register_command
@@ -18,7 +19,6 @@ from bot.frontends.discord.handlers import InteractionHandlers
 from bot.frontends.discord.interaction_context import Interaction
 from bot.frontends.discord.responses import explain_errors
 from bot.i18n import messages
-from generation.music.common.audio_decode import check_audio_file
 from generation.request import PROMPT_LIMIT, Kind, MusicWish, Wish
 
 MENU_COMMAND = "Animate this"
@@ -76,9 +76,8 @@ class MakeCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if track is not None:
-                music = replace(
-                    music, track=await save_attachment(self._handlers, interaction, track, AUDIO_SUFFIXES)
-                )
+                folder = attachment_folder(self._handlers, interaction)
+                music = replace(music, track=str(await download_audio(track, folder)))
             await self._handlers.new_music(interaction, given["clip"], music)
 
 
@@ -116,17 +115,8 @@ def given_attachments(given: dict[str, Any]) -> dict[str, discord.Attachment]:
     return {name: given[name] for name in ("image", "track", "melody") if given.get(name) is not None}
 
 
-async def save_attachment(
-    handlers: InteractionHandlers,
-    interaction: Interaction,
-    file: discord.Attachment,
-    suffixes: tuple[str, ...],
-) -> str:
-    folder = handlers.studio.operator_policy.data_folder / "inbox" / str(interaction.id)
-    path = await download_attachment(file, folder, suffixes)
-    if suffixes is AUDIO_SUFFIXES:
-        await asyncio.to_thread(check_audio_file, path, file.filename)
-    return str(path)
+def attachment_folder(handlers: InteractionHandlers, interaction: Interaction) -> Path:
+    return handlers.studio.operator_policy.data_folder / "inbox" / str(interaction.id)
 
 
 async def submit_with_attachments(
@@ -141,13 +131,12 @@ async def submit_with_attachments(
     """Attachments are fetched first; a wish whose files are refused never reaches the studio."""
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):
+        folder = attachment_folder(handlers, interaction)
         if image is not None:
-            wish = replace(wish, image=await save_attachment(handlers, interaction, image, IMAGE_SUFFIXES))
+            wish = replace(wish, image=str(await download_image(image, folder)))
         music = wish.music
         if track is not None:
-            music = replace(music, track=await save_attachment(handlers, interaction, track, AUDIO_SUFFIXES))
+            music = replace(music, track=str(await download_audio(track, folder)))
         if melody is not None:
-            music = replace(
-                music, melody=await save_attachment(handlers, interaction, melody, AUDIO_SUFFIXES)
-            )
+            music = replace(music, melody=str(await download_audio(melody, folder)))
         await handlers.submit_wish(interaction, replace(wish, music=music))

@@ -9,14 +9,11 @@ from contextlib import asynccontextmanager, suppress
 import discord
 import structlog
 
-from bot.domain.errors import USER_ERRORS, PromptRefused
-from bot.domain.jobs import Action
+from bot.frontends.common.buttons import action_button
+from bot.frontends.common.error_replies import appeal_action, explain_and_log
 from bot.frontends.discord.cards import RED, Card
 from bot.frontends.discord.interaction_context import Interaction
 from bot.frontends.discord.send_errors import ALREADY_ACKNOWLEDGED
-from bot.i18n import messages
-from bot.pipeline.delivery import Button
-from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
 
@@ -104,28 +101,15 @@ async def send_private_followup(interaction: Interaction, card: Card) -> None:
         log.warning("not said aside", reason=f"{error.status} {error.code}")
 
 
-def appeal_button(error: Exception, language: str) -> tuple[Button, ...]:
-    """Below a refusal that an admin may see otherwise."""
-    if not (isinstance(error, PromptRefused) and error.refusal):
-        return ()
-    return (Button(messages.translate("button.appeal", language), Action("appeal", error.refusal)),)
-
-
 @asynccontextmanager
 async def explain_errors(interaction: Interaction, language: str) -> AsyncIterator[None]:
     """Whatever goes wrong inside becomes one sentence for the asker alone."""
     try:
         yield
-    except USER_ERRORS as error:
-        appeal = appeal_button(error, language)
-        await respond_privately(
-            interaction, Card(title=messages.explain(error, language), buttons=appeal, colour=RED)
-        )
-    except ExplainedError as error:
-        log.warning("could not be done", exc_info=error)
-        await respond_privately(interaction, Card(title=messages.explain(error, language), colour=RED))
     except discord.HTTPException as error:
         log.warning("Discord refused", status=error.status, code=error.code)
-    except Exception as error:  # the edge of an interaction: whatever it was, the person is told
-        log.exception("an interaction failed unexpectedly")
-        await respond_privately(interaction, Card(title=messages.explain(error, language), colour=RED))
+    except Exception as error:  # noqa: BLE001  (it is logged, and the user must get an answer)
+        sentence = explain_and_log(error, language, request="an interaction")
+        appeal = appeal_action(error)
+        buttons = (action_button(appeal, language),) if appeal else ()
+        await respond_privately(interaction, Card(title=sentence, buttons=buttons, colour=RED))

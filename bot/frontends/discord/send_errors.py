@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import aiohttp
 import discord
 
+from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
 from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unreachable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
@@ -16,8 +17,6 @@ MAX_FOLLOWUPS_REACHED = 40094
 MISSING_READ_HISTORY = 160002
 """A reply needs Read Message History; a message without reference does not."""
 KNOWN_LIMITS = tuple(mib * 1024 * 1024 for mib in (100, 50, 25, 20, 10))
-UPLOAD_LIMIT_FACTOR = 0.97
-"""Servers were seen to refuse what their own limit allows, so a clip stays a little below it."""
 
 
 @contextmanager

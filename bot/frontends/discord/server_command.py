@@ -8,6 +8,7 @@ from typing import Any, Literal
 import discord
 from discord import app_commands
 
+from bot.frontends.common.preferences import check_preferences
 from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.cards import Card
 from bot.frontends.discord.command_registration import Language, register_command
@@ -98,7 +99,7 @@ class ServerCommands:
     ) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self._handlers.check_preferences(genre, model)
+            check_preferences(self._studio, genre=genre, model=model)
             changes = {"model": model, "genre": genre, "language": language}
             await self._change_and_show(interaction, **{k: v for k, v in changes.items() if forget or v})
 

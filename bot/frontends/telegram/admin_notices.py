@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from telegram import InputFile, Message
 
-from bot.frontends.telegram.clip_sender import IMAGE_SUFFIXES
+from bot.frontends.common.attachments import IMAGE_SUFFIXES
+from bot.frontends.common.buttons import notice_buttons
 from bot.frontends.telegram.keyboards import keyboard
 from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, truncate
-from bot.i18n import messages
-from bot.pipeline.delivery import Button
 
 if TYPE_CHECKING:
     from bot.domain.events import Notice
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:
     """Raises a SendError or a BadRequest where the operator cannot be reached."""
-    reply_markup = keyboard(Button(messages.translate(f"button.{a.verb}"), a) for a in notice.actions)
+    reply_markup = keyboard(notice_buttons(notice.actions))
     text = disarm_links(notice.text)
 
     async def send(to: int) -> Message:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import structlog
 from telegram.error import BadRequest, TelegramError
 
-from bot.domain.errors import USER_ERRORS, NotYourButtons
+from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import Action, Job
+from bot.frontends.common.error_replies import explain_and_log
 from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.make_commands import KINDS
 from bot.frontends.telegram.message_context import MessageContext
@@ -23,7 +24,7 @@ from bot.frontends.telegram.preferences import owner_number
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.studio.studio import REVIEW_VERBS, Submission
-from generation.errors import ExplainedError, UnknownChoice
+from generation.errors import UnknownChoice
 
 if TYPE_CHECKING:
     from telegram import CallbackQuery, Message
@@ -76,23 +77,22 @@ class ButtonHandler:
     async def _report_outcome(self, task: asyncio.Task[str], press: ButtonPress, *, late: bool) -> None:
         try:
             text = await task
-        except (*USER_ERRORS, ExplainedError) as error:
-            await self._show_error(error, press, late=late)
         except (SendError, TelegramError) as error:
             log.info("could not report the outcome of a button press", reason=str(error))
             await self._answer(press)
-        except Exception as error:  # every failure is reported to the user
-            log.exception("a button press failed unexpectedly")
+        except Exception as error:  # noqa: BLE001  (it is logged, and the user must get an answer)
             await self._show_error(error, press, late=late)
         else:
             if not late:
                 await self._answer(press, text)
 
     async def _show_error(self, error: Exception, press: ButtonPress, *, late: bool) -> None:
+        request = "a button press"
         if late:
-            await self._responder.reply_error(press.context, error)
+            await self._responder.reply_error(press.context, error, request=request)
             return
-        await self._answer(press, messages.explain(error, press.context.language), alert=True)
+        sentence = explain_and_log(error, press.context.language, request=request)
+        await self._answer(press, sentence, alert=True)
 
     def _is_second_tap(self, press: ButtonPress) -> bool:
         now = self._clock()

@@ -14,7 +14,9 @@ from telegram import InputFile, InputMediaPhoto, InputMediaVideo, Message
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, RetryAfter, TelegramError
 
-from bot.domain.jobs import Action, Job
+from bot.domain.jobs import Job
+from bot.frontends.common.attachments import IMAGE_SUFFIXES
+from bot.frontends.common.buttons import INFO_VERBS, clip_buttons
 from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.keyboards import keyboard
 from bot.frontends.telegram.messenger import (
@@ -26,12 +28,10 @@ from bot.frontends.telegram.messenger import (
 )
 from bot.frontends.telegram.send_errors import FloodWait
 from bot.i18n import messages
-from bot.pipeline.delivery import Button, OutgoingClip
+from bot.pipeline.delivery import OutgoingClip
 
 EDIT_WINDOW = 60.0
 """Seconds after which a clip is sent as a new message: an edited message does not notify the user."""
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
-STANDARD_VERBS = ("edit", "recipe", "delete", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +176,8 @@ def with_details(outgoing: OutgoingClip, job: Job, derivative_verbs: tuple[str, 
     language = job.requester.language
     title, _, rest = outgoing.text.partition("\n")
     text = "\n".join(filter(None, (title, messages.summary_line(job, language), rest)))
-    return replace(outgoing, job=job, text=text, buttons=_buttons(outgoing, derivative_verbs))
-
-
-def _buttons(outgoing: OutgoingClip, derivative_verbs: tuple[str, ...]) -> tuple[Button, ...]:
-    """The buttons from delivery, then the derivatives that the model offers, then the standard ones."""
-    job, is_image = outgoing.job, _is_image(outgoing)
-    kept = [button for button in outgoing.buttons if not (is_image and button.action.verb == "score")]
-    kept_verbs = {button.action.verb for button in kept}
-    added = [verb for verb in (*derivative_verbs, *STANDARD_VERBS) if verb not in kept_verbs]
-    label, language = messages.translate, job.requester.language
-    return (*kept, *(Button(label(f"button.{verb}", language), Action(verb, job.id)) for verb in added))
+    buttons = clip_buttons(job, outgoing.buttons, (*derivative_verbs, "edit", *INFO_VERBS))
+    return replace(outgoing, job=job, text=text, buttons=buttons)
 
 
 def _input_media(outgoing: OutgoingClip, content: Any, thumbnail: Any) -> InputMediaPhoto | InputMediaVideo:

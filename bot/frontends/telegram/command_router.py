@@ -10,7 +10,7 @@ from telegram import Chat
 
 from bot.admin.admin import VERBS
 from bot.domain.errors import MessageGone, NotAllowed, NotYourButtons
-from bot.frontends.telegram import image_files, questions
+from bot.frontends.telegram import attached_files, questions
 from bot.frontends.telegram.command_menu import USER_COMMANDS
 from bot.frontends.telegram.info_commands import InfoCommands
 from bot.frontends.telegram.invocation import Invocation
@@ -98,7 +98,7 @@ class CommandRouter:
 
     async def _offer_scene(self, invocation: Invocation) -> None:
         """In private a sentence may be a scene, and a picture may be meant to move: the wall asks."""
-        picture = image_files.find_image(invocation.message)
+        picture = attached_files.find_image(invocation.message)
         if not invocation.arguments and picture is None:
             await self.responder.reply(
                 invocation.context, messages.translate("hint", invocation.context.language)
@@ -142,7 +142,7 @@ class CommandRouter:
 
 
 def _default_command(message: Message) -> str:
-    return "animate" if image_files.find_image(message) else "video"
+    return "animate" if attached_files.find_image(message) else "video"
 
 
 def arguments_after(message: Message, after: int) -> str:

@@ -14,6 +14,7 @@ from telegram.error import BadRequest, InvalidToken, TelegramError
 from bot.domain.events import Notice
 from bot.domain.jobs import Job, JobState
 from bot.frontends.common.gc_tuning import freeze_startup_objects
+from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
 from bot.frontends.telegram import admin_notices, command_menu, inline_mode
 from bot.frontends.telegram.button_handler import ButtonHandler, ButtonPress
 from bot.frontends.telegram.client import Client
@@ -30,8 +31,7 @@ from bot.pipeline.delivery import OutgoingClip, Unreachable
 from bot.studio.studio import Studio
 from generation.progress import Progress
 
-SIZE_MARGIN = 0.97
-UPLOAD_LIMIT, LOCAL_UPLOAD_LIMIT = int(50e6 * SIZE_MARGIN), int(2000e6 * SIZE_MARGIN)
+UPLOAD_LIMIT, LOCAL_UPLOAD_LIMIT = int(50e6 * UPLOAD_LIMIT_FACTOR), int(2000e6 * UPLOAD_LIMIT_FACTOR)
 API_URL = "https://api.telegram.org"
 CONNECT_TIMEOUT = 60.0
 """Seconds that the last word about a job waits for the connection, right after a start."""

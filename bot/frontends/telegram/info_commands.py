@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,11 @@ from telegram.error import TelegramError
 
 from bot.domain.errors import NotYourJob
 from bot.domain.jobs import Action, Job
-from bot.frontends.telegram import clip_files
+from bot.frontends.common import account_actions
+from bot.frontends.common.attachments import read_attached_recipe
+from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines
+from bot.frontends.common.recipe_command import file_recipe, job_recipe
+from bot.frontends.telegram import attached_files
 from bot.frontends.telegram.keyboards import button, single_button
 from bot.frontends.telegram.preferences import owner_number
 from bot.frontends.telegram.recipe_text import recipe_command
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     from bot.frontends.telegram.invocation import Invocation
     from bot.frontends.telegram.message_context import MessageContext
     from bot.frontends.telegram.responder import CommandHandler, Responder
-
-MAX_LISTED = 15
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class InfoCommands:
         context = invocation.context
         waiting = await self.responder.studio.waiting(MAX_LISTED)
         lines = [_queue_line(job, context) for job in waiting]
-        mine = [job for job in waiting if _is_mine(job, context) and not job.state.is_final]
+        mine = [job for job in waiting if is_own_job(job, context.requester) and not job.state.is_final]
         await self._reply_list(
             context, "queue", lines, _cancel_keyboard(mine, context.language) if mine else None
         )
@@ -86,49 +87,39 @@ class InfoCommands:
         context, studio = invocation.context, self.responder.studio
         balance = await studio.balance(context.requester, str(context.chat))
         entries = await studio.ledger_entries(context.requester, MAX_LISTED) if context.private else []
-        entry_lines = [messages.ledger_line(e.kind, e.credits, e.job, context.language) for e in entries]
         refill_time = messages.format_time(balance.back_at, context.language)
         title = messages.translate("quota.title", context.language)
-        lines = [title, messages.balance_text(balance, context.language), *filter(None, entry_lines)]
+        lines = [
+            title,
+            messages.balance_text(balance, context.language),
+            *ledger_lines(entries, context.language),
+        ]
         await self.responder.reply(context, "\n".join(lines), timestamps={refill_time: balance.back_at})
 
     async def models(self, invocation: Invocation) -> None:
         context, studio = invocation.context, self.responder.studio
-        lines = [
-            messages.translate(
-                "models.line",
-                context.language,
-                name=name,
-                title=preset.title,
-                seconds=f"{preset.limits.max_seconds:g}",
-                cost=f"{preset.cost:g}",
-            )
-            for name, preset in studio.presets.items()
-        ]
+        lines = model_lines(studio.presets, context.language)
         chosen = (await self.responder.preferences(context)).get("model") or studio.default_model
         lines.append(messages.translate("model.chosen", context.language, name=chosen))
         await self._reply_list(context, "models", lines)
 
     async def recipe(self, invocation: Invocation) -> None:
         """Of a clip made here; of any other file, what it tells itself."""
-        clip_file = None if invocation.arguments else clip_files.find_clip_file(invocation.message)
+        clip_file = None if invocation.arguments else attached_files.find_clip(invocation.message)
         if clip_file is not None and await self.responder.replied_job(invocation) is None:
             await self._reply_recipe_of_file(clip_file, invocation.context)
             return
         _, job = await self.responder.resolve_job(invocation)
-        title = messages.translate("recipe.title", invocation.context.language, job=job.id)
-        await self.responder.reply(invocation.context, title, code=recipe_command(job.request))
+        found = job_recipe(job, invocation.context.language, recipe_command)
+        await self.responder.reply(invocation.context, found.title, code=found.command)
 
-    async def _reply_recipe_of_file(self, clip_file: clip_files.ClipFile, context: MessageContext) -> None:
-        request = await clip_files.fetch_recipe(clip_file, self.responder.messenger.bot)
-        name = messages.sanitized(clip_file.name, 60)
-        if request is None:
-            await self.responder.reply(
-                context, messages.translate("recipe.missing", context.language, file=name)
-            )
-            return
-        title = messages.translate("recipe.file_title", context.language, file=name)
-        await self.responder.reply(context, title, code=recipe_command(request))
+    async def _reply_recipe_of_file(
+        self, clip_file: attached_files.AttachedFile, context: MessageContext
+    ) -> None:
+        content = await attached_files.download(clip_file, self.responder.messenger.bot)
+        request = await read_attached_recipe(content)
+        found = file_recipe(request, clip_file.name, context.language, recipe_command)
+        await self.responder.reply(context, found.title, code=found.command)
 
     async def report(self, invocation: Invocation) -> None:
         """/report in reply to a clip, with what is wrong with it; its button says the same without words."""
@@ -138,8 +129,8 @@ class InfoCommands:
         )
 
     async def submit_report(self, job: Job, context: MessageContext, words: str = "") -> str:
-        is_new = await self.responder.studio.report(job.id, context.requester, words)
-        return messages.translate("reported" if is_new else "reported.before", context.language, job=job.id)
+        answer = await account_actions.report_clip(self.responder.studio, job.id, context.requester, words)
+        return answer.text
 
     async def appeal(self, invocation: Invocation) -> None:
         """/appeal, with words or without: an admin looks at the last refusal."""
@@ -148,12 +139,13 @@ class InfoCommands:
         )
 
     async def submit_appeal(self, context: MessageContext, words: str = "", *, refusal: int = 0) -> str:
-        is_new = await self.responder.studio.appeal(context.requester, words, refusal=refusal)
-        return messages.translate("appealed" if is_new else "reported.before", context.language)
+        return await account_actions.appeal_refusal(
+            self.responder.studio, context.requester, words, refusal=refusal
+        )
 
     async def delete(self, job: Job, context: MessageContext, message: int) -> str:
         """The message with the clip goes; its owner, operators and the group's admins may do that."""
-        owner = _is_mine(job, context) or context.requester.admin
+        owner = is_own_job(job, context.requester) or context.requester.admin
         if not (owner or await self.responder.is_chat_admin(context)):
             raise NotYourJob(job.id)
         try:
@@ -175,11 +167,10 @@ class InfoCommands:
         """What is kept; with "delete" it can go, with "export" it comes as a file, in private only."""
         context, action = invocation.context, invocation.arguments.strip().lower()
         if action == "export" and context.private:
-            data = await self.responder.studio.export(context.requester)
-            file = json.dumps(data, ensure_ascii=False, indent=2).encode()
+            file = await account_actions.export_personal_data(self.responder.studio, context.requester)
             caption = messages.translate("privacy.export", context.language)
             await self.responder.messenger.send_file(
-                self.responder.reply_target(context), file, "matinee-data.json", caption
+                self.responder.reply_target(context), file, account_actions.EXPORT_FILE, caption
             )
         elif action == "delete":
             confirm_keyboard = single_button(Action("forget", owner_number(context)), context.language)
@@ -193,9 +184,9 @@ class InfoCommands:
             await self.responder.reply(context, f"{title}\n{messages.translate('privacy', context.language)}")
 
     async def forget(self, context: MessageContext) -> str:
-        deleted = await self.responder.studio.delete_personal_data(context.requester)
+        text = await account_actions.delete_personal_data(self.responder.studio, context.requester)
         self.responder.languages.choose(context.requester.key, None)
-        return messages.translate("privacy.deleted", context.language, count=deleted.jobs)
+        return text
 
     async def _reply_list(
         self,
@@ -217,10 +208,6 @@ def _cancel_keyboard(jobs: list[Job], language: str) -> InlineKeyboardMarkup:
     return InlineKeyboardMarkup([[button(f"✖️ {label} #{job.id}", Action("cancel", job.id))] for job in jobs])
 
 
-def _is_mine(job: Job, context: MessageContext) -> bool:
-    return job.requester.key == context.requester.key
-
-
 def _is_same_chat(job: Job, context: MessageContext) -> bool:
     return job.reply_to.platform == context.requester.platform and job.reply_to.chat == str(context.chat)
 
@@ -230,5 +217,5 @@ def _queue_line(job: Job, context: MessageContext) -> str:
     return messages.job_line(
         job,
         context.language,
-        prompt=_is_same_chat(job, context) or (context.private and _is_mine(job, context)),
+        prompt=_is_same_chat(job, context) or (context.private and is_own_job(job, context.requester)),
     )

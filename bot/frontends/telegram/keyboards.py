@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 
 from bot.domain.jobs import Action, Job, JobState
+from bot.frontends.common import buttons as common_buttons
 from bot.i18n import messages
 from bot.pipeline.delivery import Button
 from generation.music.common.genre_tables import Genre
 
 DATA_LIMIT = 64
-EMOJI = {
-    "reroll": "🎲", "score": "🎵", "edit": "✏️", "animate": "🎬", "extend": "⏩", "bigger": "🔍",
-    "recipe": "📜", "delete": "🗑️", "report": "🚩", "cancel": "✖️", "again": "📨", "forget": "🗑️",
-    "appeal": "🙋", "release": "📨", "reject": "🚫", "pardon": "🙋",
+EMOJI = common_buttons.EMOJI | {
+    "score": "🎵", "cancel": "✖️", "forget": "🗑️", "appeal": "🙋",
+    "release": "📨", "reject": "🚫", "pardon": "🙋",
 }  # fmt: skip
-DANGEROUS_VERBS = frozenset({"cancel", "forget"})
 
 
 def fits_callback_data(action: Action) -> bool:
@@ -28,7 +27,9 @@ def fits_callback_data(action: Action) -> bool:
 def button(label: str, action: Action) -> InlineKeyboardButton:
     assert fits_callback_data(action), f"{action} is longer than {DATA_LIMIT} bytes"
     return InlineKeyboardButton(
-        label, callback_data=str(action), style="danger" if action.verb in DANGEROUS_VERBS else None
+        label,
+        callback_data=str(action),
+        style="danger" if action.verb in common_buttons.DANGEROUS_VERBS else None,
     )
 
 
@@ -40,7 +41,7 @@ def keyboard(buttons: Iterable[Button], *, per_row: int = 2) -> InlineKeyboardMa
 
 
 def single_button(action: Action, language: str) -> InlineKeyboardMarkup | None:
-    return keyboard([Button(messages.translate(f"button.{action.verb}", language), action)])
+    return keyboard([common_buttons.action_button(action, language)])
 
 
 def status_keyboard(job: Job) -> InlineKeyboardMarkup | None:

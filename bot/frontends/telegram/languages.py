@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bot.frontends.telegram.message_context import nearest_language
+from bot.frontends.common.preferences import preferred_language
 
 LoadChoices = Callable[[], Awaitable[Mapping[str, str]]]
 
@@ -20,7 +20,7 @@ class LanguageChoices:
         self._chosen = dict(await self._load())
 
     def language_of(self, person: str, community: str, client_code: str | None) -> str:
-        return nearest_language(self._chosen.get(person) or self._chosen.get(community) or client_code)
+        return preferred_language(self._chosen.get(person), self._chosen.get(community), client_code)
 
     def choose(self, key: str, language: str | None) -> None:
         """None: as their client speaks."""

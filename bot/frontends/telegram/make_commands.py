@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.domain.errors import PictureRequired
+from bot.frontends.common.attachments import save_audio, save_image
+from bot.frontends.common.preferences import apply_preferences
 from bot.frontends.telegram import (
-    audio_files,
-    image_files,
+    attached_files,
     option_menu,
     option_parser,
-    preferences,
     questions,
 )
-from bot.frontends.telegram.audio_files import AudioFile
+from bot.frontends.telegram.attached_files import AttachedFile
 from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.keyboards import genre_keyboard
 from bot.frontends.telegram.option_menu import MenuChoices
@@ -25,8 +25,6 @@ from bot.i18n import messages
 from bot.studio.rewording import reworded_wish
 from bot.studio.studio import Submission
 from generation.errors import PromptEmpty
-from generation.media.files import write_atomically
-from generation.music.common.audio_decode import check_audio_file
 from generation.request import Kind, Wish
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class MakeCommands:
     async def make_clip(self, invocation: Invocation) -> None:
         """The words make a job; without any they are asked for, and who wished for the wall is shown it."""
         kind = self._kind_of(invocation)
-        if kind is Kind.ANIMATE and image_files.find_image(invocation.message) is None:
+        if kind is Kind.ANIMATE and attached_files.find_image(invocation.message) is None:
             await self._ask_question(invocation, "animate")
             return
         wish = self._parse_wish(invocation, kind)
@@ -118,7 +116,7 @@ class MakeCommands:
         Written under a song, that is the music.
         """
         words, job = await self.responder.resolve_job(invocation)
-        audio = audio_files.attached_audio(invocation.message)
+        audio = attached_files.attached_audio(invocation.message)
         if not words and audio is None:
             await self.show_genre_menu(invocation.context, job.id)
             return
@@ -151,10 +149,10 @@ class MakeCommands:
         context = invocation.context
         if wish.kind is Kind.ANIMATE:
             wish = replace(wish, image=await self._save_image(invocation))
-        audio = None if wish.kind is Kind.IMAGE else audio_files.find_audio(invocation.message)
+        audio = None if wish.kind is Kind.IMAGE else attached_files.find_audio(invocation.message)
         if audio is not None:
             wish = replace(wish, music=replace(wish.music, track=await self._save_audio(invocation, audio)))
-        wish = preferences.apply_preferences(wish, await self.responder.preferences(context))
+        wish = apply_preferences(wish, await self.responder.preferences(context))
         submission = await self.responder.studio.submit(
             wish,
             context.requester,
@@ -191,29 +189,19 @@ class MakeCommands:
 
     async def _save_image(self, invocation: Invocation) -> str:
         """The picture of the message itself, or of the one it answers, made clean."""
-        found = image_files.find_image(invocation.message)
+        found = attached_files.find_image(invocation.message)
         if found is None:
             raise PictureRequired("/animate")
-        content = await image_files.fetch(found, self.responder.messenger.bot)
-        target = (
-            self.responder.studio.operator_policy.data_folder
-            / "uploads"
-            / f"{invocation.context.chat}-{invocation.context.message}.png"
-        )
-        return str(
-            await asyncio.to_thread(image_files.save_clean_png, content, found.name, target.absolute())
-        )
+        content = await attached_files.download_image(found, self.responder.messenger.bot)
+        return str(await save_image(content, found.name, self._upload_path(invocation, ".png")))
 
-    async def _save_audio(self, invocation: Invocation, audio: AudioFile) -> str:
-        content = await audio_files.fetch(audio, self.responder.messenger.bot)
-        target = (
-            self.responder.studio.operator_policy.data_folder
-            / "uploads"
-            / f"{invocation.context.chat}-{invocation.context.message}.sound"
-        )
-        await asyncio.to_thread(write_atomically, target, content)
-        await asyncio.to_thread(check_audio_file, target, audio.name)
-        return str(target.absolute())
+    async def _save_audio(self, invocation: Invocation, audio: AttachedFile) -> str:
+        content = await attached_files.download(audio, self.responder.messenger.bot)
+        return str(await save_audio(content, audio.name, self._upload_path(invocation, ".sound")))
+
+    def _upload_path(self, invocation: Invocation, suffix: str) -> Path:
+        folder = self.responder.studio.operator_policy.data_folder / "uploads"
+        return folder / f"{invocation.context.chat}-{invocation.context.message}{suffix}"
 
 
 def quoted_text(message: Message, bot: int) -> str:

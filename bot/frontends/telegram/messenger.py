@@ -20,6 +20,7 @@ from telegram import (
 from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
 from bot.domain.jobs import Job, ReplyTo
+from bot.frontends.common.progress_bar import progress_bar
 from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.client import Client
 from bot.frontends.telegram.rate_limiter import RateLimiter
@@ -29,6 +30,7 @@ from generation.progress import Progress
 
 T = TypeVar("T")
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
+PROGRESS_BAR_WIDTH = 12
 MAX_TRIES = 3
 """How often a call is tried when Telegram answers "retry after"; each try waits as long as it asks."""
 MAX_BLOCK_SECONDS = 120.0
@@ -136,7 +138,7 @@ class Messenger:
         if not job.reply_to.status or not self.rate_limiter.try_acquire(chat):
             return
         try:
-            shown = f"{text}\n{progress_bar(progress.fraction)}"
+            shown = f"{text}\n{progress_bar(progress.fraction, PROGRESS_BAR_WIDTH)}"
             await self.bot.edit_text(chat, int(job.reply_to.status), shown, reply_markup=keyboard)
         except RetryAfter as error:
             self.rate_limiter.block(chat, send_errors.wait_seconds(error))
@@ -234,8 +236,3 @@ def _timestamp_entities(full_text: str, timestamps: Mapping[str, float]) -> list
         for words, at in timestamps.items()
         if words in full_text
     ]
-
-
-def progress_bar(fraction: float, width: int = 12) -> str:
-    full = round(width * min(1.0, max(0.0, fraction)))
-    return "▰" * full + "▱" * (width - full)

@@ -13,10 +13,10 @@ from telegram.error import TelegramError
 
 from bot.domain.errors import NotAllowed, NotYourButtons
 from bot.domain.jobs import Action
+from bot.frontends.common import account_actions
 from bot.frontends.telegram.keyboards import button, split_rows
 from bot.i18n import messages
 from generation.music.common.music_choice import SILENT
-from generation.request import Wish
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.invocation import Invocation
@@ -44,21 +44,6 @@ def available_choices() -> dict[str, tuple[str, ...]]:
     }
 
 
-def apply_preferences(wish: Wish, chosen: Mapping[str, Any]) -> Wish:
-    """Fill in only what the person left open."""
-    music = wish.music
-    if music.genre is None and chosen.get("genre"):
-        music = replace(music, genre=str(chosen["genre"]))
-    seconds = wish.seconds
-    if seconds is None and chosen.get("seconds"):
-        seconds = float(chosen["seconds"])
-    aspect = wish.aspect
-    if aspect is None and wish.width is None and chosen.get("aspect"):
-        aspect = str(chosen["aspect"])
-    model = wish.model or str(chosen.get("model") or "") or None
-    return replace(wish, music=music, seconds=seconds, aspect=aspect, model=model)
-
-
 def owner_number(context: MessageContext) -> int:
     """Names a person in a button; a group or channel that writes has a number below zero."""
     return abs(int(context.requester.user))
@@ -82,11 +67,9 @@ class PreferenceCommands:
         """An admin of a group changes the group's; everybody else their own. `link` joins two platforms."""
         context = invocation.context
         if invocation.arguments.split()[:1] == ["link"]:
-            done = await self.responder.studio.link_account(
-                context.requester, invocation.arguments.removeprefix("link")
-            )
-            said = messages.link_result(code=done.code, other=done.other, language=context.language)
-            await self.responder.reply(context, said)
+            code = invocation.arguments.removeprefix("link")
+            text = await account_actions.link_account(self.responder.studio, context.requester, code)
+            await self.responder.reply(context, text)
             return
         shared = bool(context.requester.community) and await self.responder.is_chat_admin(context)
         owner = GROUP_OWNER if shared else owner_number(context)

@@ -10,8 +10,12 @@ import structlog
 from msgspec import structs
 from telegram.error import BadRequest, TelegramError
 
-from bot.domain.errors import USER_ERRORS, NoClipGiven, NotYourJob, PromptRefused
+from bot.domain.errors import NoClipGiven, NotYourJob
 from bot.domain.jobs import Action, Job, JobState, ReplyTo, Requester
+from bot.frontends.common import job_texts
+from bot.frontends.common.error_replies import appeal_action, explain_and_log
+from bot.frontends.common.job_numbers import split_job_number
+from bot.frontends.common.preferences import merge_preferences
 from bot.frontends.telegram.clip_sender import SentMessage
 from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.keyboards import fits_callback_data, single_button, status_keyboard
@@ -21,8 +25,7 @@ from bot.frontends.telegram.messenger import Markup, Messenger
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.studio.studio import Studio, Submission
-from generation.errors import ExplainedError, UnknownChoice
-from generation.request import Kind
+from generation.errors import UnknownChoice
 
 if TYPE_CHECKING:
     from telegram import Message
@@ -52,25 +55,19 @@ class Responder:
         """Do what was asked; whatever goes wrong is told in one sentence."""
         try:
             await handler(invocation)
-        except USER_ERRORS as error:
-            await self.reply_error(invocation.context, error)
         except SendError as error:
             log.info("not answered", chat=invocation.context.chat, reason=str(error))
         except BadRequest as error:
             log.info("answer refused", chat=invocation.context.chat, reason=error.message)
-        except ExplainedError as error:
-            log.warning("could not be done", exc_info=error)
-            await self.reply_error(invocation.context, error)
-        except Exception as error:  # the edge of a command: whatever it was, the person is told
-            log.exception("a command failed unexpectedly")
-            await self.reply_error(invocation.context, error)
+        except Exception as error:  # noqa: BLE001  (it is logged, and the user must get an answer)
+            await self.reply_error(invocation.context, error, request="a command")
 
-    async def reply_error(self, context: MessageContext, error: Exception) -> None:
-        """The reason, and a button that mends a slip."""
+    async def reply_error(self, context: MessageContext, error: Exception, *, request: str) -> None:
+        """Say why a request failed, with a button that corrects it; `request` names it in the log."""
         suggestion = _suggested_action(error)
         keyboard = single_button(suggestion, context.language) if suggestion else None
         try:
-            await self.reply(context, messages.explain(error, context.language), keyboard)
+            await self.reply(context, explain_and_log(error, context.language, request=request), keyboard)
         except (SendError, TelegramError) as send_failure:
             log.info("refusal not told", chat=context.chat, reason=str(send_failure))
 
@@ -132,7 +129,7 @@ class Responder:
         shared = (
             await self.studio.settings(context.requester.community) if context.requester.community else {}
         )
-        return shared | own
+        return merge_preferences(own, shared)
 
     async def visible_job(self, number: int, context: MessageContext) -> Job:
         """The job, if this person may know of it: theirs, or made in the open of the same group."""
@@ -147,9 +144,9 @@ class Responder:
 
     async def resolve_job(self, invocation: Invocation, *, unfinished_only: bool = False) -> tuple[str, Job]:
         """The clip that is meant, and the words that are left."""
-        first, _, rest = invocation.arguments.partition(" ")
-        if first.lstrip("#").isascii() and first.lstrip("#").isdecimal():
-            return rest.strip(), await self.visible_job(int(first.lstrip("#")[:18]), invocation.context)
+        number, words = split_job_number(invocation.arguments)
+        if number is not None:
+            return words, await self.visible_job(number, invocation.context)
         history = await self.studio.history(invocation.context.requester, limit=25)
         if (replied := await self._find_replied_job(invocation, history)) is not None:
             return invocation.arguments, replied
@@ -204,8 +201,8 @@ def _job_on_buttons(message: Message, bot: int) -> int:
 
 def _suggested_action(error: Exception) -> Action | None:
     """What somebody may do about a refusal by a tap: say what was meant, or ask an admin."""
-    if isinstance(error, PromptRefused) and error.refusal:
-        return Action("appeal", error.refusal)
+    if appeal := appeal_action(error):
+        return appeal
     if isinstance(error, UnknownChoice) and error.near and ">" not in error.value:
         correction = Action("fix", 0, f"{error.value}>{error.near}")
         return correction if fits_callback_data(correction) else None
@@ -214,13 +211,11 @@ def _suggested_action(error: Exception) -> Action | None:
 
 def queued_text(submission: Submission, language: str) -> str:
     job = submission.job
-    eta = (submission.eta.low, submission.eta.high) if submission.eta else None
-    lines = [
-        messages.queued_status(job, queue_position=submission.queue_position or 0, eta=eta, language=language)
-    ]
-    if submission.adjustments:
-        lines.append(messages.adjustments_text(submission.adjustments, language))
-    if job.request.kind is not Kind.IMAGE:
-        music = messages.music_line(job.request.music, language)
-        lines.append(messages.translate("music.chosen", language, music=music))
-    return "\n".join(lines)
+    lines = (
+        job_texts.queued_text(
+            job, queue_position=submission.queue_position, eta=submission.eta, language=language
+        ),
+        messages.adjustments_text(submission.adjustments, language),
+        job_texts.music_text(job, language),
+    )
+    return "\n".join(filter(None, lines))

@@ -15,7 +15,8 @@ from bot.cli.recipe_command import command_line
 from bot.cli.wish_arguments import wish_from_arguments
 from bot.domain.errors import USER_ERRORS
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
-from bot.i18n.messages import explain, recipe_command
+from bot.frontends.common.recipe_command import slash_command
+from bot.i18n.messages import explain
 from bot.pipeline.recipe_embedding import RecipeEmbedder
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall
@@ -96,7 +97,7 @@ async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path)
 
 def test_a_stills_recipe_has_only_its_commands_options() -> None:
     still = structs.replace(REQUEST, kind=Kind.IMAGE, prompt="a kite", negative="", style=None)
-    assert recipe_command(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
+    assert slash_command(still) == f"/image prompt: a kite model: {REQUEST.model} seed: 7"
 
 
 def test_a_recipe_command_reproduces_the_request() -> None:
