@@ -49,8 +49,8 @@ class ExternalMaker:
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         on_step(0, 1)
-        with tempfile.TemporaryDirectory(prefix="matinee-score-") as folder:
-            file = Path(folder) / "score.wav"
+        with tempfile.TemporaryDirectory(prefix="matinee-music-") as folder:
+            file = Path(folder) / "music.wav"
             task = {
                 "words": music.words,
                 "genre": music.genre,
@@ -184,5 +184,5 @@ class _Process:
 
 def _clean_environment() -> dict[str, str]:
     """The environment without the variables of this interpreter and without secrets."""
-    ours = ("PYTHON", "VIRTUAL_ENV", "MATINEE_", "DISCORD_", "TELEGRAM_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    removed_prefixes = ("PYTHON", "VIRTUAL_ENV", "MATINEE_", "DISCORD_", "TELEGRAM_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(removed_prefixes)}

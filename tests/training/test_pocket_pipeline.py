@@ -1,4 +1,4 @@
-"""The shipped weights, held to what they could do on the day they were shipped."""
+"""The shipped weights are as accurate as on the day they were shipped."""
 
 import json
 
@@ -12,21 +12,26 @@ from training.pocket.procedural_clips import FRAMES
 
 SHIPPED = ROOT / "generation" / "pocket"
 LARGEST = 12_000_000
-LEAST = {"colour": 95, "setting": 95, "motion": 95, "shape": 90}  # One of the twenty clips below that day.
+LEAST = {
+    "colour": 95,
+    "setting": 95,
+    "motion": 95,
+    "shape": 90,
+}  # One of the twenty clips less than on that day.
 
 pytestmark = pytest.mark.skipif(not SHIPPED.exists(), reason="no weights have been exported yet")
 
 
-def test_the_folder_is_small_enough_to_live_in_the_repository() -> None:
+def test_the_folder_is_small_enough_for_the_repository() -> None:
     assert sum(f.stat().st_size for f in SHIPPED.rglob("*") if f.is_file()) < LARGEST
 
 
-def test_weights_are_safetensors_only() -> None:
+def test_weights_are_only_safetensors() -> None:
     assert {f.suffix for f in SHIPPED.rglob("*") if f.is_file()} == {".json", ".safetensors"}
 
 
 def test_the_scores_are_good_enough_for_a_default() -> None:
-    """Below these a test card would be the better choice for whoever configures nothing."""
+    """Below these scores a test card would be the better default model."""
     for row in json.loads((SHIPPED / "scores.json").read_text())["scores"].values():
         assert row["colour"] >= 90
         assert row["setting"] >= 95
@@ -43,10 +48,10 @@ def test_scores_say_how_they_were_measured() -> None:
 def test_accuracy_on_a_fixed_sample_has_not_dropped() -> None:
     torch.set_num_threads(1)
     pipe = evaluate.load(SHIPPED)
-    asked = [*known_word_captions()[:10], *free_captions()[-10:]]
-    said = [text for text, _ in asked]
-    clips = evaluate.generate_clips(pipe, said, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
+    pairs = [*known_word_captions()[:10], *free_captions()[-10:]]
+    prompts = [text for text, _ in pairs]
+    clips = evaluate.generate_clips(pipe, prompts, seed=0, steps=evaluate.STEPS, guidance=evaluate.GUIDANCE)
     assert clips[0].shape == (FRAMES, 64, 64, 3)
-    scores = evaluate.measure_accuracy(asked, clips)
+    scores = evaluate.measure_accuracy(pairs, clips)
     for name, least in LEAST.items():
         assert scores[name] >= least, name

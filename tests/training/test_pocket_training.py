@@ -12,7 +12,7 @@ from training.pocket.procedural_clips import draw_clip, split_specs
 
 @pytest.fixture(scope="module")
 def basis() -> Basis:
-    """Orthonormal but not solved for: solving takes longer than these tests may."""
+    """A random orthonormal basis: fitting a real one takes too long for these tests."""
     torch.set_num_threads(1)
     noise = torch.randn(3072, principal_components.CHANNELS, generator=torch.Generator().manual_seed(0))
     return Basis(torch.zeros(3072), torch.linalg.qr(noise)[0])
@@ -20,7 +20,7 @@ def basis() -> Basis:
 
 def _trainer(basis: Basis) -> transformer.Trainer:
     train = split_specs()[0][:8]
-    clips = np.stack([draw_clip(play, Random(i)) for i, play in enumerate(train)])
+    clips = np.stack([draw_clip(spec, Random(i)) for i, spec in enumerate(train)])
     return transformer.Trainer(basis.encode(torch.from_numpy(clips)), train)
 
 
@@ -29,29 +29,31 @@ def _same(first: list[torch.nn.Parameter], second: list[torch.nn.Parameter]) -> 
 
 
 def test_a_resumed_transformer_equals_an_uninterrupted_one(basis: Basis, tmp_path: Path) -> None:
-    unbroken, broken, resumed = (_trainer(basis) for _ in range(3))
-    losses = [unbroken.train_step(2, 1.0) for _ in range(4)]
+    uninterrupted, interrupted, resumed = (_trainer(basis) for _ in range(3))
+    losses = [uninterrupted.train_step(2, 1.0) for _ in range(4)]
     for _ in range(2):
-        broken.train_step(2, 1.0)
-    training_run.save(tmp_path / "state.pt", broken.state())
+        interrupted.train_step(2, 1.0)
+    training_run.save(tmp_path / "state.pt", interrupted.state())
     state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
     assert [resumed.train_step(2, 1.0) for _ in range(2)] == losses[2:]
-    assert _same(resumed.parameters, unbroken.parameters)
-    assert not _same(resumed.parameters, broken.parameters)
+    assert _same(resumed.parameters, uninterrupted.parameters)
+    assert not _same(resumed.parameters, interrupted.parameters)
 
 
 def test_a_resumed_vae_equals_an_uninterrupted_one(basis: Basis, tmp_path: Path) -> None:
-    unbroken, broken, resumed = (vae.Trainer(basis, rate=1e-3, sample=4, held_out=2) for _ in range(3))
-    losses = [unbroken.train_step(1, 1.0) for _ in range(2)]
-    broken.train_step(1, 1.0)
-    training_run.save(tmp_path / "state.pt", broken.state())
+    uninterrupted, interrupted, resumed = (
+        vae.Trainer(basis, rate=1e-3, sample=4, held_out=2) for _ in range(3)
+    )
+    losses = [uninterrupted.train_step(1, 1.0) for _ in range(2)]
+    interrupted.train_step(1, 1.0)
+    training_run.save(tmp_path / "state.pt", interrupted.state())
     state = training_run.load(tmp_path / "state.pt")
     assert state is not None
     resumed.restore(state)
     assert resumed.train_step(1, 1.0) == losses[1]
-    assert _same(resumed.parameters, unbroken.parameters)
+    assert _same(resumed.parameters, uninterrupted.parameters)
 
 
 def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
@@ -62,7 +64,7 @@ def test_latent_frames_are_those_of_a_causal_vae(basis: Basis) -> None:
     assert [bool(g > 0) for g in gap] == [False, False, True, False, False]
 
 
-def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
+def test_the_tokenizer_lower_cases_strips_accents_and_knows_its_words() -> None:
     tokenizer = text.tokenizer(free_phrasing=False)
     plain, loud = (
         tokenizer("a red rocket rising")["input_ids"],
@@ -78,7 +80,7 @@ def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "read"),
+    ("prompt", "equivalent"),
     [
         ("Please show me two BALLS, bouncing up and down!", "bouncing ball"),
         ("a rocket blasts off into a starry sky", "a rocket rising at night"),
@@ -92,17 +94,17 @@ def test_the_tokenizer_lowers_strips_and_knows_its_words() -> None:
         ("a bird in the sky", "a bird in the sky"),
     ],
 )
-def test_free_phrasing_is_read_in_the_words_of_training(said: str, read: str) -> None:
-    """Order and small words may differ; the words that mean something may not."""
-    small = {"a", "an", "the", "of", "under", "on", "in", "at", "over", "and", "to", "by"}
+def test_free_phrasing_is_replaced_by_training_phrases(prompt: str, equivalent: str) -> None:
+    """Order and function words may differ; all other words must be the same."""
+    function_words = {"a", "an", "the", "of", "under", "on", "in", "at", "over", "and", "to", "by"}
     tokenizer = text.tokenizer()
-    heard, meant = (
-        set(tokenizer.convert_ids_to_tokens(tokenizer(line)["input_ids"])) for line in (said, read)
+    found, expected = (
+        set(tokenizer.convert_ids_to_tokens(tokenizer(line)["input_ids"])) for line in (prompt, equivalent)
     )
-    assert heard - small == meant - small
+    assert found - function_words == expected - function_words
 
 
-def test_synonyms_begin_with_one_meaning() -> None:
+def test_synonyms_start_with_similar_embeddings() -> None:
     torch.manual_seed(0)
     vocabulary = text.tokenizer().get_vocab()
     weight = text.encoder(vocabulary).shared.weight

@@ -88,14 +88,14 @@ def evaluate(
 ) -> tuple[dict[str, Any], list[Any]]:
     scores: dict[str, Any] = {}
     shown: list[Any] = []
-    for name, asked in prompt_sets(count).items():
+    for name, pairs in prompt_sets(count).items():
         began, clips = time.monotonic(), []
-        for start in range(0, len(asked), 16):
-            prompts = [text for text, _ in asked[start : start + 16]]
+        for start in range(0, len(pairs), 16):
+            prompts = [text for text, _ in pairs[start : start + 16]]
             clips += generate_clips(pipe, prompts, seed=start, steps=steps, guidance=guidance)
-        seconds = (time.monotonic() - began) / len(asked)
-        scores[name] = {"n": len(asked), **measure_accuracy(asked, clips)}
-        shown = [(text, clip) for (text, _), clip in zip(asked, clips, strict=True)]
+        seconds = (time.monotonic() - began) / len(pairs)
+        scores[name] = {"n": len(pairs), **measure_accuracy(pairs, clips)}
+        shown = [(text, clip) for (text, _), clip in zip(pairs, clips, strict=True)]
         print(name, scores[name], f"{seconds:.2f} s a clip", flush=True)
     return scores, shown
 

@@ -23,10 +23,10 @@ def mix_with_ducking(native_audio: Audio, music: Audio) -> Audio:
     sound_level = _level(sound, music.rate)
     if sound_level <= 0:
         return music
-    tune = music.samples * np.float32(
+    quieter_music = music.samples * np.float32(
         10 ** (MUSIC_LEVEL_DB / 20) * sound_level / max(_level(music.samples, music.rate), 1e-6)
     )
-    both = sound + tune * _ducking_gain(sound, sound_level, music.rate)[:, None]
+    both = sound + quieter_music * _ducking_gain(sound, sound_level, music.rate)[:, None]
     peak = float(np.abs(both).max(initial=0.0))
     scaled = both * np.float32(min(1.0, 0.89 / peak)) if peak else both
     return Audio(np.ascontiguousarray(scaled, dtype=np.float32), music.rate)

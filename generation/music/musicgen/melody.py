@@ -38,8 +38,8 @@ def _chroma(melody: str | None, rate: int) -> Tensor:
         return torch.eye(NOTES)[:1]
     from transformers.audio_utils import chroma_filter_bank  # noqa: PLC0415  (heavy)
 
-    tune = read_audio(Path(melody), longest=LONGEST)
-    mono = resample(tune.samples.mean(axis=1, keepdims=True).astype(np.float32), tune.rate, rate)[:, 0]
+    audio = read_audio(Path(melody), longest=LONGEST)
+    mono = resample(audio.samples.mean(axis=1, keepdims=True).astype(np.float32), audio.rate, rate)[:, 0]
     sound = torch.from_numpy(np.pad(mono, (0, max(0, WINDOW - len(mono)))))
     spectrum = (
         torch.stft(sound, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True).abs() ** 2

@@ -1,4 +1,4 @@
-"""Each family's tiny pipeline, built once a run and loaded through the ordinary path."""
+"""A tiny pipeline of each family, built once per test run and loaded like real weights."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from generation.request import Limits
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
-)  # before torch: two threads over tiny tensors wait for each other
+)  # set before torch is imported: with tiny tensors two threads are slower than one
 LANGUAGE_MODEL_FAMILIES = {"ltx2", "sana", "kandinsky5", "hunyuan15", "kandinsky5_i2v", "hunyuan15_i2v"}
-VARIANTS = {"kandinsky5_i2v": "kandinsky5", "hunyuan15_i2v": "hunyuan15", "wan_words": "wan"}
-"""Weights of a family that are made for another purpose than its first ones."""
+VARIANTS = {"kandinsky5_i2v": "kandinsky5", "hunyuan15_i2v": "hunyuan15", "wan_text_only": "wan"}
+"""Other kinds of weights of a family: image-to-video or text-only."""
 EXTRA_OPTIONS: dict[str, dict[str, Any]] = {
     "kandinsky5": {"max_sequence_length": 1000},
     "ltx2": {"max_sequence_length": 16, "stg_scale": 0.0, "modality_scale": 1.0, "guidance_rescale": 0.0},
@@ -33,13 +33,13 @@ FRAME_COUNTS = {
     "hunyuan15": 5,
     "kandinsky5": 5,
 }
-FRAME_COUNTS |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_words": 5}
+FRAME_COUNTS |= {"hunyuan15_i2v": 5, "kandinsky5_i2v": 21, "wan_text_only": 5}
 
 
 def build_preset(name: str, folder: Path) -> Preset:
-    """Weights in `folder` and the preset that names them; `name` is a family or a variant."""
+    """Write weights to `folder` and return a preset for them; `name` is a family or a variant."""
     family = VARIANTS.get(name, name)
-    from tests.generation.models import tiny_llm_pipelines, tiny_pipelines  # noqa: PLC0415  (torch, only for who asks)
+    from tests.generation.models import tiny_llm_pipelines, tiny_pipelines  # noqa: PLC0415  (imports torch, only when needed)
 
     options = dict(EXTRA_OPTIONS.get(family, {}))
     if family == "animatediff":

@@ -1,4 +1,4 @@
-"""A hub on loopback: enough of it for the real client to list a repository and fetch its files."""
+"""A fake hub on localhost: enough for the real client to list a repository and download its files."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class FakeHub:
         self.files: dict[str, dict[str, bytes]] = {}
         self.gated: set[str] = set()
         self.served_files: list[str] = []
-        self.disconnect_after: int | None = None  # bytes of a file after which the line breaks, once
+        self.disconnect_after: int | None = None  # close the connection once after this many bytes of a file
         self.url = ""
-        self.reported_sizes: dict[str, int] = {}  # what it says of a file, where that is not how long it is
+        self.reported_sizes: dict[str, int] = {}  # sizes to report instead of the real ones
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What every family promises, tried on its real pipeline with tiny random weights and no network."""
+"""The contract of every family, tested on its real pipeline with tiny random weights and no network."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.generation.models.conftest import make_request
 pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::FutureWarning:diffusers"
-    ),  # of schedulers' configs, the library's own
+    ),  # about schedulers' configs, raised inside the library
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # inside the libraries at import
     pytest.mark.timeout(300),
 ]
 PIPELINES = sorted(set(families()) - {"testcard"})
 IMAGE_CONDITIONED = ["ltx", "ltx2", "wan", "sana", "kandinsky5_i2v", "hunyuan15_i2v"]
-BIGGER = ["ltx", "ltx2", "wan", "wan_words", "sana", "modelscope", "animatediff"]
+BIGGER = ["ltx", "ltx2", "wan", "wan_text_only", "sana", "modelscope", "animatediff"]
 NEEDS_IMAGE = ["kandinsky5_i2v", "hunyuan15_i2v"]
 WITH_GUIDANCE = [family for family in PIPELINES if family != "hunyuan15"]
 PresetFactory = Callable[[str], Preset]
@@ -49,7 +49,7 @@ def ignore_progress(_: int, __: int) -> None: ...
 
 @pytest.fixture(scope="module", params=PIPELINES)
 def loaded(request: pytest.FixtureRequest, tiny_preset: PresetFactory) -> Iterator[tuple[str, Any]]:
-    """One family, loaded once for all that is asked of it."""
+    """One family, loaded once for all tests of this module."""
     held = load(tiny_preset(request.param), MemoryPlan())
     yield request.param, held
     held.close()
@@ -142,13 +142,13 @@ def test_closing_frees_every_weight(family: str, tiny_preset: PresetFactory) -> 
 @pytest.mark.parametrize("family", IMAGE_CONDITIONED)
 def test_a_picture_sets_the_first_frame(family: str, tiny_preset: PresetFactory, tmp_path: Path) -> None:
     held = load(tiny_preset(family), MemoryPlan())
-    painted = {}
+    generated = {}
     for name, colour in (("dark", "#200010"), ("light", "#f0ffe0")):
         Image.new("RGB", (90, 40), colour).save(tmp_path / f"{name}.png")
         request = make_request(family, kind=Kind.ANIMATE, image=str(tmp_path / f"{name}.png"))
-        painted[name] = generate(held, request).pixels
-    assert painted["dark"].shape == (make_request(family).frames, 32, 32, 3)
-    assert not np.array_equal(painted["dark"][0], painted["light"][0])
+        generated[name] = generate(held, request).pixels
+    assert generated["dark"].shape == (make_request(family).frames, 32, 32, 3)
+    assert not np.array_equal(generated["dark"][0], generated["light"][0])
     held.close()
 
 
@@ -266,7 +266,7 @@ def test_distilled_weights_use_their_own_timesteps(tiny_preset: PresetFactory) -
     distilled.close()
 
 
-def test_a_small_model_is_enlarged_to_what_was_asked_for(tiny_preset: PresetFactory) -> None:
+def test_the_frames_of_a_small_model_are_enlarged_to_the_requested_size(tiny_preset: PresetFactory) -> None:
     preset = tiny_preset("ltx")
     native = {"native_width": 32, "native_height": 32, "native_frames": 9, "native_fps": 4.0}
     held = load(replace(preset, options={**preset.options, **native}), MemoryPlan())
@@ -274,7 +274,7 @@ def test_a_small_model_is_enlarged_to_what_was_asked_for(tiny_preset: PresetFact
     held.close()
 
 
-# What is wrong with a folder is said, and nothing of it is run.
+# Broken folders are reported, and none of their code is run.
 
 
 def copy_weights(preset: Preset, folder: Path) -> Preset:
@@ -350,7 +350,7 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: PresetFactory, tmp_pat
     if kind == "bomb":
         Image.new("1", (20_000, 2_000)).save(file)
     elif kind == "text":
-        file.write_text("no picture")
+        file.write_text("not a picture")
     else:
         Image.effect_noise((200, 200), 50).save(file)
         file.write_bytes(file.read_bytes()[:5000])
@@ -361,7 +361,7 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: PresetFactory, tmp_pat
 
 
 def write_source_clip(folder: Path, name: str = "source", frames: int = 12, *, reverse: bool = False) -> Path:
-    """A short clip as ours are: MP4, H.264; it grows lighter, or darker."""
+    """Write a short clip like those of Matinee (MP4, H.264) that becomes lighter, or darker."""
     path = folder / f"{name}.mp4"
     with av.open(str(path), "w", format="mp4") as file:
         stream = file.add_stream("libx264", rate=8)
@@ -379,13 +379,13 @@ def test_a_clip_is_extended_from_its_last_frames(
     family: str, tiny_preset: PresetFactory, tmp_path: Path
 ) -> None:
     held = load(tiny_preset(family), MemoryPlan())
-    painted = []
+    generated = []
     for name, reverse in (("up", False), ("down", True)):
         source = str(write_source_clip(tmp_path, name, reverse=reverse))
-        painted.append(generate(held, make_request(family, frames=17, kind=Kind.EXTEND, source=source)))
-    assert painted[0].pixels.shape == (17, 32, 32, 3)
-    assert 0 < painted[0].overlap < 17
-    assert not np.array_equal(painted[0].pixels[0], painted[1].pixels[0])
+        generated.append(generate(held, make_request(family, frames=17, kind=Kind.EXTEND, source=source)))
+    assert generated[0].pixels.shape == (17, 32, 32, 3)
+    assert 0 < generated[0].overlap < 17
+    assert not np.array_equal(generated[0].pixels[0], generated[1].pixels[0])
     held.close()
 
 
@@ -419,7 +419,7 @@ def test_a_clip_is_regenerated_at_a_larger_size(
     family: str, tiny_preset: PresetFactory, tmp_path: Path
 ) -> None:
     held = load(tiny_preset(family), MemoryPlan())
-    painted = []
+    generated = []
     for name, reverse in (("up", False), ("down", True)):
         source = str(write_source_clip(tmp_path, name, reverse=reverse))
         request = make_request(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
@@ -428,8 +428,8 @@ def test_a_clip_is_regenerated_at_a_larger_size(
         def record_tick(done: int, total: int, to: list[tuple[int, int]] = ticks) -> None:
             to.append((done, total))
 
-        painted.append(held.generate_frames(request, record_tick).pixels)
+        generated.append(held.generate_frames(request, record_tick).pixels)
         assert ticks[-1][0] == ticks[-1][1] >= 2
-    assert painted[0].shape == (make_request(family).frames, 64, 64, 3)
-    assert not np.array_equal(painted[0], painted[1])
+    assert generated[0].shape == (make_request(family).frames, 64, 64, 3)
+    assert not np.array_equal(generated[0], generated[1])
     held.close()

@@ -1,4 +1,4 @@
-"""The GPU benchmark's code runs, on the processor and tiny, so that it is ready when a card is there."""
+"""The GPU benchmark runs with a tiny model on the CPU, so that it works when a GPU is available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.paths import ROOT
 
 
 def test_the_script_runs_tiny() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "benchmarks.gpu", "--tiny", "--rounds", "1", "--steps", "3"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -19,6 +19,6 @@ def test_the_script_runs_tiny() -> None:
         text=True,
         check=True,
     )
-    last = json.loads(done.stdout.splitlines()[-1])
-    assert last["ours"]["total"] > 0
-    assert last["goals"] == []
+    report = json.loads(result.stdout.splitlines()[-1])
+    assert report["ours"]["total"] > 0
+    assert report["goals"] == []

@@ -1,4 +1,4 @@
-"""What may be given up for speed or memory has a name, and is refused where it does not work."""
+"""Lossy options: each changes the frames little, and is refused where it is not supported."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_step_cache_changes_frames_little_and_a_cancelled_clip_leaves_no_trace
     held.close()
 
 
-@pytest.mark.skipif(not has_torchao(), reason="an extra that is not installed")
+@pytest.mark.skipif(not has_torchao(), reason="torchao is not installed")
 @pytest.mark.parametrize("family", ["ltx", "modelscope", "animatediff"])
 def test_int8_weights_take_less_memory_and_change_frames_little(
     family: str, tiny_preset: PresetFactory
@@ -130,22 +130,22 @@ def test_every_lossy_option_has_a_description_and_every_family_lists_its_own(
 
 def test_a_lean_model_gives_the_same_frames_and_encodes_only_new_prompts(tiny_preset: PresetFactory) -> None:
     held: list[Any] = [
-        load(tiny_preset("ltx"), MemoryPlan(tier=keep)) for keep in (MemoryTier.RESIDENT, MemoryTier.LEAN)
+        load(tiny_preset("ltx"), MemoryPlan(tier=tier)) for tier in (MemoryTier.RESIDENT, MemoryTier.LEAN)
     ]
     whole, lean = held
     assert isinstance(lean.pipe.text_encoder_hooks, list)
     assert len(lean.pipe.text_encoder_hooks) == 1
     moves: list[torch.device | str] = []
     net = denoiser_of(lean)
-    plain_to = net.to
+    original_to = net.to
 
-    def moved(where: torch.device | str) -> Any:
+    def record_move(where: torch.device | str) -> Any:
         moves.append(where)
-        return plain_to(where)
+        return original_to(where)
 
-    net.to = moved
+    net.to = record_move
     assert np.array_equal(rendered_pixels(whole, "ltx"), rendered_pixels(lean, "ltx"))
-    assert len(moves) == 2  # aside, and back
+    assert len(moves) == 2  # off the device, and back
     rendered_pixels(lean, "ltx", seed=12)
     assert len(moves) == 2
     whole.close()
@@ -157,7 +157,7 @@ def test_attention_is_chosen_among_exact_backends_and_a_preset_may_override(
 ) -> None:
     assert tmp_path.is_dir()
     assert attention.fastest_backend("cpu", "float32") == "native"
-    assert attention.time_backend("native", "cpu", "float32") > 0  # what a card would be asked
+    assert attention.time_backend("native", "cpu", "float32") > 0  # as on a GPU
     preset = tiny_preset("ltx")
     held = load(replace(preset, options={**preset.options, "attention": "_native_math"}), MemoryPlan())
     plain = load(preset, MemoryPlan())
@@ -171,7 +171,7 @@ def denoiser_of(model: Any) -> Any:
 
 
 def weight_bytes(model: Any) -> int:
-    """Bytes, also of weights that are made of several tensors."""
+    """Size in bytes, also of weights that consist of several tensors."""
     return sum(map(tensor_bytes, denoiser_of(model).parameters()))
 
 

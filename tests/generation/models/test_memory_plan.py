@@ -1,4 +1,4 @@
-"""How a model is held follows from the card, the preset's tiers and what the operator allows."""
+"""The memory plan follows from the device, the preset's tiers and the operator's limits."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def cuda_device(total: float) -> ComputeDevice:
     return ComputeDevice(kind="cuda", name="a card", total=total, bfloat16=True)
 
 
-def test_a_large_card_holds_it_whole() -> None:
+def test_a_large_card_holds_the_whole_model() -> None:
     best = possible_plans(PRESET, cuda_device(80), Resources())[0]
     assert (best.tier, best.dtype, best.tiling) == (MemoryTier.RESIDENT, "bfloat16", False)
 
 
-def test_a_small_card_holds_it_piece_by_piece() -> None:
+def test_a_small_card_holds_the_model_in_groups() -> None:
     only = possible_plans(PRESET, cuda_device(8), Resources())
     assert [plan.tier for plan in only] == [MemoryTier.GROUP]
     assert only[0].tiling
 
 
-def test_a_card_too_small_has_no_plan() -> None:
+def test_a_card_that_is_too_small_has_no_plan() -> None:
     assert possible_plans(PRESET, cuda_device(4), Resources()) == ()
 
 
-def test_eight_bits_are_only_used_where_allowed() -> None:
+def test_8_bit_weights_are_only_used_where_allowed() -> None:
     assert MemoryTier.EIGHT_BIT not in {
         plan.tier for plan in possible_plans(PRESET, cuda_device(80), Resources())
     }
     assert possible_plans(PRESET, cuda_device(16), Resources(lossy=True))[0].tier is MemoryTier.EIGHT_BIT
 
 
-def test_the_operator_can_bound_the_memory() -> None:
+def test_the_operator_can_limit_the_memory() -> None:
     assert possible_plans(PRESET, cuda_device(80), Resources(gigabytes=12))[0].tier is MemoryTier.OFFLOAD
 
 
@@ -60,26 +60,26 @@ def test_an_old_card_has_no_bfloat16() -> None:
     assert possible_plans(PRESET, replace(cuda_device(80), bfloat16=False), Resources())[0].dtype == "float16"
 
 
-def test_without_a_card_it_is_exact_and_on_the_processor() -> None:
+def test_without_a_gpu_the_model_runs_on_the_cpu_in_float32() -> None:
     assert [(plan.device, plan.dtype) for plan in possible_plans(PRESET, ComputeDevice(), Resources())] == [
         ("cpu", "float32")
     ]
 
 
-def test_a_model_larger_than_the_machine_is_not_tried() -> None:
+def test_a_model_larger_than_the_memory_has_no_plan() -> None:
     assert possible_plans(PRESET, ComputeDevice(total=35), Resources()) == ()
     assert possible_plans(PRESET, ComputeDevice(total=37), Resources())[0].gigabytes == 36
 
 
 @given(total=st.floats(1, 200), most=st.floats(0, 200), lossy=st.booleans())
-def test_every_plan_fits_and_each_next_needs_less(total: float, most: float, *, lossy: bool) -> None:
+def test_every_plan_fits_and_later_plans_need_less(total: float, most: float, *, lossy: bool) -> None:
     candidates = possible_plans(PRESET, cuda_device(total), Resources(gigabytes=most, lossy=lossy))
     needs = [plan.gigabytes for plan in candidates]
     assert needs == sorted(needs, reverse=True)
     assert all(need <= min(total, most or total) for need in needs)
 
 
-def test_a_licence_can_forbid() -> None:
+def test_a_licence_can_exclude_commercial_use_and_territories() -> None:
     strict = replace(PRESET, commercial_ok=False, excluded_territories=("EU",))
     assert is_licence_allowed(strict)
     assert not is_licence_allowed(strict, commercial=True)

@@ -1,4 +1,4 @@
-"""Models stay while they fit; a lack of memory and a broken picture each get one other try."""
+"""Models stay in memory while they fit; OutOfMemory and BadFrames are each retried once."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ torch = pytest.importorskip("torch")
 
 
 class WeightPart:
-    """What a model's memory hangs on."""
+    """A part of a model that holds memory."""
 
 
-@picture_model("moody")
+@picture_model("faulty")
 class FaultyModel:
-    """Fails as its preset's options say: by the way it is held."""
+    """Fails as its preset's options say, depending on memory tier and dtype."""
 
     open_models: ClassVar[list[str]] = []
     load_calls: ClassVar[list[tuple[str, str, str]]] = []
@@ -69,7 +69,7 @@ def preset(name: str, *, gigabytes: float = 10, **options: Any) -> Preset:
     limits = Limits(width=64, height=64)
     return Preset(
         name=name,
-        family="moody",
+        family="faulty",
         title=name,
         source="/nowhere",
         limits=limits,
@@ -86,10 +86,10 @@ def model_cache() -> ModelCache:
 
 
 def generate(cache: ModelCache, wanted: Preset) -> None:
-    cache.generate_frames(wanted, make_request("moody"), lambda *_: None)
+    cache.generate_frames(wanted, make_request("faulty"), lambda *_: None)
 
 
-def test_what_fits_stays_and_the_longest_unused_goes_first(model_cache: ModelCache) -> None:
+def test_models_that_fit_stay_and_the_least_recently_used_is_unloaded_first(model_cache: ModelCache) -> None:
     one, two, three = (preset(name) for name in ("one", "two", "three"))
     for wanted in (one, two, one, three, one):
         generate(model_cache, wanted)
@@ -106,17 +106,17 @@ def test_a_changed_preset_is_reloaded(model_cache: ModelCache) -> None:
 
 def test_out_of_memory_tries_the_next_plan_once(model_cache: ModelCache) -> None:
     generate(model_cache, preset("one", full=("resident",)))
-    assert [keep for _, keep, _ in FaultyModel.load_calls] == ["resident", "offload"]
+    assert [tier for _, tier, _ in FaultyModel.load_calls] == ["resident", "offload"]
     with pytest.raises(OutOfMemory):
         generate(model_cache, preset("two", full=("resident", "offload", "group")))
-    assert [keep for name, keep, _ in FaultyModel.load_calls if name == "two"] == ["resident", "offload"]
+    assert [tier for name, tier, _ in FaultyModel.load_calls if name == "two"] == ["resident", "offload"]
 
 
 def test_out_of_memory_while_loading_tries_the_next_plan_too(model_cache: ModelCache) -> None:
     generate(model_cache, preset("one", heavy=("resident",)))
-    assert [keep for _, keep, _ in FaultyModel.load_calls] == ["resident", "offload"]
+    assert [tier for _, tier, _ in FaultyModel.load_calls] == ["resident", "offload"]
     generate(model_cache, preset("one", heavy=("resident",)))
-    assert len(FaultyModel.load_calls) == 2  # it stays as it could be held
+    assert len(FaultyModel.load_calls) == 2  # the model stays with the plan that worked
 
 
 def test_a_leaked_model_marks_the_process_for_restart(model_cache: ModelCache) -> None:
@@ -125,7 +125,7 @@ def test_a_leaked_model_marks_the_process_for_restart(model_cache: ModelCache) -
     assert not model_cache.needs_restart
     generate(model_cache, preset("three", gigabytes=20, leaks=True))
     generate(model_cache, preset("four", gigabytes=20))
-    assert not model_cache.needs_restart  # it is seen at the next load
+    assert not model_cache.needs_restart  # the leak is found at the next load
     generate(model_cache, preset("five", gigabytes=20))
     assert model_cache.needs_restart
 
@@ -145,7 +145,7 @@ def test_bad_frames_are_retried_in_float32_and_then_fail(model_cache: ModelCache
     assert FaultyModel.open_models == []
 
 
-def test_closing_closes_all(model_cache: ModelCache) -> None:
+def test_closing_the_cache_closes_all_models(model_cache: ModelCache) -> None:
     for name in ("one", "two"):
         generate(model_cache, preset(name))
     model_cache.close()
@@ -158,7 +158,7 @@ def test_a_preset_too_large_for_the_card_is_refused(model_cache: ModelCache) -> 
         generate(model_cache, preset("huge", gigabytes=400))
 
 
-# Pictures are judged before and after they become bytes.
+# Frames are checked before and after they are converted to bytes.
 
 
 def noise_video(frames: int = 4) -> Any:
@@ -166,7 +166,7 @@ def noise_video(frames: int = 4) -> Any:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_a_value_that_is_no_number_is_a_bad_frame(bad: float) -> None:
+def test_a_value_that_is_not_finite_is_a_bad_frame(bad: float) -> None:
     video = noise_video()
     video[2, 1, 3, 3] = bad
     with pytest.raises(BadFrames):

@@ -1,4 +1,4 @@
-"""Presets: what an operator writes is read exactly, and a slip is named with its place."""
+"""Presets: the operator's tables are read exactly, and a mistake is reported with its place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def preset_error(text: str) -> PresetBroken:
     return caught.value
 
 
-def test_every_shipped_preset_is_sound_and_its_family_exists() -> None:
+def test_every_shipped_preset_is_valid_and_its_family_exists() -> None:
     presets = read_presets(tomllib.loads(SHIPPED.read_text()))
     assert next(iter(presets)) == "testcard"
     for preset in presets.values():
@@ -46,18 +46,18 @@ def test_a_preset_survives_a_json_round_trip() -> None:
         assert Preset.from_json(json.loads(json.dumps(preset.to_json()))) == preset
 
 
-def test_what_is_left_out_has_its_default() -> None:
+def test_a_missing_key_has_its_default() -> None:
     preset = read(MINIMAL_PRESET)["one"]
     assert preset.limits.kinds == (Kind.VIDEO,)
     assert preset.name == "one"
 
 
-def test_an_unknown_key_is_named_with_what_was_meant() -> None:
+def test_an_unknown_key_is_reported_with_the_closest_known_one() -> None:
     error = preset_error(MINIMAL_PRESET + 'licens = "MIT"\n')
     assert (error.place, error.near) == ("one.licens", "licence")
 
 
-def test_an_unknown_limit_is_named_with_what_was_meant() -> None:
+def test_an_unknown_limit_is_reported_with_the_closest_known_one() -> None:
     error = preset_error('[one]\nfamily="x"\ntitle="X"\n[one.limits]\nwidht = 512\nheight = 512\n')
     assert (error.place, error.near) == ("one.limits.widht", "width")
 
@@ -98,6 +98,6 @@ def test_a_mistake_in_a_family_or_its_options_is_named(
 
 
 @pytest.mark.parametrize("data", [{"one": 3}, {"one": {}}])
-def test_what_is_no_preset_is_refused(data: dict[str, Any]) -> None:
+def test_a_table_that_is_not_a_preset_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(PresetBroken):
         read_presets(data)

@@ -1,4 +1,4 @@
-"""Weights are brought from a hub: whole, safe, no more than needed, and again only what is lacking."""
+"""Pulling weights from a hub: complete, safetensors only, only needed files, and only missing ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def served_names(hub: FakeHub) -> set[str]:
 
 def test_only_the_files_of_a_pipeline_are_downloaded(hub: FakeHub) -> None:
     assert not is_downloaded(PRESET)
-    commits, heard = pull_from(hub)
+    commits, progress = pull_from(hub)
     assert commits == {"some/model": COMMIT}
     assert served_names(hub) == {
         "model_index.json",
@@ -64,12 +64,12 @@ def test_only_the_files_of_a_pipeline_are_downloaded(hub: FakeHub) -> None:
         "transformer/model.safetensors",
     }
     assert is_downloaded(PRESET)
-    assert heard[0] == (0, 403_005)
-    assert heard[-1] == (403_005, 403_005)
-    assert heard == sorted(heard)
+    assert progress[0] == (0, 403_005)
+    assert progress[-1] == (403_005, 403_005)
+    assert progress == sorted(progress)
 
 
-def test_a_variant_is_taken_where_there_is_one(hub: FakeHub) -> None:
+def test_a_variant_is_downloaded_where_it_exists(hub: FakeHub) -> None:
     pull_from(hub, replace(PRESET, options={"variant": "fp16"}))
     assert {"vae/model.fp16.safetensors", "transformer/model.safetensors"} <= served_names(hub)
     assert "vae/model.safetensors" not in served_names(hub)
@@ -83,7 +83,9 @@ def test_downloaded_files_are_not_fetched_again(hub: FakeHub) -> None:
 
 
 def test_a_broken_download_is_resumed(hub: FakeHub) -> None:
-    hub.files["some/model"]["transformer/model.safetensors"] = b"t" * 12_000_000  # the client writes by 10 MB
+    hub.files["some/model"]["transformer/model.safetensors"] = (
+        b"t" * 12_000_000
+    )  # the client writes in chunks of 10 MB
     hub.disconnect_after = 11_000_000
     try:
         pull_from(hub)

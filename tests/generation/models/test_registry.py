@@ -65,4 +65,4 @@ def test_a_family_of_a_plug_in_can_be_loaded() -> None:
 
 def test_an_unknown_family_is_refused() -> None:
     with pytest.raises(ModelBroken, match="no family"):
-        load(preset("oil"))
+        load(preset("unknown"))

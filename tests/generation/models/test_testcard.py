@@ -1,4 +1,4 @@
-"""The test card: paints what was asked for, without weights, the same again for the same seed."""
+"""The test card: generates the requested frames without weights, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_request(**changes: object) -> Request:
         "guidance": 1.0,
         "music": Music(genre="none", maker="band"),
     }
-    return Request(**(defaults | changes))  # type: ignore[arg-type]  # typed by name above
+    return Request(**(defaults | changes))  # type: ignore[arg-type]  # fields by name
 
 
 def generate(request: Request) -> tuple[NDArray[np.uint8], list[tuple[int, int]]]:

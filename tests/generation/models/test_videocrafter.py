@@ -1,4 +1,4 @@
-"""A VideoCrafter2 checkpoint, under its own names, becomes a folder that paints what the weights say."""
+"""Converting a VideoCrafter2 checkpoint to a folder that the modelscope family loads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ORIGINAL_LAYERS = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
-ORIGINAL_NAMES = {  # of two levels with one layer each, the first of them attending
+ORIGINAL_NAMES = {  # for two levels with one layer each; the first has attention
     "conv_in": "input_blocks.0.0",
     "transformer_in": "init_attn.0",
     "time_embedding.linear_1": "time_embed.0",
@@ -80,7 +80,7 @@ def unet() -> Any:
 
 
 def original_weights(unet_model: Any) -> dict[str, torch.Tensor]:
-    """The weights under the original's names, with its convolution for a linear and its rate embedding."""
+    """The weights with their original names, convolutions for linear layers, and frame rate embedding."""
     state = {}
     for key, value in unet_model.state_dict().items():
         prefix = max((name for name in ORIGINAL_NAMES if key.startswith(name + ".")), key=len)
@@ -98,25 +98,25 @@ def original_weights(unet_model: Any) -> dict[str, torch.Tensor]:
 
 
 def test_every_weight_is_converted_and_the_frame_rate_is_folded_in() -> None:
-    made, blank = unet(), unet()
-    state = original_weights(made)
-    blank.load_state_dict(videocrafter.convert_unet_weights(state, blank.config, fps=8.0))
+    original, converted = unet(), unet()
+    state = original_weights(original)
+    converted.load_state_dict(videocrafter.convert_unet_weights(state, converted.config, fps=8.0))
     rate = get_timestep_embedding(torch.tensor([8.0]), 4, flip_sin_to_cos=True, downscale_freq_shift=0)
     one = torch.nn.functional.linear(rate, state["fps_embedding.0.weight"], state["fps_embedding.0.bias"])
     added = torch.nn.functional.linear(
         one * torch.sigmoid(one), state["fps_embedding.2.weight"], state["fps_embedding.2.bias"]
     )
-    same = made.state_dict()
-    same["time_embedding.linear_2.bias"] = same["time_embedding.linear_2.bias"] + added[0]
-    for key, value in blank.state_dict().items():
-        torch.testing.assert_close(value, same[key])
+    expected = original.state_dict()
+    expected["time_embedding.linear_2.bias"] = expected["time_embedding.linear_2.bias"] + added[0]
+    for key, value in converted.state_dict().items():
+        torch.testing.assert_close(value, expected[key])
 
 
 def test_another_models_checkpoint_is_refused() -> None:
-    made = unet()
+    model = unet()
     with pytest.raises(ModelBroken, match="controlnet"):
         videocrafter.convert_unet_weights(
-            {**original_weights(made), "controlnet.0.weight": torch.ones(1)}, made.config, fps=8.0
+            {**original_weights(model), "controlnet.0.weight": torch.ones(1)}, model.config, fps=8.0
         )
 
 

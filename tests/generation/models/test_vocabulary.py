@@ -1,4 +1,4 @@
-"""A model with a small vocabulary: a person is told which of their words it does not know."""
+"""A model with a small vocabulary: the user is told which words of the prompt it does not know."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PHRASES = sorted(p for kinds in ENTRIES["kinds"].values() for phrases in kinds.v
 
 
 def unknown_words(prompt: str) -> tuple[str, ...]:
-    missed = find_unknown_words(POCKET, prompt)
-    return missed.words if missed else ()
+    unknown = find_unknown_words(POCKET, prompt)
+    return unknown.words if unknown else ()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_prompt_of_known_words_is_not_reported(prompt: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "missed"),
+    ("prompt", "unknown"),
     [
         ("a glass rocket", ("glass",)),
         ("a red Zeppelin, ZEPPELIN over the sea", ("Zeppelin",)),
@@ -49,28 +49,28 @@ def test_a_prompt_of_known_words_is_not_reported(prompt: str) -> None:
         ("two balls", ("two",)),
     ],
 )
-def test_unknown_words_are_named_as_typed(prompt: str, missed: tuple[str, ...]) -> None:
-    assert unknown_words(prompt) == missed
+def test_unknown_words_are_named_as_typed(prompt: str, unknown: tuple[str, ...]) -> None:
+    assert unknown_words(prompt) == unknown
 
 
-def test_a_stand_in_is_reported_by_name() -> None:
-    missed = find_unknown_words(POCKET, "a fox in the snow")
-    assert missed is not None
-    assert (missed.substitutes, missed.words, missed.nothing_known) == ((("fox", "cat"),), (), False)
+def test_a_substitute_is_reported_by_name() -> None:
+    unknown = find_unknown_words(POCKET, "a fox in the snow")
+    assert unknown is not None
+    assert (unknown.substitutes, unknown.words, unknown.nothing_known) == ((("fox", "cat"),), (), False)
 
 
-def test_no_stand_in_is_used_where_a_known_subject_is_named() -> None:
-    missed = find_unknown_words(POCKET, "a cat and a dog in the desert")
-    assert missed is not None
-    assert (missed.substitutes, missed.words) == ((), ("dog",))
+def test_no_substitute_is_used_where_a_known_subject_is_named() -> None:
+    unknown = find_unknown_words(POCKET, "a cat and a dog in the desert")
+    assert unknown is not None
+    assert (unknown.substitutes, unknown.words) == ((), ("dog",))
 
 
 @pytest.mark.parametrize("prompt", ["qwertz", "夜の雪に赤いロケット", "un zorro"])
 def test_a_prompt_without_a_known_word_is_reported(prompt: str) -> None:
-    missed = find_unknown_words(POCKET, prompt)
-    assert missed is not None
-    assert missed.nothing_known
-    assert {"red", "rocket", "snow", "night", "rise"} <= set(missed.known)
+    unknown = find_unknown_words(POCKET, prompt)
+    assert unknown is not None
+    assert unknown.nothing_known
+    assert {"red", "rocket", "snow", "night", "rise"} <= set(unknown.known)
 
 
 def test_a_model_without_a_vocabulary_reports_nothing() -> None:
@@ -79,8 +79,8 @@ def test_a_model_without_a_vocabulary_reports_nothing() -> None:
 
 
 @given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=6))
-def test_no_phrase_that_it_knows_is_ever_called_unknown(said: list[str]) -> None:
-    assert unknown_words(", ".join(said)) == ()
+def test_known_phrases_are_never_reported(phrases: list[str]) -> None:
+    assert unknown_words(", ".join(phrases)) == ()
 
 
 @given(st.text(max_size=80))

@@ -1,4 +1,4 @@
-"""The families whose words are read by a language model: tiny too, and without a hub."""
+"""Tiny pipelines of the families whose text encoder is a language model."""
 
 from __future__ import annotations
 
@@ -328,7 +328,7 @@ def hunyuan15(folder: Path, *, image_to_video: bool = False) -> None:
 
 
 def siglip_parts() -> dict[str, Any]:
-    """What looks at a picture, and what makes it ready for that."""
+    """The image encoder and its preprocessor."""
     torch.manual_seed(0)
     config = transformers.SiglipVisionConfig(
         hidden_size=12,

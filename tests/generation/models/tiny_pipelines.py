@@ -1,4 +1,4 @@
-"""Every family's pipeline with tiny random weights, saved as a folder that the ordinary loading takes."""
+"""Pipelines of the families with tiny random weights, saved as folders that are loaded like real ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LETTERS = " ,." + ascii_lowercase
 
 
 def seeded(make: Callable[..., Any], **config: Any) -> Any:
-    """Weights that start at nought, as gates do, get a value too: else nothing would pass them."""
+    """Build a module with seeded weights; weights that start at zero, like gates, get random values too."""
     torch.manual_seed(0)
-    made = make(**config)
-    for weight in made.parameters():
+    module = make(**config)
+    for weight in module.parameters():
         if not weight.any():
             torch.nn.init.normal_(weight, std=0.1)
-    return made
+    return module
 
 
 def t5_tokenizer() -> Any:
@@ -183,8 +183,8 @@ def wan(folder: Path, *, expand_timesteps: bool = True) -> None:
     ).save_pretrained(folder)
 
 
-def wan_words(folder: Path) -> None:
-    """As the weights are that were made for words alone."""
+def wan_text_only(folder: Path) -> None:
+    """Wan weights without image conditioning."""
     wan(folder, expand_timesteps=False)
 
 

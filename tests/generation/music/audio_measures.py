@@ -1,4 +1,4 @@
-"""Ears for tests: what a score sounds like, by measure."""
+"""Measurements of audio for tests: pitch, onsets, loudness."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def mono(audio: Audio) -> Curve:
 
 
 def chroma(audio: Audio) -> Curve:
-    """How much of the sound's peaks between 100 and 1600 Hz falls on each pitch class."""
+    """The share of each pitch class in the spectral peaks between 100 and 1600 Hz."""
     frequencies, _, spectra = signal.stft(
         mono(audio), audio.rate, nperseg=2 ** round(math.log2(audio.rate / 3))
     )
-    heard = (frequencies > 100) & (frequencies < 1600)
-    loud = np.abs(spectra[heard])
+    in_range = (frequencies > 100) & (frequencies < 1600)
+    loud = np.abs(spectra[in_range])
     loud[loud < 0.1 * loud.max(axis=0)] = 0
-    classes = np.round(69 + 12 * np.log2(frequencies[heard] / 440)).astype(int) % 12
+    classes = np.round(69 + 12 * np.log2(frequencies[in_range] / 440)).astype(int) % 12
     sums = np.bincount(classes, weights=loud.sum(axis=1), minlength=12)
     shares: Curve = sums / sums.sum()
     return shares
 
 
-def best_scale(heard: Curve, mode: str) -> int:
-    """The tonic whose scale holds most of what is heard."""
-    return max(range(12), key=lambda tonic: sum(heard[(tonic + step) % 12] for step in SCALES[mode]))
+def best_scale(shares: Curve, mode: str) -> int:
+    """The tonic whose scale contains the largest share of the pitch classes."""
+    return max(range(12), key=lambda tonic: sum(shares[(tonic + step) % 12] for step in SCALES[mode]))
 
 
 def fifths_apart(key: Key, tonic: int) -> int:
@@ -44,7 +44,7 @@ def fifths_apart(key: Key, tonic: int) -> int:
 
 
 def onsets(audio: Audio) -> Curve:
-    """When something clearly begins, in seconds, by spectral flux."""
+    """Times of clear onsets in seconds, by spectral flux."""
     hop = audio.rate // 200
     _, times, spectra = signal.stft(mono(audio), audio.rate, nperseg=4 * hop, noverlap=3 * hop)
     rise = np.maximum(0, np.diff(np.log1p(1e4 * np.abs(spectra)), axis=1)).sum(axis=0)
@@ -54,7 +54,7 @@ def onsets(audio: Audio) -> Curve:
 
 
 def lowest_pitch(sound: Curve, rate: int) -> float:
-    """The strongest frequency under 180 Hz, as a MIDI pitch."""
+    """The strongest frequency below 180 Hz, as a MIDI pitch."""
     size = 2**17
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), size))
     frequencies = np.fft.rfftfreq(size, 1 / rate)
@@ -63,8 +63,8 @@ def lowest_pitch(sound: Curve, rate: int) -> float:
 
 
 def loudness(audio: Audio) -> float:
-    """Integrated loudness by ITU-R BS.1770, filtered in time: a second opinion on ours."""
-    assert audio.rate == 48_000  # the standard prints its filters for this rate
+    """Integrated loudness by ITU-R BS.1770, filtered in time, independent of the tested implementation."""
+    assert audio.rate == 48_000  # the standard defines its filters for this rate
     sound = audio.samples.T.astype(np.float64)
     shelf = (
         [1.53512485958697, -2.69169618940638, 1.19839281085285],

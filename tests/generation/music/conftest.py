@@ -1,4 +1,4 @@
-"""The shipped genres, read once."""
+"""Fixtures with the shipped genres, read once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house band plays in time, in tune, at the right loudness, and ends with the picture."""
+"""The built-in band plays in time, in tune, at the right loudness, and ends with the clip."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.generation.music.conftest import shipped_genres
 
 GENRES = tuple(shipped_genres())
 CHROMATIC_GENRES = {"blues", "funk", "jazz", "bossa", "metal"}
-"""Their chords borrow from outside the key on purpose."""
+"""Genres whose chords use notes outside the key on purpose."""
 SOFT_ONSET_GENRES = {"classical", "ambient", "cinematic"}
-"""Bowed and swelling sounds have no sharp beginning to measure."""
+"""Genres whose bowed and swelling sounds have no sharp onset to measure."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def band(genre_tables: dict[str, Any]) -> Band:
 
 
 def music(genres: dict[str, Genre], name: str, seconds: float, seed: int = 3, **wish: Any) -> Music:
-    said = MusicWish(genre=name, **wish)
-    return choose_music(said, "a bowl", seconds=seconds, genres=genres, maker="band", seed=seed)[0]
+    music_wish = MusicWish(genre=name, **wish)
+    return choose_music(music_wish, "a bowl", seconds=seconds, genres=genres, maker="band", seed=seed)[0]
 
 
 def ignore_progress(_done: int, _total: int) -> None:
@@ -51,7 +51,7 @@ def ignore_progress(_done: int, _total: int) -> None:
 
 
 @functools.cache
-def _played(name: str, seconds: float, rate: int) -> Audio:
+def composed(name: str, seconds: float, rate: int) -> Audio:
     genres = read_genres(shipped_genres())
     return Band(genres).compose(music(genres, name, seconds), round(seconds * rate), rate, ignore_progress)
 
@@ -63,17 +63,21 @@ def test_the_band_is_found_without_being_imported() -> None:
 
 @pytest.mark.parametrize("name", GENRES)
 def test_every_genre_is_in_time_in_key_and_ends_on_its_tonic(genres: dict[str, Genre], name: str) -> None:
-    heard = _played(name, 12.0, 24_000)
-    sheet = arrange(music(genres, name, 12.0), genres[name], 12.0)
-    apart = fifths_apart(sheet.key, best_scale(chroma(heard), sheet.key.mode))
+    audio = composed(name, 12.0, 24_000)
+    arrangement = arrange(music(genres, name, 12.0), genres[name], 12.0)
+    apart = fifths_apart(arrangement.key, best_scale(chroma(audio), arrangement.key.mode))
     assert apart <= (1 if name in CHROMATIC_GENRES else 0)
-    tail = mono(heard)[round((sheet.end + 0.1) * heard.rate) : round((sheet.end + 0.9) * heard.rate)]
-    assert abs((lowest_pitch(tail, heard.rate) - sheet.key.tonic + 6) % 12 - 6) < 0.2
+    tail = mono(audio)[
+        round((arrangement.end + 0.1) * audio.rate) : round((arrangement.end + 0.9) * audio.rate)
+    ]
+    assert abs((lowest_pitch(tail, audio.rate) - arrangement.key.tonic + 6) % 12 - 6) < 0.2
     if name not in SOFT_ONSET_GENRES:
         steps = [
-            sheet.grid.seconds_at_step(bar, step) for bar in range(len(sheet.bars) + 1) for step in range(16)
+            arrangement.grid.seconds_at_step(bar, step)
+            for bar in range(len(arrangement.bars) + 1)
+            for step in range(16)
         ]
-        late = [min(abs(onset - step) for step in steps) for onset in onsets(heard)]
+        late = [min(abs(onset - step) for step in steps) for onset in onsets(audio)]
         assert len(late) >= 12
         assert np.median(late) < 0.010
         assert np.quantile(late, 0.85) < 0.020
@@ -81,11 +85,11 @@ def test_every_genre_is_in_time_in_key_and_ends_on_its_tonic(genres: dict[str, G
 
 @pytest.mark.parametrize("name", GENRES)
 def test_every_genre_is_as_loud_as_the_rest_and_never_clips(name: str) -> None:
-    heard = _played(name, 5.0, 48_000)
-    assert loudness(heard) == pytest.approx(-14, abs=1)
-    assert true_peak(heard) <= -1
-    assert np.abs(heard.samples[-48:]).max() < 1e-3
-    assert np.abs(heard.samples[0]).max() < 1e-3
+    audio = composed(name, 5.0, 48_000)
+    assert loudness(audio) == pytest.approx(-14, abs=1)
+    assert true_peak(audio) <= -1
+    assert np.abs(audio.samples[-48:]).max() < 1e-3
+    assert np.abs(audio.samples[0]).max() < 1e-3
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.04, 7.3, 30.0])
@@ -94,22 +98,22 @@ def test_any_length_ends_on_the_last_sample(
     genres: dict[str, Genre], band: Band, name: str, seconds: float
 ) -> None:
     samples = round(seconds * 16_000)
-    heard = band.compose(music(genres, name, seconds), samples, 16_000, ignore_progress)
-    assert heard.samples.shape == (samples, 2)
-    assert heard.samples.dtype == np.float32
-    assert np.isfinite(heard.samples).all()
-    assert np.abs(heard.samples).max() > 0.05
-    assert np.abs(heard.samples[-16:]).max() < 2e-3
+    audio = band.compose(music(genres, name, seconds), samples, 16_000, ignore_progress)
+    assert audio.samples.shape == (samples, 2)
+    assert audio.samples.dtype == np.float32
+    assert np.isfinite(audio.samples).all()
+    assert np.abs(audio.samples).max() > 0.05
+    assert np.abs(audio.samples[-16:]).max() < 2e-3
 
 
 @pytest.mark.parametrize("name", GENRES)
-def test_the_last_chord_falls_on_a_beat_and_has_room_to_ring(genres: dict[str, Genre], name: str) -> None:
+def test_the_last_chord_falls_on_a_beat_and_has_time_to_ring(genres: dict[str, Genre], name: str) -> None:
     for seconds in (2.0, 3.3, 5.0, 8.0, 21.0, 60.0):
-        sheet = arrange(music(genres, name, seconds), genres[name], seconds)
-        assert sheet.final_chord.start == int(sheet.final_chord.start)
-        assert seconds - sheet.end >= min(1.0, 0.15 * seconds)
-        assert sheet.final_chord.chord.root == sheet.key.tonic
-        assert all(note.start < seconds for notes in sheet.notes.values() for note in notes)
+        arrangement = arrange(music(genres, name, seconds), genres[name], seconds)
+        assert arrangement.final_chord.start == int(arrangement.final_chord.start)
+        assert seconds - arrangement.end >= min(1.0, 0.15 * seconds)
+        assert arrangement.final_chord.chord.root == arrangement.key.tonic
+        assert all(note.start < seconds for notes in arrangement.notes.values() for note in notes)
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not(genres: dict[str, Genre], band: Band) -> None:
@@ -123,7 +127,7 @@ def test_the_same_seed_plays_the_same_and_another_does_not(genres: dict[str, Gen
 
 def test_genres_sound_different() -> None:
     def colour(name: str) -> np.ndarray[Any, Any]:
-        spectrum = np.abs(np.fft.rfft(mono(_played(name, 12.0, 24_000))[:262_144]))
+        spectrum = np.abs(np.fft.rfft(mono(composed(name, 12.0, 24_000))[:262_144]))
         bands = np.geomspace(40, 90_000, 25).astype(int)
         levels = np.log10([spectrum[a:b].mean() + 1e-9 for a, b in pairwise(bands)])
         centred: np.ndarray[Any, Any] = levels - levels.mean()
@@ -137,20 +141,20 @@ def test_genres_sound_different() -> None:
 
 
 def test_named_instruments_take_melody_and_harmony(genres: dict[str, Genre]) -> None:
-    sheet = arrange(music(genres, "lofi", 8, instruments=("piano", "flute")), genres["lofi"], 8)
-    assert sheet.voices == {"drums": "lofi", "bass": "round", "comp": "piano", "lead": "flute"}
-    only_tune = arrange(music(genres, "lofi", 8, instruments=("flute",)), genres["lofi"], 8)
-    assert (only_tune.voices["comp"], only_tune.voices["lead"]) == ("epiano", "flute")
-    drummed = arrange(music(genres, "classical", 8, instruments=("drums",)), genres["classical"], 8)
-    assert drummed.hits
+    arrangement = arrange(music(genres, "lofi", 8, instruments=("piano", "flute")), genres["lofi"], 8)
+    assert arrangement.voices == {"drums": "lofi", "bass": "round", "comp": "piano", "lead": "flute"}
+    only_lead = arrange(music(genres, "lofi", 8, instruments=("flute",)), genres["lofi"], 8)
+    assert (only_lead.voices["comp"], only_lead.voices["lead"]) == ("epiano", "flute")
+    with_drums = arrange(music(genres, "classical", 8, instruments=("drums",)), genres["classical"], 8)
+    assert with_drums.hits
 
 
 @pytest.mark.parametrize("name", INSTRUMENTS)
-def test_every_instrument_can_be_heard(genres: dict[str, Genre], band: Band, name: str) -> None:
-    heard = band.compose(music(genres, "ambient", 2.0, instruments=(name,)), 32_000, 16_000, ignore_progress)
+def test_every_instrument_changes_the_audio(genres: dict[str, Genre], band: Band, name: str) -> None:
+    audio = band.compose(music(genres, "ambient", 2.0, instruments=(name,)), 32_000, 16_000, ignore_progress)
     without = band.compose(music(genres, "ambient", 2.0), 32_000, 16_000, ignore_progress)
-    assert np.isfinite(heard.samples).all()
-    assert not np.allclose(heard.samples, without.samples)
+    assert np.isfinite(audio.samples).all()
+    assert not np.allclose(audio.samples, without.samples)
 
 
 def test_a_mood_sets_the_mode_and_swing_is_kept(genres: dict[str, Genre]) -> None:

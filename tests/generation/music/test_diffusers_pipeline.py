@@ -1,4 +1,4 @@
-"""ACE-Step and Stable Audio: loaded the ordinary way, exact in length, stopped within a step."""
+"""ACE-Step and Stable Audio: loaded like real weights, exact in length, cancelled within a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generation.progress import Cancelled
 from generation.request import Music
 from tests.generation.music import tiny_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # the autoencoder's own
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # raised in the autoencoder
 
 SAVED = {"acestep": tiny_weights.save_acestep, "stableaudio": tiny_weights.save_stableaudio}
 LOFI = Music(genre="lofi", maker="m", words="warm lofi", bpm=82, seed=4)
@@ -29,21 +29,23 @@ def maker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_any_length_is_exact_to_the_sample(maker: MusicMaker, seconds: float) -> None:
     samples = round(seconds * 48_000) + 1
     steps: list[tuple[int, int]] = []
-    heard = maker.compose(LOFI, samples, 48_000, lambda done, total: steps.append((done, total)))
-    assert heard.samples.shape == (samples, 2)
-    assert np.isfinite(heard.samples).all()
-    assert 0 < np.abs(heard.samples).max() <= 0.9
-    assert np.abs(heard.samples[[0, -1]]).max() < 1e-3
+    audio = maker.compose(LOFI, samples, 48_000, lambda done, total: steps.append((done, total)))
+    assert audio.samples.shape == (samples, 2)
+    assert np.isfinite(audio.samples).all()
+    assert 0 < np.abs(audio.samples).max() <= 0.9
+    assert np.abs(audio.samples[[0, -1]]).max() < 1e-3
     assert steps[-1][0] == steps[-1][1]
     assert [done for done, _ in steps] == sorted({done for done, _ in steps})
 
 
 def test_the_same_seed_gives_the_same_music(maker: MusicMaker) -> None:
-    def quiet(_done: int, _total: int) -> None:
+    def ignore_progress(_done: int, _total: int) -> None:
         pass
 
     first, again, other = (
-        maker.compose(Music(genre="lofi", maker="m", words="warm", seed=seed), 48_000, 48_000, quiet).samples
+        maker.compose(
+            Music(genre="lofi", maker="m", words="warm", seed=seed), 48_000, 48_000, ignore_progress
+        ).samples
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
@@ -64,7 +66,7 @@ def test_cancel_stops_within_a_step_and_the_maker_still_works(maker: MusicMaker)
     assert maker.compose(LOFI, 4_800, 48_000, lambda _d, _t: None).samples.shape == (4_800, 2)
 
 
-def test_missing_and_broken_weights_are_told_apart(tmp_path: Path) -> None:
+def test_missing_and_broken_weights_are_distinguished(tmp_path: Path) -> None:
     with pytest.raises(ModelMissing):
         load("ace-step", {"maker": "acestep", "name": "ace-step", "source": str(tmp_path / "none")})
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)

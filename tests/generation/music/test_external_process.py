@@ -1,4 +1,4 @@
-"""A music maker in another interpreter: heard, stopped, replaced when it dies, and told by its own words."""
+"""A music maker in another process: it is cancelled, restarted when it dies, and its errors are reported."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from generation.music.common.registry import MusicMaker, load
 from generation.progress import Cancelled
 from generation.request import Music
 
-PLAYER_SCRIPT = """
+MAKER_SCRIPT = """
 import json, math, os, struct, sys, wave
-print("a library that greets the world")
+print("output of a library that is not JSON")
 for line in sys.stdin:
     wish = json.loads(line)
     if wish["words"] == "die":
         sys.stderr.write("no such weights\\n")
         sys.exit(3)
     if wish["words"] == "refuse":
-        print(json.dumps({"error": "no tune comes to mind"}), flush=True)
+        print(json.dumps({"error": "cannot compose this"}), flush=True)
         continue
-    if wish["words"] == "dream":
+    if wish["words"] == "hang":
         for line in sys.stdin:
             pass
     for step in range(3):
@@ -41,17 +41,17 @@ for line in sys.stdin:
 
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
-    script = tmp_path / "player.py"
-    script.write_text(textwrap.dedent(PLAYER_SCRIPT))
+    script = tmp_path / "maker.py"
+    script.write_text(textwrap.dedent(MAKER_SCRIPT))
     return [sys.executable, "-I", str(script)]
 
 
 def load_maker(command: list[str], **options: object) -> MusicMaker:
-    return load("theirs", {"maker": "elsewhere", "name": "theirs", "command": command, **options})
+    return load("external", {"maker": "elsewhere", "name": "external", "command": command, **options})
 
 
 def music(words: str = "warm lofi", seed: int = 1) -> Music:
-    return Music(genre="lofi", maker="theirs", words=words, seed=seed)
+    return Music(genre="lofi", maker="external", words=words, seed=seed)
 
 
 def ignore_progress(_done: int, _total: int) -> None: ...
@@ -60,31 +60,31 @@ def ignore_progress(_done: int, _total: int) -> None: ...
 def test_music_has_the_exact_length_and_every_step_is_reported(command: list[str]) -> None:
     maker, steps = load_maker(command), list[tuple[int, int]]()
     for samples in (48_000, 24_001):
-        heard = maker.compose(music(), samples, 48_000, lambda done, total: steps.append((done, total)))
-        assert heard.samples.shape == (samples, 2)
-        assert np.abs(heard.samples).max() > 0.05
+        audio = maker.compose(music(), samples, 48_000, lambda done, total: steps.append((done, total)))
+        assert audio.samples.shape == (samples, 2)
+        assert np.abs(audio.samples).max() > 0.05
     assert [step for step in steps if step[1] == 3] == [(1, 3), (2, 3), (3, 3)] * 2
     maker.close()
 
 
 def test_cancel_stops_a_piece_while_the_process_is_silent(command: list[str]) -> None:
-    maker, asked = load_maker(command), list[int]()
+    maker, calls = load_maker(command), list[int]()
 
-    def unwanted(done: int, _total: int) -> None:
-        asked.append(done)
-        if len(asked) == 3:
+    def cancel_third(done: int, _total: int) -> None:
+        calls.append(done)
+        if len(calls) == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        maker.compose(music("dream"), 48_000, 48_000, unwanted)
-    assert len(asked) == 3
+        maker.compose(music("hang"), 48_000, 48_000, cancel_third)
+    assert len(calls) == 3
     assert maker.compose(music(), 4_800, 48_000, ignore_progress).samples.shape == (4_800, 2)
     maker.close()
 
 
 def test_a_process_survives_a_refusal_and_is_restarted_when_it_dies(command: list[str]) -> None:
     maker = load_maker(command)
-    with pytest.raises(MusicFailed, match="no tune comes to mind"):
+    with pytest.raises(MusicFailed, match="cannot compose this"):
         maker.compose(music("refuse"), 4_800, 48_000, ignore_progress)
     with pytest.raises(MusicFailed, match="has ended"):
         maker.compose(music("die"), 4_800, 48_000, ignore_progress)
@@ -95,11 +95,11 @@ def test_a_process_survives_a_refusal_and_is_restarted_when_it_dies(command: lis
 def test_a_process_that_is_silent_for_too_long_times_out(command: list[str]) -> None:
     maker = load_maker(command, patience=0.3)
     with pytest.raises(MusicFailed, match="sent nothing"):
-        maker.compose(music("dream"), 4_800, 48_000, ignore_progress)
+        maker.compose(music("hang"), 4_800, 48_000, ignore_progress)
     maker.close()
 
 
-@pytest.mark.parametrize("wrong", [[], "python player.py", ["/nowhere/python"]])
-def test_a_command_that_cannot_be_run_is_named(wrong: list[str]) -> None:
+@pytest.mark.parametrize("wrong", [[], "python maker.py", ["/nowhere/python"]])
+def test_a_command_that_cannot_be_run_is_reported(wrong: list[str]) -> None:
     with pytest.raises(ModelBroken):
         load_maker(wrong).compose(music(), 4_800, 48_000, ignore_progress)

@@ -1,4 +1,4 @@
-"""People name a genre, a mood, a tempo, instruments or nothing at all, and get music that fits."""
+"""Choosing music: the user names a genre, mood, tempo or instruments; the rest follows from the prompt."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_at_least_fourteen_genres_are_shipped(genres: dict[str, Genre]) -> None:
         ("two skaters racing fast past graffiti in an alley", "hip-hop", "fast"),
     ],
 )
-def test_a_prompt_alone_suggests_its_music(
+def test_music_is_inferred_from_the_prompt(
     genres: dict[str, Genre], prompt: str, genre: str, tempo: str | None
 ) -> None:
     music, inferred = choose_music(MusicWish(), prompt, seconds=5, genres=genres, maker="band", seed=1)
@@ -53,8 +53,8 @@ def test_stated_choices_are_kept_and_not_reported_as_inferred(genres: dict[str, 
     assert (music.genre, music.mood, music.bpm, music.seed) == ("lofi", "sad", 71.0, 5)
     assert music.instruments == ("electric piano", "saxophone")
     assert inferred == ()
-    for said in ("lo-fi", "sad mood", "71 bpm", "electric piano", "saxophone"):
-        assert said in music.words
+    for phrase in ("lo-fi", "sad mood", "71 bpm", "electric piano", "saxophone"):
+        assert phrase in music.words
 
 
 @pytest.mark.parametrize("word", ["slow", "fast"])
@@ -87,20 +87,20 @@ def test_no_music_native_audio_and_an_own_track(genres: dict[str, Genre]) -> Non
 def test_an_unknown_word_gets_a_did_you_mean(
     genres: dict[str, Genre], wish: MusicWish, option: str, near: str | None
 ) -> None:
-    with pytest.raises(UnknownChoice) as told:
+    with pytest.raises(UnknownChoice) as caught:
         chosen(genres, wish)
-    assert (told.value.option, told.value.near) == (option, near)
+    assert (caught.value.option, caught.value.near) == (option, near)
 
 
 @pytest.mark.parametrize("bpm", ["12", "999"])
 def test_a_tempo_out_of_range_is_refused_with_the_range(genres: dict[str, Genre], bpm: str) -> None:
-    with pytest.raises(OutOfRange) as told:
+    with pytest.raises(OutOfRange) as caught:
         chosen(genres, MusicWish(tempo=bpm))
-    assert (told.value.low, told.value.high) == (40, 220)
+    assert (caught.value.low, caught.value.high) == (40, 220)
 
 
 def test_only_makers_on_offer_can_be_named(genres: dict[str, Genre]) -> None:
-    with pytest.raises(UnknownChoice) as told:
+    with pytest.raises(UnknownChoice) as caught:
         choose_music(
             MusicWish(maker="musicgan"),
             "x",
@@ -110,15 +110,15 @@ def test_only_makers_on_offer_can_be_named(genres: dict[str, Genre]) -> None:
             seed=1,
             makers=("band", "musicgen"),
         )
-    assert told.value.near == "musicgen"
+    assert caught.value.near == "musicgen"
 
 
 def _broken(tables: dict[str, Any], change: dict[str, Any]) -> GenreBroken:
     data = copy.deepcopy(tables)
     data["lofi"] |= change
-    with pytest.raises(GenreBroken) as told:
+    with pytest.raises(GenreBroken) as caught:
         read_genres(data)
-    return told.value
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -159,5 +159,5 @@ def test_every_instrument_plays_a_part_of_the_band() -> None:
 def test_choosing_music_costs_no_heavy_import() -> None:
     module = "generation.music.common.music_choice"
     code = f"import sys, {module}; print(sorted({{'numpy', 'torch'}} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  (our own interpreter)
-    assert done.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  (this interpreter)
+    assert result.stdout.strip() == "[]"

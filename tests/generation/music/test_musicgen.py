@@ -1,4 +1,4 @@
-"""MusicGen plays what transformers would, faster, for any length, and stops when asked."""
+"""MusicGen gives the same codes as transformers, for any length, and can be cancelled."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def mono_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load_musicgen(folder: Path, **options: Any) -> MusicGen:
-    made = load(
+    maker = load(
         "musicgen-small", {"maker": "musicgen", "name": "musicgen-small", "source": str(folder), **options}
     )
-    assert isinstance(made, MusicGen)
-    return made
+    assert isinstance(maker, MusicGen)
+    return maker
 
 
 def test_codes_equal_those_that_transformers_generates(weights_folder: Path) -> None:
@@ -62,55 +62,55 @@ def test_codes_equal_those_that_transformers_generates(weights_folder: Path) -> 
         channels = maker.decoder.channels
         again = maker.decode_audio(
             ours[:, :, : theirs.shape[-1] // 640]
-        )  # the codec decodes what it is given
+        )  # cut to the length that transformers generated
     assert channels == theirs.shape[1]
     assert torch.equal(again, theirs)
 
 
 def test_fixed_shape_steps_give_the_same_codes(weights_folder: Path) -> None:
     maker = load_musicgen(weights_folder, top_k=1)
-    free = [maker.generate_codes(jobs, 40, ignore_progress) for jobs in (PIECES, PIECES[::-1], PIECES[:1])]
+    plain = [maker.generate_codes(jobs, 40, ignore_progress) for jobs in (PIECES, PIECES[::-1], PIECES[:1])]
     maker.graph_cache = GraphCache(without_graph)
     for jobs, codes in zip(
-        (PIECES, PIECES[::-1], PIECES[:1]), free, strict=True
-    ):  # the second takes the first's over
+        (PIECES, PIECES[::-1], PIECES[:1]), plain, strict=True
+    ):  # the second run reuses the graph of the first
         assert torch.equal(maker.generate_codes(jobs, 40, ignore_progress), codes)
 
 
 async def test_a_batch_gives_each_waiting_render_the_music_it_gets_alone(
     mono_weights: Path,
 ) -> None:
-    maker, hand = load_musicgen(mono_weights), WorkerThread("scorer")
-    ensemble = MusicBatcher(hand, lambda _: maker, 48_000)
+    maker, thread = load_musicgen(mono_weights), WorkerThread("music")
+    batcher = MusicBatcher(thread, lambda _: maker, 48_000)
     music = [structs.replace(PIECES[0], seed=seed) for seed in range(4)]
-    together = await asyncio.gather(*(ensemble.compose(one, 24_000, ignore_progress) for one in music))
-    hand.close()
-    for one, heard in zip(music, together, strict=True):
+    together = await asyncio.gather(*(batcher.compose(one, 24_000, ignore_progress) for one in music))
+    thread.close()
+    for one, audio in zip(music, together, strict=True):
         assert (
-            np.abs(heard.samples - maker.compose(one, 24_000, 48_000, ignore_progress).samples).max() < 1e-4
+            np.abs(audio.samples - maker.compose(one, 24_000, 48_000, ignore_progress).samples).max() < 1e-4
         )
 
 
 @pytest.mark.parametrize("seconds", [1.0, 5.0, 30.0, 47.0])
 def test_any_length_is_exact_to_the_sample_and_ends_in_silence(mono_weights: Path, seconds: float) -> None:
     samples = round(seconds * 48_000) + 1
-    heard = load_musicgen(mono_weights).compose(PIECES[0], samples, 48_000, ignore_progress)
-    assert heard.samples.shape == (samples, 2)
-    assert heard.samples.dtype == np.float32
-    assert np.isfinite(heard.samples).all()
-    assert 0.01 < np.abs(heard.samples).max() <= 0.9
-    assert np.abs(heard.samples[[0, -1]]).max() < 1e-3
+    audio = load_musicgen(mono_weights).compose(PIECES[0], samples, 48_000, ignore_progress)
+    assert audio.samples.shape == (samples, 2)
+    assert audio.samples.dtype == np.float32
+    assert np.isfinite(audio.samples).all()
+    assert 0.01 < np.abs(audio.samples).max() <= 0.9
+    assert np.abs(audio.samples[[0, -1]]).max() < 1e-3
 
 
 def test_a_seed_gives_the_same_codes_alone_and_in_a_batch(mono_weights: Path) -> None:
     maker = load_musicgen(mono_weights)
-    alone, company = (
+    alone, batch = (
         maker.generate_codes(PIECES[:1], 60, ignore_progress),
         maker.generate_codes((*PIECES, *PIECES), 60, ignore_progress),
     )
-    assert torch.equal(alone[0], company[0])
-    assert torch.equal(company[0], company[2])
-    assert not torch.equal(company[0], company[1])
+    assert torch.equal(alone[0], batch[0])
+    assert torch.equal(batch[0], batch[2])
+    assert not torch.equal(batch[0], batch[1])
 
 
 def test_music_longer_than_the_window_continues_the_same_codes(mono_weights: Path) -> None:
@@ -139,21 +139,21 @@ def test_it_stops_within_a_step(mono_weights: Path) -> None:
     assert maker.generate_codes(PIECES[:1], 8, ignore_progress).shape == (1, 4, 8)
 
 
-def test_a_melody_changes_what_a_melody_model_plays(tmp_path: Path) -> None:
+def test_a_melody_changes_the_codes_of_a_melody_model(tmp_path: Path) -> None:
     maker = load_musicgen(tiny_weights.save_melody(tmp_path / "weights"), top_k=1)
-    tune = tmp_path / "tune.wav"
+    melody = tmp_path / "melody.wav"
     times = np.arange(32_000) / 32_000
-    with wave.open(str(tune), "wb") as file:
+    with wave.open(str(melody), "wb") as file:
         file.setparams((1, 2, 32_000, 0, "NONE", ""))
         file.writeframes((12_000 * np.sin(2 * np.pi * 392 * times)).astype("<i2").tobytes())
-    followed = maker.generate_codes(
-        [Music(genre="x", maker="m", words="pop", melody=str(tune))], 30, ignore_progress
+    with_melody = maker.generate_codes(
+        [Music(genre="x", maker="m", words="pop", melody=str(melody))], 30, ignore_progress
     )
-    free = maker.generate_codes([Music(genre="x", maker="m", words="pop")], 30, ignore_progress)
-    assert not torch.equal(followed, free)
+    without_melody = maker.generate_codes([Music(genre="x", maker="m", words="pop")], 30, ignore_progress)
+    assert not torch.equal(with_melody, without_melody)
 
 
-def test_missing_broken_and_pickled_weights_are_told_apart(mono_weights: Path, tmp_path: Path) -> None:
+def test_missing_broken_and_pickled_weights_are_distinguished(mono_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing):
         load_musicgen(tmp_path / "nowhere")
     with pytest.raises(ModelBroken):

@@ -1,4 +1,4 @@
-"""New music for an old clip: the picture's packets stay what they were, byte for byte."""
+"""New music for an existing clip: the video packets stay the same, byte for byte."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_the_video_packets_are_equal_and_the_music_is_not(
 
     first, second = frames_with_music("lofi"), frames_with_music("metal")
     clip = await mux(first, first.audio, tmp_path / "first.mp4", ffmpeg=ffmpeg, preset="superfast")
-    again = await mux_new_music(clip, second.audio, tmp_path / "again.mp4", ffmpeg=ffmpeg)
+    remixed = await mux_new_music(clip, second.audio, tmp_path / "remixed.mp4", ffmpeg=ffmpeg)
     assert len(packets(clip.path, "video")) == 24
-    assert packets(clip.path, "video") == packets(again.path, "video")
-    assert packets(clip.path, "audio") != packets(again.path, "audio")
+    assert packets(clip.path, "video") == packets(remixed.path, "video")
+    assert packets(clip.path, "audio") != packets(remixed.path, "audio")

@@ -1,4 +1,4 @@
-"""Operators name music makers in a file, and a commercial house is offered no others than it may use."""
+"""Music makers are configured in a file; a commercial operator is offered only those it may use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_engine_options_are_plain_data_with_the_genres() -> None:
         ("band", "x", None),
     ],
 )
-def test_a_wrong_entry_is_named(table: Any, place: str, near: str | None) -> None:
-    with pytest.raises(MusicPresetBroken) as told:
+def test_an_invalid_entry_is_reported_with_its_place(table: Any, place: str, near: str | None) -> None:
+    with pytest.raises(MusicPresetBroken) as caught:
         read_music_presets({"x": table})
-    assert (told.value.place, told.value.near) == (place, near)
+    assert (caught.value.place, caught.value.near) == (place, near)

@@ -50,10 +50,10 @@ def test_nothing_but_makers_is_listed() -> None:
 
 def test_a_maker_of_a_plug_in_can_be_loaded() -> None:
     maker = load("quiet", {"maker": "plugged_in", "volume": 0})
-    heard = maker.compose(Music(genre="pop", maker="plugged_in"), 12, 48_000, lambda _done, _total: None)
-    assert heard.samples.shape == (12, 2)
+    audio = maker.compose(Music(genre="pop", maker="plugged_in"), 12, 48_000, lambda _done, _total: None)
+    assert audio.samples.shape == (12, 2)
 
 
 def test_an_unknown_maker_is_refused() -> None:
     with pytest.raises(MusicFailed, match="no such music maker"):
-        load("quiet", {"maker": "orchestrion"})
+        load("quiet", {"maker": "unknown"})

@@ -1,4 +1,4 @@
-"""People's own music is the score: read with care, cut on its beat, exact in length."""
+"""The user's own track as music: decoded safely, cut on its beat, exact in length."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ignore_progress(_done: int, _total: int) -> None:
 
 
 def click_track(seconds: float, bpm: float, *, silence: float = 0.0) -> Waveform:
-    """A tick on every beat over a soft tone, after some silence."""
+    """A click on every beat over a soft tone, after some silence."""
     times = np.arange(round(seconds * RATE)) / RATE
     since = np.mod(times - silence, 60 / bpm)
     sound = (
@@ -62,17 +62,17 @@ def write(path: Path, sound: Waveform, codec: str = "pcm_s16le", kind: str = "wa
         ("libopus", "ogg", "a.ogg"),
     ],
 )
-def test_every_usual_kind_of_file_is_read_whatever_it_is_called(
+def test_common_audio_formats_are_read_under_any_file_name(
     tmp_path: Path, codec: str, kind: str, name: str
 ) -> None:
     path = write(tmp_path / name, click_track(3, 120), codec, kind).rename(tmp_path / "song.txt")
-    heard = read_audio(path)
-    assert heard.rate == RATE
-    assert abs(heard.seconds - 3) < 0.1
-    assert 0.3 < np.abs(heard.samples).max() <= 1.1
+    audio = read_audio(path)
+    assert audio.rate == RATE
+    assert abs(audio.seconds - 3) < 0.1
+    assert 0.3 < np.abs(audio.samples).max() <= 1.1
 
 
-def test_a_long_recording_is_cut_and_not_read_whole(tmp_path: Path) -> None:
+def test_only_the_start_of_a_long_recording_is_read(tmp_path: Path) -> None:
     assert read_audio(write(tmp_path / "a.wav", click_track(5, 120)), longest=2.0).samples.shape == (
         2 * RATE,
         2,
@@ -97,22 +97,22 @@ def test_a_file_that_is_not_audio_is_refused_with_a_reason(
 ) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(content)
-    with pytest.raises(AttachmentRefused) as told:
+    with pytest.raises(AttachmentRefused) as caught:
         read_audio(path)
-    assert told.value.name == "song.mp3"
-    assert told.value.reason in {reason, "without sound"}
+    assert caught.value.name == "song.mp3"
+    assert caught.value.reason in {reason, "without sound"}
 
 
 def test_a_missing_and_a_huge_file_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(AttachmentRefused) as told:
+    with pytest.raises(AttachmentRefused) as caught:
         read_audio(tmp_path / "gone.wav")
-    assert told.value.reason == "not readable"
+    assert caught.value.reason == "not readable"
     huge = tmp_path / "huge.wav"
     with huge.open("wb") as file:
         file.truncate(60_000_001)
-    with pytest.raises(AttachmentRefused) as told:
+    with pytest.raises(AttachmentRefused) as caught:
         read_audio(huge)
-    assert told.value.reason == "too large"
+    assert caught.value.reason == "too large"
 
 
 @pytest.mark.parametrize("bpm", [80, 96, 120, 140])
@@ -124,32 +124,32 @@ def test_the_beat_is_found(bpm: float) -> None:
     assert np.median(np.abs(late)) < 0.03
 
 
-def test_a_song_starts_on_its_first_beat_and_fills_the_picture(tmp_path: Path) -> None:
+def test_a_song_starts_on_its_first_beat_and_fills_the_clip(tmp_path: Path) -> None:
     song = write(tmp_path / "song.wav", click_track(20, 120, silence=2.2))
-    made = load("track", {}).compose(
+    audio = load("track", {}).compose(
         Music(genre="own", maker="track", track=str(song)), 240_001, RATE, ignore_progress
     )
-    assert made.samples.shape == (240_001, 2)
-    first = int(np.abs(made.samples).max(axis=1).argmax()) / RATE
+    assert audio.samples.shape == (240_001, 2)
+    first = int(np.abs(audio.samples).max(axis=1).argmax()) / RATE
     assert min(first % 0.5, 0.5 - first % 0.5) < 0.03
-    assert np.abs(made.samples[: RATE // 5]).max() > 0.2
-    assert np.abs(made.samples[-1]).max() < 1e-3
+    assert np.abs(audio.samples[: RATE // 5]).max() > 0.2
+    assert np.abs(audio.samples[-1]).max() < 1e-3
 
 
 def test_a_short_song_loops_on_the_beat(tmp_path: Path) -> None:
     song = write(tmp_path / "song.wav", click_track(4.2, 120))
-    made = load("track", {}).compose(
+    audio = load("track", {}).compose(
         Music(genre="own", maker="track", track=str(song)), 12 * RATE, RATE, ignore_progress
     )
-    assert made.samples.shape == (12 * RATE, 2)
-    loud = np.abs(made.samples).max(axis=1)
+    assert audio.samples.shape == (12 * RATE, 2)
+    loud = np.abs(audio.samples).max(axis=1)
     ticks = [at / RATE for at in np.flatnonzero(loud > 0.6 * loud.max())]
     gaps = [b - a for a, b in pairwise(ticks) if b - a > 0.2]
     assert gaps
     assert all(abs(gap - 0.5) < 0.06 for gap in gaps)
 
 
-def test_the_library_has_a_folder_a_genre(tmp_path: Path) -> None:
+def test_the_library_has_a_folder_for_each_genre(tmp_path: Path) -> None:
     (tmp_path / "jazz").mkdir()
     write(tmp_path / "jazz" / "one.wav", click_track(3, 100))
     maker = load("track", {"library": str(tmp_path)})
@@ -163,31 +163,31 @@ def test_the_library_has_a_folder_a_genre(tmp_path: Path) -> None:
 def test_music_is_ducked_while_the_native_audio_is_loud() -> None:
     times = np.arange(6 * RATE) / RATE
     voice = np.where((times > 2) & (times < 4), 0.3 * np.sin(2 * np.pi * 300 * times), 0)
-    tune = 0.5 * np.sin(2 * np.pi * 2000 * times)
-    own, music = (Audio(np.repeat(x[:, None], 2, axis=1).astype(np.float32), RATE) for x in (voice, tune))
+    tone = 0.5 * np.sin(2 * np.pi * 2000 * times)
+    own, music = (Audio(np.repeat(x[:, None], 2, axis=1).astype(np.float32), RATE) for x in (voice, tone))
     both = mix_with_ducking(own, music)
     assert both.samples.shape == music.samples.shape
     assert np.abs(both.samples).max() <= 0.9
 
-    def tune_at(second: float) -> float:
+    def music_level(second: float) -> float:
         part = both.samples[round(second * RATE) : round((second + 0.5) * RATE), 0]
         return float(np.abs(np.fft.rfft(part))[1000])
 
-    assert 20 * np.log10(tune_at(1.0) / tune_at(3.0)) > 7
-    assert tune_at(5.4) > 0.8 * tune_at(1.0)
+    assert 20 * np.log10(music_level(1.0) / music_level(3.0)) > 7
+    assert music_level(5.4) > 0.8 * music_level(1.0)
     silent = Audio(np.zeros_like(own.samples), RATE)
     assert np.array_equal(mix_with_ducking(silent, music).samples, music.samples)
 
 
 def test_another_rate_keeps_pitch_and_length() -> None:
     tone = np.sin(2 * np.pi * 1000 * np.arange(32_000) / 32_000).astype(np.float32)[:, None]
-    again = resample(tone, 32_000, 48_000)
-    assert again.shape == (48_000, 1)
+    resampled = resample(tone, 32_000, 48_000)
+    assert resampled.shape == (48_000, 1)
     expected = np.sin(2 * np.pi * 1000 * np.arange(48_000) / 48_000)
-    assert np.abs(again[2000:-2000, 0] - expected[2000:-2000]).max() < 1e-3
+    assert np.abs(resampled[2000:-2000, 0] - expected[2000:-2000]).max() < 1e-3
 
 
-def test_a_loop_has_no_hole_at_its_seam() -> None:
+def test_a_loop_has_no_gap_between_repetitions() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, (RATE, 2)).astype(np.float32)
     longer = loop_to_length(noise, 3 * RATE, RATE // 50)
     power = (longer**2).mean(axis=1).reshape(-1, 480).mean(axis=1)

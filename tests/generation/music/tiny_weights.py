@@ -1,4 +1,4 @@
-"""Tiny random weights of the neural music makers, saved as folders that the ordinary loading takes."""
+"""Tiny random weights of the neural music makers, saved as folders that are loaded like real ones."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def save_musicgen(folder: Path, *, stereo: bool = False, layers: int = 2) -> Pat
     parts = _configs(stereo=stereo, layers=layers)
     parts["decoder"] = transformers.MusicgenDecoderConfig(**parts["decoder"])
     model = transformers.MusicgenForConditionalGeneration(transformers.MusicgenConfig(**parts))
-    return _saved(model, folder)
+    return _save(model, folder)
 
 
 def save_melody(folder: Path) -> Path:
@@ -73,10 +73,10 @@ def save_melody(folder: Path) -> Path:
     parts = _configs(stereo=False, layers=2)
     parts["decoder"] = transformers.MusicgenMelodyDecoderConfig(**parts["decoder"])
     config = transformers.MusicgenMelodyConfig(**parts, num_chroma=12, chroma_length=20)
-    return _saved(transformers.MusicgenMelodyForConditionalGeneration(config), folder)
+    return _save(transformers.MusicgenMelodyForConditionalGeneration(config), folder)
 
 
-def _saved(model: Any, folder: Path) -> Path:
+def _save(model: Any, folder: Path) -> Path:
     for weight in model.decoder.parameters():
         torch.nn.init.normal_(weight, std=0.3)
     model.generation_config.decoder_start_token_id = 64
