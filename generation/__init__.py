@@ -1,4 +1,4 @@
-"""Pictures and sound: from a Request to a finished Clip. Knows nothing of chats, people or SQL."""
+"""Render a Request to a finished Clip. Independent of chats, users and the database."""
 
 from generation.clip import Clip
 from generation.errors import GenerationError, RequestError

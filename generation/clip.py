@@ -1,4 +1,4 @@
-"""What a render yields: frames and a score in memory, then a clip on disk."""
+"""Results of a render: frames and audio in memory, then a clip on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Sound in memory: float32 samples (n, channels) within -1..1."""
+    """Audio in memory: float32 samples of shape (n, channels), from -1 to 1."""
 
     samples: NDArray[np.float32]
     rate: int
@@ -28,9 +28,10 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Pictures in memory: uint8 RGB (frames, height, width, 3); `audio` is a joint model's own sound.
+    """Frames in memory: uint8 RGB of shape (frames, height, width, 3).
 
-    The first `carried` of them are those that an extended clip goes on from.
+    `audio` is the sound of a model that generates both. The first `overlap` frames repeat the end of the clip
+    that is extended.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,7 +45,7 @@ class Frames:
 
 
 class Clip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A finished, checked, marked file and its facts."""
+    """A finished, verified and signed file and its properties."""
 
     path: Path
     width: int

@@ -1,4 +1,4 @@
-"""What can go wrong between a wish and a finished clip: facts only. bot/i18n/messages.py finds the words."""
+"""Errors between a wish and a finished clip. They hold facts only; bot/i18n/messages.py has the sentences."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OLD_NAMES = {
 
 
 def current_name(kind: str) -> str:
-    """The name that an error class has now."""
+    """The current name of an error class."""
     return OLD_NAMES.get(kind, kind)
 
 
 class ExplainedError(Exception):
-    """An error that is a set of facts; every subclass is a dataclass and can travel as JSON."""
+    """An error that consists of facts. Every subclass is a dataclass and converts to JSON."""
 
     kinds: ClassVar[dict[str, type[ExplainedError]]] = {}
 
@@ -61,7 +61,7 @@ class ExplainedError(Exception):
 
 @dataclass(eq=False)
 class RequestError(ExplainedError):
-    """The wish itself cannot be met: the asker's to mend, nothing is charged."""
+    """The wish cannot be met. The user can correct it; nothing is charged."""
 
 
 @dataclass(eq=False)
@@ -77,7 +77,7 @@ class PromptTooLong(RequestError):
 
 @dataclass(eq=False)
 class OutOfRange(RequestError):
-    """A number outside what the model can do; `low` and `high` are what it can."""
+    """A number outside the model's range, which is `low` to `high`."""
 
     option: str
     value: float
@@ -87,7 +87,7 @@ class OutOfRange(RequestError):
 
 @dataclass(eq=False)
 class UnknownChoice(RequestError):
-    """A name that is none of the choices; `near` is the likeliest meant, if any."""
+    """A name that is not among the choices; `near` is the most similar choice, if any."""
 
     option: str
     value: str
@@ -97,7 +97,7 @@ class UnknownChoice(RequestError):
 
 @dataclass(eq=False)
 class NotOffered(RequestError):
-    """The model cannot do this at all: `option` is what was asked for."""
+    """The model does not support `option` at all."""
 
     option: str
     model: str
@@ -105,14 +105,14 @@ class NotOffered(RequestError):
 
 @dataclass(eq=False)
 class MelodyNotSupported(RequestError):
-    """A tune was given, and `maker` does not play after one."""
+    """A melody was given, but `maker` cannot follow one."""
 
     maker: str
 
 
 @dataclass(eq=False)
 class LimitTooSmall(RequestError):
-    """No clip like the one wished for fits under `limit` bytes; `floor` is what it would take."""
+    """No such clip fits in `limit` bytes; `floor` is the smallest limit that would do."""
 
     limit: int
     floor: int
@@ -120,7 +120,7 @@ class LimitTooSmall(RequestError):
 
 @dataclass(eq=False)
 class AttachmentRefused(RequestError):
-    """An attached file is not what it should be: `reason` is one of the words messages.py knows."""
+    """An attached file cannot be used; `reason` is a keyword that messages.py translates."""
 
     name: str
     reason: str
@@ -128,7 +128,7 @@ class AttachmentRefused(RequestError):
 
 @dataclass(eq=False)
 class PresetBroken(ExplainedError):
-    """A model's table is unusable: `place` is the key, `problem` goes on from it, `near` was likely meant."""
+    """A model's table is invalid: `problem` is about the key `place`; `near` is a similar valid name."""
 
     place: str
     problem: str
@@ -137,7 +137,7 @@ class PresetBroken(ExplainedError):
 
 @dataclass(eq=False)
 class GenerationError(ExplainedError):
-    """The work failed: told with the job's number, refunded, its traceback logged once."""
+    """A render failed. The job is refunded, its number is in the message and the traceback is logged once."""
 
 
 @dataclass(eq=False)
@@ -149,7 +149,7 @@ class ModelMissing(GenerationError):
 
 @dataclass(eq=False)
 class ModelGated(GenerationError):
-    """The hub gives these weights only to an account that accepted their terms."""
+    """The hub offers these weights only to accounts that accepted their terms."""
 
     model: str
     source: str
@@ -175,7 +175,7 @@ class PictureFailed(GenerationError):
 
 @dataclass(eq=False)
 class BadFrames(GenerationError):
-    """The picture came out black, frozen or not a number, also at a second try."""
+    """The frames were black, frozen or not a number, also on the second attempt."""
 
     model: str
 
@@ -193,14 +193,14 @@ class OutOfMemory(GenerationError):
 
 @dataclass(eq=False)
 class FfmpegMissing(GenerationError):
-    """No ffmpeg that can write H.264 and AAC: `tried` are the programs looked at."""
+    """No ffmpeg that can write H.264 and AAC; `tried` lists the programs that were checked."""
 
     tried: tuple[str, ...]
 
 
 @dataclass(eq=False)
 class EncodeFailed(GenerationError):
-    """ffmpeg failed or its file did not pass the check; `detail` is for the log."""
+    """ffmpeg failed, or its file did not pass verification; `detail` is for the log."""
 
     stage: str
     detail: str
@@ -208,12 +208,12 @@ class EncodeFailed(GenerationError):
 
 @dataclass(eq=False)
 class EncoderKilled(EncodeFailed):
-    """Somebody ended ffmpeg: the clip can be encoded again."""
+    """ffmpeg was killed from outside: encoding can be retried."""
 
 
 @dataclass(eq=False)
 class CannotFit(GenerationError):
-    """No clip worth watching fits under `limit` bytes; `floor` is the smallest that would."""
+    """No clip of acceptable quality fits in `limit` bytes; `floor` is the smallest limit that would do."""
 
     limit: int
     floor: int
@@ -231,7 +231,7 @@ class FolderUnwritable(GenerationError):
 
 @dataclass(eq=False)
 class EngineDied(GenerationError):
-    """The engine ended under the job; `guilty` is False for a job that only waited its turn there."""
+    """The engine process ended during the job; `guilty` is False for a job that cannot be the cause."""
 
     detail: str
     guilty: bool = True
@@ -239,6 +239,6 @@ class EngineDied(GenerationError):
 
 @dataclass(eq=False)
 class EngineStuck(GenerationError):
-    """No sign of life or progress within `seconds`; the engine was ended."""
+    """No progress within `seconds`; the engine process was killed."""
 
     seconds: float

@@ -1,4 +1,4 @@
-"""One render as an engine is asked for it. Light: who only hands orders on loads nothing that renders."""
+"""An order: one render as an engine receives it. Importing this loads no rendering code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from generation.request import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One render as the engine is asked for it. Everything it writes goes into `folder`, by rename."""
+    """One render as an engine receives it. All files go to `folder`, under a temporary name first."""
 
-    label: str  # names the render in logs and on the wire, unique while in flight
+    label: str  # identifies the render in logs and messages, unique while in flight
     request: Request
     preset: Preset
     folder: Path

@@ -1,4 +1,4 @@
-"""How far a render is, and the one way to stop it."""
+"""Progress of a render, and how to cancel it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Stage(StrEnum):
-    """In the order a person sees them; LOADING is skipped when the model is resident."""
+    """Stages in the order in which users see them; LOADING is skipped if the model is in memory."""
 
     LOADING = "loading"
     GENERATING_FRAMES = "painting"
@@ -29,13 +29,13 @@ class Progress:
 
 
 PREVIEW_FILE = "preview.jpg"
-"""In the order's folder from when the picture is painted until the clip is there."""
+"""Exists in the order's folder from the end of frame generation until the clip is finished."""
 
 
 class Cancelled(Exception):
-    """Raised inside a render by its step callback once nobody wants the clip any more."""
+    """Raised by the step callback inside a render that was cancelled."""
 
 
 OnProgress = Callable[[Progress], None]
 OnStep = Callable[[int, int], None]
-"""Called with (done, total) after every step of paint or score; raises Cancelled to stop within that step."""
+"""Called with (done, total) after every step of frames or music; raises Cancelled to stop at that step."""

@@ -1,4 +1,4 @@
-"""What to make. A Wish is what a person typed; a Request is complete: the same one makes the same clip."""
+"""What to render. A Wish is what the user typed; a Request is complete: equal requests give equal clips."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ PROMPT_LIMIT = 2000
 SEED_LIMIT = 2**32 - 1
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
 MIN_ENLARGEMENT = 1.3
-"""A size that has not so many times the pixels is not worth a second pass."""
+"""The least factor in pixels for which a second pass is worthwhile."""
 
 
 class Kind(StrEnum):
     VIDEO = "video"
     IMAGE = "image"  # one still, no music
-    ANIMATE = "animate"  # a picture is the first frame
-    EXTEND = "extend"  # go on from the last frames of a clip
-    MUSIC = "score"  # keep a clip's picture, make only new music
+    ANIMATE = "animate"  # an attached picture is the first frame
+    EXTEND = "extend"  # continue from the last frames of a clip
+    MUSIC = "score"  # keep a clip's frames, compose new music
     BIGGER = "bigger"  # the same clip at a larger size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MusicWish:
-    """Music as asked for: what is None is chosen for the person."""
+    """Music as wished for; what is None is chosen automatically."""
 
     genre: str | None = None
     mood: str | None = None
-    tempo: str | None = None  # a word ("slow") or beats a minute ("92")
+    tempo: str | None = None  # a word ("slow") or beats per minute ("92")
     instruments: tuple[str, ...] = ()
     maker: str | None = None
     seed: int | None = None
-    track: str | None = None  # path of the person's own music
-    melody: str | None = None  # path of a tune to follow
+    track: str | None = None  # path of the user's own music
+    melody: str | None = None  # path of a melody to follow
 
     @classmethod
     def from_text(
@@ -51,15 +51,15 @@ class MusicWish:
         tempo: str | None = None,
         instruments: str | None = None,
     ) -> MusicWish:
-        """As people write it: instruments with commas between."""
+        """From typed text, in which commas separate the instruments."""
         named = (name.strip() for name in (instruments or "").split(","))
         return cls(genre=genre, mood=mood, tempo=tempo, instruments=tuple(filter(None, named)))
 
 
 class Music(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Music as it will be made. genre "none" is silence and "native" a joint model's own sound.
+    """Music as it will be composed. Genre "none" is silence, "native" the sound of the video model.
 
-    What is kept leaves defaults out, here, in a Request and in a Clip: a default is for good.
+    Stored JSON leaves defaults out, as for Request and Clip, so a default must never change.
     """
 
     genre: str
@@ -67,13 +67,13 @@ class Music(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     mood: str = ""
     bpm: float = 90.0
     instruments: tuple[str, ...] = ()
-    words: str = ""  # the prompt for a neural music model
+    words: str = ""  # prompt for a neural music model
     seed: int = 0
     track: str | None = None
     melody: str | None = None
 
     def as_wish(self) -> MusicWish:
-        """The same again, for a picture that it may not have been made with."""
+        """A wish for the same music, for frames that may differ."""
         chosen_by_us = self.genre in {"native", "own"}
         return MusicWish(
             genre=None if chosen_by_us else self.genre,
@@ -88,7 +88,7 @@ class Music(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A clip as asked for: what is None is chosen by the model's preset."""
+    """A clip as wished for; what is None comes from the model's preset."""
 
     prompt: str
     kind: Kind = Kind.VIDEO
@@ -101,12 +101,12 @@ class Wish:
     fps: float | None = None
     seed: int | None = None
     steps: int | None = None
-    fast: bool | None = None  # the model's own quick number of steps, where none is named
+    fast: bool | None = None  # use the model's fast number of steps if `steps` is None
     guidance: float | None = None
     style: str | None = None
     camera: str | None = None
     image: str | None = None  # path of an attached picture
-    source: str | None = None  # path of the clip to re-score, extend or enlarge
+    source: str | None = None  # path of the clip to extend, enlarge or give new music
     music: MusicWish = field(default_factory=MusicWish)
 
 
@@ -144,14 +144,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a model can do; a preset fills it in."""
+    """What a model can do; part of its preset."""
 
     width: int
     height: int
     min_side: int = 128
     max_side: int = 1280
     max_pixels: int = 1280 * 768
-    bigger_pixels: int = 0  # what a second pass may reach beyond them; 0 is no more than a first
+    bigger_pixels: int = 0  # a higher limit for a second pass; 0 means the same limit
     side_multiple: int = 32
     frame_step: int = 1
     frame_offset: int = 0
@@ -173,9 +173,9 @@ class Limits:
     native_audio: bool = False
 
     def enlarged_size(self, width: int, height: int) -> tuple[int, int] | None:
-        """The size a second pass makes of this one: at most twice it; None where there is no room to grow."""
-        room = max(self.max_pixels, self.bigger_pixels)
-        scale = min(2.0, math.sqrt(room / (width * height)))
+        """The size after a second pass, at most doubled; None if it would hardly be larger."""
+        most_pixels = max(self.max_pixels, self.bigger_pixels)
+        scale = min(2.0, math.sqrt(most_pixels / (width * height)))
         if not self.bigger_pixels:
             scale = min(scale, self.max_side / max(width, height))
         step = self.side_multiple
@@ -183,7 +183,7 @@ class Limits:
         return (wide, high) if wide * high >= MIN_ENLARGEMENT * width * height else None
 
     def frames_for(self, seconds: float, fps: float) -> int:
-        """The nearest count on the model's grid (8k+1, 4k+1, ...), at least one step of it."""
+        """The nearest frame count on the model's grid (8k+1, 4k+1, ...), at least its smallest."""
         wanted = round((seconds * fps - self.frame_offset) / self.frame_step)
         most = math.floor(self.max_seconds * fps) // self.frame_step
         least = 0 if self.frame_offset else 1
@@ -192,7 +192,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """Something that was rounded to what the model can do; the person is told."""
+    """A value that was rounded to what the model can do; the user is notified."""
 
     option: str
     asked: str
@@ -201,22 +201,22 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownWords:
-    """Words of a prompt that the model does not know; the person is told."""
+    """Words of a prompt that the model does not know; the user is notified."""
 
     model: str
-    words: tuple[str, ...]  # left out of the picture
-    substitutes: tuple[tuple[str, str], ...]  # what was asked for, and what is painted in its place
+    words: tuple[str, ...]  # not shown in the picture
+    substitutes: tuple[tuple[str, str], ...]  # the word in the prompt and what is shown instead
     known: tuple[str, ...]
-    nothing_known: bool  # no word of the prompt says anything to it
+    nothing_known: bool  # the model knows no word of the prompt
 
 
 def check_range(option: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # also refuses NaN
+    if not low <= value <= high:  # also rejects NaN
         raise OutOfRange(option, value, low, high)
 
 
 def closest_match(value: str, choices: tuple[str, ...]) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
+    from difflib import get_close_matches  # noqa: PLC0415  (only needed for errors)
 
     found = get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
     return found[0] if found else None
@@ -228,11 +228,11 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 INVISIBLE_JOINERS = frozenset("\u200c\u200d")
-"""Unseen, but Persian words and emoji are written with them."""
+"""Invisible, but used in Persian words and in emoji."""
 
 
 def visible_text(text: str) -> str:
-    """On one line, and without what nobody sees: control characters, and those that turn a text around."""
+    """The text on one line, without control characters and characters that change its direction."""
     kept = (
         c
         for c in text
@@ -253,7 +253,7 @@ def clean_prompt(prompt: str) -> str:
 def complete(
     wish: Wish, *, model: str, limits: Limits, music: Music, seed: int
 ) -> tuple[Request, tuple[Adjustment, ...]]:
-    """Fill in what was left open and round the rest to the model's grid; raises RequestError."""
+    """Fill in missing values and round the others to the model's grid; raises RequestError."""
     if wish.kind not in limits.kinds and wish.kind is not Kind.MUSIC:
         raise NotOffered(wish.kind.value, model)
     prompt = clean_prompt(wish.prompt)
@@ -306,7 +306,7 @@ def _size(wish: Wish, limits: Limits) -> tuple[int, int]:
             return limits.width, limits.height
         check_choice("aspect", wish.aspect, tuple(limits.aspects))
         return limits.aspects[wish.aspect]
-    if wish.kind is Kind.BIGGER:  # as Limits.larger says
+    if wish.kind is Kind.BIGGER:  # as computed by Limits.enlarged_size
         return wish.width, wish.height
     for side in (wish.width, wish.height):
         check_range("size", side, limits.min_side, limits.max_side)
@@ -336,5 +336,5 @@ def _adjustments(wish: Wish, request: Request) -> list[Adjustment]:
 
 
 def unknown_fields(cls: type, data: dict[str, Any]) -> list[str]:
-    """Names in `data` that the dataclass does not have, for readers of files and wires."""
+    """The names in `data` that the dataclass does not have."""
     return sorted(set(data) - {f.name for f in fields(cls)})

@@ -1,4 +1,4 @@
-"""What every room of the tests finds: one ffmpeg for all machines, and plain logs."""
+"""Shared by all tests: one ffmpeg for all machines, and plain logs."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from hypothesis import HealthCheck, settings
 from bot.runtime import event_loop
 
 ORIGINAL_PATH_VARIABLE = "MACHINES_OWN_PATH"
-"""The variable that keeps the PATH as it was, for those who try the machine's own ffmpeg too."""
+"""The variable with the original PATH, for tests that also use the system's ffmpeg."""
 FFMPEG_FOLDER = pytest.StashKey[Path]()
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")  # how quick something is, a busy machine cannot tell
+settings.load_profile("patient")  # no deadlines: a busy machine would miss them
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The suite says the same everywhere: it runs on the carried ffmpeg, which also starts far sooner.
+    """Use the bundled ffmpeg, so that results are the same everywhere.
 
-    A distribution's is linked against a hundred libraries, and hundreds of tests start one or two.
+    It also starts faster than a distribution's, which links many libraries; hundreds of tests start one.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
-        return  # whoever started this one has done so
+        return  # the main process has done so
     os.environ[ORIGINAL_PATH_VARIABLE] = os.environ["PATH"]
     try:
-        carried = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError:  # there is none for this kind of machine
+        bundled = imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError:  # none for this platform
         return
-    config.stash[FFMPEG_FOLDER] = place = Path(tempfile.mkdtemp(prefix="matinee-tests-"))
-    (place / "ffmpeg").symlink_to(carried)
-    os.environ["PATH"] = f"{place}{os.pathsep}{os.environ[ORIGINAL_PATH_VARIABLE]}"
+    config.stash[FFMPEG_FOLDER] = folder = Path(tempfile.mkdtemp(prefix="matinee-tests-"))
+    (folder / "ffmpeg").symlink_to(bundled)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ[ORIGINAL_PATH_VARIABLE]}"
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: many tests wait for a deadline or for another process."""
+    """Two more than the cores: many tests wait for a timeout or another process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 2
 
@@ -58,7 +58,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _plain_logs() -> None:
-    """Structlog's own default draws tracebacks with every local value, which takes seconds each."""
+    """Structlog's default renders tracebacks with every local variable, which takes seconds each."""
     structlog.configure(
         processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.ReturnLoggerFactory()
     )

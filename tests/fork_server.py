@@ -1,7 +1,7 @@
-"""Processes forked off one that has imported everything: their own in all but the seconds until they begin.
+"""Start Python processes quickly by forking a server that has already imported everything.
 
-`python -m tests.fork_server` is that one. It reads from a socket what to run, as `python -m` would, and
-where the output goes. A guard stands by each and tells its number, then how it ended.
+`python -m tests.fork_server` is the server. It reads commands from a socket and runs each as `python -m`
+would. For every process, a monitor process writes its pid and later its exit code to a pipe.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import structlog
 
 from tests.paths import ROOT
 
-MAX_MESSAGE_BYTES = 1 << 17  # bytes of one wish, its environment included
+MAX_MESSAGE_BYTES = 1 << 17  # of one command, including its environment
 PR_SET_PDEATHSIG = 1
 
 
@@ -43,13 +43,13 @@ class ForkedProcess:
     _exit_future: asyncio.Future[int] | None = None
 
     def kill(self) -> None:
-        """Nothing happens to one that has ended already."""
+        """Kill the process; does nothing if it has ended."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
     def join(self, timeout: float) -> int:
-        """Its exit code, or minus the signal that killed it."""
+        """Wait for its exit code, or minus the number of the signal that killed it."""
         if self.returncode is None:
             if not select.select([self._exit_pipe], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
@@ -70,12 +70,12 @@ class ForkedProcess:
 
 
 def _read_number(pipe: int) -> int:
-    """The next line of it and no more: whoever looks late finds its number and its end at once."""
+    """Read exactly one line: pid and exit code may both be in the pipe already."""
     digits = b""
     while not digits.endswith(b"\n"):
         byte = os.read(pipe, 1)
         if not byte:
-            raise EOFError("a guard ended without a word")
+            raise EOFError("a monitor ended without reporting")
         digits += byte
     return int(digits)
 
@@ -84,15 +84,20 @@ class ForkServer:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  (our own)
+            self._process = subprocess.Popen(  # noqa: S603  (our own module)
                 [sys.executable, "-m", __name__], cwd=ROOT, stdin=theirs.fileno()
             )
 
     def spawn(
-        self, module: str, *words: str, folder: Path, environment: Mapping[str, str], out: int, err: int
+        self, module: str, *arguments: str, folder: Path, environment: Mapping[str, str], out: int, err: int
     ) -> ForkedProcess:
-        """`python -m module words` in that folder; `out` and `err` are what it writes to."""
-        command = {"module": module, "words": words, "folder": str(folder), "environment": dict(environment)}
+        """Run `python -m module arguments` in `folder`; `out` and `err` are its output descriptors."""
+        command = {
+            "module": module,
+            "arguments": arguments,
+            "folder": str(folder),
+            "environment": dict(environment),
+        }
         read_end, write_end = os.pipe()
         try:
             socket.send_fds(self._socket, [json.dumps(command).encode()], [out, err, write_end])
@@ -110,7 +115,7 @@ _LOCK = threading.Lock()
 
 
 def fork_server() -> ForkServer:
-    """The one of this process; it ends with it."""
+    """The fork server of this process; it ends with this process."""
     with _LOCK:
         if not _INSTANCES:
             _INSTANCES.append(ForkServer())
@@ -119,7 +124,7 @@ def fork_server() -> ForkServer:
 
 
 def _preload_modules() -> None:
-    """Everything imported, and one short life without chats, so that those to come find it looked up."""
+    """Import everything and run the bot once without frontends, which fills the caches."""
     from bot.cli import commands  # noqa: F401, PLC0415  (heavy)
     from bot.frontends.discord import frontend as discord  # noqa: F401, PLC0415
     from bot.frontends.telegram import frontend as telegram  # noqa: F401, PLC0415
@@ -128,12 +133,9 @@ def _preload_modules() -> None:
     from tests.fakes import discord_connector, telegram_app  # noqa: F401, PLC0415
     from tests.fakes.engine import FakeEngine  # noqa: PLC0415
 
-    class Idle(FakeEngine):
-        silent_for = 0.0
-
     async def open_app_once(folder: str) -> None:
         chosen = settings.load(environment={}, flags={"studio.data": f"{folder}/data"})
-        async with app.open_app(chosen, {}, Idle()):
+        async with app.open_app(chosen, {}, FakeEngine()):
             pass
 
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
@@ -143,11 +145,11 @@ def _preload_modules() -> None:
         event_loop.run(open_app_once(folder))
     structlog.reset_defaults()
     gc.collect()
-    gc.freeze()  # what all of them share is never looked through again, and so not copied
+    gc.freeze()  # never scanned again, so these pages stay shared
 
 
 def _serve(connection: socket.socket) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a guard has said all when it ends
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # monitors need no reaping
     while True:
         message, files, _, _ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, 3)
         if not message:
@@ -185,7 +187,7 @@ def _run_child(command: dict[str, Any], out: int, err: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os._exit(code)  # it must never go on as what it was forked from
+        os._exit(code)  # never continue as the server
 
 
 def _run_module(command: dict[str, Any]) -> int:
@@ -193,18 +195,18 @@ def _run_module(command: dict[str, Any]) -> int:
         os.chdir(command["folder"])
         os.environ.clear()
         os.environ.update(command["environment"])
-        sys.argv[1:] = command["words"]
+        sys.argv[1:] = command["arguments"]
         runpy.run_module(command["module"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:  # noqa: BLE001  (whatever it is, whoever asked reads it)
+    except BaseException:  # noqa: BLE001  (printed for the caller)
         traceback.print_exc()
         return 1
     return 0
 
 
 def _die_with_parent() -> None:
-    """Whoever ends the tests ends what they started."""
+    """On Linux, kill this process when its parent ends."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

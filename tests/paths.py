@@ -1,4 +1,4 @@
-"""Where the repository and its shipped configuration are."""
+"""Paths of the repository and its shipped configuration."""
 
 from __future__ import annotations
 

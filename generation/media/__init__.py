@@ -1,1 +1,1 @@
-"""Everything ffmpeg and files: mux, fit, probe, mark."""
+"""Media files: mux, fit, probe and sign."""

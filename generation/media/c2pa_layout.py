@@ -1,4 +1,4 @@
-"""Is every byte of our own mark where it belongs? C2PA hashes neither its padding nor its boxes' heads."""
+"""Check the layout of our own C2PA signature: C2PA hashes neither its padding nor its box headers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from collections.abc import Iterator
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _C2PA_BOX_HEADER = b"uuid" + _C2PA + bytes(4) + b"manifest\0" + bytes(8)
-_MP4_BOX_ORDER = (
-    b"ftyp",
-    b"uuid",
-    b"moov",
-    b"free",
-    b"mdat",
-)  # as ffmpeg leaves them; C2PA overlooks some others
+_MP4_BOX_ORDER = (b"ftyp", b"uuid", b"moov", b"free", b"mdat")
+"""As ffmpeg writes them; C2PA ignores some other boxes."""
 _JUMBF_UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
 _PLAIN, _SALTED = b"\x03", b"\x13"
 _EXPECTED_BOXES = (
@@ -35,11 +30,11 @@ _APP11, _JPEG_HEAD = b"\xff\xeb", b"JP\x02\x11\0\0\0\x01"
 
 
 class _UnexpectedLayout(Exception):
-    """A byte is not where our own marks have it."""
+    """The signature is not laid out as Matinee writes it."""
 
 
 def has_expected_layout(data: bytes, suffix: str) -> bool:
-    """Whether a file's mark is, to the byte, what Matinee writes."""
+    """Whether the layout of a file's signature is exactly what Matinee writes."""
     try:
         store = {".png": _manifest_from_png, ".jpg": _manifest_from_jpeg}.get(suffix, _manifest_from_mp4)(
             data
@@ -53,9 +48,9 @@ def _manifest_from_mp4(data: bytes) -> bytes:
     boxes = list(_boxes(data))
     _require(tuple(kind for kind, _ in boxes) == _MP4_BOX_ORDER)
     _require(dict(boxes)[b"free"] == b"")
-    mark = b"uuid" + boxes[1][1]
-    _require(mark.startswith(_C2PA_BOX_HEADER))
-    return mark[len(_C2PA_BOX_HEADER) :]
+    box = b"uuid" + boxes[1][1]
+    _require(box.startswith(_C2PA_BOX_HEADER))
+    return box[len(_C2PA_BOX_HEADER) :]
 
 
 def _manifest_from_png(data: bytes) -> bytes:
@@ -81,14 +76,14 @@ def _manifest_from_jpeg(data: bytes) -> bytes:
 
 
 def _check_manifest(store: bytes) -> bool:
-    described = list(_descriptions(store))
-    _require(len(described) == len(_EXPECTED_BOXES))
-    for (kind, toggles, label), seen in zip(_EXPECTED_BOXES, described, strict=True):
-        _require(seen[:4] == kind and seen[4:16] == _JUMBF_UUID_SUFFIX and seen[16:17] == toggles)
-        _require(re.fullmatch(label + rb"\0(\0\0\0\x18c2sh.{16})?", seen[17:], re.DOTALL) is not None)
-    *_, (_, signature) = _boxes(store[8:])  # the manifest
-    *_, (_, signature) = _boxes(signature)  # its signature
-    *_, (kind, signature) = _boxes(signature)  # what is in it
+    descriptions = list(_descriptions(store))
+    _require(len(descriptions) == len(_EXPECTED_BOXES))
+    for (kind, toggles, label), found in zip(_EXPECTED_BOXES, descriptions, strict=True):
+        _require(found[:4] == kind and found[4:16] == _JUMBF_UUID_SUFFIX and found[16:17] == toggles)
+        _require(re.fullmatch(label + rb"\0(\0\0\0\x18c2sh.{16})?", found[17:], re.DOTALL) is not None)
+    *_, (_, manifest) = _boxes(store[8:])
+    *_, (_, signature_box) = _boxes(manifest)
+    *_, (kind, signature) = _boxes(signature_box)
     _require(kind == b"cbor")
     return _has_zero_padding(signature)
 
@@ -103,7 +98,7 @@ def _length(size: bytes) -> int:
 
 
 def _descriptions(boxes: bytes) -> Iterator[bytes]:
-    """What every superbox says that it is, outermost first."""
+    """The description of every superbox, outermost first."""
     for kind, body in _boxes(boxes):
         if kind == b"jumb":
             yield from _descriptions(body)
@@ -112,7 +107,7 @@ def _descriptions(boxes: bytes) -> Iterator[bytes]:
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Boxes one after the other that fill the data exactly."""
+    """Split `data` into boxes, which must fill it exactly."""
     at = 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4])

@@ -1,4 +1,4 @@
-"""Find ffmpeg and run it: progress, deadline, cancel, and never a child left behind."""
+"""Find ffmpeg and run it, with progress, deadline and cancellation; no process is ever left."""
 
 from __future__ import annotations
 
@@ -27,21 +27,19 @@ from generation.errors import (
 
 MIN_VERSION = (5, 1)
 _REQUIRED_ENCODERS = ("libx264", "aac")
-_TERMINATE_TIMEOUT = 0.5  # seconds between asking ffmpeg to stop and ending it
+_TERMINATE_TIMEOUT = 0.5  # seconds between SIGTERM and SIGKILL
 _STALL_TIMEOUT = 60.0  # a healthy ffmpeg reports twice a second
-_KILL_SIGNALS = {
-    signal.SIGKILL,
-    signal.SIGTERM,
-}  # by somebody else, or for want of memory: not by its own bug
+_KILL_SIGNALS = {signal.SIGKILL, signal.SIGTERM}
+"""Sent from outside, for instance when memory runs out; not a bug of ffmpeg."""
 _TAIL = 60  # lines of stderr kept for the log
 
 OnFrame = Callable[[int], None]
-Chunks = Iterable[Any]  # of anything that has a buffer
+Chunks = Iterable[Any]  # objects that support the buffer protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Ffmpeg:
-    """A program that can do all that Matinee asks; `origin` says whose: configured, system or carried."""
+    """An ffmpeg with all that Matinee needs; `origin` is "configured", "system" or "carried" (bundled)."""
 
     path: str
     version: str
@@ -50,7 +48,7 @@ class Ffmpeg:
 
 @cache
 def find(configured: str | None = None) -> Ffmpeg:
-    """The configured ffmpeg if one is; else the system's if it will do, else the carried one."""
+    """The configured ffmpeg if there is one, else the system's if it is suitable, else the bundled one."""
     if configured:
         return _check_program(configured, "configured")
     tried: list[str] = []
@@ -76,21 +74,21 @@ def _check_program(program: str, origin: str) -> Ffmpeg:
     if path is None:
         raise FfmpegMissing((f"{program}: not found",))
     try:
-        answer = _list_encoders(path)
-        if answer.returncode < 0:  # ended by somebody else, as for want of memory: that says nothing of it
-            answer = _list_encoders(path)
-        answer.check_returncode()
+        result = _list_encoders(path)
+        if result.returncode < 0:  # killed, perhaps because memory ran out: try once more
+            result = _list_encoders(path)
+        result.check_returncode()
     except (OSError, subprocess.SubprocessError) as error:
         raise FfmpegMissing((f"{path}: does not run ({type(error).__name__})",)) from error
-    found = re.search(r"ffmpeg version (\S+)", answer.stderr)
+    found = re.search(r"ffmpeg version (\S+)", result.stderr)
     version = found[1] if found else "unknown"
-    lacking = [
+    missing = [
         name
         for name in _REQUIRED_ENCODERS
-        if not re.search(rf"^\s*\S+\s+{name}\s", answer.stdout, re.MULTILINE)
+        if not re.search(rf"^\s*\S+\s+{name}\s", result.stdout, re.MULTILINE)
     ]
-    if lacking:
-        raise FfmpegMissing((f"{path}: has no {' and no '.join(lacking)}",))
+    if missing:
+        raise FfmpegMissing((f"{path}: has no {' and no '.join(missing)}",))
     if _parse_version(version) < MIN_VERSION:
         raise FfmpegMissing((f"{path}: {version} is older than {MIN_VERSION[0]}.{MIN_VERSION[1]}",))
     return Ffmpeg(path, version, origin)
@@ -103,12 +101,12 @@ def _list_encoders(path: str) -> subprocess.CompletedProcess[str]:
 
 
 def _parse_version(version: str) -> tuple[int, ...]:
-    """Builds from the development tree are numbered otherwise (N-119-gabc) and count as new."""
+    """The version as numbers. Development builds (N-119-gabc) count as recent enough."""
     found = re.match(r"n?(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else MIN_VERSION
 
 
-async def run(  # noqa: PLR0913  (all but the first three may be left out)
+async def run(  # noqa: PLR0913  (most are optional)
     ffmpeg: Ffmpeg,
     stream: Any,
     *,
@@ -119,13 +117,13 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
     stall: float = _STALL_TIMEOUT,
     nice: int = 0,
 ) -> str:
-    """Run what ffmpeg-python built, `feed` going into its stdin; returns the end of what it said on stderr.
+    """Run an ffmpeg-python stream with `feed` as stdin; returns the end of its stderr.
 
-    Buffers are written from a thread, uncopied, so that the event loop never waits for a pipe. However this
-    ends, ffmpeg and its whole process group have ended too.
+    A thread writes the buffers without copying, so the event loop never waits for the pipe. On return or
+    exception, ffmpeg and its process group have ended.
     """
-    quiet = ("-y", "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1")
-    command = [ffmpeg.path, *quiet, *stream.compile(cmd=ffmpeg.path)[1:]]
+    global_options = ("-y", "-hide_banner", "-nostdin", "-nostats", "-progress", "pipe:1")
+    command = [ffmpeg.path, *global_options, *stream.compile(cmd=ffmpeg.path)[1:]]
     read_end, write_end = os.pipe() if feed is not None else (subprocess.DEVNULL, None)
     try:
         process = await asyncio.create_subprocess_exec(
@@ -156,19 +154,19 @@ async def run(  # noqa: PLR0913  (all but the first three may be left out)
             await asyncio.gather(*readers, asyncio.shield(feeder))
             code = await process.wait()
     except TimeoutError as error:
-        raise EncodeFailed(stage, f"ffmpeg made no headway in time: {_join(tail)}") from error
+        raise EncodeFailed(stage, f"ffmpeg made no progress in time: {_join(tail)}") from error
     finally:
         await _terminate(process)
         await asyncio.gather(*readers, feeder, return_exceptions=True)
-    if code or _disk_is_full(tail):  # some versions end well although the disk took no more
+    if code or _disk_is_full(tail):  # some versions exit with 0 although the disk is full
         raise _failure(stage, code, tail, Path(command[-1]).parent)
     return _join(tail)
 
 
 def _process_group_options() -> dict[str, Any]:
-    """An engine's child, which runs on asyncio's own loop, is ended by its session: ffmpeg must stay in that.
+    """The engine process runs on asyncio's own loop and is killed by session, so ffmpeg stays in its session.
 
-    Another loop, as the bot's is, may know no group but that of a new session.
+    Other event loops, such as the bot's, may support a new process group only with a new session.
     """
     if isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
         return {"process_group": 0}
@@ -176,7 +174,7 @@ def _process_group_options() -> dict[str, Any]:
 
 
 def _lower_priority(process: asyncio.subprocess.Process, nice: int) -> None:
-    """Let others go first; the threads that it starts from here on inherit this."""
+    """Lower the priority; threads that ffmpeg starts later inherit it."""
     with suppress(ProcessLookupError, PermissionError):
         os.setpriority(os.PRIO_PROCESS, process.pid, nice)
 
@@ -214,7 +212,7 @@ async def _read_stderr(process: asyncio.subprocess.Process, tail: deque[str]) ->
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Ask the whole group to stop, then make it; also when this is itself cancelled meanwhile."""
+    """Send SIGTERM to the group, then SIGKILL, even if this is cancelled meanwhile."""
     if process.returncode is not None:
         return
     _signal_group(process, signal.SIGTERM)
@@ -236,7 +234,7 @@ def _join(tail: Iterable[str]) -> str:
 
 
 def _disk_is_full(tail: Iterable[str]) -> bool:
-    """In ffmpeg's own words, which begin a line; a file's tags, which may say anything, are indented."""
+    """Whether ffmpeg reports a full disk; its messages start a line, while file tags are indented."""
     return any(re.match(r"\S.*(No space left on device|File too large)$", line) for line in tail)
 
 

@@ -1,4 +1,4 @@
-"""How a file comes to be: under a temporary name, made durable, then renamed; never half of one."""
+"""Write files atomically: to a temporary name, synced, then renamed; never a partial file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNWRITABLE_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errn
 
 
 def explain_os_error(error: OSError, folder: Path, stage: str) -> GenerationError:
-    """The error that says what a failed system call means for the person."""
+    """The error that explains a failed system call to the user."""
     if error.errno in _DISK_FULL_ERRNOS:
         return DiskFull(str(folder))
     if error.errno in _UNWRITABLE_ERRNOS:
@@ -27,13 +27,13 @@ def explain_os_error(error: OSError, folder: Path, stage: str) -> GenerationErro
 
 
 def disk_is_full(folder: Path) -> bool:
-    """Whether there is no room to speak of: then that is why a library failed, whatever it says itself."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize < _MIN_FREE_BYTES
+    """Whether the disk is nearly full; then that is why a library failed, whatever its error says."""
+    stats = os.statvfs(folder)
+    return stats.f_bavail * stats.f_frsize < _MIN_FREE_BYTES
 
 
 def rename_durably(part: Path, target: Path) -> None:
-    """Give a finished file its name so that a power cut leaves either the whole of it or nothing."""
+    """Rename a finished file; after a power cut, `target` is complete or unchanged."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     pass_failpoint(FailPoint.RENAME)
@@ -43,7 +43,7 @@ def rename_durably(part: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable which names are in it."""
+    """Sync the folder's directory entries."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -52,7 +52,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(target: Path, data: bytes) -> None:
-    """All of it or nothing, in a folder that is made if need be; raises DiskFull and its like."""
+    """Write a whole file or nothing, creating its folder; raises a GenerationError such as DiskFull."""
     part = target.with_name(target.name + ".part")
     try:
         make_folder(target.parent)
@@ -66,16 +66,16 @@ def write_atomically(target: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """With all above it; a file that outlives a power cut needs a folder that does."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    """Create the folder and its parents, and sync them so that they survive a power cut."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for one in missing:
-        sync_folder(one.parent)
+    for path in missing:
+        sync_folder(path.parent)
 
 
 @asynccontextmanager
 async def atomic_file(target: Path, stage: str) -> AsyncIterator[Path]:
-    """A temporary name that becomes `target` when the block ends well and is removed otherwise."""
+    """Yields a temporary path, renamed to `target` if the block succeeds and removed otherwise."""
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
         raise FolderUnwritable(str(target.parent))
     part = target.with_name(target.name + ".part")

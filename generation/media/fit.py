@@ -1,4 +1,4 @@
-"""A clip under a chat's upload limit: every frame kept, the best picture that the bytes allow."""
+"""Re-encode a clip to fit a chat's upload limit, with every frame and the best possible picture."""
 
 from __future__ import annotations
 
@@ -34,25 +34,22 @@ from generation.media.size_estimate import (
 from generation.progress import OnProgress, Progress, Stage
 
 _MAX_SHARE = 0.995
-_GOOD_ENOUGH_SHARE = 0.955  # of the limit: a try that uses more is not bettered
-_MAX_TRIES = 3  # the first, and two corrections
-_SHORT_CLIP_FRAMES, _SHORT_CLIP_TRIES = (
-    60,
-    6,
-)  # frames: such clips answer a bit rate unevenly, and a try costs next to nothing
-_MAX_QUANTISER = 39.5  # mean quantiser of a first pass above which a smaller picture has the higher VMAF
-_MAX_COMPRESSION = 12  # times fewer bytes than the clip has now, at the smallest size
+_GOOD_ENOUGH_SHARE = 0.955  # of the limit: an attempt that uses more is good enough
+_MAX_TRIES = 3  # the first and two corrections
+_SHORT_CLIP_FRAMES, _SHORT_CLIP_TRIES = 60, 6  # their size hardly follows the bit rate; attempts are cheap
+_MAX_QUANTISER = 39.5  # of a first pass; above it, a smaller picture has the higher VMAF
+_MAX_COMPRESSION = 12  # at most, of the video bytes, at the smallest size
 _SOUND_SHARE = 0.2
 _SOUND_RATES = (128_000, 96_000, MIN_AUDIO_BITRATE)
-_NICENESS = 5  # niceness: the chats are served from the same machine
-_PRESETS = ((150e6, "slower"), (500e6, "slow"), (math.inf, "medium"))  # up to so many pixels in a clip
-_X264_PARAMS = "psy=0:aq-mode=2:aq-strength=0.5"  # with few bytes: +4 to +6 VMAF over x264's defaults
+_NICENESS = 5  # the bot serves the chats from the same machine
+_PRESETS = ((150e6, "slower"), (500e6, "slow"), (math.inf, "medium"))  # by the most pixels of a clip
+_X264_PARAMS = "psy=0:aq-mode=2:aq-strength=0.5"  # at low bit rates: 4 to 6 VMAF better than x264's defaults
 _target_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """One step of the ladder; `audio` is a bit rate, or None where the sound stays as it is."""
+    """Encoding parameters to try; `audio_bitrate` is None if the audio is copied."""
 
     width: int
     height: int
@@ -68,10 +65,10 @@ async def fit(
     on_progress: OnProgress | None = None,
     identity: Identity | None = None,
 ) -> Clip:
-    """The clip itself if it is small enough, else a smaller one beside it, kept for the next asker.
+    """The clip itself if it is small enough, else a smaller file beside it, which later calls reuse.
 
-    With an identity the smaller one is marked as the clip is. Raises CannotFit below what is worth watching,
-    EncodeFailed when the clip itself is damaged.
+    With an identity, the smaller file is signed like the clip. Raises CannotFit if the quality would be
+    unacceptable, EncodeFailed if the clip is damaged.
     """
     if clip.size <= limit * LIMIT_MARGIN:
         return clip
@@ -86,12 +83,14 @@ async def fit(
 
 
 def _read_earlier_fit(clip: Clip, target: Path, limit: int) -> MediaInfo | None:
-    """What an earlier fit left, unless the clip was made again since."""
+    """The file of an earlier fit, unless the clip is newer."""
     try:
-        known, master = target.stat(), clip.path.stat()
-        return probe(target) if known.st_size <= limit and known.st_mtime_ns >= master.st_mtime_ns else None
+        fitted, original = target.stat(), clip.path.stat()
+        if fitted.st_size <= limit and fitted.st_mtime_ns >= original.st_mtime_ns:
+            return probe(target)
     except (OSError, EncodeFailed):
-        return None
+        pass
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class _Fitter:
         try:
             facts = await asyncio.to_thread(probe, self.clip.path)
         except FileNotFoundError as error:
-            raise EncodeFailed("fit", f"{self.clip.path.name} is gone") from error
+            raise EncodeFailed("fit", f"{self.clip.path.name} does not exist") from error
         if facts.frames != self.clip.frames:
             raise EncodeFailed("fit", f"{facts.frames} frames of {self.clip.frames}")
         candidates = encode_candidates(
@@ -128,7 +127,7 @@ class _Fitter:
     async def _try_candidate(
         self, candidate: _Candidate, facts: MediaInfo, part: Path, *, last: bool
     ) -> int | None:
-        """The size of this rung's best file, left in `part`; None if it starves or is never small enough."""
+        """Write this candidate's best file to `part` and return its size; None if none fits well."""
         best = part.with_name(part.name + ".best")
         target_bytes, max_bytes, size = candidate.video_bytes, int(self.limit * _MAX_SHARE), None
         attempts: list[tuple[int, int]] = []
@@ -139,13 +138,13 @@ class _Fitter:
                     return None
                 max_tries = _SHORT_CLIP_TRIES if facts.frames < _SHORT_CLIP_FRAMES else _MAX_TRIES
                 while len(attempts) < max_tries and target_bytes >= MIN_FRAME_BYTES * facts.frames / 2:
-                    made = await self._second_pass(candidate, target_bytes, stats_file, facts, part)
-                    if made.size <= max_bytes and (size is None or made.size > size):
+                    encoded = await self._second_pass(candidate, target_bytes, stats_file, facts, part)
+                    if encoded.size <= max_bytes and (size is None or encoded.size > size):
                         await asyncio.to_thread(part.replace, best)
-                        size = made.size
+                        size = encoded.size
                     if size is not None and size >= self.limit * _GOOD_ENOUGH_SHARE:
                         break
-                    attempts.append((target_bytes, made.video_bytes))
+                    attempts.append((target_bytes, encoded.video_bytes))
                     target_bytes = _next_target(attempts, candidate.video_bytes)
             if size is not None:
                 await asyncio.to_thread(best.replace, part)
@@ -154,7 +153,7 @@ class _Fitter:
         return size
 
     async def _first_pass(self, candidate: _Candidate, target_bytes: int, stats_file: str) -> float:
-        """The mean quantiser that so many bytes leave at this size."""
+        """The mean quantiser for `target_bytes` at this size."""
         stream = build.output(
             self._scaled_video(self._source(), candidate), "-", f="null", vcodec="libx264", pix_fmt="yuv420p",
             **self._rate_options(target_bytes, 1, stats_file),
@@ -191,8 +190,8 @@ class _Fitter:
 
     def _signed_size(self, part: Path) -> int:
         if self.identity is not None:
-            made_with = provenance.verify(self.clip.path).model
-            provenance.sign_file(part, identity=self.identity, model=made_with or "unknown")
+            model = provenance.verify(self.clip.path).model
+            provenance.sign_file(part, identity=self.identity, model=model or "unknown")
         return part.stat().st_size
 
     def _source(self) -> Any:
@@ -207,8 +206,8 @@ class _Fitter:
         rate = int(target_bytes * 8 / self.clip.seconds)
         pixels = self.clip.width * self.clip.height * self.clip.frames
         preset = next(name for most, name in _PRESETS if pixels <= most)
-        chosen = {"preset": preset, "x264-params": _X264_PARAMS}
-        return {"video_bitrate": rate, "pass": pass_number, "passlogfile": stats_file} | chosen
+        quality = {"preset": preset, "x264-params": _X264_PARAMS}
+        return {"video_bitrate": rate, "pass": pass_number, "passlogfile": stats_file} | quality
 
     def _report(self, done: int) -> None:
         if self.on_progress is not None:
@@ -217,7 +216,7 @@ class _Fitter:
 
 
 def _next_target(attempts: list[tuple[int, int]], wanted: int) -> int:
-    """What to ask for next: between the nearest tries on both sides, else in proportion."""
+    """The next target: between the nearest attempts on both sides, else in proportion."""
     under = max((each for each in attempts if each[1] <= wanted), default=None)
     over = min((each for each in attempts if each[1] > wanted), default=None)
     if under and over and under[0] < over[0]:
@@ -228,7 +227,7 @@ def _next_target(attempts: list[tuple[int, int]], wanted: int) -> int:
 
 
 def encode_candidates(facts: MediaInfo, budget: int) -> list[_Candidate]:
-    """What to try, best first: the picture as large as it is, then smaller ones."""
+    """What to try, best first: the original size, then smaller ones."""
     audio_bitrate, audio_bytes = _choose_audio(facts, budget)
     video_bytes = budget - audio_bytes - facts.overhead
     return [
@@ -243,7 +242,7 @@ def _mean_quantiser(stats_file: Path) -> float:
 
 
 def _choose_audio(facts: MediaInfo, budget: int) -> tuple[int | None, int]:
-    """The sound stays as it is where the picture can bear it; else the best rate that leaves room."""
+    """Copy the audio if its share is small enough, else use the highest bit rate whose share is."""
     costs: list[tuple[int | None, int]] = [(None, facts.audio_bytes)]
     if facts.audio:
         now = facts.audio_bytes * 8 / facts.audio_seconds
@@ -256,7 +255,7 @@ def _audio_bytes(rate: int, facts: MediaInfo) -> int:
 
 
 def _smallest_limit(facts: MediaInfo) -> int:
-    """By its measures, or by what it is now: a plain picture takes few bytes."""
+    """Estimated from its dimensions or from its present size, which is small for simple pictures."""
     by_dimensions = smallest_limit(facts.width, facts.height, facts.frames, facts.seconds, audio=facts.audio)
     audio_bytes = min(facts.audio_bytes, _audio_bytes(MIN_AUDIO_BITRATE, facts))
     return min(

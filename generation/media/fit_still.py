@@ -1,4 +1,4 @@
-"""A still picture under a chat's upload limit, as a JPEG."""
+"""Encode a still picture as a JPEG that fits a chat's upload limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGNATURE_BYTES = 6_000
 
 
 def fit_still(clip: Clip, limit: int, identity: Identity | None) -> Clip:
-    """The best JPEG of the picture that is small enough, marked as the picture is."""
+    """The best JPEG that is small enough, signed like the original."""
     target = clip.path.with_name(f"{clip.path.stem}.fit-{limit}.jpg")
     max_bytes, data = limit - (_SIGNATURE_BYTES if identity else 0), b""
     try:
@@ -33,7 +33,7 @@ def fit_still(clip: Clip, limit: int, identity: Identity | None) -> Clip:
                 if len(data) <= max_bytes:
                     return _save(clip, target, data, size, identity)
     except OSError as error:
-        if error.errno is None:  # Pillow's own, for a damaged picture
+        if error.errno is None:  # raised by Pillow for a damaged picture
             raise EncodeFailed("fit", str(error)) from error
         raise explain_os_error(error, target.parent, "fit") from error
     raise CannotFit(limit, len(data) + limit - max_bytes)
@@ -49,10 +49,10 @@ def _jpeg(picture: Image.Image, scale: float, quality: int) -> tuple[tuple[int, 
 def _save(clip: Clip, target: Path, data: bytes, size: tuple[int, int], identity: Identity | None) -> Clip:
     part = target.with_name(target.name + ".part")
     try:
-        made_with = provenance.verify(clip.path).model or "unknown"
-        part.write_bytes(with_metadata(data, provenance.ai_label_tags(made_with)))
+        model = provenance.verify(clip.path).model or "unknown"
+        part.write_bytes(with_metadata(data, provenance.ai_label_tags(model)))
         if identity is not None:
-            provenance.sign_file(part, identity=identity, model=made_with)
+            provenance.sign_file(part, identity=identity, model=model)
         rename_durably(part, target)
     finally:
         part.unlink(missing_ok=True)

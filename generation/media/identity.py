@@ -1,4 +1,4 @@
-"""With what a studio signs its clips: the operator's certificate, or one it makes itself on first start."""
+"""The identity that signs clips: the operator's certificate, or one generated at the first start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHAIN, _KEY = "chain.pem", "key.pem"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`chain` is the signing certificate and those above it, as PEM; `root` is the last of them."""
+    """`chain` holds the signing certificate and its issuers as PEM; `root` is the last of them."""
 
     chain: str
     key: str = field(repr=False)
@@ -26,12 +26,12 @@ class Identity:
 
     @property
     def root(self) -> str:
-        mark = "-----BEGIN CERTIFICATE-----"
-        return mark + self.chain.rpartition(mark)[2]
+        header = "-----BEGIN CERTIFICATE-----"
+        return header + self.chain.rpartition(header)[2]
 
 
 def load_identity(chain: Path, key: Path) -> Identity:
-    """The operator's own certificate."""
+    """Load the operator's own certificate and key."""
     try:
         secret = key.read_text()
         return Identity(chain.read_text(), secret, _algorithm(secret))
@@ -40,7 +40,7 @@ def load_identity(chain: Path, key: Path) -> Identity:
 
 
 def load_or_create_identity(folder: Path) -> Identity:
-    """What lies in the data folder's `identity`, made now if nothing does, once for all processes."""
+    """The identity in the data folder's `identity`, created once for all processes if there is none."""
     home = folder / "identity"
     try:
         if not (home / _KEY).exists():
@@ -61,21 +61,21 @@ def _algorithm(key: str) -> str:
 
 
 def _create_identity(home: Path) -> None:
-    made = Path(tempfile.mkdtemp(prefix=".identity-", dir=home.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=".identity-", dir=home.parent))
     try:
         chain, key = _generate_certificates()
-        _write(made / _CHAIN, chain, 0o644)
-        _write(made / _KEY, key, 0o600)
-        sync_folder(made)
-        made.rename(home)
+        _write(temporary / _CHAIN, chain, 0o644)
+        _write(temporary / _KEY, key, 0o600)
+        sync_folder(temporary)
+        temporary.rename(home)
         sync_folder(home.parent)
     except FileExistsError:
-        pass  # another process was quicker; its identity is the one
+        pass  # another process was faster; its identity is used
     except OSError:
         if not (home / _KEY).exists():
             raise
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -87,7 +87,7 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def _generate_certificates() -> tuple[bytes, bytes]:
-    """A root that signs one certificate and is forgotten, so that nothing else can be signed in its name."""
+    """Create a root that signs one certificate; its key is discarded, so that it cannot sign another."""
     from cryptography import x509  # noqa: PLC0415  (only on first start)
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415  (as above)
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415  (as above)

@@ -1,4 +1,4 @@
-"""Words beside the picture in a still's own file: the pixels stay as they are, to the bit."""
+"""Read and write text metadata in PNG and JPEG files without changing a pixel."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from generation.errors import EncodeFailed
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 READ_LIMIT = 1 << 20
-"""How far into a stranger's file words are looked for; ours stand at its head."""
+"""How many bytes of a user's file are searched for metadata; ours is at the start."""
 _COMMENT_NAME = "comment"
-_CHUNK_OVERHEAD = 4 + 4 + 4  # what a chunk of a PNG has besides its content
+_CHUNK_OVERHEAD = 4 + 4 + 4  # bytes of a PNG chunk besides its content
 _C2PA_MARKER, _COMMENT_MARKER, _SCAN_MARKER, _APP_MARKERS = 0xEB, 0xFE, 0xDA, range(0xE0, 0xE2)
 _MAX_COMMENT_BYTES = 65_533
 
@@ -21,7 +21,7 @@ def is_still(data: bytes) -> bool:
 
 
 def with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
-    """The same still with these words in it and without its mark, which they would break."""
+    """The still with this metadata and without its signature, which would become invalid."""
     if data.startswith(PNG):
         first, *rest = (chunk for kind, chunk in _chunks(data) if kind != b"caBX")
         return b"".join(
@@ -35,7 +35,7 @@ def with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
 
 
 def read_metadata(data: bytes, name: str) -> str:
-    """What a still says under this name; empty where it says nothing."""
+    """The metadata of this name, or an empty text."""
     try:
         found = _png_metadata(data) if data.startswith(PNG) else _jpeg_metadata(data)
         return next((text.decode() for found_name, text in found if found_name == name.encode()), "")
@@ -67,7 +67,7 @@ def _png_metadata(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _segments(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
-    """What stands before the pixels, and the rest."""
+    """The segments before the pixel data, and the rest."""
     at, found = len(JPEG), list[tuple[int, bytes]]()
     while data[at] == 0xFF and data[at + 1] != _SCAN_MARKER:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
@@ -79,7 +79,7 @@ def _segments(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 def _jpeg_comment(name: str, text: str) -> bytes:
     content = (text if name == _COMMENT_NAME else f"{name}={text}").encode()
     if len(content) > _MAX_COMMENT_BYTES:
-        raise EncodeFailed("caption", f"{len(content)} bytes of words")
+        raise EncodeFailed("caption", f"{len(content)} bytes of metadata")
     return bytes((0xFF, _COMMENT_MARKER)) + (len(content) + 2).to_bytes(2) + content
 
 

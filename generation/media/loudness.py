@@ -1,4 +1,4 @@
-"""A sound becomes an AAC file that is as loud as every other clip: EBU R 128."""
+"""Encode audio as AAC, normalised to a common loudness (EBU R 128)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from generation.clip import Audio
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.loudness_meter import MIN_SECONDS, Loudness, measure
 
-TARGET_LUFS = -14.0  # LUFS, what music services settled on
-PEAK_CEILING = -1.0  # dBTP, of the finished AAC
+TARGET_LUFS = -14.0  # LUFS, usual for music services
+PEAK_CEILING = -1.0  # dBTP, of the encoded AAC
 SAMPLE_RATE = 48_000
-_HEADROOM = 0.6  # dB that AAC is likely to add to a peak
+_HEADROOM = 0.6  # dB that AAC encoding may add to a peak
 _TRIES = 5
-_AAC_CODER = "fast"  # at this rate nearer to the original than the other, at half its work
+_AAC_CODER = "fast"  # at this bit rate closer to the original than "twoloop", for half the work
 
 
 def _within_target(measured: Loudness) -> bool:
@@ -28,21 +28,21 @@ def _pcm_input(rate: int, channels: int) -> Any:
 
 
 def fit_length(audio: Audio, seconds: float) -> Audio:
-    """The score cut or filled with silence to the very sample."""
+    """Cut the audio, or pad it with silence, to exactly `seconds`."""
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
     samples = np.nan_to_num(audio.samples.reshape(len(audio.samples), -1))
-    wanted = max(1, round(seconds * audio.rate))
-    filled = np.pad(samples[:wanted], ((0, max(0, wanted - len(samples))), (0, 0)))
-    return Audio(np.ascontiguousarray(filled, dtype="<f4"), audio.rate)
+    count = max(1, round(seconds * audio.rate))
+    padded = np.pad(samples[:count], ((0, max(0, count - len(samples))), (0, 0)))
+    return Audio(np.ascontiguousarray(padded, dtype="<f4"), audio.rate)
 
 
 async def encode_normalized(
     audio: Audio, target: Path, *, ffmpeg: Ffmpeg, bitrate: int = 192_000
 ) -> Loudness:
-    """Write the score as AAC in an MP4 at -14 LUFS and at most -1 dBTP, measured on what was written.
+    """Write the audio as AAC in an MP4 at -14 LUFS and at most -1 dBTP, measured on the written file.
 
-    The gain is linear; a limiter takes only the peaks that would pass the ceiling. Silence stays silence.
+    The gain is linear; a limiter reduces only peaks above the ceiling. Silence stays silent.
     """
     before = await measure(audio)
     if before.silent:
@@ -59,10 +59,12 @@ async def encode_normalized(
         attempts.append((gain, ceiling, measured))
         if _within_target(measured):
             return measured
-        gain += (TARGET_LUFS - measured.lufs) * (1.0 if limit is None else 1.6)  # a limiter gives way
+        gain += (TARGET_LUFS - measured.lufs) * (
+            1.0 if limit is None else 1.6
+        )  # a limiter takes back some of the gain
         ceiling -= max(0.0, measured.peak - PEAK_CEILING + 0.1)
     gain, ceiling, best = min(
-        attempts, key=lambda was: (max(PEAK_CEILING, was[2].peak), abs(was[2].lufs - TARGET_LUFS))
+        attempts, key=lambda attempt: (max(PEAK_CEILING, attempt[2].peak), abs(attempt[2].lufs - TARGET_LUFS))
     )
     await _write(audio, target, ffmpeg=ffmpeg, bitrate=bitrate, filters=_filters(gain, ceiling))
     return best
@@ -74,7 +76,7 @@ def _filters(gain: float, limit: float | None) -> tuple[tuple[str, dict[str, Any
         return (volume,)
     return (
         volume,
-        ("aresample", {"osr": 4 * SAMPLE_RATE}),  # peaks between samples show only when oversampled
+        ("aresample", {"osr": 4 * SAMPLE_RATE}),  # peaks between samples are visible only when oversampled
         ("alimiter", {"limit": 10 ** (limit / 20), "attack": 1, "release": 60, "level": 0, "latency": 1}),
     )
 

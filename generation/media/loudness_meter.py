@@ -1,4 +1,4 @@
-"""How loud a sound is, by EBU R 128: integrated loudness and true peak, measured in this process."""
+"""Measure integrated loudness and true peak by EBU R 128, in this process."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SILENCE_LUFS = -60.0  # LUFS; what is quieter is not made louder
-MIN_SECONDS = 1.0  # seconds; R 128 needs 0.4 to say anything
+SILENCE_LUFS = -60.0  # LUFS; quieter audio is not amplified
+MIN_SECONDS = 1.0  # seconds; R 128 needs at least 0.4
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
@@ -36,7 +36,7 @@ class Loudness:
 
 
 async def measure(source: Path | Audio) -> Loudness:
-    """Of a file of ours or of samples in memory."""
+    """Measure one of our own files, or samples in memory."""
     try:
         return await asyncio.to_thread(_measure, source)
     except (av.FFmpegError, IndexError) as error:
@@ -48,8 +48,8 @@ def _measure(source: Path | Audio) -> Loudness:
     for frame in _file_frames(source) if isinstance(source, Path) else _audio_frames(source):
         graph = graph or _build_graph(frame)
         graph.push(frame)
-        for lufs, highest in _readings(graph):  # noqa: B007  (the last word counts)
-            peak = max(peak, highest)
+        for lufs, true_peak in _readings(graph):  # noqa: B007  (the last value counts)
+            peak = max(peak, true_peak)
     return Loudness(lufs, 20 * math.log10(peak) if peak else -math.inf)
 
 
@@ -69,16 +69,16 @@ def _build_graph(like: av.AudioFrame) -> av.filter.Graph:
 
 
 def _readings(graph: av.filter.Graph) -> Iterator[tuple[float, float]]:
-    """What the meter says after each whole tenth of a second."""
+    """Loudness and true peak after each tenth of a second."""
     with suppress(av.BlockingIOError, av.EOFError):
         while True:
-            said = graph.pull().metadata
-            if "lavfi.r128.I" in said:
-                yield float(said["lavfi.r128.I"]), float(said["lavfi.r128.true_peak"])
+            metadata = graph.pull().metadata
+            if "lavfi.r128.I" in metadata:
+                yield float(metadata["lavfi.r128.I"]), float(metadata["lavfi.r128.true_peak"])
 
 
 def _file_frames(path: Path) -> Iterator[av.AudioFrame]:
-    """The sound, then silence to the end of the tenth, so that its last moment is heard too."""
+    """The audio, then silence to the end of a tenth of a second, so that its end is measured too."""
     done, frame = 0, None
     with av.open(str(path), format="mp4") as container:
         for frame in container.decode(audio=0):
@@ -94,8 +94,8 @@ def _silent_frame(like: av.AudioFrame, samples: int, at: int) -> av.AudioFrame:
 
     rows = 1 if like.format.is_packed else like.layout.nb_channels
     columns = max(1, samples) * like.layout.nb_channels // rows
-    nothing = np.zeros((rows, columns), np.float32)  # AAC decodes to floats
-    frame = av.AudioFrame.from_ndarray(nothing, format=like.format.name, layout=like.layout.name)
+    silence = np.zeros((rows, columns), np.float32)  # AAC decodes to floats
+    frame = av.AudioFrame.from_ndarray(silence, format=like.format.name, layout=like.layout.name)
     frame.sample_rate, frame.pts = like.sample_rate, at
     return frame
 

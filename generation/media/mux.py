@@ -1,4 +1,4 @@
-"""Frames and a score become one MP4: every frame in it, no temporary video, the score at -14 LUFS."""
+"""Mux frames and music to one MP4 with every frame, without a temporary video; music at -14 LUFS."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ if TYPE_CHECKING:
 CRF = 19
 QUICK, QUICKER, QUICKEST = "quick", "quicker", "quickest"
 _FAST_X264_PARAMS = "aq-mode=1:deblock=0,0:mbtree=1:rc-lookahead=10:scenecut=40:8x8dct=1"
-_PRESETS: dict[
-    str, dict[str, Any]
-] = {  # as small as x264's veryfast at half its work; then quicker, not worse
+_PRESETS: dict[str, dict[str, Any]] = {
     QUICK: {"preset": "ultrafast", "x264-params": f"{_FAST_X264_PARAMS}:cabac=1"},
     QUICKER: {"preset": "ultrafast", "x264-params": _FAST_X264_PARAMS},
     QUICKEST: {"preset": "ultrafast"},
 }
+"""QUICK files are as small as x264's veryfast for half the work; the others are faster, not worse."""
 _PRESET_BY_BACKLOG = (QUICK, QUICKER, QUICKER, QUICKEST)
 _COLOUR: dict[str, Any] = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 
 
 def preset_for(backlog: int) -> str:
-    """How hard x264 may try while `backlog` clips wait for it: encoding must never hold the painter up."""
+    """The preset while `backlog` other clips are encoded: encoding must never delay frame generation."""
     return _PRESET_BY_BACKLOG[min(max(0, backlog), len(_PRESET_BY_BACKLOG) - 1)]
 
 
-async def mux(  # noqa: PLR0913  (all but the first three may be left out)
+async def mux(  # noqa: PLR0913  (most are optional)
     frames: Frames,
     audio: Audio | None,
     target: Path,
@@ -56,7 +55,7 @@ async def mux(  # noqa: PLR0913  (all but the first three may be left out)
     threads: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Clip:
-    """Write the clip, and its poster beside it. `preset` is one of ours or of x264's."""
+    """Write the clip and its poster. `preset` is one of this module's or x264's."""
     count, height, width, _ = frames.pixels.shape
     if not count or min(height, width) < 2:
         raise EncodeFailed("encode", f"nothing to encode: {count} frames of {width}x{height}")
@@ -82,7 +81,7 @@ async def mux(  # noqa: PLR0913  (all but the first three may be left out)
 async def mux_new_music(
     clip: Clip, audio: Audio | None, target: Path, *, ffmpeg: Ffmpeg, tags: Mapping[str, str] | None = None
 ) -> Clip:
-    """The same picture, bit for bit, with other music or none."""
+    """Copy the video stream unchanged, with other music or none."""
     picture = build.input(str(clip.path), f="mp4", protocol_whitelist="file")["v"]
     async with (
         atomic_file(target, "encode") as part,
@@ -105,7 +104,7 @@ def mp4_output(
     tags: Mapping[str, str],
     audio: Mapping[str, Any] | None = None,
 ) -> Any:
-    """One MP4 that every chat plays at once: H.264 High yuv420p, bt709, its index at the front."""
+    """An MP4 that every chat can stream: H.264 High, yuv420p, bt709, with the index at the front."""
     streams = [picture] if audio_stream is None else [picture, audio_stream]
     encode = {"vcodec": "libx264", "profile:v": "high", "pix_fmt": "yuv420p", "color_range": "tv"} | _COLOUR
     return build.output(
@@ -141,7 +140,7 @@ def _contiguous_frames(pixels: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]
 
 @asynccontextmanager
 async def _audio_input(audio: Audio | None, seconds: float, part: Path, ffmpeg: Ffmpeg) -> AsyncIterator[Any]:
-    """The score as an AAC input of exactly `seconds`; its file is gone afterwards."""
+    """Yields the music as an AAC input of exactly `seconds`; its temporary file is deleted afterwards."""
     if audio is None or not len(audio.samples):
         yield None
         return

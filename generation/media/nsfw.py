@@ -1,4 +1,4 @@
-"""Does a clip show what must not be shown to everyone? A look at a few of its frames, on the processor."""
+"""Detect explicit content in a few frames of a clip, on the CPU."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ LABELS = EXPLICIT | {
     "FEMALE_GENITALIA_COVERED",
     "MALE_BREAST_EXPOSED",
 }
-"""All that the detector tells apart."""
+"""Every label of the detector."""
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 SAMPLE_COUNT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was seen with the most certainty, 0 to 1, and in which frame; `what` is empty if nothing was."""
+    """The most certain detection (0 to 1) and its frame; `what` is its label, empty if nothing was found."""
 
     what: str = ""
     certainty: float = 0.0
@@ -52,36 +52,36 @@ class Detection:
 
 
 def available() -> bool:
-    """Whether the optional part is installed: `pip install matinee[safety]`."""
+    """Whether the optional dependency is installed: `pip install matinee[safety]`."""
     return importlib.util.find_spec("nudenet") is not None
 
 
 def detect_nsfw(path: Path, *, labels: Collection[str] = EXPLICIT, samples: int = SAMPLE_COUNT) -> Detection:
-    """The surest sight of what is wanted in evenly spaced frames of a file of ours."""
+    """The most certain detection of `labels` in evenly spaced frames of one of our files."""
     detections = [
         best_detection(_detector().detect(pixels[..., ::-1].copy()), number, labels)
         for number, pixels in _frames(path, samples)
     ]
-    return max(detections, key=lambda each: each.certainty, default=Detection())
+    return max(detections, key=lambda detection: detection.certainty, default=Detection())
 
 
 def best_detection(
     found: Sequence[dict[str, Any]], frame: int, labels: Collection[str] = EXPLICIT
 ) -> Detection:
-    """The surest wanted detection of one frame."""
-    matching = [each for each in found if each["class"] in labels]
+    """The most certain detection of `labels` in one frame."""
+    matching = [candidate for candidate in found if candidate["class"] in labels]
     if not matching:
         return Detection(frame=frame)
-    surest = max(matching, key=lambda each: float(each["score"]))
-    return Detection(surest["class"], float(surest["score"]), frame)
+    best = max(matching, key=lambda candidate: float(candidate["score"]))
+    return Detection(best["class"], float(best["score"]), frame)
 
 
 def _frames(path: Path, samples: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Numbered RGB pictures, one at a time: a long clip must not fill the memory."""
+    """Numbered RGB frames, one at a time, so that a long clip does not fill the memory."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         yield 0, _still(path)
         return
-    import av  # noqa: PLC0415  (only in the process that looks)
+    import av  # noqa: PLC0415  (only in the inspection process)
 
     with av.open(str(path), format="mp4") as container:
         video = container.streams.video[0]
@@ -96,7 +96,7 @@ def _sample_indices(count: int, samples: int) -> set[int]:
 
 
 def _still(path: Path) -> NDArray[np.uint8]:
-    import numpy as np  # noqa: PLC0415  (only in the process that looks)
+    import numpy as np  # noqa: PLC0415  (only in the inspection process)
     from PIL import Image  # noqa: PLC0415  (as above)
 
     with Image.open(path) as picture:
@@ -105,6 +105,6 @@ def _still(path: Path) -> NDArray[np.uint8]:
 
 @cache
 def _detector() -> Any:
-    from nudenet import NudeDetector  # noqa: PLC0415  (optional, and its model takes a moment to load)
+    from nudenet import NudeDetector  # noqa: PLC0415  (optional, and slow to load)
 
     return NudeDetector(providers=["CPUExecutionProvider"])

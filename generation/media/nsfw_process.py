@@ -1,4 +1,4 @@
-"""A process that looks at finished clips: paths in, sightings out, and no graphics card in its sight."""
+"""A process that inspects finished clips: it reads paths, writes detections and does not see the GPU."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NO_GPU_ENV = {"CUDA_VISIBLE_DEVICES": "", "HIP_VISIBLE_DEVICES": ""}
 
 
 class InspectionFailed(Exception):
-    """The clip could not be looked at: the process died, hung, or could not read the file."""
+    """The clip could not be inspected: the process died, hung or could not read the file."""
 
 
 class NsfwProcess:
-    """Opens with the first clip, looks at one at a time, and opens again after it was lost."""
+    """Starts with the first clip, inspects one at a time and restarts after a failure."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class NsfwProcess:
         return process.pid if process is not None and process.returncode is None else None
 
     async def inspect(self, path: Path) -> Detection:
-        """Raises Blind."""
+        """Inspect a clip; raises InspectionFailed."""
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout):
-                    answer = await self._ask({"path": str(path), "wanted": self._labels})
+                    answer = await self._ask({"path": str(path), "labels": self._labels})
             except BaseException as error:
-                await self.close()  # an answer that comes later belongs to no question
+                await self.close()  # a late answer must not be taken for the next one
                 if isinstance(error, OSError | ValueError | TimeoutError):
                     raise InspectionFailed(f"{type(error).__name__}: {error}") from error
                 raise
@@ -80,7 +80,7 @@ class NsfwProcess:
                 stdout=pipe,
                 stderr=asyncio.subprocess.DEVNULL,
                 env=os.environ | NO_GPU_ENV,
-                start_new_session=True,  # a Ctrl-C on the terminal is ours to pass on
+                start_new_session=True,  # a Ctrl-C in the terminal must not reach it
             )
         return self._process
 
@@ -94,11 +94,11 @@ class NsfwProcess:
 
 
 def main() -> None:
-    """Answer until nobody asks any more: whoever started us holds the other end, however they end."""
+    """Answer questions until stdin closes, which happens however the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print
     for line in sys.stdin:
         out.write(json.dumps(_answer(json.loads(line))) + "\n")
         out.flush()
@@ -106,8 +106,8 @@ def main() -> None:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     try:
-        return asdict(detect_nsfw(Path(question["path"]), labels=frozenset(question["wanted"])))
-    except Exception as error:  # noqa: BLE001  (the edge of this process: whatever it was is told)
+        return asdict(detect_nsfw(Path(question["path"]), labels=frozenset(question["labels"])))
+    except Exception as error:  # noqa: BLE001  (any error is sent to the parent)
         return {"error": f"{type(error).__name__}: {error}"}
 
 

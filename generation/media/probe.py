@@ -1,4 +1,4 @@
-"""What a finished file holds, and whether all of it is there."""
+"""Read the properties of a finished file and verify that it is complete."""
 
 from __future__ import annotations
 
@@ -26,22 +26,21 @@ _STAGE = "check"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaInfo:
-    """Counted from the packets themselves, not read from a header's claims."""
+    """Properties of a file, counted from its packets rather than taken from its headers."""
 
     width: int
     height: int
     fps: float
     frames: int
-    seconds: float  # of the picture
+    seconds: float  # of the video
     size: int
     overhead: int  # the container's index
     video_bytes: int
     video_codec: str
-    pixel_format: str  # yuv420p
+    pixel_format: str
     profile: str
-    colours: tuple[
-        int, int, int, int
-    ]  # primaries, transfer, matrix, range; bt709 and limited is (1, 1, 1, 1)
+    colours: tuple[int, int, int, int]
+    """Primaries, transfer, matrix and range; bt709 with limited range is (1, 1, 1, 1)."""
     audio_codec: str | None = None
     audio_rate: int = 0
     audio_bytes: int = 0
@@ -54,9 +53,9 @@ class MediaInfo:
 
 
 def probe(path: Path) -> MediaInfo:
-    """Read an MP4 of ours; raises EncodeFailed when it is none or cut short."""
-    weights = _box_sizes(path)
-    overhead = sum(weight for kind, weight in weights.items() if kind not in {b"mdat", b"uuid"})
+    """Read one of our MP4 files; raises EncodeFailed if it is not one or is truncated."""
+    sizes = _box_sizes(path)
+    overhead = sum(size for kind, size in sizes.items() if kind not in {b"mdat", b"uuid"})
     try:
         with av.open(str(path), format="mp4") as container:
             return _read_info(container, path, overhead)
@@ -65,9 +64,9 @@ def probe(path: Path) -> MediaInfo:
 
 
 def _box_sizes(path: Path) -> dict[bytes, int]:
-    """How many bytes each kind of box takes; a file that was cut ends inside one, or lacks its index."""
+    """Bytes per kind of box; a truncated file ends inside a box or lacks its index."""
     size, at = path.stat().st_size, 0
-    weights: dict[bytes, int] = {}
+    sizes: dict[bytes, int] = {}
     with path.open("rb") as file:
         while at < size:
             file.seek(at)
@@ -76,34 +75,34 @@ def _box_sizes(path: Path) -> dict[bytes, int]:
             if length == 1:
                 length = int.from_bytes(head[8:16])
             if len(head) < 8 or length < 8 or at + length > size:
-                raise EncodeFailed(_STAGE, f"{path.name}: cut short or damaged at byte {at} of {size}")
-            weights[kind] = weights.get(kind, 0) + length
+                raise EncodeFailed(_STAGE, f"{path.name}: truncated or damaged at byte {at} of {size}")
+            sizes[kind] = sizes.get(kind, 0) + length
             at += length
-    if not {b"ftyp", b"moov", b"mdat"} <= weights.keys():
-        raise EncodeFailed(_STAGE, f"{path.name}: not a whole MP4")
-    return weights
+    if not {b"ftyp", b"moov", b"mdat"} <= sizes.keys():
+        raise EncodeFailed(_STAGE, f"{path.name}: not a complete MP4")
+    return sizes
 
 
 def _read_info(container: InputContainer, path: Path, overhead: int) -> MediaInfo:
     video = container.streams.video[0]
     audio = container.streams.audio[0] if container.streams.audio else None
-    count, weight = {video.index: 0}, {video.index: 0}
+    packets, sizes = {video.index: 0}, {video.index: 0}
     for packet in container.demux():
         if packet.size:
             index = packet.stream.index
-            count[index] = count.get(index, 0) + 1
-            weight[index] = weight.get(index, 0) + packet.size
+            packets[index] = packets.get(index, 0) + 1
+            sizes[index] = sizes.get(index, 0) + packet.size
     context = video.codec_context
     rate = video.average_rate or Fraction(0)
     return MediaInfo(
         width=video.width,
         height=video.height,
         fps=float(rate),
-        frames=count[video.index],
+        frames=packets[video.index],
         seconds=_length(video.duration, video.time_base),
         size=path.stat().st_size,
         overhead=overhead,
-        video_bytes=weight[video.index],
+        video_bytes=sizes[video.index],
         video_codec=context.name,
         pixel_format=context.pix_fmt or "",
         profile=context.profile or "",
@@ -115,7 +114,7 @@ def _read_info(container: InputContainer, path: Path, overhead: int) -> MediaInf
         ),
         audio_codec=audio.codec_context.name if audio else None,
         audio_rate=audio.codec_context.sample_rate if audio else 0,
-        audio_bytes=weight.get(audio.index, 0) if audio else 0,
+        audio_bytes=sizes.get(audio.index, 0) if audio else 0,
         audio_seconds=_length(audio.duration, audio.time_base) if audio else 0.0,
         tags=dict(container.metadata),
     )
@@ -126,11 +125,11 @@ def _length(duration: int | None, base: Fraction | None) -> float:
 
 
 async def check_file(path: Path, *, frames: int, fps: float, audio: bool, ffmpeg: Ffmpeg) -> MediaInfo:
-    """The file's facts, once it is sure that every frame painted is in it and decodes; else EncodeFailed."""
+    """Verify that every frame is in the file and decodes, and return its properties; else EncodeFailed."""
     facts = await asyncio.to_thread(probe, path)
-    wrong = _mismatch(facts, frames=frames, fps=fps, audio=audio)
-    if wrong:
-        raise EncodeFailed(_STAGE, f"{path.name}: {wrong}")
+    mismatch = _mismatch(facts, frames=frames, fps=fps, audio=audio)
+    if mismatch:
+        raise EncodeFailed(_STAGE, f"{path.name}: {mismatch}")
     stream = build.input(str(path), f="mp4", protocol_whitelist="file", xerror=None, err_detect="explode")
     await run(ffmpeg, build.output(stream, "-", f="null"), stage=_STAGE)
     return facts
@@ -150,7 +149,7 @@ def _mismatch(facts: MediaInfo, *, frames: int, fps: float, audio: bool) -> str 
 
 
 def read_frames(path: Path, *, last: int | None = None) -> Frames:
-    """The pictures of a clip of ours, all or the last few, as a model takes them."""
+    """All frames of one of our clips, or the last few, as a model takes them."""
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
     _box_sizes(path)
@@ -165,7 +164,7 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
 
 
 def clip_from_file(path: Path, facts: MediaInfo | None = None, *, poster: Path | None = None) -> Clip:
-    """A file's facts as a Clip; read again where they are not given."""
+    """A Clip for a file; `facts` are read from it if they are not given."""
     facts = facts or probe(path)
     return Clip(
         path=path,

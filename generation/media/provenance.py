@@ -1,4 +1,4 @@
-"""A clip says that a machine made it: signed, in plain words in its tags, its recipe only if asked."""
+"""Label clips as AI-generated: a C2PA signature, a plain tag and, only on request, the recipe."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from generation.request import PROMPT_LIMIT, Request
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _NAME = "Matinee"
 _RECIPE_TAG = "synopsis"
-_SIGNATURE_TRACE = b"c2pa.signature"  # of a mark that is no longer found as one
+_SIGNATURE_TRACE = b"c2pa.signature"  # in a file whose signature C2PA no longer finds
 _RECIPE_BYTES = 64_000
-_LOCAL_PATH_FIELDS = ("image", "source")  # of the machine that made it, nobody else's business
+_LOCAL_PATH_FIELDS = ("image", "source")  # paths of this machine, kept private
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _MP4_HEADER = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
 _FORMATS = {".png": "image/png", ".jpg": "image/jpeg"}
 
 
 class SignatureStatus(StrEnum):
-    VALID = "holds"  # signed, and not a bit has changed since
+    VALID = "holds"  # signed and unchanged since
     BROKEN = "broken"  # signed, but changed afterwards
-    ABSENT = "absent"  # never signed, or the mark was stripped
+    ABSENT = "absent"  # never signed, or the signature was removed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +56,14 @@ class ProvenanceReport:
 
 
 def ai_label_tags(model: str) -> dict[str, str]:
-    """Tags in the file for people and programs that know no C2PA."""
+    """Tags for people and programs that do not read C2PA."""
     return {"comment": f"AI-generated: made by a machine ({model}, Matinee)."}
 
 
 def sign_file(path: Path, *, identity: Identity, model: str) -> None:
-    """Sign the file where it lies: made by AI, with this model; never for whom or from what words.
+    """Sign the file in place as made by AI with `model`; without its user or prompt.
 
-    The last step of every route, since copying streams into another container drops it.
+    Must be the last step: copying the streams to another container drops the signature.
     """
     import c2pa  # noqa: PLC0415  (a native library, loaded where it is used)
 
@@ -97,7 +97,7 @@ def _format(path: Path) -> str:
 def _manifest(model: str) -> str:
     try:
         release = version("matinee")
-    except PackageNotFoundError:  # run from a checkout
+    except PackageNotFoundError:  # not installed, but run from a checkout
         release = "0"
     created = {
         "action": "c2pa.created",
@@ -114,7 +114,7 @@ def _manifest(model: str) -> str:
 
 
 def verify(path: Path, *, identity: Identity | None = None) -> ProvenanceReport:
-    """Whether the mark holds; `ours` needs the identity to compare with. OSError if unreadable."""
+    """Check the signature; `ours` needs `identity`. Raises OSError if the file cannot be read."""
     import c2pa  # noqa: PLC0415  (a native library, loaded where it is used)
 
     trust = {"trust": {"trust_anchors": identity.root}} if identity and identity.root else {}
@@ -125,7 +125,7 @@ def verify(path: Path, *, identity: Identity | None = None) -> ProvenanceReport:
             c2pa.Context(settings) as context,
             c2pa.Reader(_format(path), file, context=context) as reader,
         ):
-            verdict = _parse_report(json.loads(reader.json()))
+            report = _parse_report(json.loads(reader.json()))
     except c2pa.C2paError.ManifestNotFound:
         damaged = _SIGNATURE_TRACE in path.read_bytes()
         return (
@@ -135,16 +135,16 @@ def verify(path: Path, *, identity: Identity | None = None) -> ProvenanceReport:
         )
     except c2pa.C2paError as error:
         return ProvenanceReport(status=SignatureStatus.BROKEN, detail=str(error))
-    if verdict.status is SignatureStatus.VALID and verdict.by_matinee and not _has_matinee_layout(path):
-        return replace(verdict, status=SignatureStatus.BROKEN, detail="changed where C2PA does not look")
-    return verdict
+    if report.status is SignatureStatus.VALID and report.by_matinee and not _has_matinee_layout(path):
+        return replace(report, status=SignatureStatus.BROKEN, detail="changed where C2PA does not look")
+    return report
 
 
 def _has_matinee_layout(path: Path) -> bool:
-    """C2PA leaves the first box of an MP4 and parts of its own mark out of its hash."""
+    """Check the parts that C2PA does not hash: the first box of an MP4 and parts of the signature."""
     data = path.read_bytes()
-    opened = _format(path) in _FORMATS.values() or data.startswith(_MP4_HEADER)
-    return opened and has_expected_layout(data, Path(path.name.removesuffix(".part")).suffix)
+    known_header = _format(path) in _FORMATS.values() or data.startswith(_MP4_HEADER)
+    return known_header and has_expected_layout(data, Path(path.name.removesuffix(".part")).suffix)
 
 
 def _parse_report(c2pa_report: Mapping[str, Any]) -> ProvenanceReport:
@@ -172,7 +172,7 @@ def _parse_report(c2pa_report: Mapping[str, Any]) -> ProvenanceReport:
 async def with_recipe(
     clip: Clip, request: Request, target: Path, *, ffmpeg: Ffmpeg, identity: Identity | None = None
 ) -> Clip:
-    """A copy of the clip or still that also tells how to make it again, for its author's own download."""
+    """A copy of the clip or still with its recipe, for its author's own download."""
     text = json.dumps(recipe_data(request), ensure_ascii=False)
     if clip.path.suffix in _FORMATS:
         return await _image_with_recipe(text, clip, request, target, identity)
@@ -197,21 +197,21 @@ async def _image_with_recipe(
 
 async def _sign_again(part: Path, clip: Clip, request: Request, identity: Identity | None) -> None:
     if identity is not None:
-        made_with = (await asyncio.to_thread(verify, clip.path)).model or request.model
-        await asyncio.to_thread(sign_file, part, identity=identity, model=made_with)
+        model = (await asyncio.to_thread(verify, clip.path)).model or request.model
+        await asyncio.to_thread(sign_file, part, identity=identity, model=model)
 
 
 def recipe_data(request: Request) -> dict[str, Any]:
-    """What goes into a file: all that makes the clip, no path of this machine."""
+    """The recipe: the whole request without paths of this machine."""
     data = request.to_json()
     music = data["music"] | {"track": None, "melody": None}
     return data | dict.fromkeys(_LOCAL_PATH_FIELDS) | {"music": music}
 
 
 def read_recipe(path: Path) -> Request | None:
-    """The request a file says it was made from; None if it says nothing, or nothing that makes sense.
+    """The request in a file's recipe, or None if there is none or it is invalid.
 
-    Whoever sent the file wrote it: check it against a model's limits as if it had been typed.
+    The sender of the file controls it: check it against the model's limits like typed input.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Still pictures of a clip: the thumbnail a chat shows, the contact sheet a person keeps."""
+"""Still pictures of a clip: thumbnail, preview and contact sheet."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from generation.clip import Frames
 
-POSTER_SIDE, POSTER_BYTES = 320, 200_000  # what Telegram takes for a thumbnail
+POSTER_SIDE, POSTER_BYTES = 320, 200_000  # the limits of a Telegram thumbnail
 PREVIEW_SIDE = 640
 _BACKGROUND, _TEXT_COLOUR, _MUTED_COLOUR = (18, 19, 23), (236, 236, 240), (150, 153, 163)
 _CELL, _GAP, _MARGIN = 320, 14, 28
 
 
 def poster(pixels: NDArray[np.uint8], target: Path) -> Path:
-    """A JPEG thumbnail of the frame that shows most."""
+    """Write a JPEG thumbnail of the frame with the most contrast."""
     picture = Image.fromarray(pixels[_most_contrasted_frame(pixels)])
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)
     for quality in (88, 75, 60, 40):
@@ -35,7 +35,7 @@ def poster(pixels: NDArray[np.uint8], target: Path) -> Path:
 
 
 def preview(pixels: NDArray[np.uint8], target: Path) -> Path:
-    """A quick look at what was painted, large enough for a chat."""
+    """Write a JPEG preview of the generated frames, large enough for a chat."""
     picture = Image.fromarray(pixels[_most_contrasted_frame(pixels)])
     picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.BILINEAR)
     data = io.BytesIO()
@@ -44,13 +44,13 @@ def preview(pixels: NDArray[np.uint8], target: Path) -> Path:
 
 
 def _most_contrasted_frame(pixels: NDArray[np.uint8]) -> int:
-    """The frame with the most contrast of a few, so that a fade from black is not the face of a clip."""
-    tried = sorted({len(pixels) * eighth // 8 for eighth in range(8)})
-    return max(tried, key=lambda index: float(pixels[index, ::8, ::8].std()))
+    """The frame with the most contrast among eight, so that a fade from black is not chosen."""
+    candidates = sorted({len(pixels) * eighth // 8 for eighth in range(8)})
+    return max(candidates, key=lambda index: float(pixels[index, ::8, ::8].std()))
 
 
 def contact_sheet(frames: Frames, target: Path, *, title: str = "", columns: int = 4, rows: int = 3) -> Path:
-    """A contact sheet PNG: evenly spaced frames with their times, under a title."""
+    """Write a contact sheet PNG: evenly spaced frames with their times, under a title."""
     cells = min(columns * rows, len(frames.pixels))
     columns = min(columns, cells)
     picks = [round(cell * (len(frames.pixels) - 1) / max(1, cells - 1)) for cell in range(cells)]
@@ -77,7 +77,7 @@ def contact_sheet(frames: Frames, target: Path, *, title: str = "", columns: int
         page.paste(picture.resize((_CELL, cell_height), Image.Resampling.LANCZOS), at)
         draw.text((at[0], at[1] + cell_height + 5), _timestamp(pick / frames.fps), _MUTED_COLOUR, _font(13))
     data = io.BytesIO()
-    page.save(data, "PNG", compress_level=4)  # a third larger than the smallest, for a tenth of its work
+    page.save(data, "PNG", compress_level=4)  # a third larger than with level 9, for a tenth of the work
     return _write(data.getvalue(), target)
 
 

@@ -1,4 +1,4 @@
-"""From frames and a score to the finished file: mux, stills, mark."""
+"""Turn frames and music into the finished file: mux, stills, signature."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MAX_ENCODER_KILLS = 2
-"""How often one clip's ffmpeg may be killed; a third time it is the clip."""
+"""How often ffmpeg may be killed for one clip; the next time, the clip counts as the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSigner:
-    """Who a finished file says that it is from."""
+    """Signs finished files with the operator's identity and names the model."""
 
     model: str
     ffmpeg: Ffmpeg
     identity: Identity | None = None
 
     async def sign(self, clip: Clip) -> Clip:
-        """Last of all: whatever copies or rewrites the file afterwards drops the mark."""
+        """Must be the last step: copying or rewriting the file drops the signature."""
         if self.identity is None:
             return clip
         await asyncio.to_thread(sign_file, clip.path, identity=self.identity, model=self.model)
         return structs.replace(clip, size=(await asyncio.to_thread(clip.path.stat)).st_size)
 
 
-async def finish_clip(  # every fact of the file comes in here, by name
+async def finish_clip(
     frames: Frames,
     audio: Audio | None,
     target: Path,
@@ -63,7 +63,7 @@ async def finish_clip(  # every fact of the file comes in here, by name
     backlog: int,
     on_progress: OnProgress,
 ) -> Clip:
-    """`backlog` is how many renders wait for the encoder: the more, the less it tries for a small file."""
+    """`backlog` is the number of renders being encoded: the more, the faster the encoder preset."""
     on_progress(Progress(Stage.ENCODING, 0, len(frames.pixels)))
     clip = await retry_if_killed(
         lambda: mux(
@@ -77,12 +77,12 @@ async def finish_clip(  # every fact of the file comes in here, by name
         )
     )
     pass_failpoint(FailPoint.ENCODED)
-    overview = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
-    return await signer.sign(structs.replace(clip, sheet=overview))
+    sheet = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
+    return await signer.sign(structs.replace(clip, sheet=sheet))
 
 
 async def finish_still(frames: Frames, target: Path, *, signer: ClipSigner) -> Clip:
-    """A picture is a PNG, whole in every pixel."""
+    """Write a picture as a lossless PNG."""
     async with atomic_file(target, "still") as part:
         await asyncio.to_thread(_write_still, frames.pixels[0], part, ai_label_tags(signer.model))
     _, height, width, _ = frames.pixels.shape
@@ -105,29 +105,29 @@ async def finish_still(frames: Frames, target: Path, *, signer: ClipSigner) -> C
 async def finish_new_music(
     source: Path, audio: Audio | None, target: Path, *, title: str, signer: ClipSigner
 ) -> Clip:
-    """An old clip's picture, bit for bit, with other music, and stills of its own."""
+    """Combine the unchanged frames of a clip with other music, and write new stills."""
     before = clip_from_file(source)
     clip = await retry_if_killed(
         lambda: mux_new_music(before, audio, target, ffmpeg=signer.ffmpeg, tags=ai_label_tags(signer.model))
     )
     frames = await asyncio.to_thread(read_frames, source)
     thumbnail = await asyncio.to_thread(poster, frames.pixels, target.with_suffix(".jpg"))
-    overview = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
-    return await signer.sign(structs.replace(clip, poster=thumbnail, sheet=overview))
+    sheet = await asyncio.to_thread(contact_sheet, frames, target.with_suffix(".png"), title=title)
+    return await signer.sign(structs.replace(clip, poster=thumbnail, sheet=sheet))
 
 
 async def finish_fitted(clip: Clip, limit: int, *, ffmpeg: Ffmpeg, identity: Identity) -> Clip:
-    """The clip within so many bytes, signed as the whole one is."""
+    """The clip in at most `limit` bytes, signed like the original."""
     return await retry_if_killed(lambda: fit(clip, limit, ffmpeg=ffmpeg, identity=identity))
 
 
 async def retry_if_killed(encode: Callable[[], Awaitable[Clip]]) -> Clip:
-    """What `encode` makes, also where its ffmpeg is killed once or twice: what it encodes is still here."""
+    """Call `encode`, and again if its ffmpeg was killed; the frames are still in memory."""
     for _ in range(MAX_ENCODER_KILLS):
         try:
             return await encode()
         except EncoderKilled:
-            log.warning("ffmpeg was killed; it is started again")
+            log.warning("ffmpeg was killed; starting it again")
     return await encode()
 
 

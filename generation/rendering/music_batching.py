@@ -1,4 +1,4 @@
-"""Pieces of music that wait for the same player are played together, in one batch."""
+"""Pieces of music that wait for the same maker are composed together, in one batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from generation.request import Music
 MAX_BATCH = 8
 
 LoadMaker = Callable[[str], MusicMaker]
-"""The maker of this name, loaded if it is not: called in the hand's thread."""
+"""Returns the maker of this name, loading it if necessary; called in the music thread."""
 
 
 @runtime_checkable
 class BatchMusicMaker(Protocol):
-    """A music maker that plays several pieces of one length at once, each as it would alone."""
+    """A music maker that composes several pieces of equal length at once, each as it would alone."""
 
     def compose_batch(
         self, jobs: Sequence[Music], samples: int, rate: int, on_step: OnStep
@@ -33,7 +33,7 @@ class _PendingPiece:
     samples: int
     on_step: OnStep
     audio: Audio | None = None
-    run_alone: bool = False  # a batch with it has failed
+    run_alone: bool = False  # a batch that contained it failed
 
     def can_share_batch(self, other: _PendingPiece) -> bool:
         mine, theirs = (self.music.maker, self.samples), (other.music.maker, other.samples)
@@ -41,9 +41,9 @@ class _PendingPiece:
 
 
 class MusicBatcher:
-    """Whose turn it is plays for all who wait with a like piece.
+    """The caller whose turn it is composes a batch of all matching pieces that wait.
 
-    One who leaves takes only their own piece along: those who were played for play the rest themselves.
+    A cancelled caller ends its batch; the others then compose their pieces themselves.
     """
 
     def __init__(self, thread: WorkerThread, load_maker: LoadMaker, rate: int) -> None:
@@ -64,30 +64,30 @@ class MusicBatcher:
             self._pending.remove(piece)
 
     async def _run_batch(self, piece: _PendingPiece) -> None:
-        others = [one for one in self._pending if one is not piece and one.can_share_batch(piece)]
+        others = [other for other in self._pending if other is not piece and other.can_share_batch(piece)]
         batch = [piece, *others][:MAX_BATCH]
 
         def report_step(done: int, total: int) -> None:
-            for one in batch:
-                if one in self._pending:
-                    one.on_step(done, total)
+            for member in batch:
+                if member in self._pending:
+                    member.on_step(done, total)
 
         try:
             audios = await self._thread.run(lambda on_step: self._compose_batch(batch, on_step), report_step)
         except Exception:
             if len(batch) == 1:
                 raise
-            for one in batch:  # who is to blame is found out alone, and nobody else pays for it
-                one.run_alone = True
+            for member in batch:  # composed alone, only the piece that caused the error fails
+                member.run_alone = True
             return
-        for one, audio in zip(batch, audios, strict=False):
-            one.audio = audio
+        for member, audio in zip(batch, audios, strict=False):
+            member.audio = audio
 
     def _compose_batch(self, batch: Sequence[_PendingPiece], on_step: OnStep) -> list[Audio]:
-        """The scores of all parts, or of the first where the maker plays one at a time."""
+        """Compose the whole batch, or only its first piece if the maker cannot compose batches."""
         first = batch[0]
         maker = self._load_maker(first.music.maker)
         if len(batch) > 1 and isinstance(maker, BatchMusicMaker):
-            music = [part.music for part in batch]
+            music = [piece.music for piece in batch]
             return maker.compose_batch(music, first.samples, self._rate, on_step)
         return [maker.compose(first.music, first.samples, self._rate, on_step)]

@@ -1,4 +1,4 @@
-"""The recipe: frames beside score, then mux, then stills, then mark."""
+"""Render an order: frames and music in parallel, then mux, stills and signature."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NATIVE_AUDIO = "native"
 
 
 class RenderContext:
-    """What a child keeps from one render to the next: loaded models, music makers, and its two hands."""
+    """What a child process keeps between renders: models, music makers and two worker threads."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class RenderContext:
         resources: Resources | None = None,
     ) -> None:
         self.ffmpeg = find(ffmpeg or None)
-        self.encoding_count = 0  # renders that are past the painter
+        self.encoding_count = 0  # renders whose frames are generated
         self.maker_options = dict(maker_options or {})
         self.identity = _load_identity(dict(provenance or {}))
         self.models = ModelCache(resources)
         self.music_makers: dict[str, registry.MusicMaker] = {}
-        self.picture_thread = WorkerThread("painter")
-        self.music_thread = WorkerThread("scorer")
+        self.picture_thread = WorkerThread("frames")
+        self.music_thread = WorkerThread("music")
         self.music_batcher = MusicBatcher(self.music_thread, self.music_maker, SAMPLE_RATE)
 
     def music_maker(self, name: str) -> registry.MusicMaker:
@@ -65,7 +65,7 @@ class RenderContext:
 
     @contextmanager
     def count_encoding(self) -> Iterator[int]:
-        """How many others are being encoded already."""
+        """Count this render as encoding; yields how many others are."""
         self.encoding_count += 1
         try:
             yield self.encoding_count - 1
@@ -81,14 +81,14 @@ class RenderContext:
 
 
 def _load_identity(provenance: dict[str, str]) -> Identity | None:
-    """The operator's certificate, else the one of this data folder; none where neither is named."""
+    """The operator's certificate, else the one of the data folder, else None."""
     if "chain" in provenance:
         return identity.load_identity(Path(provenance["chain"]), Path(provenance["key"]))
     return identity.load_or_create_identity(Path(provenance["folder"])) if "folder" in provenance else None
 
 
 async def render(order: Order, context: RenderContext, on_progress: OnProgress) -> Clip:
-    """Everything from an order to its clip. When it fails or is cancelled nothing half-made is left."""
+    """Render an order to a clip. If it fails or is cancelled, no partial file is left."""
     try:
         make_folder(order.folder)
     except OSError as error:
@@ -118,7 +118,7 @@ async def render(order: Order, context: RenderContext, on_progress: OnProgress) 
 async def _render_picture_and_music(
     order: Order, context: RenderContext, on_progress: OnProgress
 ) -> tuple[Frames, Audio | None]:
-    """Picture and music at once; the end of either is the end of both."""
+    """Generate frames and compose music in parallel; if one fails, the other is cancelled."""
     seconds_known: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     picture_task = asyncio.create_task(_generate_frames(order, context, on_progress, seconds_known))
     music_task = asyncio.create_task(_compose_music(order.request, context, on_progress, seconds_known))
@@ -150,7 +150,7 @@ async def _render_new_music(
 async def _generate_frames(
     order: Order, context: RenderContext, on_progress: OnProgress, seconds_known: asyncio.Future[float]
 ) -> Frames:
-    """`length` is told as soon as it is known: mostly before the first step."""
+    """Sets `seconds_known` as soon as the length is known, usually before the first step."""
     request = order.request
 
     def step(done: int, total: int) -> None:
@@ -182,7 +182,7 @@ async def _generate_frames(
 
 
 def _append_to_source(source: Path, frames: Frames) -> Frames:
-    """The clip it goes on from, and what is new of its continuation."""
+    """The frames of the source clip followed by the new frames."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     before = read_frames(source)
@@ -195,7 +195,7 @@ def _append_to_source(source: Path, frames: Frames) -> Frames:
 
 
 def _join_audio(source: Path, seconds: float, frames: Frames) -> Audio:
-    """A joint model's own sound goes on where the clip's ended; a clip without any was silent."""
+    """The audio of the source clip, or silence, followed by the model's audio."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
     from generation.music.common.audio_decode import read_audio  # noqa: PLC0415  (heavy)
@@ -215,7 +215,7 @@ def _join_audio(source: Path, seconds: float, frames: Frames) -> Audio:
 async def _compose_music(
     request: Request, context: RenderContext, on_progress: OnProgress, seconds_known: asyncio.Future[float]
 ) -> Audio | None:
-    """As long as the picture to the sample; begun before the picture is there, where its length is known."""
+    """Compose music of exactly the frames' length; starts as soon as the length is known."""
     music = request.music
     if music.genre in {NO_MUSIC, NATIVE_AUDIO} or request.kind is Kind.IMAGE:
         return None
@@ -233,7 +233,7 @@ async def _compose_music(
 
 
 async def _mix_audio(request: Request, frames: Frames, audio: Audio | None) -> Audio | None:
-    """Music beside a joint model's own sound steps back while that has something to say."""
+    """Combine music with the model's audio; the music is ducked while the model's audio is loud."""
     if audio is None:
         return frames.audio if request.music.genre == NATIVE_AUDIO else None
     if frames.audio is None:
@@ -244,5 +244,5 @@ async def _mix_audio(request: Request, frames: Frames, audio: Audio | None) -> A
 
 
 def _reason(error: Exception) -> str:
-    """For the log and the row, never for a person: the traceback has the rest."""
+    """A short description for the log and the database; the traceback has the rest."""
     return f"{type(error).__name__}: {error}"[:500]

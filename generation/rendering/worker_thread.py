@@ -1,4 +1,4 @@
-"""A hand does one piece of stepped work at a time, in its own thread, and can be stopped at any step."""
+"""A worker thread runs one task at a time in steps and can be stopped at any step."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class WorkerThread:
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
-        """First come, first served."""
+        """Hold the thread; callers wait in order."""
         async with self._lock:
             yield
 
     async def run(self, work: Callable[[OnStep], T], on_step: OnStep) -> T:
-        """Run `work` in the thread. When cancelled, waits until it has stopped: within one step of it."""
+        """Run `work` in the thread. When cancelled, wait until it stops, which takes at most one step."""
         loop = asyncio.get_running_loop()
         stop = threading.Event()
 
@@ -46,7 +46,7 @@ class WorkerThread:
             while not running.done():
                 await _wait_ignoring_cancel(running)
             if not running.cancelled():
-                running.exception()  # looked at, so that nothing complains of it
+                running.exception()  # mark as retrieved
             raise
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class WorkerThread:
 
 
 async def _wait_ignoring_cancel(running: asyncio.Future[T]) -> None:
-    """A second cancellation does not make the thread free any sooner, so it is not heard here."""
+    """Wait once. A further cancellation is ignored: it would not stop the thread sooner."""
     try:
         await asyncio.wait({running})
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.bot_process LIFE`: the real bot, connected to the loopback chats."""
+"""`python -m tests.faults.bot_process RUN` runs the real bot against the fake chat servers."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ steps = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotRun:
-    """One start of the bot; a platform whose address is empty is not served."""
+    """How to run the bot once; a platform without an address is left out."""
 
     data: str
     discord: tuple[int, str, str] | None = None  # port, authority as PEM, token
     telegram: tuple[str, str] | None = None  # address, token
-    real_engine: bool = False  # then failpoints strike in its child alone
-    control: bool = False  # Telegram is sent to first and written down afterwards, as no clip should be
+    real_engine: bool = False  # then failpoints trigger only in its child process
+    control: bool = False  # Telegram clips are sent before the intent is recorded, which is wrong
     grace: float = 30.0
-    pauses: tuple[float, ...] = (0.0,)  # how long the stand-in engine takes for job 1, 2 and so on
+    pauses: tuple[float, ...] = (0.0,)  # how long the fake engine takes for job 1, 2 and so on
     environment: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -73,7 +73,7 @@ class BotRun:
 
 
 class SendThenMarkTelegram(Telegram):
-    """The control: what may have been sent is sent again, so a crash at the wrong moment doubles a clip."""
+    """The control: clips that may have been sent are sent again, so a crash can duplicate one."""
 
     deduplicates = True
 
@@ -114,9 +114,9 @@ def load_settings(run: BotRun) -> Settings:
 
 
 def run_bot(run: BotRun) -> int:
-    """One life of the bot, to its exit code."""
+    """Run the bot until it ends; returns its exit code."""
     os.environ.update(run.environment)
-    if not run.real_engine:  # the child arms itself, and the bot passes some of the same places
+    if not run.real_engine:  # the child process arms itself; the bot passes some of the same failpoints
         failpoint.arm(os.environ)
     loaded_settings = load_settings(run)
     logs.configure_logging(level="info", style="json", prompts=True, secrets=[])

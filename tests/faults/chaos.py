@@ -1,8 +1,8 @@
-"""`python -m tests.faults.chaos --kills 200 --jobs 1000 --seed 1`: the whole bot, killed at random.
+"""`python -m tests.faults.chaos --kills 200 --jobs 1000 --seed 1` kills the whole bot at random.
 
-Both loopback chats are served. They do what real ones do: take a clip, then answer with an error or not at
-all. At the end nothing may be lost or doubled. `--control` sends first and writes down afterwards, as Matinee
-does not: it must show doubles, else this harness sees none where there are some.
+The bot serves both fake chat servers. Like real ones, they may accept a clip and then answer with an error or
+not at all. At the end no clip may be lost or duplicated. `--control` runs a bot that sends before it records
+the intent: it must produce duplicates, which shows that the harness detects them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from tests.faults.consistency import ConsistencyReport, check_consistency, resen
 from tests.faults.harness import BotHarness, bot_harness, descendants_with, kill
 
 KILL_TARGETS = {"bot": 30, "child": 30, "ffmpeg": 25, "all": 15}
-KILL_MOMENTS = {"now": 50, "a clip comes in": 25, "a clip is there": 25}
+KILL_MOMENTS = {"now": 50, "before upload": 25, "after upload": 25}
 VIDEO_SHARE = 0.1
-"""The rest are pictures, which take no ffmpeg and little time."""
+"""The rest are pictures, which need no ffmpeg and little time."""
 MAX_BACKLOG = 24
 FAULT_RATE = 0.08
-"""How many of the calls that carry a clip go wrong by script."""
+"""Share of the calls with a clip for which the fake server simulates an error."""
 STALL_SECONDS = 45.0
-"""Seconds without any job coming to its end after which something is stuck."""
+"""Seconds without any job reaching a final state, after which the run counts as stuck."""
 UPLOAD_METHODS = {"sendVideo", "sendPhoto", "editMessageMedia"}
 UNFINISHED_SQL = (
     "SELECT count(*) FROM job WHERE state NOT IN ('delivered', 'uncertain', 'failed', 'cancelled')"
@@ -57,7 +57,7 @@ class Chaos:
     pid: int = 0
     kills_done: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    next_kill_moment: str = ""  # the moment of a call at which the next blow falls
+    next_kill_moment: str = ""  # the moment of an upload at which to kill next
     kill_target: str = ""
     submitted: int = 0
     replies: list[tuple[str, Reply]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Chaos:
     starts: int = 0
 
     async def run(self, within: float) -> ConsistencyReport:
-        """Until every job is at its end; a TimeoutError after `within` seconds."""
+        """Run until every job is final; raises TimeoutError after `within` seconds."""
         self._create_people()
         self._install_call_hooks()
         parts = [self._restart_forever(), self._submit_all(), self._kill_repeatedly()]
@@ -116,10 +116,10 @@ class Chaos:
         )
 
     def _delete_status_message(self) -> None:
-        """Many people delete what is still in the works: their clips come as messages of their own."""
-        said = [message for message in self.harness.telegram.world.messages if message.from_bot]
-        if not resend_buttons(said[-1]) and self.rng.random() < 0.6:
-            said[-1].deleted = True
+        """Delete most status messages, as users may: such clips arrive as new messages."""
+        messages = [message for message in self.harness.telegram.world.messages if message.from_bot]
+        if not resend_buttons(messages[-1]) and self.rng.random() < 0.6:
+            messages[-1].deleted = True
 
     def _fail_telegram(self, method: str) -> None:
         faults = {
@@ -133,18 +133,18 @@ class Chaos:
         self.harness.telegram.fail_next(method, faults[name])
 
     def _fail_discord(self, method: str) -> None:
-        how = self.rng.choice(["502, done", "drop, done", "drop", "502"])
-        self.faults[f"discord {how}"] += 1
-        commit, drop = how.endswith("done"), how.startswith("drop")
+        name = self.rng.choice(["502, done", "drop, done", "drop", "502"])
+        self.faults[f"discord {name}"] += 1
+        commit, drop = name.endswith("done"), name.startswith("drop")
         self.harness.discord.add_fault(method, ".", uploads=True, commit=commit, drop=drop, status=502)
 
     async def _kill_if_due(self, *, done: bool) -> None:
-        if self.next_kill_moment == ("a clip is there" if done else "a clip comes in"):
+        if self.next_kill_moment == ("after upload" if done else "before upload"):
             self.next_kill_moment = ""
             await self._kill_now()
 
     async def _kill_now(self) -> None:
-        """Killed before the answer leaves."""
+        """Kill the chosen processes; the server has not answered yet."""
         targets = {
             "bot": [self.pid],
             "child": descendants_with(self.pid, "generation"),
@@ -161,8 +161,6 @@ class Chaos:
             if self.pid in targets:
                 await self.harness.wait_for_exit(self.pid)
 
-    # what goes on at the same time
-
     async def _restart_forever(self) -> None:
         while not self.finished.is_set():
             bot_run = self.harness.bot_run("discord", "telegram", real_engine=True, control=self.control)
@@ -175,7 +173,7 @@ class Chaos:
             if self._unfinished_count() < MAX_BACKLOG:
                 await self._submit_one()
             else:
-                await asyncio.sleep(0.05)  # until the backlog is shorter, which rings no bell
+                await asyncio.sleep(0.05)
 
     async def _submit_one(self) -> None:
         self.submitted += 1
@@ -186,10 +184,10 @@ class Chaos:
             await self.rng.choice(self.telegram_people).writes(line)
             await self._wait_for_update_fetch()
         elif await self._discord_connected():
-            who = self.rng.choice(self.discord_people)
+            user = self.rng.choice(self.discord_people)
             options: dict[str, Any] = {"genre": "none"} if video else {}
-            with suppress(ConnectionError, TimeoutError):  # the bot died just then: nobody was asked
-                reply = await who.types("/video" if video else "/image", prompt=prompt, **options)
+            with suppress(ConnectionError, TimeoutError):  # the bot was killed before it got the command
+                reply = await user.types("/video" if video else "/image", prompt=prompt, **options)
                 self.replies.append((prompt, reply))
                 await reply.message(within=2.0)
 
@@ -202,7 +200,7 @@ class Chaos:
         return bool(server.gateway.connected_sessions and server.world.commands)
 
     async def _wait_for_update_fetch(self) -> None:
-        """The update was fetched and confirmed: else a dead bot is sent hundreds of them at once."""
+        """Wait until the update was fetched, so that no long backlog builds up while the bot is down."""
         with suppress(TimeoutError):
             await self.harness.telegram.wait_until(
                 lambda: len(self.harness.telegram.updates) < MAX_BACKLOG, within=2.0
@@ -212,14 +210,14 @@ class Chaos:
         return bool(self.pid) and self._job_count() - self._unfinished_count() >= count
 
     async def _kill_repeatedly(self) -> None:
-        """Evenly over the jobs, each at a moment that the seed chooses; one that found nobody is repeated."""
+        """Spread the kills over the jobs, at random moments; a kill that found no process is repeated."""
         while sum(self.kills_done.values()) < self.kills:
             due = sum(self.kills_done.values()) * self.jobs // self.kills
             await self._wait_until(partial(self._has_finished, due))
             self.kill_target = self.rng.choices(list(KILL_TARGETS), list(KILL_TARGETS.values()))[0]
             moment = self.rng.choices(list(KILL_MOMENTS), list(KILL_MOMENTS.values()))[0]
             if moment == "now":
-                if self.rng.random() < 0.8:  # and sometimes amid a start
+                if self.rng.random() < 0.8:  # otherwise perhaps during a start
                     await self._discord_connected()
                 await asyncio.sleep(self.rng.uniform(0.0, 0.7))
                 await self._kill_now()
@@ -230,7 +228,7 @@ class Chaos:
             self.next_kill_moment = ""
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
-        while not condition():  # noqa: ASYNC110  (a database in another process rings no bell)
+        while not condition():  # noqa: ASYNC110  (a database in another process cannot be awaited)
             await asyncio.sleep(0.03)
 
     async def _wait_until_all_final(self) -> None:
@@ -239,7 +237,7 @@ class Chaos:
             if unfinished < fewest:
                 fewest, since = unfinished, time.monotonic()
             if time.monotonic() - since > 4 * STALL_SECONDS:
-                raise TimeoutError(f"{unfinished} jobs do not come to their end")
+                raise TimeoutError(f"{unfinished} jobs do not reach a final state")
             await asyncio.sleep(0.1)
 
     def _job_count(self) -> int:
@@ -249,7 +247,7 @@ class Chaos:
         return int((self.harness.rows(UNFINISHED_SQL) or [(0,)])[0][0])
 
     def _confirmed_prompts(self) -> frozenset[str]:
-        """Prompts of which a person was told a number."""
+        """The prompts for which a user received a job number."""
         replies = [(prompt, reply.interaction.original) for prompt, reply in self.replies]
         on_discord = {prompt for prompt, message in replies if message and "#" in text_of(message)}
         texts = [m.text for m in self.harness.telegram.world.messages if m.from_bot and "#" in m.text]
@@ -266,18 +264,18 @@ def format_report(chaos: Chaos, consistency: ConsistencyReport, seconds: float) 
         **{f"failed: {name}": count for name, count in sorted(chaos.faults.items())},
         "starts": chaos.starts,
         "seconds": seconds,
-        "set aside, killed again": consistency.set_aside,
-        "doubtful and flagged": consistency.maybe_sent,
+        "set aside": consistency.set_aside,
+        "perhaps sent": consistency.maybe_sent,
         **{name.replace("_", " "): len(found) for name, found in consistency.findings().items()},
     }
     lines = [f"{name:<28}{count:>7.0f}" for name, count in figures.items()]
-    lines += [f"  {name}: {one}" for name, found in consistency.problems().items() for one in found[:8]]
+    lines += [f"  {name}: {text}" for name, found in consistency.problems().items() for text in found[:8]]
     return "\n".join(lines)
 
 
 async def main(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # of uploads that a kill cut off
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it logs uploads that a kill interrupted
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="matinee-chaos-"))
     async with bot_harness(folder) as harness:
         rng = random.Random(arguments.seed)
@@ -286,7 +284,7 @@ async def main(arguments: argparse.Namespace) -> int:
     write_line(f"seed {arguments.seed}{', control' if arguments.control else ''}: {folder}")
     write_line(format_report(chaos, consistency, time.monotonic() - began))
     write_line(
-        json.dumps({"seed": arguments.seed, "control": arguments.control, "wrong": consistency.problems()})
+        json.dumps({"seed": arguments.seed, "control": arguments.control, "problems": consistency.problems()})
     )
     if arguments.control:
         return 0 if consistency.duplicates_on_telegram else 1

@@ -1,4 +1,4 @@
-"""What must be true when the dust has settled, read from the database, from both chats and from the disk."""
+"""Check what must hold after a run: in the database, in both chats and on disk."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ class JobRow:
 
 @dataclass
 class ConsistencyReport:
-    """Every list is of what is wrong, but for `states`, `aside` and `doubtful`."""
+    """The lists hold problems; `states`, `set_aside` and `maybe_sent` are counts."""
 
     states: Counter[str] = field(default_factory=Counter)
     lost_jobs: list[str] = field(default_factory=list)
     duplicate_jobs: list[str] = field(default_factory=list)
     duplicates_on_discord: list[str] = field(default_factory=list)
     duplicates_on_telegram: list[str] = field(default_factory=list)
-    not_shown: list[str] = field(default_factory=list)  # said to be delivered, and nowhere to be seen
+    not_shown: list[str] = field(default_factory=list)  # marked as delivered, but not in the chat
     not_asked: list[str] = field(default_factory=list)
     not_notified: list[str] = field(default_factory=list)
     ledger_errors: list[str] = field(default_factory=list)
     integrity_errors: list[str] = field(default_factory=list)
     temporary_files: list[str] = field(default_factory=list)
     unexpected_failures: list[str] = field(default_factory=list)
-    set_aside: int = 0  # set aside after two deaths, or because its ffmpeg was killed three times in a row
+    set_aside: int = 0  # after two engine deaths, or three killed ffmpeg processes in a row
     maybe_sent: int = 0
 
     def findings(self) -> dict[str, list[str]]:
-        lists = ((one.name, getattr(self, one.name)) for one in fields(self))
-        return {name: found for name, found in lists if isinstance(found, list)}
+        values = ((item.name, getattr(self, item.name)) for item in fields(self))
+        return {name: value for name, value in values if isinstance(value, list)}
 
     def problems(self) -> dict[str, list[str]]:
         return {name: found for name, found in self.findings().items() if found}
@@ -72,12 +72,14 @@ def job_rows(harness: BotHarness) -> list[JobRow]:
 
 
 def count_on_discord(server: DiscordServer, row: JobRow) -> int:
-    seen = [message for message in server.world.messages.values() if not message.deleted]
-    return sum(any(a.filename.startswith(row.file_prefix) for a in message.attachments) for message in seen)
+    visible = [message for message in server.world.messages.values() if not message.deleted]
+    return sum(
+        any(file.filename.startswith(row.file_prefix) for file in message.attachments) for message in visible
+    )
 
 
 def count_on_telegram(server: TelegramServer, row: JobRow) -> int:
-    """By its prompt, which is nobody else's."""
+    """Count the clips in the chat by their prompt, which is unique."""
     return sum(
         message.from_bot and not message.deleted and message.kind != "text" and row.prompt in message.text
         for message in server.world.messages
@@ -85,26 +87,26 @@ def count_on_telegram(server: TelegramServer, row: JobRow) -> int:
 
 
 def resend_buttons(message: Message) -> list[str]:
-    """The buttons that send a doubtful clip again."""
+    """The callback data of the buttons that send a "perhaps sent" clip again."""
     data = [str(button.get("callback_data")) for button in message.buttons]
-    return [one for one in data if one.startswith("again:")]
+    return [text for text in data if text.startswith("again:")]
 
 
 def has_resend_button(server: TelegramServer, row: JobRow) -> bool:
-    """Its person was asked whether it arrived, with a button to have it again."""
-    told = [message for message in server.world.messages if message.from_bot and not message.deleted]
-    return any(f"again:{row.id}" in resend_buttons(message) for message in told)
+    """Whether the user was asked if the clip arrived, with a button to send it again."""
+    messages = [message for message in server.world.messages if message.from_bot and not message.deleted]
+    return any(f"again:{row.id}" in resend_buttons(message) for message in messages)
 
 
 def check_consistency(
     harness: BotHarness, confirmed_prompts: frozenset[str] = frozenset()
 ) -> ConsistencyReport:
-    """`promised` are the prompts that somebody was given a number for."""
+    """`confirmed_prompts` are the prompts for which a user received a job number."""
     report, rows = ConsistencyReport(), job_rows(harness)
     report.states.update(row.state for row in rows)
     rows_by_prompt = Counter(row.prompt for row in rows)
     report.lost_jobs += [
-        f"{prompt}: promised, no row" for prompt in confirmed_prompts - rows_by_prompt.keys()
+        f"{prompt}: confirmed, but has no row" for prompt in confirmed_prompts - rows_by_prompt.keys()
     ]
     report.lost_jobs += [f"#{row.id} is {row.state}" for row in rows if not row.state.is_final]
     report.duplicate_jobs += [
@@ -113,9 +115,11 @@ def check_consistency(
     for row in rows:
         _check_job(harness, row, report)
     _check_ledger(harness, rows, report)
-    verdict = [str(line[0]) for line in harness.rows("PRAGMA integrity_check")]
-    report.integrity_errors += [line for line in verdict if line != "ok"]
-    report.not_notified += [f"#{job} was never told" for (job,) in harness.rows("SELECT job FROM unsaid")]
+    results = [str(row[0]) for row in harness.rows("PRAGMA integrity_check")]
+    report.integrity_errors += [result for result in results if result != "ok"]
+    report.not_notified += [
+        f"#{job}: the final status was never sent" for (job,) in harness.rows("SELECT job FROM unsaid")
+    ]
     report.temporary_files += [str(path) for path in harness.data.rglob("*") if _is_temporary(path)]
     return report
 
@@ -138,7 +142,7 @@ def _check_job(harness: BotHarness, row: JobRow, report: ConsistencyReport) -> N
         if (row.error, row.attempt) in {("EngineDied", 1), ("EncoderKilled", row.attempt)}:
             report.set_aside += 1
         else:
-            report.unexpected_failures.append(f"#{row.id} failed of {row.error}, attempt {row.attempt}")
+            report.unexpected_failures.append(f"#{row.id} failed with {row.error}, attempt {row.attempt}")
 
 
 def _check_ledger(harness: BotHarness, rows: list[JobRow], report: ConsistencyReport) -> None:
@@ -151,13 +155,15 @@ def _check_ledger(harness: BotHarness, rows: list[JobRow], report: ConsistencyRe
         expected = -row.cost if row.state in CHARGED_STATES else 0
         if row.state.is_final and sums[row.id] != expected:
             report.ledger_errors.append(
-                f"#{row.id} is {row.state} and booked with {sums[row.id]} instead of {expected}"
+                f"#{row.id} is {row.state}; its entries sum to {sums[row.id]} instead of {expected}"
             )
     report.ledger_errors += [
         f"#{job}: {count} times {kind}" for (job, kind), count in kinds.items() if count > 1
     ]
     known = {row.id for row in rows}
-    report.ledger_errors += [f"a booking for #{job}, which is no job" for job in sums if job not in known]
+    report.ledger_errors += [
+        f"a ledger entry for #{job}, which does not exist" for job in sums if job not in known
+    ]
 
 
 def _is_temporary(path: Path) -> bool:

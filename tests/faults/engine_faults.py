@@ -1,17 +1,17 @@
-"""What the engine's process may do to a job, and what must become of that."""
+"""What the engine process may do while it renders a job, and the expected outcome."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-REFUNDED = "told and refunded; the same process goes on"
-SET_ASIDE = "made again once; the second time set aside, told and refunded; the next job is made"
-DELIVERED_ONCE = "arrives once"
+REFUNDED = "refunded, the user is notified; the process keeps running"
+SET_ASIDE = "retried once, then set aside and refunded, the user is notified; the next job is rendered"
+DELIVERED_ONCE = "delivered once"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineFault:
-    """`verb` is what the plug-in family of the engine's tests does at its first step."""
+    """`trigger_prompt` makes the faulty model family of the engine tests misbehave at its first step."""
 
     trigger_prompt: str
     description: str
@@ -20,15 +20,13 @@ class EngineFault:
 
 
 ENGINE_FAULTS = (
-    EngineFault("oom", "runs out of the card's memory", REFUNDED, "OutOfMemory"),
-    EngineFault("nan", "paints frames that are not numbers", REFUNDED, "BadFrames"),
-    EngineFault("raise:oh", "fails with an error of the model's own", REFUNDED, "PictureFailed"),
-    EngineFault("segfault", "crashes by a segmentation fault", SET_ASIDE, "EngineDied"),
-    EngineFault("exit:0", "leaves with exit code 0", SET_ASIDE, "EngineDied"),
-    EngineFault(
-        "freeze", "hangs, deaf to everything: missed after three heartbeats", SET_ASIDE, "EngineDied"
-    ),
-    EngineFault("stop", "is stopped (SIGSTOP): missed after three heartbeats", SET_ASIDE, "EngineDied"),
-    EngineFault("hang", "makes no headway in a step: given up when that lasts", SET_ASIDE, "EngineStuck"),
-    EngineFault("print:500", "prints rubbish on its standard output", DELIVERED_ONCE),
+    EngineFault("oom", "runs out of GPU memory", REFUNDED, "OutOfMemory"),
+    EngineFault("nan", "generates frames that are not numbers (NaN)", REFUNDED, "BadFrames"),
+    EngineFault("raise:oh", "raises an error of the model", REFUNDED, "PictureFailed"),
+    EngineFault("segfault", "crashes with a segmentation fault", SET_ASIDE, "EngineDied"),
+    EngineFault("exit:0", "exits with code 0", SET_ASIDE, "EngineDied"),
+    EngineFault("freeze", "freezes: ended after three missed heartbeats", SET_ASIDE, "EngineDied"),
+    EngineFault("stop", "is stopped (SIGSTOP): ended after three missed heartbeats", SET_ASIDE, "EngineDied"),
+    EngineFault("hang", "makes no progress in a step: ended after the stall limit", SET_ASIDE, "EngineStuck"),
+    EngineFault("print:500", "prints other text to its standard output", DELIVERED_ONCE),
 )

@@ -1,4 +1,4 @@
-"""Two loopback chats, and in front of them a bot that can be killed and started again on the same data."""
+"""Two fake chat servers and a bot process that can be killed and restarted on the same data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fork_server import ForkedProcess, fork_server
 from tests.paths import ROOT
 
 SLOW_ACK_SECONDS = 60.0
-"""Seconds in which a bot must take a command here: how quick it is, is asked elsewhere, and of one alone."""
+"""How long a bot may take to acknowledge a command here; speed is tested elsewhere, with one bot."""
 
 
 def kill(pids: Iterable[int]) -> None:
@@ -37,12 +37,12 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def descendants_with(pid: int, word: str) -> list[int]:
-    """Its descendants whose command holds that word: the engine's child, an ffmpeg."""
+def descendants_with(pid: int, text: str) -> list[int]:
+    """Descendants whose command line contains `text`, such as the engine process or ffmpeg."""
     found = []
     for process in descendants(pid):
         with suppress(psutil.Error):
-            if any(word in part for part in process.cmdline()[:3]):
+            if any(text in part for part in process.cmdline()[:3]):
                 found.append(process.pid)
     return found
 
@@ -53,7 +53,7 @@ class BotHarness:
     discord: DiscordServer
     telegram: TelegramServer
     start_tasks: list[asyncio.Task[int]] = field(default_factory=list)
-    exit_tasks: dict[int, asyncio.Task[int]] = field(default_factory=dict)  # and the end of each
+    exit_tasks: dict[int, asyncio.Task[int]] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -68,21 +68,21 @@ class BotHarness:
         return BotRun(data=str(self.data), **addresses, **facts)
 
     async def start(self, run: BotRun) -> int:
-        """Whoever stops waiting leaves a bot of this house all the same, never one for the next to ask."""
-        birth = asyncio.create_task(self._start_process(run))
-        self.start_tasks.append(birth)
-        return await asyncio.shield(birth)
+        """Start a bot. If the caller is cancelled, the bot still belongs to this harness."""
+        start = asyncio.create_task(self._start_process(run))
+        self.start_tasks.append(start)
+        return await asyncio.shield(start)
 
     async def _start_process(self, run: BotRun) -> int:
-        born = await asyncio.to_thread(self._fork, run)
-        self.exit_tasks[born.pid] = asyncio.create_task(born.wait())
-        return born.pid
+        process = await asyncio.to_thread(self._fork, run)
+        self.exit_tasks[process.pid] = asyncio.create_task(process.wait())
+        return process.pid
 
     def _fork(self, run: BotRun) -> ForkedProcess:
         with (self.folder / "log").open("ab") as log:
-            words = ("tests.faults.bot_process", run.to_json())
+            command = ("tests.faults.bot_process", run.to_json())
             return fork_server().spawn(
-                *words, folder=ROOT, environment=os.environ, out=log.fileno(), err=log.fileno()
+                *command, folder=ROOT, environment=os.environ, out=log.fileno(), err=log.fileno()
             )
 
     def is_running(self, pid: int) -> bool:
@@ -92,19 +92,19 @@ class BotHarness:
         await asyncio.shield(self.exit_tasks[pid])
 
     async def kill_tree(self, pid: int) -> None:
-        """With all that it started."""
+        """Kill the bot and every process that it started."""
         if self.is_running(pid):
             kill([pid, *(process.pid for process in descendants(pid))])
         await self.wait_for_exit(pid)
 
     async def stop_all(self) -> None:
-        """Nobody lives here any more, nor is about to be born."""
+        """Stop every bot, including those that are still starting."""
         await asyncio.gather(*self.start_tasks, return_exceptions=True)
         for pid in self.exit_tasks:
             await self.kill_tree(pid)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Looked up beside the running bot; nothing where there is no database yet."""
+        """Query the database while the bot runs; an empty list if there is no database yet."""
         path = self.data / "matinee.db"
         if not path.exists():
             return []
@@ -128,4 +128,4 @@ async def bot_harness(folder: Path) -> AsyncIterator[BotHarness]:
             yield harness
         finally:
             await harness.stop_all()
-            await asyncio.sleep(0.05)  # connections that a dying bot had just opened are taken up, and closed
+            await asyncio.sleep(0.05)  # accept and close connections that a killed bot had just opened

@@ -30,15 +30,15 @@ def cases() -> list[Case]:
 
 
 async def run_cases(chosen: Sequence[Case], folder: Path) -> dict[tuple[str, str], Outcome]:
-    """Several at once: most of the time is spent waiting for somebody to be killed."""
+    """Run several at once: most of the time is spent waiting."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
-    async def one(number: int, case: Case) -> tuple[tuple[str, str], Outcome]:
+    async def run_case(number: int, case: Case) -> tuple[tuple[str, str], Outcome]:
         fault, platform = case
         async with slots, bot_harness(folder / f"{number}-{platform}") as harness:
             return (fault.name, platform), await run_scenario(harness, platform, fault)
 
-    return dict(await asyncio.gather(*(one(number, case) for number, case in enumerate(chosen))))
+    return dict(await asyncio.gather(*(run_case(number, case) for number, case in enumerate(chosen))))
 
 
 def expected_outcomes(chosen: Iterable[Case]) -> dict[tuple[str, str], Outcome | None]:
@@ -46,18 +46,18 @@ def expected_outcomes(chosen: Iterable[Case]) -> dict[tuple[str, str], Outcome |
 
 
 def render_tables() -> str:
-    head = ["| stage | fault | Discord | Telegram |", "|---|---|---|---|"]
+    header = ["| stage | fault | Discord | Telegram |", "|---|---|---|---|"]
     rows = [
         f"| {fault.stage} | {fault.description} | {fault.discord or '·'} | {fault.telegram or '·'} |"
         for fault in MATRIX
     ]
-    engine = ["", "| what the engine's process does | what becomes of the job |", "|---|---|"]
+    engine = ["", "| what the engine process does | outcome of the job |", "|---|---|"]
     engine += [f"| {fault.description} | {fault.outcome} |" for fault in ENGINE_FAULTS]
-    return "\n".join([*head, *rows, *engine])
+    return "\n".join([*header, *rows, *engine])
 
 
 def documented_tables() -> str:
-    """The matrix as the page has it."""
+    """The tables on the page now."""
     return PAGE.read_text("utf-8").partition(START_MARKER)[2].partition(END_MARKER)[0].strip()
 
 
@@ -69,8 +69,8 @@ def update_page() -> None:
 
 async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        found, wanted = await run_cases(cases(), Path(folder)), expected_outcomes(cases())
-    wrong = {case: outcome for case, outcome in found.items() if outcome is not wanted[case]}
+        found, expected = await run_cases(cases(), Path(folder)), expected_outcomes(cases())
+    wrong = {case: outcome for case, outcome in found.items() if outcome is not expected[case]}
     for (name, platform), outcome in wrong.items():
         sys.stdout.write(f"{name} on {platform}: {outcome}\n")
     if not wrong:

@@ -1,8 +1,8 @@
-"""The power is cut, thousands of times: `python -m tests.faults.power --images 2000 --seed 7`.
+"""`python -m tests.faults.power --images 2000 --seed 7` simulates thousands of power cuts.
 
-The real store does its work on the real schema; its statements are done once more on a disk that is watched,
-write by write. Then every image is a moment of that disk: what was synced is there, and of the rest some is,
-some is not, some is torn in the middle. Whoever was told that something is safe must find it in every image.
+The real store runs a workload on the real schema. Its statements are then repeated on a disk that records
+every write. Each disk image is a moment of that recording: what was synced is there; of the other writes some
+are there, some are missing and some are torn. Every acknowledged commit must be in every image.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from tests.bot.store.conftest import CLIP, make_draft, write_rows
 
 SECTOR_BYTES = 512
 CHECKPOINT_PAGES = 60
-"""Pages in the log before they go to the main file: few, so that this happens often and is cut often."""
-RAM_DISK = Path("/dev/shm")  # noqa: S108  (only a faster place for a folder of our own)
+"""Pages in the WAL before a checkpoint: few, so that many power cuts hit a checkpoint."""
+RAM_DISK = Path("/dev/shm")  # noqa: S108  (only a faster place for our own folder)
 STATE_QUERIES = (
     "SELECT id, state, epoch, message, clip IS NULL, tag FROM job ORDER BY id",
     "SELECT id, kind, purse, credits, job FROM ledger ORDER BY id",
@@ -50,7 +50,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """The file ends here from now on."""
+    """The file was truncated to `size`."""
 
     file: str
     size: int
@@ -63,14 +63,14 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """SQLite's own wish: a journal that is done with."""
+    """SQLite deleted a file, such as a journal that it no longer needs."""
 
     file: str
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """A commit came back: whoever waited for it was told. `state` is all that is in the database now."""
+    """A commit returned to its caller. `state` is the digest of the database at that moment."""
 
     state: str
 
@@ -80,7 +80,7 @@ DiskEvent = Write | Truncate | Sync | Delete | Acknowledge
 
 @dataclass(slots=True)
 class DiskRecording:
-    """All that happened on the watched disk, in order."""
+    """All events on the recorded disk, in order."""
 
     events: list[DiskEvent] = field(default_factory=list)
 
@@ -108,7 +108,7 @@ class RecordingFile(apsw.VFSFile):
 class RecordingDisk(apsw.VFS):
     def __init__(self, recording: DiskRecording) -> None:
         self._recording = recording
-        super().__init__("watched", "")
+        super().__init__("recording", "")
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: FBT001, N802  (as above)
         super().xDelete(filename, syncdir)
@@ -119,7 +119,7 @@ class RecordingDisk(apsw.VFS):
 
 
 async def record_statements(folder: Path, seed: int) -> tuple[list[str], str]:
-    """What the real store says to SQLite while people ask, an engine paints and a chat takes clips."""
+    """Run a workload on the real store; returns its SQL statements and its `synchronous` setting."""
     executed: list[str] = []
     store = await Store.open(folder)
     synchronous = await write_rows(store, lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
@@ -136,14 +136,14 @@ async def record_statements(folder: Path, seed: int) -> tuple[list[str], str]:
 async def _simulate_person(store: Store, number: int, rng: random.Random) -> None:
     for _ in range(10):
         draft = make_draft(f"u{number}", idempotency_key=f"{number}-{rng.random()}")
-        made = await store.enqueue(draft, allowance=Allowance(credits=1000), caps=Caps())
+        enqueued = await store.enqueue(draft, allowance=Allowance(credits=1000), caps=Caps())
         if rng.random() < 0.2:
             await store.grant(f"discord:u{number}", 3)
         job = await store.claim(lease=60)
         if job is not None:
             await _process_job(store, job, rng)
         await store.change_setting(f"discord:u{number}", "language", rng.choice(["en", "de"]))
-        await store.save_status_message(made.job.id, str(number))
+        await store.save_status_message(enqueued.job.id, str(number))
 
 
 async def _process_job(store: Store, job: Job, rng: random.Random) -> None:
@@ -156,12 +156,12 @@ async def _process_job(store: Store, job: Job, rng: random.Random) -> None:
 
 
 def record_disk(folder: Path, statements: list[str], synchronous: str) -> DiskRecording:
-    """The same once more, on the watched disk."""
+    """Repeat the statements on the recording disk."""
     recording = DiskRecording()
     disk = RecordingDisk(recording)
-    c = apsw.Connection(str(folder / "power.db"), vfs="watched")
+    c = apsw.Connection(str(folder / "power.db"), vfs="recording")
     try:
-        c.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory: that is none of the disk's affairs
+        c.execute("PRAGMA locking_mode = EXCLUSIVE")  # no shared memory file, which would not be on the disk
         c.execute("PRAGMA journal_mode = WAL")
         c.execute(f"PRAGMA synchronous = {synchronous}")
         c.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -172,7 +172,7 @@ def record_disk(folder: Path, statements: list[str], synchronous: str) -> DiskRe
             c.execute(text)
             if text.upper().startswith("COMMIT"):
                 recording.events.append(Acknowledge(database_digest(c)))
-        return DiskRecording(list(recording.events))  # what closing still writes is nobody's to lose
+        return DiskRecording(list(recording.events))  # without the writes of closing
     finally:
         c.close()
         disk.unregister()
@@ -187,7 +187,7 @@ def database_digest(c: Any) -> str:
 
 @dataclass(slots=True)
 class SimulatedFile:
-    """One file: what is safe on it, and what is only on its way there."""
+    """A file: its synced content and its pending writes."""
 
     synced: bytearray = field(default_factory=bytearray)
     pending: list[Write | Truncate] = field(default_factory=list)
@@ -198,16 +198,16 @@ class SimulatedFile:
         self.pending.clear()
 
     def after_power_cut(self, rng: random.Random) -> bytes:
-        """Any of what was on its way has arrived, in any order, whole, in part or not at all."""
-        left = bytearray(self.synced)
+        """The content after a power cut: pending writes arrive in any order, whole, in part or not at all."""
+        content = bytearray(self.synced)
         for event in rng.sample(self.pending, len(self.pending)):
-            fate = rng.random()
-            if fate < 0.4:
-                apply_event(left, event)
-            elif fate < 0.7 and isinstance(event, Write):
+            chance = rng.random()
+            if chance < 0.4:
+                apply_event(content, event)
+            elif chance < 0.7 and isinstance(event, Write):
                 for piece in _random_sectors(event, rng):
-                    apply_event(left, piece)
-        return bytes(left)
+                    apply_event(content, piece)
+        return bytes(content)
 
 
 def apply_event(content: bytearray, event: Write | Truncate) -> None:
@@ -219,7 +219,7 @@ def apply_event(content: bytearray, event: Write | Truncate) -> None:
 
 
 def _random_sectors(event: Write, rng: random.Random) -> Iterator[Write]:
-    """Some sectors of it."""
+    """A random subset of the sectors of a write."""
     start = 0
     while start < len(event.data):
         end = (event.offset + start) // SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES - event.offset
@@ -232,13 +232,13 @@ def _random_sectors(event: Write, rng: random.Random) -> Iterator[Write]:
 class PowerCutResult:
     images: int = 0
     commits: int = 0
-    with_pending_writes: int = 0  # images in which something was on its way
+    with_pending_writes: int = 0  # images taken while writes were pending
     lost: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
 
 def simulate_power_cuts(recording: DiskRecording, images: int, seed: int) -> PowerCutResult:
-    """So many moments of the film, each looked at as a start after a power cut would."""
+    """Build `images` disk images at random moments and open each as a start after a power cut would."""
     rng = random.Random(seed)
     first = next(index for index, event in enumerate(recording.events) if isinstance(event, Acknowledge))
     moments = sorted(rng.randrange(first + 1, len(recording.events)) for _ in range(images))
@@ -288,15 +288,15 @@ def _check_image(
     if verdict != "ok":
         result.broken.append(f"image {result.images}: {verdict}")
     elif state not in allowed:
-        result.lost.append(f"image {result.images}: what was told is not there")
+        result.lost.append(f"image {result.images}: an acknowledged commit is missing")
 
 
 def power_cuts(images: int, seed: int, *, synchronous: str | None = None) -> PowerCutResult:
-    """As the store is set up, or as somebody might wish it were, for comparison."""
+    """Simulate power cuts with the store's own `synchronous` setting, or with another for comparison."""
     with tempfile.TemporaryDirectory(
-        prefix="matinee-film-", dir=RAM_DISK if RAM_DISK.is_dir() else None
+        prefix="matinee-power-recording-", dir=RAM_DISK if RAM_DISK.is_dir() else None
     ) as folder:
-        executed, used_synchronous = asyncio.run(record_statements(Path(folder) / "house", seed))
+        executed, used_synchronous = asyncio.run(record_statements(Path(folder) / "store", seed))
         return simulate_power_cuts(
             record_disk(Path(folder), executed, synchronous or used_synchronous), images, seed
         )
@@ -306,10 +306,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
-    shipped = power_cuts(asked.images, asked.seed)
-    comparison = power_cuts(asked.images, asked.seed, synchronous="NORMAL")
-    for name, result in (("as it is", shipped), ("synchronous=NORMAL, for comparison", comparison)):
+    arguments = parser.parse_args()
+    shipped = power_cuts(arguments.images, arguments.seed)
+    comparison = power_cuts(arguments.images, arguments.seed, synchronous="NORMAL")
+    for name, result in (("as shipped", shipped), ("synchronous=NORMAL, for comparison", comparison)):
         lost = f"{len(result.lost)} lost something, {len(result.broken)} damaged"
         sys.stdout.write(f"{name}: {result.images} images of {result.commits} commits, {lost}\n")
     return 1 if shipped.lost or shipped.broken or not comparison.lost else 0

@@ -1,4 +1,4 @@
-"""One fault on one platform, played with the real bot: what came of it."""
+"""Run one fault on one platform against the real bot and return the outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.faults.matrix import UPLOAD_METHODS, Fault, Outcome
 
 TIMEOUT_SECONDS = 150.0
 RESUBMIT_AFTER_SECONDS = 2.0
-"""Seconds after which a person who sees no answer at all, and a bot that is back, tries once more."""
+"""How long a user without any reply waits, once the bot is back, before submitting again."""
 
 
 @dataclass
@@ -24,10 +24,10 @@ class FaultScenario:
     harness: BotHarness
     platform: str
     fault: Fault
-    must_trigger: bool = True  # the fault must have struck: one that never did proves nothing
+    must_trigger: bool = True  # a fault that never triggered proves nothing
     submissions: int = 0
     pid: int = 0
-    pid_at_submission: int = 0  # the bot that was there then
+    pid_at_submission: int = 0  # the bot that was running then
     finished: bool = False
     replies: list[Reply] = field(default_factory=list)
     person: TelegramUser | Person | None = None
@@ -45,10 +45,8 @@ class FaultScenario:
                         await self._submit()
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
-            told = (
-                f"{self.fault.name}: struck at [{self.triggered}], and the books say {job_rows(self.harness)}"
-            )
-            raise AssertionError(told) from error
+            message = f"{self.fault.name}: triggered [{self.triggered}], jobs: {job_rows(self.harness)}"
+            raise AssertionError(message) from error
         finally:
             self.finished = True
             for task in tasks:
@@ -58,24 +56,24 @@ class FaultScenario:
         return self._observed_outcome()
 
     @property
-    def strikes_at_start(self) -> bool:
+    def triggers_at_start(self) -> bool:
         return self.fault.stage == "starting"
 
     @property
     def triggered(self) -> str:
-        path = self.harness.folder / "notes"
+        path = self.harness.folder / "triggered"
         return path.read_text(encoding="ascii") if path.exists() else ""
 
     async def _wait_for_start_fault(self) -> None:
-        """What strikes a start has struck, and another bot is on its way, before anybody asks."""
-        while self.strikes_at_start and not (self.triggered and len(self.harness.exit_tasks) > 1):  # noqa: ASYNC110  (a file rings no bell)
+        """Before the first request: a fault of the start has triggered and the bot is being started again."""
+        while self.triggers_at_start and not (self.triggered and len(self.harness.exit_tasks) > 1):  # noqa: ASYNC110  (a file cannot be awaited)
             await asyncio.sleep(0.02)
 
     async def _restart_forever(self) -> None:
         """As systemd or Docker would."""
         environment = {
             ENV_VAR: self.fault.failpoints,
-            TRIGGERED_FILE_ENV_VAR: str(self.harness.folder / "notes"),
+            TRIGGERED_FILE_ENV_VAR: str(self.harness.folder / "triggered"),
         }
         bot_run = self.harness.bot_run(
             self.platform, real_engine=self.fault.real_engine, environment=environment
@@ -88,7 +86,7 @@ class FaultScenario:
         """As the watchdog would."""
         if "=hang" not in self.fault.failpoints:
             return
-        while not (self.pid and self.triggered):  # noqa: ASYNC110  (a file rings no bell)
+        while not (self.pid and self.triggered):  # noqa: ASYNC110  (a file cannot be awaited)
             await asyncio.sleep(0.02)
         await self.harness.kill_tree(self.pid)
 
@@ -106,13 +104,13 @@ class FaultScenario:
         await server.world.wait_until(
             lambda: server.gateway.connected_sessions and server.world.commands, within=TIMEOUT_SECONDS
         )
-        early = self.triggered and self.submissions == 1 and self.must_trigger and not self.strikes_at_start
-        assert not early, f"{self.fault.name} struck before anybody asked"
+        early = self.triggered and self.submissions == 1 and self.must_trigger and not self.triggers_at_start
+        assert not early, f"{self.fault.name} triggered before the first request"
         self.pid_at_submission = self.pid
         self.replies.append(await self.person.types("/video", prompt=prompt, genre="none"))
 
     async def _is_unanswered(self) -> bool:
-        """No job, no answer, and a bot that is there again: one that is only slow is waited for."""
+        """No job, no reply and a restarted bot; a slow bot is waited for."""
         if (
             self.platform == "telegram"
             or job_rows(self.harness)
@@ -126,10 +124,14 @@ class FaultScenario:
         return not (self._has_answer() or job_rows(self.harness))
 
     def _has_answer(self) -> bool:
-        """More than "thinking", in public or in private."""
-        told = self.replies[-1].interaction
-        candidates = [message for message in (told.original, *told.followups) if message is not None]
-        return any(one.content or one.components for one in candidates if not one.deleted)
+        """Whether the bot replied with more than "thinking", in public or in private."""
+        interaction = self.replies[-1].interaction
+        messages = [interaction.original, *interaction.followups]
+        return any(
+            message.content or message.components
+            for message in messages
+            if message is not None and not message.deleted
+        )
 
     def _is_finished(self) -> bool:
         rows = job_rows(self.harness)
@@ -147,15 +149,12 @@ class FaultScenario:
 
     def _observed_outcome(self) -> Outcome:
         rows, wrong = job_rows(self.harness), check_consistency(self.harness).problems()
-        for name in (
-            "unexpected_failures",
-            "temporary_files",
-        ):  # failing may be the point; a restart cleans up
-            wrong.pop(name, None)
+        wrong.pop("unexpected_failures", None)  # the fault may be meant to fail the job
+        wrong.pop("temporary_files", None)  # the next start deletes them
         assert not wrong, (self.fault.name, self.platform, wrong)
-        assert self._fault_triggered(), f"{self.fault.name} was never met"
+        assert self._fault_triggered(), f"{self.fault.name} never triggered"
         assert not (self.fault.real_engine and len(self.harness.exit_tasks) > 1), (
-            f"{self.fault.name} ended the bot itself"
+            f"{self.fault.name} ended the bot process"
         )
         if not rows:
             return Outcome.REJECTED
@@ -166,16 +165,16 @@ class FaultScenario:
         return Outcome.ASKED if state is JobState.UNCERTAIN else Outcome.REFUNDED
 
     def _fault_triggered(self) -> bool:
-        """Some strike only after the books are in order."""
+        """Some faults trigger only after the job has its final state."""
         if not self.must_trigger:
             return True
         if self.fault.failpoints:
-            places = {trap.partition("=")[0] for trap in self.fault.failpoints.split(",")}
-            return places == set(self.triggered.split())
+            armed = {entry.partition("=")[0] for entry in self.fault.failpoints.split(",")}
+            return armed == set(self.triggered.split())
         if self.platform == "discord":
             return any(fault.hits for fault in self.harness.discord.faults)
-        waiting = self.harness.telegram.faults.pending
-        return not all(waiting[method] for method in UPLOAD_METHODS)
+        pending = self.harness.telegram.faults.pending
+        return not all(pending[method] for method in UPLOAD_METHODS)
 
 
 async def run_scenario(harness: BotHarness, platform: str, fault: Fault) -> Outcome:

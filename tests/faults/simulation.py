@@ -1,4 +1,4 @@
-"""Who plays in the soak: an engine and chats that only take time and fail as the dice say, and people."""
+"""Simulated engine, chats and users for the soak test: they only take time and fail at random."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ HOUR = 3600.0
 
 @dataclass
 class EventTrace:
-    """Everything that happened, in order, as one number."""
+    """A hash over all events in order, to compare two runs."""
 
     clock: Callable[[], float]
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
     events: int = 0
 
-    def record(self, what: str, *facts: object) -> None:
+    def record(self, event: str, *facts: object) -> None:
         self.events += 1
-        self._hash.update(f"{self.clock():.3f} {what} {facts}\n".encode())
+        self._hash.update(f"{self.clock():.3f} {event} {facts}\n".encode())
 
     @property
     def digest(self) -> str:
@@ -46,7 +46,7 @@ class EventTrace:
 
 
 class SimulatedEngine:
-    """An Engine that paints one clip at a time and encodes beside it."""
+    """An Engine that generates the frames of one clip at a time and encodes another meanwhile."""
 
     slots = 2
     starts = 1
@@ -87,7 +87,7 @@ class SimulatedEngine:
         on_progress(Progress(Stage.ENCODING, 0, 1))
         await asyncio.sleep(rng.uniform(1, 6))
         if not end.done():
-            self._trace.record("made", order.label)
+            self._trace.record("rendered", order.label)
             end.set_result(_write_clip(order))
 
     def _fail(self, order: Order, end: asyncio.Future[Clip], rng: random.Random) -> None:
@@ -99,7 +99,7 @@ class SimulatedEngine:
         if not end.done():
             end.set_exception(error)
         if isinstance(error, EngineDied | EngineStuck):
-            for other in self._running_renders.values():  # the others were only standing by
+            for other in self._running_renders.values():  # they did not cause it
                 if not other.done():
                     other.set_exception(EngineDied("bystander", guilty=False))
 
@@ -108,14 +108,14 @@ def _write_clip(order: Order) -> Clip:
     order.folder.mkdir(parents=True, exist_ok=True)
     path = order.folder / "clip.mp4"
     path.write_bytes(b"a clip")
-    asked = order.request
+    request = order.request
     return Clip(
         path=path,
-        width=asked.width,
-        height=asked.height,
-        fps=asked.fps,
-        frames=asked.frames,
-        seconds=asked.seconds,
+        width=request.width,
+        height=request.height,
+        fps=request.fps,
+        frames=request.frames,
+        seconds=request.seconds,
         size=6,
         audio=True,
     )
@@ -123,7 +123,7 @@ def _write_clip(order: Order) -> Clip:
 
 @dataclass
 class SimulatedChat:
-    """A platform: what can be seen there outlives every restart of ours."""
+    """A chat platform; what it shows survives every restart of the bot."""
 
     name: str
     deduplicates: bool
@@ -139,7 +139,7 @@ class SimulatedChat:
         del text
         await asyncio.sleep(0.2)
         if progress is None:
-            self.trace.record("told", job.id, job.state.value)
+            self.trace.record("final status", job.id, job.state.value)
 
     async def send_clip(self, outgoing: OutgoingClip) -> str:
         self.attempts += 1
@@ -147,7 +147,9 @@ class SimulatedChat:
         await asyncio.sleep(rng.uniform(0.3, 3.0))
         failure: SendError | None = None
         if rng.random() < FAULT_RATE:
-            failure = rng.choice([Unreachable("down"), Rejected("blocked"), TooLarge(), MaybeSent("silence")])
+            failure = rng.choice(
+                [Unreachable("down"), Rejected("blocked"), TooLarge(), MaybeSent("no answer")]
+            )
         arrives = failure is None or (isinstance(failure, MaybeSent) and rng.random() < 0.5)
         if arrives:
             self._count_shown(outgoing.job.id)
@@ -172,13 +174,13 @@ class SimulatedChat:
 
 @dataclass
 class SimulatedPerson:
-    """Asks now and then, plays with what came, and takes no for an answer."""
+    """A user who submits requests now and then, uses the buttons and accepts refusals."""
 
     number: int
     seed: int
     trace: EventTrace
     outcomes: Counter[str]
-    resent_jobs: set[int]  # which clips were asked for a second time
+    resent_jobs: set[int]  # clips that a user asked to have sent again
     mean_pause: float = 20 * HOUR
     last_job: int = 0
     updates: int = 0
@@ -194,7 +196,7 @@ class SimulatedPerson:
             await asyncio.sleep(self._rng.expovariate(1 / self.mean_pause))
             current_studio = studio()
             if current_studio is None:
-                self.outcomes["nobody home"] += 1
+                self.outcomes["bot not running"] += 1
                 continue
             action = self._rng.choices(
                 [
@@ -215,18 +217,18 @@ class SimulatedPerson:
                 self.outcomes[type(refusal).__name__] += 1
                 self.trace.record("refused", self.number, type(refusal).__name__)
             except StoreKilled:
-                self.outcomes["cut off"] += 1
+                self.outcomes["bot killed"] += 1
 
     async def submit(self, studio: Studio) -> None:
         self.updates += 1
         wish = Wish(prompt=self._rng.choice(["a fox", "a boat at night", "rain", ""]), model="testcard")
         update = f"{self.number}-{self.updates}"
         submission = await studio.submit(wish, self.requester, self.reply_to, idempotency_key=update)
-        if self._rng.random() < FAULT_RATE:  # the platform says it twice
-            again = await studio.submit(wish, self.requester, self.reply_to, idempotency_key=update)
-            assert again.job.id == submission.job.id
+        if self._rng.random() < FAULT_RATE:  # the platform repeats the update
+            repeated = await studio.submit(wish, self.requester, self.reply_to, idempotency_key=update)
+            assert repeated.job.id == submission.job.id
         self.last_job = submission.job.id
-        self.trace.record("asked", self.number, self.last_job)
+        self.trace.record("submitted", self.number, self.last_job)
 
     async def reroll(self, studio: Studio) -> None:
         if self.last_job:
@@ -265,5 +267,5 @@ class SimulatedPerson:
 
 
 async def shrink_clip(clip: Clip, limit: int) -> Clip:
-    """Fits: how is proven elsewhere."""
+    """Pretend that the clip was re-encoded to fit; other tests cover that."""
     return structs.replace(clip, size=min(clip.size, limit))

@@ -1,7 +1,7 @@
-"""A month with two hundred people, faults and daily restarts, in a minute: `python -m tests.faults.soak`.
+"""`python -m tests.faults.soak` simulates a month with 200 users, faults and daily restarts in a minute.
 
-Studio, store verbs, worker, delivery and sweeper are the real ones on a real database; the engine, the chats
-and the people only take time, by a clock of the test's own. The same seed gives the same trace.
+Studio, store, worker, delivery and sweeper are real and use a real database. Engine, chats and users are
+simulated on a virtual clock. The same seed gives the same trace.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ START_TIME = 1_790_000_000.0 // DAY * DAY
 GRACE = 30.0
 KEEP_DAYS = 7
 IDLE_SECONDS = 900.0
-"""Seconds between looks at an empty line: whoever has something to say rings."""
+"""Seconds between polls of an empty queue; new work wakes the services anyway."""
 CHARGED_STATES = ("rendered", "delivering", "delivered", "uncertain")
 
 
@@ -57,20 +57,20 @@ class SoakPlan:
 
 @dataclass(slots=True)
 class SoakResult:
-    """`wrong` is empty if every promise held."""
+    """What a run found; `problems` is empty if everything held."""
 
     jobs: int = 0
     states: Counter[str] = field(default_factory=Counter)
     person_outcomes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    memory_blocks: list[int] = field(default_factory=list)  # of Python's memory, each evening
-    daily_growth: list[int] = field(default_factory=list)  # of them, from each morning to its evening
-    resident_kilobytes: list[int] = field(default_factory=list)  # kilobytes, each evening
+    memory_blocks: list[int] = field(default_factory=list)  # allocated by Python, each evening
+    daily_growth: list[int] = field(default_factory=list)  # in blocks, from each morning to its evening
+    resident_kilobytes: list[int] = field(default_factory=list)  # each evening
     digest: str = ""
     events: int = 0
 
     def growth_per_day(self, series: list[int]) -> float:
-        """A day's growth, once everything was loaded and every cache is full."""
+        """Growth per day after warm-up."""
         after_warm_up = series[len(series) // 3 :]
         if len(after_warm_up) < 2:
             return 0.0
@@ -87,7 +87,7 @@ class Soak:
             for name, deduplicates in (("discord", True), ("telegram", False))
         }
         self.resent_jobs: set[int] = set()
-        self._rng = random.Random(f"{plan.seed} house")
+        self._rng = random.Random(f"{plan.seed} bot")
         self._studio: Studio | None = None
         self._service_tasks: list[asyncio.Task[None]] = []
         self._surviving_tasks: set[asyncio.Task[object]] = set()
@@ -97,7 +97,7 @@ class Soak:
             SimulatedPerson(number, self.plan.seed, self.trace, self.result.person_outcomes, self.resent_jobs)
             for number in range(self.plan.people)
         ]
-        lives = [asyncio.create_task(person.run(lambda: self._studio)) for person in people]
+        person_tasks = [asyncio.create_task(person.run(lambda: self._studio)) for person in people]
         for day in range(self.plan.days):
             await self._start_bot()
             await asyncio.sleep(self._until(day, hours=1))
@@ -108,9 +108,9 @@ class Soak:
             await self._stop_bot(graceful=day % 2 == 0)
             self._check_day(day)
             await asyncio.sleep(self._rng.uniform(5, 300))
-        for life in lives:
-            life.cancel()
-        await asyncio.gather(*lives, return_exceptions=True)
+        for task in person_tasks:
+            task.cancel()
+        await asyncio.gather(*person_tasks, return_exceptions=True)
         await self._finish()
         self.result.digest, self.result.events = self.trace.digest, self.trace.events
         return self.result
@@ -126,7 +126,7 @@ class Soak:
         self.database = InlineDatabase(self.folder)
         self._surviving_tasks = set(self.loop.pending_tasks)
         store = Store(self.database, self._wall_clock, self.loop.time)
-        found = await store.recover({"discord"})
+        recovered = await store.recover({"discord"})
         operator_policy = OperatorPolicy(
             allowance=Allowance(credits=5),
             caps=Caps(person=4, community=30, all=60, burst=6),
@@ -143,21 +143,23 @@ class Soak:
             events=events,
         )
         delivery = Delivery(store=store, frontends=self.chats, fit=shrink_clip, events=events)
-        painter = SimulatedEngine(self.plan.seed, self.trace)
+        engine = SimulatedEngine(self.plan.seed, self.trace)
         self.worker = Worker(
-            store=store, engine=painter, presets=PRESETS, clips=self.folder / "clips", events=events
+            store=store, engine=engine, presets=PRESETS, clips=self.folder / "clips", events=events
         )
         self.worker.poll_interval = delivery.poll_interval = IDLE_SECONDS
         sweeper = RetentionSweeper(
             store=store, clips=self.folder / "clips", keep_days=KEEP_DAYS, clock=self._wall_clock
         )
-        for number in found.uncertain:
+        for number in recovered.uncertain:
             delivery.show_final_status(await store.job(number))
-        self._service_tasks = [asyncio.create_task(room.run()) for room in (self.worker, delivery, sweeper)]
+        self._service_tasks = [
+            asyncio.create_task(service.run()) for service in (self.worker, delivery, sweeper)
+        ]
         self._studio = studio
 
     async def _stop_bot(self, *, graceful: bool) -> None:
-        """As after SIGTERM, or as after a kill -9 in the middle of everything."""
+        """Stop as after SIGTERM, or as after kill -9."""
         assert self._studio is not None
         self.trace.record("end", graceful)
         if graceful:
@@ -176,14 +178,14 @@ class Soak:
         await self.database.close()
 
     def _dies_with_bot(self, task: asyncio.Task[object]) -> bool:
-        """People outlive a crash, and whatever they are asking just then is answered by it."""
+        """Whether a crash ends the task. Users survive it; their open calls fail with StoreKilled."""
         return task not in self._surviving_tasks and task.get_name() != TRANSACTION_TASK_NAME
 
     async def _finish(self) -> None:
-        """Nobody asks any more: whatever waits is made and sent."""
+        """No new requests: let every waiting job be rendered and sent."""
         await self._start_bot()
         deadline = self.loop.now + 3 * DAY
-        while await self._unfinished_count() and self.loop.now < deadline:  # noqa: ASYNC110  (it looks at a database)
+        while await self._unfinished_count() and self.loop.now < deadline:  # noqa: ASYNC110  (it polls a database)
             await asyncio.sleep(60)
         await self._stop_bot(graceful=True)
         self._check_day(self.plan.days)
@@ -201,12 +203,12 @@ class Soak:
     def _check_day(self, day: int) -> None:
         report = check_data_folder(self.folder)
         if not report.sound:
-            self.result.problems += [f"day {day}: {one}" for one in report.problems]
+            self.result.problems += [f"day {day}: {problem}" for problem in report.problems]
         self.result.memory_blocks.append(self._allocated_blocks())
         self.result.resident_kilobytes.append(_resident_kilobytes())
 
     def _check_totals(self) -> None:
-        wrong, outcome = self.result.problems, self.result
+        problems, outcome = self.result.problems, self.result
         with closing(sqlite3.connect(self.folder / DATABASE_FILE)) as c:
             jobs = c.execute("SELECT id, state, cost, painted, clip FROM job ORDER BY id").fetchall()
             total = c.execute("SELECT coalesce(sum(credits), 0) FROM ledger").fetchone()[0]
@@ -217,15 +219,15 @@ class Soak:
             times = sum(chat.times_shown(number) for chat in self.chats.values())
             charged += cost if state in CHARGED_STATES or (state == "cancelled" and painted) else 0
             if times > 1 and number not in self.resent_jobs:
-                wrong.append(f"clip {number} was shown {times} times")
+                problems.append(f"clip {number} was shown {times} times")
             if state == "delivered" and not times:
-                wrong.append(f"clip {number} was lost: nobody saw it")
+                problems.append(f"clip {number} was lost: it was never shown")
             if state in {"queued", "running", "rendered", "delivering"}:
-                wrong.append(f"clip {number} never came to an end: {state}")
+                problems.append(f"clip {number} never reached a final state: {state}")
             if state == "cancelled" and times:
-                wrong.append(f"clip {number} was cancelled and yet shown")
+                problems.append(f"clip {number} was cancelled and yet shown")
         if total != -charged:
-            wrong.append(f"the ledger says {-total}, the clips cost {charged}")
+            problems.append(f"the ledger charged {-total}, the clips cost {charged}")
 
 
 def _resident_kilobytes() -> int:
@@ -234,14 +236,15 @@ def _resident_kilobytes() -> int:
 
 
 async def _create_schema(folder: Path) -> None:
-    """The real store makes its schema."""
+    """Create the schema with the real store."""
     await (await Store.open(folder)).close()
 
 
 def run_soak(plan: SoakPlan) -> SoakResult:
-    """The folder lies in memory where there is such a thing: no power is cut here."""
-    quick = Path("/dev/shm")  # noqa: S108  (only a faster place for a folder of our own)
-    folder = Path(tempfile.mkdtemp(prefix="matinee-soak-", dir=quick if os.access(quick, os.W_OK) else None))
+    """Run in a RAM disk if there is one; durability is tested elsewhere."""
+    ram_disk = Path("/dev/shm")  # noqa: S108  (only a faster place for our own folder)
+    parent = ram_disk if os.access(ram_disk, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="matinee-soak-", dir=parent))
     asyncio.run(_create_schema(folder))
     loop = VirtualClockLoop()
     try:
@@ -261,22 +264,24 @@ def main() -> int:
     )
     began = time.perf_counter()
     outcome = run_soak(plan)
-    say = sys.stdout.write
+    write = sys.stdout.write
     took, worked = time.perf_counter() - began, time.process_time()
-    say(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {took:.0f} s, {worked:.0f} s of work\n")
-    say(f"{outcome.jobs} clips: {dict(outcome.states.most_common())}\n")
-    say(f"people: {dict(outcome.person_outcomes.most_common())}\n")
-    say(
-        f"memory a day: {outcome.growth_per_day(outcome.memory_blocks):+.0f} "
+    write(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {took:.0f} s, {worked:.0f} s of CPU\n")
+    write(f"{outcome.jobs} clips: {dict(outcome.states.most_common())}\n")
+    write(f"people: {dict(outcome.person_outcomes.most_common())}\n")
+    write(
+        f"memory growth per day: {outcome.growth_per_day(outcome.memory_blocks):+.0f} "
         f"of {outcome.memory_blocks[-1]} blocks, "
     )
-    say(f"{outcome.growth_per_day(outcome.resident_kilobytes):+.0f} of {outcome.resident_kilobytes[-1]} kB; ")
-    say(f"from morning to evening {statistics.mean(outcome.daily_growth[1:] or [0]):+.0f} blocks\n")
-    say(f"trace {outcome.digest} of {outcome.events} events\n")
-    say(
+    write(
+        f"{outcome.growth_per_day(outcome.resident_kilobytes):+.0f} of {outcome.resident_kilobytes[-1]} kB; "
+    )
+    write(f"from morning to evening {statistics.mean(outcome.daily_growth[1:] or [0]):+.0f} blocks\n")
+    write(f"trace {outcome.digest} of {outcome.events} events\n")
+    write(
         "\n".join(outcome.problems) + "\n"
         if outcome.problems
-        else "nothing lost, nothing doubled, ledger exact\n"
+        else "nothing lost, nothing duplicated, ledger correct\n"
     )
     return 1 if outcome.problems else 0
 

@@ -1,4 +1,4 @@
-"""Whoever stops waiting, at whichever await: no transaction stays open and the books hold."""
+"""A caller may be cancelled at any await: no transaction stays open and the ledger stays correct."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tests.bot.store.conftest import write_rows
 TOTAL_RUNS = 500
 BATCH = 100
 MAX_LOOP_TURNS = 40
-"""More turns of the loop than any verb takes: it is cancelled at one of them, or has ended before."""
+"""More loop turns than any operation takes: it is cancelled at one of them or has finished before."""
 REPLY_TO = ReplyTo(platform="fake", chat="c")
 Operation = Callable[[], Coroutine[Any, Any, object]]
 
 
 @asynccontextmanager
 async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, WaitableStudio, list[Job]]]:
-    """A house with jobs in every state."""
+    """A store and a studio with jobs in every state."""
     async with open_studio(folder, credits_=100_000) as (store, studio, _):
         jobs = [
             (
@@ -68,21 +68,21 @@ def write_clip(job: Job, folder: Path) -> Clip:
 def operations(
     store: Store, studio: WaitableStudio, job: Job, rng: random.Random, folder: Path
 ) -> list[Operation]:
-    """What the chats, the worker, the delivery and the admins call."""
-    person, number, epoch = make_requester(job.requester.user), job.id, job.epoch
+    """The calls that frontends, worker, delivery and admins make."""
+    requester, number, epoch = make_requester(job.requester.user), job.id, job.epoch
     wish = Wish(prompt="another fox", model="testcard")
     update = f"u{rng.randrange(50)}"
     return [
-        lambda: studio.submit(wish, person, REPLY_TO, idempotency_key=update),
-        lambda: studio.reroll(number, person, REPLY_TO),
-        lambda: studio.perform(Action("score", number, "jazz"), person, REPLY_TO),
-        lambda: studio.cancel(number, person),
-        lambda: studio.send_again(number, person),
-        lambda: studio.balance(person),
-        lambda: studio.change_setting(person.key, "genre", rng.choice(["lofi", None])),
-        lambda: studio.admin.perform(f"quota grant {person.key} 1", make_requester("boss", admin=True)),
+        lambda: studio.submit(wish, requester, REPLY_TO, idempotency_key=update),
+        lambda: studio.reroll(number, requester, REPLY_TO),
+        lambda: studio.perform(Action("score", number, "jazz"), requester, REPLY_TO),
+        lambda: studio.cancel(number, requester),
+        lambda: studio.send_again(number, requester),
+        lambda: studio.balance(requester),
+        lambda: studio.change_setting(requester.key, "genre", rng.choice(["lofi", None])),
+        lambda: studio.admin.perform(f"quota grant {requester.key} 1", make_requester("boss", admin=True)),
         lambda: studio.admin.perform(f"queue cancel {number}", make_requester("boss", admin=True)),
-        lambda: studio.delete_personal_data(person),
+        lambda: studio.delete_personal_data(requester),
         lambda: store.claim(lease=60),
         lambda: store.renew(number, epoch, lease=60),
         lambda: store.mark_picture_done(number, epoch),
@@ -99,18 +99,18 @@ def operations(
 
 
 async def cancel_after(operation: Operation, turns: int) -> bool:
-    """Let it run for so many turns of the loop, then cancel it wherever it waits; False if it had ended."""
+    """Run it for `turns` loop turns, then cancel it; False if it had already finished."""
     task = asyncio.create_task(operation())
     for _ in range(turns):
         await asyncio.sleep(0)
-    waited = task.cancel()
+    cancelled = task.cancel()
     with suppress(asyncio.CancelledError, Superseded, *USER_ERRORS):
         await task
-    return waited
+    return cancelled
 
 
 def check_ledger(folder: Path) -> None:
-    """Read by somebody else, who could not write if a transaction were still open."""
+    """Check through a second connection, which cannot begin a write while a transaction is open."""
     with closing(sqlite3.connect(folder / DATABASE_FILE, timeout=0, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         sums = dict(other.execute("SELECT job, sum(credits) FROM ledger WHERE job IS NOT NULL GROUP BY job"))
@@ -120,23 +120,23 @@ def check_ledger(folder: Path) -> None:
     for number, state, cost in rows:
         if state == JobState.FAILED:
             assert sums[number] == 0
-        elif state != JobState.CANCELLED:  # which is refunded unless it was painted
+        elif state != JobState.CANCELLED:  # refunded unless its frames were already generated
             assert sums[number] == -cost
 
 
 @pytest.mark.parametrize("seed", range(TOTAL_RUNS // BATCH))
 async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: int) -> None:
-    rng, cut = random.Random(seed), 0
+    rng, cancelled = random.Random(seed), 0
     async with store_with_jobs(tmp_path) as (store, studio, jobs):
         for _ in range(BATCH):
             job = await store.job(rng.choice(jobs).id)
-            verb = rng.choice(operations(store, studio, job, rng, tmp_path))
-            cut += await cancel_after(verb, rng.randrange(MAX_LOOP_TURNS))
-            await write_rows(store, lambda c: c.execute("SELECT 1").fetchone())  # the writer still serves
+            operation = rng.choice(operations(store, studio, job, rng, tmp_path))
+            cancelled += await cancel_after(operation, rng.randrange(MAX_LOOP_TURNS))
+            await write_rows(store, lambda c: c.execute("SELECT 1").fetchone())  # the writer still works
             check_ledger(tmp_path)
         last = await studio.submit(
-            Wish(prompt="uncut", model="testcard"), make_requester("patient"), REPLY_TO
+            Wish(prompt="not cancelled", model="testcard"), make_requester("last"), REPLY_TO
         )
         check_ledger(tmp_path)
-        assert (await store.job(last.job.id)).state is JobState.QUEUED  # who is not cut is served as ever
-    assert cut > BATCH / 4
+        assert (await store.job(last.job.id)).state is JobState.QUEUED
+    assert cancelled > BATCH / 4

@@ -1,4 +1,4 @@
-"""Whatever the engine's process does to one job, the others are made, and nobody innocent is set aside."""
+"""Whatever one job does to the engine process, other jobs are rendered and are not blamed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
 HEARTBEAT_SECONDS = {"freeze": 1.0, "stop": 1.0}
 STALL_SECONDS = {"hang": 10.0}
-"""Short where the fault is one of silence; elsewhere a busy machine must not look like one."""
+"""Short only where the fault is silence; elsewhere a busy machine must not count as silent."""
 PRESET = Preset(
-    name="testcard", family="trouble", title="Trouble", limits=Limits(width=64, height=64, min_side=32)
+    name="testcard", family="faulty", title="Faulty", limits=Limits(width=64, height=64, min_side=32)
 )
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("fault", ENGINE_FAULTS, ids=lambda fault: fault.verb)
+@pytest.mark.parametrize("fault", ENGINE_FAULTS, ids=lambda fault: fault.trigger_prompt)
 async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: EngineFault) -> None:
     heartbeat, stall = (
         HEARTBEAT_SECONDS.get(fault.trigger_prompt, 5.0),
@@ -50,7 +50,7 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
             wish = replace(wish, music=MusicWish(genre="none"))
             return (await studio.submit(wish, make_requester(user), ReplyTo(platform="fake", chat="c"))).job
 
-        faulty_job = await submit(fault.trigger_prompt, "villain")
+        faulty_job = await submit(fault.trigger_prompt, "faulty")
         other_jobs = [await submit("a clip", f"u{n}") for n in range(2)]
         try:
             async with running_tasks(worker.run(), delivery.run()):
@@ -60,7 +60,7 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
                 other_jobs.append(await submit("the next", "later"))
                 for job in other_jobs:
                     done = await studio.wait_for_state(job.id, JobState.DELIVERED, seconds=100)
-                    assert done.attempt == 0, "an innocent was blamed"
+                    assert done.attempt == 0, "a job that did not cause the fault was blamed"
                 if fault.error:
                     await wait_until(lambda: any(number == ended.id for number, *_ in chat.statuses))
         finally:
@@ -70,6 +70,6 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
         assert chat.clip_counts == {
             job.id: 1 for job in [*other_jobs, *([] if fault.error else [faulty_job])]
         }
-        spent = -sum(entry.credits for entry in await store.ledger_entries("fake:villain", 10))
+        spent = -sum(entry.credits for entry in await store.ledger_entries("fake:faulty", 10))
         assert spent == (0 if fault.error else faulty_job.cost)
     assert not list(tmp_path.rglob("*.part"))

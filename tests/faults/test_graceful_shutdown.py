@@ -1,4 +1,4 @@
-"""Asked to end, Matinee ends kindly: nothing new, what can finish finishes, the rest waits uncharged."""
+"""A graceful shutdown starts nothing new, lets jobs finish and requeues the rest at no charge."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.faults.harness import BotHarness, bot_harness
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
-"""A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
+"""A client that is killed while it connects may leave a socket that the fake server never accepted."""
 
 TIMEOUT_SECONDS = 60.0
 
 
 @asynccontextmanager
 async def bot_process(run: BotRun) -> AsyncIterator[asyncio.subprocess.Process]:
-    """As an operator starts it, with an exit code of its own."""
+    """The bot started as an operator starts it, as its own process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.bot_process", run.to_json(), cwd=ROOT, start_new_session=True
     )
@@ -50,7 +50,7 @@ def _rows_if_all_in(harness: BotHarness, states: tuple[JobState, ...]) -> list[J
 
 
 @pytest.mark.timeout(300)
-async def test_what_can_finish_finishes_and_the_rest_waits_for_the_next_start(tmp_path: Path) -> None:
+async def test_jobs_that_can_finish_do_and_the_rest_wait_for_the_next_start(tmp_path: Path) -> None:
     async with bot_harness(tmp_path) as harness:
         ada = TelegramUser(harness.telegram, "Ada")
         async with bot_process(harness.bot_run("telegram", grace=12.0, pauses=(0.0, 4.0, 90.0))) as process:
@@ -82,14 +82,12 @@ def _has_started(harness: BotHarness, job: int) -> bool | None:
 
 
 @pytest.mark.timeout(300)
-async def test_a_start_after_a_crash_sends_what_is_finished_before_anything_new_is_made(
-    tmp_path: Path,
-) -> None:
+async def test_after_a_crash_finished_clips_are_sent_before_new_ones_are_rendered(tmp_path: Path) -> None:
     async with bot_harness(tmp_path) as harness:
         ada = TelegramUser(harness.telegram, "Ada")
         environment = {
             "MATINEE_FAILPOINTS": "render_recorded=die",
-            "MATINEE_FAILPOINTS_TRIGGERED": str(tmp_path / "n"),
+            "MATINEE_FAILPOINTS_TRIGGERED": str(tmp_path / "triggered"),
         }
         pid = await harness.start(harness.bot_run("telegram", environment=environment))
         await ada.writes("/video wish 1 of somebody --silent")

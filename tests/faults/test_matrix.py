@@ -1,4 +1,4 @@
-"""Whatever fails, hangs or dies, and wherever: a clip arrives once, or its person is asked, or refunded."""
+"""After every fault the clip is delivered once, or the user is asked or refunded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.faults.matrix import COMMIT_FAIL_POINTS, DELIVERED_ONCE, PLATFORMS, F
 from tests.faults.scenario import FaultScenario
 
 pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
-"""A client that is killed while it connects may leave a socket to the loopback that nobody has taken up."""
+"""A client that is killed while it connects may leave a socket that the fake server never accepted."""
 
 SHARDS = 2
 MAX_COMMITS = 30
@@ -36,20 +36,20 @@ def test_the_page_shows_the_current_matrix() -> None:
 
 @pytest.mark.timeout(600)
 async def test_a_kill_at_any_commit_leaves_the_ledger_correct(tmp_path: Path) -> None:
-    """Before each and after each, one by one, until a clip's whole life has no further commit."""
+    """Kill before and after each commit, one at a time, until a job makes no further commit."""
 
-    async def kill_at_commit(platform: str, place: FailPoint, nth: int) -> bool:
+    async def kill_at_commit(platform: str, fail_point: FailPoint, nth: int) -> bool:
         fault = Fault(
             stage="any",
             description="killed",
-            failpoints=f"{place}=die@{nth}",
+            failpoints=f"{fail_point}=die@{nth}",
             discord=DELIVERED_ONCE,
             telegram=DELIVERED_ONCE,
         )
-        async with bot_harness(tmp_path / f"{platform}-{place}-{nth}") as harness:
-            played = FaultScenario(harness, platform, fault, must_trigger=False)
-            await played.run()
-            return bool(played.triggered)
+        async with bot_harness(tmp_path / f"{platform}-{fail_point}-{nth}") as harness:
+            scenario = FaultScenario(harness, platform, fault, must_trigger=False)
+            await scenario.run()
+            return bool(scenario.triggered)
 
     commits_hit = dict.fromkeys(product(PLATFORMS, COMMIT_FAIL_POINTS), 0)
     for nth in range(1, MAX_COMMITS):

@@ -1,4 +1,4 @@
-"""Days go by with faults and restarts: nothing is lost, doubled or leaked, and it can be seen again."""
+"""Days of faults and restarts: nothing is lost, duplicated or leaked, and a seed repeats the run."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ SHORT = SoakPlan(seed=5, days=6, people=50)
 
 
 def test_days_of_faults_and_restarts_lose_nothing_and_a_seed_repeats_them() -> None:
-    first, again = run_soak(SHORT), run_soak(SHORT)
-    for outcome in (first, again):
-        assert outcome.problems == []
-        assert outcome.states["delivered"] > 100
-        assert outcome.states["failed"]
-        assert outcome.states["cancelled"]
-    assert (first.digest, first.events) == (again.digest, again.events)
+    first, second = run_soak(SHORT), run_soak(SHORT)
+    for result in (first, second):
+        assert result.problems == []
+        assert result.states["delivered"] > 100
+        assert result.states["failed"]
+        assert result.states["cancelled"]
+    assert (first.digest, first.events) == (second.digest, second.events)
     assert run_soak(SoakPlan(seed=6, days=1, people=50)).digest != first.digest
-    assert _memory_growth_share(again) < 0.01
+    assert _memory_growth_share(second) < 0.01
 
 
-def _memory_growth_share(outcome: SoakResult) -> float:
-    """A day's growth of memory as a share of it all, after everything was loaded."""
-    return outcome.growth_per_day(outcome.memory_blocks) / outcome.memory_blocks[-1]
+def _memory_growth_share(result: SoakResult) -> float:
+    """Memory growth per day as a share of all memory, after warm-up."""
+    return result.growth_per_day(result.memory_blocks) / result.memory_blocks[-1]

@@ -1,4 +1,4 @@
-"""A world in which nothing takes time but by its own clock: a month in a minute, the same every time."""
+"""An event loop on a virtual clock: a month passes in a minute, and every run is the same."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TRANSACTION_TASK_NAME = "a transaction"
 
 
 class StoreKilled(Exception):
-    """The process of this store is no more; nothing is written any longer."""
+    """The simulated process of this store was killed; nothing more is written."""
 
 
 class Deadlocked(RuntimeError):
-    """Everybody waits for somebody, and no clock will wake them."""
+    """Every task waits and no timer is scheduled."""
 
 
 class _ClockSelector(selectors.BaseSelector):
-    """Instead of waiting, the clock is put forward."""
+    """Advances the clock instead of waiting."""
 
     def __init__(self, loop: VirtualClockLoop) -> None:
         self._loop = loop
@@ -36,7 +36,7 @@ class _ClockSelector(selectors.BaseSelector):
         if timeout is None:
             raise Deadlocked
         self._loop.now += timeout
-        return []  # no socket and no thread has a word in this world
+        return []  # neither sockets nor threads are used
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.register(fileobj, events, data)
@@ -55,7 +55,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 0.0
         self.pending_tasks: dict[asyncio.Task[Any], None] = {}
-        """All that are not done, in the order in which they were made."""
+        """The unfinished tasks, in the order of their creation."""
         super().__init__(_ClockSelector(self))
         self._clock_resolution = 1e-6
         self.set_task_factory(_create_tracked_task)
@@ -63,15 +63,15 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def run_in_executor(  # type: ignore[override]  # no caller here has types that this would lose
+    def run_in_executor(  # type: ignore[override]  # the callers here need no precise types
         self, executor: Any, func: Any, *args: Any
     ) -> asyncio.Future[Any]:
-        """Here and now: what other threads do first is nobody's to say."""
+        """Run `func` at once: with real threads, the order would not be deterministic."""
         del executor
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  (it belongs to whoever awaits it)
+        except Exception as error:  # noqa: BLE001  (the awaiting task gets it)
             done.set_exception(error)
         return done
 
@@ -85,21 +85,18 @@ def _create_tracked_task(loop: asyncio.AbstractEventLoop, work: Any, **more: Any
 
 
 class InlineDatabase(Database):
-    """The real database and its verbs without threads and group commit, which are proven elsewhere.
+    """The real database without threads and group commit, which other tests cover.
 
-    A caller may be cancelled before its transaction and after it, as in the real one.
+    As in the real one, a caller may be cancelled before and after its transaction.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / DATABASE_FILE, AsyncExitStack())
         self.killed = False
         self._c = sqlite3.connect(self.path, isolation_level=None, factory=Connection)
-        for setting in (
-            "locking_mode = EXCLUSIVE",
-            "foreign_keys = ON",
-            "synchronous = OFF",
-        ):  # no power is cut here
-            self._c.execute(f"PRAGMA {setting}")
+        self._c.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._c.execute("PRAGMA foreign_keys = ON")
+        self._c.execute("PRAGMA synchronous = OFF")  # power cuts are tested elsewhere
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().create_task(

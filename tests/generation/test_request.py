@@ -1,4 +1,4 @@
-"""A wish becomes a request on the model's grid, and says what was rounded; what cannot be is refused."""
+"""A wish is completed to a request on the model's grid; rounding is reported and invalid values rejected."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def completed(limits: Limits = LIMITS, **wish: Any) -> tuple[Request, tuple[Adju
 
 
 def test_missing_options_take_the_models_defaults() -> None:
-    request, told = completed()
+    request, adjustments = completed()
     assert (request.width, request.height, request.frames, request.fps) == (704, 512, 121, 24.0)
     assert (request.steps, request.guidance, request.seed) == (20, 3.0, 5)
-    assert told == ()
+    assert adjustments == ()
 
 
 def test_rounding_is_reported_as_an_adjustment() -> None:
-    request, told = completed(width=700, height=500, seconds=2.0)
+    request, adjustments = completed(width=700, height=500, seconds=2.0)
     assert (request.width, request.height) == (672, 480)
-    assert told == (Adjustment("size", "700x500", "672x480"),)
+    assert adjustments == (Adjustment("size", "700x500", "672x480"),)
     assert request.frames == 49
 
 
@@ -120,5 +120,5 @@ def test_a_request_round_trips_through_json(data: st.DataObject) -> None:
         image=data.draw(st.none() | text),
     )
     assert Request.from_json(json.loads(json.dumps(request.to_json()))) == request
-    assert list(request.to_json()) == list(Request.__struct_fields__)  # also what nobody chose
+    assert list(request.to_json()) == list(Request.__struct_fields__)  # including defaults
     assert list(request.to_json()["music"]) == list(Music.__struct_fields__)

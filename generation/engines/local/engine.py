@@ -1,4 +1,4 @@
-"""An engine in a process of its own: it may crash, hang or be killed, and the bot goes on."""
+"""An engine in a child process: it may crash, hang or be killed without harming the bot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-m", "generation")
 
 
 class LocalEngine:
-    """Starts the child when it is needed, and again, with growing pauses, when it has died."""
+    """Starts the child process when needed and restarts it, with growing delays, when it has died."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LocalEngine:
 
     @property
     def silent_for(self) -> float | None:
-        """Seconds since the child's last sign of life; None while there is no child at work."""
+        """Seconds since the child's last message, or None while no child is running."""
         return self._process.silent_for if self._process else None
 
     async def open(self) -> None:
@@ -89,7 +89,7 @@ class LocalEngine:
             return self._process
 
     async def _wait_before_restart(self) -> None:
-        """None at first nor after one death; then longer with each until a clip comes between."""
+        """No delay before the first start or after one death; then longer after each death without a clip."""
         if self._process is not None:
             await self._process.wait_until_exited()
             if self._process.needs_restart:
@@ -106,7 +106,7 @@ class LocalEngine:
 
 
 def _delete_partial_files(order: Order) -> None:
-    """What a killed child was writing has a temporary name."""
+    """Delete the files that a killed child was writing; they have temporary names."""
     with suppress(OSError):
         for part in order.folder.glob("*.part"):
             part.unlink()

@@ -1,4 +1,4 @@
-"""The child's side of the wire: takes orders, renders them, and says how each went."""
+"""The child's side of the protocol: takes orders, renders them and reports the results."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class ParentPipe:
-    """The wire's two ends in the child, kept away from libraries that print."""
+    """The pipes to the parent, moved away from stdin and stdout because libraries may print."""
 
     def __init__(self) -> None:
         self._in, self._out = os.dup(0), os.dup(1)
-        nowhere = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nowhere, 0)
+        devnull = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(devnull, 0)
         os.dup2(2, 1)
-        os.close(nowhere)
+        os.close(devnull)
         self._lock = threading.Lock()
 
     def send(self, name: str, payload: Any) -> None:
@@ -38,7 +38,7 @@ class ParentPipe:
                 data = data[os.write(self._out, data) :]
 
     def read_messages(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[tuple[str, Any]]) -> None:
-        """Runs in a thread of its own, so that a parent's end is noticed whatever the loop is doing."""
+        """Runs in its own thread, so that the parent's end is noticed even if the loop is blocked."""
         with os.fdopen(self._in, "rb") as lines:
             for line in lines:
                 message = protocol.decode(line)
@@ -48,7 +48,7 @@ class ParentPipe:
 
 
 def exit_now() -> None:
-    """At once, and with every ffmpeg: nobody is there any more for whom to finish."""
+    """Exit at once and kill every ffmpeg: the parent is gone or needs no results."""
     process_group.kill_session(os.getsid(0), except_pid=os.getpid())
     os._exit(0)
 
@@ -68,7 +68,7 @@ class Host:
         context = self._build_context(setup)
         if context is None:
             return
-        self._parent.send("hello", {"pid": os.getpid(), "ffmpeg": context.ffmpeg.path})
+        self._parent.send("ready", {"pid": os.getpid(), "ffmpeg": context.ffmpeg.path})
         heartbeat = asyncio.create_task(self._send_heartbeats(setup.heartbeat_seconds))
         while (message := await inbox.get())[0] != "close":
             self._handle_message(*message, context)
@@ -80,7 +80,7 @@ class Host:
 
     def _build_context(self, setup: protocol.EngineSetup) -> RenderContext | None:
         os.nice(setup.nice)
-        os.environ["HF_HUB_OFFLINE"] = "1"  # weights are brought by `matinee models pull`, never by a render
+        os.environ["HF_HUB_OFFLINE"] = "1"  # `matinee models pull` downloads weights, a render never does
         resources = Resources.from_json(setup.memory)
         if resources.cache_folder:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", resources.cache_folder)
@@ -94,13 +94,13 @@ class Host:
                 resources=resources,
             )
         except ExplainedError as error:
-            self._parent.send("unfit", error.to_json())
+            self._parent.send("startup_error", error.to_json())
             return None
 
-    async def _send_heartbeats(self, every: float) -> None:
+    async def _send_heartbeats(self, interval: float) -> None:
         while True:
-            self._parent.send("beat", None)
-            await asyncio.sleep(every)
+            self._parent.send("heartbeat", None)
+            await asyncio.sleep(interval)
 
     def _handle_message(self, name: str, payload: Any, context: RenderContext) -> None:
         if name == "order":
@@ -113,7 +113,7 @@ class Host:
 
     def _on_render_done(self, label: str, task: asyncio.Task[None]) -> None:
         del self._renders[label]
-        if task.cancelled():  # perhaps before it ever ran
+        if task.cancelled():  # perhaps before it started
             self._parent.send("cancelled", label)
 
     async def _render(self, order: Order, context: RenderContext) -> None:
@@ -125,13 +125,13 @@ class Host:
             pass_failpoint(FailPoint.FINISHED)
         except ExplainedError as error:
             self._send_failure(order, error, error)
-        except Exception as error:  # noqa: BLE001  (a model may raise anything; the child goes on)
+        except Exception as error:  # noqa: BLE001  (a model may raise anything; the child keeps running)
             self._send_failure(order, PictureFailed(order.preset.name, type(error).__name__), error)
         else:
             self._parent.send("done", [order.label, clip.to_json()])
         finally:
             if context.models.needs_restart:
-                self._parent.send("tired", None)
+                self._parent.send("needs_restart", None)
 
     def _send_failure(self, order: Order, error: ExplainedError, cause: BaseException) -> None:
         detail = "".join(traceback.format_exception(cause))

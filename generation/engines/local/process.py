@@ -1,4 +1,4 @@
-"""One life of the engine's child, from its hello to its end, with the orders that are in its hands."""
+"""One child process of the engine, from start to end, with the orders in flight."""
 
 from __future__ import annotations
 
@@ -19,35 +19,29 @@ from generation.progress import OnProgress, Progress, Stage
 
 log = logging.getLogger(__name__)
 STDERR_TASK = 1
-"""Which of a life's tasks reads what the child says to the log."""
+"""Index of the task that reads the child's stderr."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long the engine waits for what, in seconds."""
+    """How long the engine waits, in seconds."""
 
-    start: float = 120.0  # for the child's hello
-    missed_heartbeats: int = 3  # heartbeats that may be missing
-    stall: float = 300.0  # without any progress of a render
-    load: float = 1800.0  # the same while weights come from the disk
+    start: float = 120.0  # for the child to report that it is ready
+    missed_heartbeats: int = 3  # heartbeats in a row
+    stall: float = 300.0  # without progress of a render
+    load: float = 1800.0  # without progress while weights are loaded
     total: float = 3600.0  # for one render, from its first progress
-    cancel: float = 10.0  # for a cancelled render to stop by itself, before the child is ended
-    close: float = 5.0  # for the child to leave by itself
-    stderr: float = 2.0  # for the end of what a dead child said
-    max_bad_lines: int = 20  # lines that are none of ours
-    restart_delays: tuple[float, ...] = (
-        0.0,
-        1.0,
-        2.0,
-        5.0,
-        15.0,
-        30.0,
-    )  # before each restart without a clip between
+    cancel: float = 10.0  # for a cancelled render to stop, before the child is killed
+    close: float = 5.0  # for the child to exit, before it is killed
+    stderr: float = 2.0  # for the rest of the stderr of a dead child
+    max_bad_lines: int = 20  # lines that are not valid messages
+    restart_delays: tuple[float, ...] = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0)
+    """Before each restart in a row without a clip; the last one repeats."""
 
 
 @dataclass(slots=True)
 class InFlightOrder:
-    """An order in the child's hands."""
+    """An order that the child has, and its state."""
 
     order: Order
     on_progress: OnProgress
@@ -56,14 +50,14 @@ class InFlightOrder:
     started_at: float | None = None
     loading: bool = False
     composing: bool = False
-    encoding: bool = False  # by an ffmpeg of its own, so a dead child is hardly its doing
+    encoding: bool = False  # ffmpeg runs in its own process and hardly kills the child
 
     def resolve(self, outcome: Clip | BaseException) -> None:
         if self.result.done():
             return
         if isinstance(outcome, BaseException):
             self.result.set_exception(outcome)
-            self.result.exception()  # looked at: the caller may have been cancelled long ago
+            self.result.exception()  # mark as retrieved: the caller may have been cancelled
         else:
             self.result.set_result(outcome)
 
@@ -73,7 +67,7 @@ class EngineProcess:
         self._command, self._setup, self._timeouts = command, setup, timeouts
         self._process: asyncio.subprocess.Process | None = None
         self._in_flight: dict[str, InFlightOrder] = {}
-        self._generating_label = ""  # the label of who took it last: one paints at a time
+        self._generating_label = ""  # the order that generated frames last; one does at a time
         self._tasks: list[asyncio.Task[None]] = []
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._exited = asyncio.Event()
@@ -81,18 +75,18 @@ class EngineProcess:
         self._last_message_at = self._last_progress_at = time.monotonic()
         self._bad_lines = 0
         self._ended = self._closing = False
-        self.needs_restart = False  # it wants to be replaced when it has nothing in its hands
+        self.needs_restart = False  # the child asked to be replaced once it is idle
         self._idle = asyncio.Event()
         self._idle.set()
         self._handlers: dict[str, Callable[[Any], None]] = {
-            "hello": self._on_ready,
-            "unfit": self._on_startup_error,
-            "beat": lambda _: None,
-            "tired": self._on_needs_restart,
+            "ready": self._on_ready,
+            "startup_error": self._on_startup_error,
+            "heartbeat": lambda _: None,
+            "needs_restart": self._on_needs_restart,
             "progress": self._on_progress,
             "done": lambda facts: self._resolve(facts[0], Clip.from_json(facts[1])),
             "failed": self._on_failed,
-            "cancelled": lambda label: self._resolve(label, EngineDied("was closed", guilty=False)),
+            "cancelled": lambda label: self._resolve(label, EngineDied("engine closed", guilty=False)),
         }
 
     @property
@@ -105,11 +99,11 @@ class EngineProcess:
 
     @property
     def silent_for(self) -> float | None:
-        """Seconds since its last sign of life; None before its hello and after its end."""
+        """Seconds since its last message; None before it is ready and after its end."""
         return time.monotonic() - self._last_message_at if self.alive and self._ready.done() else None
 
     async def start(self) -> None:
-        """Start the child and wait for its hello; raises GenerationError, the child being gone then."""
+        """Start the child and wait until it is ready. If it raises GenerationError, the child has ended."""
         pipe = asyncio.subprocess.PIPE
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -124,22 +118,22 @@ class EngineProcess:
             self._ended = True
             self._exited.set()
             raise EngineDied(f"cannot start: {error}", guilty=False) from error
-        work = (self._read_stdout(), self._read_stderr(), self._watchdog())
-        self._tasks = [asyncio.create_task(each) for each in work]
+        coroutines = (self._read_stdout(), self._read_stderr(), self._watchdog())
+        self._tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
         self._send("setup", self._setup.to_json())
         try:
             async with asyncio.timeout(self._timeouts.start):
                 await asyncio.shield(self._ready)
         except TimeoutError:
-            self._kill("said no hello")
-            raise EngineDied(self._with_stderr("said no hello"), guilty=False) from None
+            self._kill("did not get ready in time")
+            raise EngineDied(self._with_stderr("did not get ready in time"), guilty=False) from None
         except BaseException:
-            self._kill("not wanted any more")
+            self._kill("start cancelled")
             raise
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         if self._ended:
-            raise EngineDied("ended before the order", guilty=False)
+            raise EngineDied("ended before the order was sent", guilty=False)
         in_flight = InFlightOrder(order, on_progress, asyncio.get_running_loop().create_future())
         assert order.label not in self._in_flight, "labels are unique while in flight"
         self._in_flight[order.label] = in_flight
@@ -153,18 +147,18 @@ class EngineProcess:
             raise
 
     async def close(self) -> None:
-        """Every render in flight ends as cancelled or died; then nothing of the child is left."""
+        """End every render in flight and the child with all its processes."""
         self._closing = True
         if self.alive:
             self._send("close", None)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._timeouts.close):
                     await self._exited.wait()
-        self._kill("was closed", blameless=True)
+        self._kill("closed", blameless=True)
         await self.wait_until_exited()
 
     async def wait_until_idle(self) -> None:
-        """Until it has no order in its hands."""
+        """Wait until no order is in flight."""
         await self._idle.wait()
 
     async def wait_until_exited(self) -> None:
@@ -176,16 +170,16 @@ class EngineProcess:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _cancel(self, in_flight: InFlightOrder) -> None:
-        """Ask it to stop; a child that does not heed is ended, at no fault of its other orders."""
+        """Ask the child to cancel the render. If it does not, kill it without blaming any order."""
         self._send("cancel", in_flight.order.label)
         await asyncio.wait({in_flight.result}, timeout=self._timeouts.cancel)
         if not in_flight.result.done():
-            self._kill("would not cancel", blameless=True)
+            self._kill("did not cancel in time", blameless=True)
 
     def _send(self, name: str, payload: Any) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        with suppress(OSError, RuntimeError):  # its end is noticed elsewhere
+        with suppress(OSError, RuntimeError):  # the reader notices that it has ended
             self._process.stdin.write(protocol.encode(name, payload))
 
     async def _read_stdout(self) -> None:
@@ -197,32 +191,32 @@ class EngineProcess:
             except asyncio.IncompleteReadError:
                 break
             except (asyncio.LimitOverrunError, ValueError):
-                self._kill("said a line without end")
+                self._kill("sent a line that is too long")
                 break
             self._handle_line(line)
         await self._process.wait()
         await self._on_exit()
 
     async def _on_exit(self) -> None:
-        """Its stderr says why, to the last line; what it started may hold that open, so it ends first."""
+        """Read stderr to its end for the reason. Its descendants may hold stderr open, so kill them first."""
         assert self._process is not None
         if not self._ended:
             process_group.kill_session(self._process.pid)
             await asyncio.wait({self._tasks[STDERR_TASK]}, timeout=self._timeouts.stderr)
-        self._kill(f"ended by itself with {self._process.returncode}")
+        self._kill(f"exited with {self._process.returncode}")
 
     def _handle_line(self, line: bytes) -> None:
         message = protocol.decode(line)
         handler = self._handlers.get(message[0]) if message else None
         try:
             if message is None or handler is None:
-                raise ValueError  # noqa: TRY301  (rubbish is counted in one place)
+                raise ValueError  # noqa: TRY301  (invalid lines are counted in one place)
             handler(message[1])
         except (ValueError, TypeError, KeyError, LookupError):
             self._bad_lines += 1
-            log.warning("engine said something odd", extra={"line": line[:200]})
+            log.warning("invalid message from the engine process", extra={"line": line[:200]})
             if self._bad_lines > self._timeouts.max_bad_lines:
-                self._kill("said rubbish")
+                self._kill("sent too many invalid messages")
         else:
             self._last_message_at = time.monotonic()
 
@@ -238,7 +232,7 @@ class EngineProcess:
             self._stderr.append(rest.decode(errors="replace"))
 
     async def _watchdog(self) -> None:
-        """Missing beats, renders that do not move, and an end that nobody else noticed."""
+        """Detect missing heartbeats, stuck renders and an unnoticed exit."""
         assert self._process is not None
         heartbeat_timeout = self._setup.heartbeat_seconds * self._timeouts.missed_heartbeats
         interval = self._setup.heartbeat_seconds / 4
@@ -251,24 +245,26 @@ class EngineProcess:
             if self._process.returncode is not None:
                 await self._on_exit()
             elif self._ready.done() and now - self._last_message_at > heartbeat_timeout:
-                self._kill(f"gave no sign of life for {heartbeat_timeout:g} s")
-            elif stuck := next((t for t in self._in_flight.values() if self._is_stuck(t, now)), None):
+                self._kill(f"sent no heartbeat for {heartbeat_timeout:g} s")
+            elif stuck := next(
+                (order for order in self._in_flight.values() if self._is_stuck(order, now)), None
+            ):
                 self._kill("is stuck", stuck_order=stuck)
 
     def _discount_own_delay(self, late: float, now: float) -> None:
-        """What this process slept through itself, with words unread, is no silence of the child."""
+        """Time in which this process did not run, with messages unread, is no silence of the child."""
         self._last_message_at = min(now, self._last_message_at + late)
-        for ticket in self._in_flight.values():
-            ticket.last_progress_at = min(now, ticket.last_progress_at + late)
+        for in_flight in self._in_flight.values():
+            in_flight.last_progress_at = min(now, in_flight.last_progress_at + late)
 
     def _is_stuck(self, in_flight: InFlightOrder, now: float) -> bool:
         limit = self._timeouts.load if self._loading() else self._timeouts.stall
-        if in_flight.started_at is None:  # it waits its turn, but not behind nobody
+        if in_flight.started_at is None:  # it waits for another order, which must make progress
             return now - max(in_flight.last_progress_at, self._last_progress_at) > limit
         return now - in_flight.last_progress_at > limit or now - in_flight.started_at > self._timeouts.total
 
     def _loading(self) -> bool:
-        return any(ticket.loading for ticket in self._in_flight.values())
+        return any(in_flight.loading for in_flight in self._in_flight.values())
 
     def _on_progress(self, payload: Any) -> None:
         label, stage, done, total = payload
@@ -283,9 +279,8 @@ class EngineProcess:
             if progress.stage is Stage.COMPOSING:
                 in_flight.composing = progress.done < progress.total
             in_flight.encoding = progress.stage in {Stage.ENCODING, Stage.FITTING}
-            asyncio.get_running_loop().call_soon(
-                in_flight.on_progress, progress
-            )  # its errors are not the child's
+            # Not called directly: an error in the callback is not an invalid message of the child.
+            asyncio.get_running_loop().call_soon(in_flight.on_progress, progress)
 
     def _on_failed(self, payload: Any) -> None:
         label, error, detail = payload
@@ -315,26 +310,27 @@ class EngineProcess:
     def _kill(
         self, reason: str, *, stuck_order: InFlightOrder | None = None, blameless: bool = False
     ) -> None:
-        """Kill the child and all that it started, and answer every order; the first reason stays."""
+        """Kill the child and its descendants and fail every order. Only the first reason counts."""
         if self._ended or self._process is None:
             return
         self._ended = True
         process_group.kill_session(self._process.pid)
         if stuck_order is not None:
             stuck_order.resolve(EngineStuck(self._timeouts.stall))
-        for label, ticket in self._in_flight.items():
-            guilty = self._may_be_cause(label, ticket) and stuck_order is None and not blameless
-            ticket.resolve(EngineDied(self._with_stderr(reason), guilty=guilty))
+        for label, in_flight in self._in_flight.items():
+            guilty = self._may_be_cause(label, in_flight) and stuck_order is None and not blameless
+            in_flight.resolve(EngineDied(self._with_stderr(reason), guilty=guilty))
         self._in_flight.clear()
         self._idle.set()
         if not self._ready.done():
             self._ready.set_exception(EngineDied(self._with_stderr(reason), guilty=False))
             self._ready.exception()
-        log.log(logging.INFO if self._closing else logging.WARNING, "engine %s", self._with_stderr(reason))
+        level = logging.INFO if self._closing else logging.WARNING
+        log.log(level, "engine process ended: %s", self._with_stderr(reason))
         self._exited.set()
 
     def _may_be_cause(self, label: str, in_flight: InFlightOrder) -> bool:
-        """What is painted, its music made too, is above suspicion once another has the brush."""
+        """Whether the order may have killed the child: it generates frames or composes music."""
         active = in_flight.started_at is not None and not in_flight.encoding
         return active and (label == self._generating_label or in_flight.composing)
 

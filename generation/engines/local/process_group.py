@@ -1,4 +1,4 @@
-"""Ending a process with all that it started: on Linux its whole session, elsewhere its process group."""
+"""Kill a process and its descendants: its whole session on Linux, its process group elsewhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-_KILL_TIMEOUT = (
-    5.0  # seconds; only a process in uninterruptible sleep outlives this, and nothing can end that
-)
+_KILL_TIMEOUT = 5.0
+"""Seconds; only a process in uninterruptible sleep survives longer, and nothing can end that."""
 
 
 def session_members(session: int) -> list[int]:
-    """The living processes of a session, from /proc; empty where there is none."""
+    """The running processes of a session, from /proc; empty if there is no /proc."""
     found = []
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if entry.name.isdecimal():
@@ -28,16 +27,16 @@ def session_members(session: int) -> list[int]:
 
 
 def kill_session(session: int, *, except_pid: int | None = None) -> None:
-    """Kill every member, also those that are being born meanwhile; `spare` is left alone."""
+    """Kill every member except `except_pid`, including those that are forked meanwhile."""
     if not sys.platform.startswith("linux"):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(session, signal.SIGKILL)
         return
-    until = time.monotonic() + _KILL_TIMEOUT
+    deadline = time.monotonic() + _KILL_TIMEOUT
     while (
-        left := [pid for pid in session_members(session) if pid != except_pid]
-    ) and time.monotonic() < until:
-        for pid in left:
+        members := [pid for pid in session_members(session) if pid != except_pid]
+    ) and time.monotonic() < deadline:
+        for pid in members:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.002)

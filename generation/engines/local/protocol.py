@@ -1,4 +1,4 @@
-"""What the engine and its child say to each other: one JSON object a line, named by its one key."""
+"""Messages between the engine and its child process: one JSON object per line, whose only key is its name."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MAX_LINE_BYTES = 1 << 20
-"""No honest line is longer than this many bytes."""
+"""The longest valid line, in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSetup:
-    """What the child is told once, before any order. Plain data only."""
+    """Sent to the child once, before any order. Plain data only."""
 
-    ffmpeg: str = ""  # a particular ffmpeg, or empty to look for one
-    maker_options: dict[str, dict[str, Any]] = field(
-        default_factory=dict
-    )  # options of each music maker, by name
-    memory: dict[str, Any] = field(default_factory=dict)  # what the operator allows the planner
-    provenance: dict[str, Any] = field(default_factory=dict)  # how clips are marked, certificates included
-    plugins: tuple[str, ...] = ()  # modules to import, which register families and makers of their own
+    ffmpeg: str = ""  # path of ffmpeg, or empty to search for one
+    maker_options: dict[str, dict[str, Any]] = field(default_factory=dict)  # of each music maker, by name
+    memory: dict[str, Any] = field(default_factory=dict)  # memory settings of the operator
+    provenance: dict[str, Any] = field(default_factory=dict)  # how clips are signed, including certificates
+    plugins: tuple[str, ...] = ()  # modules to import, which register families and makers
     nice: int = 10
     heartbeat_seconds: float = 5.0
 
@@ -37,7 +35,7 @@ def encode(name: str, payload: Any) -> bytes:
 
 
 def decode(line: bytes) -> tuple[str, Any] | None:
-    """None for anything that is not one of our lines."""
+    """The name and payload of a line, or None if it is not a valid message."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError):

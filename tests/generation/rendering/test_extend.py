@@ -1,4 +1,4 @@
-"""A clip that goes on has sound from its first frame to its last, where a model makes its own."""
+"""An extended clip has sound throughout if its model generates audio."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def random_frames(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     return np.random.default_rng(1).integers(0, 255, (count, 64, 64, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("sounding", [True, False])
-async def test_new_sound_starts_where_the_source_clip_ends(tmp_path: Path, *, sounding: bool) -> None:
+@pytest.mark.parametrize("has_sound", [True, False])
+async def test_new_sound_starts_where_the_source_clip_ends(tmp_path: Path, *, has_sound: bool) -> None:
     tone = 0.5 * np.sin(np.arange(48_000) / 20)
-    score = Audio(np.stack([tone, tone], axis=1).astype(np.float32), 48_000) if sounding else None
-    await mux(Frames(random_frames(8), FPS), score, tmp_path / "one.mp4", ffmpeg=find())
+    music = Audio(np.stack([tone, tone], axis=1).astype(np.float32), 48_000) if has_sound else None
+    await mux(Frames(random_frames(8), FPS), music, tmp_path / "one.mp4", ffmpeg=find())
     new = Audio(np.full((2 * RATE, 2), 0.25, np.float32), RATE)
     joined = _append_to_source(tmp_path / "one.mp4", Frames(random_frames(16), FPS, new, overlap=4))
     assert len(joined.pixels) == 8 + 12
     assert joined.audio is not None
     assert len(joined.audio.samples) == round(joined.seconds * RATE)
     old, later = joined.audio.samples[:RATE], joined.audio.samples[RATE:]
-    assert bool(np.abs(old).max() > 0.1) is sounding
+    assert bool(np.abs(old).max() > 0.1) is has_sound
     assert np.allclose(later, 0.25)
 
 

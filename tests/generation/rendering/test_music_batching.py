@@ -1,4 +1,4 @@
-"""Music that waits for the same player is played in one batch, and nobody pays for another's trouble."""
+"""Pieces for the same maker are composed in one batch; errors and cancellation affect one piece only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 100
 
 
 class FakeBatchMaker:
-    """Plays a piece's seed as its sound, and keeps whom it played for; waits for the baton at each step."""
+    """Composes the seed of a piece as its samples, records the batches and waits for `may_step`."""
 
     def __init__(self) -> None:
         self.may_step, self.started = threading.Semaphore(0), threading.Semaphore(0)
@@ -37,28 +37,28 @@ class FakeBatchMaker:
         self.may_step.acquire()
         on_step(1, 1)
         if any(job.seed == self.fails_on_seed for job in jobs):
-            raise MusicFailed("player", "hated it")
+            raise MusicFailed("batch", "failed")
         return [Audio(np.full((samples, 2), job.seed, np.float32), rate) for job in jobs]
 
     def close(self) -> None: ...
 
 
 class FakeSingleMaker:
-    """Plays one at a time."""
+    """A maker that cannot compose batches."""
 
-    def __init__(self, player: FakeBatchMaker) -> None:
-        self.compose, self.close = player.compose, player.close
+    def __init__(self, maker: FakeBatchMaker) -> None:
+        self.compose, self.close = maker.compose, maker.close
 
 
 class Batching:
     def __init__(self) -> None:
         self.maker = FakeBatchMaker()
-        self.thread = WorkerThread("scorer")
-        makers = {"player": self.maker, "soloist": FakeSingleMaker(self.maker)}
-        self.batcher = MusicBatcher(self.thread, makers.__getitem__, RATE)  # type: ignore[arg-type]  # nobody loads here
+        self.thread = WorkerThread("music")
+        makers = {"batch": self.maker, "single": FakeSingleMaker(self.maker)}
+        self.batcher = MusicBatcher(self.thread, makers.__getitem__, RATE)  # type: ignore[arg-type]  # no loading here
         self.steps: dict[int, int] = {}
 
-    def start(self, seed: int, maker: str = "player", samples: int = 10) -> asyncio.Task[Audio]:
+    def start(self, seed: int, maker: str = "batch", samples: int = 10) -> asyncio.Task[Audio]:
         def step(done: int, _: int) -> None:
             self.steps[seed] = done
 
@@ -71,20 +71,20 @@ class Batching:
 
 @pytest.fixture
 async def batching() -> AsyncIterator[Batching]:
-    made = Batching()
-    yield made
-    made.maker.may_step.release(100)
-    made.thread.close()
+    batching = Batching()
+    yield batching
+    batching.maker.may_step.release(100)
+    batching.thread.close()
 
 
 async def run_ready_tasks() -> None:
-    """Every task that can go on has gone on."""
+    """Let every task run that can."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-async def seeds_of(*asked: asyncio.Task[Audio]) -> list[int]:
-    return [int(score.samples[0, 0]) for score in await asyncio.gather(*asked)]
+async def seeds_of(*tasks: asyncio.Task[Audio]) -> list[int]:
+    return [int(audio.samples[0, 0]) for audio in await asyncio.gather(*tasks)]
 
 
 async def test_waiting_pieces_share_one_batch_and_each_gets_its_own_audio(batching: Batching) -> None:
@@ -104,8 +104,8 @@ async def test_pieces_of_other_lengths_or_makers_are_not_batched_together(batchi
     rest = [
         batching.start(2),
         batching.start(3, samples=20),
-        batching.start(4, "soloist"),
-        batching.start(5, "soloist"),
+        batching.start(4, "single"),
+        batching.start(5, "single"),
         batching.start(6),
     ]
     await run_ready_tasks()

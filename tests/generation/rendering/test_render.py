@@ -1,4 +1,4 @@
-"""The recipe, with the real painter of test cards, the real band and the real ffmpeg."""
+"""Rendering with the real test card model, the real band and the real ffmpeg."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ NO_MUSIC = Music(genre="none", maker="band")
 
 @pytest.fixture
 def context() -> Iterator[RenderContext]:
-    made = RenderContext(
+    context = RenderContext(
         maker_options={"band": {"genres": tomllib.loads((CONFIG / "genres.toml").read_text())}}
     )
-    yield made
-    made.close()
+    yield context
+    context.close()
 
 
 def order(folder: Path, **changes: Any) -> Order:
-    plain: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "prompt": "a fox in the snow",
         "kind": Kind.VIDEO,
         "model": "testcard",
@@ -55,7 +55,7 @@ def order(folder: Path, **changes: Any) -> Order:
         "guidance": 1.0,
         "music": NO_MUSIC,
     }
-    return Order(label="1", request=Request(**(plain | changes)), preset=PRESET, folder=folder)
+    return Order(label="1", request=Request(**(defaults | changes)), preset=PRESET, folder=folder)
 
 
 def ignore_progress(_: Progress) -> None: ...
@@ -71,8 +71,8 @@ def partial_files(folder: Path) -> list[str]:
 
 
 async def test_a_clip_has_every_frame_and_its_music(context: RenderContext, tmp_path: Path) -> None:
-    heard: list[Progress] = []
-    clip = await render(order(tmp_path / "1", music=BAND_MUSIC), context, heard.append)
+    received: list[Progress] = []
+    clip = await render(order(tmp_path / "1", music=BAND_MUSIC), context, received.append)
     facts = probe(clip.path)
     assert (facts.frames, facts.width, facts.height, facts.fps) == (24, 192, 128, 12.0)
     assert clip.audio
@@ -82,29 +82,29 @@ async def test_a_clip_has_every_frame_and_its_music(context: RenderContext, tmp_
     assert clip.sheet is not None
     assert clip.poster.is_file()
     assert clip.sheet.is_file()
-    assert {p.stage for p in heard} >= {Stage.GENERATING_FRAMES, Stage.COMPOSING, Stage.ENCODING}
+    assert {p.stage for p in received} >= {Stage.GENERATING_FRAMES, Stage.COMPOSING, Stage.ENCODING}
     assert partial_files(tmp_path / "1") == []
 
 
 async def test_the_preview_exists_until_the_clip_is_finished(context: RenderContext, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
-    def look(progress: Progress) -> None:
+    def open_preview(progress: Progress) -> None:
         if progress.stage is Stage.ENCODING and not seen:
             with Image.open(tmp_path / PREVIEW_FILE) as picture:
                 seen.append(picture.size)
 
-    await render(order(tmp_path), context, look)
+    await render(order(tmp_path), context, open_preview)
     assert seen == [(192, 128)]
     assert not (tmp_path / PREVIEW_FILE).exists()
 
 
 async def test_files_do_not_contain_the_prompt_by_default(tmp_path: Path) -> None:
-    kit = RenderContext(provenance={"folder": str(tmp_path)})
+    context = RenderContext(provenance={"folder": str(tmp_path)})
     clip = await render(
-        order(tmp_path / "1", prompt="Persimmon lanterns above Ulaanbaatar"), kit, ignore_progress
+        order(tmp_path / "1", prompt="Persimmon lanterns above Ulaanbaatar"), context, ignore_progress
     )
-    kit.close()
+    context.close()
     for path in (clip.path, clip.poster, clip.sheet):
         assert path is not None
         data = path.read_bytes().lower()
@@ -180,13 +180,13 @@ async def test_attachments_that_are_not_media_are_refused(context: RenderContext
 
 
 async def test_a_failing_music_maker_stops_frame_generation(context: RenderContext, tmp_path: Path) -> None:
-    wrong = Music(genre="lofi", maker="nobody")
+    wrong = Music(genre="lofi", maker="unknown")
     with pytest.raises(MusicFailed):
         await render(order(tmp_path / "1", music=wrong, frames=2000, steps=500), context, ignore_progress)
     assert list((tmp_path / "1").iterdir()) == []
 
 
-async def test_a_cancelled_render_leaves_nothing_half_made(context: RenderContext, tmp_path: Path) -> None:
+async def test_a_cancelled_render_leaves_no_files(context: RenderContext, tmp_path: Path) -> None:
     for stage in (Stage.GENERATING_FRAMES, Stage.ENCODING):
         reached = asyncio.Event()
 
@@ -209,19 +209,19 @@ async def test_an_impossible_folder_raises_folder_unwritable(context: RenderCont
 
 
 async def test_the_same_request_makes_the_same_clip(context: RenderContext, tmp_path: Path) -> None:
-    async def made(name: str) -> Clip:
+    async def render_clip(name: str) -> Clip:
         return await render(order(tmp_path / name, music=BAND_MUSIC), context, ignore_progress)
 
-    first, second = await made("1"), await made("2")
+    first, second = await render_clip("1"), await render_clip("2")
     assert np.array_equal(read_frames(first.path).pixels, read_frames(second.path).pixels)
     assert np.array_equal(decoded_audio(first.path), decoded_audio(second.path))
 
 
 async def test_every_kind_of_clip_is_signed_also_after_fitting(tmp_path: Path) -> None:
     genres = {"genres": tomllib.loads((CONFIG / "genres.toml").read_text())}
-    kit = RenderContext(provenance={"folder": str(tmp_path)}, maker_options={"band": genres})
-    assert kit.identity is not None
-    first = await render(order(tmp_path / "clip"), kit, ignore_progress)
+    context = RenderContext(provenance={"folder": str(tmp_path)}, maker_options={"band": genres})
+    assert context.identity is not None
+    first = await render(order(tmp_path / "clip"), context, ignore_progress)
     source, own = str(first.path), tmp_path / "own.wav"
     Image.new("RGB", (300, 200), "#00ff00").save(tmp_path / "in.png")
     own.write_bytes(wav_bytes())
@@ -233,21 +233,21 @@ async def test_every_kind_of_clip_is_signed_also_after_fitting(tmp_path: Path) -
         "moved": {"kind": Kind.ANIMATE, "image": str(tmp_path / "in.png")},
         "bigger": {"kind": Kind.BIGGER, "source": source, "width": 256, "height": 192},
     }
-    made = {
-        name: await render(order(tmp_path / name, **more), kit, ignore_progress)
+    clips = {
+        name: await render(order(tmp_path / name, **more), context, ignore_progress)
         for name, more in routes.items()
     }
-    for name, clip in (made | {"clip": first}).items():
-        said = verify(clip.path, identity=kit.identity)
-        assert (said.status, said.ours, said.made_by_ai) == (SignatureStatus.VALID, True, True), name
-        assert said.model == "Test card"
+    for name, clip in (clips | {"clip": first}).items():
+        report = verify(clip.path, identity=context.identity)
+        assert (report.status, report.ours, report.made_by_ai) == (SignatureStatus.VALID, True, True), name
+        assert report.model == "Test card"
         assert clip.size == clip.path.stat().st_size
-    clip = await render(order(tmp_path / "long", frames=48, width=352, height=256), kit, ignore_progress)
+    clip = await render(order(tmp_path / "long", frames=48, width=352, height=256), context, ignore_progress)
     limit = clip.size // 2
-    small = await finish_fitted(clip, limit, ffmpeg=kit.ffmpeg, identity=kit.identity)
+    small = await finish_fitted(clip, limit, ffmpeg=context.ffmpeg, identity=context.identity)
     assert small.path != clip.path
     assert small.size == small.path.stat().st_size <= limit
-    assert verify(small.path, identity=kit.identity).status is SignatureStatus.VALID
-    again = await finish_fitted(clip, limit, ffmpeg=kit.ffmpeg, identity=kit.identity)
-    assert again == small
-    kit.close()
+    assert verify(small.path, identity=context.identity).status is SignatureStatus.VALID
+    repeated = await finish_fitted(clip, limit, ffmpeg=context.ffmpeg, identity=context.identity)
+    assert repeated == small
+    context.close()

@@ -1,4 +1,4 @@
-"""An engine of real child processes, and a promise that none of them outlives its test."""
+"""Engines with real child processes, and a check that none of them outlives its test."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def _no_process_left() -> Iterator[None]:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     sessions = {_session(pid) for pid in before} | {None}
     yield
-    left = [
+    leftover = [
         process.pid
         for process in psutil.process_iter()
         if process.pid not in before
-        and any("generation" in word for word in _command_line(process))
+        and any("generation" in argument for argument in _command_line(process))
         and _started_by_this_run(process)
         and _session(process.pid) not in sessions
     ]
-    assert left == []
+    assert leftover == []
 
 
 def _session(pid: int) -> int | None:
-    """None of one that has just ended."""
+    """The session of a process, or None if it has ended."""
     try:
         return os.getsid(pid)
     except ProcessLookupError:
@@ -56,7 +56,7 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 
 def _started_by_this_run(process: psutil.Process) -> bool:
-    """Started by this very test process, whoever its parent is by now."""
+    """Whether this test process started it, whatever its parent is now."""
     try:
         return process.environ().get("MATINEE_TEST") == str(os.getpid())
     except psutil.Error:
@@ -69,10 +69,10 @@ async def make_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeEngi
     engines: list[LocalEngine] = []
 
     def build(
-        *, patience: Timeouts = SHORT_TIMEOUTS, beat: float = 5.0, ffmpeg: str = "", **more: Any
+        *, timeouts: Timeouts = SHORT_TIMEOUTS, heartbeat: float = 5.0, ffmpeg: str = "", **options: Any
     ) -> LocalEngine:
-        setup = EngineSetup(plugins=(PLUGIN,), nice=0, heartbeat_seconds=beat, ffmpeg=ffmpeg)
-        engines.append(LocalEngine(setup, timeouts=patience, **more))
+        setup = EngineSetup(plugins=(PLUGIN,), nice=0, heartbeat_seconds=heartbeat, ffmpeg=ffmpeg)
+        engines.append(LocalEngine(setup, timeouts=timeouts, **options))
         return engines[-1]
 
     yield build
@@ -84,16 +84,16 @@ async def make_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeEngi
 def make_order(tmp_path: Path) -> Callable[..., Order]:
     def build(prompt: str = "a clip", *, label: str = "1", steps: int = 3, **changes: Any) -> Order:
         preset = Preset(
-            name="trouble",
-            family=changes.pop("family", "trouble"),
-            title="Trouble",
+            name="faulty",
+            family=changes.pop("family", "faulty"),
+            title="Faulty",
             limits=Limits(width=64, height=64),
             options=changes.pop("options", {}),
         )
         request = Request(
             prompt=prompt,
             kind=Kind.VIDEO,
-            model="trouble",
+            model="faulty",
             width=64,
             height=64,
             frames=changes.pop("frames", 4),
@@ -110,7 +110,7 @@ def make_order(tmp_path: Path) -> Callable[..., Order]:
 
 
 class ProgressRecorder:
-    """Hears progress, and lets a test wait for it by what it is, not by time."""
+    """Records progress and lets a test wait for it without relying on time."""
 
     def __init__(self) -> None:
         self.received: list[Progress] = []

@@ -1,4 +1,4 @@
-"""Children that only pretend, run as the engine's command by a test: most talk rubbish after their hello."""
+"""Fake child processes, used as the engine's command; most send invalid lines once they are ready."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def send_line(text: str) -> None:
 
 
 def complete_every_order() -> None:
-    """Every order is done at once, and tires it."""
+    """Complete every order at once and ask for a restart after each."""
     for line in sys.stdin:
         name, facts = parse_message(line)
         if name == "close":
             return
         if name == "order":
-            send_line('{"tired":null}')
+            send_line('{"needs_restart":null}')
             clip = {"path": "/clip", "size": os.getpid(), "audio": False}
             clip |= dict.fromkeys(("width", "height", "fps", "frames", "seconds"), 1)
             send_line(json.dumps({"done": [facts["label"], clip]}))
 
 
 def start_two_then_die(*, music: bool) -> None:
-    """And die when the second has the brush; the first is painted by then, its music perhaps not."""
+    """Report two orders as started, then exit. The frames of the first are done, its music perhaps not."""
     for _ in range(2):
         order = next(facts for name, facts in map(parse_message, sys.stdin) if name == "order")
         send_line(json.dumps({"progress": [order["label"], "painting", 0, 4]}))
@@ -42,11 +42,11 @@ def parse_message(line: str) -> tuple[str, Any]:
 
 
 def main(kind: str) -> None:
-    send_line('{"hello":{"pid":1}}')
-    send_line('{"beat":null}')
-    if kind in {"brush", "music"}:
+    send_line('{"ready":{"pid":1}}')
+    send_line('{"heartbeat":null}')
+    if kind in {"frames", "music"}:
         start_two_then_die(music=kind == "music")
-    if kind == "tired":
+    if kind == "needs_restart":
         complete_every_order()
     if kind == "endless":
         while True:

@@ -1,4 +1,4 @@
-"""A plug-in family that behaves as its prompt says: how tests make an engine suffer."""
+"""A plug-in model family that misbehaves as its prompt says."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 STEP_SECONDS = 0.005
 
 
-@picture_model("trouble")
+@picture_model("faulty")
 class FaultyModel:
-    """Steps by TICK; "VERB" or "VERB:ARGUMENT" as the prompt happens at the first step."""
+    """Runs the action in the prompt, "ACTION" or "ACTION:ARGUMENT", at the first step."""
 
     @classmethod
-    def load(cls, preset: Preset, plan: MemoryPlan) -> FaultyModel:  # noqa: ARG003  (every family is loaded so)
+    def load(cls, preset: Preset, plan: MemoryPlan) -> FaultyModel:  # noqa: ARG003  (the signature of every family)
         if loads := preset.options.get("loads"):
             with Path(loads).open("a") as file:
                 file.write(f"{preset.name}\n")
@@ -38,18 +38,18 @@ class FaultyModel:
         return cls()
 
     def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
-        verb, _, argument = request.prompt.partition(":")
+        action, _, argument = request.prompt.partition(":")
         for step in range(request.steps):
             on_step(step, request.steps)
-            if verb == "gate":
+            if action == "gate":
                 wait_for_file(Path(argument), lambda: on_step(step, request.steps))  # noqa: B023  (called at once)
             elif step == 0:
-                getattr(self, f"do_{verb}", lambda _: None)(argument)
+                getattr(self, f"do_{action}", lambda _: None)(argument)
             time.sleep(STEP_SECONDS)
         on_step(request.steps, request.steps)
-        painted = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
-        painted[:, :: 1 + request.seed % 7] = 200
-        return Frames(painted, request.fps)
+        pixels = np.zeros((request.frames, request.height, request.width, 3), np.uint8)
+        pixels[:, :: 1 + request.seed % 7] = 200
+        return Frames(pixels, request.fps)
 
     def close(self) -> None: ...
 
@@ -67,15 +67,15 @@ class FaultyModel:
             time.sleep(60)
 
     def do_oom(self, _: str) -> None:
-        raise OutOfMemory("trouble")
+        raise OutOfMemory("faulty")
 
     def do_nan(self, _: str) -> None:
         import torch  # noqa: PLC0415  (heavy)
 
-        to_uint8_frames("trouble", torch.full((2, 3, 8, 8), torch.nan))
+        to_uint8_frames("faulty", torch.full((2, 3, 8, 8), torch.nan))
 
     def do_freeze(self, _: str) -> None:
-        """As a driver does that never comes back and lets nobody else work meanwhile."""
+        """Block every thread, as a hanging driver does: the GIL is not released."""
         ctypes.PyDLL(None).sleep(3600)
 
     def do_stop(self, _: str) -> None:
@@ -83,11 +83,11 @@ class FaultyModel:
 
     def do_print(self, argument: str) -> None:
         for _ in range(int(argument)):
-            print('{"done": ["x", {}]} rubbish')  # noqa: T201  (as a library would)
+            print('{"done": ["x", {}]} invalid')  # noqa: T201  (as a library might)
             os.write(1, b"\x00\xff not ours\n")
 
     def do_orphan(self, _: str) -> None:
-        """A process such as ffmpeg is, in a process group of its own."""
+        """Start a process in its own process group, as ffmpeg is."""
         if os.fork() == 0:
             os.setpgid(0, 0)
             while True:
@@ -95,7 +95,7 @@ class FaultyModel:
 
 
 def wait_for_file(file: Path, check_cancelled: object) -> None:
-    """Wait, a step at a time, until the test makes the file."""
+    """Wait until the test creates the file."""
     assert callable(check_cancelled)
     while not file.exists():
         check_cancelled()

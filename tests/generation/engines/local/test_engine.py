@@ -1,4 +1,4 @@
-"""The engine's child may do its worst: every order gets its answer, and nothing is left running."""
+"""Whatever the child process does, every order gets a result and no process is left."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ async def test_an_order_becomes_a_clip_and_reports_progress(
     assert clip.size == clip.path.stat().st_size > 0
     stages = [p.stage for p in listener.received]
     assert stages.index(Stage.GENERATING_FRAMES) < stages.index(Stage.ENCODING)
-    painted = [p.done for p in listener.received if p.stage is Stage.GENERATING_FRAMES]
-    assert painted == sorted(painted)
-    assert painted[-1] == 3
+    steps = [p.done for p in listener.received if p.stage is Stage.GENERATING_FRAMES]
+    assert steps == sorted(steps)
+    assert steps[-1] == 3
 
 
 async def test_the_model_stays_between_orders(
@@ -70,7 +70,7 @@ async def test_the_model_stays_between_orders(
     engine, loads = make_engine(), tmp_path / "loads"
     for label in "123":
         await engine.render(make_order(label=label, options={"loads": str(loads)}), ignore_progress)
-    assert loads.read_text().splitlines() == ["trouble"]
+    assert loads.read_text().splitlines() == ["faulty"]
 
 
 async def test_library_output_on_stdout_is_harmless(make_engine: MakeEngine, make_order: MakeOrder) -> None:
@@ -92,7 +92,7 @@ async def test_an_exception_is_returned_with_its_traceback(
 
 
 async def test_an_unknown_family_raises_model_broken(make_engine: MakeEngine, make_order: MakeOrder) -> None:
-    assert isinstance(await error_of(start_render(make_engine(), make_order(family="nobody"))), ModelBroken)
+    assert isinstance(await error_of(start_render(make_engine(), make_order(family="unknown"))), ModelBroken)
 
 
 @pytest.mark.parametrize("end", ["exit:0", "exit:3", "segfault"])
@@ -112,21 +112,21 @@ async def test_a_waiting_order_is_not_blamed_for_a_crash(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
     engine, listener = make_engine(), ProgressRecorder()
-    painting = start_render(engine, make_order(f"gate:{tmp_path / 'never'}"), listener)
+    rendering = start_render(engine, make_order(f"gate:{tmp_path / 'never'}"), listener)
     await wait_for_event(listener.stepped)
     waiting = start_render(engine, make_order(label="2"))
     await asyncio.sleep(0)
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
-    errors = [await error_of(task) for task in (painting, waiting)]
+    errors = [await error_of(task) for task in (rendering, waiting)]
     assert [isinstance(e, EngineDied) and e.guilty for e in errors] == [True, False]
 
 
-@pytest.mark.parametrize(("at", "guilty"), [("brush", [False, True]), ("music", [True, True])])
+@pytest.mark.parametrize(("stage", "guilty"), [("frames", [False, True]), ("music", [True, True])])
 async def test_an_order_past_its_frames_is_blamed_only_while_its_music_is_composed(
-    make_engine: MakeEngine, make_order: MakeOrder, at: str, guilty: list[bool]
+    make_engine: MakeEngine, make_order: MakeOrder, stage: str, guilty: list[bool]
 ) -> None:
-    engine = make_engine(command=(sys.executable, "-m", "tests.generation.engines.local.fake_child", at))
+    engine = make_engine(command=(sys.executable, "-m", "tests.generation.engines.local.fake_child", stage))
     errors = [
         await error_of(task) for task in [start_render(engine, make_order(label=label)) for label in "12"]
     ]
@@ -136,45 +136,45 @@ async def test_an_order_past_its_frames_is_blamed_only_while_its_music_is_compos
 async def test_a_hang_is_detected_and_only_the_hanging_order_is_blamed(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    engine = make_engine(beat=0.5, patience=Timeouts(stall=2.0, restart_delays=(0.0,)))
+    engine = make_engine(heartbeat=0.5, timeouts=Timeouts(stall=2.0, restart_delays=(0.0,)))
     listener = ProgressRecorder()
     hanging = start_render(engine, make_order("hang"), listener)
     await wait_for_event(listener.started)
     waiting = start_render(engine, make_order(label="2"))
     error = await error_of(hanging)
     assert isinstance(error, EngineStuck)
-    innocent = await error_of(waiting)
-    assert isinstance(innocent, EngineDied)
-    assert not innocent.guilty
+    other_error = await error_of(waiting)
+    assert isinstance(other_error, EngineDied)
+    assert not other_error.guilty
     assert (await engine.render(make_order(label="3"), ignore_progress)).frames == 4
 
 
 async def test_a_stopped_child_is_noticed_by_missing_heartbeats(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
-    engine, listener = make_engine(beat=0.5), ProgressRecorder()
+    engine, listener = make_engine(heartbeat=0.5), ProgressRecorder()
     task = start_render(engine, make_order(f"gate:{tmp_path / 'never'}"), listener)
     await wait_for_event(listener.stepped)
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
     error = await error_of(task)
     assert isinstance(error, EngineDied)
-    assert "sign of life" in error.detail
+    assert "sent no heartbeat" in error.detail
 
 
 async def test_a_blocked_parent_loop_is_not_held_against_the_child(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
-    """A machine that was suspended, a loop that was held up: the beats of that time lie unread."""
+    """After a suspended machine or a blocked loop, heartbeats of that time are still unread."""
     engine, listener, gate = (
-        make_engine(beat=0.5, patience=Timeouts(stall=5.0)),
+        make_engine(heartbeat=0.5, timeouts=Timeouts(stall=5.0)),
         ProgressRecorder(),
         tmp_path / "gate",
     )
     task = start_render(engine, make_order(f"gate:{gate}"), listener)
     await wait_for_event(listener.stepped)
     for _ in range(3):
-        time.sleep(2.5)  # noqa: ASYNC251  (to hold the loop up is the point)
+        time.sleep(2.5)  # noqa: ASYNC251  (the test blocks the loop)
         await asyncio.sleep(0.05)
     gate.touch()
     assert (await task).frames == 4
@@ -183,7 +183,7 @@ async def test_a_blocked_parent_loop_is_not_held_against_the_child(
 async def test_a_render_that_takes_too_long_is_ended(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
-    engine = make_engine(beat=0.5, patience=Timeouts(total=1.0))
+    engine = make_engine(heartbeat=0.5, timeouts=Timeouts(total=1.0))
     assert isinstance(
         await error_of(start_render(engine, make_order(f"gate:{tmp_path / 'never'}"))), EngineStuck
     )
@@ -193,14 +193,14 @@ async def test_cancelling_keeps_the_same_child(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
     engine, listener = make_engine(), ProgressRecorder()
-    wanted = make_order(f"gate:{tmp_path / 'never'}")
-    task = start_render(engine, wanted, listener)
+    order = make_order(f"gate:{tmp_path / 'never'}")
+    task = start_render(engine, order, listener)
     await wait_for_event(listener.stepped)
     pid = engine.pid
     task.cancel()
     await asyncio.wait({task}, timeout=TIMEOUT)
     assert task.cancelled()
-    assert list(wanted.folder.iterdir()) == []
+    assert list(order.folder.iterdir()) == []
     await engine.render(make_order(label="2"), ignore_progress)
     assert engine.pid == pid
 
@@ -209,7 +209,7 @@ async def test_a_waiting_order_can_be_cancelled_too(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
     engine, listener, gate = make_engine(), ProgressRecorder(), tmp_path / "gate"
-    painting = start_render(engine, make_order(f"gate:{gate}"), listener)
+    rendering = start_render(engine, make_order(f"gate:{gate}"), listener)
     await wait_for_event(listener.stepped)
     waiting = start_render(engine, make_order(label="2"))
     await asyncio.sleep(0)
@@ -217,13 +217,13 @@ async def test_a_waiting_order_can_be_cancelled_too(
     await asyncio.wait({waiting}, timeout=TIMEOUT)
     assert waiting.cancelled()
     gate.touch()
-    assert (await painting).frames == 4
+    assert (await rendering).frames == 4
 
 
 async def test_a_child_that_ignores_cancel_is_killed_without_blaming_other_orders(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    engine, listener = make_engine(patience=Timeouts(cancel=0.5)), ProgressRecorder()
+    engine, listener = make_engine(timeouts=Timeouts(cancel=0.5)), ProgressRecorder()
     hanging = start_render(engine, make_order("hang"), listener)
     await wait_for_event(listener.stepped)
     waiting = start_render(engine, make_order(label="2"))
@@ -231,9 +231,9 @@ async def test_a_child_that_ignores_cancel_is_killed_without_blaming_other_order
     hanging.cancel()
     await asyncio.wait({hanging}, timeout=TIMEOUT)
     assert hanging.cancelled()
-    innocent = await error_of(waiting)
-    assert isinstance(innocent, EngineDied)
-    assert not innocent.guilty
+    other_error = await error_of(waiting)
+    assert isinstance(other_error, EngineDied)
+    assert not other_error.guilty
 
 
 @pytest.mark.parametrize("kind", ["lines", "endless"])
@@ -249,8 +249,10 @@ async def test_a_child_that_sends_invalid_lines_is_replaced(
 async def test_a_child_that_asks_for_a_restart_is_replaced_between_orders(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    """As when a model did not give its memory back."""
-    engine = make_engine(command=(sys.executable, "-m", "tests.generation.engines.local.fake_child", "tired"))
+    """A child asks for a restart when a model did not release its memory."""
+    engine = make_engine(
+        command=(sys.executable, "-m", "tests.generation.engines.local.fake_child", "needs_restart")
+    )
     pids = [(await engine.render(make_order(label=label), ignore_progress)).size for label in "123"]
     assert len(set(pids)) == 3
 
@@ -268,20 +270,20 @@ async def test_a_command_that_cannot_start_raises_engine_died(
 async def test_the_next_frames_are_generated_while_the_last_clip_is_encoded(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    """By order of events: the second says that it paints before the first, long to encode, is done."""
+    """The second order generates frames before the first, which is slow to encode, is done."""
     engine, events = make_engine(), list[str]()
 
-    async def run(label: str, **more: Any) -> None:
+    async def run(label: str, **changes: Any) -> None:
         await engine.render(
-            make_order(label=label, **more), lambda p: events.append(f"{label} {p.stage.value} {p.done}")
+            make_order(label=label, **changes), lambda p: events.append(f"{label} {p.stage.value} {p.done}")
         )
         events.append(f"{label} done")
 
     await engine.open()
     await asyncio.gather(run("1", frames=900), run("2"))
     assert events.index("2 painting 1") < events.index("1 done")
-    painted_last = max(i for i, event in enumerate(events) if event.startswith("1 painting"))
-    assert painted_last < events.index("2 painting 1")
+    last_of_first = max(i for i, event in enumerate(events) if event.startswith("1 painting"))
+    assert last_of_first < events.index("2 painting 1")
 
 
 async def test_closing_ends_every_render_and_refuses_more(
@@ -314,19 +316,19 @@ async def test_processes_started_by_the_child_end_with_it(
 async def test_a_running_ffmpeg_ends_with_its_child(
     make_engine: MakeEngine, make_order: MakeOrder, tmp_path: Path
 ) -> None:
-    begun, ffmpeg = tmp_path / "begun", tmp_path / "ffmpeg"
-    os.mkfifo(begun)
+    started, ffmpeg = tmp_path / "started", tmp_path / "ffmpeg"
+    os.mkfifo(started)
     ffmpeg.write_text(
         f'#!/bin/sh\ncase "$*" in *-version*|*-encoders*) exec {find().path} "$@";; esac\n'
-        f"echo $$ > {begun}\nexec sleep 1000\n"
+        f"echo $$ > {started}\nexec sleep 1000\n"
     )
     ffmpeg.chmod(0o755)
     engine = make_engine(ffmpeg=str(ffmpeg))
     encoding = start_render(engine, make_order())
-    at_work = int(await asyncio.wait_for(asyncio.to_thread(begun.read_text), TIMEOUT))
+    ffmpeg_pid = int(await asyncio.wait_for(asyncio.to_thread(started.read_text), TIMEOUT))
     session = engine.pid
     assert session is not None
-    assert (os.getpgid(at_work), os.getsid(at_work)) == (at_work, session)
+    assert (os.getpgid(ffmpeg_pid), os.getsid(ffmpeg_pid)) == (ffmpeg_pid, session)
     os.kill(session, signal.SIGKILL)
     assert isinstance(await error_of(encoding), EngineDied)
     assert session_members(session) == []
@@ -349,9 +351,9 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("stopped", [False, True])
 async def test_no_child_outlives_a_killed_parent(make_order: MakeOrder, *, stopped: bool) -> None:
-    wanted = json.dumps(make_order("hang").to_json())
+    order = json.dumps(make_order("hang").to_json())
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT, wanted, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."}
+        sys.executable, "-c", PARENT, order, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."}
     )
     assert parent.stdout is not None
     child = psutil.Process(int((await asyncio.wait_for(parent.stdout.readline(), TIMEOUT)).split()[0]))
@@ -365,16 +367,14 @@ async def test_no_child_outlives_a_killed_parent(make_order: MakeOrder, *, stopp
 async def test_killing_the_child_at_random_loses_no_order(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    """A caller who asks again whenever the engine died gets every clip."""
-    engine, chance, kills = make_engine(), random.Random(5), 6
+    """A caller that retries after EngineDied gets every clip."""
+    engine, rng, kills = make_engine(), random.Random(5), 6
     killed = progress_count = 0
 
     async def render_until_done(label: str) -> Clip:
         while True:
             try:
-                return await engine.render(
-                    make_order(label=label, steps=chance.randint(1, 30)), kill_sometimes
-                )
+                return await engine.render(make_order(label=label, steps=rng.randint(1, 30)), kill_sometimes)
             except EngineDied:
                 continue
 
@@ -399,6 +399,6 @@ async def test_killing_the_child_at_random_loses_no_order(
 async def test_loading_weights_may_take_longer_than_a_step(
     make_engine: MakeEngine, make_order: MakeOrder
 ) -> None:
-    engine = make_engine(beat=0.5, patience=Timeouts(stall=4.0, load=60.0))
+    engine = make_engine(heartbeat=0.5, timeouts=Timeouts(stall=4.0, load=60.0))
     clip = await engine.render(make_order(options={"slow": 6.0}), ignore_progress)
     assert clip.frames == 4
