@@ -1,1 +1,1 @@
-"""What is measured, each against its peer, in one run: `python -m benchmarks.NAME`, or `make bench`."""
+"""Benchmarks, each against a comparable project: `python -m benchmarks.NAME`, or `make bench` for all."""

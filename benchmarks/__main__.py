@@ -1,4 +1,4 @@
-"""Runs every benchmark, one after the other, and ends with their goals in one table."""
+"""Run every benchmark in turn and print all goals at the end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def main() -> int:
     ):
         print(f"\n## {name}", flush=True)
         command = [sys.executable, "-m", f"benchmarks.{name}"]
-        # Its own process: one benchmark's memory and threads are no concern of the next.
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603  (ours)
+        # In its own process, so that memory and threads do not affect the next benchmark.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603  (our own module)
         print(done.stdout, end="", flush=True)
         ran: dict[str, object] = {"name": "ran", "met": done.returncode == 0}
         goals += [(name, goal) for goal in _goals(done.stdout) or [ran]]

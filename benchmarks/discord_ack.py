@@ -1,4 +1,4 @@
-"""How soon is an interaction acknowledged while an engine has every core? Ours, beside a naive bot."""
+"""How fast are interactions acknowledged while an engine uses every core? Matinee against a naive bot."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tests.fakes.discord_users import Reply, person
 BUSY_LOOP = "import os\nos.nice(10)\nwhile True: sum(range(100_000))"
 BURST_COUNT, STEADY_COUNT, PER_SECOND = 500, 150, 25
 NAIVE_COUNT, NAIVE_RENDER_SECONDS = 40, 1.0
-"""The naive bot's clip takes one second, which is quick; a real one would make it look worse."""
+"""The naive bot renders for one second; a real clip takes longer and would make it look worse."""
 
 
 def _process(*arguments: str) -> Popen[bytes]:
-    return Popen([sys.executable, *arguments], stdout=DEVNULL, stderr=DEVNULL)  # noqa: S603  (all of it is ours)
+    return Popen([sys.executable, *arguments], stdout=DEVNULL, stderr=DEVNULL)  # noqa: S603  (our own code)
 
 
 @contextmanager
 def busy_cores() -> Iterator[None]:
-    """What an engine's child does to the machine, at the priority that it is given."""
+    """Keep every core busy at the priority of the engine process."""
     processes = [_process("-c", BUSY_LOOP) for _ in range(os.cpu_count() or 2)]
     try:
         yield
     finally:
-        for burner in processes:
-            burner.kill()
-            burner.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 @asynccontextmanager
@@ -56,13 +56,13 @@ async def bot(server: DiscordServer, *command: str) -> AsyncIterator[None]:
 async def measure_acks(server: DiscordServer, count: int, *, per_second: float | None) -> list[float]:
     """Seconds from each interaction to its acknowledgement."""
     channel = next(c for guild in server.world.guilds.values() for c in guild.channels)
-    crowd = [person(server, f"Person{n}", channel) for n in range(count)]
+    people = [person(server, f"Person{n}", channel) for n in range(count)]
     start = time.monotonic()
     replies: list[Reply] = []
-    for number, one in enumerate(crowd):
+    for number, author in enumerate(people):
         if per_second:
             await asyncio.sleep(max(0.0, start + number / per_second - time.monotonic()))
-        replies.append(await one.types("/video", prompt=f"clip {number}"))
+        replies.append(await author.types("/video", prompt=f"clip {number}"))
     await server.world.wait_until(lambda: all(r.interaction.ack_type is not None for r in replies), within=90)
     return sorted(reply.interaction.ack_delay for reply in replies)
 
@@ -90,8 +90,8 @@ async def naive(folder: Path) -> list[float]:
 
 
 async def naive_bot(port: int, authority: str, token: str) -> None:
-    """What many start with: defer, then render right here."""
-    import discord  # noqa: PLC0415  (only the naive bot's own process needs it)
+    """A naive bot: defer, then render in the event loop."""
+    import discord  # noqa: PLC0415  (only the naive bot's process needs it)
     from discord import app_commands  # noqa: PLC0415
 
     from tests.fakes.discord_connector import connector  # noqa: PLC0415
@@ -111,41 +111,44 @@ async def naive_bot(port: int, authority: str, token: str) -> None:
     async def sync() -> None:
         await tree.sync()
 
-    client.setup_hook = sync  # type: ignore[method-assign]  # the shortest way that the library offers
+    client.setup_hook = sync  # type: ignore[method-assign]  # simpler than a subclass
     await client.start(token)
 
 
 def main() -> None:
-    reader = argparse.ArgumentParser()
-    reader.add_argument("--naive", nargs=3, metavar=("PORT", "AUTHORITY", "TOKEN"))
-    given = reader.parse_args()
-    if given.naive:
-        port, authority, token = given.naive
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--naive", nargs=3, metavar=("PORT", "AUTHORITY", "TOKEN"))
+    arguments = parser.parse_args()
+    if arguments.naive:
+        port, authority, token = arguments.naive
         asyncio.run(naive_bot(int(port), Path(authority).read_text(encoding="utf-8"), token))
         return
-    report = Report("How soon is an interaction acknowledged while an engine has every core?")
+    report = Report("How fast are interactions acknowledged while an engine uses every core?")
     with tempfile.TemporaryDirectory() as folder, busy_cores():
         steady, burst = asyncio.run(ours(Path(folder)))
-        peer = asyncio.run(naive(Path(folder)))
+        naive_delays = asyncio.run(naive(Path(folder)))
     rows = [
         (name, len(values), *(f"{1000 * percentile(values, share):.1f}" for share in (0.5, 0.99, 1.0)))
         for name, values in (
             (f"ours, {PER_SECOND} a second", steady),
             (f"ours, {BURST_COUNT} at once", burst),
-            (f"renders in its process, {PER_SECOND} a second", peer),
+            (f"renders in its process, {PER_SECOND} a second", naive_delays),
         )
     ]
     report.table(("bot", "interactions", "p50 ms", "p99 ms", "slowest ms"), rows)
     report.figures = {
         "steady_p99_s": percentile(steady, 0.99),
         "burst_slowest_s": burst[-1],
-        "naive_p99_s": percentile(peer, 0.99),
+        "naive_p99_s": percentile(naive_delays, 0.99),
         "load": os.getloadavg()[0],
     }
     report.goal(f"slowest of {BURST_COUNT} at once, seconds", burst[-1], "<=", 1.5)
     report.goal(f"p99 at {PER_SECOND} a second, seconds", percentile(steady, 0.99), "<=", 0.05)
     report.goal(
-        "times sooner than rendering in process", percentile(peer, 0.99) / percentile(steady, 0.99), ">=", 200
+        "times faster than rendering in process",
+        percentile(naive_delays, 0.99) / percentile(steady, 0.99),
+        ">=",
+        200,
     )
     report.finish()
 

@@ -1,4 +1,4 @@
-"""A Bot API that costs next to nothing, so that what is measured is who calls it."""
+"""A minimal Telegram Bot API, so cheap that only its client is measured."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
-TOKEN = "7000001:AAloopback-token-for-benchmarks-only"  # noqa: S105  (opens nothing but this)
+TOKEN = "7000001:AAloopback-token-for-benchmarks-only"  # noqa: S105  (valid only here)
 REQUEST = re.compile(rb"(?:GET|POST) /bot[^/]+/(\w+)")
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 ME = {"id": 7000001, "is_bot": True, "first_name": "Matinee", "username": "matinee_bot"}
 
 
 class FakeBotApi:
-    """The updates that wait, and when each person was answered."""
+    """Pending updates, and when each user was answered."""
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
@@ -47,19 +47,19 @@ class FakeBotApi:
             return self._send_message(_parameters(body))
         return ME if method == "getMe" else True
 
-    async def _get_updates(self, given: dict[str, Any]) -> object:
-        offset = int(given.get("offset") or 0)
+    async def _get_updates(self, parameters: dict[str, Any]) -> object:
+        offset = int(parameters.get("offset") or 0)
         self.updates = [update for update in self.updates if update["update_id"] >= offset]
         if not self.updates:
             self.has_updates.clear()
             try:
-                await asyncio.wait_for(self.has_updates.wait(), float(given.get("timeout") or 0) or 0.01)
+                await asyncio.wait_for(self.has_updates.wait(), float(parameters.get("timeout") or 0) or 0.01)
             except TimeoutError:
                 return []
-        return self.updates[: int(given.get("limit") or 100)]
+        return self.updates[: int(parameters.get("limit") or 100)]
 
-    def _send_message(self, given: dict[str, Any]) -> object:
-        person = int(given["chat_id"])
+    def _send_message(self, parameters: dict[str, Any]) -> object:
+        person = int(parameters["chat_id"])
         self.answered_at.setdefault(person, time.perf_counter())
         chat = {"id": person, "type": "private", "first_name": "Ada"}
         return {
@@ -67,15 +67,15 @@ class FakeBotApi:
             "date": 1,
             "from": ME,
             "chat": chat,
-            "text": given["text"],
+            "text": parameters["text"],
         }
 
 
 class _Connection(asyncio.Protocol):
-    """One kept-alive connection; requests come one after the other."""
+    """One persistent connection with one request at a time."""
 
-    def __init__(self, exchange: FakeBotApi) -> None:
-        self._exchange = exchange
+    def __init__(self, api: FakeBotApi) -> None:
+        self._api = api
         self._buffer = b""
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -85,10 +85,10 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        head, gap, rest = self._buffer.partition(b"\r\n\r\n")
+        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
         length = LENGTH.search(head)
         size = int(length[1]) if length else 0
-        if not gap or len(rest) < size:
+        if not separator or len(rest) < size:
             return
         self._buffer = rest[size:]
         found = REQUEST.match(head)
@@ -98,9 +98,9 @@ class _Connection(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _reply(self, method: str, body: bytes) -> None:
-        if self._exchange.latency:
-            await asyncio.sleep(self._exchange.latency)
-        content = json.dumps({"ok": True, "result": await self._exchange.answer(method, body)}).encode()
+        if self._api.latency:
+            await asyncio.sleep(self._api.latency)
+        content = json.dumps({"ok": True, "result": await self._api.answer(method, body)}).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
         self._transport.write(head.encode() + content)
 
@@ -114,12 +114,12 @@ def _parameters(body: bytes) -> dict[str, Any]:
 
 @asynccontextmanager
 async def fake_bot_api(latency: float) -> AsyncIterator[tuple[FakeBotApi, str]]:
-    """The exchange and its address."""
-    one = FakeBotApi(latency)
+    """Yields the API and its address."""
+    api = FakeBotApi(latency)
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Connection(one), "127.0.0.1", 0, backlog=1024
+        lambda: _Connection(api), "127.0.0.1", 0, backlog=1024
     )
     try:
-        yield one, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield api, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()

@@ -1,6 +1,6 @@
-"""LTX-Video 2B at full size with random weights on the card at hand: ours against plain diffusers, one run.
+"""LTX-Video 2B at full size with random weights on the local GPU: ours against plain diffusers.
 
-`--tiny` runs the same code with a tiny model on the processor, to see that it works; it judges no goal.
+`--tiny` runs the same code with a tiny model on the CPU, as a test; it checks no goals.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Result:
-    total: float  # prompt to the bytes of an MP4
-    denoise: float  # the steps alone
+    total: float  # from prompt to MP4 file
+    denoise: float  # denoising steps only
 
 
 def build_components(*, tiny: bool) -> dict[str, Any]:
@@ -82,20 +82,20 @@ def synchronized_time() -> float:
     return time.perf_counter()
 
 
-def run_plain_diffusers(made: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result:
-    """As a model card says: the pipeline, then its pictures into PyAV's encoder with x264's own settings."""
+def run_plain_diffusers(components: dict[str, Any], sizes: Sizes, folder: Path, seed: int) -> Result:
+    """As in a model card: the diffusers pipeline, then PyAV's encoder with the default x264 settings."""
     import av  # noqa: PLC0415  (heavy)
     import numpy as np  # noqa: PLC0415  (heavy)
     import torch  # noqa: PLC0415  (heavy)
     from diffusers import LTXPipeline  # noqa: PLC0415  (heavy)
 
-    pipe = LTXPipeline(**made)
+    pipe = LTXPipeline(**components)
     pipe.set_progress_bar_config(disable=True)
     times: list[float] = []
 
-    def note(_: Any, __: int, ___: Any, more: dict[str, Any]) -> dict[str, Any]:
+    def on_step(_: Any, __: int, ___: Any, inputs: dict[str, Any]) -> dict[str, Any]:
         times.append(synchronized_time())
-        return more
+        return inputs
 
     start = synchronized_time()
     pictures = pipe(
@@ -108,7 +108,7 @@ def run_plain_diffusers(made: dict[str, Any], sizes: Sizes, folder: Path, seed: 
         num_inference_steps=sizes.steps,
         guidance_scale=1.0,
         generator=torch.Generator("cpu").manual_seed(seed),
-        callback_on_step_end=note,
+        callback_on_step_end=on_step,
     ).frames[0]
     with av.open(str(folder / "plain.mp4"), "w") as file:
         stream = file.add_stream("libx264", rate=24)
@@ -144,12 +144,12 @@ def run_ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
 
 
 def _denoise_seconds(times: list[float]) -> float:
-    """All steps from the intervals between them: the first has no beginning that can be heard."""
+    """Seconds of all steps, from the intervals between them: the start of the first is unknown."""
     return (times[-1] - times[0]) / (len(times) - 1) * len(times)
 
 
 def flops(sizes: Sizes, transformer: Any) -> float:
-    """Of one forward: every weight twice a token, and attention's two products."""
+    """Operations of one forward pass: two per weight and token, plus attention's two products."""
     tokens = ((sizes.frames - 1) // 8 + 1) * (sizes.height // 32) * (sizes.width // 32)
     weights = sum(weight.numel() for weight in transformer.parameters())
     config = transformer.config
@@ -158,7 +158,7 @@ def flops(sizes: Sizes, transformer: Any) -> float:
 
 
 def measured_matmul_flops() -> float:
-    """What the card really reaches in bfloat16 products, in operations a second."""
+    """The GPU's measured bfloat16 matrix rate, in operations per second."""
     import torch  # noqa: PLC0415  (heavy)
 
     side, rounds = 8192, 20
@@ -176,16 +176,16 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1" if chosen.tiny else "8")
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if arguments.tiny else "8")
     card = detect_device()
-    report = Report("How fast is LTX-Video 2B, and how near to what the card can do?")
-    if card.kind != "cuda" and not chosen.tiny:
-        print("no CUDA card here: run with --tiny to try the script itself")
+    report = Report("How fast is LTX-Video 2B, and how close to the limit of the GPU?")
+    if card.kind != "cuda" and not arguments.tiny:
+        print("no CUDA GPU found: run with --tiny to test this script")
         report.figures = {"card": card.name, "ran": False}
         report.finish()
-    shape = (32, 32, 9) if chosen.tiny else (768, 512, 121)
-    compare(report, Sizes(*shape, steps=chosen.steps, tiny=chosen.tiny), chosen.rounds, card.name)
+    shape = (32, 32, 9) if arguments.tiny else (768, 512, 121)
+    compare(report, Sizes(*shape, steps=arguments.steps, tiny=arguments.tiny), arguments.rounds, card.name)
 
 
 def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
@@ -202,7 +202,7 @@ def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runs = [run_plain_diffusers(components, sizes, folder, seed) for seed in range(rounds + 1)]
-        results["plain diffusers"] = min(runs[1:], key=lambda run: run.total)  # the first warms up
+        results["plain diffusers"] = min(runs[1:], key=lambda run: run.total)  # the first is a warm-up
         pipe = LTXPipeline(**components)
         place_pipeline(pipe, preset, plan)
         model = Ltx(pipe, preset, plan)
@@ -222,7 +222,7 @@ def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
         )
         speed = results["plain diffusers"].total / results["ours"].total
         report.goal("plain diffusers / ours, prompt to MP4", speed, ">=", 2.5)
-        report.goal("denoise share of the card's matrix rate", share, ">=", 0.65)
+        report.goal("denoise share of the GPU's matrix rate", share, ">=", 0.65)
     report.finish()
 
 

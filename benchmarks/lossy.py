@@ -1,6 +1,6 @@
-"""What does each lossy option cost in the picture, and bring in speed? On pocket, against the exact way.
+"""How much quality does each lossy option cost, and how much faster is it? Measured on "pocket".
 
-`--keep` writes what was measured into config/lossy.toml, where `matinee models` finds it.
+`--keep` writes the results to config/lossy.toml, which `matinee models` reads.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def make_request(prompt: str, seed: int) -> Request:
 
 
 def timed_frames(loaded_model: Any) -> tuple[float, Any]:
-    """Seconds of the quickest round, and its pictures as floats."""
+    """Seconds of the fastest round, and its frames as floats."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    quickest = float("inf")
+    fastest = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
         clips = [
             loaded_model.generate_frames(make_request(prompt, seed), lambda *_: None).pixels
             for seed, prompt in enumerate(PROMPTS)
         ]
-        quickest = min(quickest, time.perf_counter() - start)
-    return quickest, np.stack(clips).astype(np.float32) / 255
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest, np.stack(clips).astype(np.float32) / 255
 
 
 def psnr(one: Any, other: Any) -> float:
@@ -64,19 +64,21 @@ def psnr(one: Any, other: Any) -> float:
 
 
 def ssim(one: Any, other: Any) -> float:
-    """Over windows of 8 by 8, on what is light and dark."""
+    """Mean SSIM of brightness over windows of 8 by 8 pixels."""
     import torch  # noqa: PLC0415  (heavy)
 
     first, second = (
         torch.from_numpy(clip).mean(-1).reshape(-1, 1, *clip.shape[2:4]) for clip in (one, other)
     )
 
-    def over(values: Any) -> Any:
+    def window_mean(values: Any) -> Any:
         return torch.nn.functional.avg_pool2d(values, 8, stride=2)
 
-    means = over(first), over(second)
-    variances = [over(each * each) - m * m for each, m in zip((first, second), means, strict=True)]
-    covariance = over(first * second) - means[0] * means[1]
+    means = window_mean(first), window_mean(second)
+    variances = [
+        window_mean(clip * clip) - mean * mean for clip, mean in zip((first, second), means, strict=True)
+    ]
+    covariance = window_mean(first * second) - means[0] * means[1]
     luminance = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
     contrast_structure = (2 * covariance + 9e-4) / (variances[0] + variances[1] + 9e-4)
     return float((luminance * contrast_structure).mean())
@@ -88,28 +90,32 @@ def main() -> None:
     keep = parser.parse_args().keep
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     preset = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))["pocket"]
-    report = Report("What does each lossy option cost, and what does it bring?")
+    report = Report("How much quality does each lossy option cost, and how much faster is it?")
     exact_seconds, exact = timed_frames(load(preset, MemoryPlan()))
     measurements = {}
     for name in lossy_options(preset):
-        seconds, pictures = timed_frames(load(with_lossy_option(preset, name), MemoryPlan()))
+        seconds, frames = timed_frames(load(with_lossy_option(preset, name), MemoryPlan()))
         measurement = {
-            "psnr": psnr(exact, pictures),
-            "ssim": ssim(exact, pictures),
+            "psnr": psnr(exact, frames),
+            "ssim": ssim(exact, frames),
             "speed": exact_seconds / seconds,
         }
-        measurements[name] = {fact: round(value, 3) for fact, value in measurement.items()}
+        measurements[name] = {figure: round(value, 3) for figure, value in measurement.items()}
     report.table(
         ("option", "PSNR (dB)", "SSIM", "speed"),
         [
-            (name, f"{p['psnr']:.1f}", f"{p['ssim']:.4f}", f"{p['speed']:.2f}x")
-            for name, p in measurements.items()
+            (name, f"{values['psnr']:.1f}", f"{values['ssim']:.4f}", f"{values['speed']:.2f}x")
+            for name, values in measurements.items()
         ],
     )
-    report.figures = {"steps": STEPS, "clips": len(PROMPTS), "prices": measurements}
-    caches = [price for name, price in measurements.items() if name in {"first_block", "taylor", "pyramid"}]
-    report.goal("least SSIM of any option", min(p["ssim"] for p in measurements.values()), ">=", 0.9)
-    report.goal("step caches: mean speed against the exact way", mean(p["speed"] for p in caches), ">=", 1.3)
+    report.figures = {"steps": STEPS, "clips": len(PROMPTS), "measurements": measurements}
+    caches = [values for name, values in measurements.items() if name in {"first_block", "taylor", "pyramid"}]
+    report.goal(
+        "lowest SSIM of any option", min(values["ssim"] for values in measurements.values()), ">=", 0.9
+    )
+    report.goal(
+        "step caches: mean speed relative to exact", mean(values["speed"] for values in caches), ">=", 1.3
+    )
     if keep:
         write_measurements(measurements)
     report.finish()
@@ -121,14 +127,14 @@ def with_lossy_option(preset: Preset, name: str) -> Preset:
 
 def write_measurements(measurements: dict[str, dict[str, float]]) -> None:
     lines = [
-        "# What each lossy option costs in the picture, and what it brings, against the exact way.",
+        "# Quality and speed of each lossy option, relative to exact computation.",
         "# Measured by `python -m benchmarks.lossy --keep`, which writes this file.",
         "",
         "[measured]",
         f'on = "pocket, {STEPS} steps, one processor core"',
     ]
-    for name, price in measurements.items():
-        lines += ["", f"[{name}]", *(f"{fact} = {value}" for fact, value in price.items())]
+    for name, values in measurements.items():
+        lines += ["", f"[{name}]", *(f"{figure} = {value}" for figure, value in values.items())]
     (CONFIG / "lossy.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Is every finished clip as loud as the next, and none too loud? Ten genres, four lengths."""
+"""Are all finished clips equally loud, and is none too loud? Ten genres, four lengths."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ def main() -> None:
     ]
     report.table(("LUFS / dBTP", *(f"{seconds:g} s" for seconds in LENGTHS)), rows)
     report.figures["clips"] = len(measured)
-    report.goal("furthest from -14 LUFS, LU", max(abs(one.lufs + 14) for one in measured.values()), "<=", 1)
-    report.goal("highest true peak, dBTP", max(one.peak for one in measured.values()), "<=", -1)
+    report.goal(
+        "furthest from -14 LUFS, LU", max(abs(loudness.lufs + 14) for loudness in measured.values()), "<=", 1
+    )
+    report.goal("highest true peak, dBTP", max(loudness.peak for loudness in measured.values()), "<=", -1)
     report.finish()
 
 

@@ -1,4 +1,4 @@
-"""What does keeping a model save? A second job and a re-roll, against loading the model for every job."""
+"""What does keeping a model in memory save, against loading it for every job?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROUNDS = 5
 
 @picture_model("counted")
 class CountingLtx(Ltx):
-    """LTX that counts its loads, its text encoder's calls and the seconds that go into painting itself."""
+    """LTX that counts its loads, its text encoder calls and the seconds of frame generation."""
 
     loads = 0
     encoder_calls = 0
@@ -32,9 +32,9 @@ class CountingLtx(Ltx):
     @classmethod
     def load(cls, preset: Preset, plan: MemoryPlan) -> Any:
         cls.loads += 1
-        held = super().load(preset, plan)
-        held.pipe.text_encoder.register_forward_hook(cls._count_encoder_call)
-        return held
+        model = super().load(preset, plan)
+        model.pipe.text_encoder.register_forward_hook(cls._count_encoder_call)
+        return model
 
     @classmethod
     def _count_encoder_call(cls, *_: object) -> None:
@@ -48,7 +48,7 @@ class CountingLtx(Ltx):
 
 
 def timed_job(cache: ModelCache, preset: Preset, request: Request) -> tuple[float, bytes]:
-    """Seconds beside the painting, and the picture."""
+    """Seconds besides frame generation, and the frames."""
     CountingLtx.generation_seconds = 0.0
     start = time.perf_counter()
     frames = cache.generate_frames(preset, request, lambda *_: None)
@@ -57,7 +57,7 @@ def timed_job(cache: ModelCache, preset: Preset, request: Request) -> tuple[floa
 
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from tests.generation.models.conftest import build_preset, make_request  # noqa: PLC0415  (torch, after the threads are set)
+    from tests.generation.models.conftest import build_preset, make_request  # noqa: PLC0415  (imports torch, which reads OMP_NUM_THREADS)
 
     assert "counted" in families()
     report = Report("What does a resident model save?")
@@ -75,16 +75,16 @@ def main() -> None:
             cache.close()
             reloaded_runs.append(timed_job(cache, preset, make_request("ltx", seed=seed)))
         cache.close()
-    kept, loaded = (
+    resident, loaded = (
         median(seconds for seconds, _ in cached_runs),
         median(seconds for seconds, _ in reloaded_runs),
     )
     report.table(
-        ("way", "milliseconds beside the painting"),
-        [("resident", f"{kept * 1e3:.3f}"), ("loaded for every job", f"{loaded * 1e3:.1f}")],
+        ("way", "milliseconds besides frame generation"),
+        [("resident", f"{resident * 1e3:.3f}"), ("loaded for every job", f"{loaded * 1e3:.1f}")],
     )
-    same = all(roll[1] == again[1] for roll, again in zip(cached_runs, reloaded_runs, strict=False))
-    report.figures = {"resident_s": kept, "loaded_s": loaded, "rounds": ROUNDS}
+    same = all(cached[1] == reloaded[1] for cached, reloaded in zip(cached_runs, reloaded_runs, strict=False))
+    report.figures = {"resident_s": resident, "loaded_s": loaded, "rounds": ROUNDS}
     report.goal("loads by later jobs", loads, "==", 0)
     report.goal("text encoder calls by re-rolls", encoder_calls, "==", 0)
     report.goal(
@@ -93,7 +93,7 @@ def main() -> None:
         "==",
         1,
     )
-    report.goal("reload / resident overhead", loaded / kept, ">=", 10)
+    report.goal("reload / resident overhead", loaded / resident, ">=", 10)
     report.finish()
 
 

@@ -1,4 +1,4 @@
-"""What music costs: a decoding step beside transformers' own, jobs in a batch, a score beside a picture."""
+"""Cost of music: a decoding step against transformers, batched jobs, and music beside frame generation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.generation.music import tiny_weights
 
 STEPS = 100
 JOBS = 8
-PICTURE_SECONDS = 4.0  # seconds the simulated card paints
+PICTURE_SECONDS = 4.0  # of the simulated GPU
 SAMPLE_RATE = 48_000
 ROUNDS = 3
 
@@ -42,7 +42,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def transformers_decoding(maker: MusicGen) -> Callable[[], Any]:
-    """`generate`, its codec left out."""
+    """The `generate` of transformers, without its codec."""
     maker.model.audio_encoder.decode = lambda codes, **_: type("Out", (), {"audio_values": codes})
     text = maker.tokenizer(["warm lofi"], return_tensors="pt")
 
@@ -59,21 +59,21 @@ def our_decoding(maker: MusicGen, jobs: int) -> Callable[[], Any]:
 
 
 def milliseconds_a_step(*works: Callable[[], Any]) -> list[float]:
-    """Of the thread's own time, the best of each, taken in turn, so that other work weighs on none."""
+    """The best CPU time of each; they take turns, so that other load affects all alike."""
     best = [float("inf")] * len(works)
     for _ in range(ROUNDS + 1):
-        for place, work in enumerate(works):
+        for index, work in enumerate(works):
             began = time.thread_time()
             work()
-            best[place] = min(best[place], 1000 * (time.thread_time() - began) / STEPS)
+            best[index] = min(best[index], 1000 * (time.thread_time() - began) / STEPS)
     return best
 
 
 async def render_seconds(
     generate_frames: Callable[[OnStep], Any], compose: Callable[[OnStep], Any] | None
 ) -> float:
-    """Wall seconds of a picture with its music, each in its own hand as in a render."""
-    picture_thread, music_thread = WorkerThread("painter"), WorkerThread("scorer")
+    """Wall seconds of frames with music, each in its own thread as in a render."""
+    picture_thread, music_thread = WorkerThread("frames"), WorkerThread("music")
     began = time.perf_counter()
     works = [picture_thread.run(generate_frames, ignore_progress)] + (
         [music_thread.run(compose, ignore_progress)] if compose else []
@@ -87,7 +87,7 @@ async def render_seconds(
 def music_overhead(
     generate_frames: Callable[[OnStep], Any], compose: Callable[[OnStep], Any]
 ) -> tuple[float, float]:
-    """Picture alone in seconds, and what music adds to it in per cent: the best of each, taken in turn."""
+    """Seconds of the frames alone, and what music adds in per cent: the best of several rounds."""
     alone, both = [], []
     for _ in range(ROUNDS):
         alone.append(asyncio.run(render_seconds(generate_frames, None)))
@@ -96,14 +96,14 @@ def music_overhead(
 
 
 def simulated_gpu(on_step: OnStep) -> None:
-    """A graphics card at work: the processor waits for each of its steps."""
+    """Wait for each step, as the CPU does for a GPU."""
     for step in range(20):
         time.sleep(PICTURE_SECONDS / 20)
         on_step(step, 20)
 
 
 def cpu_picture_model(on_step: OnStep) -> None:
-    """A tiny picture model on one core."""
+    """A tiny picture model on one CPU core."""
     torch.manual_seed(0)
     frames, filters = torch.randn(4, 16, 96, 96), torch.randn(16, 16, 3, 3) / 12
     with torch.inference_mode():
@@ -128,42 +128,42 @@ def main() -> None:
         source = str(tiny_weights.save_musicgen(Path(folder), layers=24))
         maker = load("musicgen", {"source": source})
         assert isinstance(maker, MusicGen)
-        one, many, peer = milliseconds_a_step(
+        single, batched, peer = milliseconds_a_step(
             our_decoding(maker, 1), our_decoding(maker, JOBS), transformers_decoding(maker)
         )
     compose_band = band_composer(5.0)
     compose_band(ignore_progress)
     alone = statistics.median(seconds(lambda: compose_band(ignore_progress)) for _ in range(ROUNDS))
-    simulated, on_card = music_overhead(simulated_gpu, compose_band)
-    real, on_processor = music_overhead(cpu_picture_model, compose_band)
+    simulated, on_gpu = music_overhead(simulated_gpu, compose_band)
+    real, on_cpu = music_overhead(cpu_picture_model, compose_band)
     report.table(
         ("decoding, 24 layers of width 16", "CPU ms a step"),
         (
             ("transformers generate", f"{peer:.2f}"),
-            ("ours", f"{one:.2f}"),
-            (f"ours, {JOBS} jobs", f"{many:.2f}"),
+            ("ours", f"{single:.2f}"),
+            (f"ours, {JOBS} jobs", f"{batched:.2f}"),
         ),
     )
     print()
     report.table(
-        ("picture of 5 s with the band", "picture alone, s", "music adds, %"),
+        ("5 s with the band", "frames alone, s", "music adds, %"),
         (
-            ("simulated card", f"{simulated:.2f}", f"{on_card:.1f}"),
-            ("tiny model on a core", f"{real:.2f}", f"{on_processor:.1f}"),
+            ("simulated GPU", f"{simulated:.2f}", f"{on_gpu:.1f}"),
+            ("tiny model on a CPU core", f"{real:.2f}", f"{on_cpu:.1f}"),
         ),
     )
     report.figures |= {
         "generate_ms": peer,
-        "ours_ms": one,
-        "ours_batched_ms": many,
+        "ours_ms": single,
+        "ours_batched_ms": batched,
         "band_5s_seconds": alone,
-        "added_simulated_percent": on_card,
-        "added_real_percent": on_processor,
+        "added_simulated_percent": on_gpu,
+        "added_real_percent": on_cpu,
     }
-    report.goal("generate / ours, a step", peer / one, ">=", 3)
-    report.goal(f"{JOBS} jobs batched / one by one, throughput", JOBS * one / many, ">=", 4)
-    report.goal("music beside a simulated picture adds, %", on_card, "<=", 5)
-    report.goal("music beside a tiny model's picture adds, %", on_processor, "<=", 5)
+    report.goal("generate / ours, a step", peer / single, ">=", 3)
+    report.goal(f"{JOBS} jobs batched / one by one, throughput", JOBS * single / batched, ">=", 4)
+    report.goal("music beside a simulated GPU adds, %", on_gpu, "<=", 5)
+    report.goal("music beside a tiny CPU model adds, %", on_cpu, "<=", 5)
     report.finish()
 
 

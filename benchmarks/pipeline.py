@@ -1,4 +1,4 @@
-"""Does the GPU ever wait? N clips on a simulated GPU, overlapped with all the rest, against one by one."""
+"""Does the GPU ever wait? N clips on a simulated GPU, overlapped with other work, against one by one."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def make_order(number: int, folder: Path, seconds: float) -> Order:
 
 
 async def measure_run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
-    """Wall seconds for the jobs, the engine being warm, `slots` of them in its hands at a time."""
+    """Wall seconds for the jobs on a warm engine with `slots` orders in flight."""
     genres = tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
     setup = EngineSetup(plugins=("benchmarks.simulated_gpu",), maker_options={"band": {"genres": genres}})
     engine = LocalEngine(setup, slots=slots)
     await engine.render(make_order(0, folder, 0.1), lambda _: None)
-    waiting = iter(range(1, jobs + 1))
+    numbers = iter(range(1, jobs + 1))
 
     async def slot() -> None:
-        for number in waiting:
+        for number in numbers:
             await engine.render(make_order(number, folder, seconds), lambda _: None)
 
     start = time.perf_counter()
@@ -67,20 +67,20 @@ async def measure_run(jobs: int, slots: int, seconds: float, folder: Path) -> fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of the simulated GPU, a clip")
-    chosen = parser.parse_args()
-    gpu_seconds = chosen.jobs * chosen.seconds
+    parser.add_argument("--seconds", type=float, default=3.0, help="of the simulated GPU per clip")
+    arguments = parser.parse_args()
+    gpu_seconds = arguments.jobs * arguments.seconds
     report = Report("How much longer than the GPU's own time do N clips take?")
     with tempfile.TemporaryDirectory() as folder:
         ways = {
-            name: event_loop.run(measure_run(chosen.jobs, slots, chosen.seconds, Path(folder) / name))
+            name: event_loop.run(measure_run(arguments.jobs, slots, arguments.seconds, Path(folder) / name))
             for name, slots in (("overlapped", 2), ("one by one", 1))
         }
     report.table(
         ("way", "seconds", "of the GPU's own"),
         [(name, f"{took:.1f}", f"{took / gpu_seconds:.3f}") for name, took in ways.items()],
     )
-    report.figures = {"jobs": chosen.jobs, "gpu_seconds": gpu_seconds, **ways}
+    report.figures = {"jobs": arguments.jobs, "gpu_seconds": gpu_seconds, **ways}
     report.goal("overlapped / GPU's own time", ways["overlapped"] / gpu_seconds, "<=", 1.15)
     report.finish()
 

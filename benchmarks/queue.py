@@ -1,4 +1,4 @@
-"""How many jobs a second go through the store, against huey's SQLite queue, and is a long line slower?"""
+"""How many jobs per second pass through the store, against huey's SQLite queue? Is a long queue slower?"""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def make_draft(user: int) -> Draft:
         guidance=3,
         music=Music(genre="lofi", maker="band"),
     )
-    who = Requester(platform="discord", user=str(user))
-    return Draft(request=request, requester=who, reply_to=ReplyTo(platform="discord", chat="1"), cost=1)
+    requester = Requester(platform="discord", user=str(user))
+    return Draft(request=request, requester=requester, reply_to=ReplyTo(platform="discord", chat="1"), cost=1)
 
 
 async def our_cycles_per_second(folder: Path) -> float:
-    """Cycles of enqueue, claim and finish a second: quota, caps, fairness and ledger included."""
+    """Cycles of enqueue, claim and finish per second, including quota, caps, fairness and ledger."""
     store = await Store.open(folder)
     allowance, caps = Allowance(credits=10**9), Caps(person=5, all=500)
     drafts = [make_draft(user) for user in range(PRODUCERS)]
@@ -74,7 +74,7 @@ async def our_cycles_per_second(folder: Path) -> float:
 
 
 def huey_cycles_per_second(folder: Path, *, fsync: bool, producers: int = PRODUCERS) -> float:
-    """The same cycle in huey: put, take, run a task that does nothing, store its result."""
+    """The same cycle in huey: enqueue, dequeue, run an empty task and store its result."""
     peer = SqliteHuey("peer", filename=str(folder / "huey.db"), fsync=fsync, results=True)
 
     @peer.task()  # type: ignore[untyped-decorator]  # huey ships no types
@@ -100,7 +100,7 @@ def huey_cycles_per_second(folder: Path, *, fsync: bool, producers: int = PRODUC
 
 
 def insert_queued_jobs(folder: Path, rows: int) -> None:
-    """Put so many waiting jobs of a thousand people in, past the verbs."""
+    """Insert queued jobs of a thousand users directly."""
     with closing(sqlite3.connect(folder / DATABASE_FILE)) as connection, connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(job)") if row[1] != "id"]
         values = [
@@ -115,7 +115,7 @@ def insert_queued_jobs(folder: Path, rows: int) -> None:
 
 
 def timed_claim(c: sqlite3.Connection) -> float:
-    """Without its commit: that takes the disk's time."""
+    """Seconds of a claim without its commit, which depends on the disk."""
     started = time.perf_counter()
     assert queue.claim(c, until=0, now=0) is not None
     return time.perf_counter() - started
@@ -124,24 +124,25 @@ def timed_claim(c: sqlite3.Connection) -> float:
 async def measure_claims(
     folder: Path, queue_lengths: Sequence[int], times: int = 400
 ) -> list[tuple[float, ...]]:
-    """The seconds of a claim from each line, one after the other, again and again."""
+    """Seconds of a claim from each queue, taking turns, `times` times."""
     stores = []
     for rows in queue_lengths:
-        own = folder / str(rows)
-        own.mkdir()
-        store = await Store.open(own)
+        data = folder / str(rows)
+        data.mkdir()
+        store = await Store.open(data)
         await store.enqueue(make_draft(0), allowance=Allowance(credits=9), caps=Caps())
         await store.close()
-        insert_queued_jobs(own, rows)
-        stores.append(await Store.open(own))
-    found = [tuple([await one._database.write(timed_claim) for one in stores]) for _ in range(times)]  # noqa: SLF001  (a claim without its commit)
+        insert_queued_jobs(data, rows)
+        stores.append(await Store.open(data))
+    databases = [store._database for store in stores]  # noqa: SLF001  (a claim without its commit)
+    found = [tuple([await each.write(timed_claim) for each in databases]) for _ in range(times)]
     for store in stores:
         await store.close()
     return found
 
 
 async def fsync_seconds(folder: Path) -> float:
-    """What this disk takes for one small fsync: the floor under every promise."""
+    """Seconds of one small fsync on this disk: the least that any durable commit takes."""
 
     def measure() -> float:
         times = []
@@ -179,9 +180,9 @@ async def measure_all() -> dict[str, float]:
         "huey, fsync, one producer": alone,
     }
     rounds = [{name: await in_temporary_folder(way) for name, way in ways.items()} for _ in range(ROUNDS)]
-    found = {name: median(one[name] for one in rounds) for name in ways}
-    for peer in list(ways)[1:]:  # paired: a slow moment passes both alike
-        found[f"ours / {peer}"] = median(one["ours"] / one[peer] for one in rounds)
+    found = {name: median(figures[name] for figures in rounds) for name in ways}
+    for peer in list(ways)[1:]:  # paired within a round: a slow moment affects both
+        found[f"ours / {peer}"] = median(figures["ours"] / figures[peer] for figures in rounds)
     found["fsync ms"] = 1000 * await in_temporary_folder(fsync_seconds)
     with tempfile.TemporaryDirectory() as folder:
         pairs = await measure_claims(Path(folder), QUEUE_LENGTHS)
@@ -192,12 +193,12 @@ async def measure_all() -> dict[str, float]:
 
 
 def main() -> None:
-    logging.disable(logging.INFO)  # huey tells of every task
-    freeze_startup_objects()  # as the bot does; ours and the peer run in one process
+    logging.disable(logging.INFO)  # huey logs every task
+    freeze_startup_objects()  # as the bot does; both queues run in this process
     found = event_loop.run(measure_all())
-    report = Report("Is the queue quick, and as quick when it is long?", figures=found)
+    report = Report("Is the queue fast, also when it is long?", figures=found)
     report.table(("figure", "value"), [(name, f"{value:.3f}") for name, value in found.items()])
-    report.goal("cycles a second, ours / huey with fsync", found["ours / huey, fsync"], ">=", 5)
+    report.goal("cycles per second, ours / huey with fsync", found["ours / huey, fsync"], ">=", 5)
     report.goal("claim at 1,000,000 rows / at 1,000", found["claim, long / short"], "<=", 2)
     report.finish()
 

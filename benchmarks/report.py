@@ -1,4 +1,4 @@
-"""How every benchmark ends: a table for people, then one line of JSON with every figure and goal."""
+"""The report of a benchmark: tables, then one line of JSON with every figure and goal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass
 class Report:
-    """Goals are judged here, from measured values only."""
+    """Collects figures and checks goals against measured values."""
 
     question: str
     figures: dict[str, Any] = field(default_factory=dict)

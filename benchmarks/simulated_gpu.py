@@ -1,4 +1,4 @@
-"""A plug-in family that is a simulated GPU: it holds the painter for some seconds and shows a test card."""
+"""A plug-in model family that simulates a GPU: it takes some seconds and returns a test card."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class SimulatedGpu:
         self._frames_by_size: dict[tuple[int, int, int], Frames] = {}
 
     @classmethod
-    def load(cls, preset: Preset, plan: MemoryPlan) -> SimulatedGpu:  # noqa: ARG003  (every family is loaded so)
+    def load(cls, preset: Preset, plan: MemoryPlan) -> SimulatedGpu:  # noqa: ARG003  (the signature of every family)
         return cls(float(preset.options["seconds"]))
 
     def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
-        """The pictures are drawn once and count as the card's work, not as the processor's."""
-        until = time.monotonic() + self._seconds
+        """The frames are drawn once per size, so later calls need no CPU time."""
+        end = time.monotonic() + self._seconds
         size = (request.width, request.height, request.frames)
         if size not in self._frames_by_size:
             self._frames_by_size[size] = TestCard().generate_frames(request, lambda *_: None)
         for step in range(request.steps):
-            time.sleep(max(0.0, (until - time.monotonic()) / (request.steps - step)))
+            time.sleep(max(0.0, (end - time.monotonic()) / (request.steps - step)))
             on_step(step + 1, request.steps)
         return self._frames_by_size[size]
 

@@ -1,8 +1,8 @@
-"""500 people write at once: how soon does each hear back, from us and from the library on its defaults?
+"""500 users write at once: how fast is each answered, by Matinee and by python-telegram-bot's defaults?
 
-Every contender is a process of its own in front of the same loopback Bot API, which answers from a distance
-of 50 ms, as Telegram does from Europe, and also from none, where only processing counts. That API is plain
-sockets with canned answers: it must not be what is measured.
+Every contender runs in its own process against the same fake Bot API, once with a latency of 50 ms, as
+Telegram has from Europe, and once without, where only processing counts. The API sends prepared answers over
+plain sockets, so that it costs little itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PEOPLE = 500
 ROUNDS_BY_LATENCY = {0.05: 1, 0.0: 3}
-"""How often each is measured at which distance; the median is told."""
+"""How often each contender is measured at each latency; the median is reported."""
 WARMUP_PERSON = 999
 COLUMN_DIGITS = {"replies_per_s": 0, "median_s": 3, "p99_s": 3, "cpu_ms": 2}
 CONTENDERS = {
@@ -78,7 +78,7 @@ async def measure(contender: str, latency: float) -> dict[str, float]:
         try:
             api.write(WARMUP_PERSON, "/help")
             await _until(lambda: WARMUP_PERSON in api.answered_at)
-            await asyncio.sleep(1)  # what a start still does besides is over
+            await asyncio.sleep(1)  # let start-up work finish
             people = range(1000, 1000 + PEOPLE)
             spent, begin = _processor_time(process.pid), time.perf_counter()
             for person in people:
@@ -99,7 +99,7 @@ async def measure(contender: str, latency: float) -> dict[str, float]:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(120):
-        while not condition():  # noqa: ASYNC110  (twenty looks a second cost the measured ones nothing)
+        while not condition():  # noqa: ASYNC110  (twenty checks per second cost little)
             await asyncio.sleep(0.05)
 
 
@@ -110,27 +110,27 @@ def _processor_time(pid: int) -> float:
 
 async def median_of_rounds(contender: str, latency: float) -> dict[str, float]:
     found = [await measure(contender, latency) for _ in range(ROUNDS_BY_LATENCY[latency])]
-    return {key: statistics.median(one[key] for one in found) for key in found[0]}
+    return {key: statistics.median(figures[key] for figures in found) for key in found[0]}
 
 
 async def main() -> None:
-    report = Report("500 people write at once: how soon does each hear back?")
-    for distance in ROUNDS_BY_LATENCY:
-        at = f"{distance * 1000:.0f} ms"
-        found = {name: await median_of_rounds(name, distance) for name in CONTENDERS}
+    report = Report("500 users write at once: how fast is each answered?")
+    for latency in ROUNDS_BY_LATENCY:
+        at = f"{latency * 1000:.0f} ms"
+        found = {name: await median_of_rounds(name, latency) for name in CONTENDERS}
         report.figures[f"at {at}"] = {
             name: {key: round(value, 4) for key, value in figures.items()} for name, figures in found.items()
         }
-        print(f"\nTelegram {at} away")
+        print(f"\nTelegram with a latency of {at}")
         rows = [
             [CONTENDERS[n], *(f"{f[key]:.{digits}f}" for key, digits in COLUMN_DIGITS.items())]
             for n, f in found.items()
         ]
-        report.table(["", "replies a second", "median wait, s", "p99 wait, s", "processor, ms a reply"], rows)
+        report.table(["", "replies per second", "median wait, s", "p99 wait, s", "CPU, ms per reply"], rows)
         ours, peer = found["ours"], found["defaults"]
         rate, wait = ours["replies_per_s"] / peer["replies_per_s"], peer["p99_s"] / ours["p99_s"]
-        report.goal(f"replies a second, times the defaults, at {at}", rate, ">=", 3)
-        report.goal(f"p99 wait, times sooner than the defaults, at {at}", wait, ">=", 3)
+        report.goal(f"replies per second, times the defaults, at {at}", rate, ">=", 3)
+        report.goal(f"p99 wait, times shorter than the defaults, at {at}", wait, ">=", 3)
     report.finish()
 
 

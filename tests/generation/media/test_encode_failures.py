@@ -1,4 +1,4 @@
-"""Whatever befalls an encode, a sentence can be said, the render is kept, and another try works."""
+"""A failed encode raises a proper error, keeps the clip and can be retried."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from generation.media.probe import probe
 from generation.media.provenance import SignatureStatus, sign_file, verify
 from tests.generation.media.conftest import file_names, noise
 
-FULL_DISK = "ulimit -f 4; trap '' XFSZ"  # no file of more than 2 kB: what a full disk says, it says
+FULL_DISK = "ulimit -f 4; trap '' XFSZ"  # no file over 2 kB: fails as on a full disk
 CRASH = 'case "$*" in *pass*2*) echo broken >&2; exit 3;; esac'
 CUT_SHORT = 'for last; do :; done; {real} "$@"; [ -f "$last" ] && truncate -s -600 "$last"; exit 0'
 
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, tmp_path: Path) -> Clip:
-    draw = np.random.default_rng(5)
-    grain = draw.integers(60, 200, (12, 96, 128, 3), np.uint8)
-    home = tmp_path / "job"
-    home.mkdir()
-    made = await mux(Frames(grain, 12.0), noise(1.0), home / "clip.mp4", ffmpeg=ffmpeg)
-    sign_file(made.path, identity=load_or_create_identity(tmp_path), model="ltx")
-    return made
+    rng = np.random.default_rng(5)
+    grain = rng.integers(60, 200, (12, 96, 128, 3), np.uint8)
+    folder = tmp_path / "job"
+    folder.mkdir()
+    clip = await mux(Frames(grain, 12.0), noise(1.0), folder / "clip.mp4", ffmpeg=ffmpeg)
+    sign_file(clip.path, identity=load_or_create_identity(tmp_path), model="ltx")
+    return clip
 
 
 def broken_ffmpeg(folder: Path, real: Ffmpeg, first: str) -> Ffmpeg:
-    """The real ffmpeg behind a script in which something goes wrong first."""
-    path = folder / "spoilt"
+    """A script that runs `first`, which fails, and then the real ffmpeg."""
+    path = folder / "broken"
     path.write_text(f'#!/bin/bash\n{first.replace("{real}", real.path)}\nexec {real.path} "$@"\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return Ffmpeg(str(path), real.version, "configured")
@@ -64,21 +64,21 @@ async def test_a_failed_fit_raises_keeps_the_clip_and_can_be_retried(
         )
     assert file_names(clip.path.parent) == before
     assert verify(clip.path, identity=load_or_create_identity(tmp_path)).status is SignatureStatus.VALID
-    again = await fit(clip, limit, ffmpeg=ffmpeg, identity=load_or_create_identity(tmp_path))
-    assert again.path.stat().st_size <= limit
+    fitted = await fit(clip, limit, ffmpeg=ffmpeg, identity=load_or_create_identity(tmp_path))
+    assert fitted.path.stat().st_size <= limit
 
 
 @pytest.mark.parametrize("script", [FULL_DISK, CUT_SHORT])
 async def test_a_failed_encode_leaves_no_partial_file(script: str, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    home = tmp_path / "job"
-    home.mkdir()
+    folder = tmp_path / "job"
+    folder.mkdir()
     pixels = np.random.default_rng(3).integers(0, 256, (12, 96, 128, 3), np.uint8)
     with pytest.raises((DiskFull, EncodeFailed)):
         await mux(
-            Frames(pixels, 12.0), None, home / "clip.mp4", ffmpeg=broken_ffmpeg(tmp_path, ffmpeg, script)
+            Frames(pixels, 12.0), None, folder / "clip.mp4", ffmpeg=broken_ffmpeg(tmp_path, ffmpeg, script)
         )
-    assert file_names(home) == []
-    assert (await mux(Frames(pixels, 12.0), None, home / "clip.mp4", ffmpeg=ffmpeg)).frames == 12
+    assert file_names(folder) == []
+    assert (await mux(Frames(pixels, 12.0), None, folder / "clip.mp4", ffmpeg=ffmpeg)).frames == 12
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_failed_encode_leaves_no_partial_file(script: str, ffmpeg: Ffmpe
 async def test_all_frames_are_kept_and_audio_ends_with_the_picture(
     count: int, width: int, height: int, fps: float, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    """Also of one frame, of a minute, of odd sides and of a portrait."""
+    """Including a single frame, a minute, odd sides and portrait format."""
     pixels = np.random.default_rng(1).integers(0, 256, (count, height // 2, width // 2, 3), np.uint8)
     pixels = pixels.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
     pixels = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")

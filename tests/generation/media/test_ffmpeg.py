@@ -1,4 +1,4 @@
-"""ffmpeg is found or its absence told; however a run ends, nothing of it is left."""
+"""Finding and running ffmpeg: clear errors, and no process or file left however a run ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.generation.media.conftest import file_names, moving_square, noise
 
 
 def fake_ffmpeg(folder: Path, script: str) -> Ffmpeg:
-    path = folder / "pretender"
+    path = folder / "fake"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return Ffmpeg(str(path), "0", "configured")
@@ -37,17 +37,17 @@ def endless_frames() -> Iterator[bytes]:
 SOURCE = build.input("pipe:0", f="rawvideo", pix_fmt="rgb24", video_size=(64, 64), framerate=24)
 
 
-def test_an_ffmpeg_is_always_found_here() -> None:
+def test_an_ffmpeg_is_found() -> None:
     assert ffmpegs.find().origin in {"system", "carried"}
 
 
-def test_a_configured_one_wins(each_ffmpeg: Ffmpeg) -> None:
+def test_a_configured_ffmpeg_is_preferred(each_ffmpeg: Ffmpeg) -> None:
     assert each_ffmpeg.origin == "configured"
     assert each_ffmpeg.version != "unknown"
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "reason"),
     [
         ("exit 1", "does not run"),
         ("echo ' V..... libx264 x'; echo 'ffmpeg version 6.0' >&2", "no aac"),
@@ -57,18 +57,18 @@ def test_a_configured_one_wins(each_ffmpeg: Ffmpeg) -> None:
         ),
     ],
 )
-def test_an_unusable_ffmpeg_is_named_with_the_reason(script: str, why: str, tmp_path: Path) -> None:
+def test_an_unusable_ffmpeg_is_named_with_the_reason(script: str, reason: str, tmp_path: Path) -> None:
     path = fake_ffmpeg(tmp_path, script).path
     with pytest.raises(FfmpegMissing) as caught:
         ffmpegs.find(path)
     assert path in caught.value.tried[0]
-    assert why in caught.value.tried[0]
+    assert reason in caught.value.tried[0]
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_version_check_that_is_killed_is_retried_once(times: int, tmp_path: Path) -> None:
-    lives = tmp_path / "lives"
-    dies = f'echo >> {lives}; [ "$(wc -l < {lives})" -gt {times} ] || kill -9 $$; '
+    runs = tmp_path / "runs"
+    dies = f'echo >> {runs}; [ "$(wc -l < {runs})" -gt {times} ] || kill -9 $$; '
     path = fake_ffmpeg(tmp_path, f"{dies}echo ' V..... libx264 x'; echo ' A..... aac x'").path
     if times > 1:
         with pytest.raises(FfmpegMissing, match="does not run"):
@@ -84,7 +84,7 @@ def test_a_missing_ffmpeg_is_named() -> None:
 
 
 async def test_a_cancelled_run_leaves_no_process_and_no_file(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    before, begun = child_pids(), asyncio.Event()
+    before, started = child_pids(), asyncio.Event()
     frames = moving_square(600, 320, 240, 24.0)
     task = asyncio.create_task(
         mux(
@@ -93,10 +93,10 @@ async def test_a_cancelled_run_leaves_no_process_and_no_file(each_ffmpeg: Ffmpeg
             tmp_path / "clip.mp4",
             ffmpeg=each_ffmpeg,
             preset="placebo",
-            on_progress=lambda _: begun.set(),
+            on_progress=lambda _: started.set(),
         )
     )
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(started.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -104,7 +104,7 @@ async def test_a_cancelled_run_leaves_no_process_and_no_file(each_ffmpeg: Ffmpeg
     assert file_names(tmp_path) == []
 
 
-async def test_a_deadline_ends_it(ffmpeg: Ffmpeg) -> None:
+async def test_a_deadline_ends_the_run(ffmpeg: Ffmpeg) -> None:
     before = child_pids()
     with pytest.raises(EncodeFailed):
         await run(
@@ -159,17 +159,17 @@ async def test_a_failing_frame_source_fails_the_run(ffmpeg: Ffmpeg) -> None:
     assert child_pids() <= before
 
 
-async def test_the_event_loop_goes_on_while_frames_are_fed(ffmpeg: Ffmpeg) -> None:
-    beats = 0
+async def test_the_event_loop_keeps_running_while_frames_are_fed(ffmpeg: Ffmpeg) -> None:
+    turns = 0
 
-    async def beat() -> None:
-        nonlocal beats
+    async def count_turns() -> None:
+        nonlocal turns
         while True:
             await asyncio.sleep(0)
-            beats += 1
+            turns += 1
 
-    ticker = asyncio.create_task(beat())
-    one = [bytes(64 * 64 * 3)] * 200
-    await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=one)
-    ticker.cancel()
-    assert beats > 100
+    counter = asyncio.create_task(count_turns())
+    frames = [bytes(64 * 64 * 3)] * 200
+    await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=frames)
+    counter.cancel()
+    assert turns > 100

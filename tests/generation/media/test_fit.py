@@ -1,4 +1,4 @@
-"""A clip comes in under the limit, whole, and as good as the bytes allow; or it is said that it cannot."""
+"""A fitted clip is below the limit, complete and as good as possible; otherwise CannotFit is raised."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.generation.media.conftest import file_names, moving_square, noise
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, tmp_path: Path) -> Clip:
-    draw = np.random.default_rng(5)
-    calm = moving_square(24, 160, 96, 12.0).pixels
-    grain = (calm * 0.8 + draw.normal(20, 14, calm.shape)).clip(0, 255).astype(np.uint8)
+    rng = np.random.default_rng(5)
+    smooth = moving_square(24, 160, 96, 12.0).pixels
+    grain = (smooth * 0.8 + rng.normal(20, 14, smooth.shape)).clip(0, 255).astype(np.uint8)
     return await mux(Frames(grain, 12.0), noise(2.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg)
 
 
-async def test_a_clip_that_is_small_enough_is_left_alone(clip: Clip, ffmpeg: Ffmpeg) -> None:
+async def test_a_clip_that_is_small_enough_is_not_encoded_again(clip: Clip, ffmpeg: Ffmpeg) -> None:
     assert await fit(clip, clip.size * 2, ffmpeg=ffmpeg) is clip
 
 
@@ -47,8 +47,8 @@ async def test_a_fit_uses_most_of_the_limit_and_keeps_every_frame(
 
 
 async def test_too_few_bytes_reduce_the_size_not_the_frame_rate(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    draw = np.random.default_rng(6)
-    blocks = draw.integers(0, 256, (16, 24, 32, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    rng = np.random.default_rng(6)
+    blocks = rng.integers(0, 256, (16, 24, 32, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
     clip = await mux(Frames(blocks, 12.0), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
     fitted = await fit(clip, clip.size // 5, ffmpeg=each_ffmpeg)
     assert fitted.width < clip.width
@@ -71,26 +71,26 @@ async def test_cannot_fit_names_the_smallest_limit_and_keeps_the_clip(
 async def test_two_requests_for_one_limit_encode_once(clip: Clip, ffmpeg: Ffmpeg) -> None:
     limit = clip.size // 2
     first, second = await asyncio.gather(fit(clip, limit, ffmpeg=ffmpeg), fit(clip, limit, ffmpeg=ffmpeg))
-    made = first.path.stat().st_mtime_ns
+    modified = first.path.stat().st_mtime_ns
     third = await fit(clip, limit, ffmpeg=Ffmpeg("/nowhere/ffmpeg", "0", "configured"))
     assert first == second == third
-    assert third.path.stat().st_mtime_ns == made
+    assert third.path.stat().st_mtime_ns == modified
 
 
 async def test_a_damaged_earlier_fit_is_encoded_again(clip: Clip, ffmpeg: Ffmpeg) -> None:
     limit = clip.size // 2
     first = await fit(clip, limit, ffmpeg=ffmpeg)
     first.path.write_bytes(first.path.read_bytes()[:-100])
-    again = await fit(clip, limit, ffmpeg=ffmpeg)
-    assert probe(again.path).frames == clip.frames
+    second = await fit(clip, limit, ffmpeg=ffmpeg)
+    assert probe(second.path).frames == clip.frames
 
 
 async def test_a_truncated_original_raises_and_can_be_retried(clip: Clip, each_ffmpeg: Ffmpeg) -> None:
-    whole = clip.path.read_bytes()
-    clip.path.write_bytes(whole[: len(whole) * 6 // 10])
+    data = clip.path.read_bytes()
+    clip.path.write_bytes(data[: len(data) * 6 // 10])
     with pytest.raises(EncodeFailed):
         await fit(clip, clip.size // 2, ffmpeg=each_ffmpeg)
-    clip.path.write_bytes(whole)
+    clip.path.write_bytes(data)
     assert (await fit(clip, clip.size // 2, ffmpeg=each_ffmpeg)).size <= clip.size // 2
 
 
@@ -102,9 +102,9 @@ async def test_progress_grows_to_its_total(clip: Clip, ffmpeg: Ffmpeg) -> None:
 
 
 async def test_a_cancelled_fit_leaves_only_the_clip(clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    before, begun = file_names(tmp_path), asyncio.Event()
-    task = asyncio.create_task(fit(clip, clip.size // 2, ffmpeg=ffmpeg, on_progress=lambda _: begun.set()))
-    await asyncio.wait_for(begun.wait(), 30)
+    before, started = file_names(tmp_path), asyncio.Event()
+    task = asyncio.create_task(fit(clip, clip.size // 2, ffmpeg=ffmpeg, on_progress=lambda _: started.set()))
+    await asyncio.wait_for(started.wait(), 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,4 +1,4 @@
-"""A clip keeps every frame, plays everywhere, and is as loud as every other."""
+"""A clip keeps every frame, plays in every chat and has the common loudness."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ async def test_music_too_short_or_too_long_ends_with_the_picture(
 
 
 async def test_colours_survive_encoding(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    paints = np.array([(200, 30, 40), (30, 190, 60), (40, 60, 210), (128, 128, 128)], np.uint8)
-    pixels = np.broadcast_to(paints.repeat(16, 0)[None, None], (4, 64, 64, 3))
+    colours = np.array([(200, 30, 40), (30, 190, 60), (40, 60, 210), (128, 128, 128)], np.uint8)
+    pixels = np.broadcast_to(colours.repeat(16, 0)[None, None], (4, 64, 64, 3))
     clip = await mux(Frames(pixels, 8.0), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
-    back = read_frames(clip.path).pixels[0, 32, 8::16].astype(int)
-    assert np.abs(back - paints).max() <= 6
+    decoded = read_frames(clip.path).pixels[0, 32, 8::16].astype(int)
+    assert np.abs(decoded - colours).max() <= 6
 
 
 async def test_an_odd_size_loses_one_line_and_is_not_stretched(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
@@ -96,18 +96,18 @@ async def test_music_is_at_minus_14_and_below_minus_1(
         ffmpeg=each_ffmpeg,
         preset="superfast",
     )
-    heard = await loudness_meter.measure(clip.path)
-    assert heard.lufs == pytest.approx(-14, abs=1)
-    assert heard.peak <= -1
+    measured = await loudness_meter.measure(clip.path)
+    assert measured.lufs == pytest.approx(-14, abs=1)
+    assert measured.peak <= -1
 
 
-async def test_hard_drums_are_held_below_minus_1(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    beat = np.exp(-(np.arange(48_000) % 12_000) / 2500.0)[:, None]
-    drums = Audio((noise(1.0, level=0.3, rate=48_000).samples * beat).astype(np.float32), 48_000)
+async def test_loud_drums_are_limited_below_minus_1(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    envelope = np.exp(-(np.arange(48_000) % 12_000) / 2500.0)[:, None]
+    drums = Audio((noise(1.0, level=0.3, rate=48_000).samples * envelope).astype(np.float32), 48_000)
     clip = await mux(moving_square(24), drums, tmp_path / "clip.mp4", ffmpeg=ffmpeg, preset="superfast")
-    heard = await loudness_meter.measure(clip.path)
-    assert heard.lufs == pytest.approx(-14, abs=1)
-    assert heard.peak <= -1
+    measured = await loudness_meter.measure(clip.path)
+    assert measured.lufs == pytest.approx(-14, abs=1)
+    assert measured.peak <= -1
 
 
 async def test_silence_stays_silence(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
@@ -132,15 +132,15 @@ async def test_progress_counts_frames_up_to_all(ffmpeg: Ffmpeg, tmp_path: Path) 
     assert [step.done for step in seen] == sorted(step.done for step in seen)
 
 
-async def test_no_frames_are_no_clip(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
-    nothing = Frames(np.zeros((0, 64, 64, 3), np.uint8), 24.0)
+async def test_zero_frames_raise_encode_failed(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    no_frames = Frames(np.zeros((0, 64, 64, 3), np.uint8), 24.0)
     with pytest.raises(EncodeFailed):
-        await mux(nothing, None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
+        await mux(no_frames, None, tmp_path / "clip.mp4", ffmpeg=ffmpeg)
 
 
 async def test_a_missing_folder_raises_and_leaves_nothing(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     with pytest.raises(FolderUnwritable):
-        await mux(moving_square(), noise(1.0), tmp_path / "gone" / "clip.mp4", ffmpeg=ffmpeg)
+        await mux(moving_square(), noise(1.0), tmp_path / "missing" / "clip.mp4", ffmpeg=ffmpeg)
     assert file_names(tmp_path) == []
 
 
@@ -154,7 +154,7 @@ async def test_the_poster_meets_telegrams_thumbnail_limits(ffmpeg: Ffmpeg, tmp_p
         assert max(picture.size) == 320
 
 
-def test_the_more_clips_wait_the_quicker_the_preset() -> None:
+def test_the_preset_is_faster_when_more_clips_wait() -> None:
     assert [preset_for(backlog) for backlog in (-1, 0, 1, 3, 99)] == [
         "quick",
         "quick",

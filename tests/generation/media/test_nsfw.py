@@ -1,4 +1,4 @@
-"""The optional look at a clip's frames: the real detector, in its own process, where it is installed."""
+"""Optional NSFW detection with the real detector, if installed, in its own process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray  # noqa: TC002  (an annotation, where ours are all imported)
+from numpy.typing import NDArray  # noqa: TC002  (only an annotation)
 from PIL import Image
 
 from generation.clip import Audio, Frames
@@ -39,15 +39,15 @@ def test_the_most_confident_matching_detection_counts() -> None:
 
 @pytest.fixture
 async def nsfw_process() -> AsyncIterator[NsfwProcess]:
-    eye = NsfwProcess(labels=FACES)
-    yield eye
-    await eye.close()
+    process = NsfwProcess(labels=FACES)
+    yield process
+    await process.close()
 
 
 async def make_clip(folder: Path, pixels: NDArray[np.uint8], ffmpeg: Ffmpeg) -> Path:
     silence = Audio(np.zeros((48_000, 2), np.float32), 48_000)
-    done = await mux(Frames(pixels, 12.0), silence, folder / "clip.mp4", ffmpeg=ffmpeg)
-    return done.path
+    clip = await mux(Frames(pixels, 12.0), silence, folder / "clip.mp4", ffmpeg=ffmpeg)
+    return clip.path
 
 
 @with_detector
@@ -57,10 +57,10 @@ async def test_wanted_labels_are_detected_in_clips_and_pictures(
     face = np.asarray(Image.open(FACE_PHOTO).convert("RGB"))
     pixels = np.repeat(moving_square(12, 256, 256).pixels[:1], 12, axis=0)
     pixels[7:] = face
-    seen = await nsfw_process.inspect(await make_clip(tmp_path, pixels, ffmpeg))
-    assert seen.what == "FACE_FEMALE"
-    assert seen.certainty > 0.5
-    assert seen.frame >= 7
+    detection = await nsfw_process.inspect(await make_clip(tmp_path, pixels, ffmpeg))
+    assert detection.what == "FACE_FEMALE"
+    assert detection.certainty > 0.5
+    assert detection.frame >= 7
     assert (await nsfw_process.inspect(FACE_PHOTO)).certainty > 0.5
 
 
@@ -79,7 +79,7 @@ async def test_an_unreadable_file_raises_and_the_next_is_inspected(
     nsfw_process: NsfwProcess, tmp_path: Path
 ) -> None:
     broken = tmp_path / "clip.mp4"
-    broken.write_bytes(b"no clip at all")
+    broken.write_bytes(b"not a clip")
     for path in (broken, tmp_path / "nowhere.mp4"):
         with pytest.raises(InspectionFailed):
             await nsfw_process.inspect(path)
@@ -87,7 +87,7 @@ async def test_an_unreadable_file_raises_and_the_next_is_inspected(
 
 
 async def test_a_dead_or_hanging_nsfw_process_is_restarted() -> None:
-    """The program here answers its first question of a life, dies at "die" and sleeps at "hang"."""
+    """This program answers questions, but exits at "die" and sleeps at "hang"."""
     program = (
         "import json, sys, time\n"
         "for line in sys.stdin:\n"
@@ -96,17 +96,17 @@ async def test_a_dead_or_hanging_nsfw_process_is_restarted() -> None:
         "    if 'hang' in path: time.sleep(600)\n"
         "    print(json.dumps({'what': path, 'certainty': 1.0, 'frame': 0}), flush=True)\n"
     )
-    for bad, patience in (("die", 60.0), ("hang", 5.0)):
-        eye = NsfwProcess(command=(sys.executable, "-c", program), timeout=patience)
+    for action, timeout in (("die", 60.0), ("hang", 5.0)):
+        process = NsfwProcess(command=(sys.executable, "-c", program), timeout=timeout)
         with pytest.raises(InspectionFailed):
-            await eye.inspect(Path(bad))
-        assert (await eye.inspect(Path("fine"))).what == "fine"
-        await eye.close()
-        assert eye.pid is None
+            await process.inspect(Path(action))
+        assert (await process.inspect(Path("fine"))).what == "fine"
+        await process.close()
+        assert process.pid is None
 
 
 async def test_the_nsfw_process_exits_when_its_parent_is_gone() -> None:
-    """However its owner ended, its end of the pipe closes."""
+    """However the parent ends, its end of the pipe closes."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "generation.media.nsfw_process"),
         stdin=asyncio.subprocess.PIPE,

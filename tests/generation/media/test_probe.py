@@ -1,4 +1,4 @@
-"""A file that is cut anywhere, or lacks a frame, is refused before it counts."""
+"""Truncated, damaged or incomplete files are rejected."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from generation.media.probe import check_file, probe, read_frames
 from tests.generation.media.conftest import moving_square, noise
 
 
-async def test_a_file_cut_at_any_of_twenty_places_is_refused(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_a_file_truncated_at_any_of_twenty_places_is_rejected(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     clip = await mux(moving_square(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg)
     data = clip.path.read_bytes()
-    refused = 0
+    rejected = 0
     for twentieth in range(20):
-        cut = tmp_path / "cut.mp4"
-        cut.write_bytes(data[: len(data) * twentieth // 20])
+        truncated = tmp_path / "truncated.mp4"
+        truncated.write_bytes(data[: len(data) * twentieth // 20])
         with pytest.raises(EncodeFailed):
-            await check_file(cut, frames=clip.frames, fps=clip.fps, audio=True, ffmpeg=ffmpeg)
-        refused += 1
-    assert refused == 20
+            await check_file(truncated, frames=clip.frames, fps=clip.fps, audio=True, ffmpeg=ffmpeg)
+        rejected += 1
+    assert rejected == 20
 
 
-async def test_a_whole_file_passes_only_with_the_right_expectations(
+async def test_a_complete_file_passes_only_with_the_right_expectations(
     each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     clip = await mux(moving_square(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
@@ -36,7 +36,7 @@ async def test_a_whole_file_passes_only_with_the_right_expectations(
             await check_file(clip.path, frames=frames, fps=fps, audio=audio, ffmpeg=each_ffmpeg)
 
 
-async def test_damaged_pictures_are_noticed(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+async def test_damaged_frames_are_detected(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     clip = await mux(moving_square(), None, tmp_path / "clip.mp4", ffmpeg=each_ffmpeg)
     data = bytearray(clip.path.read_bytes())
     start = data.index(b"mdat") + 900
@@ -47,7 +47,7 @@ async def test_damaged_pictures_are_noticed(each_ffmpeg: Ffmpeg, tmp_path: Path)
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 64, b"#EXTM3U\n#EXTINF:1,\n/etc/hostname\n"])
-def test_files_that_are_not_mp4_are_refused(data: bytes, tmp_path: Path) -> None:
+def test_files_that_are_not_mp4_are_rejected(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(data)
     with pytest.raises(EncodeFailed):
         probe(tmp_path / "clip.mp4")

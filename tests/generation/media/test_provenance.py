@@ -1,4 +1,4 @@
-"""Every file says that a machine made it, provably; its recipe is in it only when asked for."""
+"""Every file is signed as AI-generated; it contains its recipe only on request."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ def identity(tmp_path: Path) -> Identity:
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, identity: Identity, tmp_path: Path) -> Clip:
-    made = await mux(
+    unsigned = await mux(
         moving_square(), noise(1.0), tmp_path / "clip.mp4", ffmpeg=ffmpeg, tags=ai_label_tags("ltx")
     )
-    sign_file(made.path, identity=identity, model="ltx")
-    return clip_from_file(made.path, poster=made.poster)
+    sign_file(unsigned.path, identity=identity, model="ltx")
+    return clip_from_file(unsigned.path, poster=unsigned.poster)
 
 
 async def test_a_signed_clip_names_its_model_and_plays(
     clip: Clip, identity: Identity, ffmpeg: Ffmpeg
 ) -> None:
-    verdict = verify(clip.path, identity=identity)
-    assert (verdict.status, verdict.ours, verdict.made_by_ai, verdict.model) == (
+    report = verify(clip.path, identity=identity)
+    assert (report.status, report.ours, report.made_by_ai, report.model) == (
         SignatureStatus.VALID,
         True,
         True,
         "ltx",
     )
-    assert verdict.software is not None
-    assert verdict.software.startswith("Matinee")
+    assert report.software is not None
+    assert report.software.startswith("Matinee")
     assert "AI-generated" in probe(clip.path).tags["comment"]
     await check_file(clip.path, frames=12, fps=12.0, audio=True, ffmpeg=ffmpeg)
     data = clip.path.read_bytes()
@@ -80,26 +80,30 @@ async def test_a_signed_clip_names_its_model_and_plays(
 
 async def test_another_operators_signature_is_valid_but_not_ours(clip: Clip, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    verdict = verify(clip.path, identity=load_or_create_identity(tmp_path / "other"))
-    assert (verdict.status, verdict.ours) == (SignatureStatus.VALID, False)
+    report = verify(clip.path, identity=load_or_create_identity(tmp_path / "other"))
+    assert (report.status, report.ours) == (SignatureStatus.VALID, False)
 
 
 def _box_header_offsets(data: bytes) -> list[int]:
-    at, heads = 0, list[int]()
+    at, offsets = 0, list[int]()
     while at < len(data):
-        heads += range(at, at + 8)
+        offsets += range(at, at + 8)
         at += int.from_bytes(data[at : at + 4])
-    return heads
+    return offsets
 
 
 async def test_any_flipped_bit_breaks_the_signature(clip: Clip, tmp_path: Path) -> None:
-    """Also in the file's type, in the heads of its boxes, and in the padding that C2PA does not hash."""
-    data, draw = clip.path.read_bytes(), random.Random(11)
-    mark_at, index_at = data.index(b"uuid") - 4, data.index(b"moov") - 4
-    offsets = {*_box_header_offsets(data), *range(mark_at, mark_at + 120), *range(mark_at, index_at, 32)}
-    for at in sorted(offsets) + [draw.randrange(len(data)) for _ in range(200)]:
+    """Including the file type, the box headers and the padding, which C2PA does not hash."""
+    data, rng = clip.path.read_bytes(), random.Random(11)
+    signature_at, index_at = data.index(b"uuid") - 4, data.index(b"moov") - 4
+    offsets = {
+        *_box_header_offsets(data),
+        *range(signature_at, signature_at + 120),
+        *range(signature_at, index_at, 32),
+    }
+    for at in sorted(offsets) + [rng.randrange(len(data)) for _ in range(200)]:
         flipped = bytearray(data)
-        flipped[at] ^= 1 << draw.randrange(8)
+        flipped[at] ^= 1 << rng.randrange(8)
         copy = tmp_path / "flipped.mp4"
         copy.write_bytes(flipped)
         assert verify(copy).status is SignatureStatus.BROKEN, at
@@ -114,20 +118,20 @@ async def test_appended_bytes_break_the_signature(extra: bytes, clip: Clip, tmp_
 async def test_a_truncated_file_has_no_valid_signature(clip: Clip, tmp_path: Path) -> None:
     data = clip.path.read_bytes()
     for twentieth in range(20):
-        (tmp_path / "cut.mp4").write_bytes(data[: len(data) * twentieth // 20])
-        assert verify(tmp_path / "cut.mp4").status is not SignatureStatus.VALID, twentieth
+        (tmp_path / "truncated.mp4").write_bytes(data[: len(data) * twentieth // 20])
+        assert verify(tmp_path / "truncated.mp4").status is not SignatureStatus.VALID, twentieth
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_any_flipped_bit_breaks_a_pictures_signature(suffix: str, identity: Identity, tmp_path: Path) -> None:
-    picture, draw = tmp_path / f"picture{suffix}", random.Random(5)
+    picture, rng = tmp_path / f"picture{suffix}", random.Random(5)
     Image.fromarray(moving_square(1, 48, 32).pixels[0]).save(picture)
     sign_file(picture, identity=identity, model="sd")
     assert verify(picture, identity=identity).ours
     data = picture.read_bytes()
-    for at in [*range(0, len(data), 24), *(draw.randrange(len(data)) for _ in range(60))]:
+    for at in [*range(0, len(data), 24), *(rng.randrange(len(data)) for _ in range(60))]:
         flipped = bytearray(data)
-        flipped[at] ^= 1 << draw.randrange(8)
+        flipped[at] ^= 1 << rng.randrange(8)
         copy = tmp_path / f"flipped{suffix}"
         copy.write_bytes(flipped)
         assert verify(copy).status is SignatureStatus.BROKEN, at
@@ -139,13 +143,17 @@ async def test_every_way_to_make_a_clip_ends_in_a_valid_signature(
     def sign(path: Path) -> None:
         sign_file(path, identity=identity, model="ltx")
 
-    with_new_music = await mux_new_music(clip, noise(1.0, level=0.02), tmp_path / "scored.mp4", ffmpeg=ffmpeg)
+    with_new_music = await mux_new_music(
+        clip, noise(1.0, level=0.02), tmp_path / "new-music.mp4", ffmpeg=ffmpeg
+    )
     sign(with_new_music.path)
     longer = moving_square(20)
     extended = await mux(longer, noise(1.6), tmp_path / "extended.mp4", ffmpeg=ffmpeg)
     sign(extended.path)
     fitted = await fit(clip, clip.size * 9 // 10, ffmpeg=ffmpeg, identity=identity)
-    recipe_copy = await with_recipe(clip, REQUEST, tmp_path / "told.mp4", ffmpeg=ffmpeg, identity=identity)
+    recipe_copy = await with_recipe(
+        clip, REQUEST, tmp_path / "with-recipe.mp4", ffmpeg=ffmpeg, identity=identity
+    )
     poster = clip.poster
     assert poster is not None
     sign(poster)
@@ -172,12 +180,12 @@ async def test_the_recipe_is_the_request_without_local_paths(
     clip: Clip, identity: Identity, each_ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
     recipe_copy = await with_recipe(
-        clip, REQUEST, tmp_path / "told.mp4", ffmpeg=each_ffmpeg, identity=identity
+        clip, REQUEST, tmp_path / "with-recipe.mp4", ffmpeg=each_ffmpeg, identity=identity
     )
-    back = read_recipe(recipe_copy.path)
-    assert back is not None
-    assert back.to_json() == provenance.recipe_data(REQUEST)
-    assert (back.prompt, back.seed, back.music.instruments) == (REQUEST.prompt, 7, ("piano", "bass"))
+    recipe = read_recipe(recipe_copy.path)
+    assert recipe is not None
+    assert recipe.to_json() == provenance.recipe_data(REQUEST)
+    assert (recipe.prompt, recipe.seed, recipe.music.instruments) == (REQUEST.prompt, 7, ("piano", "bass"))
     assert b"secret" not in recipe_copy.path.read_bytes()
     assert (read_frames(recipe_copy.path).pixels == read_frames(clip.path).pixels).all()
 
@@ -192,15 +200,17 @@ async def test_a_still_with_recipe_keeps_its_pixels_and_is_signed(
     sign_file(still, identity=identity, model="ltx")
     assert read_recipe(still) is None
     plain = structs.replace(clip, path=still)
-    recipe_copy = await with_recipe(plain, REQUEST, still.with_stem("told"), ffmpeg=ffmpeg, identity=identity)
-    back = read_recipe(recipe_copy.path)
-    assert back is not None
-    assert back.to_json() == provenance.recipe_data(REQUEST)
+    recipe_copy = await with_recipe(
+        plain, REQUEST, still.with_stem("with-recipe"), ffmpeg=ffmpeg, identity=identity
+    )
+    recipe = read_recipe(recipe_copy.path)
+    assert recipe is not None
+    assert recipe.to_json() == provenance.recipe_data(REQUEST)
     data = recipe_copy.path.read_bytes()
     assert (len(data), b"secret" in data) == (recipe_copy.size, False)
     assert read_metadata(data, "comment").startswith("AI-generated")
-    verdict = verify(recipe_copy.path, identity=identity)
-    assert (verdict.status, verdict.ours, verdict.model) == (SignatureStatus.VALID, True, "ltx")
+    report = verify(recipe_copy.path, identity=identity)
+    assert (report.status, report.ours, report.model) == (SignatureStatus.VALID, True, "ltx")
     assert Image.open(recipe_copy.path).tobytes() == Image.open(still).tobytes()
     recipe_offset = data.index("«здесь»".encode())
     recipe_copy.path.write_bytes(data[:recipe_offset] + b"?" + data[recipe_offset + 1 :])
@@ -208,10 +218,10 @@ async def test_a_still_with_recipe_keeps_its_pixels_and_is_signed(
 
 
 @pytest.mark.parametrize("head", [PNG, JPEG])
-def test_a_malformed_still_has_no_recipe_and_does_no_harm(head: bytes, tmp_path: Path) -> None:
-    draw, path = random.Random(5), tmp_path / "still.png"
+def test_a_malformed_still_has_no_recipe_and_raises_nothing(head: bytes, tmp_path: Path) -> None:
+    rng, path = random.Random(5), tmp_path / "still.png"
     for size in (*range(40), 3000):
-        path.write_bytes(head + draw.randbytes(size))
+        path.write_bytes(head + rng.randbytes(size))
         assert read_recipe(path) is None
     for huge in (b"\xff\xff\xff\xffiTXtsynopsis\0", b"\xff\xfe\xff\xffsynopsis=", b"\xff\xfe\0\0" * 400):
         path.write_bytes(head + huge)
@@ -225,7 +235,7 @@ def test_a_malformed_still_has_no_recipe_and_does_no_harm(head: bytes, tmp_path:
 async def test_an_invalid_recipe_is_ignored(
     change: dict[str, object], clip: Clip, ffmpeg: Ffmpeg, tmp_path: Path
 ) -> None:
-    import json  # noqa: PLC0415  (only here)
+    import json  # noqa: PLC0415  (used only here)
 
     text = json.dumps(provenance.recipe_data(REQUEST) | change)
     forged = await mux_new_music(clip, None, tmp_path / "forged.mp4", ffmpeg=ffmpeg, tags={"synopsis": text})
