@@ -27,13 +27,13 @@ class FakeBotApi:
         self.has_updates = asyncio.Event()
         self._ids = iter(range(1, 10**9))
 
-    def write(self, person: int, text: str) -> None:
-        user = {"id": person, "is_bot": False, "first_name": "Ada", "language_code": "en"}
+    def write(self, user_id: int, text: str) -> None:
+        user = {"id": user_id, "is_bot": False, "first_name": "Ada", "language_code": "en"}
         message = {
             "message_id": next(self._ids),
             "date": int(time.time()),
             "from": user,
-            "chat": {"id": person, "type": "private", "first_name": "Ada"},
+            "chat": {"id": user_id, "type": "private", "first_name": "Ada"},
             "text": text,
             "entities": [{"type": "bot_command", "offset": 0, "length": len(text)}],
         }
@@ -59,9 +59,9 @@ class FakeBotApi:
         return self.updates[: int(parameters.get("limit") or 100)]
 
     def _send_message(self, parameters: dict[str, Any]) -> object:
-        person = int(parameters["chat_id"])
-        self.answered_at.setdefault(person, time.perf_counter())
-        chat = {"id": person, "type": "private", "first_name": "Ada"}
+        user_id = int(parameters["chat_id"])
+        self.answered_at.setdefault(user_id, time.perf_counter())
+        chat = {"id": user_id, "type": "private", "first_name": "Ada"}
         return {
             "message_id": next(self._ids),
             "date": 1,

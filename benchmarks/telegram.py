@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from telegram import Update
 
-PEOPLE = 500
+USERS = 500
 ROUNDS_BY_LATENCY = {0.05: 1, 0.0: 3}
 """How often each contender is measured at each latency; the median is reported."""
-WARMUP_PERSON = 999
+WARMUP_USER = 999
 COLUMN_DIGITS = {"replies_per_s": 0, "median_s": 3, "p99_s": 3, "cpu_ms": 2}
 CONTENDERS = {
     "ours": "ours",
@@ -76,24 +76,24 @@ async def measure(contender: str, latency: float) -> dict[str, float]:
             env=environment,
         )
         try:
-            api.write(WARMUP_PERSON, "/help")
-            await _until(lambda: WARMUP_PERSON in api.answered_at)
+            api.write(WARMUP_USER, "/help")
+            await _until(lambda: WARMUP_USER in api.answered_at)
             await asyncio.sleep(1)  # let start-up work finish
-            people = range(1000, 1000 + PEOPLE)
+            user_ids = range(1000, 1000 + USERS)
             spent, begin = _processor_time(process.pid), time.perf_counter()
-            for person in people:
-                api.write(person, "/help")
-            await _until(lambda: len(api.answered_at) == PEOPLE + 1)
+            for user in user_ids:
+                api.write(user, "/help")
+            await _until(lambda: len(api.answered_at) == USERS + 1)
             spent = _processor_time(process.pid) - spent
         finally:
             process.terminate()
             await process.wait()
-        waits = sorted(api.answered_at[person] - begin for person in people)
+        waits = sorted(api.answered_at[user] - begin for user in user_ids)
     return {
-        "replies_per_s": PEOPLE / waits[-1],
+        "replies_per_s": USERS / waits[-1],
         "median_s": statistics.median(waits),
-        "p99_s": waits[int(0.99 * (PEOPLE - 1))],
-        "cpu_ms": 1000 * spent / PEOPLE,
+        "p99_s": waits[int(0.99 * (USERS - 1))],
+        "cpu_ms": 1000 * spent / USERS,
     }
 
 

@@ -66,7 +66,7 @@ class Chaos:
 
     async def run(self, within: float) -> ConsistencyReport:
         """Run until every job is final; raises TimeoutError after `within` seconds."""
-        self._create_people()
+        self._create_users()
         self._install_call_hooks()
         parts = [self._restart_forever(), self._submit_all(), self._kill_repeatedly()]
         tasks = [asyncio.create_task(part) for part in parts]
@@ -87,12 +87,12 @@ class Chaos:
             await asyncio.gather(*tasks, return_exceptions=True)
         return check_consistency(self.harness, self._confirmed_prompts())
 
-    def _create_people(self) -> None:
+    def _create_users(self) -> None:
         telegram, discord = self.harness.telegram, self.harness.discord
         telegram.world.private_flood_limit = (1000, 0.01)
         channel = discord.world.guild().channel("general")
-        self.discord_people: list[Person] = [person(discord, f"Ana{n}", channel) for n in range(12)]
-        self.telegram_people: list[TelegramUser] = [TelegramUser(telegram, f"Ada{n}") for n in range(40)]
+        self.discord_users: list[Person] = [person(discord, f"Ana{n}", channel) for n in range(12)]
+        self.telegram_users: list[TelegramUser] = [TelegramUser(telegram, f"Ada{n}") for n in range(40)]
 
     def _install_call_hooks(self) -> None:
         async def on_telegram_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
@@ -181,10 +181,10 @@ class Chaos:
         video = self.rng.random() < VIDEO_SHARE
         if self.rng.random() < 0.5:
             line = f"/video {prompt} --silent" if video else f"/image {prompt}"
-            await self.rng.choice(self.telegram_people).writes(line)
+            await self.rng.choice(self.telegram_users).writes(line)
             await self._wait_for_update_fetch()
         elif await self._discord_connected():
-            user = self.rng.choice(self.discord_people)
+            user = self.rng.choice(self.discord_users)
             options: dict[str, Any] = {"genre": "none"} if video else {}
             with suppress(ConnectionError, TimeoutError):  # the bot was killed before it got the command
                 reply = await user.types("/video" if video else "/image", prompt=prompt, **options)

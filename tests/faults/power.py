@@ -125,7 +125,7 @@ async def record_statements(folder: Path, seed: int) -> tuple[list[str], str]:
     synchronous = await write_rows(store, lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
     await write_rows(store, lambda c: c.set_trace_callback(executed.append))
     await asyncio.gather(
-        *(_simulate_person(store, number, random.Random(f"{seed} {number}")) for number in range(12))
+        *(_simulate_user(store, number, random.Random(f"{seed} {number}")) for number in range(12))
     )
     await write_rows(store, lambda c: c.set_trace_callback(None))
     await store.close()
@@ -133,7 +133,7 @@ async def record_statements(folder: Path, seed: int) -> tuple[list[str], str]:
     return [text for text in executed[first:] if not text.startswith("--")], str(synchronous)
 
 
-async def _simulate_person(store: Store, number: int, rng: random.Random) -> None:
+async def _simulate_user(store: Store, number: int, rng: random.Random) -> None:
     for _ in range(10):
         draft = make_draft(f"u{number}", idempotency_key=f"{number}-{rng.random()}")
         enqueued = await store.enqueue(draft, allowance=Allowance(credits=1000), caps=Caps())

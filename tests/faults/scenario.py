@@ -30,7 +30,7 @@ class FaultScenario:
     pid_at_submission: int = 0  # the bot that was running then
     finished: bool = False
     replies: list[Reply] = field(default_factory=list)
-    person: TelegramUser | Person | None = None
+    user: TelegramUser | Person | None = None
 
     async def run(self) -> Outcome:
         if self.fault.script is not None:
@@ -94,20 +94,20 @@ class FaultScenario:
         self.submissions += 1
         prompt = f"wish {self.submissions} of somebody"
         if self.platform == "telegram":
-            self.person = self.person or TelegramUser(self.harness.telegram, "Ada")
-            assert isinstance(self.person, TelegramUser)
-            await self.person.writes(f"/video {prompt} --silent")
+            self.user = self.user or TelegramUser(self.harness.telegram, "Ada")
+            assert isinstance(self.user, TelegramUser)
+            await self.user.writes(f"/video {prompt} --silent")
             return
         server = self.harness.discord
-        if not isinstance(self.person, Person):
-            self.person = person(server, "Ana", server.world.guild().channel("general"))
+        if not isinstance(self.user, Person):
+            self.user = person(server, "Ana", server.world.guild().channel("general"))
         await server.world.wait_until(
             lambda: server.gateway.connected_sessions and server.world.commands, within=TIMEOUT_SECONDS
         )
         early = self.triggered and self.submissions == 1 and self.must_trigger and not self.triggers_at_start
         assert not early, f"{self.fault.name} triggered before the first request"
         self.pid_at_submission = self.pid
-        self.replies.append(await self.person.types("/video", prompt=prompt, genre="none"))
+        self.replies.append(await self.user.types("/video", prompt=prompt, genre="none"))
 
     async def _is_unanswered(self) -> bool:
         """No job, no reply and a restarted bot; a slow bot is waited for."""
@@ -143,8 +143,8 @@ class FaultScenario:
     def _was_refused(self) -> bool:
         if "=fail" not in self.fault.failpoints:
             return False
-        if isinstance(self.person, TelegramUser):
-            return bool(self.person.bot_messages())
+        if isinstance(self.user, TelegramUser):
+            return bool(self.user.bot_messages())
         return self._has_answer()
 
     def _observed_outcome(self) -> Outcome:

@@ -173,7 +173,7 @@ class SimulatedChat:
 
 
 @dataclass
-class SimulatedPerson:
+class SimulatedUser:
     """A user who submits requests now and then, uses the buttons and accepts refusals."""
 
     number: int

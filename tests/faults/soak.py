@@ -36,7 +36,7 @@ from bot.store.store import DATABASE_FILE, Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
 from tests.bot.app_harness import GENRES, POLICY, PRESETS
-from tests.faults.simulation import EventTrace, SimulatedChat, SimulatedEngine, SimulatedPerson, shrink_clip
+from tests.faults.simulation import EventTrace, SimulatedChat, SimulatedEngine, SimulatedUser, shrink_clip
 from tests.faults.virtual_clock import TRANSACTION_TASK_NAME, InlineDatabase, VirtualClockLoop
 
 DAY = 86_400.0
@@ -61,7 +61,7 @@ class SoakResult:
 
     jobs: int = 0
     states: Counter[str] = field(default_factory=Counter)
-    person_outcomes: Counter[str] = field(default_factory=Counter)
+    user_outcomes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     memory_blocks: list[int] = field(default_factory=list)  # allocated by Python, each evening
     daily_growth: list[int] = field(default_factory=list)  # in blocks, from each morning to its evening
@@ -93,11 +93,11 @@ class Soak:
         self._surviving_tasks: set[asyncio.Task[object]] = set()
 
     async def run(self) -> SoakResult:
-        people = [
-            SimulatedPerson(number, self.plan.seed, self.trace, self.result.person_outcomes, self.resent_jobs)
+        users = [
+            SimulatedUser(number, self.plan.seed, self.trace, self.result.user_outcomes, self.resent_jobs)
             for number in range(self.plan.people)
         ]
-        person_tasks = [asyncio.create_task(person.run(lambda: self._studio)) for person in people]
+        user_tasks = [asyncio.create_task(user.run(lambda: self._studio)) for user in users]
         for day in range(self.plan.days):
             await self._start_bot()
             await asyncio.sleep(self._until(day, hours=1))
@@ -108,9 +108,9 @@ class Soak:
             await self._stop_bot(graceful=day % 2 == 0)
             self._check_day(day)
             await asyncio.sleep(self._rng.uniform(5, 300))
-        for task in person_tasks:
+        for task in user_tasks:
             task.cancel()
-        await asyncio.gather(*person_tasks, return_exceptions=True)
+        await asyncio.gather(*user_tasks, return_exceptions=True)
         await self._finish()
         self.result.digest, self.result.events = self.trace.digest, self.trace.events
         return self.result
@@ -268,7 +268,7 @@ def main() -> int:
     took, worked = time.perf_counter() - began, time.process_time()
     write(f"{plan.days} days, {plan.people} people, seed {plan.seed}: {took:.0f} s, {worked:.0f} s of CPU\n")
     write(f"{outcome.jobs} clips: {dict(outcome.states.most_common())}\n")
-    write(f"people: {dict(outcome.person_outcomes.most_common())}\n")
+    write(f"people: {dict(outcome.user_outcomes.most_common())}\n")
     write(
         f"memory growth per day: {outcome.growth_per_day(outcome.memory_blocks):+.0f} "
         f"of {outcome.memory_blocks[-1]} blocks, "
