@@ -36,7 +36,7 @@ from generation.progress import OnProgress, Progress, Stage
 _MAX_SHARE = 0.995
 _GOOD_ENOUGH_SHARE = 0.955  # of the limit: an attempt that uses more is good enough
 _MAX_TRIES = 3  # the first and two corrections
-_SHORT_CLIP_FRAMES, _SHORT_CLIP_TRIES = 60, 6  # their size hardly follows the bit rate; attempts are cheap
+_SHORT_CLIP_FRAMES, _SHORT_CLIP_TRIES = 60, 6  # size follows bit rate unevenly; attempts are cheap
 _MAX_QUANTISER = 39.5  # of a first pass; above it, a smaller picture has the higher VMAF
 _MAX_COMPRESSION = 12  # at most, of the video bytes, at the smallest size
 _SOUND_SHARE = 0.2

@@ -63,7 +63,7 @@ class BotRun:
     discord: tuple[int, str, str] | None = None  # port, authority as PEM, token
     telegram: tuple[str, str] | None = None  # address, token
     real_engine: bool = False  # then failpoints trigger only in its child process
-    control: bool = False  # Telegram clips are sent before the intent is recorded, which is wrong
+    control: bool = False  # treat Telegram as if it deduplicated sends, which it does not
     grace: float = 30.0
     pauses: tuple[float, ...] = (0.0,)  # how long the fake engine takes for job 1, 2 and so on
     environment: dict[str, str] = field(default_factory=dict)

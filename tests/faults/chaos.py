@@ -1,8 +1,8 @@
 """`python -m tests.faults.chaos --kills 200 --jobs 1000 --seed 1` kills the whole bot at random.
 
 The bot serves both fake chat servers. Like real ones, they may accept a clip and then answer with an error or
-not at all. At the end no clip may be lost or duplicated. `--control` runs a bot that sends before it records
-the intent: it must produce duplicates, which shows that the harness detects them.
+not at all. At the end no clip may be lost or duplicated. `--control` runs a bot that treats Telegram as if it
+deduplicated sends: it must produce duplicates, which shows that the harness detects them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Chaos:
         self.telegram_users: list[TelegramUser] = [TelegramUser(telegram, f"Ada{n}") for n in range(40)]
 
     def _install_call_hooks(self) -> None:
-        async def on_telegram_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+        async def on_telegram_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the signature of an observer)
             method = getattr(call, "method", "")
             if method == "sendMessage" and done:
                 self._delete_status_message()
@@ -104,7 +104,7 @@ class Chaos:
                 if not done and self.rng.random() < FAULT_RATE:
                     self._fail_telegram(method)
 
-        async def on_discord_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
+        async def on_discord_call(call: object, done: bool, /) -> None:  # noqa: FBT001  (the signature of an observer)
             if getattr(call, "files", None):
                 if not done and self.rng.random() < FAULT_RATE:
                     self._fail_discord(str(getattr(call, "method", "")))

@@ -50,7 +50,7 @@ class InFlightOrder:
     started_at: float | None = None
     loading: bool = False
     composing: bool = False
-    encoding: bool = False  # ffmpeg runs in its own process and hardly kills the child
+    encoding: bool = False  # ffmpeg runs in its own process, so it is unlikely to kill the child
 
     def resolve(self, outcome: Clip | BaseException) -> None:
         if self.result.done():
@@ -330,7 +330,10 @@ class EngineProcess:
         self._exited.set()
 
     def _may_be_cause(self, label: str, in_flight: InFlightOrder) -> bool:
-        """Whether the order may have killed the child: it generates frames or composes music."""
+        """Whether the order may have killed the child.
+
+        It cannot if its frames and music are done and another order generates frames.
+        """
         active = in_flight.started_at is not None and not in_flight.encoding
         return active and (label == self._generating_label or in_flight.composing)
 
