@@ -1,4 +1,4 @@
-"""The one door for admin verbs: the same words in any chat and terminal, each act with its audit row."""
+"""Parse and perform admin verbs. Every frontend uses the same verbs; each change leaves an audit entry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["VERBS", "AdminCommands", "AdminResult", "AdminVerb"]
 
 
 class AdminCommands:
-    """The one door for admin verbs, whatever chat or terminal they come from."""
+    """Performs admin verbs for every frontend."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class AdminCommands:
         self._events = events
 
     async def perform(self, line: str, admin: Requester) -> AdminResult:
-        """Do what the line says, in one transaction with its audit row; raises a UserError if it cannot."""
+        """Perform the verb in one transaction with its audit entry. Raises a UserError if that fails."""
         verb, arguments = parse_line(line)
         if not admin.admin:
             raise NotAllowed(verb.name)
@@ -67,14 +67,14 @@ class AdminCommands:
 def parse_line(line: str) -> tuple[AdminVerb, list[str]]:
     try:
         tokens = shlex.split(line.removeprefix("/").removeprefix("admin "))
-    except ValueError:  # a quote without its pair
+    except ValueError:  # an unclosed quote
         tokens = line.split()
     for length in (2, 1):
         verb = VERBS.get(" ".join(tokens[:length]).lower())
         if verb:
             return verb, tokens[length:]
-    asked = messages.sanitized(" ".join(tokens[:2]))
-    raise UnknownVerb(asked, closest_match(asked, tuple(VERBS)), tuple(VERBS))
+    name = messages.sanitized(" ".join(tokens[:2]))
+    raise UnknownVerb(name, closest_match(name, tuple(VERBS)), tuple(VERBS))
 
 
 def _read_arguments(verb: AdminVerb, tokens: Sequence[str], context: AdminContext) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What an admin verb is made of: what it may touch, what it is given, what it answers."""
+"""Admin verbs: their context, their parameters and how these are parsed, and their results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from generation.request import closest_match
 
 MAX_CREDITS = 1_000_000
 PLATFORMS = ("discord", "telegram", "cli", "web")
-DIGITS = re.compile(r"[0-9]{1,18}")  # what int() takes besides, like ١٢ or 1_000, is nobody's meaning here
+DIGITS = re.compile(r"[0-9]{1,18}")  # int() also accepts ١٢ and 1_000, which are rejected here
 DURATION_START = re.compile(r"[0-9]|forever$|-")
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 STATS_PERIODS = {"today": 1, "week": 7}
@@ -25,15 +25,15 @@ STATS_PERIODS = {"today": 1, "week": 7}
 
 @dataclass(frozen=True, slots=True)
 class AdminResult:
-    """What came of it: `key` names the sentence, `lines` are sentences below it.
+    """The result of a verb: `key` names the message, `lines` are further messages below it.
 
-    A fact that is said differently in each language is a function of the language.
+    A fact whose text depends on the language is a function of the language.
     """
 
     key: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     lines: tuple[AdminResult, ...] = ()
-    ended_jobs: tuple[int, ...] = ()  # jobs whose engine and person must be told
+    ended_jobs: tuple[int, ...] = ()  # their renders must stop and their users be told
 
     def to_text(self, language: str = "en") -> str:
         formatted = {name: fact(language) if callable(fact) else fact for name, fact in self.facts.items()}
@@ -43,7 +43,7 @@ class AdminResult:
 
 @dataclass(frozen=True, slots=True)
 class AdminContext:
-    """Everything a verb may touch, within one transaction."""
+    """What a verb may use, within one transaction."""
 
     transaction: AdminTransaction
     admin: Requester
@@ -61,8 +61,8 @@ class VerbParam:
     name: str
     parse: Callable[[str, AdminContext], Any]
     optional: bool = False
-    takes_rest: bool = False  # takes all words that are left
-    only_if_matches: re.Pattern[str] | None = None  # left out where the next word does not begin so
+    takes_rest: bool = False  # takes all remaining words
+    only_if_matches: re.Pattern[str] | None = None  # skipped if the next word does not match
 
     @property
     def placeholder(self) -> str:
@@ -74,7 +74,7 @@ class AdminVerb:
     name: str
     handler: Callable[..., AdminResult]
     params: tuple[VerbParam, ...] = ()
-    read_only: bool = False  # changes nothing, so it leaves no audit row
+    read_only: bool = False  # changes nothing, so it leaves no audit entry
 
     @property
     def usage(self) -> str:
@@ -128,7 +128,7 @@ def parse_queue_position(text: str, context: AdminContext) -> int:
 
 
 def parse_duration(text: str, _: AdminContext) -> float | None:
-    """A length like 30m, 2h or 7d; forever is None."""
+    """A duration such as 30m, 2h or 7d; None for forever."""
     if text in {"forever", "0"}:
         return None
     seconds = _parse_number(text[:-1]) * DURATION_UNITS[text[-1:]]

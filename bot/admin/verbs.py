@@ -67,7 +67,7 @@ def quota_grant(context: AdminContext, person: str, credits_: int, note: str = "
 
 
 def quota_reset(context: AdminContext, person: str) -> AdminResult:
-    """The window starts afresh and what was set for the person alone is dropped."""
+    """Put back what the user spent in this window, and remove their personal number of credits."""
     context.check_known(person)
     refunded = context.transaction.reset_window(person, context.quota_plan.base)
     context.transaction.set_credits(person, None)
@@ -81,7 +81,7 @@ def quota_tier(context: AdminContext, person: str, tier: str | None) -> AdminRes
 
 
 def quota_role(context: AdminContext, role: str, tier: str | None) -> AdminResult:
-    """Whoever has the role is in the tier; without one it means nothing any more."""
+    """Give the role a tier, or remove the role's tier."""
     context.transaction.set_role_tier(role, tier)
     return AdminResult("quota.role" if tier else "quota.role.none", {"role": role, "tier": tier or ""})
 
@@ -117,7 +117,7 @@ def queue_drain(context: AdminContext) -> AdminResult:
 def queue_cancel(context: AdminContext, job: int) -> AdminResult:
     before = context.transaction.job(job)
     if before.state is JobState.HELD and before.clip:
-        raise TooLate(job, before.state.value)  # painted: it is released or rejected
+        raise TooLate(job, before.state.value)  # a held clip is released or rejected instead
     context.transaction.cancel(job)
     return AdminResult("queue.cancel", {"job": job}, ended_jobs=(job,))
 
@@ -128,8 +128,9 @@ def queue_move(context: AdminContext, job: int, position: int) -> AdminResult:
 
 
 def queue_clear(context: AdminContext, person: str | None = None) -> AdminResult:
-    gone = context.transaction.cancel_queued(person=person)
-    return AdminResult("queue.clear", {"count": len(gone)}, ended_jobs=tuple(job.id for job in gone))
+    cancelled = context.transaction.cancel_queued(person=person)
+    job_ids = tuple(job.id for job in cancelled)
+    return AdminResult("queue.clear", {"count": len(cancelled)}, ended_jobs=job_ids)
 
 
 def block(context: AdminContext, person: str, duration: float | None = None, reason: str = "") -> AdminResult:
@@ -214,7 +215,7 @@ def show_audit(context: AdminContext) -> AdminResult:
 
 def review_list(context: AdminContext) -> AdminResult:
     held = context.transaction.held_jobs()
-    complaints_waiting = context.transaction.open_reports(20)
+    open_reports = context.transaction.open_reports(20)
     lines = [_held_line(context, job) for job in held]
     lines += [
         AdminResult(
@@ -226,11 +227,9 @@ def review_list(context: AdminContext) -> AdminResult:
                 "words": messages.sanitized(one.words, 300),
             },
         )
-        for one in complaints_waiting
+        for one in open_reports
     ]
-    return AdminResult(
-        "review.list", {"count": len(held), "said": len(complaints_waiting)}, lines=tuple(lines)
-    )
+    return AdminResult("review.list", {"count": len(held), "said": len(open_reports)}, lines=tuple(lines))
 
 
 def _held_line(context: AdminContext, job: Job) -> AdminResult:
@@ -257,7 +256,7 @@ def review_close(context: AdminContext, number: int) -> AdminResult:
 
 
 def review_pardon(context: AdminContext, number: int) -> AdminResult:
-    """The appeal was right: its person may go on at once."""
+    """Accept the appeal: close it and unblock its user."""
     appeal = context.transaction.close_report(number)
     context.transaction.unblock(appeal.person)
     return AdminResult("review.pardon", {"number": number, "person": appeal.person})

@@ -1,4 +1,4 @@
-"""Word for the admins, in their own chats: clips to look at, reports, appeals."""
+"""Post notices to the admins' chats: held clips, reports and appeals."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ log = structlog.get_logger(__name__)
 
 @runtime_checkable
 class AdminNotifier(Protocol):
-    """A frontend that can bring word to a chat that nobody has asked from."""
+    """A frontend that can post to a chat without a request from it."""
 
     @property
     def admin_chats(self) -> tuple[str, ...]:
-        """Where its admins are reached if the operator names no chat."""
+        """Where notices go if the operator configured no chat."""
 
     async def notify(self, chat: str, notice: Notice) -> None: ...
 
 
 class AdminNotices:
-    """Posts to each of `chats`, "discord:9"; without any, to where each frontend reaches its admins."""
+    """Posts to each of `chats`, such as "discord:9"; if there are none, to each frontend's admin chats."""
 
     def __init__(self, frontends: Mapping[str, Any], chats: Sequence[str] = ()) -> None:
         self._frontends = frontends
@@ -33,7 +33,7 @@ class AdminNotices:
         self._post_tasks: set[asyncio.Task[None]] = set()
 
     def post(self, notice: Notice) -> None:
-        """Now or never: what no chat takes still stands under `review list`."""
+        """Post the notice once, in the background. Undelivered reports are listed by `review list`."""
         for platform, chat in self._destinations():
             task = asyncio.create_task(self._post(platform, chat, notice))
             self._post_tasks.add(task)
@@ -56,5 +56,5 @@ class AdminNotices:
             return
         try:
             await frontend.notify(chat, notice)
-        except Exception as error:  # noqa: BLE001  (the edge of a notice: it must not hurt what it is about)
+        except Exception as error:  # noqa: BLE001  (a failed notice must not affect the job that it is about)
             log.warning("notice not posted", chat=f"{platform}:{chat}", reason=str(error))

@@ -1,4 +1,4 @@
-"""After painting: what becomes of a clip that shows what must not be shown to everyone."""
+"""Inspect finished clips, and decide how a clip with sensitive content is delivered."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from generation.media.nsfw_process import InspectionFailed
 log = structlog.get_logger(__name__)
 
 ClassifyFile = Callable[[Path], Awaitable[Detection]]
-"""What a file shows; raises Blind."""
+"""Detects what a file shows. Raises InspectionFailed."""
 
 
 class InspectionVerdict(StrEnum):
-    CLEAR = "clear"  # sent as it is
-    SPOILER = "spoiler"  # sent veiled: whoever wants to see it presses
-    HOLD = "hold"  # an admin looks first
+    CLEAR = "clear"  # sent unchanged
+    SPOILER = "spoiler"  # sent as a spoiler
+    HOLD = "hold"  # an admin reviews it first
     REFUSE = "refuse"  # never sent, and refunded
 
 
 class ClipInspector:
-    """Looks once at each clip; `then` is what follows a sight of at least `certainty`."""
+    """Inspects each clip once.
+
+    `verdict_if_seen` is the verdict on a detection of at least `min_certainty`.
+    """
 
     def __init__(
         self,
@@ -43,28 +46,28 @@ class ClipInspector:
         self._min_certainty = min_certainty
 
     async def inspect(self, job: Job) -> InspectionVerdict:
-        """What was found is remembered: a try after a restart, or a released clip, needs no second look."""
+        """The verdict is saved: a clip is not inspected again after a restart or a release."""
         saved = await self._store.verdict_of(job.id)
         if saved is not None:
             return InspectionVerdict(saved)
         assert job.clip is not None, f"job {job.id} is rendered, so it has a clip"
         if job.reply_to.facts.get("adult"):
             return InspectionVerdict.CLEAR
-        verdict, sighting = await self._classify_clip(job.clip.path)
+        verdict, detection = await self._classify_clip(job.clip.path)
         await self._store.save_inspection(
-            job.id, verdict=verdict, label=sighting.what, certainty=sighting.certainty
+            job.id, verdict=verdict, label=detection.what, certainty=detection.certainty
         )
         if verdict is not InspectionVerdict.CLEAR:
-            log.warning("seen after painting", job=job.id, what=sighting.what, found=verdict.value)
+            log.warning("sensitive clip", job=job.id, what=detection.what, found=verdict.value)
         return verdict
 
     async def _classify_clip(self, path: Path) -> tuple[InspectionVerdict, Detection]:
         try:
-            sighting = await self._classify(path)
-        except InspectionFailed as error:  # what could not be looked at is shown to nobody as harmless
-            log.error("a clip could not be looked at", reason=str(error))  # noqa: TRY400  (the reason is all there is)
+            detection = await self._classify(path)
+        except InspectionFailed as error:  # a clip that was not inspected is never sent as harmless
+            log.error("clip not inspected", reason=str(error))  # noqa: TRY400  (the traceback adds nothing)
             as_spoiler = self._verdict_if_seen is InspectionVerdict.SPOILER
             return (InspectionVerdict.SPOILER if as_spoiler else InspectionVerdict.HOLD), Detection("unseen")
         return (
-            self._verdict_if_seen if sighting.certainty >= self._min_certainty else InspectionVerdict.CLEAR
-        ), sighting
+            self._verdict_if_seen if detection.certainty >= self._min_certainty else InspectionVerdict.CLEAR
+        ), detection

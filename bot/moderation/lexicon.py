@@ -1,4 +1,4 @@
-"""Word lists, indexed: which of them does a text meet? As much work for a long text as it has words."""
+"""Find which word lists a text matches. The lists are indexed: the work grows only with the text."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ JOINED_PREFIXES = {
     "ARABIC": [a + b + c for a, b, c in product(("", "و", "ف"), ("", "ب", "ك", "ل"), ("", "ال"))] + ["لل"],
     "HEBREW": [a + b + c for a, b, c in product(("", "ו", "ש", "כ"), ("", "ב", "ל", "מ"), ("", "ה"))],  # noqa: RUF001  (Hebrew)
 }
-"""Scripts that write "and", "with" and "the" onto the word."""
+"""Prefixes of scripts that join "and", "with" and "the" to the following word."""
 UNIT_WORDS = (
     "m|cm|mm|km|kg|ft|fps|foot|feet|inch|inches|meters?|metres?|miles?|minutes?|min|seconds?|sec|s|hours?"
 )
 SHORT_AGE = re.compile(r"(?<!\w)1[0-7]\s?f(?!\w)|(?<![\w/])f\s?1[0-57](?!\w)")
 MAX_RUN_LENGTH = 24
 MAX_SUFFIX = 3
-"""Letters that may follow a stem where two words stand without a gap."""
+"""Letters that may follow a stem where two words are joined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """`words` in a row; `open_` if the last may go on."""
+    """Consecutive words; with `is_prefix`, the last may be only the beginning of a word."""
 
     words: tuple[str, ...]
     is_prefix: bool
 
     def matches_at(self, words: Sequence[str], at: int) -> bool:
-        there = words[at : at + len(self.words)]
-        if len(there) < len(self.words) or tuple(there[:-1]) != self.words[:-1]:
+        found = words[at : at + len(self.words)]
+        if len(found) < len(self.words) or tuple(found[:-1]) != self.words[:-1]:
             return False
-        return there[-1].startswith(self.words[-1]) if self.is_prefix else there[-1] == self.words[-1]
+        return found[-1].startswith(self.words[-1]) if self.is_prefix else found[-1] == self.words[-1]
 
 
 class WordList:
-    """One list. Words of scripts without spaces are found anywhere, the others whole."""
+    """One word list. Terms in scripts without spaces match anywhere in a text, others only as whole words."""
 
     def __init__(self, terms: Iterable[str]) -> None:
         self._by_first_word: dict[str, list[Term]] = defaultdict(list)
@@ -77,13 +77,13 @@ class WordList:
             self._by_first_word[words[0]].append(Term(words, is_prefix))
 
     def match_length(self, words: Sequence[str], at: int) -> int:
-        """How many words from there are the longest term of this list; 0 if none is."""
-        known = max(
+        """The number of words in the longest term that begins at this word; 0 if none does."""
+        longest = max(
             (len(t.words) for t in self._by_first_word.get(words[at], ()) if t.matches_at(words, at)),
             default=0,
         )
         word = words[at]
-        return known or int(self._has_prefix(word))
+        return longest or int(self._has_prefix(word))
 
     def matches(self, words: Sequence[str]) -> bool:
         if any(self._has_prefix(word) for word in set(words)):
@@ -102,7 +102,7 @@ class WordList:
 
 
 def _with_joined_prefixes(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """As it is, and with whatever its script writes onto its front."""
+    """The words unchanged, and with each prefix that their script joins to the first one."""
     if not words:
         return
     script = unicodedata.name(words[0][0], "").split()[0]
@@ -163,7 +163,7 @@ class Lexicon:
         kept, at = [], 0
         while at < len(words):
             length = self._harmless.match_length(words, at)
-            kept.append("" if length else words[at])  # what stood apart does not come together
+            kept.append("" if length else words[at])  # keeps the words around it apart
             at += length or 1
         return kept
 
@@ -177,7 +177,7 @@ class Lexicon:
 
 
 def _build_run_index(lists: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
-    """Terms as they stand within letters run together; short ones would be found in anything."""
+    """Terms as they appear in letters without spaces. Short ones are left out: they match almost any text."""
     runs: dict[str, set[str]] = defaultdict(set)
     for name, terms in lists.items():
         for term in terms:
@@ -188,7 +188,7 @@ def _build_run_index(lists: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
 
 
 class SplitPairs:
-    """English words of both sides of the strictest rule, with their own gap gone or gaps elsewhere."""
+    """Finds the English word pairs of the strictest rule when spaces are missing or misplaced."""
 
     def __init__(self, tables: Mapping[str, Mapping[str, Any]]) -> None:
         young = _single_words(tables, "young", "girls")
@@ -207,21 +207,21 @@ class SplitPairs:
 
 
 def _single_words(tables: Mapping[str, Mapping[str, Any]], *names: str) -> dict[str, bool]:
-    """Single words, and whether each may go on."""
+    """Single words, and whether each may be only the beginning of a word."""
     terms = [term for name in names for term in tables.get(name, {}).get("en", ())]
     stems = {normalize_text(term.removesuffix("*")): term.endswith("*") for term in terms}
-    return {stem: open_ for stem, open_ in stems.items() if stem.isalpha() and len(stem) > 2}
+    return {stem: is_prefix for stem, is_prefix in stems.items() if stem.isalpha() and len(stem) > 2}
 
 
 def _word_ends(words: Mapping[str, bool], letters: str, begin: int) -> Iterator[int]:
     for end in range(begin + 3, min(len(letters), begin + MAX_RUN_LENGTH) + 1):
-        open_ = words.get(letters[begin:end])
-        if open_ is not None:
-            yield from range(end, end + 1 + (MAX_SUFFIX if open_ else 0))
+        is_prefix = words.get(letters[begin:end])
+        if is_prefix is not None:
+            yield from range(end, end + 1 + (MAX_SUFFIX if is_prefix else 0))
 
 
 class AgeDetector:
-    """Ages said in numbers or in words, before or after what makes them one."""
+    """Finds ages in digits or words, before or after the word that marks a number as an age."""
 
     def __init__(self, years: Mapping[str, Any]) -> None:
         numbers = {normalize_text(word): str(number) for word, number in years.get("numbers", {}).items()}

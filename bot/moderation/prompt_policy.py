@@ -1,4 +1,4 @@
-"""May this be made here? Rules over what is asked, and where; their words stand in config/rules/."""
+"""Content rules for prompts, with word lists from config/rules/."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Rule:
     name: str
     lists: tuple[str, ...]
     severe: bool = False
-    also: tuple[str, ...] = ()  # other lists that break it
+    also: tuple[str, ...] = ()  # alternative lists that break the rule
     unless: str = ""
-    negative: bool = True  # holds for negative prompts too
+    negative: bool = True  # applies to negative prompts too
 
     def is_broken_by(self, matched_lists: frozenset[str]) -> bool:
         return any(
@@ -35,7 +35,7 @@ class Rule:
 
 
 class PromptPolicy:
-    """Every wish passes here before it costs anything; a refusal names its rule, and no words of it."""
+    """Checks every wish before it costs credits. A refusal names its rule, not the words that matched."""
 
     def __init__(
         self,
@@ -58,8 +58,10 @@ class PromptPolicy:
         allowed_scripts: Iterable[str] = (),
         disabled_rules: Iterable[str] = (),
     ) -> PromptPolicy:
-        """From the parsed files. `operator` and `persons` are words of one's own, `scripts` those that may be
-        written in, `off` the rules that do not hold.
+        """Build the policy from the parsed files.
+
+        `operator_words` and `person_names` are the operator's additions. Prompts may use only
+        `allowed_scripts`, if there are any. `disabled_rules` do not apply, unless a rule is marked "always".
         """
         all_lists = {**word_lists, "persons": {**word_lists.get("persons", {}), "own": list(person_names)}}
         lexicon = Lexicon(all_lists, operator_words)
@@ -67,16 +69,16 @@ class PromptPolicy:
         active_rules = []
         for name, rule_table in rules.items():
             if rule_table.get("always") or name not in disabled_rules:
-                rest = {
+                options = {
                     key: value for key, value in rule_table.items() if key not in {"lists", "also", "always"}
                 }
                 active_rules.append(
-                    Rule(name, tuple(rule_table["lists"]), also=tuple(rule_table.get("also", ())), **rest)
+                    Rule(name, tuple(rule_table["lists"]), also=tuple(rule_table.get("also", ())), **options)
                 )
         return cls(active_rules, lexicon, frozenset(allowed_scripts))
 
     def check(self, wish: Wish, requester: Requester, *, adult_place: bool = False) -> None:
-        """Raises PromptRefused; nobody is above the rules."""
+        """Raises PromptRefused or PromptTooLong. The rules apply to admins too."""
         del requester
         if len(wish.negative) > PROMPT_LIMIT:
             raise PromptTooLong(len(wish.negative), PROMPT_LIMIT)
@@ -95,7 +97,7 @@ class PromptPolicy:
     def first_broken_rule(
         self, text: str, *, adult_place: bool = False, negative: bool = False, undressed: bool = False
     ) -> Rule | None:
-        """`bare` if clothing is what should not be there."""
+        """The first rule that the text breaks; `undressed` if the negative prompt names clothing."""
         matched_lists = self._lexicon.matched_lists(text) | ({"sexual"} if undressed else frozenset())
         for rule in self._rules:
             lifted = (adult_place and rule.unless == ADULT_PLACE) or (negative and not rule.negative)
@@ -108,7 +110,7 @@ class PromptPolicy:
 
 
 def _described_text(wish: Wish) -> str:
-    """All that says what is filmed, file names too."""
+    """All text that describes the clip, with the names of attached files."""
     paths = (wish.image, wish.source, wish.music.track, wish.music.melody)
     names = [PurePath(path).stem for path in paths if path]
     music = wish.music
@@ -120,5 +122,5 @@ STRIKE_TIMEOUTS = (600.0, 3600.0, 86_400.0, 604_800.0)
 
 
 def strike_timeout(strikes: int) -> float | None:
-    """How long somebody must wait after so many severe refusals; None is until an admin says otherwise."""
+    """Seconds of the block after so many severe refusals; None until an admin lifts it."""
     return STRIKE_TIMEOUTS[strikes - 1] if strikes <= len(STRIKE_TIMEOUTS) else None

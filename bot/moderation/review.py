@@ -1,4 +1,4 @@
-"""What goes before the admins' eyes: reports, appeals, and clips that were set aside."""
+"""Reports, appeals and held clips: save them and notify the admins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Review:
         self._store = store
 
     async def report(self, job: Job, requester: Requester, comment: str = "") -> bool:
-        """The admins are told, and see it under `review list`; False if they have it already."""
+        """File a report, notify the admins and list it under `review list`; False if it was filed before."""
         sanitized_comment = messages.sanitized(comment, 1000)
         number = await self._store.file_report(
             "report", person=requester.key, job=job.id, words=sanitized_comment
@@ -34,7 +34,7 @@ class Review:
         return number is not None
 
     async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
-        """Against this refusal of theirs, or with 0 the last one; raises NothingToAppeal."""
+        """Appeal against that refusal of the user, or the latest one for 0. Raises NothingToAppeal."""
         key = requester.key
         refused = await self._store.appealable_refusal(key, refusal)
         sanitized_comment = messages.sanitized(comment, 500)
@@ -51,7 +51,7 @@ class Review:
         return number is not None
 
     async def notify_held(self, job: Job) -> None:
-        """With the clip itself, so that an admin can see what they decide on."""
+        """Notify the admins of a held clip, with the clip itself."""
         seen = await self._store.detection(job.id) or ("", 0.0)
         text = messages.translate(
             "notice.held",

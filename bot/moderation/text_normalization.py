@@ -1,4 +1,4 @@
-"""What a text says with its disguises off: look-alike letters, leet, spacing, unseen characters, emoji."""
+"""Undo disguises in text: look-alike letters, leet, spacing, invisible characters and emoji."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ OPTIONAL_MARKS = re.compile(
     "["
     "\u0300-\u036f"  # Latin, Greek, Cyrillic
     "\u0591-\u05c7"  # Hebrew points
-    "\u0640"  # the stretch of an Arabic word
+    "\u0640"  # the tatweel, which stretches an Arabic word
     "\u064b-\u065f"  # Arabic vowels
-    "\ufe00-\ufe0f"  # how an emoji is drawn
+    "\ufe00-\ufe0f"  # variation selectors of emoji
     "]"
 )
-"""Marks that may be left out: not where marks are letters, as in Devanagari."""
+"""Marks that a writer may omit. Scripts whose marks are letters, such as Devanagari, are not listed."""
 INVISIBLE_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co"})
 
 
 def normalize_text(text: str) -> str:
-    """NFKC, small letters, no accents, nothing invisible, single spaces."""
-    if text.isascii() and text.isprintable():  # most of what is written, and of the word lists
+    """Apply NFKC, case folding and single spaces; remove accents and invisible characters."""
+    if text.isascii() and text.isprintable():  # a fast path for most prompts and word lists
         return " ".join(text.lower().replace("_", " ").split())
     text = "".join(map(_latin_letter, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in INVISIBLE_CATEGORIES)
@@ -42,7 +42,7 @@ def normalize_text(text: str) -> str:
 
 @cache
 def _latin_letter(c: str) -> str:
-    """A boxed, circled, barred, hooked or small capital letter as the plain one that its name says."""
+    """The plain letter for a boxed, circled, barred, hooked or small capital one, from its Unicode name."""
     found = None if c.isascii() else LATIN_LETTER_NAME.fullmatch(unicodedata.name(c, ""))
     return found[1].lower() if found else c
 
@@ -50,7 +50,7 @@ def _latin_letter(c: str) -> str:
 def spelling_variants(
     text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int, str]
 ) -> frozenset[str]:
-    """Every way the text may be meant; a rule that one of them breaks is broken."""
+    """Every possible reading of the text. A rule is broken if one reading breaks it."""
     for symbol, word in emoji.items():
         text = text.replace(symbol, f" {word} ")
     found = {normalize_text(text), normalize_text(_join_spelled_out(text))}
@@ -62,7 +62,7 @@ def spelling_variants(
 
 
 def _join_spelled_out(text: str) -> str:
-    """Words written letter by letter, where a wider gap stands between two words."""
+    """Join words that are spelled letter by letter, with a wider gap between two words."""
     visible = "".join(
         c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in INVISIBLE_CATEGORIES
     )
@@ -74,12 +74,12 @@ def _keep_word_gap(found: re.Match[str]) -> str:
 
 
 def spelled_out_words(view: str) -> list[str]:
-    """Words written letter by letter, run together."""
+    """Words that are spelled letter by letter, joined."""
     return [re.sub(r"\W+", "", run.group()) for run in SPELLED_OUT.finditer(view)]
 
 
 def letters_with_boundaries(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
-    """The letters without anything between them, and where words begin and end among them."""
+    """The letters without separators, and the positions at which words begin and end."""
     letters: list[str] = []
     begins, ends = set(), set()
     for word in re.findall(r"[^\W\d_]+", view):
@@ -90,7 +90,7 @@ def letters_with_boundaries(view: str) -> tuple[str, frozenset[int], frozenset[i
 
 
 def _decode_leet(view: str, table: Mapping[int, str]) -> str:
-    """Only words that have letters as well: a number alone is a number."""
+    """Decode only words that also contain letters: digits alone are a number."""
     return " ".join(
         word.translate(table) if LEET_SIGNS.search(word) and LETTER.search(word) else word
         for word in view.split(" ")
@@ -105,12 +105,12 @@ SCRIPTS = {
 
 
 def scripts_of(text: str) -> frozenset[str]:
-    """What the letters of a text are written in; "other" for any that we have no name for."""
+    """The scripts of the letters in the text; "other" for a script that is not in SCRIPTS."""
     letters = {c for c in unicodedata.normalize("NFKC", text) if c.isalpha()}
     return frozenset(SCRIPTS.get(unicodedata.name(c, "?").split()[0], "other") for c in letters)
 
 
 def without_spaces(word: str) -> bool:
-    """True for scripts that put no space between words."""
+    """True if the word is in a script that puts no spaces between words."""
     scripts = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI")
     return any(unicodedata.name(c, "").startswith(scripts) for c in word)

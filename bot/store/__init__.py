@@ -1,1 +1,1 @@
-"""The SQLite database: jobs, ledger, people. `store.py` is the face; no SQL runs outside this package."""
+"""The SQLite database: jobs, the ledger and users. Other packages use `Store`; SQL runs only in this one."""

@@ -1,4 +1,4 @@
-"""What an admin may do to the line and to jobs that were set aside."""
+"""Admin changes to the queue and to held jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UPDATE job SET state = 'held', error = :error WHERE id = :job AND state = 'rende
 
 
 def move_in_queue(c: sqlite3.Connection, number: int, position: int) -> None:
-    """Put a waiting job where `place` others are served before it, or at the end; raises TooLate."""
+    """Move a queued job so that `position` others are ahead of it, at most to the end; raises TooLate."""
     state = job_row(c, number)["state"]
     if state != JobState.QUEUED:
         raise TooLate(number, state)
@@ -49,7 +49,7 @@ def move_in_queue(c: sqlite3.Connection, number: int, position: int) -> None:
 
 
 def _turn_before(queued: list[sqlite3.Row], position: int) -> float:
-    """A turn between that of the job now there and of the one before it, if they share a tag."""
+    """A turn between those of the job at `position` and of the job before it, if both have one tag."""
     after = float(queued[position]["turn"])
     if position and queued[position - 1]["tag"] == queued[position]["tag"]:
         return (float(queued[position - 1]["turn"]) + after) / 2
@@ -57,7 +57,7 @@ def _turn_before(queued: list[sqlite3.Row], position: int) -> float:
 
 
 def cancel_queued(c: sqlite3.Connection, *, person: str | None, now: float) -> list[Job]:
-    """Cancel and refund all that waits, or all of one person."""
+    """Cancel and refund all queued jobs, or those of one user."""
     sql = (
         "SELECT id FROM job WHERE state = 'queued' AND (:person IS NULL OR person = :person) ORDER BY id DESC"
     )
@@ -74,12 +74,12 @@ def hold_clip(c: sqlite3.Connection, job: int, error: ExplainedError) -> Job:
 
 
 def release(c: sqlite3.Connection, number: int) -> Job:
-    """Looked at and found fit: on to the chat, or back into the line."""
+    """Deliver the held clip, or queue the held job again if it has no clip."""
     return _decide(c, RELEASE, number)
 
 
 def reject(c: sqlite3.Connection, number: int, error: ExplainedError, *, now: float) -> Job:
-    """Looked at and not found fit: never sent, and refunded."""
+    """Fail a held job and refund it; its clip is never sent."""
     done = _decide(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
     ledger.refund(c, number, now)
     status_outbox.add(c, number)

@@ -1,4 +1,4 @@
-"""What admins decide while running, and what is known of a person's standing."""
+"""Rules that admins set at run time, users' standing, announcements, and the audit log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the studio must know before it says yes to somebody."""
+    """What decides whether a user may submit a job, and with which allowance."""
 
     block: Block | None = None
     tier: str | None = None
@@ -37,17 +37,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminRules:
-    """What admins set: `closed` says why no new jobs are taken, channels are "discord:9" keys."""
+    """`closed` is the reason why no new jobs are accepted; channels are keys like "discord:9"."""
 
     closed: str | None = None
     default_model: str | None = None
     disabled_models: frozenset[str] = frozenset()
     allowed_channels: frozenset[str] = frozenset()
     denied_channels: frozenset[str] = frozenset()
-    role_tiers: Mapping[str, str] = field(default_factory=dict)  # "discord:123" -> the tier its people are in
+    role_tiers: Mapping[str, str] = field(default_factory=dict)  # "discord:123" -> the tier of its members
 
     def tiers_for_roles(self, platform: str, roles: Iterable[str]) -> frozenset[str]:
-        """The tiers that somebody with these roles is in by what admins set."""
+        """The tiers that admins gave to these roles."""
         named = (self.role_tiers.get(f"{platform}:{role}") for role in roles)
         return frozenset(tier for tier in named if tier)
 
@@ -86,7 +86,7 @@ def admin_rules(c: sqlite3.Connection) -> AdminRules:
 
 
 def set_role_tier(c: sqlite3.Connection, role: str, tier: str | None) -> None:
-    """None forgets it."""
+    """None removes the role's tier."""
     known = {**(people.global_value(c, "role_tiers") or {}), role: tier}
     people.set_global_value(c, "role_tiers", {name: given for name, given in known.items() if given})
 
@@ -94,7 +94,7 @@ def set_role_tier(c: sqlite3.Connection, role: str, tier: str | None) -> None:
 def tier_and_allowance(
     c: sqlite3.Connection, plan: QuotaPlan, key: str, now: float
 ) -> tuple[Tier, Allowance]:
-    """What holds for a person, by the roles and the chat that they were last seen with."""
+    """The user's tier and allowance, from the roles and the chat of their last job."""
     stands = standing(c, key, now)
     row = first_or_none(c.execute(LAST_JOB_CONTEXT, {"key": key}).fetchall())
     last_requester = json.loads(row["requester"]) if row else {}
@@ -135,7 +135,7 @@ def active_block(c: sqlite3.Connection, key: str, now: float) -> Block | None:
 
 
 def add_strike(c: sqlite3.Connection, key: str, rule: str, now: float) -> int:
-    """Write it down; how many this person has of late, with this one."""
+    """Record a strike; returns how many recent ones the user has, this one included."""
     c.execute("INSERT INTO strike (person, rule, at) VALUES (?, ?, ?)", (key, rule, now))
     since = now - STRIKE_LIFETIME
     count: int = c.execute(
@@ -153,7 +153,7 @@ def set_credits(c: sqlite3.Connection, key: str, credits_: int | None) -> None:
 
 
 def announce(c: sqlite3.Connection, words: str, *, now: float, until: float) -> None:
-    """One announcement at a time: the next one takes its place."""
+    """Replace the current announcement."""
     c.execute("UPDATE announcement SET until = ? WHERE until > ?", (now, now))
     c.execute("INSERT INTO announcement (at, words, until) VALUES (?, ?, ?)", (now, words, until))
 

@@ -1,4 +1,4 @@
-"""Jobs of a model that is loaded may go a little earlier: a load costs everybody more than a turn does."""
+"""Prefer jobs of the loaded model: loading another model costs every user more than one turn does."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ORDER BY tag, turn, id LIMIT ?
 
 
 def pick_preferred_job(c: sqlite3.Connection, model: str, max_passes: int) -> int | None:
-    """The job of `model` whose turn it is made to be; None leaves the fair order.
+    """The job of `model` to run next; None keeps the fair order.
 
-    It goes before at most `most` older jobs, and no job is passed by more than `most` in all.
+    It overtakes at most `max_passes` older jobs, and no job is overtaken more than `max_passes` times.
     """
     passed_over: list[int] = []
     for job, its_model, passed in c.execute(NEXT_QUEUED, (max_passes + 1,)).fetchall():

@@ -1,4 +1,4 @@
-"""Copies of the database: taken beside a running writer, looked through before one is put back."""
+"""Back up the database while it is in use, verify a backup, and restore one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What a restore did: where the database of before lies, and what was set aside as perhaps done since."""
+    """The path of the previous database, and how many unfinished jobs of the backup were ended.
+
+    They were ended because they may have been rendered or sent after the backup was taken.
+    """
 
     old_database: Path | None
     cancelled: int
@@ -30,13 +33,13 @@ class Restored:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """One file, whole and sound or not there at all: everything that was committed before this began."""
+    """Copy everything that was committed before this call. The target is complete and checked, or absent."""
     part = target.with_name(f"{target.name}.part")
     _remove(part)
     try:
         with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as made:
             live.backup(made)
-            made.execute("PRAGMA journal_mode = DELETE")  # else it would need a second file beside it
+            made.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
             _check(made, source)
         rename_durably(part, target)
     except sqlite3.Error as error:
@@ -56,7 +59,7 @@ def _remove(path: Path) -> None:
 
 
 def verify_backup(path: Path) -> None:
-    """Raises DatabaseCorrupt or DatabaseNewer unless every page, index and reference of it is right."""
+    """Check every page, index and reference. Raises DatabaseCorrupt or DatabaseNewer."""
     try:
         with open_read_only(path) as found:
             if schema_version(found, path, load_migrations()) == 0:
@@ -85,10 +88,11 @@ def restore_backup(
     now: float,
     platforms_without_final_status: frozenset[str] = frozenset(),
 ) -> Restored:
-    """The backup in the place of the database, which is kept beside it; the folder's lock is the caller's.
+    """Replace the database with the backup; the old one is kept as `old_database_name`.
 
-    Unless told to `resume`, what was unfinished in the backup is ended: it may have been made since then.
-    New jobs get numbers above `numbered` and above all that the old database gave: old buttons name those.
+    The caller holds the folder's lock. Without `resume`, unfinished jobs of the backup are ended: they may
+    have been rendered or sent since. New jobs get numbers above `last_known_number` and above all numbers
+    of the old database, because buttons in old messages name those.
     """
     verify_backup(backup)
     restored, current = folder / f"{DATABASE_FILE}.restored", folder / DATABASE_FILE
@@ -116,7 +120,7 @@ def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
 
 
 def _last_number(path: Path) -> int:
-    """The last job number that a database gave; 0 where it cannot be read any more."""
+    """The highest job number that a database assigned; 0 if it cannot be read."""
     with suppress(sqlite3.Error), open_read_only(path) as c:
         row = c.execute("SELECT seq FROM sqlite_sequence WHERE name = 'job'").fetchone()
         return int(row[0]) if row else 0
@@ -130,14 +134,14 @@ def _raise_job_sequence(c: sqlite3.Connection, number: int) -> None:
 
 
 def _keep_old_database(current: Path, kept: Path) -> Path:
-    """Under a second name first: at no moment is there no database for a start to find."""
+    """Keep the old database by a hard link, so that a start finds a database at every moment."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(current, isolation_level=None)) as old:
         old.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     try:
         os.link(current, kept)
-    except OSError:  # a file system without second names
+    except OSError:  # the file system has no hard links
         shutil.copyfile(current, kept)
-    for end in SIDE_FILES:  # left over only if the old one is too broken to be opened
+    for end in SIDE_FILES:  # they remain only if the old database cannot be opened
         left = current.with_name(current.name + end)
         if left.exists():
             left.replace(kept.with_name(kept.name + end))

@@ -1,4 +1,4 @@
-"""Word left for the running studio by a terminal beside it: these people's clips were ended."""
+"""Jobs that a terminal beside the running process ended; the running process stops and reports them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def has_pending(c: sqlite3.Connection) -> bool:
 
 
 def take_all(c: sqlite3.Connection) -> dict[int, bool]:
-    """The jobs, and whether their people have still to be told."""
+    """Return and remove all jobs; True if the job's final status is still pending."""
     rows = c.execute("DELETE FROM untold RETURNING job, job IN (SELECT job FROM unsaid) AS owed").fetchall()
     return {row["job"]: bool(row["owed"]) for row in sorted(rows, key=lambda row: row["job"])}

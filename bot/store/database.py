@@ -1,4 +1,4 @@
-"""SQLite as Matinee uses it: one writer that commits in groups, one reader, no promise before it is safe."""
+"""The SQLite database: one connection that writes with group commit, and one that reads."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ BUSY_SECONDS = 10.0
 
 
 class Access(Enum):
-    OWNER = "owner"  # the running instance: takes the folder's lock, brings the schema up to date
-    GUEST = "guest"  # reads and writes beside a running instance, or with none
-    READER = "reader"  # only looks
+    OWNER = "owner"  # the running instance: holds the folder's lock and migrates the schema
+    GUEST = "guest"  # reads and writes, whether or not an instance is running
+    READER = "reader"  # reads only
 
 
 class Database:
@@ -46,7 +46,7 @@ class Database:
         *,
         platforms_without_final_status: frozenset[str] = frozenset(),
     ) -> Database:
-        """Raises a StartError that says what is wrong with the folder or the file."""
+        """Raises a StartError if the folder or the file cannot be used."""
         migrations = migrations or load_migrations()
         async with AsyncExitStack() as exit_stack:
             if access is Access.OWNER:
@@ -97,17 +97,20 @@ class Database:
             raise DataFolderUnusable(str(self.path.parent), str(error)) from error
 
     def write(self, work: Work[T]) -> asyncio.Future[T]:
-        """Run `work` in a transaction shared with others but undone alone; answered after the commit."""
+        """Run `work` in a transaction; the future has its result after the commit.
+
+        Works that wait together share a transaction. If one raises, only its own changes are rolled back.
+        """
         assert self._writer is not None, "opened for reading only"
         return self._writer.write(work)
 
     def on_rollback(self, callback: Callable[[], None]) -> None:
-        """`tell` is called, in the writer's thread, when what a work has written will never be true."""
+        """Call `callback`, in the writer's thread, after changes of a work were rolled back."""
         if self._writer is not None:
             self._writer.on_rollback = callback
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on one consistent view of the data, beside any writing."""
+        """Run `work` on one consistent view of the data, without waiting for writers."""
         assert self._reader is not None
         try:
             return await run_in_thread(self._reader, lambda connection: _read_transaction(connection, work))
@@ -119,14 +122,16 @@ class Database:
 
     def _as_user_error(self, error: sqlite3.Error) -> Exception:
         if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            return error  # a mistake in this house, not in the world
+            return error  # a bug, not a failure of the disk
         if _code(error) == sqlite3.SQLITE_FULL:
             return DiskFull(str(self.path.parent))
         return StoreFailed(str(self.path), str(error))
 
 
 def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the extended codes' first byte is the plain one
+    return (
+        getattr(error, "sqlite_errorcode", 0) & 0xFF
+    )  # the low byte of an extended code is the primary code
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
@@ -136,7 +141,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mi
 
 
 def _exempt_from_final_status(connection: sqlite3.Connection, platforms: frozenset[str]) -> None:
-    assert isinstance(connection, Connection), "the factory of every connection here"
+    assert isinstance(connection, Connection), "every connection is opened with this factory"
     connection.platforms_without_final_status = platforms
 
 
@@ -150,9 +155,9 @@ def _check_schema(connection: sqlite3.Connection, path: Path, migrations: Sequen
 
 
 def _set_pragmas(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses acknowledged commits at a power cut
+    connection.execute("PRAGMA synchronous = FULL")  # NORMAL loses confirmed commits in a power failure
     connection.execute("PRAGMA cache_size = -32000")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: what changed often is copied once
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: a page that changed often is copied once
     connection.execute("PRAGMA foreign_keys = ON")
 
 

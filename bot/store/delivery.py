@@ -1,4 +1,4 @@
-"""From a finished clip to a chat that has it: the intent is written before the send, so none goes twice."""
+"""Delivery of clips. The intent to send is committed before the send, so that no clip is sent twice."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ WHERE state = 'delivering' RETURNING id, state
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a start found half done, by job number."""
+    """The numbers of the jobs that the last run left unfinished."""
 
     requeued: tuple[int, ...]
-    resent: tuple[int, ...]  # will be sent again: the chat shows one nonce once
+    resent: tuple[int, ...]  # sent again: the platform drops duplicates
     uncertain: tuple[int, ...]
 
 
@@ -70,7 +70,7 @@ def mark_delivered(c: sqlite3.Connection, job: int, message: str) -> Job:
 
 
 def mark_undeliverable(c: sqlite3.Connection, job: int, error: ExplainedError, *, now: float) -> Job:
-    """The clip stays on the disk, and a clip that nobody got costs nothing."""
+    """The clip stays on disk; the job is refunded, since its user got no clip."""
     done = update_job(c, MARK_UNDELIVERABLE, job=job, error=json.dumps(error.to_json()))
     ledger.refund(c, job, now)
     status_outbox.add(c, job)
@@ -82,7 +82,7 @@ def undelivered(c: sqlite3.Connection) -> list[Job]:
 
 
 def recover(c: sqlite3.Connection, deduplicating_platforms: Collection[str]) -> Recovered:
-    """Sort out what the last run left: only at a start, when no worker and no send is alive."""
+    """Requeue or resend what the last run left unfinished. Call it before any worker or send starts."""
     requeued = requeue_running(c, monotonic_now=0.0, include_leased=True)
     rows = c.execute(
         RECOVER_DELIVERING, {"platforms": json.dumps(sorted(deduplicating_platforms))}

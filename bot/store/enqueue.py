@@ -1,4 +1,7 @@
-"""Joining the line: seen before, allowed, paid for, and given a fair place, in one look and three writes."""
+"""Enqueue a job: detect duplicates, check limits, reserve credits and assign a fair position.
+
+This takes one query and three writes.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,14 @@ from bot.store.enqueue_cache import EnqueueCache
 from bot.store.job_rows import as_json, community_key, job_from_row, job_row
 
 NO_BACKLOG_ADVANTAGE = 1e10
-"""Among equals, who has had less than a fair share goes before all who have a backlog."""
+"""At equal tags, a user who had less than a fair share goes before all users with a backlog."""
 
 
 class Enqueued(msgspec.Struct, frozen=True):
     number: int
     draft: Draft
     at: float
-    existing_job: Job | None = None  # this update was seen before: the job that it made then
+    existing_job: Job | None = None  # the job that an earlier delivery of the same update created
 
     @property
     def replay(self) -> bool:
@@ -53,7 +56,7 @@ OPTIONAL_COLUMNS = {
     "community": """(SELECT count(*) FROM job
       WHERE community = ? AND community <> '' AND finished_at IS NULL AND state <> 'held')""",
 }
-"""What only some look for: a column costs as much to hand over as to find."""
+"""Queried only if needed: returning a column costs as much as finding its value."""
 
 INSERT = """
 INSERT INTO job (state, account, person, community, model, request, requester, reply_to, cost, weight,
@@ -96,14 +99,14 @@ def enqueue(
 
 
 def virtual_cost(cost: int, weight: float) -> float:
-    """How much of everybody's turn a job takes: a free one also takes some."""
+    """How far a job advances its user's virtual time; a free job advances it too."""
     return max(1, cost) / weight
 
 
 def _look_up(
     c: sqlite3.Cursor, draft: Draft, key: str, caps: Caps, now: float
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """All that decides, in one statement: what everybody is looked up for, and by name what only some are."""
+    """Query everything that the decision needs: the fixed columns, and the optional ones by name."""
     who = draft.requester
     columns: list[str] = []
     values: list[object] = []
@@ -179,7 +182,7 @@ def _insert(
     c: sqlite3.Cursor, draft: Draft, key: str, *, account: int, tag: float, turn: float, now: float
 ) -> int:
     who = draft.requester
-    values = (  # what is not there is told as "" or 0: a None takes far longer to bind
+    values = (  # "" or 0 stands for a missing value: binding None is much slower
         account,
         key,
         community_key(who.platform, who.community),

@@ -1,7 +1,7 @@
-"""What one writer knows without looking: how long the line is, and what each account has spent, at most.
+"""Upper bounds that one writer keeps: of the queue's length, and of what each account has spent.
 
-Both are counted only when they may matter: a count reads all who stand in the line, and all that an account
-has paid in its window.
+Both are counted only when the bound reaches a limit, because counting reads every queued job, or every
+ledger entry of the account's window.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ UNKNOWN: tuple[Window | None, float] = (None, math.inf)
 
 
 class EnqueueCache:
-    """Whoever else writes, a line grows and credits are spent only by a newer job, or one out of the held.
+    """Valid also while another process writes.
 
-    So the line is never longer than it was, the held counted in, and the jobs since; and as long as every job
-    since is this writer's own, it knows who paid.
+    The queue grows only by newer jobs and by released ones, so it is never longer than the last count, with
+    held jobs included, plus the number of jobs since. Credits are spent only by newer jobs, so the spent
+    credits stay known as long as every job since then is this writer's own.
     """
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """After a write was undone: what was counted in it never came true."""
+        """Forget everything. Call it after a rollback: the bounds may count changes that were undone."""
         self._newest = 0
         self._queue_bound = (math.inf, 0)
         self._spent: dict[int, tuple[Window | None, float]] = {}
 
     def note_newest_job(self, newest: int) -> None:
-        """Before all else: which job is the newest now."""
+        """Call this first, with the highest job number in the database."""
         if newest != self._newest or len(self._spent) > MAX_ACCOUNTS:
             self._newest, self._spent = newest, {}
 
     def note_own_job(self, number: int) -> None:
-        """This writer's own job has become the newest."""
+        """Call this after this writer inserted a job."""
         self._newest = number
 
     def check_queue_length(self, c: sqlite3.Cursor, cap: int | None) -> None:
-        """Raises QueueFull if `cap` or more wait or run."""
+        """Raises QueueFull if `cap` or more jobs are queued or running."""
         if cap is None:
             return
         upper_bound, newest_at_count = self._queue_bound
@@ -59,7 +60,7 @@ class EnqueueCache:
             raise QueueFull("all", waiting, cap)
 
     def try_spend(self, account: int, window: Window, cost: int, credits_: int) -> bool:
-        """Does the account's window, of so many credits, surely hold this cost? If so, it is spent."""
+        """Spend the cost if the account's window of `credits_` certainly covers it; False if unknown."""
         cached_window, spent = self._spent.get(account, UNKNOWN)
         if cached_window != window or spent + cost > credits_:
             return False
@@ -67,5 +68,5 @@ class EnqueueCache:
         return True
 
     def set_spent(self, account: int, window: Window, credits_: int) -> None:
-        """It was counted: so much at most."""
+        """Store the counted upper bound of the credits that were spent in the window."""
         self._spent[account] = (window, credits_)

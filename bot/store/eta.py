@@ -1,4 +1,4 @@
-"""How long things take, as measured here, and what that promises to those who wait."""
+"""Estimate when a job will be done, from the measured durations of earlier jobs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ line AS (
 SELECT model, kind, count(*) AS count, CASE state WHEN 'running' THEN started_at END AS since, work
 FROM line GROUP BY model, kind, work, since
 """
-"""Like jobs are counted together: a long line is weighed by the database, not read by Python."""
+"""Similar jobs are grouped, so that Python does not read every row of a long queue."""
 
 MAX_SAMPLES = 60
 LOOKBACK_JOBS = 2000
-"""Older jobs tell little about today, and a look must stay quick when the house has made a million."""
+"""Older jobs are poor predictors, and the query must stay fast in a database of a million jobs."""
 
 RECENT_DURATIONS = """
 SELECT work, finished_at - started_at AS seconds FROM job
@@ -38,7 +38,7 @@ ORDER BY id DESC LIMIT ?4
 
 @dataclass(frozen=True, slots=True)
 class Eta:
-    """Seconds until a job is likely done: rather a range that holds than a number that does not."""
+    """Seconds until a job is likely done, as a range."""
 
     low: float
     high: float
@@ -49,7 +49,7 @@ def megapixels(request: Request) -> float:
 
 
 def eta(c: sqlite3.Connection, number: int, *, slots: int, now: float) -> Eta | None:
-    """None while nothing like the jobs in front was ever measured, or when it no longer waits."""
+    """None if no job similar to those ahead was measured, or if the job is neither queued nor running."""
     groups = c.execute(JOBS_UP_TO, (number,)).fetchall()
     low = high = 0.0
     for model, kind, count, since, work in groups:
@@ -69,10 +69,10 @@ def _duration_range(c: sqlite3.Connection, model: str, kind: str, work: float) -
         return None
     times = sorted(_scale_duration(row["seconds"], work / row["work"]) for row in rows)
     low, high = times[len(times) // 5], times[min(len(times) - 1, math.ceil(len(times) * 0.9))]
-    margin = 1 + 1 / math.sqrt(len(times))  # few measurements promise little
+    margin = 1 + 1 / math.sqrt(len(times))  # fewer measurements give a wider range
     return Eta(low / margin, high * margin)
 
 
 def _scale_duration(seconds: float, ratio: float) -> float:
-    """A job twice as large takes about twice as long, but part of every job is the same for all."""
+    """A job twice as large takes about twice as long, but part of the time is the same for every job."""
     return seconds * (0.2 + 0.8 * ratio)

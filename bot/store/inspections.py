@@ -1,4 +1,4 @@
-"""What was seen in finished clips, and what an admin said to it."""
+"""The results of clip inspections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RELEASED_VERDICT = "clear"
 
 
 def verdict_of(c: sqlite3.Connection, job: int) -> str | None:
-    """How this clip was found, if somebody looked."""
+    """The saved verdict on the clip; None if it was not inspected."""
     row = first_or_none(c.execute("SELECT found FROM inspection WHERE job = ?", (job,)).fetchall())
     return row["found"] if row else None
 
@@ -23,7 +23,7 @@ def spoilered(c: sqlite3.Connection, jobs: Sequence[int]) -> frozenset[int]:
 
 
 def detection(c: sqlite3.Connection, job: int) -> tuple[str, float] | None:
-    """What was seen, and how surely."""
+    """What was detected in the clip, and how certain the detection is."""
     row = first_or_none(c.execute("SELECT what, certainty FROM inspection WHERE job = ?", (job,)).fetchall())
     return (row["what"], row["certainty"]) if row else None
 
@@ -39,5 +39,5 @@ def save_inspection(
 
 
 def mark_released(c: sqlite3.Connection, job: int, now: float) -> None:
-    """An admin looked and found it fit: nobody looks again."""
+    """Save that an admin released the clip, so that it is not inspected again."""
     save_inspection(c, job, verdict=RELEASED_VERDICT, label="", certainty=0.0, now=now)

@@ -1,4 +1,4 @@
-"""One Matinee a data folder: a lock that the kernel drops with the process, however it ends."""
+"""Only one Matinee runs per data folder. The kernel releases the lock when the process ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InstanceLock:
 
     @classmethod
     def acquire(cls, folder: Path) -> InstanceLock:
-        """Raises AlreadyRunning if another process, or another part of this one, holds it."""
+        """Raises AlreadyRunning if this or another process holds the lock, or DataFolderUnusable."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder / "matinee.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -33,4 +33,6 @@ class InstanceLock:
         return cls(descriptor)
 
     def release(self) -> None:
-        os.close(self.descriptor)  # the file stays: removing it would let two processes lock two files
+        os.close(
+            self.descriptor
+        )  # the file stays: without it, two processes could each lock a file of their own

@@ -1,4 +1,4 @@
-"""Are the books true? What the ledger, the jobs and their files must be to each other."""
+"""Consistency of the ledger, the jobs and their files, and which files the database refers to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.store.migrate import load_migrations, schema_version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inconsistency:
-    """Something that is not as it must be; `kind` names the sentence."""
+    """An inconsistency that was found; `kind` selects the message that describes it."""
 
     kind: str
     job: int | None = None
@@ -26,7 +26,7 @@ class Inconsistency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobClipFile:
-    """A job and the file that is its clip."""
+    """A job and the path of its clip."""
 
     job: int
     state: str
@@ -61,16 +61,16 @@ ENTRIES_WITHOUT_JOB = (
 
 
 def find_inconsistencies(c: sqlite3.Connection) -> Iterator[Inconsistency]:
-    """Pages, references and sums, from the ground up."""
+    """Check the database pages, the foreign keys and the credits of every job."""
     for row in c.execute("PRAGMA integrity_check"):
         if row[0] != "ok":
             yield Inconsistency(kind="damaged", detail=row[0])
     for row in c.execute("PRAGMA foreign_key_check"):
         yield Inconsistency(kind="reference", detail=f"{row[0]} {row[1]}")
     for row in c.execute(MISMATCHED_CREDITS):
-        said = f"cost {row['cost']}, reserved {row['reserved']}, refunded {row['refunded']}"
+        amounts = f"cost {row['cost']}, reserved {row['reserved']}, refunded {row['refunded']}"
         yield Inconsistency(
-            kind="sum", job=row["id"], detail=f"{said}, settled {row['settles']}, {row['state']}"
+            kind="sum", job=row["id"], detail=f"{amounts}, settled {row['settles']}, {row['state']}"
         )
     for row in c.execute(ENTRIES_WITHOUT_JOB):
         yield Inconsistency(kind="stray", job=row["job"])
@@ -135,7 +135,7 @@ def _open_for_reading(data: Path) -> Iterator[sqlite3.Connection]:
 
 
 def job_clip_files(c: sqlite3.Connection) -> list[JobClipFile]:
-    """Every job that has a clip, and where."""
+    """Every job that has a clip, and the path of the clip."""
     rows = c.execute("SELECT id, state, json_extract(clip, '$.path') AS path FROM job WHERE clip IS NOT NULL")
     return [JobClipFile(job=row["id"], state=row["state"], path=Path(row["path"])) for row in rows]
 
@@ -145,23 +145,23 @@ def job_numbers(c: sqlite3.Connection) -> set[int]:
 
 
 def queued_or_running(c: sqlite3.Connection) -> set[int]:
-    """Jobs that may get a file at any moment."""
+    """Jobs whose clip may be written at any moment."""
     return {row["id"] for row in c.execute("SELECT id FROM job WHERE state IN ('queued', 'running')")}
 
 
 def input_files(c: sqlite3.Connection) -> set[str]:
-    """Every file that some job was given by a person."""
+    """Every file that a user attached to some job."""
     keys = ("$.image", "$.music.track", "$.music.melody")
     rows = c.execute("SELECT json_extract(request, ?, ?, ?) AS paths FROM job", keys)
     return {path for row in rows for path in json.loads(row["paths"]) if path}
 
 
 def ended_without_clip(c: sqlite3.Connection) -> set[int]:
-    """Jobs that came to an end and keep no clip, so that whatever lies in their folder is nobody's."""
+    """Jobs that ended and keep no clip: the files in their folders are not needed."""
     states = "('delivered', 'uncertain', 'failed', 'cancelled')"
     return {
         row["id"]
-        for row in c.execute(f"SELECT id FROM job WHERE clip IS NULL AND state IN {states}")  # noqa: S608  (ours)
+        for row in c.execute(f"SELECT id FROM job WHERE clip IS NULL AND state IN {states}")  # noqa: S608  (a constant)
     }
 
 
@@ -175,12 +175,12 @@ ORDER BY finished_at, id LIMIT ?
 
 
 def removable_clips(c: sqlite3.Connection, limit: int) -> list[JobClipFile]:
-    """The oldest clips that their chats have and that no waiting job needs."""
+    """The oldest delivered clips that no unfinished job needs."""
     rows = c.execute(REMOVABLE_CLIPS, (limit,))
     return [JobClipFile(job=row["id"], state="delivered", path=Path(row["path"])) for row in rows]
 
 
 def forget_clip(c: sqlite3.Connection, job: int) -> bool:
-    """Its file is about to go; False if somebody wants it again."""
+    """Remove the clip from the job; False if the job is to be sent again."""
     sql = "UPDATE job SET clip = NULL WHERE id = ? AND state = 'delivered'"
     return c.execute(sql, (job,)).rowcount == 1

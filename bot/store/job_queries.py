@@ -1,4 +1,4 @@
-"""Questions about jobs that change nothing."""
+"""Read-only queries about jobs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def job(c: sqlite3.Connection, number: int) -> Job:
 
 
 def queue_position(c: sqlite3.Connection, number: int) -> int | None:
-    """How many that wait will be served before it; None once it is no longer waiting."""
+    """How many queued jobs are ahead of it; None if it is not queued."""
     if job_row(c, number)["state"] != JobState.QUEUED:
         return None
     ahead: int = c.execute(COUNT_AHEAD, (number,)).fetchone()[0]
@@ -34,7 +34,7 @@ def queue_position(c: sqlite3.Connection, number: int) -> int | None:
 
 
 def running_then_queued(c: sqlite3.Connection, limit: int) -> list[Job]:
-    """Those being made, then those that wait, in the order they will be served."""
+    """The running jobs, then the queued ones, in the order in which they will run."""
     return [job_from_row(row) for row in c.execute(RUNNING_THEN_QUEUED, {"limit": limit})]
 
 
@@ -51,7 +51,7 @@ def queued_and_running(c: sqlite3.Connection) -> tuple[int, int]:
 
 
 def history(c: sqlite3.Connection, key: str, limit: int) -> list[Job]:
-    """The person's jobs on every linked platform, newest first."""
+    """The user's jobs on all linked platforms, newest first."""
     account = people.find_account(c, key)
     if account is None:
         return []

@@ -1,4 +1,4 @@
-"""Between a Job and its row."""
+"""Convert between jobs and database rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generation.request import Request
 
 
 class Superseded(Exception):
-    """The job is no longer where this change expects it: cancelled, or taken over by a newer lease."""
+    """The job is not in the state that the change expects: it was cancelled, or has a newer lease."""
 
     def __init__(self, job: int, state: JobState | None) -> None:
         super().__init__(f"job {job} is {state or 'unknown'}")
@@ -46,7 +46,7 @@ def as_json(value: object) -> str:
     return _encode(value).decode()
 
 
-_encode = msgspec.json.Encoder(enc_hook=str).encode  # a Path is the one type of ours that JSON lacks
+_encode = msgspec.json.Encoder(enc_hook=str).encode  # Path is the only type used here that JSON lacks
 decode_request = msgspec.json.Decoder(Request).decode
 decode_requester = msgspec.json.Decoder(Requester).decode
 decode_reply_to = msgspec.json.Decoder(ReplyTo).decode
@@ -54,7 +54,7 @@ _decode_clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)
 
 
 def community_key(platform: str, community: str) -> str:
-    """Some chats tell a community's number, some the whole key."""
+    """The key of a community, from its number or from the key itself."""
     if not community or community.startswith(f"{platform}:"):
         return community
     return f"{platform}:{community}"

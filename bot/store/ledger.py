@@ -1,4 +1,4 @@
-"""Credits as rows that are only ever added. A balance is a sum; nothing is changed in place."""
+"""The ledger of credits. Rows are only added, never changed; a balance is a sum of rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.store.connection import SqlExecutor
 
 
 class PayingAccount(msgspec.Struct, frozen=True):
-    """Who pays: an account and what is in it."""
+    """An account and its balance."""
 
     account: int
     balance: Balance
@@ -32,7 +32,7 @@ class LedgerEntry:
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """One pocket's part of a price."""
+    """The part of a price that one purse of an account pays."""
 
     account: int
     purse: str
@@ -62,7 +62,7 @@ SETTLE = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
 VALUES (?2, ?2, (SELECT account FROM job WHERE id = ?1), 'settle', 'free', 0, ?1)
 """
-"""One row a job, whoever paid: it moves nothing, it only says that what was reserved is spent."""
+"""One row per job, with zero credits: it records that the reserved credits are spent."""
 
 REFUND = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
@@ -107,9 +107,9 @@ def used_in_window(c: sqlite3.Connection, key: str, allowance: Allowance, now: f
 
 
 def split_cost(purses: Sequence[PayingAccount], cost: int) -> list[Charge]:
-    """All of the cost: from the first purse's window, then its grants, then the next purse's.
+    """Split the cost: over the first account's window, then its grants, then those of the next account.
 
-    Raises QuotaSpent.
+    Raises QuotaSpent if the accounts do not cover it.
     """
     own = purses[0].balance
     if own.unlimited:
@@ -142,7 +142,7 @@ def settle(c: SqlExecutor, job: int, now: float) -> None:
 
 
 def refund(c: sqlite3.Connection, job: int, now: float) -> None:
-    """Back to where it came from, purse and window: a refund after midnight gives nothing extra."""
+    """Return the credits to the purse and window that paid, so that a refund adds none to a later window."""
     c.execute(REFUND, (job, now))
 
 
@@ -151,7 +151,7 @@ def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now:
 
 
 def record_purchase(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now: float) -> bool:
-    """Credits that were paid for; False if this payment was booked before."""
+    """Grant credits that were paid for; False if this payment was recorded before."""
     note = f"payment:{payment}"
     if c.execute("SELECT 1 FROM ledger WHERE kind = 'grant' AND note = ?", (note,)).fetchone():
         return False
@@ -160,7 +160,7 @@ def record_purchase(c: sqlite3.Connection, account: int, credits_: int, *, payme
 
 
 def reset_window(c: sqlite3.Connection, account: int, allowance: Allowance, *, note: str, now: float) -> int:
-    """Forgive what this window took: as much as was used is put back into it."""
+    """Put back what was spent in the current window; returns that number of credits."""
     used = balance(c, account, allowance, now).used
     if used:
         _insert_entry(c, account, "grant", "window", used, at=now, note=note)
@@ -168,7 +168,7 @@ def reset_window(c: sqlite3.Connection, account: int, allowance: Allowance, *, n
 
 
 def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> None:
-    """What was granted to one account belongs to another from now on."""
+    """Move the granted credits of one account to another."""
     granted = balance(c, source, Allowance(credits=0), now).granted
     if granted:
         _insert_entry(c, source, "move", "granted", -granted, at=now)
@@ -184,7 +184,7 @@ SELECT at, kind, purse, credits, job, note FROM ledger WHERE id IN (
 )
 ORDER BY id DESC LIMIT ?2
 """
-"""Those that move nothing are in no index but that by their job."""
+"""Rows with zero credits are only in the index by job."""
 
 
 def entries(c: sqlite3.Connection, account: int, limit: int) -> list[LedgerEntry]:

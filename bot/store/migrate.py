@@ -1,4 +1,4 @@
-"""Bring a database file to the newest schema, a numbered file at a time, with a backup first."""
+"""Migrate a database to the newest schema: one numbered SQL file at a time, after a backup."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.domain.errors import DatabaseCorrupt, DatabaseNewer
 from generation.media.files import rename_durably
 
 APPLICATION_ID = 0x4D544E45
-SMALL_FILE = 64 * 2**20  # a whole check of this much takes under a second
+SMALL_FILE = 64 * 2**20  # a full check of this size takes less than a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def load_migrations() -> tuple[Migration, ...]:
 
 
 def schema_version(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> int:
-    """The schema number of a sound database of ours; 0 for an empty one."""
+    """The schema number of the database; 0 if it is empty. Raises DatabaseCorrupt or DatabaseNewer."""
     try:
         _check(connection, path)
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -48,7 +48,7 @@ def schema_version(connection: sqlite3.Connection, path: Path, migrations: Seque
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> Path | None:
-    """Take every step the file lacks, each in its own transaction; returns the backup, if one was needed."""
+    """Apply each missing migration in its own transaction; returns the path of the backup, if any."""
     found = schema_version(connection, path, migrations)
     missing = [step for step in migrations if step.number > found]
     saved = _back_up(connection, path, found) if missing and found else None
@@ -79,7 +79,7 @@ def _back_up(connection: sqlite3.Connection, path: Path, found: int) -> Path:
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """A whole check of a small file; of a big one only the schema and both ends of every table."""
+    """Check a small file completely; of a large one, only the schema and both ends of every table."""
     if path.stat().st_size <= SMALL_FILE:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
@@ -88,4 +88,4 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
     for (name,) in tables:
         for order in ("ASC", "DESC"):
-            connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608  (names come from the schema itself)
+            connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608  (the names are read from the schema)

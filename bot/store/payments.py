@@ -1,4 +1,4 @@
-"""What was paid for: each payment is a grant whose note names it, and what goes back is one row more."""
+"""Payments. Each is a ledger grant whose note names it; a refund adds one more row."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ VALUES (:now, :now, :account, 'move', 'granted', :credits, :note)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """`name` is the platform's own; `whole` says that all its credits are still there to be given back."""
+    """`name` is the platform's identifier; `fully_refundable` means that none of its credits are spent."""
 
     id: int
     name: str
     credits: int
-    payers: tuple[str, ...]  # the keys of those who share the account
+    payers: tuple[str, ...]  # the keys of the users who share the account
     fully_refundable: bool
 
 
 def payments_of(c: sqlite3.Connection, key: str) -> list[Payment]:
-    """Somebody's payments that did not go back, newest first."""
+    """The user's payments that were not refunded, newest first."""
     account = people.find_account(c, key)
     rows = c.execute(BY_ACCOUNT, (account,)).fetchall() if account else []
     return [payment for row in rows if (payment := _payment(c, row)) is not None]
@@ -47,7 +47,10 @@ def find_payment(c: sqlite3.Connection, name: str) -> Payment | None:
 
 
 def reverse_purchase(c: sqlite3.Connection, name: str, now: float) -> int | None:
-    """The money went back: so do the credits that are left of it. None if that was booked before."""
+    """Take back what is left of the credits of a refunded payment.
+
+    Returns how many; None if the payment is unknown or was reversed before.
+    """
     row = first_or_none(c.execute(BY_NOTE, (PAYMENT_NOTE + name,)).fetchall())
     if row is None or c.execute(WAS_REFUNDED, (REFUND_NOTE + name,)).fetchone():
         return None

@@ -1,4 +1,4 @@
-"""Who is known: accounts, names and personal settings."""
+"""Users and communities: accounts, names and settings; also global values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bot.store.job_rows import first_or_none
 
 
 def find_account(c: sqlite3.Connection, key: str) -> int | None:
-    """The account whose credits and turns they use: several people of one human may share it."""
+    """The account that holds the user's credits and queue share; linked users share one account."""
     row = first_or_none(c.execute("SELECT account FROM person WHERE key = ?", (key,)).fetchall())
     return row["account"] if row else None
 
 
 def find_or_create_account(c: sqlite3.Connection, key: str, *, now: float, name: str = "") -> int:
-    """The same of a person who is made known if new."""
+    """The account of the user, who is created if new."""
     found = find_account(c, key)
     if found:
         return found
@@ -32,7 +32,7 @@ def find_or_create_account(c: sqlite3.Connection, key: str, *, now: float, name:
 
 
 def _reclaim_forgotten_account(c: sqlite3.Connection, key: str) -> int | None:
-    """The account of somebody who was forgotten lately: what was spent is still spent."""
+    """The account of a user who deleted their data recently, so that deletion does not restore credits."""
     pepper = global_value(c, "pepper")
     if pepper is None:
         return None
@@ -42,7 +42,7 @@ def _reclaim_forgotten_account(c: sqlite3.Connection, key: str) -> int | None:
 
 
 def forgotten_token(pepper: str, key: str) -> str:
-    """Says whether a person is the one who was forgotten, and nothing else about them."""
+    """A keyed hash that recognizes a user after deletion and reveals nothing else about them."""
     return hmac.new(bytes.fromhex(pepper), key.encode(), hashlib.sha256).hexdigest()
 
 
@@ -53,7 +53,7 @@ def settings(c: sqlite3.Connection, key: str) -> dict[str, Any]:
 
 
 def change_setting(c: sqlite3.Connection, key: str, name: str, value: Any, *, now: float) -> None:
-    """None forgets it."""
+    """None removes the setting."""
     find_or_create_account(c, key, now=now)
     kept = {k: v for k, v in (settings(c, key) | {name: value}).items() if v is not None}
     c.execute("UPDATE person SET settings = ? WHERE key = ?", (json.dumps(kept), key))
@@ -84,7 +84,7 @@ def set_global_value(c: sqlite3.Connection, name: str, value: Any) -> None:
 
 
 def move_chat(c: sqlite3.Connection, platform: str, *, old: str, new: str) -> None:
-    """Replies that still have to come go to the new chat, and the community keeps its settings."""
+    """Send later replies to the new chat and keep the community's settings."""
     c.execute(
         """
         UPDATE job SET reply_to = json_set(reply_to, '$.chat', :new)

@@ -1,4 +1,4 @@
-"""A person's data: linked, shown whole, deleted, and cleaned away in time, while every sum stays true."""
+"""Link, export and delete personal data, and delete expired data. Ledger and statistics stay correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.store import admin_state, ledger, people, reports
 from bot.store.job_rows import first_or_none
 
 CODE_SECONDS = 600.0
-CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that is mistaken for another
+CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without characters that are easily confused
 FORGOTTEN_SECONDS = 32 * 86_400.0
 FINISHED = "('delivered', 'uncertain', 'failed', 'cancelled')"
 DELETED_PERSON = "gone:0"
@@ -21,7 +21,7 @@ DELETED_PERSON = "gone:0"
 
 @dataclass(frozen=True, slots=True)
 class LinkResult:
-    """Either a code to be said on the other platform, or whose account it is from now on."""
+    """Either a code to enter on the other platform, or the key of the user whose account was joined."""
 
     code: str = ""
     other: str = ""
@@ -29,14 +29,14 @@ class LinkResult:
 
 @dataclass(frozen=True, slots=True)
 class DeletedData:
-    """What no longer belongs to anybody: how many jobs, and the clip files to delete."""
+    """How many jobs lost their content, and the clip files to delete."""
 
     jobs: int = 0
     files: tuple[str, ...] = field(default_factory=tuple)
 
 
 def create_link_code(c: sqlite3.Connection, key: str, now: float) -> str:
-    """A code to be said on the other platform within ten minutes."""
+    """A code to enter on the other platform within ten minutes."""
     people.find_or_create_account(c, key, now=now)
     c.execute("DELETE FROM link_code WHERE person = ? OR until < ?", (key, now))
     code = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
@@ -45,19 +45,22 @@ def create_link_code(c: sqlite3.Connection, key: str, now: float) -> str:
 
 
 def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
-    """Join the account of whoever made the code, grants and all; returns that person's key."""
+    """Join the account of the user who created the code; granted credits move along.
+
+    Returns that user's key. Raises InvalidLinkCode.
+    """
     sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING person"
     row = first_or_none(c.execute(sql, (code.strip().upper(), now, key)).fetchall())
     if row is None:
         raise InvalidLinkCode
-    ours, theirs = (
+    own_account, other_account = (
         people.find_or_create_account(c, key, now=now),
         people.find_or_create_account(c, row["person"], now=now),
     )
-    if ours != theirs:
-        ledger.move_grants(c, ours, theirs, now)
-        c.execute("UPDATE person SET account = ? WHERE key = ?", (theirs, key))
-        c.execute("UPDATE job SET account = ? WHERE person = ?", (theirs, key))
+    if own_account != other_account:
+        ledger.move_grants(c, own_account, other_account, now)
+        c.execute("UPDATE person SET account = ? WHERE key = ?", (other_account, key))
+        c.execute("UPDATE job SET account = ? WHERE person = ?", (other_account, key))
     return str(row["person"])
 
 
@@ -67,7 +70,7 @@ def linked_keys(c: sqlite3.Connection, key: str) -> list[str]:
 
 
 def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
-    """All that is kept about this person, as data."""
+    """Everything that is stored about the user."""
     person = first_or_none(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
     columns = "id, state, request, requester, reply_to, cost, created_at, finished_at, clip, error, parent"
     jobs = c.execute(f"SELECT {columns} FROM job WHERE person = ? ORDER BY id", (key,))  # noqa: S608  (names above)
@@ -94,11 +97,13 @@ def _decode_job(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> DeletedData:
-    """Delete what is known of a person. The account stays, nameless; who comes back soon gets it again,
-    so that deleting one's data fills no purse. Jobs still in the works end as they would have.
+    """Delete the user's data; unfinished jobs continue.
+
+    The account stays without a name. A user who returns soon gets it again, so that deletion does not
+    restore credits.
     """
     account = people.find_account(c, key)
-    swept = _anonymize_jobs(c, f"person = ? AND state IN {FINISHED}", (key,))
+    deleted = _anonymize_jobs(c, f"person = ? AND state IN {FINISHED}", (key,))
     reports.delete_personal_data(c, key)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     if account:
@@ -107,7 +112,7 @@ def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> Deleted
             (_forgotten_token(c, key), account, now + FORGOTTEN_SECONDS),
         )
         c.execute("DELETE FROM person WHERE key = ?", (key,))
-    return swept
+    return deleted
 
 
 def _forgotten_token(c: sqlite3.Connection, key: str) -> str:
@@ -119,9 +124,9 @@ def _forgotten_token(c: sqlite3.Connection, key: str) -> str:
 
 
 def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -> DeletedData:
-    """What has run out by itself; and all that says who or what of jobs finished `before`, if that is set."""
+    """Delete expired codes, blocks, strikes and refusals, and the content of jobs that finished `before`."""
     for table in ("link_code", "forgotten", "block"):
-        c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (three names of ours)
+        c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (constants)
     c.execute("DELETE FROM strike WHERE at < ?", (now - admin_state.STRIKE_LIFETIME,))
     reports.delete_expired(c, before=before, now=now)
     if before is None:
@@ -132,8 +137,8 @@ def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -
 
 
 def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> DeletedData:
-    """Empty the rows of all that says who or what; the counts and costs stay for the sums."""
-    rows = c.execute(f"SELECT id, clip FROM job WHERE {where}", values).fetchall()  # noqa: S608  (`where` is ours)
+    """Remove user and content from the rows; counts and costs stay for statistics."""
+    rows = c.execute(f"SELECT id, clip FROM job WHERE {where}", values).fetchall()  # noqa: S608  (`where` is a constant)
     files = [
         path
         for row in rows

@@ -1,4 +1,4 @@
-"""The line in front of the engine: who is next, and how a turn ends."""
+"""The queue: claim the next job, and record how its run ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SELECT (SELECT tag FROM virtual_time WHERE now < tag), id, request, requester, r
        cost, attempt, epoch, created_at, parent
 FROM job WHERE state = 'queued'
 """
-"""What its turn moves the virtual time to, and a job that waits: what is not named it has none of yet."""
+"""A queued job, and the virtual time that its claim sets; a queued job has none of the other columns."""
 
 NOT_PAUSED = "NOT EXISTS (SELECT 1 FROM fact WHERE name = 'paused' AND value = 'true')"
 
@@ -45,7 +45,7 @@ WHERE id = ?1
 
 
 def claim(c: sqlite3.Connection, *, until: float, only_job: int | None = None, now: float) -> Job | None:
-    """The next in fair order, or `this` one whose turn ever it is; None when it or nothing waits."""
+    """Claim the next job in fair order, or `only_job`; None if no job, or not that one, is queued."""
     cursor = tuple_cursor(c)
     row = (
         cursor.execute(SELECT_NEXT) if only_job is None else cursor.execute(SELECT_ONE, (only_job,))
@@ -136,7 +136,7 @@ def hold(c: sqlite3.Connection, job: int, epoch: int, error: ExplainedError) -> 
 
 
 def requeue_running(c: sqlite3.Connection, *, monotonic_now: float, include_leased: bool) -> list[int]:
-    """Give back to the queue, without blame, what runs under a lease that ran out (or all of it)."""
+    """Requeue running jobs whose lease expired, or all of them, without counting an attempt."""
     return [
         row["id"]
         for row in c.execute(
@@ -156,7 +156,7 @@ MOVE_UP_LATER_JOBS = (
 
 
 def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
-    """Refunded unless the picture was painted already."""
+    """Cancel a job; it is refunded unless its picture is done. Raises NoSuchJob or TooLate."""
     before = job_row(c, number)
     rows = c.execute(CANCEL, {"job": number, "now": now}).fetchall()
     if not rows:
@@ -172,7 +172,7 @@ def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
 
 
 def _move_up_later_jobs(c: sqlite3.Connection, cancelled: sqlite3.Row) -> None:
-    """The person's later jobs move up: a turn that was not taken costs none."""
+    """Move the account's later jobs up: the cancelled job used no turn."""
     freed = virtual_cost(cancelled["cost"], cancelled["weight"])
     c.execute(MOVE_UP_LATER_JOBS, {"share": freed, "account": cancelled["account"], "tag": cancelled["tag"]})
     c.execute("UPDATE account SET finish = finish - ? WHERE id = ?", (freed, cancelled["account"]))

@@ -1,4 +1,4 @@
-"""What people say to the admins: reports of clips, and appeals against refusals."""
+"""Reports of clips, and appeals against refusals."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from bot.domain.errors import NoSuchReport
 from bot.store.job_rows import first_or_none
 
 MAX_OPEN_APPEALS, MAX_OPEN_REPORTS = 3, 10
-"""More than so many at a time would drown everybody else's."""
+"""At most so many of one user are open at a time, so that they do not crowd out those of others."""
 MAX_KEPT_REFUSALS = 10
-"""So many of one person's are kept for an appeal."""
+"""How many of one user's latest refusals are kept for an appeal."""
 APPEAL_SECONDS = 7 * 86_400.0
 
 
@@ -33,7 +33,7 @@ class Refusal:
 
 
 def record_refusal(c: sqlite3.Connection, *, person: str, rule: str, words: str, now: float) -> int:
-    """Write a refusal down, so that its person can appeal with one press."""
+    """Keep a refusal, so that the user can appeal with one button; returns its number."""
     sql = "INSERT INTO refusal (at, person, rule, words) VALUES (?, ?, ?, ?)"
     number = c.execute(sql, (now, person, rule, words)).lastrowid
     assert number is not None
@@ -43,7 +43,7 @@ def record_refusal(c: sqlite3.Connection, *, person: str, rule: str, words: str,
 
 
 def appealable_refusal(c: sqlite3.Connection, person: str, number: int, now: float) -> Refusal | None:
-    """This refusal of the person's, or with 0 the last one; an old one can no longer be appealed."""
+    """That refusal of the user, or the latest one for 0; None once it is too old to appeal."""
     sql = (
         "SELECT id, rule, words FROM refusal WHERE person = ? AND (? = 0 OR id = ?) AND at > ?"
         " ORDER BY id DESC LIMIT 1"
@@ -62,7 +62,10 @@ def file_report(
     job: int | None = None,
     refusal_id: int | None = None,
 ) -> int | None:
-    """The number of a report or appeal; None where it was made before, or too many of theirs are open."""
+    """File a report or appeal and return its number.
+
+    None if it was filed before, or if the user has too many open ones.
+    """
     max_open = MAX_OPEN_APPEALS if kind == "appeal" else MAX_OPEN_REPORTS
     count = "SELECT count(*) FROM report WHERE person = ? AND kind = ? AND done_at IS NULL"
     if c.execute(count, (person, kind)).fetchone()[0] >= max_open:
@@ -76,13 +79,13 @@ def file_report(
 
 
 def open_reports(c: sqlite3.Connection, limit: int) -> list[FiledReport]:
-    """Those that no admin has seen to, newest first."""
+    """The newest reports and appeals that no admin has closed."""
     sql = "SELECT id, at, kind, person, job, words FROM report WHERE done_at IS NULL ORDER BY id DESC LIMIT ?"
     return [FiledReport(**dict(row)) for row in c.execute(sql, (limit,))]
 
 
 def close_report(c: sqlite3.Connection, number: int, now: float) -> FiledReport:
-    """An admin has seen to it; raises NoSuchReport."""
+    """Close a report or appeal. Raises NoSuchReport if there is no open one with this number."""
     sql = "UPDATE report SET done_at = ? WHERE id = ? AND done_at IS NULL RETURNING *"
     row = first_or_none(c.execute(sql, (now, number)).fetchall())
     if row is None:
@@ -96,7 +99,7 @@ def delete_personal_data(c: sqlite3.Connection, person: str) -> None:
 
 
 def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -> None:
-    """Refusals once nobody can appeal; what an admin has seen to, with the clips of its time."""
+    """Delete refusals that are too old to appeal, and reports that were closed `before`."""
     c.execute("DELETE FROM refusal WHERE at < ?", (now - APPEAL_SECONDS,))
     if before is not None:
         c.execute("DELETE FROM report WHERE done_at < ?", (before,))

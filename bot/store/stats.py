@@ -1,4 +1,4 @@
-"""How busy the house was."""
+"""Usage statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last word about a job is owed from the moment that it ends until its person was told."""
+"""The outbox of final statuses: jobs that ended without a clip and whose users have not been told yet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SELECT id FROM job WHERE id = ? AND reply_to ->> '$.platform' NOT IN (SELECT val
 
 
 def add(c: sqlite3.Connection, job: int) -> None:
-    """In the transaction that ends it otherwise than by a clip."""
+    """Call this in the transaction that ends the job without a clip."""
     c.execute(ADD, (job, json.dumps(sorted(platforms_without_final_status(c)))))
 
 

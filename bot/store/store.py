@@ -1,4 +1,4 @@
-"""What Matinee remembers: jobs, credits and people, in one SQLite file. Every verb is one transaction."""
+"""The database of jobs, credits and users: one SQLite file. Every method is one transaction."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Store:
     def __init__(self, database: Database, clock: Clock, monotonic: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._monotonic = monotonic  # leases are measured on it: a wall clock may jump
+        self._monotonic = monotonic  # for leases, because a wall clock may jump
         self._enqueue_cache = EnqueueCache()
         database.on_rollback(self._enqueue_cache.clear)
 
@@ -107,7 +107,10 @@ class Store:
     async def enqueue(
         self, draft: Draft, *, allowance: Allowance, caps: Caps, pool: Allowance | None = None
     ) -> Enqueued:
-        """Raises QuotaSpent, QueueFull or TooFast. `pool` is what the whole community shares, spent last."""
+        """Raises QuotaSpent, QueueFull or RateLimited.
+
+        `pool` is the allowance that the whole community shares; it is spent last.
+        """
         now = self._clock()
 
         def act(c: sqlite3.Connection) -> Enqueued:
@@ -131,10 +134,11 @@ class Store:
         max_passes: int = affinity.MAX_PASSES,
         only_job: int | None = None,
     ) -> Job | None:
-        """The next job in fair order, RUNNING under a new epoch for `lease` seconds; None when none waits.
+        """Claim the next job in fair order; None if no job is queued.
 
-        With `this` no other job than that is claimed, whose turn ever it is. With `prefer_model` a job of
-        that model may go before up to `passing` older ones.
+        The job is RUNNING under a new epoch for `lease` seconds. With `only_job`, claim that job or none,
+        whatever its position. With `prefer_model`, a job of that model may overtake up to `max_passes`
+        older ones.
         """
         until, now = self._monotonic() + lease, self._clock()
 
@@ -147,12 +151,15 @@ class Store:
         return await self._database.write(act)
 
     async def renew(self, job: int, epoch: int, *, lease: float) -> bool:
-        """False when the job is no longer ours: cancelled, or given to another."""
+        """Extend the lease. False if the job was cancelled or is running under a newer epoch."""
         until = self._monotonic() + lease
         return await self._database.write(lambda c: queue.renew(c, job, epoch, until=until))
 
     async def mark_picture_done(self, job: int, epoch: int) -> Job:
-        """From here on a cancellation is not refunded. Raises Superseded, as all that name an epoch do."""
+        """From now on a cancellation is not refunded.
+
+        Raises Superseded if the epoch is not current, like every method that takes an epoch.
+        """
         return await self._database.write(lambda c: queue.mark_picture_done(c, job, epoch))
 
     async def mark_rendered(self, job: int, epoch: int, clip: Clip) -> None:
@@ -164,15 +171,15 @@ class Store:
         )
 
     async def requeue(self, job: int, epoch: int, *, guilty: bool) -> Job:
-        """Back to its fair place; `guilty` if the engine died of it."""
+        """Return the job to its place in the queue; `guilty` counts an attempt: the engine died of it."""
         return await self._database.write(lambda c: queue.requeue(c, job, epoch, guilty=guilty))
 
     async def hold(self, job: int, epoch: int, error: ExplainedError) -> Job:
-        """Set aside for a person to look at; the credits stay reserved."""
+        """Set the job aside for an admin to review; its credits stay reserved."""
         return await self._database.write(lambda c: queue.hold(c, job, epoch, error))
 
     async def requeue_expired(self) -> list[int]:
-        """Requeue, without blame, what runs under a lease that ran out."""
+        """Requeue running jobs whose lease expired, without counting an attempt; returns their numbers."""
         return await self._database.write(
             lambda c: queue.requeue_running(c, monotonic_now=self._monotonic(), include_leased=False)
         )
@@ -181,7 +188,7 @@ class Store:
         """Raises NoSuchJob or TooLate."""
         return await self._database.write(lambda c: queue.cancel(c, job, now=self._clock()))
 
-    # Delivery: each raises Superseded when the job is not where it should be
+    # Delivery: each method raises Superseded if the job is not in the state that it expects
 
     async def begin_delivery(self, job: int) -> Job:
         return await self._database.write(lambda c: delivery.begin(c, job))
@@ -190,18 +197,18 @@ class Store:
         return await self._database.write(lambda c: delivery.mark_delivered(c, job, message))
 
     async def mark_not_sent(self, job: int) -> Job:
-        """Certainly not sent: RENDERED again, to be tried later."""
+        """The clip was certainly not sent: the job is RENDERED again and delivered later."""
         return await self._database.write(lambda c: delivery.mark_not_sent(c, job))
 
     async def mark_uncertain(self, job: int) -> Job:
-        """Perhaps sent: UNCERTAIN until a person asks for it again."""
+        """The clip may have been sent: the job is UNCERTAIN until the user asks for it again."""
         return await self._database.write(lambda c: delivery.mark_uncertain(c, job))
 
     async def send_again(self, job: int) -> Job:
         return await self._database.write(lambda c: delivery.send_again(c, job))
 
     async def mark_undeliverable(self, job: int, error: ExplainedError) -> Job:
-        """It can never be sent there: FAILED and refunded, the clip kept."""
+        """The clip can never be sent to this chat: the job is FAILED and refunded, the clip kept."""
         return await self._database.write(
             lambda c: delivery.mark_undeliverable(c, job, error, now=self._clock())
         )
@@ -211,30 +218,33 @@ class Store:
         return await self._database.read(delivery.undelivered)
 
     async def recover(self, deduplicating: Collection[str]) -> Recovered:
-        """At a start, before any worker: nothing runs and nothing is being sent."""
+        """Requeue or resend what the last run left unfinished. Call it before any worker starts.
+
+        A clip that was being sent is sent again only on a platform in `deduplicating`.
+        """
         return await self._database.write(lambda c: delivery.recover(c, deduplicating))
 
     async def save_status_message(self, job: int, message: str) -> None:
-        """The id of our own message that tells how far the job is."""
+        """Store the id of the status message that shows the job's progress."""
         sql = "UPDATE job SET reply_to = json_set(reply_to, '$.status', ?) WHERE id = ?"
         await self._database.write(lambda c: c.execute(sql, (message, job)).rowcount)
 
     async def move_chat(self, platform: str, old: str, new: str) -> None:
-        """A chat has another id now: all its replies and its settings follow in one transaction."""
+        """Use the new id of a chat for its settings and for the replies of all its jobs."""
         await self._database.write(lambda c: people.move_chat(c, platform, old=old, new=new))
 
-    # Looking
+    # Job queries
 
     async def job(self, number: int) -> Job:
         """Raises NoSuchJob."""
         return await self._database.read(lambda c: job_queries.job(c, number))
 
     async def queue_position(self, job: int) -> int | None:
-        """How many that wait will be served before it; None once it no longer waits."""
+        """How many queued jobs are ahead of it; None if it is not queued."""
         return await self._database.read(lambda c: job_queries.queue_position(c, job))
 
     async def waiting(self, limit: int = 25) -> list[Job]:
-        """Those being made, then those that wait, in the order they will be served."""
+        """The running jobs, then the queued ones, in the order in which they will run."""
         return await self._database.read(lambda c: job_queries.running_then_queued(c, limit))
 
     async def queued_and_running(self) -> tuple[int, int]:
@@ -242,6 +252,7 @@ class Store:
         return await self._database.read(job_queries.queued_and_running)
 
     async def history(self, key: str, limit: int = 10) -> list[Job]:
+        """The user's jobs on all linked platforms, newest first."""
         return await self._database.read(lambda c: job_queries.history(c, key, limit))
 
     # Credits; `key` is Requester.key, or "pool:" and a community's key
@@ -270,7 +281,7 @@ class Store:
         await self._database.write(act)
 
     async def record_purchase(self, key: str, credits_: int, *, payment: str) -> bool:
-        """Credits that were paid for; False if this payment was booked before."""
+        """Grant credits that were paid for; False if this payment was recorded before."""
 
         def act(c: Any) -> bool:
             now = self._clock()
@@ -292,7 +303,7 @@ class Store:
         now = self._clock()
         return await self._database.write(lambda c: payments.reverse_purchase(c, payment, now))
 
-    # People and facts
+    # Settings and global values
 
     async def chosen_languages(self, platform: str) -> dict[str, str]:
         """The language of every user and community of a platform that chose one, by key."""
@@ -302,24 +313,24 @@ class Store:
         return await self._database.read(lambda c: people.settings(c, key))
 
     async def change_setting(self, key: str, name: str, value: Any) -> None:
-        """None forgets it."""
+        """None removes the setting."""
         await self._database.write(lambda c: people.change_setting(c, key, name, value, now=self._clock()))
 
     async def pause(self, *, paused: bool) -> None:
-        """While paused nothing is claimed; new jobs may still join the line."""
+        """While paused, no job is claimed; new jobs can still be queued."""
         await self._database.write(lambda c: people.set_global_value(c, "paused", paused))
 
     async def paused(self) -> bool:
         return bool(await self._database.read(lambda c: people.global_value(c, "paused")))
 
-    # Standing and rules
+    # Standing, admin rules and reports
 
     async def standing(self, key: str) -> Standing:
-        """Blocked? Which tier, and which credits of their own?"""
+        """The user's block, tier and personal number of credits."""
         return await self._database.read(lambda c: admin_state.standing(c, key, self._clock()))
 
     async def admin_rules(self) -> AdminRules:
-        """What admins set while running."""
+        """The rules that admins set at run time."""
         return await self._database.read(admin_state.admin_rules)
 
     async def rules_and_standing(self, key: str) -> tuple[AdminRules, Standing]:
@@ -346,7 +357,11 @@ class Store:
         return await self._database.read(lambda c: admin_state.audit_entries(c, limit))
 
     async def add_strike(self, key: str, rule: str, *, timeout_for: Callable[[int], float | None]) -> Block:
-        """A severe refusal: written down and answered with a time-out, `wait` seconds for so many of them."""
+        """Record a severe refusal and block the user.
+
+        `timeout_for` maps the number of recent strikes to the seconds of the block, or to None for a block
+        until an admin lifts it.
+        """
         now = self._clock()
 
         def act(c: sqlite3.Connection) -> Block:
@@ -378,7 +393,10 @@ class Store:
         words: str = "",
         refusal_id: int | None = None,
     ) -> int | None:
-        """A "report" of a clip or an "appeal" against a refusal; None if it was made before."""
+        """File a "report" of a clip or an "appeal" against a refusal; returns its number.
+
+        None if it was filed before, or if the user has too many open ones.
+        """
         now = self._clock()
         return await self._database.write(
             lambda c: reports.file_report(
@@ -387,11 +405,11 @@ class Store:
         )
 
     async def announcement(self) -> str:
-        """What admins want said everywhere today, or nothing."""
+        """The current announcement of the admins; empty if there is none."""
         return await self._database.read(lambda c: admin_state.announcement(c, self._clock()))
 
     async def hold_clip(self, job: int, error: ExplainedError) -> Job:
-        """A RENDERED clip set aside for a person to look at before it is sent."""
+        """Hold a RENDERED clip back until an admin reviews it."""
         return await self._database.write(lambda c: admin_queue.hold_clip(c, job, error))
 
     # Clip inspections
@@ -416,7 +434,7 @@ class Store:
             )
         )
 
-    # Final statuses that users have not seen, and jobs that another process cancelled
+    # Final statuses that users have not seen yet, and jobs that another process ended
 
     async def jobs_without_final_status(self) -> list[Job]:
         """Jobs that ended without a clip and whose users have not been told, oldest first."""
@@ -447,16 +465,17 @@ class Store:
         return await self._database.write(lambda c: integrity.forget_clip(c, job))
 
     async def eta(self, job: int, *, slots: int = 1) -> Eta | None:
-        """When it is likely done, as a range in seconds from now; None while nothing like it was measured."""
+        """When the job is likely done, in seconds from now; None if no similar job was measured yet."""
         return await self._database.read(lambda c: eta.eta(c, job, slots=slots, now=self._clock()))
 
     # Privacy
 
     async def create_link_code(self, key: str) -> str:
+        """A code that links another platform's user to this one; valid for ten minutes."""
         return await self._database.write(lambda c: privacy.create_link_code(c, key, self._clock()))
 
     async def link(self, key: str, code: str) -> str:
-        """One account for two platforms from now on; returns the other key. Raises BadCode."""
+        """Join two users in one account; returns the other user's key. Raises InvalidLinkCode."""
         return await self._database.write(lambda c: privacy.link(c, key, code, self._clock()))
 
     async def linked_keys(self, key: str) -> list[str]:
@@ -466,11 +485,15 @@ class Store:
         return await self._database.read(lambda c: privacy.export(c, key))
 
     async def delete_personal_data(self, key: str) -> DeletedData:
-        """Delete a person's data; the caller deletes the files."""
+        """Delete the user's data; the caller deletes the files that are returned."""
         return await self._database.write(lambda c: privacy.delete_personal_data(c, key, self._clock()))
 
     async def delete_expired(self, *, before: float | None) -> DeletedData:
-        """Blank what finished before that time, None keeps it; the caller deletes the files."""
+        """Delete the content of jobs that finished before that time; None keeps it.
+
+        Expired codes, blocks, strikes and refusals are deleted in either case. The caller deletes the files
+        that are returned.
+        """
         return await self._database.write(
             lambda c: privacy.delete_expired(c, before=before, now=self._clock())
         )

@@ -1,6 +1,6 @@
-"""Group commit: everyone who is waiting to write shares one transaction, and is answered after its commit.
+"""Group commit: works that wait together share one transaction and get their results after its commit.
 
-A work may be run twice, the first time for nothing: it must do nothing but read and write the database.
+A work may run twice, the first time without effect, so it must only read and write the database.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ MAX_BATCH = 256
 
 
 async def run_in_thread(connection: aiosqlite.Connection, work: Work[T]) -> T:
-    """Run `work` in the connection's own thread: a transaction in one hop cannot be cancelled halfway."""
+    """Run `work` in the connection's thread, in one call: a transaction cannot be cancelled halfway."""
     result: T = await connection._execute(work, connection._conn)  # type: ignore[no-untyped-call]  # noqa: SLF001  (the public calls take one statement each)
     return result
 
 
 _QueuedWork = tuple[Work[Any], asyncio.Future[Any]]
-_Outcome = tuple[Any, Exception | None]  # what a work returned, or why it did not
+_Outcome = tuple[Any, Exception | None]  # the result of a work, or the error that it raised
 
 
 class GroupWriter:
     def __init__(
         self, connection: aiosqlite.Connection, as_user_error: Callable[[sqlite3.Error], Exception]
     ) -> None:
-        """`explain` turns SQLite's own failures into errors that a person can be told."""
+        """`as_user_error` converts SQLite errors into errors that can be shown to a user."""
         self.on_rollback: Callable[[], None] = lambda: None
         self._connection = connection
         self._as_user_error = as_user_error
@@ -48,7 +48,7 @@ class GroupWriter:
         self._task = asyncio.create_task(self._run_batches())
 
     def write(self, work: Work[T]) -> asyncio.Future[T]:
-        """What `work` returned, once it is safe on the disk. A caller that stops waiting hurts nobody."""
+        """The future has the result of `work` after the commit. Cancelling it affects no other work."""
         if self._closing:
             raise RuntimeError("the database is closed")
         answer: asyncio.Future[T] = self._loop.create_future()
@@ -58,7 +58,7 @@ class GroupWriter:
         return answer
 
     async def close(self) -> None:
-        """Finish what was asked for before."""
+        """Finish all works that were submitted before this call."""
         self._closing = True
         self._wake.set()
         await self._task
@@ -75,7 +75,7 @@ class GroupWriter:
                 answer.cancel()
 
     def _next_batch(self) -> list[_QueuedWork]:
-        """Those whose turn it is; a caller that left before its turn wants nothing written."""
+        """The next works, without those whose caller stopped waiting before they ran."""
         while self._waiting:
             taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             if batch := [one for one in taken if not one[1].done()]:
@@ -109,7 +109,7 @@ class GroupWriter:
 def _run_transaction(
     connection: sqlite3.Connection, works: Sequence[Work[Any]], on_rollback: Callable[[], None]
 ) -> list[_Outcome]:
-    """All of them at once; if one failed halfway, all again, each with a savepoint to fall back to."""
+    """Run all works without savepoints; if one fails after it wrote, run all again, each in a savepoint."""
     try:
         return _run_and_commit(connection, works, _run_without_savepoints, on_rollback)
     except _PartialWrite:
@@ -140,18 +140,20 @@ def _run_and_commit(
 
 
 class _PartialWrite(Exception):
-    """Something failed after it had written: what it wrote must go, and what others wrote must stay."""
+    """A work failed after it had written: its changes must be undone, those of other works kept."""
 
 
 def _run_without_savepoints(connection: sqlite3.Connection, works: Sequence[Work[Any]]) -> list[_Outcome]:
-    """Most that fail are refusals, which have written nothing: those need no savepoint."""
+    """Most works that fail have written nothing, because they are refused, so they need no savepoint."""
     outcomes: list[_Outcome] = []
     for work in works:
         before = connection.total_changes
         try:
             outcomes.append((work(connection), None))
         except Exception as error:
-            if not connection.in_transaction:  # SQLite gave the whole transaction up: full disk, failed read
+            if (
+                not connection.in_transaction
+            ):  # SQLite rolled back the whole transaction: full disk or failed read
                 raise
             if connection.total_changes != before:
                 raise _PartialWrite from error
@@ -172,7 +174,7 @@ def _run_in_savepoint(
     connection.execute("SAVEPOINT one")
     try:
         outcome = work(connection), None
-    except Exception as error:  # it belongs to this caller alone, and goes there
+    except Exception as error:  # reported to this caller only
         if not connection.in_transaction:
             raise
         on_rollback()

@@ -1,4 +1,4 @@
--- People come and go; accounts stay, nameless, so that sums outlive a person whose data was deleted.
+-- An account stays without a name after its user's data was deleted, so that sums remain correct.
 CREATE TABLE account (
     id     INTEGER PRIMARY KEY,
     finish REAL NOT NULL DEFAULT 0    -- the virtual time at which this account's last job ends
@@ -29,10 +29,10 @@ CREATE TABLE job (
     weight      REAL NOT NULL,
     tag         REAL NOT NULL,        -- start tag of start-time fair queueing
     turn        REAL NOT NULL,        -- breaks ties between tags: first come, first served
-    passed      INTEGER NOT NULL DEFAULT 0,  -- how often a job of a loaded model went first
+    passed      INTEGER NOT NULL DEFAULT 0,  -- how often a job of the loaded model overtook it
     attempt     INTEGER NOT NULL DEFAULT 0,
     epoch       INTEGER NOT NULL DEFAULT 0,
-    lease_until REAL,                 -- on the steady clock of the process that holds the lease
+    lease_until REAL,                 -- on the monotonic clock of the process that holds the lease
     painted     INTEGER NOT NULL DEFAULT 0,
     created_at  REAL NOT NULL,
     started_at  REAL,
@@ -41,7 +41,7 @@ CREATE TABLE job (
     error       TEXT,
     message     TEXT NOT NULL DEFAULT '',
     parent      INTEGER,
-    update_id   TEXT                  -- what asked for it, so that a replay makes no second job
+    update_id   TEXT                  -- the update that requested it: a repeated update creates no second job
 ) STRICT;
 
 CREATE UNIQUE INDEX job_by_update ON job (update_id) WHERE update_id IS NOT NULL;
@@ -55,7 +55,7 @@ CREATE INDEX unfinished ON job (state) WHERE state IN ('running', 'rendered', 'd
 CREATE TABLE ledger (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     at         REAL NOT NULL,
-    counted_at REAL NOT NULL,         -- whose window it counts in: a refund counts where its reservation did
+    counted_at REAL NOT NULL,         -- the time whose window it counts in; a refund has the time of its reservation
     account    INTEGER NOT NULL REFERENCES account (id),
     kind       TEXT NOT NULL,
     purse      TEXT NOT NULL CHECK (purse IN ('window', 'granted', 'free')),
@@ -79,7 +79,7 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER ledger_never_changes BEFORE UPDATE ON ledger
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 
--- What is set while running, by admins and by the queue itself; values are JSON.
+-- Values that are set at run time, by admins and by the queue itself, as JSON.
 CREATE TABLE fact (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

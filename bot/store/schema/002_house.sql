@@ -1,10 +1,10 @@
--- What makes a public house bearable: tiers, blocks, reviews, measured times, and a record of what admins did.
-ALTER TABLE person ADD COLUMN tier TEXT;         -- set by an admin; NULL goes by roles
-ALTER TABLE person ADD COLUMN credits INTEGER;   -- a window's credits of this person alone
+-- Tiers, blocks, reports, measured times, and an audit log of admin actions.
+ALTER TABLE person ADD COLUMN tier TEXT;         -- set by an admin; NULL follows the user's roles
+ALTER TABLE person ADD COLUMN credits INTEGER;   -- credits a window for this user alone
 
 CREATE TABLE block (
     person TEXT PRIMARY KEY,
-    until  REAL,                                 -- NULL is until an admin says otherwise
+    until  REAL,                                 -- NULL: until an admin unblocks
     reason TEXT NOT NULL,
     at     REAL NOT NULL
 ) STRICT;
@@ -38,7 +38,7 @@ CREATE TABLE pace (
     id      INTEGER PRIMARY KEY,
     model   TEXT NOT NULL,
     kind    TEXT NOT NULL,
-    work    REAL NOT NULL,                       -- millions of pixels painted
+    work    REAL NOT NULL,                       -- millions of pixels generated
     seconds REAL NOT NULL
 ) STRICT;
 CREATE INDEX pace_by_model ON pace (model, kind, id);
@@ -50,7 +50,7 @@ CREATE TABLE link_code (
 ) STRICT;
 
 CREATE TABLE forgotten (
-    token   TEXT PRIMARY KEY,                    -- a keyed hash: no name can be read from it
+    token   TEXT PRIMARY KEY,                    -- a keyed hash, which does not reveal the user
     account INTEGER NOT NULL REFERENCES account (id),
     until   REAL NOT NULL
 ) STRICT;

@@ -1,4 +1,4 @@
--- What was seen in finished clips, what was refused before painting, and whose clip another process ended.
+-- Inspections of finished clips, refused prompts, and jobs that another process ended.
 CREATE TABLE inspection (
     job       INTEGER PRIMARY KEY,
     found     TEXT NOT NULL CHECK (found IN ('clear', 'spoiler', 'hold', 'refuse')),
@@ -7,7 +7,7 @@ CREATE TABLE inspection (
     at        REAL NOT NULL
 ) STRICT;
 
-CREATE TABLE refusal (                           -- kept for an appeal against it, and not for long
+CREATE TABLE refusal (                           -- kept for a limited time, for an appeal
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     at     REAL NOT NULL,
     person TEXT NOT NULL,
@@ -16,10 +16,10 @@ CREATE TABLE refusal (                           -- kept for an appeal against i
 ) STRICT;
 CREATE INDEX refusal_by_person ON refusal (person, id);
 
-ALTER TABLE report ADD COLUMN refusal INTEGER;   -- what an appeal is about
-ALTER TABLE report ADD COLUMN done_at REAL;      -- an admin has seen to it
+ALTER TABLE report ADD COLUMN refusal INTEGER;   -- the refusal that an appeal is about
+ALTER TABLE report ADD COLUMN done_at REAL;      -- when an admin closed it
 CREATE UNIQUE INDEX appeal_once ON report (refusal) WHERE refusal IS NOT NULL;
 
-CREATE TABLE untold (                            -- the running studio tells these people
+CREATE TABLE untold (                            -- the running process reports the end of these jobs
     job INTEGER PRIMARY KEY
 ) STRICT;

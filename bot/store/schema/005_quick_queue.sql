@@ -1,4 +1,4 @@
--- A turn touches few indexes: one by state that every queue reads, and two that only the end of a job changes.
+-- A claim changes few indexes: one by state, which the queue reads. Two others change only when a job ends.
 DROP INDEX queue;
 DROP INDEX queue_by_model;
 DROP INDEX waiting_by_account;
@@ -6,19 +6,19 @@ DROP INDEX waiting_by_community;
 DROP INDEX unfinished;
 
 ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'video';
-ALTER TABLE job ADD COLUMN work REAL NOT NULL DEFAULT 1;  -- millions of pixels to paint
+ALTER TABLE job ADD COLUMN work REAL NOT NULL DEFAULT 1;  -- millions of pixels to generate
 UPDATE job SET kind = request ->> '$.kind', work = max(0.01,
     (request ->> '$.width') * (request ->> '$.height') * (request ->> '$.frames') / 1e6)
 WHERE request ->> '$.kind' IS NOT NULL;
 
--- What painting took is read from the jobs themselves.
+-- The measured times are read from the jobs.
 DROP TABLE pace;
 
 CREATE INDEX job_by_state ON job (state, tag, turn);
 CREATE INDEX unended_by_account ON job (account) WHERE finished_at IS NULL;
 CREATE INDEX unended_by_community ON job (community) WHERE finished_at IS NULL AND community <> '';
 
--- The ledger again, as it was but for cheaper checks: a list in a check is built anew for every row.
+-- The same ledger with cheaper checks: SQLite rebuilds a list in a check for every row.
 ALTER TABLE ledger RENAME TO ledger_before;
 DROP TRIGGER ledger_keeps_its_rows;
 DROP TRIGGER ledger_never_changes;
@@ -27,9 +27,9 @@ DROP INDEX ledger_sums;
 DROP INDEX ledger_payment;
 
 CREATE TABLE ledger (
-    id         INTEGER PRIMARY KEY,   -- no row is ever deleted, so no number comes twice
+    id         INTEGER PRIMARY KEY,   -- no row is ever deleted, so no number is used twice
     at         REAL NOT NULL,
-    counted_at REAL NOT NULL,         -- whose window it counts in: a refund counts where its reservation did
+    counted_at REAL NOT NULL,         -- the time whose window it counts in; a refund has the time of its reservation
     account    INTEGER NOT NULL REFERENCES account (id),
     kind       TEXT NOT NULL,
     purse      TEXT NOT NULL CHECK (purse = 'window' OR purse = 'granted' OR purse = 'free'),
@@ -50,7 +50,7 @@ DROP TABLE ledger_before;
 
 CREATE UNIQUE INDEX ledger_once ON ledger (job, kind, account, purse) WHERE job IS NOT NULL;
 CREATE INDEX ledger_sums ON ledger (account, purse, counted_at, credits);
--- A payment is a grant whose note names it, and no payment is booked twice.
+-- A payment is a grant whose note names it; no payment is recorded twice.
 CREATE UNIQUE INDEX ledger_payment ON ledger (note) WHERE kind = 'grant' AND substr(note, 1, 8) = 'payment:';
 
 CREATE TRIGGER ledger_keeps_its_rows BEFORE DELETE ON ledger

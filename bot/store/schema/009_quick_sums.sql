@@ -1,3 +1,3 @@
--- Only what counts is summed: the row that closes a job takes nothing from anybody, and is found by its job.
+-- Sums read only rows with credits. A row that settles a job has none, and is found by its job.
 DROP INDEX ledger_sums;
 CREATE INDEX ledger_sums ON ledger (account, purse, counted_at, credits) WHERE credits <> 0;
