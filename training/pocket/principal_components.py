@@ -23,7 +23,7 @@ _SAMPLE = 700
 
 @dataclass(frozen=True)
 class Basis:
-    mean: Tensor  # (TIME * SPACE * SPACE * 3,)
+    mean: Tensor  # (BLOCK_FRAMES * BLOCK_SIZE * BLOCK_SIZE * 3,)
     vectors: Tensor  # (the same, CHANNELS), orthonormal columns, largest variance first
 
     def encode(self, clips: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def _resize_sharp(drawing: Pixels, width: int, height: int) -> Pixels:
     steep = low + span * np.clip(((soft - low) / span - 0.5) * EDGE_STEEPNESS + 0.5, 0, 1)
     share = np.clip((span.max(-1, keepdims=True) - LOW_CONTRAST) / (EDGE_CONTRAST - LOW_CONTRAST), 0, 1)
     mixed: Any = soft + (steep - soft) * share
-    return mixed.clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]  # numpy loses it
+    return mixed.clip(0, 255).astype(np.uint8)  # type: ignore[no-any-return]  # numpy loses the type
 
 
 def _resize(drawing: Pixels, width: int, height: int) -> NDArray[np.float32]:

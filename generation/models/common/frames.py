@@ -21,7 +21,7 @@ def to_uint8_frames(model: str, video: Any) -> NDArray[np.uint8]:
         raise BadFrames(model)
     whole = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     check_frames(model, whole)
-    return whole  # type: ignore[no-any-return]  # torch is typed in name only here
+    return whole  # type: ignore[no-any-return]  # torch is imported untyped here
 
 
 def check_frames(model: str, pixels: NDArray[np.uint8]) -> None:
