@@ -118,3 +118,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: dict[str, Any] | None = None  # Told.to_json() of what ended it
     message: str = ""  # the platform's id of the delivered message
     parent: int | None = None
+    picture_done: bool = False  # the frames of this attempt are generated: from then on a cancel is charged

@@ -229,7 +229,8 @@ def clip_caption(job: Job, language: str = "en") -> str:
 def final_status(job: Job, language: str = "en") -> str:
     """How a job that has no clip to show ended."""
     if job.state is JobState.CANCELLED:
-        return translate("cancelled", language, job=job.id)
+        key = "cancelled.charged" if job.picture_done else "cancelled"
+        return translate(key, language, job=job.id)
     if job.state in {JobState.UNCERTAIN, JobState.HELD}:
         return translate(job.state.value, language, job=job.id)
     error = ExplainedError.from_json(job.error) if job.error else GenerationError()

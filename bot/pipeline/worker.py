@@ -32,7 +32,7 @@ from generation.errors import EngineDied, EngineStuck, ExplainedError, Generatio
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.models.common.preset import Preset
 from generation.order import Order
-from generation.progress import Progress
+from generation.progress import Progress, Stage
 from generation.request import Kind
 
 log = structlog.get_logger(__name__)
@@ -149,11 +149,10 @@ class Worker:
 
     async def _render(self, job: Job) -> None:
         log.info("rendering", model=job.request.model, attempt=job.attempt)
+        progress = _ProgressObserver(job, self._store, self._events)
         try:
             pass_failpoint(FailPoint.CLAIMED)
-            clip = await self._engine.render(
-                self._build_order(job), lambda progress: self._show_progress(job, progress)
-            )
+            clip = await self._engine.render(self._build_order(job), progress.on_progress)
         except (EngineDied, EngineStuck) as error:
             await self._handle_engine_failure(job, error)
         except ExplainedError as error:
@@ -164,6 +163,8 @@ class Worker:
             await self._record_failure(job, GenerationError())
         else:
             await self._record_rendered(job, clip)
+        finally:
+            progress.close()
 
     async def _record_rendered(self, job: Job, clip: Clip) -> None:
         async def write() -> None:
@@ -186,9 +187,6 @@ class Worker:
             raise ModelMissing(job.request.model)
         folder = self._clips / str(job.id)
         return Order(label=f"{job.id}.{job.epoch}", request=job.request, preset=preset, folder=folder)
-
-    def _show_progress(self, job: Job, progress: Progress) -> None:
-        self._events.publish(JobProgressed(job, progress))
 
     async def _handle_engine_failure(self, job: Job, error: EngineDied | EngineStuck) -> None:
         engine_at_fault = not isinstance(error, EngineDied) or error.guilty
@@ -235,3 +233,42 @@ class Worker:
             if not still_ours and render is not None:
                 render.cancel()
                 return
+
+
+class _ProgressObserver:
+    """Publishes the progress of one render, and records once when its frames are generated."""
+
+    def __init__(self, job: Job, store: Store, events: EventBus) -> None:
+        self._job = job
+        self._store = store
+        self._events = events
+        self._recording: asyncio.Task[None] | None = None
+
+    def on_progress(self, progress: Progress) -> None:
+        self._events.publish(JobProgressed(self._job, progress))
+        if self._recording is None and _is_picture_done(self._job, progress):
+            self._recording = asyncio.create_task(self._record_picture_done())
+
+    def close(self) -> None:
+        """Stop a record that is still not written: the job's next state decides from here on."""
+        if self._recording is not None:
+            self._recording.cancel()
+
+    async def _record_picture_done(self) -> None:
+        """The render goes on meanwhile. A job that was cancelled or requeued meanwhile is left as it is."""
+        job = self._job
+        try:
+            await retry_while_disk_refuses(lambda: self._store.mark_picture_done(job.id, job.epoch))
+        except Superseded:
+            log.info("frames of a job that is no longer ours")
+        except DISK_REFUSALS:  # a cancel is refunded then; finishing the clip records it again
+            log.exception("the end of frame generation was not recorded")
+
+
+def _is_picture_done(job: Job, progress: Progress) -> bool:
+    """Music is composed beside the frames, so that stage says nothing about them."""
+    if job.request.kind is Kind.MUSIC:
+        return False
+    if progress.stage is Stage.GENERATING_FRAMES:
+        return 0 < progress.total <= progress.done
+    return progress.stage in {Stage.ENCODING, Stage.FITTING}

@@ -39,6 +39,7 @@ def job_from_row(row: sqlite3.Row) -> Job:
         error=msgspec.json.decode(error) if error else None,
         message=row["message"],
         parent=row["parent"],
+        picture_done=bool(row["painted"]),
     )
 
 

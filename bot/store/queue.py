@@ -94,11 +94,6 @@ UPDATE job SET state = 'queued', attempt = attempt + :guilty,
 WHERE id = :job AND epoch = :epoch AND state = 'running' RETURNING *
 """
 
-HELD = """
-UPDATE job SET state = 'held', error = :error, attempt = attempt + 1, lease_until = NULL
-WHERE id = :job AND epoch = :epoch AND state = 'running' RETURNING *
-"""
-
 REQUEUE_RUNNING = """
 UPDATE job SET state = 'queued', lease_until = NULL, started_at = NULL, painted = 0
 WHERE state = 'running' AND (lease_until < :steady OR :all) RETURNING id
@@ -129,10 +124,6 @@ def mark_failed(c: sqlite3.Connection, job: int, epoch: int, error: ExplainedErr
 
 def requeue(c: sqlite3.Connection, job: int, epoch: int, *, guilty: bool) -> Job:
     return update_job(c, REQUEUED, job=job, epoch=epoch, guilty=int(guilty))
-
-
-def hold(c: sqlite3.Connection, job: int, epoch: int, error: ExplainedError) -> Job:
-    return update_job(c, HELD, job=job, epoch=epoch, error=json.dumps(error.to_json()))
 
 
 def requeue_running(c: sqlite3.Connection, *, monotonic_now: float, include_leased: bool) -> list[int]:

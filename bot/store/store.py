@@ -174,10 +174,6 @@ class Store:
         """Return the job to its place in the queue; `guilty` counts an attempt: the engine died of it."""
         return await self._database.write(lambda c: queue.requeue(c, job, epoch, guilty=guilty))
 
-    async def hold(self, job: int, epoch: int, error: ExplainedError) -> Job:
-        """Set the job aside for an admin to review; its credits stay reserved."""
-        return await self._database.write(lambda c: queue.hold(c, job, epoch, error))
-
     async def requeue_expired(self) -> list[int]:
         """Requeue running jobs whose lease expired, without counting an attempt; returns their numbers."""
         return await self._database.write(

@@ -14,6 +14,7 @@ from generation.progress import OnProgress, Progress, Stage
 class FakeEngine:
     slots: int = 2
     orders: dict[str, tuple[Order, asyncio.Future[Clip]]] = field(default_factory=dict)
+    listeners: dict[str, OnProgress] = field(default_factory=dict)
     starts: int = 1
     silent_for: float | None = 0.0
     max_in_flight: int = 0  # orders that were ever in flight at once
@@ -27,17 +28,21 @@ class FakeEngine:
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         assert order.label not in self.orders, "one label in flight at a time"
         end: asyncio.Future[Clip] = asyncio.get_running_loop().create_future()
-        self.orders[order.label] = (order, end)
+        self.orders[order.label], self.listeners[order.label] = (order, end), on_progress
         self.max_in_flight = max(self.max_in_flight, len(self.orders))
         on_progress(Progress(Stage.GENERATING_FRAMES, 0, order.request.steps))
         try:
             return await end
         finally:
-            del self.orders[order.label]
+            del self.orders[order.label], self.listeners[order.label]
 
     def unfinished(self) -> list[str]:
         """The orders whose end is still open."""
         return [label for label, (_, end) in self.orders.items() if not end.done()]
+
+    def report(self, label: str, stage: Stage, done: int, total: int) -> None:
+        """Report progress of this order."""
+        self.listeners[label](Progress(stage, done, total))
 
     def finish(self, label: str) -> None:
         order, end = self.orders[label]

@@ -17,7 +17,7 @@ from bot.i18n import messages
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed, UnknownChoice
-from tests.bot.store.conftest import CLIP, Clock, make_draft, read_rows, write_rows
+from tests.bot.store.conftest import CLIP, Clock, hold_running_job, make_draft, read_rows, write_rows
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 BASE = Allowance(credits=10)
@@ -70,7 +70,7 @@ class AdminHarness:
         await self.ask()
         job = await self.store.claim(lease=60)
         assert job is not None
-        return await self.store.hold(job.id, job.epoch, PICTURE_ERROR)
+        return await hold_running_job(self.store, job.id, PICTURE_ERROR)
 
     async def perform(self, line: str, who: str = "discord") -> str:
         return (await self.admin.perform(line, ADMINS[who])).to_text()

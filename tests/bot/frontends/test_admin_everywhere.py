@@ -18,7 +18,7 @@ from bot.runtime.settings import load
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import make_draft
+from tests.bot.store.conftest import hold_running_job, make_draft
 from tests.fakes.discord_app import discord_app as house_of_discord
 from tests.fakes.discord_server import discord_server
 from tests.fakes.discord_users import Person, person, text_of
@@ -93,7 +93,7 @@ async def create_admin_targets(store: Store) -> dict[str, object]:
     held, waiting = numbers
     job = await store.claim(lease=60, only_job=held)
     assert job is not None
-    await store.hold(job.id, job.epoch, PictureFailed("testcard", "black frames"))
+    await hold_running_job(store, job.id, PictureFailed("testcard", "black frames"))
     report = await store.file_report("report", person=f"discord:{held}", job=held, words="odd")
     return {"held": held, "waiting": waiting, "report": report}
 

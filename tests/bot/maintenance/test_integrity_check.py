@@ -20,7 +20,7 @@ from tests.bot.maintenance.test_backups import (
     enqueue_job,
     render_next_job,
 )
-from tests.bot.store.conftest import make_draft
+from tests.bot.store.conftest import hold_running_job, make_draft
 
 
 def problems_in(data: Path) -> set[tuple[str, int | None]]:
@@ -46,7 +46,7 @@ async def jobs_in_every_final_state(data: Path) -> Store:
     await store.mark_failed(failed.id, failed.epoch, PictureFailed("m", "r"))
     held = await store.claim(lease=60)
     assert held is not None
-    await store.hold(held.id, held.epoch, PictureFailed("m", "r"))
+    await hold_running_job(store, held.id, PictureFailed("m", "r"))
     late = await store.claim(lease=60)
     assert late is not None
     await store.mark_picture_done(late.id, late.epoch)

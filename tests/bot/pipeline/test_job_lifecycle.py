@@ -26,6 +26,7 @@ from tests.bot.app_harness import (
     open_studio,
     running_app,
     wait_until,
+    wait_until_async,
 )
 from tests.fakes.frontend import FakeFrontend
 
@@ -103,6 +104,98 @@ async def test_cancelling_a_running_job_frees_the_engine_and_credits(app: AppHar
     assert await credits_left(app) == CREDITS
     with pytest.raises(TooLate):
         await app.studio.cancel(job, make_requester("ana"))
+
+
+async def wait_until_picture_done(app: AppHarness, job: int) -> Job:
+    async def look() -> Job | None:
+        found = await app.studio.job(job)
+        return found if found.picture_done else None
+
+    return await wait_until_async(look)
+
+
+async def final_status_of(app: AppHarness, job: int) -> str:
+    number, _, text = await wait_until(
+        lambda: next((shown for shown in app.chat.statuses if shown[:2] == (job, JobState.CANCELLED)), None)
+    )
+    assert number == job
+    return text
+
+
+async def test_cancelling_before_the_last_frame_is_refunded_and_says_so(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    label = await app.engine_label(job)
+    app.engine.report(label, Stage.GENERATING_FRAMES, 7, 8)
+    app.engine.report(label, Stage.COMPOSING, 1, 1)  # music is composed while frames are generated
+    cancelled = await app.studio.cancel(job, make_requester("ana"))
+    assert not cancelled.picture_done
+    assert await credits_left(app) == CREDITS
+    assert "credits are back" in await final_status_of(app, job)
+
+
+@pytest.mark.parametrize(
+    "last", [(Stage.GENERATING_FRAMES, 8, 8), (Stage.ENCODING, 0, 24), (Stage.FITTING, 1, 2)]
+)
+async def test_cancelling_after_the_last_frame_is_charged_and_says_so(
+    app: AppHarness, last: tuple[Stage, int, int]
+) -> None:
+    submitted = (await app.ask()).job
+    app.engine.report(await app.engine_label(submitted.id), *last)
+    await wait_until_picture_done(app, submitted.id)
+    await app.studio.cancel(submitted.id, make_requester("ana"))
+    await wait_until(lambda: not app.engine.orders or None)
+    assert await credits_left(app) == CREDITS - submitted.cost
+    assert "credits are spent" in await final_status_of(app, submitted.id)
+
+
+@pytest.mark.parametrize("guilty", [True, False])
+async def test_a_job_whose_frames_must_be_generated_again_is_refunded(
+    app: AppHarness, *, guilty: bool
+) -> None:
+    job = (await app.ask()).job.id
+    label = await app.engine_label(job)
+    app.engine.report(label, Stage.GENERATING_FRAMES, 8, 8)
+    await wait_until_picture_done(app, job)
+    app.engine.fail(label, EngineDied("killed while encoding", guilty=guilty))
+    await wait_until(lambda: any(name != label for name in app.engine.unfinished()) or None)
+    assert not (await app.studio.job(job)).picture_done
+    await app.studio.cancel(job, make_requester("ana"))
+    assert await credits_left(app) == CREDITS
+
+
+async def test_an_engine_that_dies_right_after_the_last_frame_leaves_no_record(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    label = await app.engine_label(job)
+    app.engine.report(label, Stage.GENERATING_FRAMES, 8, 8)
+    app.engine.fail(label, EngineDied("killed", guilty=False))  # before the record is written
+    await wait_until(lambda: any(name != label for name in app.engine.unfinished()) or None)
+    assert not (await app.studio.job(job)).picture_done
+    await app.studio.cancel(job, make_requester("ana"))
+    assert await credits_left(app) == CREDITS
+
+
+async def test_new_music_generates_no_frames_so_its_cancel_is_refunded(app: AppHarness) -> None:
+    first = (await app.ask()).job
+    app.engine.finish(await app.engine_label(first.id))
+    await app.wait_for_state(first.id, JobState.DELIVERED)
+    left = await credits_left(app)
+    again = await app.studio.perform(Action("score", first.id, "jazz"), make_requester("ana"), first.reply_to)
+    assert isinstance(again, Submission)
+    app.engine.report(await app.engine_label(again.job.id), Stage.ENCODING, 0, 24)
+    await app.studio.cancel(again.job.id, make_requester("ana"))
+    assert await credits_left(app) == left
+
+
+async def test_progress_after_the_last_frame_changes_nothing_more(app: AppHarness) -> None:
+    job = (await app.ask()).job.id
+    label = await app.engine_label(job)
+    for stage in (Stage.GENERATING_FRAMES, Stage.COMPOSING, Stage.ENCODING, Stage.ENCODING):
+        app.engine.report(label, stage, 8, 8)
+    recorded = await wait_until_picture_done(app, job)
+    app.engine.report(label, Stage.ENCODING, 8, 8)
+    app.engine.finish(label)
+    done = await app.wait_for_state(job, JobState.DELIVERED)
+    assert recorded.epoch == done.epoch
 
 
 async def test_only_its_owner_or_an_admin_cancels_a_job(app: AppHarness) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,10 @@ import pytest
 
 from bot.domain.jobs import Draft, Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, Caps
+from bot.store import queue
 from bot.store.store import Store
 from generation.clip import Clip
+from generation.errors import ExplainedError
 from generation.request import Kind, Music, Request
 
 T = TypeVar("T")
@@ -94,6 +97,21 @@ class StoreHarness:
 
     async def credits_left(self, key: str = "discord:42") -> int:
         return (await self.store.balance(key, self.allowance)).left
+
+
+HOLD_RUNNING = """
+UPDATE job SET state = 'held', error = :error, attempt = attempt + 1, lease_until = NULL
+WHERE id = :job AND epoch = coalesce(:epoch, epoch) AND state = 'running' RETURNING *
+"""
+
+
+def hold_running(c: sqlite3.Connection, job: int, error: ExplainedError, epoch: int | None = None) -> Job:
+    """Hold a job that has no clip. Matinee holds only clips, but releases and rejects such rows too."""
+    return queue.update_job(c, HOLD_RUNNING, job=job, error=json.dumps(error.to_json()), epoch=epoch)
+
+
+async def hold_running_job(store: Store, job: int, error: ExplainedError) -> Job:
+    return await write_rows(store, lambda c: hold_running(c, job, error))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_modules_above_the_store_see_no_connection(path: Path) -> None:
 
 
 def test_the_check_recognizes_functions_over_a_connection() -> None:
-    assert {"claim", "cancel", "hold"} <= functions_over_a_connection("bot.store.queue")
+    assert {"claim", "cancel", "requeue"} <= functions_over_a_connection("bot.store.queue")
     assert "used_in_window" in functions_over_a_connection("bot.store.ledger")
     assert "read_snapshot" not in functions_over_a_connection("bot.store.integrity")
 

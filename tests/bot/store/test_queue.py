@@ -15,7 +15,14 @@ from bot.store import admin_queue
 from bot.store.store import Access, Store, Superseded
 from generation import failpoint
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, make_request, write_rows
+from tests.bot.store.conftest import (
+    CLIP,
+    StoreHarness,
+    hold_running_job,
+    make_draft,
+    make_request,
+    write_rows,
+)
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 
@@ -74,7 +81,7 @@ async def test_a_released_job_counts_in_the_queue_at_once(harness: StoreHarness)
     for _ in range(2):
         await harness.ask()
         odd = await harness.claim()
-        await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
+        await hold_running_job(harness.store, odd.id, PICTURE_ERROR)
     for _ in range(3):
         await harness.ask()
     await write_rows(harness.store, lambda c: admin_queue.release(c, odd.id))
@@ -221,7 +228,6 @@ async def test_a_stale_worker_changes_nothing(harness: StoreHarness) -> None:
         harness.store.mark_rendered(stale.id, stale.epoch, CLIP),
         harness.store.mark_failed(stale.id, stale.epoch, PICTURE_ERROR),
         harness.store.requeue(stale.id, stale.epoch, guilty=True),
-        harness.store.hold(stale.id, stale.epoch, PICTURE_ERROR),
         harness.store.mark_picture_done(stale.id, stale.epoch),
     ):
         with pytest.raises(Superseded):
@@ -319,7 +325,7 @@ async def test_the_turn_of_a_released_then_cancelled_job_costs_nothing(harness: 
     mine = await harness.ask(make_draft("a", cost=4))
     other = [await harness.ask(make_draft("b", cost=4)) for _ in range(2)]
     odd = await harness.claim()
-    await harness.store.hold(odd.id, odd.epoch, PICTURE_ERROR)
+    await hold_running_job(harness.store, odd.id, PICTURE_ERROR)
     await write_rows(harness.store, lambda c: admin_queue.release(c, odd.id))
     await harness.store.cancel(mine.id)
     later = await harness.ask(make_draft("a", cost=4))

@@ -25,7 +25,7 @@ from bot.store.enqueue_cache import EnqueueCache
 from bot.store.job_rows import Superseded
 from bot.store.migrate import load_migrations, migrate
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, NOON, make_draft
+from tests.bot.store.conftest import CLIP, NOON, hold_running, make_draft
 
 OWN_ALLOWANCE, POOL_ALLOWANCE, MAX_QUEUED = Allowance(credits=6), Allowance(credits=4), 8
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
@@ -133,7 +133,7 @@ class StoreStateMachine(RuleBasedStateMachine):
                 case "requeue":
                     done = queue.requeue(self.c, job.id, epoch, guilty=True)
                 case _:
-                    done = queue.hold(self.c, job.id, epoch, PICTURE_ERROR)
+                    done = hold_running(self.c, job.id, PICTURE_ERROR, epoch)
             assert epoch == job.epoch, "a stale worker changed the job"
             self.remember(done)
 
