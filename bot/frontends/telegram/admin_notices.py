@@ -1,4 +1,4 @@
-"""Word for the operators in their own chats: what it is about, the clip veiled, and what can be done."""
+"""Send admin notices to the admins' private chats, with the clip under a spoiler and buttons to act on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:
-    """Raises a SendError or a BadRequest where the operator cannot be reached."""
+    """Send one notice. Raises a SendError or BadRequest if the admin cannot be reached."""
     reply_markup = keyboard(notice_buttons(notice.actions))
     text = disarm_links(notice.text)
 

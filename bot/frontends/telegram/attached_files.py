@@ -1,4 +1,4 @@
-"""Files that users send: found in a message or in the one it answers, and downloaded from Telegram."""
+"""Find files in a message or in the one it replies to, and download them from Telegram."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CLIP_MIME_TYPES = frozenset({None, "video/mp4", "image/png", "image/jpeg"})
 
 @dataclass(frozen=True, slots=True)
 class AttachedFile:
-    """Where Telegram keeps a file, and what the user would call it."""
+    """A file on Telegram's server, with a name to show to the user."""
 
     file_id: str
     name: str
@@ -31,17 +31,17 @@ class AttachedFile:
 
 
 def find_image(message: Message) -> AttachedFile | None:
-    """Return the picture of this message or of the one it answers: a photo, a file, a still sticker."""
+    """Return the picture of this message or of the one it replies to: a photo, a file or a static sticker."""
     return _find(message, _attached_image)
 
 
 def find_audio(message: Message) -> AttachedFile | None:
-    """Return the music of this message or of the one it answers: a song, a voice message, a file."""
+    """Return the audio of this message or of the one it replies to: a song, a voice message or a file."""
     return _find(message, attached_audio)
 
 
 def find_clip(message: Message) -> AttachedFile | None:
-    """Return the clip or picture, as a file, of this message or of the one it answers."""
+    """Return the clip or picture file of this message or of the one it replies to."""
     return _find(message, _attached_clip)
 
 
@@ -57,13 +57,13 @@ def attached_audio(message: Message) -> AttachedFile | None:
 
 
 async def download_image(image: AttachedFile, bot: Bot) -> bytes:
-    """Raises AttachmentRefused."""
+    """Download a picture of acceptable size. Raises AttachmentRefused."""
     check_image_size(image.name, image.size)
     return await _download(image, bot)
 
 
 async def download(file: AttachedFile, bot: Bot) -> bytes:
-    """Raises AttachmentRefused."""
+    """Download any file that Telegram lets a bot download. Raises AttachmentRefused."""
     check_size(file.name, file.size, MAX_BYTES)
     return await _download(file, bot)
 
@@ -77,8 +77,8 @@ async def _download(file: AttachedFile, bot: Bot) -> bytes:
 
 
 def _find(message: Message, attached: Callable[[Message], AttachedFile | None]) -> AttachedFile | None:
-    answered = message.reply_to_message
-    return attached(message) or (attached(answered) if answered is not None else None)
+    replied = message.reply_to_message
+    return attached(message) or (attached(replied) if replied is not None else None)
 
 
 def _attached_image(message: Message) -> AttachedFile | None:

@@ -1,4 +1,4 @@
-"""All commands under one roof: which there are, and what a message or a press asks of them."""
+"""Parse messages into invocations and call the handler of each command."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class CommandRouter:
         }
 
     def parse_message(self, message: Message, context: MessageContext) -> Invocation | None:
-        """What a message asks for; None where it asks for nothing of ours."""
+        """The invocation that a message contains, or None if it is not meant for the bot."""
         text = message.text or message.caption or ""
         found = COMMAND.match(text)
         if found is not None:
             return self._parse_command(found, message, context)
         if pending := questions.parse_answer(message, self.responder.messenger.bot.id):
-            words = text if pending.name == "edit" else f"{pending.arguments} {text}".strip()
+            arguments = text if pending.name == "edit" else f"{pending.arguments} {text}".strip()
             number = pending.arguments if pending.name == "edit" else ""
             return Invocation(
                 context=context,
                 message=message,
                 name=f"{pending.name}{number}",
-                arguments=words,
+                arguments=arguments,
                 completes_question=True,
             )
         if not context.private or (message.media_group_id and not text):
@@ -71,15 +71,15 @@ class CommandRouter:
     def _parse_command(
         self, found: re.Match[str], message: Message, context: MessageContext
     ) -> Invocation | None:
-        name, bot, words = found[1].lower(), found[2], arguments_after(message, found.end())
+        name, bot, arguments = found[1].lower(), found[2], arguments_after(message, found.end())
         if bot and bot.lower() != self.responder.messenger.bot.username.lower():
             return None
         if not context.private and (message.forward_origin or not (bot or name in self.handlers)):
-            return None  # somebody shows a command around, or it is another bot's
-        return Invocation(context=context, message=message, name=name, arguments=words)
+            return None  # a forwarded command, or a command for another bot
+        return Invocation(context=context, message=message, name=name, arguments=arguments)
 
     async def perform(self, invocation: Invocation) -> None:
-        """Do it; whatever goes wrong is told."""
+        """Perform the command. Errors are reported to the user."""
         await self.responder.run_handler(self._handler_for(invocation), invocation)
 
     def _handler_for(self, invocation: Invocation) -> CommandHandler:
@@ -97,7 +97,7 @@ class CommandRouter:
         raise UnknownChoice("command", f"/{invocation.name}", meant and f"/{meant}")
 
     async def _offer_scene(self, invocation: Invocation) -> None:
-        """In private a sentence may be a scene, and a picture may be meant to move: the wall asks."""
+        """Show the option menu for a sentence or picture that was sent in private without a command."""
         picture = attached_files.find_image(invocation.message)
         if not invocation.arguments and picture is None:
             await self.responder.reply(
@@ -109,7 +109,7 @@ class CommandRouter:
         )
 
     async def admin(self, invocation: Invocation) -> None:
-        """Admin verbs in the words of every chat and terminal: /admin quota grant 42 5"""
+        """/admin VERB, with the same verbs as in the terminal: /admin quota grant 42 5"""
         context = invocation.context
         if not context.requester.admin:
             raise NotAllowed("admin")
@@ -120,7 +120,10 @@ class CommandRouter:
         await self.responder.reply(context, answer.to_text(context.language))
 
     async def invocation_behind_question(self, question: Message, context: MessageContext) -> Invocation:
-        """The message that a question of ours answers, as its author pressed a button there."""
+        """The invocation in the message that the bot's question replies to.
+
+        Raises MessageGone if that message was deleted, and NotYourButtons if its author is another user.
+        """
         message = question.reply_to_message
         if message is None:
             raise MessageGone
@@ -133,10 +136,10 @@ class CommandRouter:
             raise NotYourButtons
         invocation = self.parse_message(message, replace(context, message=message.message_id))
         if invocation is None or not invocation.name:
-            words = message.text or message.caption or ""
+            text = message.text or message.caption or ""
             context = replace(context, message=message.message_id)
             return Invocation(
-                context=context, message=message, name=_default_command(message), arguments=words
+                context=context, message=message, name=_default_command(message), arguments=text
             )
         return invocation
 

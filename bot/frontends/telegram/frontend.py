@@ -1,4 +1,4 @@
-"""The studio in Telegram: commands and buttons in, words and clips out."""
+"""The Telegram frontend: handles updates, shows status and sends clips."""
 
 from __future__ import annotations
 
@@ -34,21 +34,24 @@ from generation.progress import Progress
 UPLOAD_LIMIT, LOCAL_UPLOAD_LIMIT = int(50e6 * UPLOAD_LIMIT_FACTOR), int(2000e6 * UPLOAD_LIMIT_FACTOR)
 API_URL = "https://api.telegram.org"
 CONNECT_TIMEOUT = 60.0
-"""Seconds that the last word about a job waits for the connection, right after a start."""
+"""Seconds that a final status waits for the connection after a start."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the operator set. `api` is a Bot API server of one's own, `local` if it shares our disk."""
+    """What the operator configured.
+
+    `api_url` is the operator's own Bot API server; `local_server` says that it shares the disk with Matinee.
+    """
 
     token: str
     admins: frozenset[int] = frozenset()
     api_url: str = ""
     local_server: bool = False
     webhook: Webhook | None = None
-    stars_per_credit: int = 0  # the price of a credit; 0 sells none
+    stars_per_credit: int = 0  # the price of a credit; 0 disables sales
 
     @property
     def upload_limit(self) -> int:
@@ -56,7 +59,7 @@ class Options:
 
 
 class Telegram:
-    """A Frontend."""
+    """Implements Frontend for Telegram."""
 
     name = "telegram"
     deduplicates = False
@@ -85,14 +88,14 @@ class Telegram:
         self._polling = PollingConnection()
 
     def set_admin_handler(self, perform: PerformAdminCommand) -> None:
-        """Let /admin do what admins say."""
+        """Use `perform` for /admin."""
         self.router.perform_admin = perform
 
     async def run(self) -> None:
         try:
             await self._connect()
         except InvalidToken:
-            log.error("Telegram does not know this token; its chats are not served")  # noqa: TRY400  (the trace would show the token)
+            log.error("Telegram rejects the token; the Telegram frontend stops")  # noqa: TRY400  (a traceback would show the token)
             await self.bot.shutdown()
             return
         await self.responder.languages.load_choices()
@@ -103,7 +106,7 @@ class Telegram:
             else:
                 await poll(self.bot, self.handle_update, self._polling)
         except InvalidToken:
-            log.error("Telegram does not know this token any more")  # noqa: TRY400  (as above)
+            log.error("Telegram no longer accepts the token; the Telegram frontend stops")  # noqa: TRY400  (as above)
         finally:
             self.ready.clear()
             publishing.cancel()
@@ -113,14 +116,14 @@ class Telegram:
 
     @property
     def admin_chats(self) -> tuple[str, ...]:
-        """Each operator's own chat; who never wrote to the bot has none."""
+        """The admins' private chats. An admin who never wrote to the bot cannot be reached there."""
         return tuple(map(str, sorted(self.options.admins)))
 
     async def notify(self, chat: str, notice: Notice) -> None:
         await admin_notices.send_notice(self.messenger, int(chat), notice)
 
     def is_connected(self) -> bool:
-        """Whether Telegram answers; behind a webhook it is Telegram that calls, when it has something."""
+        """Whether Telegram answers. With a webhook only the start is checked, since Telegram calls then."""
         return self.ready.is_set() and (self.options.webhook is not None or self._polling.is_alive)
 
     async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> None:
@@ -139,7 +142,7 @@ class Telegram:
             try:
                 await self.messenger.reply(job.reply_to, text, keyboard=keyboard)
             except BadRequest as error:
-                log.warning("not told", job=job.id, reason=error.message)
+                log.warning("could not send a final status", job=job.id, reason=error.message)
 
     async def send_clip(self, outgoing: OutgoingClip) -> str:
         if not self.ready.is_set():
@@ -153,7 +156,7 @@ class Telegram:
         await self.responder.remove_status_message(self.responder.with_status(job))
 
     async def handle_update(self, update: Update) -> None:
-        """One update, whatever door it came through. Edited messages are not among them."""
+        """Handle one update, from polling or from the webhook. Edited messages are not requested."""
         if update.callback_query is not None:
             await self._on_button_pressed(update.callback_query)
         elif update.inline_query is not None:
@@ -178,7 +181,7 @@ class Telegram:
         await self._studio.move_chat(self.name, str(old), str(new))
 
     async def _connect(self) -> None:
-        """Connect, however long the network takes; raises InvalidToken."""
+        """Retry until connected. Raises InvalidToken."""
         tries = 0
         while True:
             try:
@@ -186,7 +189,7 @@ class Telegram:
             except InvalidToken:
                 raise
             except TelegramError as error:
-                log.warning("Telegram not reached yet", reason=type(error).__name__)
+                log.warning("could not connect to Telegram; retrying", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)])
                 tries += 1
             else:
@@ -232,7 +235,7 @@ class Telegram:
         await self._button_handler.handle(ButtonPress(query, query.message, context))
 
     async def _on_membership_changed(self, change: ChatMemberUpdated) -> None:
-        """Into a group that one of the operators looks after, perhaps."""
+        """Publish the admin menu if the bot was added to a group."""
         in_group = change.chat.type != ChatType.PRIVATE
         if in_group and change.new_chat_member.status in {"member", "administrator"}:
             await self._command_menu.publish_to_group_admins(change.chat.id)

@@ -1,4 +1,4 @@
-"""Commands that show or change what is there: the queue, one's clips, credits, help, privacy, reports."""
+"""Commands about existing things: queue, history, credits, models, recipes, reports, help and privacy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ class InfoCommands:
         )
 
     async def cancel(self, invocation: Invocation) -> None:
-        """The one with the number or replied to; else the only one of mine that waits, or a choice."""
+        """Cancel the job with the number or the one replied to.
+
+        Without either, cancel the requester's unfinished job, or ask which one if there are several.
+        """
         context = invocation.context
         number, _, _ = invocation.arguments.partition(" ")
         if not number and invocation.message.reply_to_message is None:
@@ -104,7 +107,7 @@ class InfoCommands:
         await self._reply_list(context, "models", lines)
 
     async def recipe(self, invocation: Invocation) -> None:
-        """Of a clip made here; of any other file, what it tells itself."""
+        """/recipe: show the recipe of a clip made here, or of any other file that contains one."""
         clip_file = None if invocation.arguments else attached_files.find_clip(invocation.message)
         if clip_file is not None and await self.responder.replied_job(invocation) is None:
             await self._reply_recipe_of_file(clip_file, invocation.context)
@@ -122,7 +125,7 @@ class InfoCommands:
         await self.responder.reply(context, found.title, code=found.command)
 
     async def report(self, invocation: Invocation) -> None:
-        """/report in reply to a clip, with what is wrong with it; its button says the same without words."""
+        """/report [TEXT] in reply to a clip. The clip's button does the same without a text."""
         words, job = await self.responder.resolve_job(invocation)
         await self.responder.reply(
             invocation.context, await self.submit_report(job, invocation.context, words)
@@ -133,7 +136,7 @@ class InfoCommands:
         return answer.text
 
     async def appeal(self, invocation: Invocation) -> None:
-        """/appeal, with words or without: an admin looks at the last refusal."""
+        """/appeal [TEXT]: ask an admin to review the last refusal."""
         await self.responder.reply(
             invocation.context, await self.submit_appeal(invocation.context, invocation.arguments)
         )
@@ -144,14 +147,14 @@ class InfoCommands:
         )
 
     async def delete(self, job: Job, context: MessageContext, message: int) -> str:
-        """The message with the clip goes; its owner, operators and the group's admins may do that."""
+        """Delete a clip's message. Its requester, Matinee's admins and the group's admins may do that."""
         owner = is_own_job(job, context.requester) or context.requester.admin
         if not (owner or await self.responder.is_chat_admin(context)):
             raise NotYourJob(job.id)
         try:
             await self.responder.messenger.bot.delete_message(context.chat, message)
         except TelegramError as error:
-            log.info("message not deleted", job=job.id, reason=error.message)
+            log.info("could not delete a message", job=job.id, reason=error.message)
             return messages.translate("delete.refused", context.language)
         log.info("message deleted", job=job.id, by=context.requester.key)
         return messages.translate("deleted", context.language, job=job.id)
@@ -164,7 +167,7 @@ class InfoCommands:
         )
 
     async def privacy(self, invocation: Invocation) -> None:
-        """What is kept; with "delete" it can go, with "export" it comes as a file, in private only."""
+        """/privacy: show what is stored; "delete" asks and deletes it, "export" sends it in private."""
         context, action = invocation.context, invocation.arguments.strip().lower()
         if action == "export" and context.private:
             file = await account_actions.export_personal_data(self.responder.studio, context.requester)
@@ -195,7 +198,7 @@ class InfoCommands:
         lines: list[str],
         keyboard: InlineKeyboardMarkup | None = None,
     ) -> None:
-        """A title and its lines, or what is said when there are none."""
+        """Reply with a title and lines, or with the text for an empty list."""
         if not lines:
             await self.responder.reply(context, messages.translate(f"{name}.empty", context.language))
             return
@@ -213,7 +216,7 @@ def _is_same_chat(job: Job, context: MessageContext) -> bool:
 
 
 def _queue_line(job: Job, context: MessageContext) -> str:
-    """Others' words are shown only where everybody could see them anyway."""
+    """One line of /queue. A prompt is shown only in the chat where it was written, or to its author."""
     return messages.job_line(
         job,
         context.language,

@@ -1,4 +1,4 @@
-"""Inline keyboards: every button's data is an Action, so it works after any restart."""
+"""Inline keyboards. Each button's callback data is an Action, so buttons still work after a restart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EMOJI = common_buttons.EMOJI | {
 
 
 def fits_callback_data(action: Action) -> bool:
-    """Whether Telegram takes it: an operator's genre may have a name as long as they like."""
+    """Whether the action fits Telegram's limit. A genre that the operator named may be too long."""
     return len(str(action).encode()) <= DATA_LIMIT
 
 
@@ -45,7 +45,7 @@ def single_button(action: Action, language: str) -> InlineKeyboardMarkup | None:
 
 
 def status_keyboard(job: Job) -> InlineKeyboardMarkup | None:
-    """What can still be done about a job that shows no clip yet."""
+    """The button under a status message: cancel, or send again if the clip may not have arrived."""
     if job.state is JobState.UNCERTAIN:
         return single_button(Action("again", job.id), job.requester.language)
     return None if job.state.is_final else single_button(Action("cancel", job.id), job.requester.language)

@@ -1,4 +1,4 @@
-"""Which language somebody is answered in: their choice, else their group's, else their client's."""
+"""The language of an answer: the user's choice, else the group's, else that of the user's app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LoadChoices = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class LanguageChoices:
-    """All that were chosen are kept at hand, so that a message costs no look into the store."""
+    """All chosen languages, cached so that a message needs no query to the store."""
 
     def __init__(self, load: LoadChoices) -> None:
         self._load = load
@@ -19,11 +19,11 @@ class LanguageChoices:
     async def load_choices(self) -> None:
         self._chosen = dict(await self._load())
 
-    def language_of(self, person: str, community: str, client_code: str | None) -> str:
-        return preferred_language(self._chosen.get(person), self._chosen.get(community), client_code)
+    def language_of(self, user: str, community: str, client_code: str | None) -> str:
+        return preferred_language(self._chosen.get(user), self._chosen.get(community), client_code)
 
     def choose(self, key: str, language: str | None) -> None:
-        """None: as their client speaks."""
+        """Set the language of a user or group; None returns to the language of the app."""
         if language is None:
             self._chosen.pop(key, None)
         else:

@@ -1,4 +1,4 @@
-"""Commands that make something: /video, /image, /animate, /music, and the walls and questions before them."""
+"""Commands that make clips: /video, /image, /animate and /music, with their menus and questions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MakeCommands:
         return {**dict.fromkeys(KINDS, self.make_clip), "music": self.new_music}
 
     async def make_clip(self, invocation: Invocation) -> None:
-        """The words make a job; without any they are asked for, and who wished for the wall is shown it."""
+        """Submit a job, ask for a missing prompt or picture, or show the option menu if it is preferred."""
         kind = self._kind_of(invocation)
         if kind is Kind.ANIMATE and attached_files.find_image(invocation.message) is None:
             await self._ask_question(invocation, "animate")
@@ -61,7 +61,7 @@ class MakeCommands:
         await self.submit(invocation, wish)
 
     async def show_option_menu(self, invocation: Invocation) -> None:
-        """The wall: music, length and shape, as far as the words leave them open."""
+        """Show the menu for those of music, length and shape that the command leaves open."""
         wish = self._parse_wish(invocation, self._kind_of(invocation))
         text = messages.translate(
             "options.menu", invocation.context.language, prompt=messages.sanitized(wish.prompt)
@@ -83,12 +83,12 @@ class MakeCommands:
         )
 
     async def submit_with_choices(self, invocation: Invocation, chosen: MenuChoices) -> None:
-        """What the wall was pressed to; its message becomes the status of the job."""
+        """Submit the job with the options chosen in the menu, whose message becomes the status message."""
         completed = replace(invocation, arguments=f"{invocation.arguments} {chosen.as_arguments()}".strip())
         await self.submit(completed, self._parse_wish(completed, self._kind_of(completed)))
 
     async def edit_prompt(self, invocation: Invocation, number: int) -> None:
-        """A clip of theirs in other words, with the same seed."""
+        """Make a clip again with another prompt and the same seed."""
         job = await self.responder.visible_job(number, invocation.context)
         if not invocation.arguments.strip():
             raise PromptEmpty
@@ -111,16 +111,16 @@ class MakeCommands:
         )
 
     async def new_music(self, invocation: Invocation) -> None:
-        """In reply to a clip, or with its number: new music for it; without words, the wall of genres.
+        """/music in reply to a clip, or with its number: make new music for it.
 
-        Written under a song, that is the music.
+        Audio attached to the command becomes the music. Without audio or options the genre menu is shown.
         """
-        words, job = await self.responder.resolve_job(invocation)
+        options, job = await self.responder.resolve_job(invocation)
         audio = attached_files.attached_audio(invocation.message)
-        if not words and audio is None:
+        if not options and audio is None:
             await self.show_genre_menu(invocation.context, job.id)
             return
-        wish = option_parser.parse_wish(words, genres=tuple(self.responder.studio.genres))
+        wish = option_parser.parse_wish(options, genres=tuple(self.responder.studio.genres))
         music = wish.music
         if music.genre is None and wish.prompt:  # "/music 17 jazz", without the #
             music = option_parser.parse_wish(
@@ -170,25 +170,25 @@ class MakeCommands:
         )
 
     def _kind_of(self, invocation: Invocation) -> Kind:
-        """A photo under which /video is written is meant to move."""
+        """The kind of clip to make. /video as the caption of a photo animates it."""
         if invocation.name == "video" and invocation.message.photo:
             return Kind.ANIMATE
         return KINDS.get(invocation.name, Kind.VIDEO)
 
     def _parse_wish(self, invocation: Invocation, kind: Kind) -> Wish:
-        """Words that are missing are taken from the message that is answered."""
+        """Parse the arguments. A missing prompt is taken from the message that this one replies to."""
         genres = tuple(self.responder.studio.genres)
         wish = option_parser.parse_wish(invocation.arguments, kind=kind, genres=genres)
         if wish.prompt:
             return wish
-        if words := quoted_text(invocation.message, self.responder.messenger.bot.id):
-            return replace(wish, prompt=words)
+        if text := quoted_text(invocation.message, self.responder.messenger.bot.id):
+            return replace(wish, prompt=text)
         if kind is Kind.ANIMATE:
             return replace(wish, prompt=messages.translate("animate.prompt"))
         return wish
 
     async def _save_image(self, invocation: Invocation) -> str:
-        """The picture of the message itself, or of the one it answers, made clean."""
+        """Save the picture of the message, or of the one it replies to, as a clean PNG; return its path."""
         found = attached_files.find_image(invocation.message)
         if found is None:
             raise PictureRequired("/animate")
@@ -205,9 +205,9 @@ class MakeCommands:
 
 
 def quoted_text(message: Message, bot: int) -> str:
-    """What somebody else wrote and is answered with a bare command: "/video" under a good sentence."""
-    answered = message.reply_to_message
-    if answered is None or answered.from_user is None or answered.from_user.id == bot:
+    """The text of the user's message that this one replies to, unless it is a command."""
+    replied = message.reply_to_message
+    if replied is None or replied.from_user is None or replied.from_user.id == bot:
         return ""
-    words = message.quote.text if message.quote else answered.text or answered.caption or ""
-    return "" if words.startswith("/") else words
+    text = message.quote.text if message.quote else replied.text or replied.caption or ""
+    return "" if text.startswith("/") else text

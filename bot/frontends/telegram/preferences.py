@@ -1,4 +1,4 @@
-"""What somebody likes when they do not say: /settings, kept as plain choices and changed by buttons."""
+"""/settings: the defaults of a user or group, changed by buttons."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LENGTHS = ("3", "5", "8")
 SHAPES = ("1:1", "16:9", "9:16")
 ASK_FIRST = "yes"
 GROUP_OWNER = 0
-"""Stands for the chat's own settings where a button names whose it changes."""
+"""The owner number in a button that changes the group's settings."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,12 +45,12 @@ def available_choices() -> dict[str, tuple[str, ...]]:
 
 
 def owner_number(context: MessageContext) -> int:
-    """Names a person in a button; a group or channel that writes has a number below zero."""
+    """The number of the requester in a button's data. Ids of groups and channels are negative."""
     return abs(int(context.requester.user))
 
 
 def parse_choice(choice: str) -> tuple[str, str] | None:
-    """The name and value that a button means, if it is one of ours."""
+    """The setting and value in a button's data, or None if they are not valid."""
     name, _, value = choice.partition("=")
     return (name, value) if value in available_choices().get(name, ()) else None
 
@@ -64,7 +64,10 @@ class PreferenceCommands:
         return {"settings": self.settings}
 
     async def settings(self, invocation: Invocation) -> None:
-        """An admin of a group changes the group's; everybody else their own. `link` joins two platforms."""
+        """/settings: show the group's settings to its admins and their own settings to other users.
+
+        `/settings link [CODE]` links the user's accounts on two platforms.
+        """
         context = invocation.context
         if invocation.arguments.split()[:1] == ["link"]:
             code = invocation.arguments.removeprefix("link")
@@ -76,7 +79,7 @@ class PreferenceCommands:
         await self.responder.reply(context, *await self._settings_page(context, owner))
 
     async def toggle_choice(self, context: MessageContext, action: Action, message: int) -> str:
-        """A pressed choice; raises NotAllowed or NotForYou for somebody else's page."""
+        """Set or clear a choice. Raises NotAllowed or NotYourButtons on another owner's page."""
         chosen = parse_choice(action.choice)
         if chosen is None:
             return ""
@@ -98,7 +101,7 @@ class PreferenceCommands:
                 text, context.chat, message, reply_markup=keyboard
             )
         except TelegramError as error:
-            log.debug("settings page stays", reason=type(error).__name__)
+            log.debug("could not update a settings page", reason=type(error).__name__)
         return ""
 
     async def _settings_key(self, context: MessageContext, owner: int) -> str:
@@ -111,7 +114,7 @@ class PreferenceCommands:
         return context.requester.key
 
     async def _settings_page(self, context: MessageContext, owner: int) -> tuple[str, InlineKeyboardMarkup]:
-        """What is chosen, and a button for everything else; pressing a chosen one lets it go."""
+        """The text and the buttons of the page. Pressing a selected button clears its choice."""
         shared = owner == GROUP_OWNER and bool(context.requester.community)
         key = context.requester.community if shared else context.requester.key
         chosen = await self.responder.studio.settings(key)

@@ -10,7 +10,7 @@ COMMANDS = {Kind.IMAGE: "/image", Kind.ANIMATE: "/animate"}
 
 
 def recipe_command(request: Request) -> str:
-    """What this prints, options.read understands: the same request comes back."""
+    """The command for `request`. `option_parser.parse_wish` reads it back into the same request."""
     parts = [COMMANDS.get(request.kind, "/video"), _prompt_part(request)]
     if request.kind is not Kind.IMAGE:
         parts += [_music_part(request), f"{request.seconds:.6g}s"]
@@ -24,7 +24,7 @@ def recipe_command(request: Request) -> str:
 
 
 def _prompt_part(request: Request) -> str:
-    """As it is, or in quotes where some of its words would be read as options."""
+    """The prompt, in quotes if some of its words would be parsed as options."""
     try:
         plain = option_parser.parse_wish(f"{request.prompt} 1s") == Wish(prompt=request.prompt, seconds=1.0)
     except USER_ERRORS:

@@ -1,4 +1,4 @@
-"""What every command and button needs: answering, refusing kindly, one status message a job."""
+"""What commands and buttons share: replies, error reports, status messages and finding the meant job."""
 
 from __future__ import annotations
 
@@ -46,19 +46,18 @@ class Responder:
     operators: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
-        self.pending_statuses: dict[
-            int, str
-        ] = {}  # of jobs that were claimed before their status message was known
+        self.pending_statuses: dict[int, str] = {}
+        """Status messages of jobs that may have been claimed before the message was stored."""
         self.languages = LanguageChoices(lambda: self.studio.languages("telegram"))
 
     async def run_handler(self, handler: CommandHandler, invocation: Invocation) -> None:
-        """Do what was asked; whatever goes wrong is told in one sentence."""
+        """Call the handler and report any error to the user in one sentence."""
         try:
             await handler(invocation)
         except SendError as error:
-            log.info("not answered", chat=invocation.context.chat, reason=str(error))
+            log.info("could not answer a command", chat=invocation.context.chat, reason=str(error))
         except BadRequest as error:
-            log.info("answer refused", chat=invocation.context.chat, reason=error.message)
+            log.info("Telegram refused an answer", chat=invocation.context.chat, reason=error.message)
         except Exception as error:  # noqa: BLE001  (it is logged, and the user must get an answer)
             await self.reply_error(invocation.context, error, request="a command")
 
@@ -69,7 +68,7 @@ class Responder:
         try:
             await self.reply(context, explain_and_log(error, context.language, request=request), keyboard)
         except (SendError, TelegramError) as send_failure:
-            log.info("refusal not told", chat=context.chat, reason=str(send_failure))
+            log.info("could not report an error", chat=context.chat, reason=str(send_failure))
 
     async def reply(
         self,
@@ -88,7 +87,10 @@ class Responder:
         return context.reply_to(self.upload_limit)
 
     async def announce_job(self, submission: Submission, language: str, *, status: str = "") -> None:
-        """Say where the job stands, once: a command that Telegram repeats is not answered again."""
+        """Send the status message of a new job, once even if Telegram repeats the update.
+
+        `status` is the id of an existing message that becomes the status message.
+        """
         job = submission.job
         if job.reply_to.status:
             return
@@ -102,7 +104,7 @@ class Responder:
         await self.remove_status_message(await self.studio.job(job.id))
 
     def with_status(self, job: Job) -> Job:
-        """The job with its status message, also where it was claimed before that was known."""
+        """The job with its status message, even if it was claimed before the message was stored."""
         if job.reply_to.status or job.id not in self.pending_statuses:
             return job
         return structs.replace(
@@ -110,7 +112,7 @@ class Responder:
         )
 
     async def remove_status_message(self, job: Job) -> None:
-        """Take the status message away behind a clip that has a message of its own."""
+        """Delete the status message of a job whose clip was sent as a new message."""
         if not job.state.is_final:
             return
         self.pending_statuses.pop(job.id, None)
@@ -121,10 +123,10 @@ class Responder:
             try:
                 await self.messenger.bot.delete_message(sent.chat, int(job.reply_to.status))
             except TelegramError as error:
-                log.debug("status stays", job=job.id, reason=type(error).__name__)
+                log.debug("could not delete a status message", job=job.id, reason=type(error).__name__)
 
     async def preferences(self, context: MessageContext) -> Mapping[str, object]:
-        """What somebody takes when they do not say: their own choices before those of the group."""
+        """The user's own settings, and the group's where the user has none."""
         own = await self.studio.settings(context.requester.key)
         shared = (
             await self.studio.settings(context.requester.community) if context.requester.community else {}
@@ -132,7 +134,10 @@ class Responder:
         return merge_preferences(own, shared)
 
     async def visible_job(self, number: int, context: MessageContext) -> Job:
-        """The job, if this person may know of it: theirs, or made in the open of the same group."""
+        """The job, if it is the requester's or was made in the same chat, or if the requester is an admin.
+
+        Raises NotYourJob.
+        """
         job = await self.studio.job(number)
         own = job.requester.key == context.requester.key or context.requester.admin
         same_chat = job.reply_to.platform == context.requester.platform and job.reply_to.chat == str(
@@ -143,10 +148,14 @@ class Responder:
         return job
 
     async def resolve_job(self, invocation: Invocation, *, unfinished_only: bool = False) -> tuple[str, Job]:
-        """The clip that is meant, and the words that are left."""
-        number, words = split_job_number(invocation.arguments)
+        """The job that a command is about, and the rest of the arguments.
+
+        It is the job with the given number, else the one replied to, else the requester's newest. Raises
+        NoClipGiven.
+        """
+        number, rest = split_job_number(invocation.arguments)
         if number is not None:
-            return words, await self.visible_job(number, invocation.context)
+            return rest, await self.visible_job(number, invocation.context)
         history = await self.studio.history(invocation.context.requester, limit=25)
         if (replied := await self._find_replied_job(invocation, history)) is not None:
             return invocation.arguments, replied
@@ -156,13 +165,13 @@ class Responder:
         return invocation.arguments, candidates[0]
 
     async def replied_job(self, invocation: Invocation) -> Job | None:
-        """The clip of ours that is answered, if one is."""
+        """The job whose message the command replies to, if any."""
         return await self._find_replied_job(
             invocation, await self.studio.history(invocation.context.requester, limit=25)
         )
 
     async def _find_replied_job(self, invocation: Invocation, history: list[Job]) -> Job | None:
-        """The clip whose message, status or command is answered."""
+        """The job whose clip, status message or command is replied to."""
         message = invocation.message.reply_to_message
         if message is None:
             return None
@@ -188,7 +197,7 @@ class Responder:
 
 
 def _job_on_buttons(message: Message, bot: int) -> int:
-    """The number of the clip that our message's buttons are about, or 0."""
+    """The job number in the buttons of a message of the bot, or 0."""
     if message.from_user is None or message.from_user.id != bot or message.reply_markup is None:
         return 0
     for row in message.reply_markup.inline_keyboard:
@@ -200,7 +209,7 @@ def _job_on_buttons(message: Message, bot: int) -> int:
 
 
 def _suggested_action(error: Exception) -> Action | None:
-    """What somebody may do about a refusal by a tap: say what was meant, or ask an admin."""
+    """What a button can do about an error: correct a typo, or appeal a refusal."""
     if appeal := appeal_action(error):
         return appeal
     if isinstance(error, UnknownChoice) and error.near and ">" not in error.value:
