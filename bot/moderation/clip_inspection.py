@@ -55,10 +55,10 @@ class ClipInspector:
             return InspectionVerdict.CLEAR
         verdict, detection = await self._classify_clip(job.clip.path)
         await self._store.save_inspection(
-            job.id, verdict=verdict, label=detection.what, certainty=detection.certainty
+            job.id, verdict=verdict, label=detection.label, certainty=detection.certainty
         )
         if verdict is not InspectionVerdict.CLEAR:
-            log.warning("sensitive clip", job=job.id, what=detection.what, found=verdict.value)
+            log.warning("sensitive clip", job=job.id, what=detection.label, found=verdict.value)
         return verdict
 
     async def _classify_clip(self, path: Path) -> tuple[InspectionVerdict, Detection]:

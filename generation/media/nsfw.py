@@ -44,9 +44,9 @@ SAMPLE_COUNT = 8
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """The most certain detection (0 to 1) and its frame; `what` is its label, empty if nothing was found."""
+    """The most certain detection (0 to 1) and its frame; `label` is empty if nothing was found."""
 
-    what: str = ""
+    label: str = ""
     certainty: float = 0.0
     frame: int = 0
 

@@ -58,7 +58,7 @@ async def test_wanted_labels_are_detected_in_clips_and_pictures(
     pixels = np.repeat(moving_square(12, 256, 256).pixels[:1], 12, axis=0)
     pixels[7:] = face
     detection = await nsfw_process.inspect(await make_clip(tmp_path, pixels, ffmpeg))
-    assert detection.what == "FACE_FEMALE"
+    assert detection.label == "FACE_FEMALE"
     assert detection.certainty > 0.5
     assert detection.frame >= 7
     assert (await nsfw_process.inspect(FACE_PHOTO)).certainty > 0.5
@@ -94,13 +94,13 @@ async def test_a_dead_or_hanging_nsfw_process_is_restarted() -> None:
         "    path = json.loads(line)['path']\n"
         "    if 'die' in path: sys.exit(1)\n"
         "    if 'hang' in path: time.sleep(600)\n"
-        "    print(json.dumps({'what': path, 'certainty': 1.0, 'frame': 0}), flush=True)\n"
+        "    print(json.dumps({'label': path, 'certainty': 1.0, 'frame': 0}), flush=True)\n"
     )
     for action, timeout in (("die", 60.0), ("hang", 5.0)):
         process = NsfwProcess(command=(sys.executable, "-c", program), timeout=timeout)
         with pytest.raises(InspectionFailed):
             await process.inspect(Path(action))
-        assert (await process.inspect(Path("fine"))).what == "fine"
+        assert (await process.inspect(Path("fine"))).label == "fine"
         await process.close()
         assert process.pid is None
 
