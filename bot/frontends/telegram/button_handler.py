@@ -16,9 +16,8 @@ from telegram.error import BadRequest, TelegramError
 from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import Action, Job
 from bot.frontends.common.error_replies import explain_and_log
-from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.make_commands import KINDS
-from bot.frontends.telegram.message_context import MessageContext
+from bot.frontends.telegram.message_context import Invocation, MessageContext
 from bot.frontends.telegram.option_menu import MenuChoices
 from bot.frontends.telegram.preferences import owner_number
 from bot.i18n import messages

@@ -13,9 +13,8 @@ from bot.domain.errors import MessageGone, NotAllowed, NotYourButtons
 from bot.frontends.telegram import attached_files, questions
 from bot.frontends.telegram.command_menu import USER_COMMANDS
 from bot.frontends.telegram.info_commands import InfoCommands
-from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.make_commands import MakeCommands
-from bot.frontends.telegram.message_context import MessageContext, sender_of
+from bot.frontends.telegram.message_context import Invocation, MessageContext, sender_of
 from bot.frontends.telegram.preferences import PreferenceCommands
 from bot.frontends.telegram.responder import CommandHandler, PerformAdminCommand, Responder
 from bot.frontends.telegram.start_command import StartCommand

@@ -22,8 +22,7 @@ from bot.frontends.telegram.recipe_text import recipe_command
 from bot.i18n import messages
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.invocation import Invocation
-    from bot.frontends.telegram.message_context import MessageContext
+    from bot.frontends.telegram.message_context import Invocation, MessageContext
     from bot.frontends.telegram.responder import CommandHandler, Responder
 
 log = structlog.get_logger(__name__)

@@ -16,8 +16,8 @@ from bot.frontends.telegram import (
     questions,
 )
 from bot.frontends.telegram.attached_files import AttachedFile
-from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.keyboards import genre_keyboard
+from bot.frontends.telegram.message_context import Invocation, MessageContext
 from bot.frontends.telegram.option_menu import MenuChoices
 from bot.frontends.telegram.questions import PendingCommand
 from bot.frontends.telegram.responder import CommandHandler, Responder
@@ -30,7 +30,6 @@ from generation.request import Kind, Wish
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
 
-    from bot.frontends.telegram.message_context import MessageContext
 
 KINDS = {"video": Kind.VIDEO, "image": Kind.IMAGE, "animate": Kind.ANIMATE}
 

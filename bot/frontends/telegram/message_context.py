@@ -1,4 +1,4 @@
-"""The sender of an update and the chat to reply to."""
+"""What an update asks for: its sender, the chat to reply to, and the command with its arguments."""
 
 from __future__ import annotations
 
@@ -45,6 +45,24 @@ class MessageContext:
             limit=limit,
             private=self.private,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """A command with its sender, chat, arguments and message."""
+
+    context: MessageContext
+    message: Message
+    name: str = ""
+    arguments: str = ""
+    status_message: str = ""  # id of the bot's message that becomes the job's status message
+    callback_key: str = ""  # dedup key of a button press; without one the message is the key
+    completes_question: bool = False  # an answer to a question: do not ask again
+
+    @property
+    def dedup_key(self) -> str:
+        """The same for every update that Telegram sends about this command."""
+        return self.callback_key or self.context.dedup_key
 
 
 def context_of(

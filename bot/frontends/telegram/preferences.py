@@ -19,8 +19,7 @@ from bot.i18n import messages
 from generation.music.common.music_choice import SILENT
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.invocation import Invocation
-    from bot.frontends.telegram.message_context import MessageContext
+    from bot.frontends.telegram.message_context import Invocation, MessageContext
     from bot.frontends.telegram.responder import CommandHandler, Responder
 
 GENRES = ("lofi", "pop", "jazz", "cinematic", "ambient", SILENT)

@@ -17,10 +17,9 @@ from bot.frontends.common.error_replies import appeal_action, explain_and_log
 from bot.frontends.common.job_numbers import split_job_number
 from bot.frontends.common.preferences import merge_preferences
 from bot.frontends.telegram.clip_sender import SentMessage
-from bot.frontends.telegram.invocation import Invocation
 from bot.frontends.telegram.keyboards import fits_callback_data, single_button, status_keyboard
 from bot.frontends.telegram.languages import LanguageChoices
-from bot.frontends.telegram.message_context import MessageContext
+from bot.frontends.telegram.message_context import Invocation, MessageContext
 from bot.frontends.telegram.messenger import Markup, Messenger
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError

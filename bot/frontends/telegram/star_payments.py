@@ -19,8 +19,7 @@ from bot.i18n import messages
 if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery
 
-    from bot.frontends.telegram.invocation import Invocation
-    from bot.frontends.telegram.message_context import MessageContext
+    from bot.frontends.telegram.message_context import Invocation, MessageContext
     from bot.frontends.telegram.responder import CommandHandler, Responder
     from bot.store.store import Payment
 

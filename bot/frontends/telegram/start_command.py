@@ -16,7 +16,7 @@ from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, reply_
 from bot.i18n import messages
 
 if TYPE_CHECKING:
-    from bot.frontends.telegram.invocation import Invocation
+    from bot.frontends.telegram.message_context import Invocation
     from bot.frontends.telegram.responder import CommandHandler, Responder
 
 SAMPLE_CLIP = Path(__file__).with_name("hello.mp4")
