@@ -1,1 +1,1 @@
-"""Keeping the house: is it well, are its books true, is there room, what if the disk dies."""
+"""Backups, retention, disk budget, integrity check, health and metrics."""

@@ -1,4 +1,4 @@
-"""Backups by the clock or by hand, kept up to a number, and the way back from one."""
+"""Create, list, remove and restore backups of the database."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def timestamp(now: float) -> str:
 
 
 def create_backup(data: Path, target: Path, *, now: float | None = None) -> Path:
-    """Into that file, or under a name of its own into that folder; also beside a running Matinee."""
+    """Back up to the file `target`, or to a new file in the folder `target`; also beside a running Matinee.
+
+    Raises DataFolderUnusable, OutputUnusable, DatabaseCorrupt or StoreFailed.
+    """
     source = data / DATABASE_FILE
     if not source.is_file():
         raise DataFolderUnusable(str(data), "there is no database in it yet")
@@ -43,12 +46,12 @@ def _unused_path(folder: Path, when: str) -> Path:
 
 
 def list_backups(folder: Path) -> list[Path]:
-    """Those that were made under a name of our own, oldest first."""
+    """The backups with an automatic name, oldest first."""
     return sorted(path for path in folder.glob("matinee-*.db") if BACKUP_NAME.fullmatch(path.name))
 
 
 def remove_oldest(folder: Path, keep: int) -> int:
-    """Let the oldest go; how many went."""
+    """Remove all but the newest `keep` backups, or none for 0; returns how many were removed."""
     old = list_backups(folder)[:-keep] if keep else []
     for path in old:
         path.unlink(missing_ok=True)
@@ -56,7 +59,7 @@ def remove_oldest(folder: Path, keep: int) -> int:
 
 
 def age_of_newest(folder: Path, now: float) -> float:
-    """Seconds; without end where there is none."""
+    """The age in seconds; infinite if there is no backup."""
     found = list_backups(folder)
     return now - found[-1].stat().st_mtime if found else float("inf")
 
@@ -69,19 +72,22 @@ def restore(
     now: float | None = None,
     platforms_without_final_status: frozenset[str] = frozenset(),
 ) -> Restored:
-    """Raises AlreadyRunning, DatabaseCorrupt or DatabaseNewer, and has changed nothing then."""
+    """Replace the database in `data` with the backup; see `restore_backup`.
+
+    Raises AlreadyRunning, DatabaseCorrupt or DatabaseNewer before anything has changed.
+    """
     if not backup.is_file():
         raise OutputUnusable(str(backup), "there is no such file")
     now = time.time() if now is None else now
     lock = InstanceLock.acquire(data)
     try:
-        aside = f"{DATABASE_FILE}.before-{timestamp(now)}"
+        old_name = f"{DATABASE_FILE}.before-{timestamp(now)}"
         clips = (entry.name for entry in (data / "clips").glob("*") if entry.name.isdecimal())
         highest_clip_number = max(map(int, clips), default=0)
         return restore_backup(
             backup,
             data,
-            old_database_name=aside,
+            old_database_name=old_name,
             last_known_number=highest_clip_number,
             resume=resume,
             now=now,

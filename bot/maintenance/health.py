@@ -1,4 +1,4 @@
-"""Is a running Matinee well? Judged from outside, by its pulse."""
+"""Judge the health of a running Matinee from outside, by its heartbeat file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from bot.maintenance.heartbeat import HealthState, Heartbeat
 
 MAX_HEARTBEAT_AGE = 15.0
-"""Seconds without a beat, of which one a second is due: the event loop, the process or the disk is stuck."""
+"""In seconds. A heartbeat is due every second; an older one means a stuck event loop, process or disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthProblem:
-    """What is wrong: `part` is "matinee" for the whole of it."""
+    """A part that is not healthy; "matinee" is the whole process."""
 
     part: str
     life: HealthState
@@ -21,12 +21,11 @@ class HealthProblem:
 
 
 def find_problems(heartbeat: Heartbeat | None, *, monotonic_now: float) -> list[HealthProblem]:
-    """Nothing in it means that all is well."""
+    """The unhealthy parts; empty if all are healthy."""
     if heartbeat is None:
         return [HealthProblem(part="matinee", life=HealthState.DEAD, since=None)]
-    if (
-        not 0 <= monotonic_now - heartbeat.steady <= MAX_HEARTBEAT_AGE
-    ):  # before: the machine was started anew meanwhile
+    age = monotonic_now - heartbeat.steady  # negative if the machine was rebooted since
+    if not 0 <= age <= MAX_HEARTBEAT_AGE:
         return [HealthProblem(part="matinee", life=HealthState.STUCK, since=heartbeat.at)]
     return [
         HealthProblem(part=name, life=part.life, since=part.since, why=part.why)

@@ -1,4 +1,4 @@
-"""How every part of a running Matinee does, in one small file for whoever asks from outside."""
+"""The heartbeat file: the health of every part of a running Matinee, for other processes to read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ HEARTBEAT_FILE = "pulse.json"
 
 class HealthState(StrEnum):
     HEALTHY = "well"
-    UNREACHABLE = "lost"  # what it talks to is out of reach: a restart would not help
-    STUCK = "stuck"  # it is there, but nothing moves
+    UNREACHABLE = "lost"  # the service that it uses cannot be reached: a restart would not help
+    STUCK = "stuck"  # it runs but makes no progress
     DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """What one look at a part found."""
+    """The result of one check of a part."""
 
     state: HealthState = HealthState.HEALTHY
     reason: str = ""
@@ -36,7 +36,7 @@ class PartHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """`at` is for people; ages are measured on `steady`, which all processes of a machine share."""
+    """`at` is for display; ages are measured with `steady`, the machine's monotonic clock."""
 
     pid: int
     at: float
@@ -46,14 +46,17 @@ class Heartbeat:
     parts: dict[str, PartHealth]
 
     def write(self, folder: Path) -> None:
-        """By rename, so that nobody reads half of it; not fsynced, since it need not outlive a power cut."""
+        """Write by rename, so that no reader sees a partial file.
+
+        It is not fsynced, since it need not survive a power failure.
+        """
         part_file = folder / f"{HEARTBEAT_FILE}.part"
         part_file.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(part_file, folder / HEARTBEAT_FILE)  # noqa: PTH105  (as atomic as it says)
+        os.replace(part_file, folder / HEARTBEAT_FILE)  # noqa: PTH105  (the documented atomic call)
 
     @classmethod
     def read(cls, folder: Path) -> Heartbeat | None:
-        """None where nothing runs, or ever ran."""
+        """None if there is no valid file, for example because Matinee is not running."""
         try:
             data: dict[str, Any] = json.loads((folder / HEARTBEAT_FILE).read_text(encoding="utf-8"))
             parts = {

@@ -1,4 +1,4 @@
-"""Everything that should be true of a data folder, looked at: pages, references, sums, files both ways."""
+"""Check a data folder: database pages, references and sums, clips without a file and files without a job."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bot.store.integrity import DatabaseSnapshot, Inconsistency, read_snapshot
 
 STATES_WITH_A_FILE = {"rendered", "delivering", "uncertain", "held"}
 HARMLESS_KINDS = {"file_gone", "nobodys", "leftover"}
-"""Worth knowing, but nothing is wrong and nothing is lost."""
+"""Reported, but nothing is wrong and nothing is lost."""
 MIN_TEMP_FILE_AGE = 3600.0
-"""A temporary file younger than this may be somebody's work at this moment."""
+"""In seconds. A younger temporary file may be in use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Keeps the data folder within its budget, and throws away what belongs to nobody any more."""
+"""Keep the data folder within its budget, and remove files that no job needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bot.store.store import JobClipFile, Store
 log = structlog.get_logger(__name__)
 
 ATTACHMENT_FOLDERS = ("inbox", "uploads")
-"""Where a chat puts what people attach."""
+"""Where frontends store the attachments of users."""
 MIN_FILE_AGE = 3600.0
-"""Seconds that a file may lie there before its job is in the books."""
+"""In seconds. The job of a younger file may not be in the database yet."""
 BATCH_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetResult:
-    """What went, and how much the folder still holds."""
+    """What was removed, and how many bytes are still used."""
 
     clips: int = 0
     attachments: int = 0
@@ -34,7 +34,7 @@ class BudgetResult:
 
 
 class Janitor:
-    """`budget` is in bytes; 0 is no bound."""
+    """`budget` is in bytes; 0 means no limit."""
 
     def __init__(
         self, *, store: Store, data: Path, budget: int, clock: Callable[[], float] = time.time
@@ -45,7 +45,7 @@ class Janitor:
         self._clock = clock
 
     def remove_unused_attachments(self) -> int:
-        """Attachments that no job names any more; how many. Looks at the disk: call it in a thread."""
+        """Remove attachments that no job needs; returns how many. Blocks: call it in a thread."""
         found = [
             path for name in ATTACHMENT_FOLDERS for path in (self._data / name).rglob("*") if path.is_file()
         ]
@@ -59,7 +59,7 @@ class Janitor:
         return len(stale)
 
     def remove_orphaned_clips(self) -> int:
-        """What is left in the folders of jobs that keep no clip; how many. Looks at the disk, as above."""
+        """Remove the folders of ended jobs that keep no clip; returns how many. Blocks, as above."""
         clips = self._data / "clips"
         old = [path for path in clips.glob("*") if path.name.isdecimal() and self._age(path) > MIN_FILE_AGE]
         if not old:
@@ -74,18 +74,18 @@ class Janitor:
         return self._clock() - path.stat().st_mtime
 
     def used_bytes(self) -> int:
-        """Bytes in the data folder. Looks at the disk: call it in a thread."""
+        """Bytes in the data folder. Blocks: call it in a thread."""
         return folder_bytes(self._data)
 
     async def enforce_budget(self, used: int) -> BudgetResult:
-        """The oldest clips that were delivered go, until what is held fits the budget, or none is left."""
+        """Remove the oldest delivered clips until the used bytes fit the budget, or none are left."""
         removed = freed = 0
         while self._budget and used - freed > self._budget:
             batch = await self._store.removable_clips(BATCH_SIZE)
             if not batch:
                 log.warning(
-                    "over budget, and nothing delivered is left to clear",
-                    held=messages.file_size(used - freed),
+                    "over budget, and no delivered clip is left to remove",
+                    used=messages.file_size(used - freed),
                 )
                 break
             for one in batch:
@@ -95,11 +95,11 @@ class Janitor:
                 removed += 1
         return BudgetResult(clips=removed, bytes=freed, used=used - freed)
 
-    async def _remove_clip(self, holding: JobClipFile) -> int:
-        """The row first: a crash between leaves a file of nobody, never a row that promises one."""
-        if not await self._store.forget_clip(holding.job):
+    async def _remove_clip(self, clip_file: JobClipFile) -> int:
+        """Update the row first: a crash in between leaves a file without a job, not a row without a file."""
+        if not await self._store.forget_clip(clip_file.job):
             return 0
-        return remove_file_or_clip(holding.path, self._data / "clips")
+        return remove_file_or_clip(clip_file.path, self._data / "clips")
 
 
 def folder_bytes(folder: Path) -> int:
@@ -107,14 +107,17 @@ def folder_bytes(folder: Path) -> int:
     for path in folder.rglob("*"):
         try:
             stat = path.lstat()
-        except OSError:  # gone meanwhile
+        except OSError:  # deleted since
             continue
         total += stat.st_blocks * 512 if hasattr(stat, "st_blocks") else stat.st_size
     return total
 
 
 def remove_file_or_clip(path: Path, root: Path) -> int:
-    """That file, with a clip its whole folder of stills and smaller copies; never anything outside `root`."""
+    """Remove the file; for a clip, its whole folder of stills and smaller copies. Returns the freed bytes.
+
+    Nothing outside `root` is removed.
+    """
     path, root = path.absolute(), root.absolute()
     if root not in path.parents:
         return 0

@@ -1,4 +1,4 @@
-"""Looks at every part each second, writes what it saw, and tells systemd while all is well."""
+"""Check every part each second, write the heartbeat file, and notify systemd while all parts work."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bot.maintenance.systemd import SystemdNotifier
 log = structlog.get_logger(__name__)
 INTERVAL = 1.0
 RESTART_STATES = {HealthState.STUCK, HealthState.DEAD}
-"""What a restart may mend; a platform out of reach it does not."""
+"""The states in which a restart may help; it does not help with an unreachable platform."""
 
 
 class Monitor:
-    """`looks` are the parts by name; whoever has one adds it."""
+    """`checks` has a health check for each part by name; every part adds its own."""
 
     def __init__(
         self, folder: Path, *, notifier: SystemdNotifier | None = None, interval: float = INTERVAL
     ) -> None:
         self.checks: dict[str, Callable[[], HealthCheck]] = {}
         self.on_heartbeat: list[Callable[[Heartbeat, float], None]] = []
-        """Told of every beat, and by how many seconds the event loop was late for it."""
+        """Called with every heartbeat, and with how many seconds the event loop was late for it."""
         self._folder = folder
         self._notifier = notifier or SystemdNotifier(None)
         self._interval = interval
@@ -41,7 +41,7 @@ class Monitor:
         self._notifier.notify("STOPPING=1")
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         loop = asyncio.get_running_loop()
         await self._write_heartbeat(0.0)
         self._notifier.notify("READY=1")
@@ -51,11 +51,11 @@ class Monitor:
             await self._write_heartbeat(max(0.0, loop.time() - due))
 
     def close(self) -> None:
-        """Nothing runs here any more."""
+        """Remove the heartbeat file, since the process ends."""
         (self._folder / HEARTBEAT_FILE).unlink(missing_ok=True)
 
     async def _write_heartbeat(self, lag: float) -> None:
-        self._parts = {name: self._updated_part(name, look()) for name, look in self.checks.items()}
+        self._parts = {name: self._updated_part(name, check()) for name, check in self.checks.items()}
         heartbeat = Heartbeat(
             pid=os.getpid(),
             at=time.time(),
@@ -80,12 +80,12 @@ class Monitor:
         return PartHealth(life=result.state, since=time.time(), why=result.reason)
 
     async def _write(self, heartbeat: Heartbeat) -> None:
-        """A disk that takes nothing is seen from outside as silence; here it is said once."""
+        """Log a failing disk once; other processes see only that the heartbeat file gets old."""
         try:
             await asyncio.to_thread(heartbeat.write, self._folder)
         except OSError as error:
             if not self._unwritable:
-                log.warning("the pulse cannot be written", reason=error.strerror)
+                log.warning("heartbeat not written", reason=error.strerror)
             self._unwritable = True
         else:
             self._unwritable = False

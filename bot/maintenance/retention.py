@@ -1,4 +1,4 @@
-"""Retention: prompts and clips go when their days are over, and when a person asks."""
+"""Retention: delete prompts and clips after a number of days, and when a user asks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECONDS_PER_DAY = 86_400.0
 
 
 class RetentionSweeper:
-    """Cleans `clips` and the store of what is older than `keep_days`; 0 keeps people's clips."""
+    """Deletes jobs' content and clips that are older than `keep_days`; 0 keeps them."""
 
     def __init__(
         self, *, store: Store, clips: Path, keep_days: int, clock: Callable[[], float] = time.time
@@ -30,27 +30,27 @@ class RetentionSweeper:
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             try:
                 await self.sweep()
-            except (ExplainedError, OSError):  # a full disk now is no reason to stop serving
-                log.exception("could not clean away")
+            except (ExplainedError, OSError):  # a full disk must not stop the process
+                log.exception("retention failed")
             await asyncio.sleep(SWEEP_INTERVAL)
 
     async def sweep(self) -> DeletedData:
         before = self._clock() - self._keep_days * SECONDS_PER_DAY if self._keep_days > 0 else None
-        swept = await self._store.delete_expired(before=before)
-        await asyncio.to_thread(self._delete, swept.files)
-        if swept.jobs:
-            log.info("cleaned away", jobs=swept.jobs, files=len(swept.files))
-        return swept
+        deleted = await self._store.delete_expired(before=before)
+        await asyncio.to_thread(self._delete, deleted.files)
+        if deleted.jobs:
+            log.info("deleted old jobs", jobs=deleted.jobs, files=len(deleted.files))
+        return deleted
 
     async def delete_personal_data(self, key: str) -> DeletedData:
-        """Everything kept about a person, their clips too."""
-        swept = await self._store.delete_personal_data(key)
-        await asyncio.to_thread(self._delete, swept.files)
-        return swept
+        """Delete everything that is stored about the user, with their clips."""
+        deleted = await self._store.delete_personal_data(key)
+        await asyncio.to_thread(self._delete, deleted.files)
+        return deleted
 
     def _delete(self, files: Iterable[str]) -> None:
         for name in files:

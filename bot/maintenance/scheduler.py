@@ -1,4 +1,4 @@
-"""The rounds of a running Matinee: a backup when one is due, room on the disk, attachments of nobody."""
+"""Periodic maintenance: create backups, remove unneeded files, and keep the disk budget."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERVAL = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupSchedule:
-    """Every so many seconds, into that folder, so many of them kept; 0 seconds makes none."""
+    """Back up to `folder` every `every` seconds and keep the newest `keep`; 0 seconds disables backups."""
 
     folder: Path
     every: float
@@ -43,10 +43,10 @@ class Scheduler:
         self._backup_schedule = backup_schedule
         self._clock = clock
         self.used_bytes = 0
-        """Bytes in the data folder, as of the last round."""
+        """Bytes in the data folder, measured in the last run."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             await self.run_once()
             await asyncio.sleep(INTERVAL)
@@ -57,29 +57,31 @@ class Scheduler:
         await _run_logging_errors("budget", self._enforce_budget())
 
     async def _back_up(self) -> None:
-        plan = self._backup_schedule
-        if not plan.every or backups.age_of_newest(plan.folder, self._clock()) < plan.every:
+        schedule = self._backup_schedule
+        if not schedule.every or backups.age_of_newest(schedule.folder, self._clock()) < schedule.every:
             return
-        made = await asyncio.to_thread(backups.create_backup, self._data, plan.folder, now=self._clock())
-        gone = await asyncio.to_thread(backups.remove_oldest, plan.folder, plan.keep)
-        log.info("backed up", file=made.name, let_go=gone)
+        created = await asyncio.to_thread(
+            backups.create_backup, self._data, schedule.folder, now=self._clock()
+        )
+        removed = await asyncio.to_thread(backups.remove_oldest, schedule.folder, schedule.keep)
+        log.info("backup created", file=created.name, removed=removed)
 
     async def _remove_unused_files(self) -> None:
         attachments = await asyncio.to_thread(self._janitor.remove_unused_attachments)
         folders = await asyncio.to_thread(self._janitor.remove_orphaned_clips)
         if attachments or folders:
-            log.info("threw away what was nobody's", attachments=attachments, clips=folders)
+            log.info("removed unneeded files", attachments=attachments, clips=folders)
 
     async def _enforce_budget(self) -> None:
         cleared = await self._janitor.enforce_budget(await asyncio.to_thread(self._janitor.used_bytes))
         self.used_bytes = cleared.used
         if cleared.clips:
-            log.info("made room", clips=cleared.clips, freed=messages.file_size(cleared.bytes))
+            log.info("removed delivered clips", clips=cleared.clips, freed=messages.file_size(cleared.bytes))
 
 
 async def _run_logging_errors(task_name: str, work: Coroutine[Any, Any, None]) -> None:
-    """The edge of a round: what cannot be done now is done in the next."""
+    """Log a failure; the next run tries again."""
     try:
         await work
     except (ExplainedError, OSError):
-        log.exception("upkeep failed", what=task_name)
+        log.exception("maintenance failed", task=task_name)

@@ -1,4 +1,4 @@
-"""Words to systemd: ready, alive, stopping. Silence where nobody listens."""
+"""Notify systemd that the process is ready, alive or stopping; do nothing without systemd."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SystemdNotifier:
 
     @classmethod
     def from_environment(cls) -> SystemdNotifier:
-        """Taken out of the environment, so that no child of ours speaks in our name."""
+        """Removes the variable from the environment, so that no child process notifies systemd."""
         return cls(os.environ.pop("NOTIFY_SOCKET", None))
 
     def notify(self, message: str) -> None:
@@ -22,5 +22,5 @@ class SystemdNotifier:
             return
         name = f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
-            out.setblocking(False)  # who does not listen holds nobody up
+            out.setblocking(False)  # a busy systemd must not block
             out.sendto(message.encode(), name)

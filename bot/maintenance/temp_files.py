@@ -1,4 +1,4 @@
-"""What a crash left half written: it has a temporary name, and is of use to nobody."""
+"""Find and remove incomplete files that a crash left under temporary names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEARCHED_FOLDERS = ("clips", "inbox", "uploads", "backups")
 
 
 def find_temp_files(data: Path, *, older_than: float = 0.0) -> list[Path]:
-    """Files and folders under a temporary name, last touched so many seconds ago."""
+    """Files and folders with a temporary name that were last changed more than `older_than` seconds ago."""
     newest_allowed = time.time() - older_than
     return [
         path
@@ -25,7 +25,7 @@ def find_temp_files(data: Path, *, older_than: float = 0.0) -> list[Path]:
 
 
 def _candidates(data: Path) -> Iterator[Path]:
-    """What lies at the top, and what may be written anew: models and caches keep their own order."""
+    """Entries of the data folder and of SEARCHED_FOLDERS; models and caches clean up themselves."""
     yield from data.glob("*")
     for name in SEARCHED_FOLDERS:
         yield from (data / name).rglob("*")
@@ -34,12 +34,12 @@ def _candidates(data: Path) -> Iterator[Path]:
 def _modified_at(path: Path) -> float:
     try:
         return path.lstat().st_mtime
-    except OSError:  # gone by itself
+    except OSError:  # deleted since
         return float("inf")
 
 
 def remove_temp_files(data: Path, *, older_than: float = 0.0) -> int:
-    """Remove them; how many there were."""
+    """Remove those files and folders; returns how many there were."""
     found = find_temp_files(data, older_than=older_than)
     for path in found:
         if path.is_dir() and not path.is_symlink():
