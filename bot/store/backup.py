@@ -37,10 +37,10 @@ def copy_database(source: Path, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     _remove(part)
     try:
-        with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as made:
-            live.backup(made)
-            made.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
-            _check(made, source)
+        with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as copy:
+            live.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
+            _check(copy, source)
         rename_durably(part, target)
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -107,7 +107,7 @@ def _look_up(
     c: sqlite3.Cursor, draft: Draft, key: str, caps: Caps, now: float
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """Query everything that the decision needs: the fixed columns, and the optional ones by name."""
-    who = draft.requester
+    requester = draft.requester
     columns: list[str] = []
     values: list[object] = []
     if draft.idempotency_key:
@@ -118,14 +118,14 @@ def _look_up(
         values.append(caps.burst - 1)
     if caps.person is not None:
         columns.append("person")
-    if caps.community is not None and who.community:
+    if caps.community is not None and requester.community:
         columns.append("community")
-        values.append(community_key(who.platform, who.community))
+        values.append(community_key(requester.platform, requester.community))
     values.append(key)
     sql = lookup_sql(*columns)
     row = c.execute(sql, values).fetchone()
     if row is None:
-        people.find_or_create_account(c.connection, key, now=now, name=who.name)
+        people.find_or_create_account(c.connection, key, now=now, name=requester.name)
         row = c.execute(sql, values).fetchone()
     return row[:FIXED_COLUMNS], dict(zip(columns, row[FIXED_COLUMNS:], strict=True))
 
@@ -181,14 +181,14 @@ def _pool_accounts(
 def _insert(
     c: sqlite3.Cursor, draft: Draft, key: str, *, account: int, tag: float, turn: float, now: float
 ) -> int:
-    who = draft.requester
+    requester = draft.requester
     values = (  # "" or 0 stands for a missing value: binding None is much slower
         account,
         key,
-        community_key(who.platform, who.community),
+        community_key(requester.platform, requester.community),
         draft.request.model,
         as_json(draft.request),
-        as_json(who),
+        as_json(requester),
         as_json(draft.reply_to),
         draft.cost,
         draft.weight,

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from generation.request import Request
 
 JOBS_UP_TO = """
-WITH mine AS (
+WITH target AS (
     SELECT id, state, started_at, tag, turn FROM job WHERE id = ? AND state IN ('running', 'queued')
 ),
-line AS (
-    SELECT job.* FROM job, mine WHERE job.state = 'running'
-    AND (mine.state = 'queued' OR (job.started_at, job.id) <= (mine.started_at, mine.id))
+ahead AS (
+    SELECT job.* FROM job, target WHERE job.state = 'running'
+    AND (target.state = 'queued' OR (job.started_at, job.id) <= (target.started_at, target.id))
     UNION ALL
-    SELECT job.* FROM job, mine WHERE job.state = 'queued' AND mine.state = 'queued'
-    AND (job.tag, job.turn, job.id) <= (mine.tag, mine.turn, mine.id)
+    SELECT job.* FROM job, target WHERE job.state = 'queued' AND target.state = 'queued'
+    AND (job.tag, job.turn, job.id) <= (target.tag, target.turn, target.id)
 )
 SELECT model, kind, count(*) AS count, CASE state WHEN 'running' THEN started_at END AS since, work
-FROM line GROUP BY model, kind, work, since
+FROM ahead GROUP BY model, kind, work, since
 """
 """Similar jobs are grouped, so that Python does not read every row of a long queue."""
 

@@ -1,4 +1,4 @@
-"""Every admin verb works with the same words from everywhere, and leaves its row."""
+"""Every admin verb works alike on every platform and leaves an audit entry."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ EXAMPLES = {
     "review pardon": "{report}",
     "quota role": "discord:55 patron",
     "stats": "week",
-    "announce": "We move house tonight.",
+    "announce": "Maintenance tonight.",
 }
 
 
@@ -72,8 +72,8 @@ class AdminHarness:
         assert job is not None
         return await hold_running_job(self.store, job.id, PICTURE_ERROR)
 
-    async def perform(self, line: str, who: str = "discord") -> str:
-        return (await self.admin.perform(line, ADMINS[who])).to_text()
+    async def perform(self, line: str, platform: str = "discord") -> str:
+        return (await self.admin.perform(line, ADMINS[platform])).to_text()
 
     async def audit(self) -> list[admin_state.AuditEntry]:
         return await self.store.audit_entries(100)
@@ -124,7 +124,7 @@ async def test_grants_and_resets_reach_the_balance(harness: AdminHarness) -> Non
     assert "0 of 10 used, 5 granted, 15 left" in await harness.perform("quota show <@42>")
 
 
-async def test_settings_of_one_person_are_kept(harness: AdminHarness) -> None:
+async def test_settings_of_one_user_are_kept(harness: AdminHarness) -> None:
     await harness.ask()
     await harness.perform("quota set 42 99")
     await harness.perform("quota tier 42 patron")
@@ -159,7 +159,7 @@ async def test_a_bad_argument_is_refused_with_an_example(harness: AdminHarness, 
     assert await harness.credits_left() == 9
 
 
-async def test_unknown_people_models_tiers_and_verbs_are_refused(harness: AdminHarness) -> None:
+async def test_unknown_users_models_tiers_and_verbs_are_refused(harness: AdminHarness) -> None:
     with pytest.raises(NoSuchPerson):
         await harness.perform("quota grant 777 5")
     with pytest.raises(UnknownChoice):
@@ -240,9 +240,9 @@ async def test_the_last_rule_set_applies(harness: AdminHarness) -> None:
 async def test_a_held_job_is_released_or_refunded(harness: AdminHarness) -> None:
     first, second = await harness.hold_job(), await harness.hold_job()
     await harness.store.file_report("report", person="discord:7", job=first.id, words="odd")
-    said = await harness.perform("review list")
-    assert f"#{first.id}" in said
-    assert "odd" in said
+    answer = await harness.perform("review list")
+    assert f"#{first.id}" in answer
+    assert "odd" in answer
     await harness.perform(f"review release {first.id}")
     await harness.perform(f"review reject {second.id}")
     assert (await harness.store.job(first.id)).state is JobState.QUEUED
@@ -261,11 +261,11 @@ async def test_a_released_clip_is_sent_and_not_generated_again(harness: AdminHar
     assert [found.id for found in await harness.store.undelivered()] == [job.id]
 
 
-async def test_an_announcement_stands_for_a_day_or_until_the_next(harness: AdminHarness) -> None:
-    await harness.perform("announce We move house tonight.")
-    assert await harness.store.announcement() == "We move house tonight."
-    await harness.perform("announce We moved.")
-    assert await harness.store.announcement() == "We moved."
+async def test_an_announcement_lasts_for_a_day_or_until_the_next(harness: AdminHarness) -> None:
+    await harness.perform("announce Maintenance tonight.")
+    assert await harness.store.announcement() == "Maintenance tonight."
+    await harness.perform("announce Maintenance is over.")
+    assert await harness.store.announcement() == "Maintenance is over."
     harness.clock.now += 86_400
     assert await harness.store.announcement() == ""
     await harness.perform("announce Hello")

@@ -1,4 +1,4 @@
-"""`matinee run` with a string to pull: SIGUSR1 tears the chat's task from it, as a bug in a library would."""
+"""`matinee run` in which SIGUSR1 cancels the task of the chat, as a bug in a library might."""
 
 from __future__ import annotations
 

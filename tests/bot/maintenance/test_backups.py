@@ -1,4 +1,4 @@
-"""A backup taken at any moment can be brought back, and bringing one back loses and doubles nothing."""
+"""A backup taken at any moment can be restored, and a restore neither loses nor repeats anything."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def enqueue_job(store: Store, user: str = "42") -> int:
 
 
 async def render_next_job(store: Store, file: Path) -> int | None:
-    """The next one in the line, if there is one."""
+    """Render the next queued job, if there is one."""
     job = await store.claim(lease=60)
     if job is None:
         return None
@@ -56,26 +56,26 @@ async def deliver_job(store: Store, job: int) -> None:
     await store.mark_delivered(job, "m")
 
 
-async def simulate_user(store: Store, file: Path, person: int, job_ids: list[int]) -> None:
-    """A person who asks, and an engine and a chat that are as quick as the disk."""
-    dice = random.Random(person)
+async def simulate_user(store: Store, file: Path, user: int, job_ids: list[int]) -> None:
+    """A user who submits jobs, with an engine and a chat that are as fast as the disk."""
+    rng = random.Random(user)
     while True:
-        number = await enqueue_job(store, str(person))
+        number = await enqueue_job(store, str(user))
         job_ids.append(number)
-        if dice.random() < 0.2:
+        if rng.random() < 0.2:
             with suppress(TooLate):
                 await store.cancel(number)
-        elif (job := await render_next_job(store, file)) and dice.random() < 0.8:
+        elif (job := await render_next_job(store, file)) and rng.random() < 0.8:
             await deliver_job(store, job)
 
 
 async def test_a_hundred_backups_taken_during_writes_can_be_restored(tmp_path: Path) -> None:
-    data, file = tmp_path / "house", tmp_path / "clip.mp4"
+    data, file = tmp_path / "data", tmp_path / "clip.mp4"
     file.write_bytes(b"clip")
     store = await Store.open(data)
     job_ids: list[int] = []
     taken: list[tuple[Path, int]] = []
-    async with running_tasks(*(simulate_user(store, file, person, job_ids) for person in range(4))):
+    async with running_tasks(*(simulate_user(store, file, user, job_ids) for user in range(4))):
         for number in range(BACKUP_COUNT):
             before = len(job_ids)
             await asyncio.sleep(0)
@@ -97,7 +97,7 @@ async def test_a_hundred_backups_taken_during_writes_can_be_restored(tmp_path: P
         assert done.old_database is None
         assert number % 2 or unfinished == 0
     assert len(taken) == BACKUP_COUNT
-    assert len({before for _, before in taken}) > BACKUP_COUNT // 2, "the house was busy meanwhile"
+    assert len({before for _, before in taken}) > BACKUP_COUNT // 2, "jobs were written during the backups"
 
 
 async def test_restore_cancels_waiting_jobs_and_never_reuses_numbers(tmp_path: Path) -> None:
@@ -119,7 +119,9 @@ async def test_restore_cancels_waiting_jobs_and_never_reuses_numbers(tmp_path: P
     states = {job: (await store.job(job)).state for job in (delivered, rendered, waiting)}
     assert list(states.values()) == [JobState.DELIVERED, JobState.UNCERTAIN, JobState.CANCELLED]
     assert (await store.balance("discord:42", LARGE_ALLOWANCE)).used == 2
-    assert await enqueue_job(store) > later, "a button of the lost time names no stranger's clip"
+    assert await enqueue_job(store) > later, (
+        "a button from after the backup must not name another user's clip"
+    )
     await store.close()
 
     assert done.old_database is not None
@@ -171,7 +173,7 @@ async def test_an_invalid_backup_changes_nothing(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_restore_sets_an_unreadable_database_aside(tmp_path: Path) -> None:
+async def test_restore_keeps_an_unreadable_database(tmp_path: Path) -> None:
     store = await Store.open(tmp_path)
     await enqueue_job(store)
     backup = backups.create_backup(tmp_path, tmp_path / "good.db")
@@ -211,30 +213,30 @@ async def test_scheduled_backups_keep_only_the_newest(tmp_path: Path) -> None:
     for _ in range(24 * 6):
         clock.now += 3600
         await scheduler.run_once()
-        for made in backups.list_backups(folder):
-            if made.stat().st_mtime > clock.now + 3600:  # made just now, by the wall's clock
-                os.utime(made, (clock.now, clock.now))
+        for backup in backups.list_backups(folder):
+            if backup.stat().st_mtime > clock.now + 3600:  # created just now, by the wall clock
+                os.utime(backup, (clock.now, clock.now))
     assert len(backups.list_backups(folder)) == 3
     assert (folder / "mine.db").exists()
     await store.close()
 
 
-@pytest.mark.timeout(300)  # seven programs are started
-def test_the_commands_say_what_they_did(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)  # it starts seven processes
+def test_the_commands_report_what_they_did(tmp_path: Path) -> None:
     def matinee(*words: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(  # noqa: S603  (our own command)
+        return subprocess.run(  # noqa: S603  (a fixed command)
             [sys.executable, "-m", "bot", *words],
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip
 
     assert (matinee("check").returncode, matinee("backup").returncode) == (3, 3)
     asyncio.run(_create_database(tmp_path / "data"))
-    made = matinee("backup")
-    assert made.returncode == 0
-    assert (tmp_path / made.stdout.strip()).is_file()
+    created = matinee("backup")
+    assert created.returncode == 0
+    assert (tmp_path / created.stdout.strip()).is_file()
     assert "Sound: 1 clips" in matinee("check").stdout
-    restored = matinee("restore", made.stdout.strip())
+    restored = matinee("restore", created.stdout.strip())
     assert (restored.returncode, "1 waiting" in restored.stdout) == (0, True)
     (tmp_path / "data" / DATABASE_FILE).write_bytes(b"rubbish")
     broken = matinee("check", "--json")

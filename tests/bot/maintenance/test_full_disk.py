@@ -1,4 +1,4 @@
-"""A disk that is full, or nearly: told in words, refunded, and nothing half-written stays."""
+"""A full or nearly full disk is reported, jobs are refunded, and no partial file stays."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _can_mount_tmpfs() -> bool:
     unshare = shutil.which("unshare")
     return (
         unshare is not None
-        and not subprocess.run(  # noqa: S603  (a harmless try)
+        and not subprocess.run(  # noqa: S603  (a harmless command)
             [unshare, "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
             check=False,
             capture_output=True,
@@ -59,14 +59,14 @@ def _can_mount_tmpfs() -> bool:
 
 @pytest.mark.skipif(not _can_mount_tmpfs(), reason="only where a small disk can be mounted")
 @pytest.mark.parametrize("size", ["560k", "680k"])
-@pytest.mark.timeout(200)  # three programs are started
+@pytest.mark.timeout(200)  # it starts three processes
 def test_a_disk_that_fills_during_a_clip_is_reported_and_refunded(tmp_path: Path, size: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
     script.write_text(SCRIPT)
     disk.mkdir()
     unshare = shutil.which("unshare")
     assert unshare is not None
-    done = subprocess.run(  # noqa: S603  (our own command)
+    done = subprocess.run(  # noqa: S603  (a fixed command)
         [unshare, "--user", "--map-root-user", "--mount",
          "sh", "-c", MOUNT_AND_RUN, "-", size, disk, sys.executable, script],
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=180, check=True,

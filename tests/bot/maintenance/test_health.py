@@ -1,4 +1,4 @@
-"""`matinee health` is red when a part is dead or stuck, says which, and is green when it has recovered."""
+"""`matinee health` fails while a part is dead or stuck, names the part, and succeeds after it recovered."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ async def matinee_process(
     finally:
         if process.returncode is None:
             process.kill()
-        await process.communicate()  # its engine, which holds the same pipes, has ended too
+        await process.communicate()  # the engine, which holds the same pipes, has ended too
 
 
 @asynccontextmanager
 async def healthy_matinee(
     folder: Path, *words: str, **variables: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """With a loopback Telegram, and well."""
+    """With a loopback Telegram server, once all parts are healthy."""
     async with TelegramServer() as server:
         where = {"TELEGRAM_TOKEN": TOKEN, "MATINEE_TELEGRAM_API": server.url, **variables}
         async with matinee_process(folder, *words, **where) as process:
@@ -76,14 +76,14 @@ def part_has_state(folder: Path, part: str, state: HealthState) -> Callable[[], 
 
 
 async def run_health_command(folder: Path, *words: str) -> tuple[int | None, str]:
-    """Quickly: what it looks at may pass."""
+    """Run it at once, since the state that it reports may pass."""
     environment = os.environ | {"MATINEE_STUDIO_DATA": str(folder)}
-    with tempfile.TemporaryFile() as said:
-        asked = partial(fork_server().spawn, "bot", "health", *words, folder=folder, environment=environment)
-        born = await asyncio.to_thread(asked, out=said.fileno(), err=said.fileno())
-        code = await asyncio.wait_for(born.wait(), TIMEOUT)
-        said.seek(0)
-        return code, said.read().decode()
+    with tempfile.TemporaryFile() as output:
+        spawn = partial(fork_server().spawn, "bot", "health", *words, folder=folder, environment=environment)
+        process = await asyncio.to_thread(spawn, out=output.fileno(), err=output.fileno())
+        code = await asyncio.wait_for(process.wait(), TIMEOUT)
+        output.seek(0)
+        return code, output.read().decode()
 
 
 def engine_of(pid: int) -> int:
@@ -92,31 +92,31 @@ def engine_of(pid: int) -> int:
 
 
 def received_notifications(notify_socket: socket.socket) -> list[str]:
-    said = []
+    output = []
     while True:
         try:
-            said.append(notify_socket.recv(100).decode())
+            output.append(notify_socket.recv(100).decode())
         except BlockingIOError:
-            return said
+            return output
 
 
-@pytest.mark.timeout(300)  # it waits for what it waits for: a quarter of a minute twice
+@pytest.mark.timeout(300)  # it waits twice for a heartbeat of 15 seconds
 async def test_a_stopped_engine_and_bot_are_reported_and_recover(tmp_path: Path) -> None:
     notify_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify_socket.bind(str(tmp_path / "notify"))
     notify_socket.setblocking(False)
     with closing(notify_socket):
         async with healthy_matinee(tmp_path, *RUN, NOTIFY_SOCKET=str(tmp_path / "notify")) as bot:
-            code, said = await run_health_command(tmp_path)
-            assert (code, "All is well: engine, worker, delivery, telegram" in said) == (0, True)
+            code, output = await run_health_command(tmp_path)
+            assert (code, "All is well: engine, worker, delivery, telegram" in output) == (0, True)
             assert received_notifications(notify_socket)[:2] == ["WATCHDOG=1", "READY=1"]
 
             engine = engine_of(bot.pid)
             os.kill(engine, signal.SIGSTOP)
             await wait_until(part_has_state(tmp_path, "engine", HealthState.STUCK), TIMEOUT)
             received_notifications(notify_socket)
-            code, said = await run_health_command(tmp_path)
-            assert (code, "Engine is" in said, "since" in said) == (1, True, True)
+            code, output = await run_health_command(tmp_path)
+            assert (code, "Engine is" in output, "since" in output) == (1, True, True)
             assert "WATCHDOG=1" not in received_notifications(notify_socket)
             await wait_until(lambda: is_healthy(tmp_path) or None, TIMEOUT)
             assert not psutil.pid_exists(engine)
@@ -124,8 +124,8 @@ async def test_a_stopped_engine_and_bot_are_reported_and_recover(tmp_path: Path)
 
             bot.send_signal(signal.SIGSTOP)
             await wait_until(part_has_state(tmp_path, "matinee", HealthState.STUCK), TIMEOUT)
-            code, said = await run_health_command(tmp_path, "--json")
-            facts: dict[str, Any] = json.loads(said)
+            code, output = await run_health_command(tmp_path, "--json")
+            facts: dict[str, Any] = json.loads(output)
             assert (code, facts["healthy"]) == (1, False)
             assert "no sign of life since" in facts["ailments"][0]["message"]
             bot.send_signal(signal.SIGCONT)
@@ -135,13 +135,13 @@ async def test_a_stopped_engine_and_bot_are_reported_and_recover(tmp_path: Path)
             bot.terminate()
             assert await asyncio.wait_for(bot.wait(), TIMEOUT) == 0
             assert "STOPPING=1" in received_notifications(notify_socket)
-    code, said = await run_health_command(tmp_path)
-    assert (code, said) == (1, f"Matinee is not running on {tmp_path}.\n")
+    code, output = await run_health_command(tmp_path)
+    assert (code, output) == (1, f"Matinee is not running on {tmp_path}.\n")
 
 
 async def test_a_killed_engine_and_chat_are_reported_and_restarted(tmp_path: Path) -> None:
     def kill_chat() -> bool | None:
-        """Also when it was back before anybody looked: the next time it stays away for longer."""
+        """Kill it again if it was back before the check: each time it stays away for longer."""
         bot.send_signal(signal.SIGUSR1)
         return part_has_state(tmp_path, "telegram", HealthState.DEAD)()
 
@@ -154,13 +154,13 @@ async def test_a_killed_engine_and_chat_are_reported_and_restarted(tmp_path: Pat
 
 
 async def test_a_refused_token_exits_with_a_message_and_code(tmp_path: Path) -> None:
-    async with TelegramServer(token="1:another") as server:  # noqa: S106  (opens nothing)
+    async with TelegramServer(token="1:another") as server:  # noqa: S106  (not a real token)
         where = {"TELEGRAM_TOKEN": TOKEN, "MATINEE_TELEGRAM_API": server.url}
         async with matinee_process(tmp_path, *RUN, **where) as bot:
-            _, told = await asyncio.wait_for(bot.communicate(), TIMEOUT)
+            _, output = await asyncio.wait_for(bot.communicate(), TIMEOUT)
     assert bot.returncode == 3
-    assert "no chat left to serve: telegram" in told.decode()
-    assert "Traceback" not in told.decode()
+    assert "no chat left to serve: telegram" in output.decode()
+    assert "Traceback" not in output.decode()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"parts": {"engine": {"life": "odd"}}}'])

@@ -1,4 +1,4 @@
-"""`matinee check` finds what is wrong with books and files, both ways, and calls nothing else wrong."""
+"""`matinee check` finds errors in the ledger, and jobs without files and files without jobs; nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def problems_in(data: Path) -> set[tuple[str, int | None]]:
 
 
 async def jobs_in_every_final_state(data: Path) -> Store:
-    """A house in which jobs have ended in every way that there is, under its own verbs."""
+    """A data folder with a job in every final state, written by the store itself."""
     store = await Store.open(data)
     for number in range(1, 9):
         (data / "clips" / str(number)).mkdir(parents=True)
@@ -57,10 +57,10 @@ async def jobs_in_every_final_state(data: Path) -> Store:
 
 async def test_every_final_state_passes_the_check(tmp_path: Path) -> None:
     store = await jobs_in_every_final_state(tmp_path)
-    report = check_data_folder(tmp_path)  # beside a running house, too
+    report = check_data_folder(tmp_path)  # while a store is open, too
     assert report.sound
     assert report.jobs == 9
-    assert {one.kind for one in report.problems} == {"nobodys"}, "files of jobs that ended otherwise"
+    assert {one.kind for one in report.problems} == {"nobodys"}, "files of jobs that ended without a clip"
     await store.close()
 
 
@@ -98,7 +98,7 @@ async def test_missing_and_orphaned_files_are_found(tmp_path: Path) -> None:
     (clips / "77" / "clip.mp4").write_bytes(b"whose?")
     assert problems_in(tmp_path) == {("nobodys", None)}
     (clips / "1" / "clip.mp4").unlink()
-    assert check_data_folder(tmp_path).sound, "its chat has it"
+    assert check_data_folder(tmp_path).sound, "the clip was delivered"
     (clips / "2" / "clip.mp4").unlink()
     assert problems_in(tmp_path) == {("nobodys", None), ("file_gone", 1), ("no_file", 2)}
     assert not check_data_folder(tmp_path).sound

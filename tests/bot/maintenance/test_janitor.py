@@ -1,4 +1,4 @@
-"""The data folder keeps to its budget, and only what everybody has been given goes."""
+"""The data folder stays within its budget, and only delivered clips are removed for that."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ async def test_oldest_delivered_clips_go_first_undelivered_never(tmp_path: Path)
     await create_clip(store, tmp_path, source=tmp_path / "clips" / str(jobs[4]) / "clip.mp4")
     janitor = Janitor(store=store, data=tmp_path, budget=0, clock=clock)
     held = janitor.used_bytes()
-    assert (await janitor.enforce_budget(held)).clips == 0, "without a budget everything stays"
+    assert (await janitor.enforce_budget(held)).clips == 0, "without a budget nothing is removed"
 
     janitor = Janitor(store=store, data=tmp_path, budget=held - 3 * CLIP_BYTES, clock=clock)
     cleared = await janitor.enforce_budget(held)
     left = sorted(int(folder.name) for folder in (tmp_path / "clips").iterdir())
-    assert left == sorted(set(jobs) - {jobs[3], jobs[5]}), "the second oldest is needed by a waiting job"
+    assert left == sorted(set(jobs) - {jobs[3], jobs[5]}), "the second oldest is needed by a queued job"
     assert (cleared.clips, cleared.used <= held - 3 * CLIP_BYTES) == (2, True)
     assert janitor.used_bytes() == cleared.used
 
@@ -77,7 +77,7 @@ async def test_oldest_delivered_clips_go_first_undelivered_never(tmp_path: Path)
     assert left == [*jobs[:3], jobs[4]]
     report = check_data_folder(tmp_path)
     assert report.sound
-    assert not report.problems, "no row promises a file that went"
+    assert not report.problems, "no row names a removed file"
     await store.close()
 
 
@@ -100,12 +100,12 @@ async def test_folders_of_jobs_without_a_clip_are_removed(tmp_path: Path) -> Non
     for number in (2, 3, 77):
         await asyncio.to_thread(_write, tmp_path / "clips" / str(number) / "clip.mp4")
     janitor = Janitor(store=store, data=tmp_path, budget=0)
-    assert janitor.remove_orphaned_clips() == 0, "too young to be sure"
+    assert janitor.remove_orphaned_clips() == 0, "too young to be removed"
     for folder in (tmp_path / "clips").iterdir():
         os.utime(folder, (1e9, 1e9))
     assert janitor.remove_orphaned_clips() == 1
     left = {int(folder.name) for folder in (tmp_path / "clips").iterdir()}
-    assert left == {kept, 3, 77}, "one waits, and one may be from a database that was lost"
+    assert left == {kept, 3, 77}, "one is queued, and one may belong to a lost database"
     await store.close()
 
 

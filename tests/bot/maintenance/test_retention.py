@@ -1,4 +1,4 @@
-"""What is cleaned away is gone from the disk, and nothing else is."""
+"""Retention deletes expired clips from the disk, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _write(path: Path) -> None:
     path.write_bytes(b"clip")
 
 
-async def test_clips_are_deleted_after_retention_and_with_their_person(tmp_path: Path) -> None:
+async def test_clips_are_deleted_after_retention_and_with_their_user(tmp_path: Path) -> None:
     clock = Clock()
     clips = tmp_path / "clips"
     store = await Store.open(tmp_path, clock=clock)

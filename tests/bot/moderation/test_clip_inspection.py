@@ -1,4 +1,4 @@
-"""After painting: what a clip shows decides whether, and how, its chat gets it."""
+"""The inspection of a finished clip decides whether and how it is delivered."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DETECTION = Detection("FEMALE_BREAST_EXPOSED", 0.83, 4)
 
 @dataclass
 class FakeClassifier:
-    """Sees what the test says in whatever clip."""
+    """Detects in every clip what the test sets."""
 
     result: Detection | InspectionFailed = DETECTION
     classified_paths: list[Path] = field(default_factory=list)
@@ -124,9 +124,9 @@ async def test_a_held_clip_is_shown_to_admins_and_released(open_harness: OpenHar
         assert notice.clip is not None
         assert notice.clip.is_file()
         assert "83" in notice.text
-        said = await harness.app.studio.admin.perform("review list", make_requester("boss", admin=True))
-        assert f"#{number}" in said.to_text()
-        assert "female breast exposed" in said.to_text()
+        answer = await harness.app.studio.admin.perform("review list", make_requester("boss", admin=True))
+        assert f"#{number}" in answer.to_text()
+        assert "female breast exposed" in answer.to_text()
         await harness.app.studio.decide_review(notice.actions[0], make_requester("boss", admin=True))
         await harness.wait_for_state(number, JobState.DELIVERED)
         assert len(harness.classifier.classified_paths) == 1, (

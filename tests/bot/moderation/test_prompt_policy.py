@@ -1,4 +1,4 @@
-"""What may not be made is refused in any disguise, and what may be made is let through."""
+"""Forbidden prompts are refused in every disguise; harmless prompts are accepted."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_independently_collected_prompts_are_judged_as_well() -> None:
 
 
 def test_forbidden_words_are_refused_in_every_field() -> None:
-    """In a negative prompt, a style, a camera, an instrument, the mood, the tempo, a file's name."""
+    """Also in the negative prompt, style, camera, instruments, mood, tempo and file names."""
     words = ("nude", "child")
     for first, second in (words, words[::-1]):
         for wish in (
@@ -140,7 +140,7 @@ def test_forbidden_words_are_refused_in_every_field() -> None:
         ("a child in a playground", "nsfw, nudity, blurry", None),
     ],
 )
-def test_negative_clothes_count_as_nudity(prompt: str, negative: str, rule: str | None) -> None:
+def test_clothing_in_a_negative_prompt_counts_as_nudity(prompt: str, negative: str, rule: str | None) -> None:
     wish = Wish(prompt=prompt, negative=negative)
     if rule is None:
         POLICY.check(wish, ANA)
@@ -168,7 +168,7 @@ def test_real_persons_and_scripts_are_refused_if_configured() -> None:
     "text", ["n.a-k'e|d " * 200, "a b " * 500, "1 " * 1000, "a1b2" * 500, "a" + "\u0301" * 1999, "👧" * 2000]
 )
 def test_rule_checking_time_is_linear(text: str) -> None:
-    """Work grows with the length and not with its square: twice the text is no four times the calls."""
+    """Twice the text needs less than four times the calls: work grows with the length, not its square."""
     half, whole = (_calls(partial(POLICY.first_broken_rule, part)) for part in (text[: len(text) // 2], text))
     assert whole < 3 * half
 
@@ -197,7 +197,7 @@ def test_emoji_are_words() -> None:
     "wish",
     [
         Wish(prompt="a quiet room", negative="nude child"),
-        Wish(prompt="undress the person in this picture", image="/tmp/in/child_12.png"),  # noqa: S108  (a name only)
+        Wish(prompt="undress the person in this picture", image="/tmp/in/child_12.png"),  # noqa: S108  (only a name)
         Wish(prompt="a child dances", style="erotic"),
         Wish(prompt="a child dances", music=MusicWish(mood="seductive")),
     ],

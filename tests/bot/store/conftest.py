@@ -1,4 +1,4 @@
-"""A real database in a folder of its own, and the small things that the tests put in it."""
+"""A real database in a temporary folder, and values to put in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIP = Clip(path=Path("17/clip.mp4"), width=256, height=256, fps=24, frames=24, 
 
 @dataclass
 class Clock:
-    """Time stands still until a test moves it."""
+    """A clock that changes only when a test sets it."""
 
     now: float = NOON
 
@@ -73,7 +73,7 @@ def make_draft(
 
 @dataclass
 class StoreHarness:
-    """A store with generous rules, so that a test only says what it is about."""
+    """A store with generous limits, so that a test names only the limits that it checks."""
 
     store: Store
     clock: Clock
@@ -123,10 +123,10 @@ async def harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
 
 
 async def read_rows(store: Store, work: Callable[[sqlite3.Connection], T]) -> T:
-    """Run `work` on the database below the store, for what the store has no method for."""
+    """Run `work` in a read transaction, for queries that the store has no method for."""
     return await store._database.read(work)
 
 
 async def write_rows(store: Store, work: Callable[[sqlite3.Connection], T]) -> T:
-    """The same in a write transaction."""
+    """Run `work` in a write transaction, for changes that the store has no method for."""
     return await store._database.write(work)

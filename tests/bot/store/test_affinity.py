@@ -1,4 +1,4 @@
-"""The worker asks for the loaded model's jobs first, within what the operator allows."""
+"""The worker claims jobs of the loaded model first, within the operator's limit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 
 
 async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
-    """The models in the order in which an engine with one slot got them."""
+    """The models in the order in which an engine with one slot received them."""
     engine = FakeEngine(1)
     async with open_studio(folder) as (store, studio, events):
         clips = folder / "clips"

@@ -57,7 +57,7 @@ def test_the_check_recognizes_functions_over_a_connection() -> None:
     assert "read_snapshot" not in functions_over_a_connection("bot.store.integrity")
 
 
-def test_the_store_shows_no_connection() -> None:
+def test_public_methods_of_the_store_take_no_connection() -> None:
     tree = ast.parse((STORE / "store.py").read_text(encoding="utf-8"))
     store = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Store")
     methods = [node for node in store.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

@@ -1,4 +1,4 @@
-"""What is acknowledged is safe, and what goes wrong is told to whom it concerns."""
+"""Confirmed writes survive crashes, and each error reaches only the caller that caused it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_each_caller_in_a_batch_gets_its_own_result(tmp_path: Path) -> Non
 async def test_one_failure_in_a_batch_rolls_back_only_itself(tmp_path: Path) -> None:
     def twice(c: sqlite3.Connection) -> None:
         add_note(c, "half")
-        add_note(c, "first")  # is there already
+        add_note(c, "first")  # violates the primary key
 
     async with open_database(tmp_path) as db:
         answers = await asyncio.gather(
@@ -106,7 +106,7 @@ async def test_cancelled_callers_leave_no_transaction_open(tmp_path: Path) -> No
             task = db.write(partial(add_note, word=f"left-{turns}"))
             stays = db.write(partial(add_note, word=f"stays-{turns}"))
             for _ in range(turns % 8):
-                await asyncio.sleep(0)  # so many steps of the loop later
+                await asyncio.sleep(0)  # cancel after this many steps of the event loop
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -115,7 +115,7 @@ async def test_cancelled_callers_leave_no_transaction_open(tmp_path: Path) -> No
             f"stays-{n}" for n in range(40)
         ]
         with closing(sqlite3.connect(db.path, timeout=0, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")  # nobody holds the write lock
+            other.execute("BEGIN IMMEDIATE")  # no transaction holds the write lock
 
 
 async def test_a_caller_cancelled_before_its_batch_writes_nothing(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_a_full_disk_fails_the_whole_batch_and_the_writer_continues(tmp_pa
 
 async def test_a_transaction_that_fails_as_a_whole_reaches_every_caller(tmp_path: Path) -> None:
     def dangle(c: sqlite3.Connection) -> None:
-        c.execute("INSERT INTO child VALUES ('nobody')")  # allowed until the commit
+        c.execute("INSERT INTO child VALUES ('nobody')")  # the foreign key is checked at the commit
 
     parent = "TEXT REFERENCES note (word) DEFERRABLE INITIALLY DEFERRED"
     async with open_database(tmp_path) as db:
@@ -199,7 +199,7 @@ async def test_a_reader_and_a_guest_work_beside_the_owner(tmp_path: Path) -> Non
 async def test_opening_a_missing_database_as_reader_creates_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataFolderUnusable):
         await Database.open(tmp_path, Access.READER)
-    assert os.listdir(tmp_path) == []  # noqa: PTH208  (a plain look, in an async test)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  (one short call in a test)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ asyncio.run(main())
 """
 
 
-async def test_killing_the_process_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+async def test_killing_the_process_loses_no_confirmed_write(tmp_path: Path) -> None:
     for enough in (1, 20, 50):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -359,7 +359,7 @@ async def test_migrating_from_schema_8_keeps_balances(tmp_path: Path) -> None:
             ("grant", "granted", 4, None),
             ("reserve", "window", -5, 1),
             ("reserve", "granted", -2, 1),
-            ("settle", "window", 0, 1),  # a row for every purse, as it was then
+            ("settle", "window", 0, 1),  # schema 8 wrote one row per purse
             ("settle", "granted", 0, 1),
         ]
         c.executemany(
@@ -377,7 +377,7 @@ async def test_migrating_from_schema_8_keeps_balances(tmp_path: Path) -> None:
     assert not wrong
 
 
-SCANNABLE_TABLES = {"virtual_time", "CONSTANT"}  # of one row
+SCANNABLE_TABLES = {"virtual_time", "CONSTANT"}  # tables of one row
 
 
 @pytest.mark.parametrize(

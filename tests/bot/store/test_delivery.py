@@ -1,4 +1,4 @@
-"""A clip reaches its chat once, whatever dies on the way."""
+"""A clip reaches its chat once, even if the process or the connection fails meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A flood is the flooder's trouble, not everybody's."""
+"""Users who flood the queue delay their own jobs, hardly those of others."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ from tests.bot.store.conftest import CLIP, make_draft
 CLIP_SECONDS = 60.0
 ENGINES = 1
 DAY = 86_400.0
-LOAD = 0.6  # a quiet day is no empty one: the engines are busy three fifths of the time
+LOAD = 0.6  # on a quiet day the engines are busy three fifths of the time
 CAPS = Caps(person=5, all=500)
 TEN_A_DAY = Allowance(credits=10)
 
 
 def quiet_arrivals() -> list[tuple[float, str]]:
-    """People who ask now and then, the same every day."""
-    dice = random.Random(11)
-    now, asked = 0.0, []
-    while (now := now + dice.expovariate(LOAD * ENGINES / CLIP_SECONDS)) < DAY:
-        asked.append((now, f"quiet{dice.randrange(300)}"))
-    return asked
+    """Users who submit a job now and then, the same every day."""
+    rng = random.Random(11)
+    now, arrivals = 0.0, []
+    while (now := now + rng.expovariate(LOAD * ENGINES / CLIP_SECONDS)) < DAY:
+        arrivals.append((now, f"quiet{rng.randrange(300)}"))
+    return arrivals
 
 
-def flood_arrivals(*, people: int, submits: int) -> list[tuple[float, str]]:
-    return [(DAY * n / submits, f"flood{person}") for n in range(submits) for person in range(people)]
+def flood_arrivals(*, users: int, submits: int) -> list[tuple[float, str]]:
+    return [(DAY * n / submits, f"flood{user}") for n in range(submits) for user in range(users)]
 
 
-def mean_quiet_wait(c: sqlite3.Connection, asked: list[tuple[float, str]]) -> float:
-    """Serve a day on a virtual clock; how long the quiet people wait for their clip on average."""
-    busy_until: list[float] = []  # when each engine at work is free again
+def mean_quiet_wait(c: sqlite3.Connection, arrivals: list[tuple[float, str]]) -> float:
+    """Serve a day on a virtual clock; returns the mean wait of the quiet users for a clip."""
+    busy_until: list[float] = []  # when each busy engine is free again
     waits, cache = [], EnqueueCache()
-    for now, who in asked:
+    for now, user in arrivals:
         waits += _serve(c, busy_until, until=now)
         c.execute("SAVEPOINT one")
         try:
             enqueue.enqueue(
-                c, make_draft(who), allowance=TEN_A_DAY, pool=None, caps=CAPS, enqueue_cache=cache, now=now
+                c, make_draft(user), allowance=TEN_A_DAY, pool=None, caps=CAPS, enqueue_cache=cache, now=now
             )
         except (QueueFull, QuotaSpent):
-            assert who.startswith("flood")
+            assert user.startswith("flood")
             c.execute("ROLLBACK TO one")
         c.execute("RELEASE one")
     waits += _serve(c, busy_until, until=float("inf"))
-    mine = [wait for who, wait in waits if who.startswith("quiet")]
-    assert len(mine) == sum(who.startswith("quiet") for _, who in asked)
-    return sum(mine) / len(mine)
+    quiet_waits = [wait for user, wait in waits if user.startswith("quiet")]
+    assert len(quiet_waits) == sum(user.startswith("quiet") for _, user in arrivals)
+    return sum(quiet_waits) / len(quiet_waits)
 
 
 def _serve(c: sqlite3.Connection, busy_until: list[float], *, until: float) -> list[tuple[str, float]]:
@@ -87,10 +87,10 @@ def c(tmp_path: Path) -> sqlite3.Connection:
     return connection
 
 
-def test_ten_people_flooding_the_queue_barely_delay_the_others(c: sqlite3.Connection) -> None:
+def test_ten_users_flooding_the_queue_barely_delay_the_others(c: sqlite3.Connection) -> None:
     with closing(c):
-        calm = quiet_arrivals()
-        quiet_day = mean_quiet_wait(c, calm)
-        flooded = sorted([*calm, *flood_arrivals(people=10, submits=1000)])
-        flood_day = mean_quiet_wait(c, [(DAY + now, who) for now, who in flooded])
+        quiet = quiet_arrivals()
+        quiet_day = mean_quiet_wait(c, quiet)
+        flooded = sorted([*quiet, *flood_arrivals(users=10, submits=1000)])
+        flood_day = mean_quiet_wait(c, [(DAY + now, user) for now, user in flooded])
     assert quiet_day < flood_day <= 1.2 * quiet_day

@@ -1,4 +1,4 @@
-"""What a row keeps of a job, and what it leaves out."""
+"""What a row stores of a job, and which defaults it omits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.store import job_rows
 
 
 def test_omitted_fields_keep_their_defaults() -> None:
-    """Defaults are not kept, so these may never change: only a new field may bring a new one."""
+    """Defaults are not stored, so they must never change; only a new field may add one."""
     kept = {
         "prompt": "a fox",
         "kind": "video",

@@ -1,4 +1,4 @@
-"""Credits: nothing is lost, nothing is made, and no row ever changes."""
+"""Credits are neither lost nor created, and ledger rows never change."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ async def test_a_server_pool_is_spent_after_own_credits(harness: StoreHarness) -
     assert (await harness.store.balance("pool:discord:7", pool)).left == 10
 
 
-async def test_unlimited_people_pay_nothing_but_use_is_recorded(harness: StoreHarness) -> None:
+async def test_unlimited_users_pay_nothing_but_use_is_recorded(harness: StoreHarness) -> None:
     harness.allowance = replace(harness.allowance, unlimited=True)
     await harness.ask(make_draft(cost=9999))
     assert await harness.credits_left() == 1000

@@ -1,4 +1,4 @@
-"""Tiers, links, privacy and waiting times keep every sum true."""
+"""Linked accounts, exports, deletion, strikes, reports and estimates; sums stay correct."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DAY = 86_400.0
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 
 
-async def deliver_clip(desk: StoreHarness, user: str = "42", cost: int = 1) -> int:
-    await desk.ask(make_draft(user, cost=cost))
-    job = await desk.render()
-    await desk.store.begin_delivery(job.id)
-    await desk.store.mark_delivered(job.id, "m")
+async def deliver_clip(harness: StoreHarness, user: str = "42", cost: int = 1) -> int:
+    await harness.ask(make_draft(user, cost=cost))
+    job = await harness.render()
+    await harness.store.begin_delivery(job.id)
+    await harness.store.mark_delivered(job.id, "m")
     return job.id
 
 
@@ -52,7 +52,7 @@ async def test_a_link_code_expires_and_is_not_valid_for_its_owner(harness: Store
         await harness.store.link("telegram:5", "")
 
 
-async def test_linked_people_share_one_turn(harness: StoreHarness) -> None:
+async def test_linked_users_share_one_turn(harness: StoreHarness) -> None:
     await harness.store.link("telegram:42", await harness.store.create_link_code("discord:42"))
     for _ in range(3):
         await harness.ask(make_draft("42"))
@@ -61,7 +61,7 @@ async def test_linked_people_share_one_turn(harness: StoreHarness) -> None:
     assert await harness.store.queue_position(other.id) == 1
 
 
-async def test_an_export_holds_all_that_is_known_and_no_token(harness: StoreHarness) -> None:
+async def test_an_export_has_all_stored_data_but_no_token(harness: StoreHarness) -> None:
     job = await deliver_clip(harness)
     await harness.store.change_setting("discord:42", "genre", "jazz")
     text = json.dumps(await harness.store.export("discord:42"))
@@ -73,7 +73,7 @@ async def test_an_export_holds_all_that_is_known_and_no_token(harness: StoreHarn
     assert [entry["kind"] for entry in data["credits"]] == ["settle", "reserve"]
 
 
-async def test_a_deleted_person_leaves_sums_but_no_personal_data(harness: StoreHarness) -> None:
+async def test_a_deleted_user_leaves_sums_but_no_personal_data(harness: StoreHarness) -> None:
     job = await deliver_clip(harness, "471108154711081547", cost=5)
     swept = await harness.store.delete_personal_data("discord:471108154711081547")
     assert swept.files == (str(CLIP.path),)
@@ -116,7 +116,7 @@ async def test_timeouts_grow_with_each_severe_refusal_and_expire(harness: StoreH
     assert block.until == harness.clock.now + 600
 
 
-async def test_a_report_counts_once_a_person(harness: StoreHarness) -> None:
+async def test_a_report_counts_once_per_user(harness: StoreHarness) -> None:
     job = await deliver_clip(harness)
     assert await harness.store.file_report("report", person="discord:7", job=job)
     assert not await harness.store.file_report("report", person="discord:7", job=job)

@@ -1,4 +1,4 @@
-"""The line in front of the engine keeps its promises."""
+"""The queue: duplicates, limits, fair order, leases, refunds and cancellation."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.bot.store.conftest import (
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 
 
-async def test_a_job_comes_back_as_it_was_asked_for(harness: StoreHarness) -> None:
+async def test_a_job_is_read_as_it_was_submitted(harness: StoreHarness) -> None:
     asked = await harness.ask(make_draft(cost=3, community="7"))
     assert await harness.store.job(asked.id) == asked
     assert asked.request == make_request()
     assert asked.state is JobState.QUEUED
 
 
-async def test_an_update_that_arrives_twice_makes_one_job_and_costs_once(harness: StoreHarness) -> None:
+async def test_an_update_that_arrives_twice_creates_one_job_and_costs_once(harness: StoreHarness) -> None:
     first = await harness.store.enqueue(
         make_draft(idempotency_key="u1"), allowance=harness.allowance, caps=harness.caps
     )
@@ -150,10 +150,10 @@ async def test_one_job_is_never_claimed_twice(harness: StoreHarness) -> None:
     assert sorted(numbers) == [1, 2, 3, 4, 5]
 
 
-async def test_a_newcomer_waits_for_at_most_one_job_of_each_active_person(harness: StoreHarness) -> None:
-    for person in ("a", "b", "c"):
+async def test_a_newcomer_waits_for_at_most_one_job_of_each_active_user(harness: StoreHarness) -> None:
+    for user in ("a", "b", "c"):
         for _ in range(10):
-            await harness.ask(make_draft(person))
+            await harness.ask(make_draft(user))
     for _ in range(7):
         await harness.claim()
     newcomer = await harness.ask(make_draft("new"))
@@ -192,7 +192,7 @@ async def test_a_loaded_model_is_preferred_only_among_equals_and_never_starves_a
     assert order == [others[0].id, others[1].id, head.id, others[2].id, others[3].id]
 
 
-async def test_one_persons_jobs_are_also_grouped_by_loaded_model(harness: StoreHarness) -> None:
+async def test_one_users_jobs_are_also_grouped_by_loaded_model(harness: StoreHarness) -> None:
     jobs = [
         await harness.ask(make_draft("one", model=model)) for model in ("ltx", "wan", "ltx", "wan", "ltx")
     ]
@@ -205,7 +205,7 @@ async def test_one_persons_jobs_are_also_grouped_by_loaded_model(harness: StoreH
     assert order == [0, 2, 4, 1, 3]
 
 
-async def test_a_preferred_job_passes_no_more_older_ones_than_allowed(harness: StoreHarness) -> None:
+async def test_a_preferred_job_overtakes_no_more_older_ones_than_allowed(harness: StoreHarness) -> None:
     jobs = [await harness.ask(make_draft(f"p{n}", model="ltx" if n == 4 else "wan")) for n in range(5)]
     for passing, first in ((0, 0), (2, 1), (2, 4)):
         job = await harness.store.claim(lease=60, prefer_model="ltx", max_passes=passing)
@@ -237,7 +237,7 @@ async def test_a_stale_worker_changes_nothing(harness: StoreHarness) -> None:
     assert await harness.store.renew(fresh.id, fresh.epoch, lease=60)
 
 
-async def test_a_requeued_job_keeps_its_place_and_blame_is_counted_only_when_guilty(
+async def test_a_requeued_job_keeps_its_place_and_counts_an_attempt_only_when_guilty(
     harness: StoreHarness,
 ) -> None:
     first = await harness.ask(make_draft("a"))
@@ -248,19 +248,19 @@ async def test_a_requeued_job_keeps_its_place_and_blame_is_counted_only_when_gui
         assert (await harness.store.requeue(job.id, job.epoch, guilty=guilty)).attempt == attempt
 
 
-async def test_a_lease_that_runs_out_gives_the_job_to_another(harness: StoreHarness) -> None:
+async def test_a_job_with_an_expired_lease_can_be_claimed_again(harness: StoreHarness) -> None:
     await harness.ask()
     lost = await harness.claim()
     harness.monotonic.now += 59
     assert await harness.store.requeue_expired() == []
-    harness.clock.now += 10**9  # a wall clock that jumps ends no lease
+    harness.clock.now += 10**9  # a jump of the wall clock ends no lease
     assert await harness.store.requeue_expired() == []
     harness.monotonic.now += 2
     assert await harness.store.requeue_expired() == [lost.id]
     assert (await harness.claim()).epoch == lost.epoch + 1
 
 
-async def test_a_failure_is_refunded_and_remembered(harness: StoreHarness) -> None:
+async def test_a_failure_is_refunded_and_stored(harness: StoreHarness) -> None:
     await harness.ask(make_draft(cost=5))
     job = await harness.claim()
     failed = await harness.store.mark_failed(job.id, job.epoch, PICTURE_ERROR)

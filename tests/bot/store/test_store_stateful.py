@@ -1,7 +1,7 @@
-"""Whatever is done in whatever order: one end a job, one refund at most, and the sums agree.
+"""In any order of operations a job ends once and is refunded at most once, and the sums agree.
 
-The suite walks a few dozen ways. The long walk takes minutes: MATINEE_EXAMPLES=2000 MATINEE_STEPS=50 pytest
--n0 tests/bot/store/test_store_stateful.py
+The suite tries a few dozen sequences. The long run takes minutes:
+MATINEE_EXAMPLES=2000 MATINEE_STEPS=50 pytest -n0 tests/bot/store/test_store_stateful.py
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ USERS = st.sampled_from(["a", "b", "c"])
 
 
 class StoreStateMachine(RuleBasedStateMachine):
-    """The verbs that the store runs in its transactions, on a real database, one after another."""
+    """Runs the functions behind the store's methods on a real database, one after another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         self.jobs: dict[int, Job] = {}
         self.ended: dict[int, JobState] = {}
         self.c = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
-        self.caches = [EnqueueCache(), EnqueueCache()]  # the running studio, and a terminal beside it
+        self.caches = [EnqueueCache(), EnqueueCache()]  # the running process, and a terminal beside it
         with tempfile.NamedTemporaryFile() as nothing:
             migrate(self.c, Path(nothing.name), load_migrations())
 
@@ -59,7 +59,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         shared=st.booleans(),
         writer=st.sampled_from([0, 0, 0, 1]),
     )
-    def ask(self, user: str, cost: int, weight: float, shared: bool, writer: int) -> None:  # noqa: FBT001  (hypothesis hands it over by name)
+    def ask(self, user: str, cost: int, weight: float, shared: bool, writer: int) -> None:  # noqa: FBT001  (hypothesis passes it by name)
         draft = make_draft(user, cost=cost, weight=weight, community="7" if shared else "")
         waiting = len(job_queries.running_then_queued(self.c, 50))
         left = self._credits_left(f"discord:{user}", OWN_ALLOWANCE) + (
@@ -100,7 +100,7 @@ class StoreStateMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, cost=st.integers(0, 4), writer=st.sampled_from([0, 1]))
     def ask_then_roll_back(self, user: str, cost: int, writer: int) -> None:
-        """The disk fails: nothing of it is true, and the next job gets the number."""
+        """The disk fails: the changes are rolled back, and the next job gets the number."""
         self.c.execute("BEGIN")
         self._enqueue(make_draft(user, cost=cost), self.caches[writer])
         self.caches[writer].clear()
@@ -117,13 +117,13 @@ class StoreStateMachine(RuleBasedStateMachine):
         self.remember(job)
 
     @precondition(lambda self: self.jobs)
-    @rule(data=st.data(), verb=st.sampled_from(["painted", "rendered", "failed", "requeue", "hold"]))
+    @rule(data=st.data(), verb=st.sampled_from(["picture done", "rendered", "failed", "requeue", "hold"]))
     def work(self, data: st.DataObject, verb: str) -> None:
         job = self.jobs[data.draw(st.sampled_from(sorted(self.jobs)))]
         epoch = data.draw(st.integers(max(0, job.epoch - 1), job.epoch))
         with suppress(Superseded):
             match verb:
-                case "painted":
+                case "picture done":
                     done = queue.mark_picture_done(self.c, job.id, epoch)
                 case "rendered":
                     queue.mark_rendered(self.c, job.id, epoch, CLIP, now=self.now)
@@ -139,7 +139,8 @@ class StoreStateMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.jobs)
     @rule(
-        data=st.data(), verb=st.sampled_from(["begin", "delivered", "not_sent", "doubtful", "again", "lost"])
+        data=st.data(),
+        verb=st.sampled_from(["begin", "delivered", "not_sent", "uncertain", "again", "undeliverable"]),
     )
     def send(self, data: st.DataObject, verb: str) -> None:
         number = data.draw(st.sampled_from(sorted(self.jobs)))
@@ -151,7 +152,7 @@ class StoreStateMachine(RuleBasedStateMachine):
                     done = delivery.mark_delivered(self.c, number, "m")
                 case "not_sent":
                     done = delivery.mark_not_sent(self.c, number)
-                case "doubtful":
+                case "uncertain":
                     done = delivery.mark_uncertain(self.c, number)
                 case "again":
                     done = delivery.send_again(self.c, number)
@@ -204,7 +205,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         states = {row["id"]: JobState(row["state"]) for row in rows}
         for number, state in self.ended.items():
             assert states[number] is state
-        irreversible = FINAL_STATES - {JobState.UNCERTAIN}  # a person may ask for an uncertain one again
+        irreversible = FINAL_STATES - {JobState.UNCERTAIN}  # a user may ask for an uncertain one again
         self.ended = {number: state for number, state in states.items() if state in irreversible}
 
     @invariant()
