@@ -54,8 +54,6 @@ class FrontendDescriptor:
     """True if the same nonce sent twice is shown once, so that an interrupted send may be repeated."""
     reports_readiness: bool = False
     """True if the frontend has `ready: asyncio.Event`; nothing is sent until it is set."""
-    has_admins: bool = False
-    """True if admin commands work in this frontend."""
     needs_final_status: bool = True
     """False if nobody is left to read a final status after a restart."""
     is_private: bool = False

@@ -33,7 +33,6 @@ FRONTEND = FrontendDescriptor(
     missing=missing,
     deduplicates_sends=True,
     reports_readiness=True,
-    has_admins=True,
     admin_chat_pattern=r"[0-9]{1,20}",
     admin_chat_example="discord:123",
     packages=("discord.py",),

@@ -43,7 +43,6 @@ FRONTEND = FrontendDescriptor(
     create=_create,
     missing=missing,
     reports_readiness=True,
-    has_admins=True,
     admin_chat_pattern=r"-?[0-9]{1,20}",
     admin_chat_example="telegram:-100123",
     packages=("python-telegram-bot",),
