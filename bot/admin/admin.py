@@ -28,12 +28,17 @@ class AdminCommands:
         store: Store,
         quota_plan: QuotaPlan,
         models: Sequence[str],
+        platforms: Sequence[str] = (),
         events: EventBus | None = None,
     ) -> None:
-        """Without `events`, as in a terminal, ended jobs are recorded for a running instance to read."""
+        """Keys of users and chats must begin with one of `platforms` or with the admin's own.
+
+        Without `events`, as in a terminal, ended jobs are recorded for a running instance to read.
+        """
         self._store = store
         self._quota_plan = quota_plan
         self._models = tuple(models)
+        self._platforms = tuple(platforms)
         self._events = events
 
     async def perform(self, line: str, admin: Requester) -> AdminResult:
@@ -43,7 +48,7 @@ class AdminCommands:
             raise NotAllowed(verb.name)
 
         def run(transaction: AdminTransaction) -> tuple[AdminResult, list[Job]]:
-            context = AdminContext(transaction, admin, self._quota_plan, self._models)
+            context = AdminContext(transaction, admin, self._quota_plan, self._models, self._platforms)
             values = _read_arguments(verb, arguments, context)
             answer = verb.handler(context, *values)
             if not verb.read_only:

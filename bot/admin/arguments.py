@@ -16,7 +16,6 @@ from generation.errors import UnknownChoice
 from generation.request import closest_match
 
 MAX_CREDITS = 1_000_000
-PLATFORMS = ("discord", "telegram", "cli", "web")
 DIGITS = re.compile(r"[0-9]{1,18}")  # int() also accepts ١٢ and 1_000, which are rejected here
 DURATION_START = re.compile(r"[0-9]|forever$|-")
 DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -49,6 +48,8 @@ class AdminContext:
     admin: Requester
     quota_plan: QuotaPlan
     models: tuple[str, ...]
+    platforms: tuple[str, ...]
+    """The platforms whose users and chats may be named."""
 
     def check_known(self, key: str) -> None:
         """Raises NoSuchPerson."""
@@ -88,7 +89,7 @@ def parse_person(text: str, context: AdminContext) -> str:
     if not re.fullmatch(r"(pool:)?[a-z]+:[\w.\-]{1,64}", key, re.ASCII):
         raise ValueError
     platform = key.removeprefix("pool:").partition(":")[0]
-    if platform not in {*PLATFORMS, context.admin.platform}:
+    if platform not in {*context.platforms, context.admin.platform}:
         raise ValueError
     return key
 

@@ -21,6 +21,8 @@ class OperatorPolicy:
     pools: Mapping[str, int] = field(default_factory=dict)
     admins_unlimited: bool = True
     engine_slots: int = 1
+    platforms: tuple[str, ...] = ()
+    """The names of all frontends, which begin the keys of users and chats: `name:42`."""
 
     @property
     def quota_plan(self) -> QuotaPlan:

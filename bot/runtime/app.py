@@ -252,6 +252,7 @@ async def open_admin(settings: Settings) -> AsyncIterator[AdminCommands]:
             store=store,
             quota_plan=operator_policy(settings).quota_plan,
             models=tuple(read_tables(settings).presets),
+            platforms=settings.registry.platforms,
         )
     finally:
         await store.close()

@@ -189,6 +189,7 @@ def operator_policy(settings: Settings) -> OperatorPolicy:
         pools=_read_pools(settings.tables.get("pools", {})),
         admins_unlimited=settings.quota.admins_unlimited,
         engine_slots=settings.engine.slots,
+        platforms=settings.registry.platforms,
     )
 
 

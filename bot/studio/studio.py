@@ -52,6 +52,7 @@ class Studio:
             store=store,
             quota_plan=operator_policy.quota_plan,
             models=tuple(catalog.presets),
+            platforms=operator_policy.platforms,
             events=events,
         )
         self._review = Review(store, events)
