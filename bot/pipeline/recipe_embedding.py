@@ -25,6 +25,8 @@ class RecipeEmbedder:
     store: Store
     ffmpeg: Ffmpeg
     identity: Identity
+    private_platforms: frozenset[str] = frozenset()
+    """Platforms where only the requester sees what is delivered."""
 
     async def embed(self, job: Job, clip: Clip, limit: int) -> Clip:
         """A copy with the recipe in it where that is wanted and within the limit, else the clip itself."""
@@ -44,5 +46,5 @@ class RecipeEmbedder:
         preference = job.reply_to.facts.get(RECIPE_SETTING)
         if preference is None:
             preference = (await self.store.settings(job.requester.key)).get(RECIPE_SETTING)
-        own_download = job.reply_to.platform == "cli" or job.reply_to.private
+        own_download = job.reply_to.private or job.reply_to.platform in self.private_platforms
         return own_download if preference is None else preference in ENABLED_VALUES

@@ -183,7 +183,7 @@ async def open_app(
             presets=tables.presets,
             events=events,
             fit=partial(finish_fitted, ffmpeg=ffmpeg, identity=signer),
-            personalize=RecipeEmbedder(store, ffmpeg, signer).embed,
+            personalize=RecipeEmbedder(store, ffmpeg, signer, settings.registry.private_platforms).embed,
             inspect=build_inspector(settings, store, nsfw_process.inspect).inspect if nsfw_process else None,
         )
         worker = Worker(

@@ -17,6 +17,7 @@ from bot.domain.quota import Allowance, Caps
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
+from bot.runtime import frontend_registry
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
@@ -123,6 +124,7 @@ async def open_studio(
         caps=Caps(person=max(4, credits_), all=max(20, credits_)),
         data_folder=folder,
         min_free_disk=min_free_disk,
+        platforms=frontend_registry.shipped().platforms,
     )
     store, events = await Store.open(folder), EventBus()
     studio = WaitableStudio(

@@ -27,7 +27,7 @@ from bot.moderation.lexicon import Lexicon
 from bot.moderation.prompt_policy import PromptPolicy, Rule
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
-from bot.runtime import event_loop
+from bot.runtime import event_loop, frontend_registry
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
@@ -170,6 +170,7 @@ async def discord_app(
             data_folder=data,
             min_free_disk=0,
             tiers=tiers,
+            platforms=frontend_registry.shipped().platforms,
         ),
         catalog=Catalog(
             presets=known,

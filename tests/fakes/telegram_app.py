@@ -20,6 +20,7 @@ from bot.moderation.admin_notices import AdminNotices
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
+from bot.runtime import frontend_registry
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
@@ -173,6 +174,7 @@ async def running_app(
         data_folder=folder,
         min_free_disk=0,
         pools=pools or {},
+        platforms=frontend_registry.shipped().platforms,
     )
     events = EventBus()
     studio = Studio(

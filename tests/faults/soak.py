@@ -32,6 +32,7 @@ from bot.maintenance.integrity_check import check_data_folder
 from bot.maintenance.retention import RetentionSweeper
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
+from bot.runtime import frontend_registry
 from bot.store.store import DATABASE_FILE, Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
@@ -133,6 +134,7 @@ class Soak:
             data_folder=self.folder,
             min_free_disk=0,
             engine_slots=2,
+            platforms=frontend_registry.shipped().platforms,
         )
         events = EventBus()
         studio = Studio(

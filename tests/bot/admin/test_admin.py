@@ -14,6 +14,7 @@ from bot.domain.events import EventBus, JobCancelRequested
 from bot.domain.jobs import Job, JobState, Requester
 from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.i18n import messages
+from bot.runtime import frontend_registry
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed, UnknownChoice
@@ -21,6 +22,7 @@ from tests.bot.store.conftest import CLIP, Clock, hold_running_job, make_draft, 
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 BASE = Allowance(credits=10)
+PLATFORMS = frontend_registry.shipped().platforms
 PLAN = QuotaPlan(base=BASE, tiers=(Tier(name="patron", credits=50),))
 ADMINS = {
     name: Requester(platform=name, user="1", name="Boss", admin=True)
@@ -60,7 +62,9 @@ class AdminHarness:
         self.stopped: list[int] = []
         events = EventBus()
         events.subscribe(JobCancelRequested, lambda event: self.stopped.append(event.job_id))
-        self.admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"), events=events)
+        self.admin = AdminCommands(
+            store=store, quota_plan=PLAN, models=("ltx", "wan"), platforms=PLATFORMS, events=events
+        )
 
     async def ask(self, user: str = "42", cost: int = 1) -> Job:
         done = await self.store.enqueue(make_draft(user, cost=cost), allowance=BASE, caps=Caps())

@@ -18,6 +18,7 @@ from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Store
 from bot.studio.access import AccessControl
 from generation.request import Wish
+from tests.bot.admin.test_admin import PLATFORMS
 from tests.bot.store.conftest import Clock
 from tests.paths import CONFIG
 
@@ -54,7 +55,7 @@ class AccessHarness:
 async def harness(tmp_path: Path) -> AsyncIterator[AccessHarness]:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
-    admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"))
+    admin = AdminCommands(store=store, quota_plan=PLAN, models=("ltx", "wan"), platforms=PLATFORMS)
     yield AccessHarness(
         AccessControl(store=store, prompt_policy=bundled_policy(), quota_plan=PLAN), admin, store, clock
     )

@@ -21,7 +21,7 @@ from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Enqueued, Store
 from bot.studio.access import AccessControl
 from generation.request import Wish
-from tests.bot.admin.test_admin import ADMINS
+from tests.bot.admin.test_admin import ADMINS, PLATFORMS
 from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft, read_rows
 
 DAY = 86_400.0
@@ -56,7 +56,7 @@ class CreditsHarness:
 async def harness(tmp_path: Path) -> AsyncIterator[CreditsHarness]:
     clock = Clock()
     store = await Store.open(tmp_path, clock=clock)
-    admin = AdminCommands(store=store, quota_plan=PLAN, models=("testcard",))
+    admin = AdminCommands(store=store, quota_plan=PLAN, models=("testcard",), platforms=PLATFORMS)
     yield CreditsHarness(
         store, clock, AccessControl(store=store, prompt_policy=PromptPolicy(), quota_plan=PLAN), admin
     )

@@ -11,7 +11,7 @@ import pytest
 from bot.admin.admin import AdminCommands
 from bot.domain.jobs import JobState
 from bot.store.store import Access, Store
-from tests.bot.admin.test_admin import ADMINS, PLAN
+from tests.bot.admin.test_admin import ADMINS, PLAN, PLATFORMS
 from tests.bot.app_harness import (
     CREDITS,
     AppHarness,
@@ -28,7 +28,7 @@ async def guest_admin(folder: Path) -> AsyncIterator[AdminCommands]:
     """As `matinee admin` opens it while Matinee runs."""
     store = await Store.open(folder, Access.GUEST)
     try:
-        yield AdminCommands(store=store, quota_plan=PLAN, models=("testcard",))
+        yield AdminCommands(store=store, quota_plan=PLAN, models=("testcard",), platforms=PLATFORMS)
     finally:
         await store.close()
 
