@@ -1,4 +1,4 @@
-"""`python -m bot` and the `matinee` command: reads the line, the settings, and hands over."""
+"""The entry point of `python -m bot` and of the `matinee` command."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Sequence
 
 from bot.cli import parser
 
-DONE, FAILED, BAD_REQUEST, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser.build_parser().parse_args(argv)
-    # Only now: --help and usage errors answer without loading the studio.
+    # Imported here so that --help and usage errors do not load the bot.
     from bot.cli.commands import run_command  # noqa: PLC0415
 
     return run_command(args)

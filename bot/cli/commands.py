@@ -1,4 +1,4 @@
-"""What each verb of the command line does: settings, then the app, then an exit code."""
+"""The commands of the command line: each takes the settings and its arguments and returns an exit code."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DONE, FAILED, BAD_REQUEST, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
 
 def run_command(args: Namespace) -> int:
-    """The edge of the program: whatever stops it becomes one sentence and an exit code."""
+    """Run the command of `args`. Every error becomes one sentence on standard error and an exit code."""
     language = "en"
     try:
         settings = load(file=args.config, flags=_flags(args))
@@ -64,13 +64,13 @@ def run_command(args: Namespace) -> int:
         return _print_error(error, language, as_json=getattr(args, "json", False))
     except KeyboardInterrupt:
         return CANCELLED
-    except ExceptionGroup as group:  # of what `run` keeps alive, something died
-        structlog.get_logger(__name__).critical("died", exc_info=group)
+    except ExceptionGroup as group:  # one of the tasks of `matinee run` failed
+        structlog.get_logger(__name__).critical("stopped by an error", exc_info=group)
         return _print_error(error_to_report(group), language, as_json=False) or FAILED
 
 
 def error_to_report(group: BaseExceptionGroup[BaseException]) -> ExplainedError:
-    """What a person can be told of it."""
+    """The first error of the group that can be explained to a user."""
     known: BaseException | None = group.subgroup(ExplainedError)
     while isinstance(known, BaseExceptionGroup):
         known = known.exceptions[0]
@@ -91,7 +91,7 @@ def _print_error(error: ExplainedError, language: str, *, as_json: bool) -> int:
         print(json.dumps({"error": {**error.to_json(), "message": sentence}}, ensure_ascii=False))
     if isinstance(error, USER_ERRORS):
         return BAD_REQUEST
-    # A GenerationError that comes this far was met at the start, not in a job.
+    # A GenerationError that reaches this point was raised at startup, not in a job.
     return CANNOT_START if isinstance(error, StartError | GenerationError) else FAILED
 
 
@@ -116,7 +116,7 @@ async def _make(settings: Settings, args: Namespace) -> int:
 async def _make_one_clip(
     running_app: app.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
 ) -> tuple[Job, str]:
-    """The job as it ended, and what was rounded or passed over."""
+    """The finished job, and a note on what was rounded or ignored."""
     studio, me = running_app.studio, _terminal_user(settings)
     await _cancel_interrupted_jobs(studio, me, terminal.output)
     submission = await studio.submit(requested, me, reply_to)
@@ -131,18 +131,18 @@ _cancel_tasks: set[asyncio.Task[None]] = set()
 
 
 def _start_cancel(studio: Studio, job: int, me: Requester) -> None:
-    """Ctrl-C: the second one, while the first is under way, changes nothing."""
+    """Ctrl-C. A second one while the first is being handled has no effect."""
     if not _cancel_tasks:
         _cancel_tasks.add(asyncio.create_task(_cancel(studio, job, me)))
 
 
 async def _cancel(studio: Studio, job: int, me: Requester) -> None:
-    with suppress(TooLate):  # painted already: let it arrive
+    with suppress(TooLate):  # it is already rendered and will be delivered
         await studio.cancel(job, me)
 
 
 async def _cancel_interrupted_jobs(studio: Studio, me: Requester, output: Output) -> None:
-    """Nobody waits any more for what a dead terminal asked for."""
+    """Cancel the jobs of terminals that ended before their clip was delivered."""
     for job in await studio.waiting(limit=1000):
         if job.reply_to.platform == FRONTEND.name:
             await studio.cancel(job.id, me)
@@ -159,14 +159,14 @@ def _show_chosen_music(submission: Submission, output: Output) -> None:
 
 
 def _language(settings: Settings) -> str:
-    """Of the sentences on this terminal; auto is the terminal's own."""
+    """The language of this terminal's messages; `auto` takes it from the locale variables."""
     chosen = settings.studio.language
     locale_variables = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     return messages.nearest_language(next(filter(None, locale_variables), "") if chosen == "auto" else chosen)
 
 
 def _terminal_user(settings: Settings) -> Requester:
-    """Whoever sits at the machine is its operator."""
+    """The user of the terminal, who has the rights of an admin."""
     name = getpass.getuser()
     return Requester(platform=FRONTEND.name, user=name, name=name, admin=True, language=_language(settings))
 
@@ -262,7 +262,7 @@ async def _quota(settings: Settings, args: Namespace) -> int:
 
 
 async def _balance_with_usage(store: Store, key: str, allowance: Allowance) -> Balance:
-    """Where nothing is counted down, what was used is told all the same."""
+    """The balance; for an unlimited one the store does not count, so the used credits are added here."""
     found = await store.balance(key, allowance)
     if not found.unlimited:
         return found

@@ -1,4 +1,4 @@
-"""Is everything here that Matinee needs? Looks, loads nothing heavy, changes nothing."""
+"""`matinee doctor`: checks what Matinee needs. It loads nothing large and changes nothing."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def _package(name: str) -> CheckResult:
 
 
 def _graphics_card() -> CheckResult:
-    """By the driver's own files, since asking torch takes seconds."""
+    """Read from the driver's files, because importing torch takes seconds."""
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*")) if platform.system() == "Linux" else []
     detail = f"{len(cards)} NVIDIA" if cards else f"none seen; {os.cpu_count()} CPU cores will do the work"
     return CheckResult("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
 
 
 def _model(preset: Preset, resources: Resources) -> CheckResult:
-    """Whether it is here, and how it would be held."""
+    """Whether the weights are downloaded, and which memory plan would be used."""
     if not is_downloaded(preset):
         return CheckResult("model", Verdict.BAD, messages.explain(ModelMissing(preset.name)))
     if not preset.source:
@@ -114,12 +114,12 @@ def _clip_inspection(action: str) -> CheckResult:
 
 
 def model_fit_on(card: ComputeDevice, presets: Iterable[Preset], resources: Resources) -> list[CheckResult]:
-    """Every model on a card that is not here."""
+    """How every model would fit on a card that need not be in this machine."""
     return [_model_fit(preset, card, resources) for preset in presets if preset.source]
 
 
 def _model_fit(preset: Preset, card: ComputeDevice, resources: Resources) -> CheckResult:
-    """How a model would be held on a card, whether or not its weights are here."""
+    """The memory plan of a model on a card, whether or not its weights are downloaded."""
     memory_plans = possible_plans(preset, card, resources)
     if not memory_plans:
         smallest_gb = min(preset.memory.values(), default=0.0)

@@ -1,4 +1,4 @@
-"""What the verbs do that keep the house: health, backup, restore, check."""
+"""The commands for maintenance: health, backup, restore, check."""
 
 from __future__ import annotations
 

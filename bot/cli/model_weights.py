@@ -1,4 +1,4 @@
-"""`matinee models pull` and `matinee convert`: how a model's weights come to this machine."""
+"""`matinee models pull` downloads a model's weights; `matinee convert` converts a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from generation.progress import Progress, Stage
 
 MEGABYTE = 1_000_000
 DEFAULT_TOKENIZERS = ("stable-diffusion-v1-5/stable-diffusion-v1-5", "ali-vilab/text-to-video-ms-1.7b")
-"""Whose tokenizer a converted model takes, when none is named: the first that is here."""
+"""A converted model without a named tokenizer uses that of the first of these that is downloaded."""
 
 
 async def pull_weights(preset: HasWeights, output: Output) -> dict[str, str]:
-    """The commit that came of each repository."""
+    """Download the weights; returns the commit of each repository."""
 
     def on_bytes(done: int, total: int) -> None:
         output.show_progress(Progress(Stage.LOADING, done // MEGABYTE, total // MEGABYTE))

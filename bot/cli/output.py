@@ -6,13 +6,13 @@ from generation.progress import Progress
 
 
 class Output:
-    """Says nothing; what a machine or a quiet person gets."""
+    """Prints nothing, for --json and --quiet. Subclasses print."""
 
     def print_note(self, text: str) -> None:
-        """A sentence for the person."""
+        """Print a sentence for the user."""
 
     def show_progress(self, progress: Progress) -> None:
-        """How far it is."""
+        """Show the progress of the job."""
 
     def close(self) -> None:
-        """The last word was said."""
+        """Called after the last output."""

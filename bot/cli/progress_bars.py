@@ -1,4 +1,4 @@
-"""What needs a real terminal: bars that move, and tables."""
+"""Output for an interactive terminal: progress bars and tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _RateColumn(ProgressColumn):
 
 
 class ProgressBars(Output):
-    """A bar a stage, with its rate and the time left."""
+    """One progress bar per stage, with its rate and the remaining time."""
 
     def __init__(self) -> None:
         self._bars = Bars(
@@ -62,7 +62,7 @@ def show_table(title: str, header: tuple[str, ...], rows: tuple[tuple[str, ...],
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         longest = max(len(row[column]) for row in rows)
-        # The first column is what one types: it is never cut.
+        # The first column is what users type, so it is never cut.
         table.add_column(name, overflow="fold", min_width=min(longest, 28) if column == 0 else None)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))

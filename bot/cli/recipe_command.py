@@ -1,4 +1,4 @@
-"""A request as the command line that makes the same clip again."""
+"""Writes a request as the command line that makes the same clip again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from generation.request import PROMPT_LIMIT, Kind, Request
 
 
 def command_line(request: Request) -> str | None:
-    """None for what the command line cannot make by itself: it goes on from another file.
+    """The command line; None for a clip that was made from another file, which the command line would need.
 
-    The words may be anybody's, so nothing that a terminal would obey is left in them.
+    The text comes from a file that anyone may have written, so control characters are removed.
     """
     if request.kind is not Kind.VIDEO:
         return None

@@ -1,4 +1,4 @@
-"""What the studio keeps, as a table for people or as JSON for machines."""
+"""Tables for the terminal, which can also be printed as JSON."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     empty_text: str
-    data: Any  # the same for machines
-    notes: tuple[str, ...] = ()  # said below it
+    data: Any  # the same content for JSON
+    notes: tuple[str, ...] = ()  # printed below it
 
     def show(self, *, as_json: bool) -> None:
         if as_json:
@@ -47,7 +47,7 @@ class Table:
         if not self.rows:
             print(self.empty_text)
             return
-        from bot.cli.progress_bars import show_table  # noqa: PLC0415  (only a table needs rich)
+        from bot.cli.progress_bars import show_table  # noqa: PLC0415  (only tables need rich)
 
         show_table(self.title, self.header, self.rows)
         for note in self.notes:
@@ -89,7 +89,7 @@ def models(
 
 
 def _score_note(preset: Preset) -> str:
-    """How well it paints what it is asked for, on captions that it never saw, where that is known."""
+    """The measured scores of the model on captions outside its training data, if there are any."""
     facts = measured_scores(preset)
     if facts is None:
         return ""
@@ -100,13 +100,13 @@ def _score_note(preset: Preset) -> str:
 
 
 def _downloaded(preset: Preset) -> str:
-    """With the commit that is used, as far as one is pinned."""
+    """Whether the weights are downloaded, with the commit in use if one is pinned."""
     commit = preset.pinned_commit(preset.source)
     return "no" if not is_downloaded(preset) else f"yes, {commit[:7]}" if commit else "yes"
 
 
 def _memory_range(preset: Preset) -> str:
-    """Whole, and at the least."""
+    """The smallest and the largest of its memory plans."""
     needs = preset.memory.values()
     if not needs:
         return "-"
@@ -121,7 +121,7 @@ def _placement(preset: Preset, card: ComputeDevice, resources: Resources) -> str
 
 
 def lossy(presets: Mapping[str, Preset], measurements: Mapping[str, Mapping[str, Any]]) -> Table:
-    """What a preset may give up, by `options.lossy`, and what that was measured to cost and bring."""
+    """The lossy options of `options.lossy`, with their measured cost and gain."""
 
     def row(name: str) -> tuple[str, ...]:
         families = sorted({preset.family for preset in presets.values() if name in lossy_options(preset)})
@@ -233,7 +233,7 @@ def _local_time(at: float) -> str:
 
 
 def recipe(request: Request, *, title: str) -> Table:
-    """What a file tells of how it was made; the file may be anybody's, so its words are made harmless."""
+    """The recipe stored in a file. Anyone may have written the file, so control characters are removed."""
     fields = {
         "prompt": request.prompt,
         "not in it": request.negative,

@@ -1,4 +1,4 @@
-"""The terminal as a frontend: shows how far the clip is and puts it where it was asked for."""
+"""The terminal as a frontend: shows the progress of one job and writes the clip to its path."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from generation.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class OutputTarget:
-    """Where the clip goes. Checked before any work is done."""
+    """The paths to write. Call `check` before any work is done."""
 
     clip: Path
     sheet: Path | None = None
-    recipe: bool | None = None  # None leaves it to the person's setting
+    recipe: bool | None = None  # None leaves it to the user's preference
 
     @classmethod
     def from_reply(cls, reply_to: ReplyTo) -> OutputTarget:
@@ -61,7 +61,7 @@ class OutputTarget:
 
 @dataclass
 class Terminal:
-    """One person who waits for one job: `finished` is set once that is at its end."""
+    """Waits for one job, `job`; `finished` is set once it has ended."""
 
     output: Output
     name: str = FRONTEND.name
@@ -82,7 +82,7 @@ class Terminal:
             self._finish(job)
 
     async def send_clip(self, outgoing: OutgoingClip) -> str:
-        """To where the job says: one that a dead terminal left behind has a place of its own."""
+        """Write the clip to the path in its job, which may be another terminal's that ended early."""
         target = OutputTarget.from_reply(outgoing.job.reply_to)
         try:
             await asyncio.to_thread(_copy_atomically, outgoing.clip.path, target.clip)
@@ -105,7 +105,7 @@ class Terminal:
 
 
 def _copy_atomically(source: Path, target: Path) -> None:
-    """Whole or not at all."""
+    """Copy the file so that `target` is never incomplete."""
     part = target.with_name(f".{target.name}.part")
     try:
         with source.open("rb") as reader, part.open("wb") as writer:
@@ -116,7 +116,7 @@ def _copy_atomically(source: Path, target: Path) -> None:
 
 
 class LineOutput(Output):
-    """For a log or a pipe: one line a stage."""
+    """For a log or a pipe: one line per stage."""
 
     def __init__(self) -> None:
         self._seen_stages: set[str] = set()
@@ -135,6 +135,6 @@ def choose_output(*, quiet: bool) -> Output:
         return Output()
     if not sys.stderr.isatty():
         return LineOutput()
-    from bot.cli.progress_bars import ProgressBars  # noqa: PLC0415  (rich takes longer to import than --help may last)
+    from bot.cli.progress_bars import ProgressBars  # noqa: PLC0415  (importing rich is slow)
 
     return ProgressBars()

@@ -1,4 +1,4 @@
-"""From words on a command line to a Wish; raises the errors that every frontend explains alike."""
+"""Builds a Wish from the arguments of the command line; raises the errors that all frontends explain."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _kind(args: Namespace) -> Kind:
 
 
 def _absolute(file: Path | None) -> str | None:
-    """Whole, for the engine works in a folder of its own."""
+    """As an absolute path, because the engine's process has another working directory."""
     return str(file.absolute()) if file else None
 
 
@@ -90,12 +90,12 @@ def parse_setting(text: str) -> tuple[str, str]:
 
 
 def file_stem(prompt: str) -> str:
-    """A file name from a prompt: letters and digits of any script, never a path."""
+    """A file name made from a prompt: letters and digits of any script, never a path."""
     return "-".join(re.findall(r"\w+", prompt.lower()))[:48].strip("-_") or "clip"
 
 
 def unused_clip_path(folder: Path, prompt: str) -> Path:
-    """A file that is not there yet, so that no clip ever replaces another."""
+    """A path that does not exist yet, so that no clip replaces another."""
     stem = file_stem(prompt)
     number = 1
     while (path := folder / (f"{stem}.mp4" if number == 1 else f"{stem}-{number}.mp4")).exists():

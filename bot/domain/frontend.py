@@ -1,4 +1,4 @@
-"""What a chat has to be able to do, what it is given to send, and how a send can end."""
+"""What a frontend must implement, what it is given to send, and how a send can fail."""
 
 from __future__ import annotations
 
@@ -19,62 +19,62 @@ class Button:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingClip:
-    """What is sent: the clip already sized for this chat, its words and its buttons."""
+    """A clip that already fits this chat's size limit, with its text and its buttons."""
 
     job: Job
     clip: Clip
     text: str
     buttons: tuple[Button, ...] = ()
-    announcement: str = ""  # what admins want said everywhere; `text` ends with it
-    spoiler: bool = False  # shown veiled
-    nonce: str  # made from the job, at most 25 characters: the same for every try
-    prompt_note: str = ""  # what of the prompt the model passed over; `text` says it too
+    announcement: str = ""  # the admins' announcement; `text` ends with it
+    spoiler: bool = False  # hidden until the user opens it
+    nonce: str  # derived from the job, at most 25 characters, the same for every try
+    prompt_note: str = ""  # the part of the prompt that the model ignored; `text` contains it
 
 
 class Frontend(Protocol):
-    """A chat platform. One folder or file of bot/frontends/ each."""
+    """One chat platform. Its FrontendDescriptor tells the rest of the bot about it."""
 
     name: str
     deduplicates: bool
-    """True if one nonce sent twice shows once, so that a doubtful send may be repeated."""
+    """True if the same nonce sent twice is shown once, so that an uncertain send may be repeated."""
 
     async def run(self) -> None:
         """Serve until cancelled."""
 
     async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
-        """Show how the job is, by editing its one status message; the latest wins, none need arrive.
+        """Show the job's status by editing its one status message. Only the latest status matters.
 
-        Returns for how many seconds this chat wants to hear no more of it, its end apart.
+        Returns for how many seconds this chat wants no more progress of this job, if it does.
         """
 
     async def send_clip(self, outgoing: OutgoingClip) -> str:
         """Send the clip and return the platform's message id; raises a SendError."""
 
     async def after_delivery(self, job: Job) -> None:
-        """The send is remembered: tidy up behind it, a status message for example. Must not raise."""
+        """Called once the delivery is saved: clean up, for example the status message. Must not raise."""
 
 
 @runtime_checkable
 class ConnectingFrontend(Protocol):
-    """A frontend that says when its chats can be reached: until then nothing is sent."""
+    """A frontend that reports when its chats can be reached; nothing is sent before `ready` is set."""
 
     ready: asyncio.Event
 
 
 class SendError(Exception):
-    """A send that did not end in a message id."""
+    """A send that did not return a message id."""
 
 
 class Unreachable(SendError):
-    """Certainly not sent; it may work later."""
+    """Not sent; a later try may succeed."""
 
 
 class Rejected(SendError):
-    """Certainly not sent, and it never will be: no permission, no chat, blocked."""
+    """Not sent, and no later try can succeed: no permission, no chat, or blocked by the user."""
 
 
 class TooLarge(SendError):
-    """Certainly not sent: the chat takes at most `limit` bytes, or less than this if that is not known."""
+    """Not sent: the chat accepts at most `limit` bytes, or an unknown number below the size of this clip."""
 
     def __init__(self, limit: int | None = None) -> None:
         super().__init__(limit)
@@ -82,7 +82,7 @@ class TooLarge(SendError):
 
 
 class MaybeSent(SendError):
-    """Perhaps sent: the answer never came."""
+    """Sent or not: the platform's answer did not arrive."""
 
 
 def is_reachable(frontend: Frontend) -> bool:

@@ -1,4 +1,4 @@
-"""The rooms that need many settings, made from them."""
+"""Builds the objects that need many settings."""
 
 from __future__ import annotations
 

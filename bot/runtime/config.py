@@ -1,4 +1,4 @@
-"""What the settings say, checked and turned into the plain values that the rooms are handed."""
+"""Turns the settings into checked values for the other packages."""
 
 from __future__ import annotations
 
@@ -33,14 +33,12 @@ from generation.music.common.genre_tables import Genre, GenreBroken, read_genres
 from generation.music.common.preset import MusicPreset, MusicPresetBroken, allowed_presets, read_music_presets
 from generation.request import closest_match
 
-NUDENET_MISSING = (
-    "asks for a look at every clip ({then}), but nudenet is not installed: pip install 'matinee[safety]'"
-)
+NUDENET_MISSING = "asks to inspect every clip ({then}), but nudenet is missing: pip install 'matinee[safety]'"
 
 
 @dataclass(frozen=True, slots=True)
 class NamedTables:
-    """The named things of the config, read and checked."""
+    """The models, genres and music makers of the settings, read and checked."""
 
     presets: Mapping[str, Preset]
     genres: Mapping[str, Genre]
@@ -48,7 +46,7 @@ class NamedTables:
 
 
 def build_nsfw_process(settings: Settings) -> NsfwProcess | None:
-    """Who looks at clips after painting, where the rules ask for it; raises ConfigBroken if it cannot."""
+    """The process that inspects finished clips, if the rules ask for it; may raise ConfigBroken."""
     rules = settings.rules
     if rules.after == "off":
         return None
@@ -99,7 +97,7 @@ def import_plugins(settings: Settings) -> tuple[str, ...]:
 
 
 def read_tables(settings: Settings, *, locked: bool = True) -> NamedTables:
-    """`locked`: what names no commit is at the one that was pulled."""
+    """With `locked`, a model that names no commit is pinned to the one that was downloaded."""
     import_plugins(settings)
     try:
         presets = read_presets(settings.tables.get("models", {}))
@@ -134,7 +132,7 @@ def read_tables(settings: Settings, *, locked: bool = True) -> NamedTables:
 
 
 def _read_music_makers(settings: Settings) -> dict[str, MusicPreset]:
-    """The music makers that this operator may use."""
+    """The music makers whose licence allows this operator's use."""
     try:
         makers = read_music_presets(settings.tables.get("music", {}))
     except MusicPresetBroken as error:
@@ -152,7 +150,7 @@ def _read_music_makers(settings: Settings) -> dict[str, MusicPreset]:
 
 
 def read_policy(settings: Settings) -> PromptPolicy:
-    """The shipped rules; the one that protects the young holds whatever else is set."""
+    """The rules for prompts; the one that protects minors holds whatever the settings say."""
     rules = settings.rules
     off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
     folder = config_folder() / "rules"
@@ -209,7 +207,7 @@ def _read_pools(tables: Mapping[str, Any]) -> dict[str, int]:
 
 
 def lossy_measurements() -> Mapping[str, Mapping[str, Any]]:
-    """What each lossy option was measured to cost and bring."""
+    """The measured cost and gain of each lossy option."""
     file = config_folder() / "lossy.toml"
     return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
@@ -225,7 +223,7 @@ def metrics_output(settings: Settings) -> MetricsOutput:
 
 
 def unused_balance(allowance: Allowance) -> Balance:
-    """The balance of somebody who has never asked for anything."""
+    """The balance of a user who has never made a request."""
     now = time.time()
     return Balance(
         limit=allowance.credits,

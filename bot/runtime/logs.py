@@ -1,4 +1,4 @@
-"""Logging for people (console) and machines (JSON), with every secret blotted out, also in tracebacks."""
+"""Logging to the console or as JSON. Secrets are removed from every line, tracebacks included."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _replace_control_characters(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What people typed must not move a terminal's cursor, nor turn its text around."""
+    """Text from users must not move the terminal's cursor or change the direction of its text."""
     for name, value in event.items():
         if isinstance(value, str) and name not in {"exception", "stack"}:
             event[name] = INVISIBLE_CHARACTERS.sub("\ufffd", value)
@@ -68,7 +68,7 @@ def configure_logging(
     registry: FrontendRegistry | None = None,
     stream: Any = None,
 ) -> None:
-    """Route structlog and the standard library's logging through one redacted handler."""
+    """Send structlog's and the standard library's records through one handler that removes secrets."""
     stream = stream or sys.stderr
     registry = registry or frontend_registry.shipped()
     for_people = style == "console" or (style == "auto" and stream.isatty())
