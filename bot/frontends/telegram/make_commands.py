@@ -30,7 +30,6 @@ from generation.request import Kind, Wish
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
 
-
 KINDS = {"video": Kind.VIDEO, "image": Kind.IMAGE, "animate": Kind.ANIMATE}
 
 
