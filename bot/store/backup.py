@@ -109,6 +109,7 @@ def restore_backup(
 
 
 def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:
+    c.execute("UPDATE job SET painted = 0 WHERE state = 'running'")  # its frames are lost: it is refunded
     waiting = c.execute("SELECT id FROM job WHERE state IN ('queued', 'running') ORDER BY id DESC").fetchall()
     for row in waiting:
         queue.cancel(c, row["id"], now=now)

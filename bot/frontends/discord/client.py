@@ -31,7 +31,7 @@ __all__ = ["AutoShardedMatinee", "Matinee", "create_client"]
 
 PUBLIC_COMMANDS = frozenset({"video", "image", "animate", "music", MENU_COMMAND})
 """Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
-MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete"})
+MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete", "again"})
 PRIVATE_VERBS = frozenset({"recipe", "report", "forget", "appeal", *REVIEW_VERBS})
 
 
@@ -101,6 +101,7 @@ class MatineeClientMixin:
             "cancel": self.handlers.cancel,
             "recipe": self.handlers.recipe,
             "delete": self.handlers.delete,
+            "again": self.handlers.send_again,
             "report": self.handlers.report,
             "forget": self.handlers.forget,
             "appeal": self.handlers.appeal,

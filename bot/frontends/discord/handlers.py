@@ -172,6 +172,13 @@ class InteractionHandlers:
             if interaction.extras.get("status"):
                 await respond(interaction, Card(body=escape_markup(text)))
 
+    async def send_again(self, interaction: Interaction, number: int) -> None:
+        """Send the clip of an uncertain delivery once more. The clip itself is the answer."""
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            await self.studio.send_again(number, asker.requester)
+            log.info("sent again on request", job=number, by=asker.requester.key)
+
     async def recipe(self, interaction: Interaction, number: int) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):

@@ -140,6 +140,23 @@ async def test_restore_with_resume_keeps_the_queue(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_restore_refunds_a_job_that_was_being_encoded(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    store = await Store.open(data)
+    number = await enqueue_job(store)
+    job = await store.claim(lease=60)
+    assert job is not None
+    await store.mark_picture_done(number, job.epoch)
+    backup = backups.create_backup(data, tmp_path / "good.db")
+    await store.close()
+    assert backups.restore(backup, data).cancelled == 1
+    store = await Store.open(data)
+    cancelled = await store.job(number)
+    assert (cancelled.state, cancelled.picture_done) == (JobState.CANCELLED, False)
+    assert (await store.balance("discord:42", LARGE_ALLOWANCE)).left == LARGE_ALLOWANCE.credits
+    await store.close()
+
+
 async def test_an_invalid_backup_changes_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     store = await Store.open(data)

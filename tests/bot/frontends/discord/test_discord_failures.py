@@ -9,6 +9,7 @@ import pytest
 from bot.domain.jobs import JobState
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.discord.settings import FrontendSettings
+from bot.maintenance.backups import create_backup, restore
 from tests.fakes.discord_app import (
     DiscordApp,
     discord_app,
@@ -232,3 +233,42 @@ async def test_new_music_for_a_clip_whose_file_is_gone_says_how_to_get_it_back(
     assert clip is not None
     clip.path.unlink()
     await (await ana.picks(message, "New music", "jazz")).says("has been cleaned away", "recipe")
+
+
+async def test_after_a_restore_send_again_sends_the_clip_and_shows_no_error(
+    server: DiscordServer, channel: Channel, ana: Person, tmp_path: Path
+) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup.db"
+    assert channel.guild is not None
+    server.add_fault("PATCH", "/messages", status=503, uploads=True, times=1000)
+    async with discord_app(data, server.connector(), server.token) as matinee:
+        await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
+        reply = await ana.types("/video", prompt="a fox")
+        await server.world.wait_until(lambda: any(fault.hits for fault in server.faults))
+        assert (await matinee.studio.job(1)).clip is not None
+        create_backup(data, backup)
+    server.faults.clear()
+    assert restore(backup, data).uncertain == 1
+    async with discord_app(data, server.connector(), server.token) as matinee:
+        gateway = server.gateway
+        await server.world.wait_until(lambda: gateway.identifies == 2 and gateway.connected_sessions)
+        status = await reply.says("send it again")
+        pressed = await ana.clicks(status, "Send again")
+        await wait_for_clip_message(server, 1)
+        assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
+        assert len(messages_with_clip(server, 1)) == 1
+        shown = [message for message in pressed.interaction.followups if not message.deleted]
+        assert not shown, [text_of(message) for message in shown]
+
+
+async def test_send_again_explains_that_the_clip_has_arrived(
+    server: DiscordServer, matinee: DiscordApp, ana: Person
+) -> None:
+    await ana.types("/video", prompt="a fox")
+    clip = await wait_for_clip_message(server, 1)
+    await wait_until_final(server, matinee, 1)
+    pressed = await press_stale_button(ana, clip.id, "m:again:1")
+    answers = lambda: [m for m in pressed.server.world.messages.values() if m.ephemeral]  # noqa: E731  (called often)
+    answer = (await server.world.wait_until(answers))[0]
+    assert "#1" in text_of(answer)
+    assert len(matinee.engine.rendered) == 1
