@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generation.music.band import kit, master
+from generation.music.band.kit import KITS, Drum, drum_sound
+from generation.music.band.master import compress, duck_on_kicks, finish_mix, reverb
 from generation.music.band.notation import Arrangement, Hit, Note
 from generation.music.band.synth import Waveform, band_pass, noise, tone
 from generation.music.band.voices import VOICES, Voice
@@ -29,26 +30,26 @@ def render_mix(arrangement: Arrangement, mood: str, samples: int, rate: int, on_
         voice = VOICES[arrangement.voices[part]]
         bus = _set_level(_part(voice, notes, arrangement, samples, rate), LEVELS[part] + voice.level, rate)
         if arrangement.genre.pump:
-            bus = master.duck_on_kicks(bus, kicks, arrangement.genre.pump, rate)
+            bus = duck_on_kicks(bus, kicks, arrangement.genre.pump, rate)
         mix += bus
         reverb_input += REVERB_SENDS[part] * bus.mean(axis=0)
     if arrangement.hits:
         on_step(len(arrangement.notes), total)
         softer = -4.0 if mood in _SOFT_DRUM_MOODS else 0.0
-        bus = _drums(kit.KITS[arrangement.voices["drums"]], arrangement.hits, samples, rate)
+        bus = _drums(KITS[arrangement.voices["drums"]], arrangement.hits, samples, rate)
         bus = _set_level(bus, LEVELS["drums"] + softer, rate)
         mix += bus
         reverb_input += REVERB_SENDS["drums"] * bus.mean(axis=0)
     on_step(total - 2, total)
     mix += _texture(arrangement.genre.texture, samples, rate)
-    mix += np.float32(arrangement.genre.space * 1.6) * master.reverb(reverb_input, rate)
+    mix += np.float32(arrangement.genre.space * 1.6) * reverb(reverb_input, rate)
     return _master(mix, arrangement, samples, rate, on_step, total)
 
 
 def _master(
     mix: Waveform, arrangement: Arrangement, samples: int, rate: int, on_step: OnStep, total: int
 ) -> Waveform:
-    compressed = master.compress(mix, rate)
+    compressed = compress(mix, rate)
     if arrangement.genre.drive:
         drive_gain = np.float32(
             (1 + 2 * arrangement.genre.drive) / max(1e-6, float(np.abs(compressed).max()))
@@ -56,7 +57,7 @@ def _master(
         compressed = np.tanh(compressed * drive_gain)
     on_step(total - 1, total)
     fade = max(0.02, 0.55 * (samples / rate - arrangement.end))
-    result = master.finish_mix(compressed, rate, min(fade, 1.2))
+    result = finish_mix(compressed, rate, min(fade, 1.2))
     on_step(total, total)
     return result
 
@@ -81,15 +82,13 @@ def _part(voice: Voice, notes: Sequence[Note], arrangement: Arrangement, samples
     return bus
 
 
-def _drums(pieces: dict[str, kit.Drum], hits: Sequence[Hit], samples: int, rate: int) -> Waveform:
+def _drums(pieces: dict[str, Drum], hits: Sequence[Hit], samples: int, rate: int) -> Waveform:
     bus = np.zeros((2, samples), np.float32)
     for hit in hits:
         drum = pieces.get(hit.piece)
         start = round(hit.start * rate)
         if drum is not None and start < samples:
-            _add(
-                bus, kit.drum_sound(drum, rate)[: samples - start] * np.float32(hit.velocity), start, drum.pan
-            )
+            _add(bus, drum_sound(drum, rate)[: samples - start] * np.float32(hit.velocity), start, drum.pan)
     return bus
 
 

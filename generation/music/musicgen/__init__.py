@@ -14,8 +14,7 @@ from generation.errors import ModelBroken, OutOfMemory
 from generation.music.common import weights
 from generation.music.common.audio_finish import finish_audio
 from generation.music.common.registry import music_maker
-from generation.music.musicgen import cuda_graphs
-from generation.music.musicgen import delay_pattern as layout
+from generation.music.musicgen.cuda_graphs import GraphRun, graph_cache_for
 from generation.music.musicgen.decoder import (
     Conditioning,
     Decoder,
@@ -24,6 +23,7 @@ from generation.music.musicgen.decoder import (
     random_draws,
     sample_codes,
 )
+from generation.music.musicgen.delay_pattern import UNKNOWN, delayed_columns, frames_from_columns
 from generation.progress import OnStep
 from generation.request import Music
 
@@ -41,7 +41,7 @@ class MusicGen:
         self.guidance = float(options.get("guidance", 3.0))
         self.top_k = int(options.get("top_k", 250))
         self.decoder = Decoder(model.decoder)
-        self.graph_cache = cuda_graphs.graph_cache_for(self.decoder)
+        self.graph_cache = graph_cache_for(self.decoder)
         self.rate = int(model.config.audio_encoder.sampling_rate)
         self.per_second = float(model.config.audio_encoder.frame_rate)
         self.takes_melody = hasattr(model, "audio_enc_to_dec_proj")
@@ -103,11 +103,11 @@ class MusicGen:
         self, conditioning: Conditioning, known: Tensor, frames: int, draws: Tensor, steps: _Steps
     ) -> Tensor:
         decoder, device = self.decoder, self.decoder.embed.device
-        plan = layout.delayed_columns(known, frames, decoder.channels, decoder.pad).to(device)
+        plan = delayed_columns(known, frames, decoder.channels, decoder.pad).to(device)
         draws = draws.to(device)
         first = known.shape[2] + 1
         start = decoder.start_run(conditioning, plan.shape[2])
-        run: DecodingRun | cuda_graphs.GraphRun = start
+        run: DecodingRun | GraphRun = start
         new_columns = plan[:, :, :first]
         guidance_copies = len(conditioning.states) // len(plan)
         for column in range(first, plan.shape[2]):
@@ -117,10 +117,10 @@ class MusicGen:
             logits = apply_guidance(run.logits(new_columns.repeat(guidance_copies, 1, 1)), self.guidance)
             now = sample_codes(logits, draws[column - 1], self.top_k)
             wanted = plan[:, :, column]
-            plan[:, :, column] = torch.where(wanted == layout.UNKNOWN, now, wanted)
+            plan[:, :, column] = torch.where(wanted == UNKNOWN, now, wanted)
             new_columns = plan[:, :, column : column + 1]
         steps.report(frames)
-        return layout.frames_from_columns(plan, frames, decoder.channels).cpu()
+        return frames_from_columns(plan, frames, decoder.channels).cpu()
 
     def _encode_conditioning(self, pieces: Sequence[Music]) -> Conditioning:
         tokens = self.tokenizer([one.words for one in pieces], padding=True, return_tensors="pt")
