@@ -134,7 +134,9 @@ async def _record_making(chat: TranscriptSession, ana: Person) -> Message:
     """From the first wish to everything that a finished clip can become."""
     chat.pause_engine()
     first = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=4.0, model="able")
-    await chat.record_reply("/video prompt:a fox in the snow genre:lofi", first, "Painting", picture=True)
+    await chat.record_reply(
+        "/video prompt:a fox in the snow genre:lofi", first, "Generating frames", picture=True
+    )
     second = await ana.types("/video", prompt="a harbour at dawn")
     waiting = await chat.record_reply("/video prompt:a harbour at dawn", second, "is next", picture=True)
     await chat.record_reply("/queue", await ana.types("/queue"), "#2")

@@ -70,7 +70,7 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     writer.record("After rendering, the first message has become", status)
     await writer.press(status, "Recipe", "Recipe of clip")
     await writer.press(status, "New music", "Which music")
-    question = await writer.press(status, "Edit prompt", "In other words")
+    question = await writer.press(status, "Edit prompt", "the new prompt")
     await writer.say("a fox in the rain", "Clip #3", reply_to=question)
     await app.telegram.until_delivered(3)
     await writer.say("/video", "What shall I film")
@@ -82,19 +82,19 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     writer.record("[9:16]", menu)
     for line, answer in (
         ("/animate it wakes up", "Which picture"),
-        ("/video a forbidden thing", "cannot film"),
+        ("/video a forbidden thing", "cannot make"),
         ("/video a fox 99s", "seconds"),
         ("/vidoe a fox", "Did you mean"),
         ("/history", "Your clips"),
         ("/quota", "credits left"),
-        ("/settings", "do not say"),
+        ("/settings", "Choose your defaults"),
         ("/models", "Models"),
         ("/recipe 99", "no clip"),
         ("/help", "Matinee makes"),
-        ("/privacy", "I keep"),
+        ("/privacy", "I store"),
         ("/privacy delete", "cannot be undone"),
         ("/buy", "How many credits"),
-        ("/paysupport", "A pack of which"),
+        ("/paysupport", "return a pack"),
         ("/admin stats", "Only an admin"),
     ):
         await writer.say(line, answer)

@@ -90,7 +90,7 @@ def test_a_pulled_model_works_offline_and_damage_is_reported(
 @pytest.mark.parametrize(
     ("case", "said"),
     [
-        ("gated", "accepted its terms"),
+        ("gated", "accept its terms"),
         ("pickled", "pickled"),
         ("full", "disk is full"),
         ("nowhere", "not on the hub"),

@@ -99,14 +99,14 @@ async def test_a_code_from_telegram_links_on_discord(platforms: TwoPlatforms) ->
 
 async def test_a_wrong_used_or_own_code_links_nothing(platforms: TwoPlatforms) -> None:
     await platforms.ada.writes("/settings link NONSENSE")
-    await platforms.ada.hears("wrong, used or too old")
+    await platforms.ada.hears("wrong, used or expired")
     code = CODE.search(
         text_of(await (await platforms.ana.types("/settings", link="new")).says("/settings link"))
     )
     assert code is not None
-    await (await platforms.ana.types("/settings", link=code[1])).says("wrong, used or too old")
+    await (await platforms.ana.types("/settings", link=code[1])).says("wrong, used or expired")
     await platforms.ada.writes(f"/settings link {code[1]}")
     await platforms.ada.hears("share credits")
     eve = TelegramUser(platforms.ada.server, "Eve")
     await eve.writes(f"/settings link {code[1]}")
-    await eve.hears("wrong, used or too old")
+    await eve.hears("wrong, used or expired")

@@ -80,7 +80,7 @@ def test_more_facts_give_a_more_specific_sentence() -> None:
 
 def test_numbers_are_formatted_for_people() -> None:
     assert (
-        messages.explain(OutOfRange("seconds", -1.0, 0.5, 10.0)) == "Here seconds can be 0.5 to 10, not -1."
+        messages.explain(OutOfRange("seconds", -1.0, 0.5, 10.0)) == "Choose seconds from 0.5 to 10, not -1."
     )
     assert "2 of 10 credits" in messages.explain(QuotaSpent(3, 2, 10, 1_790_000_000.0))
 

@@ -127,7 +127,7 @@ async def test_a_stopped_engine_and_bot_are_reported_and_recover(tmp_path: Path)
             code, output = await run_health_command(tmp_path, "--json")
             facts: dict[str, Any] = json.loads(output)
             assert (code, facts["healthy"]) == (1, False)
-            assert "no sign of life since" in facts["ailments"][0]["message"]
+            assert "has not responded since" in facts["ailments"][0]["message"]
             bot.send_signal(signal.SIGCONT)
             await wait_until(lambda: is_healthy(tmp_path) or None, TIMEOUT)
 

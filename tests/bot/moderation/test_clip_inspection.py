@@ -108,7 +108,7 @@ async def test_refuse_setting_refuses_and_refunds(open_harness: OpenHarness) -> 
     async with open_harness("refuse") as harness:
         job = await harness.wait_for_state(await harness.make_clip(), JobState.FAILED)
         await wait_until(lambda: harness.app.chat.statuses and "credits are back" in harness.last_message())
-        assert "may not be shown" in harness.last_message()
+        assert "not allowed here" in harness.last_message()
         assert harness.app.chat.outgoing_clips == []
         assert await harness.credits_left() == CREDITS
         assert job.error is not None
@@ -118,7 +118,7 @@ async def test_a_held_clip_is_shown_to_admins_and_released(open_harness: OpenHar
     async with open_harness("hold") as harness:
         number = await harness.make_clip()
         await harness.wait_for_state(number, JobState.HELD)
-        await wait_until(lambda: harness.app.chat.statuses and "An admin looks" in harness.last_message())
+        await wait_until(lambda: harness.app.chat.statuses and "An admin reviews" in harness.last_message())
         notice = await wait_until(lambda: harness.notices[0] if harness.notices else None)
         assert notice.actions == (Action("release", number), Action("reject", number))
         assert notice.clip is not None

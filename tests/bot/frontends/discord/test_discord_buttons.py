@@ -96,7 +96,7 @@ async def test_a_queued_clip_can_be_cancelled_by_its_button(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.unblocked.clear()
-    await (await ana.types("/video", prompt="in front")).says("Painting")
+    await (await ana.types("/video", prompt="in front")).says("Generating frames")
     waiting = await (await ana.types("/video", prompt="not this one")).says("Clip #2 is next")
     await ana.clicks(waiting, "Cancel")
     await server.world.wait_until(lambda: "cancelled" in text_of(waiting))
@@ -110,9 +110,9 @@ async def test_only_the_owner_cancels(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     matinee.engine.unblocked.clear()
-    working = await (await ana.types("/video", prompt="mine")).says("Painting")
+    working = await (await ana.types("/video", prompt="mine")).says("Generating frames")
     reply = await person(server, "Eve", channel).clicks(working, "Cancel")
-    assert (await reply.says("somebody else's")).ephemeral
+    assert (await reply.says("another user")).ephemeral
     matinee.engine.unblocked.set()
     await wait_for_clip_message(server, 1)
 
@@ -129,7 +129,7 @@ async def test_owner_and_moderators_delete_the_message(
 
 async def test_a_stranger_does_not_delete(server: DiscordServer, channel: Channel, clip: Message) -> None:
     reply = await person(server, "Eve", channel).clicks(clip, "Delete")
-    assert (await reply.says("somebody else's")).ephemeral
+    assert (await reply.says("another user")).ephemeral
     assert not clip.deleted
 
 
@@ -152,7 +152,7 @@ async def test_a_button_goes_through_the_rules_like_a_command(
 ) -> None:
     opened = await ana.clicks(clip, "Edit prompt")
     reply = await ana.fills(opened, prompt="something forbidden")
-    assert (await reply.says("cannot film that")).ephemeral
+    assert (await reply.says("cannot make that")).ephemeral
     assert await matinee.studio.waiting() == []
     assert server.world.violations == []
 

@@ -70,7 +70,7 @@ async def test_queue_hides_the_prompts_of_other_servers(
     far = server.world.guild("Far").channel("away")
     await server.gateway.dispatch("GUILD_CREATE", _guild(far), far.guild)
     matinee.engine.unblocked.clear()
-    await (await ana.types("/video", prompt="near and open")).says("Painting")
+    await (await ana.types("/video", prompt="near and open")).says("Generating frames")
     await (await person(server, "Far", far).types("/video", prompt="far and hidden")).says("Clip #2")
     message = await (await ana.types("/queue")).says("#1", "near and open", "#2")
     assert "far and hidden" not in text_of(message)
@@ -88,7 +88,7 @@ async def test_cancel_by_command_offers_what_can_be_stopped(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.unblocked.clear()
-    working = await (await ana.types("/video", prompt="a long one")).says("Painting")
+    working = await (await ana.types("/video", prompt="a long one")).says("Generating frames")
     offered = await ana.completes("/cancel", focused="clip", clip="long")
     assert [(c["name"], c["value"]) for c in offered] == [("#1 a long one", "1")]
     await (await ana.types("/cancel", clip="1")).says("cancelled")
@@ -131,7 +131,7 @@ async def test_settings_fill_in_options_left_out(
         ("/help", "/video prompt:"),
         ("/privacy", "prompts and clips"),
         ("/history", "no clips yet"),
-        ("/queue", "Nobody is waiting"),
+        ("/queue", "The queue is empty"),
     ],
 )
 async def test_lookups_answer_the_asker_alone(
@@ -146,7 +146,7 @@ async def test_privacy_exports_all_stored_data(
 ) -> None:
     await ana.types("/video", prompt="what I once said")
     await wait_until_final(server, matinee, 1)
-    message = await (await ana.types("/privacy", do="export")).says("All that I keep")
+    message = await (await ana.types("/privacy", do="export")).says("Everything that I store")
     told = json.loads(message.attachments[0].data)
     assert "what I once said" in json.dumps(told)
     assert message.ephemeral
@@ -202,7 +202,7 @@ async def test_recipe_is_read_from_a_file_that_contains_it(ana: Person, tmp_path
     drawn = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
     await (await ana.types("/recipe", file=ana.attach("b.png", drawn.path.read_bytes()))).says("seed: 98")
     await (await ana.types("/recipe", file=ana.attach("a.mp4", plain.path.read_bytes()))).says(
-        "does not tell"
+        "contains no recipe"
     )
 
 
@@ -214,7 +214,7 @@ async def test_the_recipe_of_a_private_clip_is_for_its_owner_only(
     await (await ana.types("/recipe", clip="1")).says("mine alone")
     elsewhere = server.world.guild("Other").channel("chat")
     refused = await person(server, "Eve", elsewhere).types("/recipe", clip="#1")
-    await refused.says("somebody else's")
+    await refused.says("another user")
     assert channel.guild is not None
 
 
@@ -305,7 +305,7 @@ async def test_a_server_decides_where_matinee_answers(
     await server.gateway.dispatch("CHANNEL_CREATE", stage.payload(), channel.guild)
     await (await boss.types("/server channel", place=stage)).says(f"<#{stage.id}>")
     refused = await ana.types("/video", prompt="not here")
-    assert (await refused.says("I answer here only in", "stage")).ephemeral
+    assert (await refused.says("Here I answer only in", "stage")).ephemeral
     await Person(server, ana.user, stage).types("/video", prompt="but here")
     assert (await wait_for_clip_message(server, 1)).channel is stage
     assert matinee.engine.rendered == ["1.1"]
@@ -315,18 +315,18 @@ async def test_a_server_has_defaults_and_may_hide_prompts(
     server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person
 ) -> None:
     await (await boss.types("/server defaults", genre="rock", model="able")).says("rock", "able")
-    await (await boss.types("/server prompts", who="asker")).says("only who asked")
+    await (await boss.types("/server prompts", who="asker")).says("only the requester")
     await ana.types("/video", prompt="a secret idea")
     message = await wait_for_clip_message(server, 1)
     job = await matinee.studio.job(1)
     assert (job.request.music.genre, job.request.model) == ("rock", "able")
     assert "a secret idea" not in text_of(message)
     eve = person(server, "Eve", ana.channel)
-    await (await eve.clicks(message, "Recipe")).says("somebody else's")
+    await (await eve.clicks(message, "Recipe")).says("another user")
     await (await ana.clicks(message, "Recipe")).says("a secret idea")
 
 
 async def test_the_presence_shows_the_queue(server: DiscordServer, matinee: DiscordApp) -> None:
     assert matinee.frontend.name == "discord"
     shown = await server.world.wait_until(lambda: server.world.presence)
-    assert shown["activities"][0]["state"] == "the projector is free"
+    assert shown["activities"][0]["state"] == "ready for a prompt"

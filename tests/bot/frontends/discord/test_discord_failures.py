@@ -30,7 +30,7 @@ async def test_a_dropped_gateway_loses_no_clip(
     server: DiscordServer, matinee: DiscordApp, ana: Person, forgotten: list[str]
 ) -> None:
     matinee.engine.unblocked.clear()
-    await (await ana.types("/video", prompt="before")).says("Painting")
+    await (await ana.types("/video", prompt="before")).says("Generating frames")
     await server.world.wait_until(lambda: server.world.presence)
     server.gateway.rejects_resume = bool(forgotten)
     server.world.presence = None
@@ -60,7 +60,7 @@ async def test_the_bot_reconnects_after_every_recoverable_close(
     await server.world.wait_until(
         lambda: gateway.identifies + gateway.resumes > before and gateway.connected_sessions
     )
-    await (await ana.types("/queue")).says("Nobody is waiting")
+    await (await ana.types("/queue")).says("The queue is empty")
     assert matinee.frontend.name == "discord"
 
 
@@ -129,7 +129,7 @@ async def test_a_clip_is_made_smaller_twice_and_then_given_up(
     reply = await ana.types("/video", prompt="large")
     assert await wait_until_final(server, matinee, 1) is state
     if state is JobState.FAILED:
-        await reply.says("No clip worth watching fits", "Your credits are back")
+        await reply.says("No watchable clip fits", "Your credits are back")
         balance = await matinee.studio.balance((await matinee.studio.job(1)).requester)
         assert balance.left == balance.limit
     else:

@@ -76,7 +76,7 @@ async def test_a_dead_token_sends_the_clip_to_the_channel_as_a_reply(
 ) -> None:
     matinee.engine.unblocked.clear()
     reply = await ana.types("/video", prompt="slow and beautiful")
-    status = await reply.says("Painting")
+    status = await reply.says("Generating frames")
     reply.interaction.token_expired = True
     matinee.engine.unblocked.set()
     message = await wait_for_clip_message(server, 1)
@@ -180,7 +180,7 @@ async def test_a_refused_prompt_is_answered_privately_and_costs_nothing(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     reply = await ana.types("/video", prompt="something forbidden")
-    message = await reply.says("I cannot film that")
+    message = await reply.says("I cannot make that")
     assert message.ephemeral
     assert [m for m in server.world.visible(channel) if not m.ephemeral] == []
     assert await matinee.studio.waiting() == []
@@ -261,7 +261,7 @@ async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
     matinee.engine.unblocked.clear()
     reply = await person(server, "Dan", elsewhere).types("/video", prompt="brought along")
-    await reply.says("I am a guest here")
+    await reply.says("I am not a member here")
     matinee.engine.unblocked.set()
     assert await wait_for_clip_message(server, 1) is reply.interaction.original
 
@@ -269,7 +269,7 @@ async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
 async def test_only_people_who_asked_for_pings_are_mentioned(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    await (await ana.types("/settings", ping=True)).says("Ping me", "yes")
+    await (await ana.types("/settings", ping=True)).says("Mention me", "yes")
     await ana.types("/video", prompt="call me, not @everyone or <@1>", age=15 * 60)
     message = await wait_for_clip_message(server, 1)
     assert message.mentions == [ana.user.id]
@@ -305,4 +305,4 @@ async def test_a_persons_data_is_deleted_on_request(
 async def test_a_code_links_two_platforms(matinee: DiscordApp, ana: Person) -> None:
     code = await matinee.store.create_link_code("telegram:5")
     await (await ana.types("/settings", link=code)).says("share credits")
-    await (await ana.types("/settings", link="NONSENSE")).says("That code is wrong")
+    await (await ana.types("/settings", link="NONSENSE")).says("This code is wrong")

@@ -70,8 +70,8 @@ async def test_a_refusal_is_appealed_by_a_button_and_granted_by_another(
     notice = await wait_for_post(server, admin_channel, "Appeal", ana.user.id, "a nude child")
     await (await ana.clicks(refused, "Ask an admin")).says("already")
     other = Person(server, ana.user, admin_channel)
-    await (await other.clicks(notice, "Grant it")).says("Only an admin")
-    await (await boss.clicks(notice, "Grant it")).says("may go on")
+    await (await other.clicks(notice, "Accept it")).says("Only an admin")
+    await (await boss.clicks(notice, "Accept it")).says("may continue")
     await ana.types("/video", prompt="a fox")
     await wait_for_clip_message(server, 1)
 
@@ -80,7 +80,7 @@ async def test_an_appeal_can_be_typed_and_needs_a_refusal_or_words(
     server: DiscordServer, ana: Person, boss: Person, admin_channel: Channel
 ) -> None:
     assert boss.user.name == "Boss"
-    await (await ana.types("/appeal")).says("Nothing of yours was refused")
+    await (await ana.types("/appeal")).says("no recent refusal")
     await (await ana.types("/appeal", why="I was blocked for no reason")).says("will look")
     await wait_for_post(server, admin_channel, "I was blocked for no reason")
 
@@ -112,7 +112,7 @@ async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
         store=matinee.store, classify=look, verdict_if_seen=InspectionVerdict.HOLD, min_certainty=0.5
     )
     matinee.delivery._inspect = inspector.inspect
-    waiting = await (await ana.types("/video", prompt="a statue")).says("admin looks at it")
+    waiting = await (await ana.types("/video", prompt="a statue")).says("admin reviews the clip")
     notice = await wait_for_post(server, admin_channel, "waits for you", "#1")
     (media,) = [item for part in walk(notice.components) for item in part.get("items", ())]
     assert media["spoiler"] is True
@@ -120,7 +120,7 @@ async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
     await (await boss.clicks(notice, "Refuse it")).says("#1")
     await server.world.wait_until(lambda: "credits are back" in text_of(waiting))
 
-    await (await ana.types("/video", prompt="a statue")).says("admin looks at it")
+    await (await ana.types("/video", prompt="a statue")).says("admin reviews the clip")
     notice = await wait_for_post(server, admin_channel, "waits for you", "#2")
     await (await boss.clicks(notice, "Send it")).says("#2")
     assert "a statue" in text_of(await wait_for_clip_message(server, 2))

@@ -88,7 +88,7 @@ def job_saved(reply: Reply) -> bool:
 
 def picture_in_progress(reply: Reply) -> bool:
     original = reply.interaction.original
-    return original is not None and "Painting" in text_of(original)
+    return original is not None and "Generating frames" in text_of(original)
 
 
 def upload_refused(reply: Reply) -> bool:

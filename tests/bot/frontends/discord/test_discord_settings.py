@@ -72,7 +72,7 @@ async def test_a_better_queue_position_is_shown(
     ana = person(server, "Ana", channel)
     async with connected_app(server, tmp_path, settings=FrontendSettings(update_interval=0.05)) as matinee:
         matinee.engine.unblocked.clear()
-        await (await ana.types("/video", prompt="first")).says("Painting")
+        await (await ana.types("/video", prompt="first")).says("Generating frames")
         second = await (await ana.types("/video", prompt="second")).says("is next")
         third = await (await ana.types("/video", prompt="third")).says("Clip #3 waits behind 1")
         shown = await server.world.wait_until(lambda: server.world.presence)
@@ -99,16 +99,16 @@ async def test_a_guest_is_warned_only_when_it_may_outlast_the_token(
     await record_render_time(matinee, ana, seconds)
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
     matinee.engine.unblocked.clear()
-    await (await ana.types("/video", prompt="in front")).says("Painting")
+    await (await ana.types("/video", prompt="in front")).says("Generating frames")
     reply = await person(server, "Dan", elsewhere).types("/video", prompt="brought along")
     await reply.says("is next", "Ready in")
     if count:
-        await reply.says("likely take more than a quarter of an hour")
+        await reply.says("probably take more than 15 minutes")
     matinee.engine.unblocked.set()
     await wait_for_clip_message(server, 3)
     asides = [text_of(message) for message in reply.interaction.followups]
-    assert sum("likely take more than a quarter of an hour" in told for told in asides) == count
-    assert not any("if it takes more" in told for told in asides)
+    assert sum("probably take more than 15 minutes" in told for told in asides) == count
+    assert not any("if this takes more" in told for told in asides)
 
 
 async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
@@ -118,7 +118,7 @@ async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
     dan = person(server, "Dan", elsewhere)
     matinee.engine.unblocked.clear()
     reply = await dan.types("/video", prompt="a long one")
-    await reply.says("Painting")
+    await reply.says("Generating frames")
     reply.interaction.token_expired = True
     matinee.engine.unblocked.set()
     assert (await wait_for_clip_message(server, 1)).channel.recipient is dan.user
@@ -131,7 +131,7 @@ async def test_a_first_picture_is_shown_where_the_operator_wants_it(
         matinee.engine.preview = b"\xff\xd8 a first look"
         matinee.engine.unblocked.clear()
         reply = await person(server, "Ana", channel).types("/video", prompt="a fox")
-        shown = await reply.says("Painting", "A first look")
+        shown = await reply.says("Generating frames", "A preview")
         assert shown.attachments[0].data == matinee.engine.preview
         matinee.engine.unblocked.set()
         clip = await wait_for_clip_message(server, 1)
@@ -144,7 +144,7 @@ async def test_no_first_picture_is_shown_unless_it_is_wanted(
 ) -> None:
     matinee.engine.preview = b"\xff\xd8 a first look"
     matinee.engine.unblocked.clear()
-    working = await (await ana.types("/video", prompt="a fox")).says("Painting")
+    working = await (await ana.types("/video", prompt="a fox")).says("Generating frames")
     assert working.attachments == []
     matinee.engine.unblocked.set()
     await wait_for_clip_message(server, 1)
@@ -171,7 +171,7 @@ async def test_missing_permissions_are_logged_at_start_and_shown_on_request(
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
     with capture_logs() as heard:
         async with connected_app(server, tmp_path):
-            told = await (await boss.types("/server show")).says("I lack these permissions here")
+            told = await (await boss.types("/server show")).says("These permissions are missing here")
             assert "attach files" in text_of(told)
             assert "view channel" not in text_of(told)
     named = [line for line in heard if line["event"] == "permissions are missing"]

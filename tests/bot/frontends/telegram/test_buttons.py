@@ -38,7 +38,7 @@ async def test_clip_has_a_caption_with_facts_and_every_button(ada: TelegramUser,
 async def test_prompt_is_edited_by_answering(ada: TelegramUser, app: TelegramApp) -> None:
     clip = await make_clip(ada, app, "/video a fox in the snow #lofi 2s seed=7")
     await ada.answer_to(await ada.presses(clip, "edit prompt"))
-    question = await ada.hears("In other words?")
+    question = await ada.hears("the new prompt")
     assert question.text.endswith("a fox in the snow")
     await ada.writes("a fox in the rain", reply_to=question)
     await app.telegram.until_delivered(2)
@@ -69,14 +69,14 @@ async def test_admins_are_notified_of_reports_and_appeals(
         await ada.hears("The admins will look")
         await boss.hears("not what I asked for")
         await ada.writes("/video a forbidden thing")
-        refused = await ada.hears("cannot film that")
+        refused = await ada.hears("cannot make that")
         await ada.answer_to(await ada.presses(refused, "ask an admin"))
-        appeal = await boss.hears("asks you to look")
+        appeal = await boss.hears("asks you to review")
         eve = TelegramUser(server, "Eve")
         answer = await eve.answer_to(await eve.presses(appeal, "grant it"))
         assert "Only an admin" in answer["text"]
         await boss.answer_to(await boss.presses(appeal, "grant it"))
-        await boss.hears("is granted")
+        await boss.hears("is accepted")
         assert appeal.buttons == []
 
 
@@ -102,7 +102,7 @@ async def test_double_tap_makes_one_clip(ada: TelegramUser, app: TelegramApp) ->
         await ada.answer_to(query)
     await app.telegram.until_delivered(2)
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert [job.id for job in await app.store.history(f"telegram:{ada.id}")] == [2, 1]
 
 
@@ -153,7 +153,7 @@ async def test_private_clip_cannot_be_reached_by_its_number(
     assert "somebody else" in answer["text"]
     for command in ("/recipe 1", "/music 1 jazz", "/cancel 1", "/report 1"):
         await eve.writes(command)
-    await server.wait_until(lambda: len([m for m in eve.bot_messages() if "somebody else" in m.text]) == 4)
+    await server.wait_until(lambda: len([m for m in eve.bot_messages() if "another user" in m.text]) == 4)
     assert "secret" not in str([message.to_json() for message in eve.bot_messages()])
     assert (await app.studio.job(1)).state is JobState.DELIVERED
 

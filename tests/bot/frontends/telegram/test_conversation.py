@@ -139,7 +139,7 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("/video", "What shall I film?"),
+        ("/video", "What should the clip show?"),
         ("/video fox #jaz", "Did you mean “jazz”"),
         ("/video fox 9999s", "seconds can be"),
         ("/video fox seed=lots", "example"),
@@ -154,8 +154,8 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
         ("/privacy", "clean"),
         ("/models", "Tiny"),
         ("/history", "no clips yet"),
-        ("/queue", "Nobody is waiting"),
-        ("/settings", "when you do not say"),
+        ("/queue", "The queue is empty"),
+        ("/settings", "Choose your defaults"),
         ("/report", "/report 17"),
         ("/buy", "no command called"),
     ],
@@ -177,14 +177,14 @@ async def test_photo_is_animated(ada: TelegramUser, app: TelegramApp) -> None:
     with Image.open(job.request.image) as kept:
         assert (kept.format, kept.size) == ("PNG", (40, 30))
     await ada.writes("/animate now", photo=b"not a picture at all")
-    await ada.hears("no readable")
+    await ada.hears("not a readable")
 
 
 async def test_settings_fill_in_what_was_left_open(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     await ada.writes("/settings")
-    page = await ada.hears("when you do not say")
+    page = await ada.hears("Choose your defaults")
     await ada.answer_to(await ada.presses(page, "9:16"))
     await server.wait_until(lambda: "✓ 9:16" in [button["text"] for button in page.buttons])
     await ada.writes("/video a fox")
@@ -241,7 +241,7 @@ async def test_recipe_is_read_from_a_file_that_embeds_it(ada: TelegramUser, tmp_
     await ada.writes("/recipe", document=(picture.path.read_bytes(), "kite.png", "image/png"))
     await ada.hears("seed=98")
     await ada.writes("/recipe", document=(plain.path.read_bytes(), "plain.mp4", "video/mp4"))
-    await ada.hears("does not tell how it was made")
+    await ada.hears("contains no recipe")
 
 
 async def test_group_answers_only_commands_and_in_their_topic(
@@ -263,7 +263,7 @@ async def test_edited_command_is_ignored(ada: TelegramUser, app: TelegramApp) ->
     await ada.receives("video")
     await ada.edits(message, "/video a wolf")
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert [job.id for job in await app.store.history(f"telegram:{ada.id}")] == [1]
 
 
@@ -273,7 +273,7 @@ async def test_repeated_update_makes_one_clip(server: TelegramServer, ada: Teleg
     await ada.receives("video")
     await server.repeat_update({"update_id": 2_000_000, "message": message.to_json()})
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert len(ada.bot_messages()) == 2
 
 
@@ -406,7 +406,7 @@ async def test_unanswered_upload_is_resent_only_on_request(
 ) -> None:
     server.fail_next("editMessageMedia", connection_reset(performed=False))
     await ada.writes("/video a fox")
-    doubtful = await ada.hears("never said that it arrived")
+    doubtful = await ada.hears("did not confirm it")
     assert (await app.studio.job(1)).state is JobState.UNCERTAIN
     assert len(server.calls_of("editMessageMedia")) == 1
     await ada.answer_to(await ada.presses(doubtful, "send again"))
@@ -507,6 +507,6 @@ async def test_code_links_two_platforms(ada: TelegramUser, app: TelegramApp) -> 
     await ada.writes(f"/settings link {code}")
     await ada.hears("share credits and history with discord:42")
     await ada.writes("/settings link NONSENSE")
-    await ada.hears("That code is wrong")
+    await ada.hears("This code is wrong")
     await ada.writes("/settings link")
-    await ada.hears("Say this on the other platform")
+    await ada.hears("Send this on the other platform")

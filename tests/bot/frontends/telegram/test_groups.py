@@ -44,7 +44,7 @@ async def test_messages_without_a_command_for_the_bot_are_ignored(
     ):
         await ada.writes(text, chat=group, extra=extra)
     await ada.writes("/QUEUE@Matinee_Bot", chat=group)
-    await ada.hears("Nobody is waiting", chat=group)
+    await ada.hears("The queue is empty", chat=group)
     assert len(ada.bot_messages(group)) == 1
     assert await app.store.history(f"telegram:{ada.id}") == []
 

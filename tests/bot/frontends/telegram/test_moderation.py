@@ -47,7 +47,7 @@ async def test_refusal_is_appealed_and_granted_by_buttons(
         assert f"telegram:{ada.id}" in notice.text
         assert "a nude child" in notice.text
         await ada.writes("/appeal")
-        await ada.hears("have that already")
+        await ada.hears("already have this report")
         assert len([m for m in boss.bot_messages() if "Appeal" in m.text]) == 1
         await boss.answer_to(await boss.presses(notice, "grant it"))
         await ada.writes("/video a fox")
@@ -58,7 +58,7 @@ async def test_appeal_can_be_typed(server: TelegramServer, ada: TelegramUser, tm
     boss = TelegramUser(server, "Boss")
     async with running_app(tmp_path, options_with_admin(server, boss), policy=bundled_policy()):
         await ada.writes("/appeal")
-        await ada.hears("Nothing of yours was refused")
+        await ada.hears("no recent refusal")
         await ada.writes("/appeal my block was a mistake")
         await ada.hears("will look")
         await boss.hears("my block was a mistake")
@@ -91,7 +91,7 @@ async def test_held_clip_is_reviewed_by_admins_before_its_chat(
         tmp_path, options_with_admin(server, boss), inspect=always_finds(InspectionVerdict.HOLD)
     ):
         await ada.writes("/video a statue")
-        await ada.hears("An admin looks at it")
+        await ada.hears("An admin reviews the clip")
         notice = await boss.receives("video")
         assert notice.spoiler
         assert "female breast exposed" in notice.text

@@ -153,7 +153,7 @@ async def test_payment_is_recorded_once_and_refunded_once(
             await ada.pays(invoice)
             await ada.hears("credits are yours")
             await ada.writes("/paysupport")
-            await ada.presses(await ada.hears("do not expire. A pack"), "Stars back")
+            await ada.presses(await ada.hears("do not expire. Here"), "Refund Stars")
         await kill_at_call(first, server, {call}, performed=True)
     async with studio_process(tmp_path, server):
         if call == "answerPreCheckoutQuery":

@@ -30,7 +30,7 @@ async def until_delivered(app: TelegramApp, job: int) -> None:
 
 async def test_answer_to_the_question_completes_the_command(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video #lofi 2s 9:16")
-    question = await ada.hears("What shall I film?")
+    question = await ada.hears("What should the clip show?")
     assert question.keyboard is not None
     assert question.keyboard["force_reply"] is True
     await ada.writes("a fox in the snow", reply_to=question)
@@ -71,7 +71,7 @@ async def test_reply_to_another_bot_message_is_not_a_wish(
     for message in (clip, recipe):
         await ada.writes("nice one", chat=group, reply_to=message)
     await ada.writes("/queue", chat=group)
-    await ada.hears("Nobody is waiting", chat=group)
+    await ada.hears("The queue is empty", chat=group)
     assert len(await app.studio.history(await requester_of(app, 1))) == 1
 
 
@@ -81,7 +81,7 @@ async def requester_of(app: TelegramApp, job: int) -> Requester:
 
 async def option_menu_for(ada: TelegramUser, text: str) -> Message:
     await ada.writes(text)
-    return await ada.hears("What you leave open I choose")
+    return await ada.hears("I choose whatever you leave open")
 
 
 async def test_private_sentence_opens_the_option_menu(ada: TelegramUser, app: TelegramApp) -> None:
@@ -129,7 +129,7 @@ async def test_option_menu_makes_one_clip_and_only_for_its_owner(
     await until_delivered(app, 1)
     await ada.answer_to(await ada.sends_callback(menu, start))
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert len(await app.studio.history(await requester_of(app, 1))) == 1
 
 
@@ -143,7 +143,7 @@ async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, ap
 
 async def test_ask_preference_always_shows_the_option_menu(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/settings")
-    page = await ada.hears("when you do not say")
+    page = await ada.hears("Choose your defaults")
     await ada.answer_to(await ada.presses(page, "ask me for music"))
     menu = await option_menu_for(ada, "/video a wolf")
     await ada.answer_to(await ada.presses(menu, "film it"))
@@ -204,7 +204,7 @@ async def test_sent_audio_becomes_the_music_of_new_and_old_clips(
 
 async def test_unreadable_audio_is_refused_and_costs_nothing(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video a fox", document=(b"not music at all", "song.mp3", "audio/mpeg"))
-    await ada.hears("cannot be used: it is no sound file")
+    await ada.hears("cannot be used: it is not a sound file")
     assert await app.studio.waiting() == []
 
 
@@ -242,13 +242,16 @@ async def test_picture_alone_is_offered_for_animation_and_an_album_once(
     await ada.writes("", photo=picture_bytes(), album="a1")
     await until_delivered(app, 2)
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert [message.kind for message in ada.bot_messages()] == ["video", "video", "text"]
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [((b"GIF89a", "cat.gif", "image/png"), "no readable"), ((b"\x89PNG", "big.png", "image/png"), "larger")],
+    [
+        ((b"GIF89a", "cat.gif", "image/png"), "not a readable"),
+        ((b"\x89PNG", "big.png", "image/png"), "larger"),
+    ],
 )
 async def test_unusable_picture_is_refused_with_the_reason(
     ada: TelegramUser, app: TelegramApp, content: tuple[bytes, str, str], reason: str
@@ -263,7 +266,7 @@ async def test_unusable_picture_is_refused_with_the_reason(
 @pytest.mark.usefixtures("app")
 async def test_other_private_messages_are_answered_with_a_hint(ada: TelegramUser) -> None:
     await ada.writes("", voice=b"hm")
-    await ada.hears("Tell me a scene")
+    await ada.hears("Describe a scene")
 
 
 async def test_too_long_prompt_is_refused_with_the_limit(ada: TelegramUser, app: TelegramApp) -> None:

@@ -41,7 +41,7 @@ async def buy_pack(ada: TelegramUser, pack: int) -> str:
 async def test_unused_pack_is_refunded_once(server: TelegramServer, ada: TelegramUser) -> None:
     charge = await buy_pack(ada, 50)
     await ada.writes("/paysupport")
-    offer = await ada.hears("A pack of which nothing is spent")
+    offer = await ada.hears("return a pack for its Stars")
     data = offer.button("stars back")["callback_data"]
     await ada.answer_to(await ada.sends_callback(offer, data))
     await ada.hears("on their way back")
@@ -49,7 +49,7 @@ async def test_unused_pack_is_refunded_once(server: TelegramServer, ada: Telegra
     await ada.writes("/quota")
     await ada.hears("You have 0 of 0")
     eve = TelegramUser(server, "Eve")
-    assert "no such payment" in (await eve.answer_to(await eve.sends_callback(offer, data)))["text"]
+    assert "cannot be refunded" in (await eve.answer_to(await eve.sends_callback(offer, data)))["text"]
 
 
 async def test_used_pack_is_not_refundable(ada: TelegramUser, paid_app: TelegramApp) -> None:
@@ -57,7 +57,7 @@ async def test_used_pack_is_not_refundable(ada: TelegramUser, paid_app: Telegram
     await ada.writes("/video a fox")
     await paid_app.telegram.until_delivered(1)
     await ada.writes("/paysupport")
-    support = await ada.hears("A pack of which nothing is spent")
+    support = await ada.hears("return a pack for its Stars")
     assert support.buttons == []
 
 
@@ -82,7 +82,7 @@ async def test_admin_refund_removes_the_remaining_credits(
     await ada.writes(f"/refund {charge}")
     await ada.hears("Only an admin")
     await admin_user.writes("/refund nonsense")
-    await admin_user.hears("no such payment")
+    await admin_user.hears("cannot be refunded")
     await admin_user.writes(f"/refund {charge}")
     await admin_user.hears("Stars for 10 credits")
     assert server.world.refunded == {charge}
@@ -90,7 +90,7 @@ async def test_admin_refund_removes_the_remaining_credits(
     await ada.hears("You have 0 of 0")
     await admin_user.writes(f"/refund {charge}")
     await server.wait_until(
-        lambda: len([m for m in admin_user.bot_messages() if "no such payment" in m.text]) == 2
+        lambda: len([m for m in admin_user.bot_messages() if "cannot be refunded" in m.text]) == 2
     )
 
 

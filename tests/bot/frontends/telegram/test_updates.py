@@ -40,7 +40,7 @@ async def test_startup_retries_until_telegram_accepts(
     async with running_app(tmp_path, Options(token=server.token, api_url=server.url, webhook=hook)):
         await server.wait_until(lambda: len(server.calls_of(method)) == 3)
         await ada.writes("/queue")
-        await ada.hears("Nobody is waiting")
+        await ada.hears("The queue is empty")
 
 
 async def test_stop_confirms_handled_updates(
@@ -49,7 +49,7 @@ async def test_stop_confirms_handled_updates(
     options = Options(token=server.token, api_url=server.url)
     async with running_app(tmp_path, options):
         await ada.writes("/queue")
-        await ada.hears("Nobody is waiting")
+        await ada.hears("The queue is empty")
     async with running_app(tmp_path, options):
         await ada.writes("/history")
         await ada.hears("no clips yet")
@@ -65,7 +65,7 @@ async def test_polling_resumes_after_a_conflict(
         async with rival.post(url, json={"timeout": 0}) as answer:
             assert (await answer.json())["ok"]
     await ada.writes("/queue")
-    await ada.hears("Nobody is waiting")
+    await ada.hears("The queue is empty")
     assert app.telegram.ready.is_set()
 
 
@@ -91,7 +91,7 @@ async def test_webhook_registers_its_secret_and_update_types(
                 async with client.post(hook.url, data=body, headers=headers) as answer:
                     assert answer.status == status
         await ada.writes("/queue")
-        await ada.hears("Nobody is waiting")
+        await ada.hears("The queue is empty")
 
 
 async def test_local_api_server_exchanges_files_by_path(
