@@ -70,9 +70,9 @@ async def test_an_unsupported_language_falls_back_to_the_operators(
     settings = FrontendSettings(language="es")
     async with discord_app(tmp_path / "data", server.connector(), server.token, settings=settings):
         await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
-        await (await person(server, "Kim", channel, locale="ko").types("/queue")).says("No espera nadie.")
+        await (await person(server, "Kim", channel, locale="ko").types("/queue")).says("La cola está vacía.")
         shown = await server.world.wait_until(lambda: server.world.presence)
-        assert shown["activities"][0]["state"] == "el proyector está libre"
+        assert shown["activities"][0]["state"] == "listo para un texto"
 
 
 async def test_a_refusal_is_shown_in_the_askers_language(
@@ -80,7 +80,7 @@ async def test_a_refusal_is_shown_in_the_askers_language(
 ) -> None:
     greta = person(server, "Greta", channel, locale="de")
     refused = await (await greta.types("/video", prompt="something forbidden")).says(
-        "Das kann ich nicht filmen"
+        "Das kann ich nicht machen"
     )
     assert refused.ephemeral
     await (await greta.types("/settings", genre="jaz")).says("Meintest du “jazz”?")

@@ -45,7 +45,7 @@ async def test_answer_to_a_question_in_another_language_is_recognized(
 ) -> None:
     grete = TelegramUser(server, "Grete", language="de-AT")
     await grete.writes("/image")
-    question = await grete.hears("Was soll ich malen?")
+    question = await grete.hears("Was soll das Bild zeigen?")
     await grete.writes("ein Fuchs", reply_to=question)
     await until_delivered(app, 1)
     assert (await app.studio.job(1)).request.kind == "image"
