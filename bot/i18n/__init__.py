@@ -1,1 +1,1 @@
-"""Every sentence a person reads, in six languages."""
+"""All text for users, in six languages."""

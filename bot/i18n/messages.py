@@ -1,7 +1,7 @@
-"""Every sentence a person reads, in every language. Plain text: each frontend escapes it for its own markup.
+"""All text for users, in every language, as plain text: each frontend escapes it for its own markup.
 
-The sentences stand in bot/translations/<language>.toml; what a language lacks is said in English.
-What a person typed is made harmless (`quoted`) before it enters a sentence.
+The sentences are in translations/<language>.toml; a key that a language lacks is shown in English.
+Text typed by users is cleaned by `sanitized` before it becomes part of a sentence.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FOLDER = Path(__file__).parent / "translations"
 UNTRUSTED_FACTS = {"value", "near", "name"}
 QUOTE_LENGTH = 60
 ERRORS_WITH_OPERATOR_DETAIL = {"ModelBroken", "PictureFailed", "MusicFailed"}
-"""Errors with a reason that only who runs the place can do something about."""
+"""Errors whose `reason` is useful only to the operator, so users do not see it."""
 MAX_QUOTED_WORDS = 8
 
 
 def sanitized(text: str, length: int = QUOTE_LENGTH) -> str:
-    """Somebody's own words, made harmless: no control or bidi characters, one line, cut to length."""
+    """Return text typed by a user on one line, without control or bidi characters, cut to `length`."""
     kept = (c for c in text if c.isspace() or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cs"})
     line = " ".join("".join(kept).split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
@@ -44,7 +44,7 @@ def file_size(count: float) -> str:
 
 
 def duration_text(seconds: float, language: str = "en") -> str:
-    """A length of time the way people say it."""
+    """Return a duration in the unit that reads best: seconds, minutes or hours."""
     if seconds < 90:
         return translate("span.seconds", language, n=max(1, round(seconds)))
     if seconds < 5400:
@@ -68,22 +68,23 @@ def languages() -> tuple[str, ...]:
 
 
 def nearest_language(wanted: str, default: str = "en") -> str:
-    """The language we speak that is nearest to a locale: "pt-BR" and "pt_PT.UTF-8" are told in Portuguese."""
+    """Return the translated language for a locale: "pt" for "pt-BR" and for "pt_PT.UTF-8"."""
     base = wanted.replace("_", "-").partition(".")[0].partition("-")[0].lower()
     return base if base in languages() else default
 
 
 def language_name(language: str) -> str:
-    """A language as its own speakers call it."""
+    """Return the name of a language in that language."""
     return translate("language", language)
 
 
 def translate(key: str, language: str = "en", /, **facts: object) -> str:
+    """Return the sentence for `key`, with its placeholders filled from `facts`."""
     return _catalog(language)[key].format(**facts)
 
 
 def explain(error: BaseException, language: str = "en") -> str:
-    """What happened, in a sentence; the nearest words along the error's ancestry."""
+    """Return the sentence for an error, or for its nearest base class that has one."""
     facts = _format_facts(error.facts(), language) if isinstance(error, ExplainedError) else {}
     catalogue = _catalog(language)
     for kind in type(error).__mro__:
@@ -93,7 +94,7 @@ def explain(error: BaseException, language: str = "en") -> str:
 
 
 def _sentence_key(name: str, facts: dict[str, Any]) -> str:
-    """The fuller sentence where the facts for it are there."""
+    """Return the key of the most specific sentence for which the error has the facts."""
     if facts.get("value") == "" and f"{name}.missing" in _catalog("en"):
         return f"{name}.missing"
     for fact in ("near", "pid", "choices", "until"):
@@ -114,7 +115,7 @@ def _format_fact(name: str, value: Any, language: str) -> Any:
         return file_size(value)
     if name in UNTRUSTED_FACTS and isinstance(value, str):
         return f"“{sanitized(value)}”" if value else value
-    if name in {"state", "rule", "reason", "why"}:  # an operator may have said it in words of their own
+    if name in {"state", "rule", "reason", "why"}:  # free text from an operator has no key and stays as it is
         return _catalog(language).get(f"{name}.{value}", value)
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
@@ -128,7 +129,7 @@ def format_time(at: float, language: str = "en") -> str:
 
 
 def inspection_summary(what: str, certainty: float) -> str:
-    """What the look after painting made out: "female breast exposed, 83 %"."""
+    """Return what the clip inspection detected: "female breast exposed, 83 %"."""
     return f"{what.lower().replace('_', ' ')}, {certainty:.0%}" if what else "-"
 
 
@@ -154,7 +155,7 @@ def queued_status(
 
 
 def balance_text(balance: Balance, language: str = "en", *, back_at: str = "") -> str:
-    """`back_at` is the chat's own way to show a moment, in the reader's zone."""
+    """Return the balance; `back_at` may hold the date in the chat's own markup, in the user's time zone."""
     kind = "balance.unlimited" if balance.unlimited else "balance.granted" if balance.granted else "balance"
     facts = {name: getattr(balance, name) for name in ("left", "limit", "granted", "used")}
     return translate(
@@ -163,7 +164,7 @@ def balance_text(balance: Balance, language: str = "en", *, back_at: str = "") -
 
 
 def link_result(*, code: str, other: str, language: str = "en") -> str:
-    """What came of /settings link: a code to say elsewhere, or whose account it is now."""
+    """Return the answer to /settings link: a code for the other platform, or the linked account."""
     if code:
         return translate("link.code", language, code=code)
     return translate("link.done", language, other=sanitized(other))
@@ -179,7 +180,7 @@ def adjustments_text(adjustments: Iterable[Adjustment | UnknownWords], language:
 
 
 def unknown_words_text(unknown: UnknownWords, language: str = "en", *, brief: bool = False) -> str:
-    """Which words the model passes over, and what it knows instead."""
+    """Say which words of the prompt the model does not know, and, unless `brief`, which words it knows."""
     sentences = [
         translate(
             "unknown_words.replaced", language, model=unknown.model, asked=_quote_words([asked]), given=given
@@ -200,13 +201,13 @@ def unknown_words_text(unknown: UnknownWords, language: str = "en", *, brief: bo
 
 
 def _quote_words(typed: Sequence[str]) -> str:
-    """Some of a person's words, harmless and each in quotation marks."""
+    """Quote the first few words typed by a user, cleaned."""
     shown = [f"“{sanitized(word, 30)}”" for word in typed[:MAX_QUOTED_WORDS]]
     return ", ".join([*shown, "…"] if len(typed) > MAX_QUOTED_WORDS else shown)
 
 
 def music_line(music: Music, language: str = "en") -> str:
-    """The music in a few words: "lofi, calm, 82 bpm"."""
+    """Return a short description of the music: "lofi, calm, 82 bpm"."""
     if music.genre == "none":
         return translate("music.silence", language)
     if music.genre == "native":
@@ -227,7 +228,7 @@ def clip_caption(job: Job, language: str = "en") -> str:
 
 
 def final_status(job: Job, language: str = "en") -> str:
-    """How a job that has no clip to show ended."""
+    """Return the last status of a job that has no clip to show: failed, cancelled, held or uncertain."""
     if job.state is JobState.CANCELLED:
         key = "cancelled.charged" if job.picture_done else "cancelled"
         return translate(key, language, job=job.id)
@@ -238,7 +239,7 @@ def final_status(job: Job, language: str = "en") -> str:
 
 
 def operator_detail(error: dict[str, Any] | None) -> str:
-    """What the sentence leaves out, for the operator: in a chat it would help nobody."""
+    """Return the technical reason that the sentence for users leaves out, for the operator's log."""
     facts = (error or {}).get("facts", {})
     return (
         str(facts.get("reason", ""))
@@ -248,28 +249,28 @@ def operator_detail(error: dict[str, Any] | None) -> str:
 
 
 def health_problem(part: str, condition: str, *, since: float | None, why: str, language: str = "en") -> str:
-    """What is wrong with a part of a running Matinee, and since when."""
+    """Say what is wrong with a part of a running Matinee, and since when."""
     key = f"health.{'matinee' if part == 'matinee' else 'part'}.{condition}"
     return translate(key, language, part=part.capitalize(), since=since and format_time(since), why=why)
 
 
 def summary_line(job: Job, language: str = "en") -> str:
-    """What it is, on one line: length, size, model, music, seed."""
+    """Return length, size, model, music and seed of a clip on one line."""
     request = job.request
-    parts = [f"{request.width}×{request.height}", request.model]  # noqa: RUF001  (the sign that is meant)
+    parts = [f"{request.width}×{request.height}", request.model]  # noqa: RUF001  (the multiplication sign is intended)
     if request.kind is not Kind.IMAGE:
         parts = [f"{request.seconds:.1f} s", *parts, music_line(request.music, language)]
     return " · ".join([*parts, translate("seed", language, seed=request.seed)])
 
 
 def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
-    """One line of a list."""
+    """Return the line of a job in a list, with or without its prompt."""
     line = f"#{job.id} · {translate(f'state.{job.state}', language)}"
     return f"{line} · {sanitized(job.request.prompt)}" if prompt else line
 
 
 def ledger_line(kind: str, credits_: int, job: int | None, language: str = "en") -> str:
-    """One row of the ledger, or nothing where a row moves no credits."""
+    """Return a ledger row as text; empty if it moves no credits."""
     key = f"entry.{kind}"
     shown = credits_ and key in _catalog(language)
     return translate(key, language, job=job, credits=abs(credits_)) if shown else ""

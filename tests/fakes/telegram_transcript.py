@@ -73,7 +73,7 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     question = await writer.press(status, "Edit prompt", "the new prompt")
     await writer.say("a fox in the rain", "Clip #3", reply_to=question)
     await app.telegram.until_delivered(3)
-    await writer.say("/video", "What shall I film")
+    await writer.say("/video", "What should the clip show")
     suggestion = await writer.say("/video a fox #lofy", "Did you mean")
     await writer.press(suggestion, "Yes, that", "Clip #4")
     await app.telegram.until_delivered(4)

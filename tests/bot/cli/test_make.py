@@ -156,13 +156,13 @@ def test_music_makers_are_listed_with_licences(tmp_path: Path) -> None:
     [
         (["make", ""], 2, "The prompt is empty"),
         (["make", "x" * 5000], 2, "5000 characters"),
-        (["make", "fox", "--seconds", "-1"], 2, "seconds can be"),
-        (["make", "fox", "--size", "7x7"], 2, "size can be"),
+        (["make", "fox", "--seconds", "-1"], 2, "Choose seconds from"),
+        (["make", "fox", "--size", "7x7"], 2, "Choose size from"),
         (["make", "fox", "--size", "big"], 2, "Example"),
         (["make", "fox", "--model", "testcart"], 2, "Did you mean “testcard”"),
         (["make", "fox", "--genre", "lofy"], 2, "Did you mean “lofi”"),
         (["make", "fox", "--limit", "much"], 2, "Example"),
-        (["make", "fox", "--limit", "5kB"], 2, "No clip this long fits under 5 kB"),
+        (["make", "fox", "--limit", "5kB"], 2, "A clip this long does not fit under 5 kB"),
         (["recipe", "absent.mp4"], 2, "no such file"),
         (["make", "fox", "--out", "/dev/null/clip.mp4"], 2, "cannot be used"),
         (["make", "fox", "--out", "clip.avi"], 2, "ends in .mp4"),
@@ -263,7 +263,7 @@ def test_jobs_of_a_killed_terminal_are_cancelled_and_reported(tmp_path: Path) ->
     first.communicate(timeout=30)
     code, _, err = run_matinee(tmp_path, "make", "another", "--no-music", *SMALL_CLIP)
     assert code == 0
-    assert "#1, was cut short" in err
+    assert "#1, was interrupted" in err
     assert states(tmp_path) == {1: "cancelled", 2: "delivered"}
     assert spent(tmp_path) == 1
 
@@ -316,7 +316,7 @@ def test_a_clip_is_extended_and_enlarged_from_its_file(tmp_path: Path) -> None:
 def test_models_are_listed_with_the_scores_that_were_measured(tmp_path: Path) -> None:
     code, out, _ = run_matinee(tmp_path, "models")
     assert code == 0
-    assert "pocket paints what it is asked for" in out
+    assert "pocket shows what was asked" in out
     _, out, _ = run_matinee(tmp_path, "models", "--json")
     scores = {model["name"]: model["scores"] for model in json.loads(out)}
     assert scores["pocket"]["scores"]["templates"]["colour"] >= 90

@@ -1,4 +1,4 @@
-"""Every error has its sentence, in words, with its facts, and nothing a person typed can do harm in it."""
+"""Every error has a sentence in every language, and text typed by users cannot break it."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ async def test_privacy_deletes_everything_after_confirmation(
     await ana.types("/video", prompt="forget me")
     await wait_until_final(server, matinee, 1)
     asked = await (await ana.types("/privacy", do="delete")).says("cannot be undone")
-    await (await ana.clicks(asked, "Delete everything")).says("Done: 1 clips")
+    await (await ana.clicks(asked, "Delete everything")).says("Deleted: 1 clips")
     await (await ana.types("/history")).says("no clips yet")
 
 

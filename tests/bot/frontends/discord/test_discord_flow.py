@@ -41,7 +41,7 @@ async def test_the_answer_shows_queue_position_and_progress_before_the_clip(
 ) -> None:
     matinee.engine.unblocked.clear()
     first = await ana.types("/video", prompt="one")
-    working = await first.says("Painting 25 %", "▰")
+    working = await first.says("Generating frames 25 %", "▰")
     second = await ana.types("/video", prompt="two")
     waiting = await second.says("Clip #2 is next", "Music:")
     assert labels(working) == labels(waiting) == ["Cancel"]
@@ -172,7 +172,7 @@ async def test_an_upload_limit_too_small_for_any_clip_is_refused_uncharged(
 ) -> None:
     ana.upload_limit = 10_000
     reply = await ana.types("/video", prompt="too small a place")
-    assert (await reply.says("No clip this long fits under 10 kB")).ephemeral
+    assert (await reply.says("A clip this long does not fit under 10 kB")).ephemeral
     assert await matinee.studio.waiting() == []
 
 

@@ -112,7 +112,7 @@ async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
         store=matinee.store, classify=look, verdict_if_seen=InspectionVerdict.HOLD, min_certainty=0.5
     )
     matinee.delivery._inspect = inspector.inspect
-    waiting = await (await ana.types("/video", prompt="a statue")).says("admin reviews the clip")
+    waiting = await (await ana.types("/video", prompt="a statue")).says("admin reviews")
     notice = await wait_for_post(server, admin_channel, "waits for you", "#1")
     (media,) = [item for part in walk(notice.components) for item in part.get("items", ())]
     assert media["spoiler"] is True
@@ -120,7 +120,7 @@ async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
     await (await boss.clicks(notice, "Refuse it")).says("#1")
     await server.world.wait_until(lambda: "credits are back" in text_of(waiting))
 
-    await (await ana.types("/video", prompt="a statue")).says("admin reviews the clip")
+    await (await ana.types("/video", prompt="a statue")).says("admin reviews")
     notice = await wait_for_post(server, admin_channel, "waits for you", "#2")
     await (await boss.clicks(notice, "Send it")).says("#2")
     assert "a statue" in text_of(await wait_for_clip_message(server, 2))

@@ -43,7 +43,7 @@ async def test_a_server_gives_its_roles_the_tiers_that_are_open_to_it(
         await (await boss.types("/server tier", role=gold, tier="patron")).says(f"<@&{gold.id}> patron")
         await (await fan.types("/quota")).says("50 of 50")
         refused = await boss.types("/server tier", role=staff, tier="crew")
-        await refused.says("Only those who run Matinee can give the tier crew")
+        await refused.says("Only the operator of Matinee can give the tier crew")
         await (await boss.types("/server tier", role=gold, tier="gold")).says("no tier called")
         matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
         await (await boss.types("/server tier", role=staff, tier="crew")).says(f"<@&{staff.id}> crew")

@@ -73,9 +73,9 @@ async def test_admins_are_notified_of_reports_and_appeals(
         await ada.answer_to(await ada.presses(refused, "ask an admin"))
         appeal = await boss.hears("asks you to review")
         eve = TelegramUser(server, "Eve")
-        answer = await eve.answer_to(await eve.presses(appeal, "grant it"))
+        answer = await eve.answer_to(await eve.presses(appeal, "accept it"))
         assert "Only an admin" in answer["text"]
-        await boss.answer_to(await boss.presses(appeal, "grant it"))
+        await boss.answer_to(await boss.presses(appeal, "accept it"))
         await boss.hears("is accepted")
         assert appeal.buttons == []
 
@@ -87,7 +87,7 @@ async def test_message_is_deleted_by_its_owner_and_by_group_admins(
     group = server.world.add_group("club", admins=(bob.person,))
     first = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
     answer = await eve.answer_to(await eve.presses(first, "delete"))
-    assert "somebody else" in answer["text"]
+    assert "another user" in answer["text"]
     await bob.answer_to(await bob.presses(first, "delete"))
     assert first.deleted
     second = await make_clip(ada, app, "/video@matinee_bot a wolf", chat=group)
@@ -138,7 +138,7 @@ async def test_group_member_may_reroll_but_not_cancel_another_users_clip(
     await ada.writes("/video@matinee_bot a wolf", chat=group)
     status = await ada.hears("Clip #3", chat=group)
     answer = await bob.answer_to(await bob.presses(status, "cancel"))
-    assert "somebody else" in answer["text"]
+    assert "another user" in answer["text"]
     assert not (await app.studio.job(3)).state.is_final
 
 
@@ -150,7 +150,7 @@ async def test_private_clip_cannot_be_reached_by_its_number(
     eve = TelegramUser(server, "Eve")
     page = await make_clip(eve, app, "/video a wolf")
     answer = await eve.answer_to(await eve.sends_callback(page, press))
-    assert "somebody else" in answer["text"]
+    assert "another user" in answer["text"]
     for command in ("/recipe 1", "/music 1 jazz", "/cancel 1", "/report 1"):
         await eve.writes(command)
     await server.wait_until(lambda: len([m for m in eve.bot_messages() if "another user" in m.text]) == 4)
@@ -163,7 +163,7 @@ async def test_settings_page_works_only_for_its_owner(
 ) -> None:
     group, bob = server.world.add_group("club"), TelegramUser(server, "Bob")
     await ada.writes("/settings", chat=group)
-    page = await ada.hears("when you do not say", chat=group)
+    page = await ada.hears("Choose your defaults", chat=group)
     refusal = await bob.answer_to(await bob.presses(page, "9:16"))
     assert refusal["text"] == messages.explain(NotYourButtons())
     await ada.answer_to(await ada.presses(page, "9:16"))

@@ -127,7 +127,7 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
     status = await ada.hears("Clip #1")
     eve = TelegramUser(server, "Eve")
     answer = await ada.answer_to(await eve.presses(status, "cancel"))
-    assert "somebody else" in answer["text"]
+    assert "another user" in answer["text"]
     assert answer["show_alert"] is True
     await ada.presses(status, "cancel")
     await ada.hears("cancelled")
@@ -141,17 +141,17 @@ async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
     [
         ("/video", "What should the clip show?"),
         ("/video fox #jaz", "Did you mean “jazz”"),
-        ("/video fox 9999s", "seconds can be"),
+        ("/video fox 9999s", "Choose seconds from"),
         ("/video fox seed=lots", "example"),
         ("/video fox model=gpt", "no model called"),
         ("/vidoe fox", "Did you mean “/video”"),
         ("/animate fox", "Which picture"),
-        ("/cancel", "Reply to one with /cancel"),
+        ("/cancel", "reply to it with /cancel"),
         ("/recipe", "/recipe 17"),
         ("/cancel 99", "no clip #99"),
         ("/help", "#lofi"),
         ("/start", "Hello Ada"),
-        ("/privacy", "clean"),
+        ("/privacy", "delete them"),
         ("/models", "Tiny"),
         ("/history", "no clips yet"),
         ("/queue", "The queue is empty"),
@@ -314,7 +314,7 @@ async def test_personal_data_is_exported_and_deleted(
     await ada.writes("/privacy delete")
     question = await ada.hears("cannot be undone")
     await ada.answer_to(await ada.presses(question, "delete everything"))
-    await ada.hears("1 clips and their prompts are gone")
+    await ada.hears("1 clips with their prompts")
     await ada.writes("/privacy export")
     await server.wait_until(lambda: len([m for m in ada.bot_messages() if m.kind == "document"]) == 2)
     assert "a secret fox" not in server.world.files[ada.bot_messages()[-1].file_id].decode()

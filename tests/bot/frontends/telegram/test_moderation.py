@@ -49,7 +49,7 @@ async def test_refusal_is_appealed_and_granted_by_buttons(
         await ada.writes("/appeal")
         await ada.hears("already have this report")
         assert len([m for m in boss.bot_messages() if "Appeal" in m.text]) == 1
-        await boss.answer_to(await boss.presses(notice, "grant it"))
+        await boss.answer_to(await boss.presses(notice, "accept it"))
         await ada.writes("/video a fox")
         await ada.receives("video")
 
@@ -91,7 +91,7 @@ async def test_held_clip_is_reviewed_by_admins_before_its_chat(
         tmp_path, options_with_admin(server, boss), inspect=always_finds(InspectionVerdict.HOLD)
     ):
         await ada.writes("/video a statue")
-        await ada.hears("An admin reviews the clip")
+        await ada.hears("An admin reviews")
         notice = await boss.receives("video")
         assert notice.spoiler
         assert "female breast exposed" in notice.text

@@ -91,7 +91,7 @@ async def test_private_sentence_opens_the_option_menu(ada: TelegramUser, app: Te
         assert menu.button("✓")
     marked = [button["text"] for button in menu.buttons if "✓" in button["text"]]
     assert len(marked) == 3
-    await ada.answer_to(await ada.presses(menu, "film it"))
+    await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
     request = (await app.studio.job(1)).request
     assert (request.prompt, request.music.genre, request.seconds) == ("a fox in the snow", "jazz", 2.0)
@@ -105,7 +105,7 @@ async def test_pressing_a_choice_again_clears_it(ada: TelegramUser, app: Telegra
     await ada.answer_to(await ada.presses(menu, "1:1"))
     await ada.answer_to(await ada.presses(menu, "✓ 1:1"))
     assert not [button for button in menu.buttons if "✓" in button["text"]]
-    await ada.answer_to(await ada.presses(menu, "film it"))
+    await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
     request = (await app.studio.job(1)).request
     assert (request.width, request.height) == (64, 64)
@@ -113,7 +113,7 @@ async def test_pressing_a_choice_again_clears_it(ada: TelegramUser, app: Telegra
 
 async def test_option_menu_asks_only_for_missing_options(ada: TelegramUser, app: TelegramApp) -> None:
     menu = await option_menu_for(ada, "a fox #jazz 9:16")
-    assert [button["text"] for button in menu.buttons] == ["2 s", "3 s", "5 s", "8 s", "🎬 Film it"]
+    assert [button["text"] for button in menu.buttons] == ["2 s", "3 s", "5 s", "8 s", "🎬 Make it"]
     assert (await app.studio.waiting()) == []
 
 
@@ -122,9 +122,9 @@ async def test_option_menu_makes_one_clip_and_only_for_its_owner(
 ) -> None:
     menu = await option_menu_for(ada, "a fox in the snow")
     eve = TelegramUser(server, "Eve")
-    refusal = await ada.answer_to(await eve.presses(menu, "film it"))
+    refusal = await ada.answer_to(await eve.presses(menu, "make it"))
     assert refusal["text"] == messages.explain(NotYourButtons())
-    start = menu.button("film it")["callback_data"]
+    start = menu.button("make it")["callback_data"]
     await ada.answer_to(await ada.sends_callback(menu, start))
     await until_delivered(app, 1)
     await ada.answer_to(await ada.sends_callback(menu, start))
@@ -136,7 +136,7 @@ async def test_option_menu_makes_one_clip_and_only_for_its_owner(
 async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, app: TelegramApp) -> None:
     menu = await option_menu_for(ada, "a fox in the snow")
     menu.reply_to = None
-    answer = await ada.answer_to(await ada.presses(menu, "film it"))
+    answer = await ada.answer_to(await ada.presses(menu, "make it"))
     assert "is gone" in answer["text"]
     assert await app.studio.waiting() == []
 
@@ -146,7 +146,7 @@ async def test_ask_preference_always_shows_the_option_menu(ada: TelegramUser, ap
     page = await ada.hears("Choose your defaults")
     await ada.answer_to(await ada.presses(page, "ask me for music"))
     menu = await option_menu_for(ada, "/video a wolf")
-    await ada.answer_to(await ada.presses(menu, "film it"))
+    await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
     assert (await app.studio.job(1)).request.prompt == "a wolf"
 
@@ -236,7 +236,7 @@ async def test_picture_alone_is_offered_for_animation_and_an_album_once(
 ) -> None:
     await ada.writes("", photo=picture_bytes())
     menu = await ada.hears("comes to life")
-    await ada.answer_to(await ada.presses(menu, "film it"))
+    await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
     await ada.writes("/animate both of us", photo=picture_bytes(), album="a1")
     await ada.writes("", photo=picture_bytes(), album="a1")
@@ -271,7 +271,7 @@ async def test_other_private_messages_are_answered_with_a_hint(ada: TelegramUser
 
 async def test_too_long_prompt_is_refused_with_the_limit(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video " + "very " * 800)
-    await ada.hears("2000 is the most")
+    await ada.hears("limit is 2000")
     assert await app.studio.waiting() == []
     assert await app.store.history(f"telegram:{ada.id}") == []
 

@@ -42,7 +42,7 @@ async def test_unused_pack_is_refunded_once(server: TelegramServer, ada: Telegra
     charge = await buy_pack(ada, 50)
     await ada.writes("/paysupport")
     offer = await ada.hears("return a pack for its Stars")
-    data = offer.button("stars back")["callback_data"]
+    data = offer.button("refund stars")["callback_data"]
     await ada.answer_to(await ada.sends_callback(offer, data))
     await ada.hears("on their way back")
     assert server.world.refunded == {charge}
@@ -68,7 +68,7 @@ async def test_failed_clip_refunds_credits_and_offers_stars(
     paid_app.engine.fails = True
     await ada.writes("/video a fox")
     failed = await ada.hears("credits are back")
-    await ada.answer_to(await ada.presses(failed, "stars back for 10"))
+    await ada.answer_to(await ada.presses(failed, "refund stars for 10"))
     await ada.hears("on their way back")
     assert server.world.refunded == {charge}
 
