@@ -248,7 +248,7 @@ async def _record_everything(
     await chat.record_reply(
         "/video prompt:ein Fuchs im Schnee (a German client)",
         await greta.types("/video", prompt="ein Fuchs im Schnee"),
-        "Malen",
+        "Bilder erzeugen",
         picture=True,
     )
     chat.resume_engine()

@@ -77,7 +77,7 @@ async def record_conversation(writer: TranscriptWriter) -> None:
     suggestion = await writer.say("/video a fox #lofy", "Did you mean")
     await writer.press(suggestion, "Yes, that", "Clip #4")
     await app.telegram.until_delivered(4)
-    menu = await writer.say("a lighthouse in a storm", "What you leave open")
+    menu = await writer.say("a lighthouse in a storm", "whatever you leave open")
     await ada.answer_to(await ada.presses(menu, "9:16"))
     writer.record("[9:16]", menu)
     for line, answer in (

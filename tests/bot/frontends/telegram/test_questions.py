@@ -137,7 +137,7 @@ async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, ap
     menu = await option_menu_for(ada, "a fox in the snow")
     menu.reply_to = None
     answer = await ada.answer_to(await ada.presses(menu, "make it"))
-    assert "is gone" in answer["text"]
+    assert "was deleted" in answer["text"]
     assert await app.studio.waiting() == []
 
 
