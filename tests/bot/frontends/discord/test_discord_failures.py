@@ -232,7 +232,7 @@ async def test_new_music_for_a_clip_whose_file_is_gone_says_how_to_get_it_back(
     clip = (await matinee.studio.job(1)).clip
     assert clip is not None
     clip.path.unlink()
-    await (await ana.picks(message, "New music", "jazz")).says("has been cleaned away", "recipe")
+    await (await ana.picks(message, "New music", "jazz")).says("has been deleted", "recipe")
 
 
 async def test_after_a_restore_send_again_sends_the_clip_and_shows_no_error(
