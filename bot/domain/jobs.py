@@ -37,8 +37,13 @@ FINAL_STATES = frozenset({JobState.DELIVERED, JobState.UNCERTAIN, JobState.FAILE
 WAITING_STATES = frozenset({JobState.QUEUED, JobState.RUNNING})
 
 
+def community_key(platform: str, number: int | None) -> str:
+    """Return the key of a server or group, "discord:7"; empty in a private chat."""
+    return f"{platform}:{number}" if number else ""
+
+
 class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who asks. `community` is the server or group, empty in private."""
+    """Who asks. `community` is the key of the server or group, empty in a private chat."""
 
     platform: str
     user: str
@@ -51,6 +56,13 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def key(self) -> str:
         return f"{self.platform}:{self.user}"
+
+    @property
+    def community_key(self) -> str:
+        """The key of the community, also for jobs of earlier versions, which stored a bare Discord number."""
+        if not self.community or self.community.startswith(f"{self.platform}:"):
+            return self.community
+        return f"{self.platform}:{self.community}"
 
 
 class ReplyTo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

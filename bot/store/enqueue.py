@@ -18,7 +18,7 @@ from bot.domain.quota import Allowance, Caps
 from bot.store import eta, ledger, people
 from bot.store.connection import tuple_cursor
 from bot.store.enqueue_cache import EnqueueCache
-from bot.store.job_rows import as_json, community_key, job_from_row, job_row
+from bot.store.job_rows import as_json, job_from_row, job_row
 
 NO_BACKLOG_ADVANTAGE = 1e10
 """At equal tags, a user who had less than a fair share goes before all users with a backlog."""
@@ -120,7 +120,7 @@ def _look_up(
         columns.append("person")
     if caps.community is not None and requester.community:
         columns.append("community")
-        values.append(community_key(requester.platform, requester.community))
+        values.append(requester.community_key)
     values.append(key)
     sql = lookup_sql(*columns)
     row = c.execute(sql, values).fetchone()
@@ -171,7 +171,7 @@ def _split_cost(
 def _pool_accounts(
     c: sqlite3.Connection, draft: Draft, pool: Allowance | None, now: float
 ) -> list[ledger.PayingAccount]:
-    community = community_key(draft.requester.platform, draft.requester.community)
+    community = draft.requester.community_key
     if not (pool and community):
         return []
     account = people.find_or_create_account(c, f"pool:{community}", now=now)
@@ -185,7 +185,7 @@ def _insert(
     values = (  # "" or 0 stands for a missing value: binding None is much slower
         account,
         key,
-        community_key(requester.platform, requester.community),
+        requester.community_key,
         draft.request.model,
         as_json(draft.request),
         as_json(requester),

@@ -54,13 +54,6 @@ decode_reply_to = msgspec.json.Decoder(ReplyTo).decode
 _decode_clip = msgspec.json.Decoder(Clip, dec_hook=lambda kind, text: kind(text)).decode
 
 
-def community_key(platform: str, community: str) -> str:
-    """The key of a community, from its number or from the key itself."""
-    if not community or community.startswith(f"{platform}:"):
-        return community
-    return f"{platform}:{community}"
-
-
 def first_or_none(rows: list[sqlite3.Row]) -> sqlite3.Row | None:
     return rows[0] if rows else None
 

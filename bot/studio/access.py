@@ -20,7 +20,6 @@ from bot.domain.jobs import Job, ReplyTo, Requester
 from bot.domain.quota import Allowance, QuotaPlan
 from bot.i18n import messages
 from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
-from bot.store.job_rows import community_key
 from bot.store.store import AdminRules, Standing, Store
 from generation.request import Wish
 
@@ -108,7 +107,7 @@ class AccessControl:
             allowance=self.quota_plan.allowance(
                 tier, admin=requester.admin, personal_credits=standing.credits
             ),
-            pool=self.quota_plan.pool(community_key(requester.platform, requester.community)),
+            pool=self.quota_plan.pool(requester.community_key),
             weight=tier.weight,
             rules=rules,
         )

@@ -81,7 +81,7 @@ class InteractionHandlers:
     async def load_asker(self, interaction: Interaction) -> Asker:
         key = f"{PLATFORM}:{interaction.user.id}"
         own = await self.studio.settings(key)
-        server = await self.studio.settings(server_key(interaction.guild_id))
+        server = await self.studio.settings(server_settings_key(interaction.guild_id))
         language = language_of(
             interaction, own.get("language"), server.get("language"), default=self.settings.language
         )
@@ -154,7 +154,9 @@ class InteractionHandlers:
         """The job, if this person may know of it: theirs, or made in the open of the same server."""
         job = await self.studio.job(number)
         mine = is_own_job(job, asker.requester) or asker.requester.admin
-        shared = job.requester.community == asker.requester.community != "" and not job.reply_to.private
+        shared = (
+            job.requester.community_key == asker.requester.community_key != "" and not job.reply_to.private
+        )
         if not (mine or shared or str(interaction.channel_id) == job.reply_to.chat):
             raise NotYourJob(number)
         if not mine and is_prompt_hidden(job) and interaction.type is not discord.InteractionType.component:
@@ -280,7 +282,11 @@ def parse_job_number(text: str) -> int:
     return number
 
 
-def server_key(guild: int | None) -> str:
+def server_settings_key(guild: int | None) -> str:
+    """Return the key under which a server's settings are stored; 0 stands for direct messages.
+
+    It differs from the community's key, as that of a server is also the key of its @everyone role.
+    """
     return f"server:{PLATFORM}:{guild or 0}"
 
 

@@ -221,7 +221,7 @@ def settings_card(asker: Asker) -> Card:
 def _queue_line(job: Job, asker: Asker) -> str:
     """Others' words are shown only where everybody could see them anyway."""
     mine = is_own_job(job, asker.requester)
-    near = job.requester.community == asker.requester.community != ""
+    near = job.requester.community_key == asker.requester.community_key != ""
     show_prompt = mine or (near and not job.reply_to.private and not is_prompt_hidden(job))
     return messages.job_line(job, asker.language, prompt=show_prompt)
 
@@ -230,5 +230,5 @@ def _history_line(job: Job, language: str) -> str:
     line = escape_markup(messages.job_line(job, language))
     if not job.message or job.reply_to.private:
         return line
-    place = job.requester.community or "@me"
+    place = job.requester.community_key.rpartition(":")[2] or "@me"
     return f"{line} [↗](https://discord.com/channels/{place}/{job.reply_to.chat}/{job.message})"

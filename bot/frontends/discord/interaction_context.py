@@ -6,7 +6,7 @@ from typing import Any
 
 import discord
 
-from bot.domain.jobs import ReplyTo, Requester
+from bot.domain.jobs import ReplyTo, Requester, community_key
 from bot.frontends.common.preferences import preferred_language
 from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
 
@@ -32,7 +32,7 @@ def requester_of(interaction: Interaction, *, operators: frozenset[int], languag
         user=str(person.id),
         name=person.display_name,
         roles=tuple(str(role.id) for role in roles),
-        community=str(interaction.guild_id or ""),
+        community=community_key(PLATFORM, interaction.guild_id),
         admin=person.id in operators,
         language=language,
     )

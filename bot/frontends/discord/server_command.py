@@ -13,7 +13,7 @@ from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.cards import Card
 from bot.frontends.discord.command_registration import Language, register_command
 from bot.frontends.discord.command_translations import english_descriptions
-from bot.frontends.discord.handlers import Asker, InteractionHandlers, server_key
+from bot.frontends.discord.handlers import Asker, InteractionHandlers, server_settings_key
 from bot.frontends.discord.interaction_context import PLATFORM, Interaction
 from bot.frontends.discord.responses import explain_errors, respond
 from bot.i18n import messages
@@ -126,7 +126,7 @@ class ServerCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             for name, value in changes.items():
-                await self._studio.change_setting(server_key(interaction.guild_id), name, value)
+                await self._studio.change_setting(server_settings_key(interaction.guild_id), name, value)
             roles = interaction.guild.roles if interaction.guild else []
             tiers = await self._studio.roles.tiers_of(map(_role_key, roles))
             await respond(

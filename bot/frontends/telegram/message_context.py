@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from telegram.constants import ChatType
 
-from bot.domain.jobs import ReplyTo, Requester
+from bot.domain.jobs import ReplyTo, Requester, community_key
 from bot.i18n import messages
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def requester_of(
 
 
 def community_of(chat: Chat | None) -> str:
-    return f"{PLATFORM}:{chat.id}" if chat is not None and chat.type != ChatType.PRIVATE else ""
+    """Return the key of the group or channel; empty in a private chat."""
+    return community_key(PLATFORM, None if chat is None or chat.type == ChatType.PRIVATE else chat.id)
 
 
 def nearest_language(code: str | None) -> str:
