@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import inspect as types
 
 from bot.domain.errors import ConfigBroken
-from bot.domain.setting_types import Secret, Section
+from bot.domain.setting_types import Secret, Section, Texts
 
 BOOLEAN_WORDS = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 """Words that msgspec does not know as booleans."""
@@ -81,10 +81,12 @@ def _convert(section: type[Section], name: str, found: SettingValue) -> Any:
             raise ConfigBroken(place, "should be text in quotes")
         return BUILDERS[kind](text, place)
 
+    annotation = _annotations(section)[name]
     try:
-        return msgspec.convert(value, _annotations(section)[name], strict=False, dec_hook=build)
+        converted = msgspec.convert(value, annotation, strict=False, dec_hook=build)
     except msgspec.ValidationError:
-        raise ConfigBroken(place, *_problem(info, value)) from None
+        raise ConfigBroken(place, *_problem(info, annotation, value)) from None
+    return tuple(filter(None, map(str.strip, converted))) if annotation == Texts else converted
 
 
 def _time_zone(text: str, place: str) -> ZoneInfo:
@@ -102,7 +104,7 @@ BUILDERS: Mapping[type, Callable[[str, str], Any]] = {
 """How a type that msgspec does not know is built from the text and the place of a setting."""
 
 
-def _problem(info: types.Type, value: Any) -> tuple[str, str | None]:
+def _problem(info: types.Type, annotation: Any, value: Any) -> tuple[str, str | None]:
     """What is wrong with a value that did not convert, and what was probably meant."""
     if isinstance(info, types.UnionType):
         info = info.types[0]
@@ -111,7 +113,7 @@ def _problem(info: types.Type, value: Any) -> tuple[str, str | None]:
     if isinstance(info, types.IntType | types.FloatType):
         return _number_problem(info, value), None
     if isinstance(info, types.LiteralType) and isinstance(value, str):
-        choices = [str(choice) for choice in info.values]
+        choices = get_args(annotation)  # in the order in which they were written
         return f"should be one of {', '.join(choices)}", closest(value, choices)
     if isinstance(info, types.VarTupleType):
         numbers = isinstance(info.item_type, types.IntType)

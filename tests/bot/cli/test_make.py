@@ -1,4 +1,4 @@
-"""`matinee make` as a person runs it: a process, its words, its exit code, its file."""
+"""`matinee make` as a user runs it: a process with arguments, output, an exit code and a file."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ TESTCARD = ("--model", "testcard")
 SMALL_CLIP = (*TESTCARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")
 
 
-def start_process(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
-    """From its first line on, and with the ffmpeg that the machine has."""
-    return subprocess.Popen(  # noqa: S603  (our own command)
-        [sys.executable, "-m", "bot", *words],
+def start_process(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    """Start a new interpreter, with the ffmpeg that is installed on this machine."""
+    return subprocess.Popen(  # noqa: S603  (the command under test)
+        [sys.executable, "-m", "bot", *arguments],
         cwd=folder,
         env=ENVIRONMENT | {"PATH": os.environ[ORIGINAL_PATH_VARIABLE]} | variables,
         stdout=subprocess.PIPE,
@@ -39,15 +39,18 @@ def start_process(folder: Path, *words: str, **variables: str) -> subprocess.Pop
     )
 
 
-def run_matinee(folder: Path, *words: str, **variables: str) -> tuple[int, str, str]:
-    """Forked, so that only its own work takes time; not where a library reads a variable at its import."""
+def run_matinee(folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """Run a command in a forked process, which saves the imports.
+
+    With `variables` a new interpreter is started, because libraries read them when they are imported.
+    """
     if variables:
-        process = start_process(folder, *words, **variables)
+        process = start_process(folder, *arguments, **variables)
         out, err = process.communicate(timeout=250)
         return process.returncode, out, err
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         files = {"out": stdout.fileno(), "err": stderr.fileno()}
-        forked = fork_server().spawn("bot", *words, folder=folder, environment=ENVIRONMENT, **files)
+        forked = fork_server().spawn("bot", *arguments, folder=folder, environment=ENVIRONMENT, **files)
         code = forked.join(timeout=250)
         for file in (stdout, stderr):
             file.seek(0)
@@ -91,23 +94,23 @@ def test_the_recipe_command_makes_the_same_clip_again(tmp_path: Path) -> None:
         tmp_path, "make", 'a fox; it\'s "snow"', "--genre", "jazz", "--quiet", *SMALL_CLIP
     )
     first = out.strip()
-    code, told, _ = run_matinee(tmp_path, "recipe", first)
-    assert (code, "jazz" in told, "a fox; it's" in told) == (0, True, True)
+    code, recipe, _ = run_matinee(tmp_path, "recipe", first)
+    assert (code, "jazz" in recipe, "a fox; it's" in recipe) == (0, True, True)
     code, out, _ = run_matinee(tmp_path, "recipe", first, "--json")
     facts = json.loads(out)
     assert (facts["request"]["seed"], facts["request"]["prompt"]) == (7, 'a fox; it\'s "snow"')
-    words = shlex.split(facts["command"])[1:]
-    code, out, _ = run_matinee(tmp_path, *words, "--quiet", "--no-recipe")
+    arguments = shlex.split(facts["command"])[1:]
+    code, out, _ = run_matinee(tmp_path, *arguments, "--quiet", "--no-recipe")
     second = out.strip()
     assert (read_frames(tmp_path / second).pixels == read_frames(tmp_path / first).pixels).all()
-    code, told, _ = run_matinee(tmp_path, "recipe", second)
-    assert (code, "contains no recipe" in told) == (1, True)
+    code, recipe, _ = run_matinee(tmp_path, "recipe", second)
+    assert (code, "contains no recipe" in recipe) == (1, True)
     assert run_matinee(tmp_path, "verify", first)[0] == run_matinee(tmp_path, "verify", second)[0] == 0
 
 
 def test_the_default_model_works_and_names_unknown_words(tmp_path: Path) -> None:
-    words = ("make", "a glass rocket rising over the snow at night", "--seed", "7", "--sheet")
-    code, out, err = run_matinee(tmp_path, *words, "--size", "301x200", OMP_NUM_THREADS="1")
+    arguments = ("make", "a glass rocket rising over the snow at night", "--seed", "7", "--sheet")
+    code, out, err = run_matinee(tmp_path, *arguments, "--size", "301x200", OMP_NUM_THREADS="1")
     assert code == 0, err
     assert "301x200" in err
     assert "does not know “glass”" in err
@@ -152,7 +155,7 @@ def test_music_makers_are_listed_with_licences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (["make", ""], 2, "The prompt is empty"),
         (["make", "x" * 5000], 2, "5000 characters"),
@@ -182,15 +185,15 @@ def test_music_makers_are_listed_with_licences(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_gets_one_sentence_and_an_exit_code(
-    tmp_path: Path, words: list[str], code: int, said: str
+    tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    got, out, err = run_matinee(tmp_path, *words)
-    assert got == code
-    assert said in out + err
+    exit_code, out, err = run_matinee(tmp_path, *arguments)
+    assert exit_code == code
+    assert message in out + err
     assert "Traceback" not in out + err
 
 
-def test_errors_are_objects_for_machines(tmp_path: Path) -> None:
+def test_errors_are_json_objects_with_json(tmp_path: Path) -> None:
     code, out, _ = run_matinee(tmp_path, "make", "fox", "--model", "testcart", "--json")
     error = json.loads(out)["error"]
     assert code == 2
@@ -234,15 +237,15 @@ def test_a_second_instance_on_the_same_folder_is_refused(tmp_path: Path) -> None
     code, _, err = run_matinee(tmp_path, "make", "another", *SMALL_CLIP)
     assert code == 3
     assert f"process {first.pid}" in err
-    assert run_matinee(tmp_path, "queue")[0] == 0  # looking is always allowed
+    assert run_matinee(tmp_path, "queue")[0] == 0  # reading is always allowed
     first.communicate(timeout=60)
     assert first.returncode == 0
 
 
-def test_a_corrupt_database_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_corrupt_database_is_reported_and_not_changed(tmp_path: Path) -> None:
     file = tmp_path / "data" / "matinee.db"
     file.parent.mkdir()
-    file.write_bytes(b"this is no database at all" * 400)
+    file.write_bytes(b"this is not a database..." * 400)
     before = file.read_bytes()
     code, _, err = run_matinee(tmp_path, "make", "a fox", *SMALL_CLIP)
     assert code == 3
@@ -271,7 +274,7 @@ def test_jobs_of_a_killed_terminal_are_cancelled_and_reported(tmp_path: Path) ->
 def test_help_and_imports_are_light(tmp_path: Path) -> None:
     heavy = "{'torch','diffusers','transformers','discord','telegram','numpy','rich','av','PIL','aiosqlite'}"
     for code in ("import bot", "import bot.__main__", "from bot.cli import parser; parser.build_parser()"):
-        done = subprocess.run(  # noqa: S603  (our own code)
+        done = subprocess.run(  # noqa: S603  (the code under test)
             [sys.executable, "-c", f"import sys; {code}; print(*({heavy} & set(sys.modules)))"],
             cwd=tmp_path,
             env=ENVIRONMENT,
@@ -297,23 +300,25 @@ def test_a_clip_is_extended_and_enlarged_from_its_file(tmp_path: Path) -> None:
         tmp_path, "make", "a fox", "--out", "one.mp4", "--no-music", "--quiet", *SMALL_CLIP
     )
     assert code == 0, err
-    words = ("make", "a fox", "--model", "testcard", "--no-music", "--json")
-    code, out, err = run_matinee(tmp_path, *words, "--bigger", "one.mp4", "--out", "big.mp4")
+    arguments = ("make", "a fox", "--model", "testcard", "--no-music", "--json")
+    code, out, err = run_matinee(tmp_path, *arguments, "--bigger", "one.mp4", "--out", "big.mp4")
     assert code == 0, err
     small, big = probe(tmp_path / "one.mp4"), probe(tmp_path / "big.mp4")
     assert (big.frames, big.fps) == (small.frames, small.fps)
     assert (big.width, big.height) == (2 * small.width, 2 * small.height)
-    code, out, err = run_matinee(tmp_path, *words, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1")
+    code, out, err = run_matinee(
+        tmp_path, *arguments, "--extend", "one.mp4", "--out", "on.mp4", "--seconds", "1"
+    )
     assert code == 0, err
     longer = probe(tmp_path / "on.mp4")
     assert (longer.width, longer.height) == (small.width, small.height)
     assert longer.frames > small.frames
-    code, out, err = run_matinee(tmp_path, *words, "--bigger", "data/matinee.db")
+    code, out, err = run_matinee(tmp_path, *arguments, "--bigger", "data/matinee.db")
     assert (code, spent(tmp_path) >= 0) == (2, True)
     assert "cannot be used" in json.loads(out)["error"]["message"]
 
 
-def test_models_are_listed_with_the_scores_that_were_measured(tmp_path: Path) -> None:
+def test_models_are_listed_with_their_measured_scores(tmp_path: Path) -> None:
     code, out, _ = run_matinee(tmp_path, "models")
     assert code == 0
     assert "pocket shows what was asked" in out

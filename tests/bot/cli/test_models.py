@@ -1,4 +1,4 @@
-"""`matinee models`, `pull` and what a broken model says, as an operator types and reads it."""
+"""`matinee models`, `models pull` and the errors of broken models, as an operator uses them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MAKE_FOX = ("make", "a fox", "--model", "small", "--no-music", "--json")
 
 @pytest.fixture
 def model_hub(tmp_path: Path) -> Iterator[tuple[fake_hub.FakeHub, dict[str, str]]]:
-    """A hub with a tiny model, and the environment of who uses it."""
+    """A hub with a tiny model, and the environment variables of its client."""
     (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more=""))
     with fake_hub.running_hub() as server:
-        server.files["some/model"] = {"README.md": b"# words"}
+        server.files["some/model"] = {"README.md": b"# A model"}
         yield (
             server,
             {
@@ -65,7 +65,7 @@ def test_a_pulled_model_works_offline_and_damage_is_reported(
     tmp_path: Path, model_hub: tuple[fake_hub.FakeHub, dict[str, str]]
 ) -> None:
     server, variables = model_hub
-    server.files["some/model"] = tiny_model_files(tmp_path / "made")
+    server.files["some/model"] = tiny_model_files(tmp_path / "built")
     code, out, err = run_matinee(tmp_path, "models", "pull", "small", **variables)
     assert (code, "Traceback" in err) == (0, False), err
     assert fake_hub.COMMIT in out + err
@@ -88,7 +88,7 @@ def test_a_pulled_model_works_offline_and_damage_is_reported(
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "message"),
     [
         ("gated", "accept its terms"),
         ("pickled", "pickled"),
@@ -99,7 +99,7 @@ def test_a_pulled_model_works_offline_and_damage_is_reported(
     ],
 )
 def test_a_failed_pull_explains_why(
-    tmp_path: Path, model_hub: tuple[fake_hub.FakeHub, dict[str, str]], case: str, said: str
+    tmp_path: Path, model_hub: tuple[fake_hub.FakeHub, dict[str, str]], case: str, message: str
 ) -> None:
     server, variables = model_hub
     server.files["some/model"] |= {"model_index.json": b"{}", "vae/model.safetensors": b"v" * 99}
@@ -117,24 +117,24 @@ def test_a_failed_pull_explains_why(
     name = "smal" if case == "unknown" else "small"
     code, out, err = run_matinee(tmp_path, "models", "pull", name, **variables)
     assert code in {2, 3}
-    assert said in out + err
+    assert message in out + err
     assert "Traceback" not in out + err
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ("licens = 'MIT'", "licence"),
         ("options = { lossy = ['frist_block'] }", "first_block"),
         ("options = { atention = 'flash' }", "attention"),
     ],
 )
-def test_a_broken_preset_is_named_at_the_start(tmp_path: Path, more: str, said: str) -> None:
+def test_a_broken_preset_is_reported_at_startup(tmp_path: Path, more: str, message: str) -> None:
     (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more=more))
     code, _, err = run_matinee(tmp_path, "models")
     assert (code, "Traceback" in err) == (3, False)
     assert "small" in err
-    assert said in err
+    assert message in err
 
 
 def test_one_field_is_overridden_and_a_licence_hides_a_model(tmp_path: Path) -> None:
@@ -154,18 +154,18 @@ def test_one_field_is_overridden_and_a_licence_hides_a_model(tmp_path: Path) -> 
 def test_doctor_says_how_each_model_fits_on_another_card(tmp_path: Path) -> None:
     code, out, _ = run_matinee(tmp_path, "doctor", "--json", "--card", "RTX 3060:12")
     assert code == 0
-    said = {finding["what"]: finding["detail"] for finding in json.loads(out)}
-    assert said["ltx"].startswith("offload on cuda in bfloat16, about 12 GB")
-    assert "too small: 14 GB are the least" in said["hunyuan15"]
+    details = {finding["what"]: finding["detail"] for finding in json.loads(out)}
+    assert details["ltx"].startswith("offload on cuda in bfloat16, about 12 GB")
+    assert "too small: 14 GB are the least" in details["hunyuan15"]
 
 
 @pytest.mark.parametrize(
-    ("case", "said"),
+    ("case", "message"),
     [("class", "FluxPipeline"), ("pickled", "pickled")],
 )
-def test_a_broken_model_folder_is_reported_and_refunded(tmp_path: Path, case: str, said: str) -> None:
-    build_preset("ltx", tmp_path / "made")
-    folder = tmp_path / "made" / "weights"
+def test_a_broken_model_folder_is_reported_and_refunded(tmp_path: Path, case: str, message: str) -> None:
+    build_preset("ltx", tmp_path / "built")
+    folder = tmp_path / "built" / "weights"
     index = folder / "model_index.json"
     if case == "class":
         index.write_text(index.read_text().replace("LTXPipeline", "FluxPipeline"))
@@ -175,7 +175,7 @@ def test_a_broken_model_folder_is_reported_and_refunded(tmp_path: Path, case: st
     (tmp_path / "matinee.toml").write_text(OWN_MODEL_TOML.format(more="").replace("some/model", str(folder)))
     code, out, err = run_matinee(tmp_path, *MAKE_FOX[:-1], OMP_NUM_THREADS="1")
     assert (code, states(tmp_path), spent(tmp_path)) == (1, {1: "failed"}, 0), err
-    assert said in out + err
+    assert message in out + err
     assert "Traceback" not in out + err
 
 
@@ -195,9 +195,9 @@ class Hungry(Ltx):
 def test_a_plugin_model_out_of_memory_is_reported_and_refunded(
     tmp_path: Path,
 ) -> None:
-    build_preset("ltx", tmp_path / "made")
+    build_preset("ltx", tmp_path / "built")
     (tmp_path / "hungry.py").write_text(MEMORY_HUNGRY_PLUGIN)
-    own = OWN_MODEL_TOML.format(more="").replace("some/model", str(tmp_path / "made" / "weights"))
+    own = OWN_MODEL_TOML.format(more="").replace("some/model", str(tmp_path / "built" / "weights"))
     own = own.replace('family = "ltx"', 'family = "hungry"')
     (tmp_path / "matinee.toml").write_text('[engine]\nplugins = ["hungry"]\n' + own)
     code, out, err = run_matinee(tmp_path, *MAKE_FOX, OMP_NUM_THREADS="1")

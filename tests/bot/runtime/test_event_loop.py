@@ -1,4 +1,4 @@
-"""One event loop for the bot and its tests: what is shown here is shown on what people run."""
+"""The bot and its tests run on the same kind of event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def running_loop_type() -> type[asyncio.AbstractEventLoop]:
     return type(asyncio.get_running_loop())
 
 
-async def test_tests_run_on_the_loop_of_the_bot() -> None:
+async def test_tests_run_on_the_event_loop_of_the_bot() -> None:
     ours = event_loop.new_event_loop()
     try:
         assert await running_loop_type() is type(ours)
@@ -23,7 +23,7 @@ async def test_tests_run_on_the_loop_of_the_bot() -> None:
         ours.close()
 
 
-def test_a_command_runs_on_it_and_leaves_none_behind() -> None:
+def test_a_command_runs_on_uvloop_and_leaves_no_loop_running() -> None:
     found = event_loop.run(running_loop_type())
     assert found.__module__.startswith("asyncio" if sys.platform == "win32" else "uvloop")
     with pytest.raises(RuntimeError, match="no running event loop"):

@@ -1,4 +1,4 @@
-"""Logs read well for people and machines, and no secret reaches them, not even in a traceback."""
+"""Logs are readable on the console and as JSON, and no secret appears in them, not even in tracebacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start_logging(stream: io.StringIO, style: str, *, prompts: bool = True) -> N
 @pytest.mark.parametrize("style", ["console", "json"])
 def test_secrets_are_redacted_everywhere(stream: io.StringIO, style: str) -> None:
     start_logging(stream, style)
-    log = structlog.get_logger("here")
+    log = structlog.get_logger("test")
     log.info("token is %s", CONFIGURED_TEXT, url=f"https://chat.example/bot{BOT_CREDENTIAL}/send")
     logging.getLogger("library").warning("retrying %s with %s", BOT_CREDENTIAL, CONFIGURED_TEXT)
     try:
@@ -47,10 +47,10 @@ def test_secrets_are_redacted_everywhere(stream: io.StringIO, style: str) -> Non
     assert "ValueError" in written
 
 
-def test_json_logs_are_one_object_a_line_with_the_job(stream: io.StringIO) -> None:
+def test_json_logs_have_one_object_per_line_with_the_job(stream: io.StringIO) -> None:
     start_logging(stream, "json")
     with structlog.contextvars.bound_contextvars(job=17):
-        structlog.get_logger("here").info("rendered", seconds=5.0)
+        structlog.get_logger("test").info("rendered", seconds=5.0)
     line = json.loads(stream.getvalue())
     assert (line["event"], line["job"], line["seconds"], line["level"]) == ("rendered", 17, 5.0, "info")
 
@@ -59,14 +59,14 @@ def test_json_logs_are_one_object_a_line_with_the_job(stream: io.StringIO) -> No
 def test_control_characters_in_user_text_are_removed(stream: io.StringIO, style: str) -> None:
     logs.configure_logging(level="info", style=style, prompts=True, secrets=[], stream=stream)
     structlog.get_logger("x").info("queued", prompt="a\x1b[2Jfox\u202egpj.exe\x07", who="a\rb")
-    said = stream.getvalue()
-    assert "fox" in said
-    assert not any(c in said for c in "\x1b\u202e\x07\r")
-    assert not any(c in said for c in ("\\u001b", "\\x1b", "\\u202e"))
+    written = stream.getvalue()
+    assert "fox" in written
+    assert not any(c in written for c in "\x1b\u202e\x07\r")
+    assert not any(c in written for c in ("\\u001b", "\\x1b", "\\u202e"))
 
 
-def test_prompts_stay_out_when_the_operator_says_so(stream: io.StringIO) -> None:
+def test_prompts_are_left_out_if_the_operator_disables_them(stream: io.StringIO) -> None:
     start_logging(stream, "json", prompts=False)
-    structlog.get_logger("here").info("queued", prompt="my secret wish")
-    assert "secret wish" not in stream.getvalue()
-    assert json.loads(stream.getvalue())["prompt"] == "<14 characters>"
+    structlog.get_logger("test").info("queued", prompt="my secret prompt")
+    assert "secret prompt" not in stream.getvalue()
+    assert json.loads(stream.getvalue())["prompt"] == "<16 characters>"
