@@ -120,3 +120,10 @@ def test_every_imported_package_is_declared(folders: tuple[str, ...], extras: tu
 def test_the_layer_picture_in_the_docs_is_current(graph: grimp.ImportGraph) -> None:
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     assert with_picture(page, picture(graph)) == page, "run `make layers`"
+
+
+def test_every_path_that_the_architecture_page_names_exists() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    paths = set(re.findall(r"`((?:bot|generation|config|tests|training)/[\w/.]+)`", page))
+    assert len(paths) > 40
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
