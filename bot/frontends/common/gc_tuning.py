@@ -1,15 +1,15 @@
-"""Once a chat is served, what was loaded until then is kept out of the collector's way."""
+"""Garbage collector settings for a process that serves a chat."""
 
 from __future__ import annotations
 
 import gc
 
 GC_ALLOCATION_THRESHOLD = 10_000
-"""Objects made between two looks of the collector: hundreds belong to one update alone."""
+"""Allocations between two collections. A single update allocates hundreds of objects."""
 
 
 def freeze_startup_objects() -> None:
-    """What is there by now stays: looking through all of it in a rush would hold answers up."""
+    """Exempt all current objects from collection, so that collections stay short and delay no answer."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_ALLOCATION_THRESHOLD)

@@ -1,6 +1,6 @@
-"""/admin: the verbs of every chat and the terminal, for the application's own operators."""
+"""/admin: the same admin verbs as in every other chat and in the terminal, for the bot's operators."""
 
-# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+# discord.py evaluates these annotations in this module, so they stay unquoted.
 
 from typing import Any
 
@@ -19,11 +19,13 @@ AdminLine = app_commands.Range[str, 1, 500]
 
 
 def add_admin_command(tree: app_commands.CommandTree[Any], handlers: InteractionHandlers) -> None:
-    ruling = AdminCommand(handlers)
-    register_command(tree, "admin", ruling.admin, line=ruling.complete_verb)
+    admin_command = AdminCommand(handlers)
+    register_command(tree, "admin", admin_command.admin, line=admin_command.complete_verb)
     command = tree.get_command("admin")
     assert isinstance(command, app_commands.Command)
-    command.default_permissions = discord.Permissions(manage_guild=True)  # who is an operator is asked again
+    command.default_permissions = discord.Permissions(
+        manage_guild=True
+    )  # the command checks again who is an operator
 
 
 class AdminCommand:
@@ -39,8 +41,8 @@ class AdminCommand:
             await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
     async def complete_verb(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        """How the verbs are written, for operators only."""
+        """Suggest the verbs with their arguments, to operators only."""
         if interaction.user.id not in self._handlers.operators:
             return []
-        fitting = [verb for verb in VERBS.values() if typed.lower() in verb.usage]
-        return [app_commands.Choice(name=verb.usage, value=verb.name) for verb in fitting[:25]]
+        matching = [verb for verb in VERBS.values() if typed.lower() in verb.usage]
+        return [app_commands.Choice(name=verb.usage, value=verb.name) for verb in matching[:25]]

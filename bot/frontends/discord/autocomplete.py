@@ -1,4 +1,4 @@
-"""What is offered while somebody types: genres, styles, models, and their own clips."""
+"""Autocomplete for command options: genres, styles, models, and the user's own clips."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Autocompleter:
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """What any model can do; the studio holds a wish to its own model's limits."""
+        """The range over all models; the studio checks a wish against the limits of its own model."""
         limits = [preset.limits for preset in self._studio.presets.values()]
         return min(each.min_seconds for each in limits), max(each.max_seconds for each in limits)
 
     @property
     def aspects(self) -> tuple[str, ...]:
-        named = (name for preset in self._studio.presets.values() for name in preset.limits.aspects)
-        return tuple(dict.fromkeys(named))[:MAX_CHOICES] or ("1:1",)
+        names = (name for preset in self._studio.presets.values() for name in preset.limits.aspects)
+        return tuple(dict.fromkeys(names))[:MAX_CHOICES] or ("1:1",)
 
     async def genre(self, interaction: Interaction, typed: str) -> Choices:
         known = {genre.title: name for name, genre in self._studio.genres.items()}
@@ -53,13 +53,13 @@ class Autocompleter:
         return _matching_choices(_identity_map(self._model_values(interaction, "cameras")), typed)
 
     async def tempo(self, _: Interaction, typed: str) -> Choices:
-        """The words, or any number of beats a minute."""
+        """Suggest the tempo words, or take any number of beats per minute."""
         number = typed.strip().lower().removesuffix("bpm").strip()
         own = {f"{number} bpm": number} if number.isdecimal() else {}
         return _matching_choices(own, "") or _matching_choices(_identity_map(TEMPOS), typed)
 
     async def instruments(self, _: Interaction, typed: str) -> Choices:
-        """The last one of a list is being typed; the ones before it stay."""
+        """Complete the last item of a comma-separated list and keep the items before it."""
         before, _comma, last = typed.rpartition(",")
         kept = f"{before.strip()}, " if before.strip() else ""
         found = _matching_choices(_identity_map(instrument_names()), last.strip())
@@ -79,9 +79,9 @@ class Autocompleter:
         return _matching_choices(_job_choices(job for job in jobs if job.state in WAITING_STATES), typed)
 
     def _model_values(self, interaction: Interaction, limit_name: str) -> tuple[str, ...]:
-        """Of the model they have named, else of all."""
-        named = self._studio.presets.get(str(getattr(interaction.namespace, "model", "")))
-        presets = [named] if named else self._studio.presets.values()
+        """Return the values of the model chosen in this command, or of all models."""
+        chosen = self._studio.presets.get(str(getattr(interaction.namespace, "model", "")))
+        presets = [chosen] if chosen else self._studio.presets.values()
         return tuple(dict.fromkeys(word for preset in presets for word in getattr(preset.limits, limit_name)))
 
 
@@ -98,7 +98,7 @@ def _identity_map(words: Iterable[str]) -> dict[str, str]:
 
 
 def _matching_choices(known: dict[str, str], typed: str) -> Choices:
-    """Those that begin with it, then those that contain it."""
+    """Return the names that begin with the typed text, then those that contain it."""
     wanted = typed.strip().lower()
     begin = [name for name in known if name.lower().startswith(wanted)]
     contain = [name for name in known if wanted in name.lower() and name not in begin]

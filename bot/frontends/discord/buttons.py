@@ -1,4 +1,4 @@
-"""Buttons and selects that carry their whole meaning in their custom id, so that they outlive any restart."""
+"""Buttons and selects whose custom id holds the whole action, so that they work after a restart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]
     ) -> ActionButton:
         del interaction
         action = Action.parse(match["action"])
-        assert action is not None, "the template lets nothing else through"
+        assert action is not None, "the template matches only valid actions"
         return cls(action, getattr(item, "label", None) or action.verb)
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
@@ -46,7 +46,7 @@ class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]
 
 
 class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]+:\d{1,18})"):
-    """A select: the chosen value becomes the action's choice."""
+    """A select menu: the chosen value becomes the choice of the action."""
 
     def __init__(self, action: Action, label: str, options: Sequence[discord.SelectOption]) -> None:
         self.action = action
@@ -59,7 +59,7 @@ class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]
     ) -> ActionSelect:
         del interaction
         action = Action.parse(match["action"])
-        assert action is not None, "the template lets nothing else through"
+        assert action is not None, "the template matches only valid actions"
         assert isinstance(item, ui.Select)
         return cls(action, item.placeholder or action.verb, item.options)
 
@@ -69,12 +69,15 @@ class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]
 
 
 def action_rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:
-    """New music is a select of genres; what goes on from the clip stands apart from what is about it."""
-    asked = list(buttons)
-    selects = [ActionSelect(b.action, b.label, genres) for b in asked if b.action.verb == "score" and genres]
-    presses = [b for b in asked if b.action.verb != "score" or not genres]
-    job_buttons = [b for b in presses if b.action.verb not in INFO_VERBS]
-    info_buttons = [b for b in presses if b.action.verb in INFO_VERBS]
+    """Lay out the buttons in rows.
+
+    New music is a select of genres. Buttons that start a job and buttons about the clip are in separate rows.
+    """
+    given = list(buttons)
+    selects = [ActionSelect(b.action, b.label, genres) for b in given if b.action.verb == "score" and genres]
+    others = [b for b in given if b.action.verb != "score" or not genres]
+    job_buttons = [b for b in others if b.action.verb not in INFO_VERBS]
+    info_buttons = [b for b in others if b.action.verb in INFO_VERBS]
     grouped: list[Row] = [Row(select) for select in selects]
     return grouped + [
         Row(*(ActionButton(b.action, b.label) for b in group[n : n + BUTTONS_PER_ROW]))

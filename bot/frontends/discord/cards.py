@@ -1,4 +1,4 @@
-"""What a message looks like: one container with a title line, facts, a picture or clip, and buttons."""
+"""The layout of a message: one container with a title, text, facts, a picture or clip, and buttons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bot.pipeline.delivery import Button
 
 GOLD, GREY, RED = 0xE2B04A, 0x6B7280, 0xC0392B
 TEXT_LIMIT = 3800
-"""Discord takes 4000 characters on one card, all its texts together."""
+"""Discord accepts 4000 characters in all texts of one message together."""
 PLAIN_LIMIT = 2000
 
 
@@ -26,7 +26,7 @@ ZERO_WIDTH_SPACE = "\u200b"
 
 
 def escape_markup(text: str) -> str:
-    """A sentence as Discord shows it letter by letter: no markup, link, mention, timestamp or emoji in it."""
+    """Escape a text so that Discord shows it literally: no markup, link, mention, timestamp or emoji."""
     plain = MARKUP.sub(r"\\\g<0>", text)
     plain = LINE_START_MARKUP.sub(_escape_line_start, plain)
     return MENTION.sub("@" + ZERO_WIDTH_SPACE, plain)
@@ -43,7 +43,7 @@ def subtext(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """`title` and `facts` are plain sentences; `body` is Discord markup that its maker has tamed."""
+    """`title` and `facts` are plain text; `body` is Discord markup that the caller has escaped."""
 
     title: str = ""
     body: str = ""
@@ -53,7 +53,7 @@ class Card:
     media: str | None = None  # the name of an attached file
     spoiler: bool = False
     colour: int = GREY
-    mention: str | None = None  # the id of the one person who is pinged
+    mention: str | None = None  # the id of the one user who is pinged
 
     def layout(self) -> ui.LayoutView:
         view = ui.LayoutView(timeout=None)
@@ -77,7 +77,7 @@ class Card:
             yield _truncate_at_line(self.body, remaining - len(self.title))
 
     def as_plain_message(self) -> tuple[str, ui.View | None]:
-        """The same as ordinary content and rows, for where a card is refused."""
+        """Return the same content as text and button rows, for a place that refuses cards."""
         mention = f"<@{self.mention}>" if self.mention else ""
         parts = (
             mention,

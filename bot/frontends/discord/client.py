@@ -1,4 +1,4 @@
-"""The Discord client: what it listens to, and which desk each thing goes to."""
+"""The Discord client: dispatches interactions to their handlers."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from bot.studio.studio import REVIEW_VERBS, Studio
 __all__ = ["AutoShardedMatinee", "Matinee", "create_client"]
 
 PUBLIC_COMMANDS = frozenset({"video", "image", "animate", "music", MENU_COMMAND})
-"""Commands that everybody sees, unless the person asks for privacy; the others answer the asker alone."""
+"""Commands answered in public, unless the user asks for privacy; all other answers only the user sees."""
 MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete", "again"})
 PRIVATE_VERBS = frozenset({"recipe", "report", "forget", "appeal", *REVIEW_VERBS})
 
 
 class Tree(app_commands.CommandTree[Any]):
-    """Acknowledges every command before anything of ours is awaited."""
+    """Acknowledges every command before anything else is awaited."""
 
     async def interaction_check(self, interaction: Interaction, /) -> bool:
         if interaction.type is discord.InteractionType.autocomplete:
@@ -47,14 +47,14 @@ class Tree(app_commands.CommandTree[Any]):
         return await acknowledge(interaction, private=name not in PUBLIC_COMMANDS or wants_privacy)
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
-        """Whatever a command did not tell itself."""
+        """Explain errors that a command did not handle."""
         cause = error.original if isinstance(error, app_commands.CommandInvokeError) else error
         async with explain_errors(interaction, language_of(interaction)):
             raise cause
 
 
 class MatineeClientMixin:
-    """What both kinds of client share."""
+    """What the plain and the sharded client share."""
 
     handlers: InteractionHandlers
     tree: Tree
@@ -85,7 +85,7 @@ class MatineeClientMixin:
         freeze_startup_objects()
 
     async def handle_press(self, interaction: Interaction, action: Action) -> None:
-        """A button or select, however old the message it stands on."""
+        """Handle a button or select, however old its message is."""
         if action.verb == "edit":
             await self._open_edit_modal(interaction, action)
             return
@@ -114,7 +114,10 @@ class MatineeClientMixin:
             await self.handlers.start_pressed_job(interaction, action)
 
     async def _open_edit_modal(self, interaction: Interaction, action: Action) -> None:
-        """A form cannot be acknowledged first; one look into the database comes before it."""
+        """Open the edit form.
+
+        A form must be the first response to a press, so the job is loaded before any acknowledgement.
+        """
         async with explain_errors(interaction, language_of(interaction)):
             asker = await self.handlers.load_asker(interaction)
             async with explain_errors(interaction, asker.language):
@@ -144,9 +147,9 @@ class MatineeClientMixin:
         self._log_missing_permissions(guild)
 
     def _log_missing_permissions(self, guild: discord.Guild) -> None:
-        lacking = missing_permissions(guild)
-        if lacking:
-            log.warning("permissions are missing", server=guild.name, missing=lacking)
+        missing = missing_permissions(guild)
+        if missing:
+            log.warning("permissions are missing", server=guild.name, missing=missing)
 
 
 class Matinee(MatineeClientMixin, discord.Client):
@@ -172,7 +175,7 @@ def missing_permissions(guild: discord.Guild) -> list[str]:
 
 
 def _owner_ids(application: discord.AppInfo | None) -> frozenset[int]:
-    """Whoever owns the bot, alone or as a team, runs the house."""
+    """Return the owner of the application, or the members of its team: they are the operators."""
     if application is None:
         return frozenset()
     if application.team is not None:

@@ -1,4 +1,4 @@
-"""The options of the commands that make something, each told once: what it takes and what is offered."""
+"""The options of the commands that make clips: type, default and autocomplete, each defined once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Option:
 
 
 def make_command_options(autocompleter: Autocompleter) -> dict[str, Option]:
-    """Ranges and choices are those of the presets."""
+    """Return all options; their ranges and choices come from the presets."""
     low, high = autocompleter.seconds
     return {
         "prompt": Option(PromptText, REQUIRED),
@@ -54,7 +54,7 @@ def make_command_options(autocompleter: Autocompleter) -> dict[str, Option]:
 
 
 def with_options(callback: CommandCallback, options: Mapping[str, Option]) -> CommandCallback:
-    """`callback(interaction, **given)` with a signature that says what is given: discord.py reads that."""
+    """Give `callback(interaction, **given)` a signature with these options, which discord.py reads."""
 
     @wraps(callback)
     async def command(interaction: discord.Interaction[Any], **given: Any) -> None:
@@ -64,12 +64,12 @@ def with_options(callback: CommandCallback, options: Mapping[str, Option]) -> Co
         "interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=discord.Interaction
     )
     command.__signature__ = inspect.Signature([interaction_parameter, *_parameters(options)])  # type: ignore[attr-defined]
-    chosen = {
+    fixed_choices = {
         name: [app_commands.Choice(name=choice, value=choice) for choice in option.choices]
         for name, option in options.items()
         if option.choices
     }
-    return app_commands.choices(**chosen)(command) if chosen else command
+    return app_commands.choices(**fixed_choices)(command) if fixed_choices else command
 
 
 def _parameters(options: Mapping[str, Option]) -> Iterable[inspect.Parameter]:

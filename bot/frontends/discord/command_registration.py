@@ -1,4 +1,4 @@
-"""How a command gets its words: described from the catalogue, its options completed while typing."""
+"""Registers commands with their descriptions from the catalogue and their autocomplete callbacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.i18n import messages
 
 
 class _LanguageTransformer(app_commands.Transformer):
-    """Each by the name that its own speakers give it."""
+    """Offers the languages, each under its own name."""
 
     @property
     def choices(self) -> list[app_commands.Choice[str | int | float]]:
@@ -40,12 +40,12 @@ def register_command(
     **autocompletes: Autocomplete,
 ) -> app_commands.Command[Any, Any, Any]:
     prefix = f"{tree.qualified_name} " if isinstance(tree, app_commands.Group) else ""
-    about, options = english_descriptions(prefix + name)
+    description, options = english_descriptions(prefix + name)
     function = _plain_function(callback)
     if options:
         app_commands.describe(**options)(function)
     command: app_commands.Command[Any, Any, Any] = app_commands.Command(
-        name=name, description=about, callback=function
+        name=name, description=description, callback=function
     )
     for option, complete in autocompletes.items():
         command.autocomplete(option)(complete)
@@ -54,7 +54,7 @@ def register_command(
 
 
 def _plain_function(callback: CommandCallback) -> Any:
-    """discord.py takes plain functions; a bound method becomes one, with the same options."""
+    """Wrap a bound method in a plain function with the same options, as discord.py requires one."""
 
     @wraps(callback)
     async def command(*args: Any, **options: Any) -> None:

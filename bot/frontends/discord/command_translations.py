@@ -1,4 +1,4 @@
-"""The words of commands and options in every language: commands/<language>.toml, by command and option."""
+"""Names and descriptions of commands and options in every language, from commands/<language>.toml."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def translation_table(language: str) -> dict[str, Any]:
 
 
 def english_descriptions(command: str) -> tuple[str, dict[str, str]]:
-    """A command in English, which is also what Discord gets as the default: about it, and its options."""
+    """Return the English descriptions of a command and of its options, which are Discord's default."""
     found = dict(translation_table("en")[command.replace(" ", ".")])
     return str(found.pop("about")), found
 
@@ -37,26 +37,26 @@ class CommandTranslator(app_commands.Translator):
     async def translate(
         self, string: app_commands.locale_str, locale: discord.Locale, context: Any
     ) -> str | None:
-        del string  # its place says more than its words
+        del string  # the lookup goes by location, not by text
         language = LANGUAGES.get(str(locale))
         if language is None:
             return None
         return _look_up(translation_table(language), context)
 
 
-def _look_up(words: dict[str, Any], context: Any) -> str | None:
-    place, data = context.location, context.data
-    if place in {Where.command_name, Where.group_name}:
-        return _entry(words, data.qualified_name, "name")
-    if place in {Where.command_description, Where.group_description}:
-        return _entry(words, data.qualified_name, "about")
-    if place is Where.parameter_name:
-        return _entry(words, "names", data.name)
-    if place is Where.parameter_description:
-        return _entry(words, "options", data.name)
+def _look_up(table: dict[str, Any], context: Any) -> str | None:
+    location, data = context.location, context.data
+    if location in {Where.command_name, Where.group_name}:
+        return _entry(table, data.qualified_name, "name")
+    if location in {Where.command_description, Where.group_description}:
+        return _entry(table, data.qualified_name, "about")
+    if location is Where.parameter_name:
+        return _entry(table, "names", data.name)
+    if location is Where.parameter_description:
+        return _entry(table, "options", data.name)
     return None
 
 
-def _entry(words: dict[str, Any], command: str, key: str) -> str | None:
-    found = words.get(command.replace(" ", "."), {}).get(key)
+def _entry(table: dict[str, Any], command: str, key: str) -> str | None:
+    found = table.get(command.replace(" ", "."), {}).get(key)
     return str(found) if found else None

@@ -1,4 +1,4 @@
-"""Discord as the studio sees it: run, say how far, deliver the clip."""
+"""The Discord frontend: runs the client, shows the status of jobs, delivers clips."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ from generation.progress import PREVIEW_FILE, Progress, Stage
 log = structlog.get_logger(__name__)
 
 EDIT_EVERY, SLOW_EDIT_EVERY = 1.2, 3.0
-"""Seconds between edits of one message: by its token, and through its channel, where all edits count."""
+"""Seconds between edits of one message: by its token, and through its channel.
+
+A channel has one rate limit for the edits of all messages, so these are slower.
+"""
 PREVIEW_EVERY = 6.0
-"""A picture goes with each of these."""
+"""Seconds between edits that upload a preview."""
 LOGIN_RETRY_SECONDS = (2.0, 5.0, 15.0, 60.0)
 
 
 class DiscordFrontend:
     name = "discord"
-    deduplicates = True  # an edit twice is an edit; a channel keeps a nonce, and is looked through before
+    deduplicates = True  # an edit may repeat; a channel checks the nonce, and its history is searched
 
     def __init__(
         self, studio: Studio, token: str, settings: FrontendSettings | None = None, **options: Any
@@ -50,7 +53,7 @@ class DiscordFrontend:
         self.periodic_updates = PeriodicUpdates(self.client, self._handlers, self._settings)
 
     async def run(self) -> None:
-        """Serve until cancelled, through every loss of the network; ends if Discord refuses the token."""
+        """Serve until cancelled and reconnect after a network failure; ends if Discord refuses the token."""
         async with self.client:
             updates_task = asyncio.create_task(self.periodic_updates.run())
             try:
@@ -58,19 +61,19 @@ class DiscordFrontend:
                 self.ready.set()
                 await self.client.connect()
             except discord.LoginFailure:
-                log.error("Discord refuses the token")  # noqa: TRY400  (a traceback would say no more)
+                log.error("Discord refuses the token")  # noqa: TRY400  (a traceback adds nothing)
             except discord.ConnectionClosed as closed:
-                log.error("Discord closed the door", code=closed.code)  # noqa: TRY400  (as above)
+                log.error("Discord closed the connection", code=closed.code)  # noqa: TRY400  (as above)
             finally:
                 self.ready.clear()
                 updates_task.cancel()
 
     def is_connected(self) -> bool:
-        """Whether the gateway is open just now; discord.py itself closes one that fell silent."""
+        """Whether the gateway is open; discord.py closes a connection without heartbeats."""
         if isinstance(self.client, discord.AutoShardedClient):
             shards = self.client.shards
             return bool(shards) and not any(shard.is_closed() for shard in shards.values())
-        socket: Any = self.client.ws  # None until it first connects, whatever its type says
+        socket: Any = self.client.ws  # None before the first connection, although its type excludes that
         return not self.client.is_closed() and socket is not None and socket.open
 
     async def _login(self) -> None:
@@ -80,7 +83,7 @@ class DiscordFrontend:
                 await self.client.login(self._token)
             except (aiohttp.ClientError, OSError, TimeoutError, discord.DiscordServerError) as error:
                 pause = LOGIN_RETRY_SECONDS[min(tries, len(LOGIN_RETRY_SECONDS) - 1)]
-                log.warning("cannot reach Discord", reason=type(error).__name__, again_in=pause)
+                log.warning("cannot reach Discord", reason=type(error).__name__, retry_in=pause)
                 tries += 1
                 await asyncio.sleep(pause)
             else:
@@ -104,7 +107,7 @@ class DiscordFrontend:
         return EDIT_EVERY if token_is_valid(job.reply_to) else SLOW_EDIT_EVERY
 
     def _preview(self, job: Job, progress: Progress) -> Upload | None:
-        """The first picture, where the operator wants it shown and the engine has left one."""
+        """Return the preview picture, if the operator enabled previews and the engine wrote one."""
         if not self._settings.preview or progress.stage is Stage.LOADING:
             return None
         path = self._studio.operator_policy.data_folder / "clips" / str(job.id) / PREVIEW_FILE
@@ -121,7 +124,7 @@ class DiscordFrontend:
         return sent.message_id
 
     async def after_delivery(self, job: Job) -> None:
-        """Where the clip is a message of its own, the status message points to it."""
+        """Let the status message point to the clip, where that is a separate message."""
         sent = self._separate_messages.pop(job.id, None)
         if sent is None or job.reply_to.private:
             return
@@ -132,15 +135,15 @@ class DiscordFrontend:
         try:
             await self._handlers.sender.edit(job.reply_to, Card(body=escape_markup(text) + link))
         except SendError as error:
-            log.info("status not tidied", job=job.id, reason=str(error))
+            log.info("status message not updated", job=job.id, reason=str(error))
 
     @property
     def admin_chats(self) -> tuple[str, ...]:
-        """None is known of itself: an operator names a channel, or a server's admins do."""
+        """None by default: the operator or the admins of a server choose a channel."""
         return ()
 
     async def notify(self, chat: str, notice: Notice) -> None:
-        """Word for the admins in a channel, the clip veiled until they look."""
+        """Send a notice to admins in a channel, its clip behind a spoiler."""
         name = f"for-admins{notice.clip.suffix}" if notice.clip else None
         card = Card(
             body=escape_markup(notice.text),

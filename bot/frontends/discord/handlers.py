@@ -1,4 +1,4 @@
-"""Where every wish comes by, typed, pressed or filled in: from an interaction to the studio and back."""
+"""Handles commands, buttons and forms: from an interaction to the studio and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, with what they and their server have chosen."""
+    """The user of an interaction, with their own settings and those of their server."""
 
     requester: Requester
     own_settings: Mapping[str, Any]
@@ -69,7 +69,7 @@ class InteractionHandlers:
         self.status_order = status_order
         self.settings = settings
         self.operators: frozenset[int] = frozenset()
-        self.command_ids: dict[str, int] = {}  # by name, as Discord knows them
+        self.command_ids: dict[str, int] = {}  # ids that Discord gave to the commands, by name
 
     @cached_property
     def genre_options(self) -> list[discord.SelectOption]:
@@ -88,10 +88,10 @@ class InteractionHandlers:
         requester = requester_of(interaction, operators=self.operators, language=language)
         return Asker(requester, own, server)
 
-    # making
+    # Start jobs
 
     async def submit_wish(self, interaction: Interaction, wish: Wish, *, parent: int | None = None) -> None:
-        """A wish, from whichever command, button or form."""
+        """Submit a wish from a command, a button or a form."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self._check_channel_allowed(interaction, asker)
@@ -105,14 +105,14 @@ class InteractionHandlers:
             await self.show_submission(interaction, submission)
 
     async def start_pressed_job(self, interaction: Interaction, action: Action) -> None:
-        """A button or select that starts another job; it goes through quota and policy like a command."""
+        """Start a job from a button or select; quota and policy apply as for a command."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self._check_channel_allowed(interaction, asker)
             await self.visible_job(action.job, asker, interaction)
             update, reply_to = f"{PLATFORM}:{interaction.id}", self._reply_to(interaction, asker)
             submission = await self.studio.perform(action, asker.requester, reply_to, idempotency_key=update)
-            assert isinstance(submission, Submission), f"{action.verb} starts a job"
+            assert isinstance(submission, Submission), f"{action.verb} does not start a job"
             await self.show_submission(interaction, submission)
 
     async def new_music(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
@@ -130,11 +130,11 @@ class InteractionHandlers:
     async def show_submission(self, interaction: Interaction, submission: Submission) -> None:
         job = submission.job
         if job.state not in WAITING_STATES:
-            return  # a repetition of what is done already
+            return  # a repeated interaction whose job has already ended
         language = job.requester.language
-        adjusted = messages.adjustments_text(submission.adjustments, language)
+        adjustments = messages.adjustments_text(submission.adjustments, language)
         card = waiting_card(
-            job, queue_position=submission.queue_position or 0, eta=submission.eta, notes=(adjusted,)
+            job, queue_position=submission.queue_position or 0, eta=submission.eta, notes=(adjustments,)
         )
         shown = True
         try:
@@ -142,16 +142,19 @@ class InteractionHandlers:
                 job.id, StatusStep.WAITING, lambda: self.sender.edit(job.reply_to, card)
             )
         except SendError as error:
-            log.warning("place not shown", job=job.id, reason=str(error))
+            log.warning("queue position not shown", job=job.id, reason=str(error))
         warning = user_install_warning(submission.eta, language) if is_user_install(interaction) else ""
-        followup = "\n".join(filter(None, (warning, "" if shown else adjusted)))
+        followup = "\n".join(filter(None, (warning, "" if shown else adjustments)))
         if followup:
             await send_private_followup(interaction, Card(title=followup))
 
-    # on what is there
+    # Existing jobs
 
     async def visible_job(self, number: int, asker: Asker, interaction: Interaction) -> Job:
-        """The job, if this person may know of it: theirs, or made in the open of the same server."""
+        """Return a job that the user may see: their own, or a public one of the same server.
+
+        Raises NotYourJob.
+        """
         job = await self.studio.job(number)
         mine = is_own_job(job, asker.requester) or asker.requester.admin
         shared = (
@@ -190,7 +193,7 @@ class InteractionHandlers:
             await respond(interaction, recipe_card(job, asker.language))
 
     async def delete(self, interaction: Interaction, number: int) -> None:
-        """The message with the clip goes; its owner and the place's moderators may do that."""
+        """Delete the message with the clip, for its owner and the moderators of the channel."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             job = await self.studio.job(number)
@@ -213,43 +216,43 @@ class InteractionHandlers:
             answer = await account_actions.report_clip(self.studio, number, asker.requester, comment)
             if answer.is_new:
                 log.warning("reported", job=number, by=asker.requester.key, author=job.requester.key)
-                words = messages.translate(
+                title = messages.translate(
                     "reported.admins", asker.server_settings.get("language") or "en", job=number
                 )
                 body = f"{escape_markup(messages.sanitized(why, 500))}\n{link}".strip()
-                people = f"<@{job.requester.user}> · <@{asker.requester.user}>"
-                await self._notify_server_admins(asker, Card(title=words, body=f"{body}\n{people}"))
+                users = f"<@{job.requester.user}> · <@{asker.requester.user}>"
+                await self._notify_server_admins(asker, Card(title=title, body=f"{body}\n{users}"))
             await respond(interaction, Card(body=escape_markup(answer.text)))
 
     async def appeal(self, interaction: Interaction, refusal: int, why: str = "") -> None:
-        """Against a refusal of the asker's own, the last one if 0."""
+        """Appeal against a refusal of the user's own prompt; 0 is the last one."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             text = await account_actions.appeal_refusal(self.studio, asker.requester, why, refusal=refusal)
             await respond(interaction, Card(body=escape_markup(text)))
 
     async def decide(self, interaction: Interaction, action: Action) -> None:
-        """A button below a notice to the admins."""
+        """Handle a button below a notice to admins."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             answer = await self.studio.decide_review(action, asker.requester)
             await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
     async def _notify_server_admins(self, asker: Asker, card: Card) -> None:
-        """Those of this server; the operators hear of it by the studio."""
-        if to := asker.server_settings.get("reports"):
-            await self.sender.notify(int(to), card)
+        """Notify the admins of this server; the studio notifies the operators."""
+        if channel := asker.server_settings.get("reports"):
+            await self.sender.notify(int(channel), card)
 
     async def forget(self, interaction: Interaction, number: int) -> None:
-        """Asked for by /privacy, and confirmed by its button."""
-        del number  # a button names a job; this one means all of them
+        """Delete the user's data, as confirmed by the button of /privacy."""
+        del number  # every button names a job; this one concerns all jobs of the user
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             text = await account_actions.delete_personal_data(self.studio, asker.requester)
             await respond(interaction, Card(body=escape_markup(text)))
 
     def with_command_mentions(self, text: str) -> str:
-        """`/queue` becomes what can be pressed, and is shown in the reader's own language."""
+        """Turn `/queue` into a clickable command, which Discord shows in the reader's language."""
 
         def mention(found: re.Match[str]) -> str:
             number = self.command_ids.get(found[1])
@@ -291,7 +294,7 @@ def server_settings_key(guild: int | None) -> str:
 
 
 def user_install_warning(eta: Eta | None, language: str) -> str:
-    """Somebody else's server: only the token leads back there, and not for long."""
+    """Return a warning for a server without the bot: an answer there needs the token, which soon expires."""
     if eta is None:
         return messages.translate("not_member", language)
     return messages.translate("not_member.long_job", language) if eta.high > TOKEN_LIFETIME else ""

@@ -1,6 +1,6 @@
-"""Commands that show or change what is: the queue, one's clips, credits, settings, help, privacy."""
+"""Commands that start no job: the queue, the user's clips, credits, settings, help, privacy."""
 
-# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+# discord.py evaluates these annotations in this module, so they stay unquoted.
 
 import io
 from typing import Any, Literal
@@ -86,13 +86,13 @@ class InfoCommands:
             )
             await respond(interaction, card)
 
-    async def settings(  # noqa: PLR0913  (every option is named by who types it)
+    async def settings(  # noqa: PLR0913  (one parameter for each option of the command)
         self,
         interaction: discord.Interaction[Any],
         genre: ShortText | None = None,
         model: ShortText | None = None,
         language: Language = None,
-        ping: bool | None = None,  # noqa: FBT001  (an option is named by who types it)
+        ping: bool | None = None,  # noqa: FBT001  (discord.py passes options by name)
         recipe: bool | None = None,  # noqa: FBT001  (as above)
         forget: bool = False,  # noqa: FBT001, FBT002  (as above)
         link: ShortText | None = None,
@@ -161,9 +161,9 @@ class InfoCommands:
     async def help(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            words = self._handlers.with_command_mentions(messages.translate("help.discord", asker.language))
+            text = self._handlers.with_command_mentions(messages.translate("help.discord", asker.language))
             title = messages.translate("help.title", asker.language)
-            await respond(interaction, Card(title=title, body=words))
+            await respond(interaction, Card(title=title, body=text))
 
     async def privacy(
         self,
@@ -189,7 +189,7 @@ class InfoCommands:
 
 
 def timestamp(at: float) -> str:
-    """A moment as Discord shows it: in the reader's own zone, and how far away."""
+    """Format a time that Discord shows in the reader's time zone, with the remaining time."""
     return f"<t:{int(at)}:t> (<t:{int(at)}:R>)"
 
 
@@ -219,10 +219,10 @@ def settings_card(asker: Asker) -> Card:
 
 
 def _queue_line(job: Job, asker: Asker) -> str:
-    """Others' words are shown only where everybody could see them anyway."""
+    """Show the prompt of another user only if it was public in the same server."""
     mine = is_own_job(job, asker.requester)
-    near = job.requester.community_key == asker.requester.community_key != ""
-    show_prompt = mine or (near and not job.reply_to.private and not is_prompt_hidden(job))
+    same_server = job.requester.community_key == asker.requester.community_key != ""
+    show_prompt = mine or (same_server and not job.reply_to.private and not is_prompt_hidden(job))
     return messages.job_line(job, asker.language, prompt=show_prompt)
 
 
@@ -230,5 +230,5 @@ def _history_line(job: Job, language: str) -> str:
     line = escape_markup(messages.job_line(job, language))
     if not job.message or job.reply_to.private:
         return line
-    place = job.requester.community_key.rpartition(":")[2] or "@me"
-    return f"{line} [↗](https://discord.com/channels/{place}/{job.reply_to.chat}/{job.message})"
+    server = job.requester.community_key.rpartition(":")[2] or "@me"
+    return f"{line} [↗](https://discord.com/channels/{server}/{job.reply_to.chat}/{job.message})"

@@ -1,4 +1,4 @@
-"""Who asks, from where, and how the answer gets back: an interaction as our own plain data."""
+"""An interaction as plain data: who asks, where, and how to answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
 Interaction = discord.Interaction[Any]
 
 TOKEN_LIFETIME = 14.5 * 60
-"""Seconds that a token is trusted; Discord says fifteen minutes, and sometimes ends them early."""
+"""Seconds for which a token is used. Discord documents 15 minutes and sometimes ends a token earlier."""
 PLATFORM = "discord"
 
 
@@ -25,15 +25,15 @@ def language_of(
 
 
 def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:
-    person = interaction.user
-    roles = person.roles if isinstance(person, discord.Member) else []
+    user = interaction.user
+    roles = user.roles if isinstance(user, discord.Member) else []
     return Requester(
         platform=PLATFORM,
-        user=str(person.id),
-        name=person.display_name,
+        user=str(user.id),
+        name=user.display_name,
         roles=tuple(str(role.id) for role in roles),
         community=community_key(PLATFORM, interaction.guild_id),
-        admin=person.id in operators,
+        admin=user.id in operators,
         language=language,
     )
 
@@ -52,7 +52,7 @@ def reply_to_of(interaction: Interaction, **facts: Any) -> ReplyTo:
 
 
 def is_user_install(interaction: Interaction) -> bool:
-    """Somebody brought Matinee along into a server that has not invited it: only the token leads back."""
+    """Whether only the user installed the bot, not the server: then only the token can answer."""
     return interaction.guild_id is not None and not interaction.is_guild_integration()
 
 

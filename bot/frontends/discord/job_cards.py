@@ -1,4 +1,4 @@
-"""How a job looks at each of its steps: waiting, being made, ended; and its recipe."""
+"""The cards of a job: queued, in progress, ended, and its recipe."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUTTONS_AFTER_END = {
     JobState.CANCELLED: ("reroll", "edit"),
     JobState.UNCERTAIN: ("again",),
 }
-"""What somebody may want next, so that nothing has to be typed twice."""
+"""The next steps offered to the user, so that nothing has to be typed again."""
 
 
 def is_prompt_hidden(job: Job) -> bool:
@@ -42,12 +42,12 @@ def waiting_card(job: Job, *, queue_position: int, eta: Eta | None, notes: tuple
 
 
 def progress_card(job: Job, text: str, progress: Progress, *, preview: str | None = None) -> Card:
-    """`preview` is the name of an attached picture of what is on its way."""
-    first_look = messages.translate("preview", job.requester.language) if preview else ""
+    """`preview` is the name of an attached preview picture."""
+    preview_note = messages.translate("preview", job.requester.language) if preview else ""
     return Card(
         title=prompt_title(job),
         body=f"{progress_bar(progress.fraction, PROGRESS_BAR_WIDTH)}\n{escape_markup(text)}",
-        facts="\n".join(filter(None, (first_look, music_text(job, job.requester.language)))),
+        facts="\n".join(filter(None, (preview_note, music_text(job, job.requester.language)))),
         media=preview,
         buttons=(job_button("cancel", job),),
         colour=GOLD,
@@ -60,7 +60,7 @@ def ended_card(job: Job, text: str) -> Card:
 
 
 def code_block(line: str) -> str:
-    """As code, to be copied; it cannot end the box."""
+    """Format a line as a code block to copy; backticks are replaced, as they would end the block."""
     return f"```\n{line.replace('`', chr(0x2CB))}\n```"
 
 

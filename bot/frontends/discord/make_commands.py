@@ -1,6 +1,6 @@
-"""Commands that make something: /video, /image, /animate and its menu, /music."""
+"""Commands that start jobs: /video, /image, /animate with its context menu, /music."""
 
-# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+# discord.py evaluates these annotations in this module, so they stay unquoted.
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,16 +36,14 @@ MUSIC_OPTIONS = ("genre", "mood", "tempo", "instruments")
 def add_make_commands(
     tree: app_commands.CommandTree[Any], handlers: InteractionHandlers, *, restricted: bool
 ) -> None:
-    """`restricted` offers them only where Discord shows things for adults."""
+    """Add the commands; with `restricted` only in age-restricted channels."""
     known = make_command_options(Autocompleter(handlers.studio))
     commands = MakeCommands(handlers)
-    for name, taken in COMMAND_OPTIONS.items():
-        options = {option: known[option] for option in taken.split()}
+    for name, option_names in COMMAND_OPTIONS.items():
+        options = {option: known[option] for option in option_names.split()}
         if name == "animate":
             options["image"] = replace(options["image"], annotation=discord.Attachment, default=REQUIRED)
-        autocompletes = {
-            option: facts.autocomplete for option, facts in options.items() if facts.autocomplete
-        }
+        autocompletes = {name: option.autocomplete for name, option in options.items() if option.autocomplete}
         command = register_command(
             tree, name, with_options(getattr(commands, name), options), **autocompletes
         )
@@ -82,7 +80,7 @@ class MakeCommands:
 
 
 def wish_of(kind: Kind, given: dict[str, Any]) -> Wish:
-    """What was typed, as a wish; `private` was heeded when the command was acknowledged."""
+    """Return the options as a wish; `private` was applied when the command was acknowledged."""
     return Wish(
         prompt=given["prompt"],
         kind=kind,
@@ -97,7 +95,7 @@ def music_of(given: dict[str, Any]) -> MusicWish:
 
 
 async def animate_menu(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-    """Right-click on a message with a picture."""
+    """Animate the picture of a message, from its context menu."""
     handlers: InteractionHandlers = interaction.client.handlers
     picture = next((a for a in message.attachments if a.filename.lower().endswith(IMAGE_SUFFIXES)), None)
     asker = await handlers.load_asker(interaction)
@@ -128,7 +126,7 @@ async def submit_with_attachments(
     track: discord.Attachment | None = None,
     melody: discord.Attachment | None = None,
 ) -> None:
-    """Attachments are fetched first; a wish whose files are refused never reaches the studio."""
+    """Download the attachments, then submit the wish; a refused file prevents the submission."""
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):
         folder = attachment_folder(handlers, interaction)

@@ -1,4 +1,4 @@
-"""The form behind "Edit prompt". Its answer is read from the interaction, so a restart does not matter."""
+"""The form behind "Edit prompt". Its values are read from the interaction, so it works after a restart."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def edit_modal(job: Job, language: str) -> ui.Modal:
             max_length=PROMPT_LIMIT,
         )
         modal.add_item(ui.Label(text=messages.translate(f"form.{name}", language)[:45], component=field))
-    modal.stop()  # discord.py need not remember it
+    modal.stop()  # discord.py then keeps no reference to it
     return modal
 
 
@@ -50,5 +50,5 @@ def modal_values(interaction: Interaction) -> dict[str, str]:
 
 
 def edited_wish(job: Job, values: dict[str, str]) -> Wish:
-    """The same wish in the words of the form."""
+    """Return the wish of the job with the prompt from the form."""
     return reworded_wish(job, values.get("prompt", job.request.prompt), values.get("negative"))

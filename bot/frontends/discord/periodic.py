@@ -1,4 +1,4 @@
-"""What is looked after every now and then: the presence, and the places of those who wait."""
+"""Periodic updates: the presence of the bot, and the queue positions of waiting jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.pipeline.delivery import SendError
 log = structlog.get_logger(__name__)
 
 MAX_EDITS_PER_ROUND = 8
-"""Cards told anew in one round: edits are limited, and nobody reads twenty at once."""
+"""Cards edited in one round, as Discord limits the rate of edits."""
 
 
 class PeriodicUpdates:
@@ -33,7 +33,7 @@ class PeriodicUpdates:
         self._handlers = handlers
         self._settings = settings
         self._shown_presence = ""
-        self._shown_positions: dict[int, int] = {}  # as last told
+        self._shown_positions: dict[int, int] = {}  # by job, as last shown
 
     async def run(self) -> None:
         await self._client.wait_until_ready()
@@ -49,22 +49,22 @@ class PeriodicUpdates:
         )
         if text == self._shown_presence or self._client.is_closed():
             return
-        self._client.activity = discord.CustomActivity(name=text)  # a new session begins with it
+        self._client.activity = discord.CustomActivity(name=text)  # used when a new session is identified
         try:
             await self._client.change_presence(activity=self._client.activity)
-        except (OSError, aiohttp.ClientError) as error:  # between two connections: next time then
+        except (OSError, aiohttp.ClientError) as error:  # not connected: try again in the next round
             log.info("presence not shown", reason=type(error).__name__)
         else:
             self._shown_presence = text
 
     async def _update_positions(self, queued: list[Job]) -> None:
-        """Whoever has moved up since they were last told is told so."""
-        positions = {job.id: place for place, job in enumerate(queued)}
+        """Edit the cards of jobs that have moved up since their position was last shown."""
+        positions = {job.id: position for position, job in enumerate(queued)}
         moved = [
             job for job in queued if self._shown_positions.get(job.id, positions[job.id]) != positions[job.id]
         ]
         self._shown_positions = {
-            number: self._shown_positions.get(number, place) for number, place in positions.items()
+            number: self._shown_positions.get(number, position) for number, position in positions.items()
         }
         for job in [job for job in moved if _has_valid_token(job)][:MAX_EDITS_PER_ROUND]:
             self._shown_positions[job.id] = positions[job.id]
@@ -77,9 +77,9 @@ class PeriodicUpdates:
                 job.id, StatusStep.WAITING, lambda: self._handlers.sender.edit(job.reply_to, card)
             )
         except SendError as error:
-            log.info("place not told", job=job.id, reason=str(error))
+            log.info("queue position not updated", job=job.id, reason=str(error))
 
 
 def _has_valid_token(job: Job) -> bool:
-    """By a living token only: edits through a channel count against everything else that is said there."""
+    """Whether the job can be edited by token: edits through a channel would use up its rate limit."""
     return job.reply_to.platform == PLATFORM and token_is_valid(job.reply_to)

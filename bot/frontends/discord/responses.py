@@ -1,4 +1,4 @@
-"""The first three seconds, and what is said when something cannot be done: acknowledge, tell, refuse."""
+"""Responses to interactions: the acknowledgement within three seconds, the answer, the error message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class AckPriority:
-    """While acknowledgements are on their way all other work waits: they alone have a deadline."""
+    """Lets other work wait while acknowledgements are in flight, as only these have a deadline."""
 
     MAX_WAIT = 2.0
 
@@ -44,7 +44,10 @@ class AckPriority:
 
 
 async def acknowledge(interaction: Interaction, *, private: bool, update: bool = False) -> bool:
-    """Before anything else is awaited. False when it came too late: then nothing may be charged."""
+    """Acknowledge an interaction; call it before anything else is awaited.
+
+    Returns False if it is too late: then nothing may be charged.
+    """
     interaction.extras["private"] = private
     try:
         priority: AckPriority = interaction.client.ack_priority
@@ -52,7 +55,7 @@ async def acknowledge(interaction: Interaction, *, private: bool, update: bool =
             answer = await interaction.response.defer(ephemeral=private, thinking=not update)
     except discord.HTTPException as error:
         if error.code != ALREADY_ACKNOWLEDGED:
-            log.warning("too late to acknowledge", reason=f"{error.status} {error.code}")
+            log.warning("interaction not acknowledged in time", reason=f"{error.status} {error.code}")
             return False
         interaction.extras["status"] = await _original_response_id(interaction)
         return True
@@ -63,14 +66,14 @@ async def acknowledge(interaction: Interaction, *, private: bool, update: bool =
 
 
 async def _original_response_id(interaction: Interaction) -> int | None:
-    """The same interaction again, or one whose acknowledgement was done though its answer was lost."""
+    """Return the message of an interaction that was acknowledged before: a repetition, or a lost response."""
     with suppress(discord.HTTPException):
         return (await interaction.original_response()).id
     return None
 
 
 async def respond(interaction: Interaction, card: Card) -> None:
-    """The answer to a command or press that has been acknowledged with "thinking"."""
+    """Replace the "thinking" of an acknowledged command or button press with the answer."""
     try:
         await interaction.edit_original_response(view=card.layout())
     except discord.HTTPException as error:
@@ -78,7 +81,7 @@ async def respond(interaction: Interaction, card: Card) -> None:
 
 
 async def respond_privately(interaction: Interaction, card: Card) -> None:
-    """For the asker's eyes only, whatever was promised to the channel."""
+    """Answer so that only the user sees it, even if the acknowledgement was public."""
     try:
         if not interaction.response.is_done() and not interaction.extras.get("status"):
             await interaction.response.send_message(view=card.layout(), ephemeral=True)
@@ -90,20 +93,20 @@ async def respond_privately(interaction: Interaction, card: Card) -> None:
             await interaction.delete_original_response()
         await interaction.followup.send(view=card.layout(), ephemeral=True)
     except discord.HTTPException as error:
-        log.warning("refusal not shown", reason=f"{error.status} {error.code}")
+        log.warning("private answer not shown", reason=f"{error.status} {error.code}")
 
 
 async def send_private_followup(interaction: Interaction, card: Card) -> None:
-    """Beside the answer, for the asker alone: what must not be lost when the answer goes on to change."""
+    """Send an additional private message, for what later edits of the answer would remove."""
     try:
         await interaction.followup.send(view=card.layout(), ephemeral=True)
     except discord.HTTPException as error:
-        log.warning("not said aside", reason=f"{error.status} {error.code}")
+        log.warning("private follow-up not sent", reason=f"{error.status} {error.code}")
 
 
 @asynccontextmanager
 async def explain_errors(interaction: Interaction, language: str) -> AsyncIterator[None]:
-    """Whatever goes wrong inside becomes one sentence for the asker alone."""
+    """Answer an error in the block with one sentence that only the user sees."""
     try:
         yield
     except discord.HTTPException as error:

@@ -1,4 +1,4 @@
-"""What Discord's refusals mean for a send."""
+"""Maps Discord's errors to the send errors of delivery."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 
 TOO_LARGE, ALREADY_ACKNOWLEDGED, INVALID_WEBHOOK_TOKEN, INVALID_FORM_BODY = 40005, 40060, 50027, 50035
 MAX_FOLLOWUPS_REACHED = 40094
 MISSING_READ_HISTORY = 160002
-"""A reply needs Read Message History; a message without reference does not."""
+"""A reply needs the permission Read Message History; a message without reference does not."""
 KNOWN_LIMITS = tuple(mib * 1024 * 1024 for mib in (100, 50, 25, 20, 10))
 
 
 @contextmanager
 def raising_send_errors(size: int = 0) -> Iterator[None]:
-    """Whatever goes wrong inside ends as the SendError that says whether it may have been sent."""
+    """Raise errors in the block as a SendError, which says whether the message may have been sent."""
     try:
         yield
     except discord.RateLimited as error:
@@ -46,6 +46,6 @@ def _send_error_for(error: discord.HTTPException, size: int) -> SendError:
 
 
 def likely_limit_below(size: int) -> int | None:
-    """The likeliest real limit of a chat that refused `size` bytes."""
+    """Return the largest known upload limit below `size`, which a chat has refused."""
     known = (int(limit * UPLOAD_LIMIT_FACTOR) for limit in KNOWN_LIMITS)
     return next((limit for limit in known if limit < size), None)

@@ -1,4 +1,4 @@
-"""Carries cards and clips by whichever way is open: the interaction, the channel, a direct message."""
+"""Sends cards and clips: by the interaction, to the channel, or as a direct message."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Edit = Callable[..., Awaitable[Any]]
 
 CLOCK_SKEW = 60.0
 SEARCHED_MESSAGES = 100
-"""How many of the latest messages are looked through for a clip that was sent already: one page."""
+"""Latest messages searched for a clip that was already sent: one page of history."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
     message_id: str
-    url: str = ""  # a link to it, when it is not the status message itself
+    url: str = ""  # empty if the clip is in the status message
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of ours, and how the chat names it."""
+    """A local file and its name in the chat."""
 
     path: Path
     name: str
@@ -49,7 +49,7 @@ class Sender:
         self._client = client
 
     async def edit(self, to: ReplyTo, card: Card, upload: Upload | None = None) -> None:
-        """Change the status message, by its token or as any message of ours; raises SendError."""
+        """Edit the status message, by its token or through its channel; raises SendError."""
         if not to.status:
             raise Rejected("there is no status message")
         if token_is_valid(to):
@@ -61,13 +61,13 @@ class Sender:
             else:
                 return
         if to.private:
-            raise Rejected("a private answer whose token is dead")
-        place = self._client.get_partial_messageable(int(to.chat))
+            raise Rejected("the token of a private answer has expired")
+        channel = self._client.get_partial_messageable(int(to.chat))
         with raising_send_errors():
-            await _with_fallback(place.get_partial_message(int(to.status)).edit, card, upload)
+            await _with_fallback(channel.get_partial_message(int(to.status)).edit, card, upload)
 
     async def _edit_by_token(self, to: ReplyTo, card: Card, upload: Upload | None = None) -> None:
-        """The same edit twice shows once."""
+        """Edit by token; a repeated edit changes nothing."""
         webhook = discord.Webhook.partial(int(to.facts["app"]), to.token, client=self._client)
         with raising_send_errors(upload.size if upload else 0):
             await _with_fallback(
@@ -75,15 +75,15 @@ class Sender:
             )
 
     async def send_clip(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
-        """The clip, once; raises SendError."""
+        """Send the clip exactly once; raises SendError."""
         to = outgoing.job.reply_to
         if to.status and token_is_valid(to):
             try:
                 await self._edit_by_token(to, card, Upload(outgoing.clip.path, name))
             except TooLarge:
                 raise
-            except Rejected as closed:
-                log.info("the interaction is closed", reason=str(closed))
+            except Rejected as error:
+                log.info("cannot deliver by token", reason=str(error))
             else:
                 return SentMessage(to.status)
         routes: DeliveryRoutes = (
@@ -92,10 +92,10 @@ class Sender:
         return await _send_by_first_route(routes, outgoing, card, name)
 
     async def notify(self, channel: int, card: Card, file: Path | None = None) -> None:
-        """A word to a place that an admin has named; that it is gone must not hurt anybody else."""
-        more: dict[str, Any] = {"file": discord.File(file, card.media)} if file else {}
+        """Send a notice to a channel that an admin chose; a failure is only logged."""
+        attachment: dict[str, Any] = {"file": discord.File(file, card.media)} if file else {}
         try:
-            await self._client.get_partial_messageable(channel).send(view=card.layout(), **more)
+            await self._client.get_partial_messageable(channel).send(view=card.layout(), **attachment)
         except discord.HTTPException as error:
             log.warning("notice not sent", channel=channel, reason=f"{error.status} {error.code}")
 
@@ -105,8 +105,8 @@ class Sender:
 
     async def _send_to_channel(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
         to = outgoing.job.reply_to
-        place = self._client.get_partial_messageable(int(to.chat))
-        already = await _find_sent_clip(place, outgoing, name)
+        channel = self._client.get_partial_messageable(int(to.chat))
+        already = await _find_sent_clip(channel, outgoing, name)
         if already is not None:
             return already
         reference = None
@@ -114,30 +114,33 @@ class Sender:
             reference = discord.MessageReference(
                 message_id=int(to.status), channel_id=int(to.chat), fail_if_not_exists=False
             )
-        return await _send_message(place, outgoing, card, name, reference=reference)
+        return await _send_message(channel, outgoing, card, name, reference=reference)
 
     async def _send_direct_message(self, outgoing: OutgoingClip, card: Card, name: str) -> SentMessage:
-        person = discord.Object(int(outgoing.job.requester.user), type=discord.User)
+        user = discord.Object(int(outgoing.job.requester.user), type=discord.User)
         with raising_send_errors():
-            channel = await self._client.create_dm(person)
+            channel = await self._client.create_dm(user)
         return await _find_sent_clip(channel, outgoing, name) or await _send_message(
             channel, outgoing, card, name, reference=None
         )
 
 
 async def _find_sent_clip(
-    place: discord.abc.Messageable, outgoing: OutgoingClip, name: str
+    channel: discord.abc.Messageable, outgoing: OutgoingClip, name: str
 ) -> SentMessage | None:
-    """A clip that an earlier try has sent, its answer lost: a nonce is kept for minutes only."""
+    """Find a clip that an earlier try has sent although its response was lost.
+
+    The nonce does not suffice, as Discord keeps it for a few minutes only.
+    """
     status = outgoing.job.reply_to.status
     start = datetime.fromtimestamp(outgoing.job.created_at - CLOCK_SKEW, UTC)
     try:
-        async for message in place.history(limit=SEARCHED_MESSAGES, after=start, oldest_first=False):
+        async for message in channel.history(limit=SEARCHED_MESSAGES, after=start, oldest_first=False):
             names = {attachment.filename.removeprefix("SPOILER_") for attachment in message.attachments}
             if name in names:
                 return SentMessage(str(message.id), "" if str(message.id) == status else message.jump_url)
     except discord.HTTPException:
-        return None  # not allowed to look: the nonce has to do
+        return None  # no permission to read the history: only the nonce protects
     return None
 
 
@@ -149,7 +152,7 @@ def token_is_valid(to: ReplyTo) -> bool:
 
 
 async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -> None:
-    """As a card; as plain text if Discord does not take the card."""
+    """Edit as a card, or as plain text if Discord refuses the card."""
 
     def files(*, spoiler: bool = False) -> list[discord.File]:
         return [discord.File(upload.path, upload.name, spoiler=spoiler)] if upload else []
@@ -165,7 +168,7 @@ async def _with_fallback(edit: Edit, card: Card, upload: Upload | None = None) -
 
 
 async def _send_message(
-    place: discord.abc.Messageable,
+    channel: discord.abc.Messageable,
     outgoing: OutgoingClip,
     card: Card,
     name: str,
@@ -178,17 +181,17 @@ async def _send_message(
     with raising_send_errors(outgoing.clip.size):
         try:
             view = card.layout()
-            message = await place.send(view=view, file=discord.File(outgoing.clip.path, name), **options)
+            message = await channel.send(view=view, file=discord.File(outgoing.clip.path, name), **options)
         except discord.HTTPException as error:
             if error.code == MISSING_READ_HISTORY and reference is not None:
-                return await _send_message(place, outgoing, card, name, reference=None)
+                return await _send_message(channel, outgoing, card, name, reference=None)
             if error.code != INVALID_FORM_BODY:
                 raise
             log.warning("card refused", reason=str(error))
             text, rows = card.as_plain_message()
             plain: dict[str, Any] = {"view": rows} if rows else {}
             file = discord.File(outgoing.clip.path, name, spoiler=card.spoiler)
-            message = await place.send(text, file=file, **plain, **options)
+            message = await channel.send(text, file=file, **plain, **options)
     return SentMessage(str(message.id), message.jump_url)
 
 
@@ -203,11 +206,11 @@ def _mention_only(user: str | None) -> discord.AllowedMentions:
 async def _send_by_first_route(
     routes: DeliveryRoutes, outgoing: OutgoingClip, card: Card, name: str
 ) -> SentMessage:
-    refusal: SendError = Rejected("no way is left")
+    refusal: SendError = Rejected("no route is left")
     for route in routes:
         try:
             return await route(outgoing, card, name)
-        except Rejected as closed:
-            log.info("a way is closed", way=getattr(route, "__name__", ""), reason=str(closed))
-            refusal = closed
+        except Rejected as error:
+            log.info("route refused", route=getattr(route, "__name__", ""), reason=str(error))
+            refusal = error
     raise refusal

@@ -1,6 +1,6 @@
-"""/server: what the people who run a server decide about Matinee there."""
+"""/server: settings that the admins of a server choose."""
 
-# Annotations are read by discord.py with values that are known only here, so they stay unquoted.
+# discord.py evaluates these annotations in this module, so they stay unquoted.
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -22,7 +22,7 @@ ShortText = app_commands.Range[str, 1, 100]
 
 
 class _ChannelTransformer(app_commands.Transformer):
-    """Channels where people write, forums and threads among them."""
+    """Accepts text channels, forums and threads."""
 
     @property
     def type(self) -> discord.AppCommandOptionType:
@@ -83,7 +83,7 @@ class ServerCommands:
         self,
         interaction: discord.Interaction[Any],
         place: ChannelOption,
-        answer: bool = True,  # noqa: FBT001, FBT002  (an option is named by who types it)
+        answer: bool = True,  # noqa: FBT001, FBT002  (discord.py passes options by name)
     ) -> None:
         asker = await self._handlers.load_asker(interaction)
         chosen = [number for number in asker.server_settings.get("channels") or [] if number != str(place.id)]
@@ -139,7 +139,7 @@ def _role_key(role: discord.Role) -> str:
 
 
 def _setting_values(asker: Asker, tiers: Mapping[str, str]) -> dict[str, str]:
-    """Each setting as it is shown, as far as it was chosen."""
+    """Return the text of each setting that has a value."""
     chosen = {name: value for name in SHOWN_SETTINGS if (value := asker.server_settings.get(name))}
     for name in {"channels", "reports"} & chosen.keys():
         numbers = [chosen[name]] if isinstance(chosen[name], str) else chosen[name]
@@ -160,9 +160,11 @@ def _settings_card(asker: Asker, interaction: Interaction, tiers: Mapping[str, s
         for name in SHOWN_SETTINGS
     ]
     granted = interaction.app_permissions
-    lacking = [name.replace("_", " ") for name in REQUIRED_PERMISSIONS if not getattr(granted, name)]
+    missing_names = [name.replace("_", " ") for name in REQUIRED_PERMISSIONS if not getattr(granted, name)]
     missing = (
-        messages.translate("permissions.missing", asker.language, names=", ".join(lacking)) if lacking else ""
+        messages.translate("permissions.missing", asker.language, names=", ".join(missing_names))
+        if missing_names
+        else ""
     )
     return Card(
         title=messages.translate("server.title", asker.language), body="\n".join(lines), facts=missing

@@ -1,4 +1,4 @@
-"""One status message a job, that only ever moves forward: waiting, then being made, then how it ended."""
+"""Keeps the status message of a job in order: queued, in progress, ended, never backwards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StatusOrder:
         self._statuses: OrderedDict[int, _JobStatus] = OrderedDict()
 
     async def edit_if_current(self, job: int, step: StatusStep, edit: Callable[[], Awaitable[None]]) -> bool:
-        """Edit, unless something later is shown already; edits of one job never cross."""
+        """Edit unless a later step is already shown; edits of one job run one at a time."""
         status = self._status(job)
         async with status.lock:
             if step < status.step or (status.step is StatusStep.ENDED and step is StatusStep.ENDED):
@@ -38,13 +38,13 @@ class StatusOrder:
             try:
                 await edit()
             except BaseException:
-                status.step = before  # what was not shown may be tried again
+                status.step = before  # an edit that failed may be tried again
                 raise
             return True
 
     @asynccontextmanager
     async def final_edit(self, job: int) -> AsyncIterator[None]:
-        """While the clip is being sent nothing else is shown, nor after; unless it could not be sent."""
+        """Block other edits while the clip is sent, and afterwards unless sending fails."""
         status = self._status(job)
         async with status.lock:
             before, status.step = status.step, StatusStep.ENDED
