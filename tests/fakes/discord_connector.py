@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from bot.frontends.discord import MAX_CONNECTIONS
+from bot.frontends.discord.client import MAX_CONNECTIONS
 
 RESUME_HOST = "gateway-us-east1-b.discord.gg"
 HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com", "media.discordapp.net")

@@ -8,9 +8,6 @@ from bot.domain.frontend import Frontend
 from bot.frontends.descriptor import FrontendContext, FrontendDescriptor
 from bot.frontends.discord.settings import TOKEN_VARIABLE, DiscordSettings, FrontendSettings, missing
 
-MAX_CONNECTIONS = 24
-"""Connections to Discord that are kept open and shared; opening one costs a TLS handshake."""
-
 
 def _create(context: FrontendContext) -> Frontend:
     from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (imports discord.py)

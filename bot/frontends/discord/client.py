@@ -11,7 +11,6 @@ from discord import app_commands
 
 from bot.domain.jobs import Action
 from bot.frontends.common.gc_tuning import freeze_startup_objects
-from bot.frontends.discord import MAX_CONNECTIONS
 from bot.frontends.discord.admin_command import add_admin_command
 from bot.frontends.discord.buttons import ActionButton, ActionSelect
 from bot.frontends.discord.command_translations import CommandTranslator
@@ -26,6 +25,9 @@ from bot.frontends.discord.server_command import REQUIRED_PERMISSIONS, add_serve
 from bot.frontends.discord.settings import FrontendSettings
 from bot.frontends.discord.status_order import StatusOrder
 from bot.studio.studio import REVIEW_VERBS, Studio
+
+MAX_CONNECTIONS = 24
+"""Connections to Discord that are kept open and shared; opening one costs a TLS handshake."""
 
 __all__ = ["AutoShardedMatinee", "Matinee", "create_client"]
 
