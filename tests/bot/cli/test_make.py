@@ -138,7 +138,7 @@ def test_own_track_is_used_and_a_melody_needs_a_melody_maker(tmp_path: Path) -> 
     code, _, err = run_matinee(
         tmp_path, "make", "A fox!", "--maker", "band", "--melody", "tune.wav", *SMALL_CLIP
     )
-    assert (code, "band plays no given tune" in err) == (2, True)
+    assert (code, "band cannot follow a melody" in err) == (2, True)
     assert states(tmp_path) == {1: "delivered"}
 
 

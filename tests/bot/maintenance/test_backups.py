@@ -252,7 +252,7 @@ def test_the_commands_report_what_they_did(tmp_path: Path) -> None:
     created = matinee("backup")
     assert created.returncode == 0
     assert (tmp_path / created.stdout.strip()).is_file()
-    assert "Sound: 1 clips" in matinee("check").stdout
+    assert "No problems found: 1 clips" in matinee("check").stdout
     restored = matinee("restore", created.stdout.strip())
     assert (restored.returncode, "1 waiting" in restored.stdout) == (0, True)
     (tmp_path / "data" / DATABASE_FILE).write_bytes(b"rubbish")

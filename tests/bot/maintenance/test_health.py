@@ -108,7 +108,7 @@ async def test_a_stopped_engine_and_bot_are_reported_and_recover(tmp_path: Path)
     with closing(notify_socket):
         async with healthy_matinee(tmp_path, *RUN, NOTIFY_SOCKET=str(tmp_path / "notify")) as bot:
             code, output = await run_health_command(tmp_path)
-            assert (code, "All is well: engine, worker, delivery, telegram" in output) == (0, True)
+            assert (code, "All parts are healthy: engine, worker, delivery, telegram" in output) == (0, True)
             assert received_notifications(notify_socket)[:2] == ["WATCHDOG=1", "READY=1"]
 
             engine = engine_of(bot.pid)

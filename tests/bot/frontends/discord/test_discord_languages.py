@@ -21,7 +21,7 @@ async def test_a_german_client_reads_german_from_the_queue_to_the_clip(
 ) -> None:
     greta = person(server, "Greta", channel, locale="de")
     matinee.engine.unblocked.clear()
-    await (await greta.types("/video", prompt="ein Fuchs")).says("Clip #1: Malen 25 %")
+    await (await greta.types("/video", prompt="ein Fuchs")).says("Clip #1: Bilder erzeugen 25 %")
     waiting = await (await greta.types("/video", prompt="ein Bär")).says("Clip #2 ist als Nächster dran.")
     assert labels(waiting) == ["Abbrechen"]
     await greta.clicks(waiting, "Abbrechen")
