@@ -1,4 +1,4 @@
-"""What `matinee run` keeps alive, and how each part of it is doing."""
+"""The run loop: starts every part of the bot, restarts what dies, and reports how each part is doing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import structlog
 
+from bot.domain.frontend import Frontend
 from bot.i18n import messages
 from bot.maintenance.heartbeat import HealthCheck, HealthState
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import RetentionSweeper
-from bot.pipeline.delivery import Delivery, Frontend
+from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
+from generation.engines.engine import Engine
 from generation.errors import GenerationError
 
 log = structlog.get_logger(__name__)
@@ -22,29 +24,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds after which something counts as amiss."""
+    """Seconds after which a part counts as unhealthy, and the delays between restarts."""
 
-    engine: float = 10.0  # without a sign of life: two of its beats
-    service: float = 30.0  # since the worker or the delivery last looked round
-    chat: float = 60.0  # since its platform was last within reach
+    engine: float = 10.0  # without a sign of life: two of its heartbeats
+    service: float = 30.0  # since the worker or the delivery last waited for work
+    chat: float = 60.0  # since the platform last answered
     poll: float = 1.0  # between two looks at the engine
-    restart_delays: tuple[float, ...] = (1.0, 5.0, 15.0, 60.0)  # before a chat that died is started again
-
-
-class RestartableEngine(Protocol):
-    """An engine that can be looked at, and opened again when it died."""
-
-    @property
-    def silent_for(self) -> float | None: ...
-
-    async def open(self) -> None: ...
+    restart_delays: tuple[float, ...] = (1.0, 5.0, 15.0, 60.0)  # before a frontend that died is restarted
 
 
 class SupervisedApp(Protocol):
-    """What is kept alive."""
+    """The parts that the supervisor runs."""
 
     @property
-    def engine(self) -> RestartableEngine: ...
+    def engine(self) -> Engine: ...
     @property
     def worker(self) -> Worker: ...
     @property
@@ -59,53 +52,88 @@ class SupervisedApp(Protocol):
 
 @runtime_checkable
 class ReportsConnection(Protocol):
-    """A chat that knows whether its platform answers just now."""
+    """A frontend that knows whether its platform answers at the moment."""
 
     def is_connected(self) -> bool: ...
 
 
 @dataclass(slots=True)
-class ChatHealth:
-    """How one of them is doing."""
-
+class FrontendHealth:
     state: HealthState = HealthState.HEALTHY
     reason: str = ""
     last_connected_at: float = field(default_factory=lambda: asyncio.get_running_loop().time())
 
 
 class Supervisor:
-    def __init__(self, app: SupervisedApp, monitor: Monitor, timeouts: Timeouts | None = None) -> None:
+    """Runs one app.
+
+    With `restarts`, a frontend or an engine that dies is started again; without it, the first error ends
+    the run. A monitor, if there is one, gets a health check for each part.
+    """
+
+    def __init__(
+        self,
+        app: SupervisedApp,
+        monitor: Monitor | None = None,
+        timeouts: Timeouts | None = None,
+        *,
+        restarts: bool = True,
+    ) -> None:
         self._app, self._monitor = app, monitor
         self._timeouts = timeouts or Timeouts()
-        self._chats: dict[str, ChatHealth] = {}
+        self._restarts = restarts
+        self._frontend_health: dict[str, FrontendHealth] = {}
         self._engine_error = ""
         self._stopping = False
 
     def begin_shutdown(self) -> None:
+        """A part that ends from now on ends on purpose."""
         self._stopping = True
-        self._monitor.begin_shutdown()
+        if self._monitor is not None:
+            self._monitor.begin_shutdown()
 
     async def serve(self, *extra: Coroutine[Any, Any, None]) -> None:
-        """Until cancelled, or until every chat has ended by itself."""
-        app, checks = self._app, self._monitor.checks
-        checks["engine"] = self._check_engine
+        """Run the app and `extra` until cancelled, or until every frontend has ended.
+
+        An error in the worker, the delivery or a background task ends everything.
+        """
+        app = self._app
         async with asyncio.TaskGroup() as group:
             services: dict[str, Worker | Delivery] = {"worker": app.worker, "delivery": app.delivery}
-            tasks = {name: group.create_task(room.run(), name=name) for name, room in services.items()}
-            for name, room in services.items():
-                checks[name] = self._service_check(room, tasks[name])
-            others = (app.sweeper.run(), self._reopen_engine(), self._monitor.run(), *extra)
-            background = [*tasks.values(), *(group.create_task(other) for other in others)]
-            for name in app.frontends:
-                self._chats[name] = ChatHealth()
-                checks[name] = self._chat_check(name)
-            await asyncio.wait([group.create_task(self._keep_running(name)) for name in app.frontends])
-            for task in background:
+            service_tasks = {
+                name: group.create_task(service.run(), name=name) for name, service in services.items()
+            }
+            background = [app.sweeper.run(), *extra]
+            if self._restarts:
+                background.append(self._reopen_engine())
+            if self._monitor is not None:
+                self._add_checks(self._monitor, services, service_tasks)
+                background.append(self._monitor.run())
+            tasks = [*service_tasks.values(), *(group.create_task(other) for other in background)]
+            self._frontend_health.update({name: FrontendHealth() for name in app.frontends})
+            run_frontend = self._keep_running if self._restarts else self._run_once
+            await asyncio.wait([group.create_task(run_frontend(name)) for name in app.frontends])
+            for task in tasks:
                 task.cancel()
 
+    def _add_checks(
+        self,
+        monitor: Monitor,
+        services: Mapping[str, Worker | Delivery],
+        tasks: Mapping[str, asyncio.Task[None]],
+    ) -> None:
+        monitor.checks["engine"] = self._check_engine
+        for name, service in services.items():
+            monitor.checks[name] = self._service_check(service, tasks[name])
+        for name in self._app.frontends:
+            monitor.checks[name] = self._frontend_check(name)
+
+    async def _run_once(self, name: str) -> None:
+        await self._app.frontends[name].run()
+
     async def _keep_running(self, name: str) -> None:
-        """Serve one chat, anew after every surprise; returns when it ends by itself, refused for example."""
-        health, tries = self._chats[name], 0
+        """Run a frontend, and restart it after every error; return when it ends without one."""
+        health, tries = self._frontend_health[name], 0
         while True:
             running = asyncio.create_task(self._app.frontends[name].run(), name=name)
             try:
@@ -121,14 +149,14 @@ class Supervisor:
             if error is None:
                 return
             delay = _delay_before_try(self._timeouts.restart_delays, tries)
-            log.error("a chat died", chat=name, again_in=delay, exc_info=error)
+            log.error("frontend died", frontend=name, retry_in=delay, exc_info=error)
             await asyncio.sleep(delay)
             tries += 1
             self._app.create_frontend(name)
             health.state, health.last_connected_at = HealthState.HEALTHY, asyncio.get_running_loop().time()
 
     async def _reopen_engine(self) -> None:
-        """Bring the engine back when it died, also while nobody asks for anything."""
+        """Open an engine that died, also while no job waits for it."""
         while True:
             await asyncio.sleep(self._timeouts.poll)
             if self._app.engine.silent_for is not None or self._stopping:
@@ -163,15 +191,16 @@ class Supervisor:
 
         return check
 
-    def _chat_check(self, name: str) -> Callable[[], HealthCheck]:
+    def _frontend_check(self, name: str) -> Callable[[], HealthCheck]:
         def check() -> HealthCheck:
-            state, now = self._chats[name], asyncio.get_running_loop().time()
-            chat = self._app.frontends[name]
-            if not isinstance(chat, ReportsConnection) or chat.is_connected():
-                state.last_connected_at = now
-            if state.state is HealthState.HEALTHY and now - state.last_connected_at > self._timeouts.chat:
+            health, now = self._frontend_health[name], asyncio.get_running_loop().time()
+            frontend = self._app.frontends[name]
+            if not isinstance(frontend, ReportsConnection) or frontend.is_connected():
+                health.last_connected_at = now
+            disconnected = now - health.last_connected_at > self._timeouts.chat
+            if health.state is HealthState.HEALTHY and disconnected:
                 return HealthCheck(HealthState.UNREACHABLE, "its servers are out of reach")
-            return HealthCheck(state.state, state.reason)
+            return HealthCheck(health.state, health.reason)
 
         return check
 
