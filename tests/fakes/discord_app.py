@@ -1,6 +1,6 @@
-"""A whole Matinee behind the loopback Discord: all of it real but the engine.
+"""A complete Matinee connected to the loopback Discord; only the engine is fake.
 
-Run as a program it is a bot process of its own, to be killed at any moment.
+Run as a module it is a separate bot process, which a test can kill.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ STEPS = 4
 
 
 def clip_bytes(request: Request, size: int) -> bytes:
-    """Every request has a clip of its own, and the same one at any time."""
+    """Return bytes that differ between requests and are always the same for one request."""
     seed = hashlib.sha256(f"{request.prompt} {request.seed} {request.music}".encode()).digest()
     return (seed * (size // len(seed) + 1))[:size]
 
 
 @dataclass
 class QuickEngine:
-    """Writes bytes that stand for a clip; `gate` holds it back after the first step."""
+    """Writes bytes in place of a clip. While `unblocked` is cleared, renders stop after their first step."""
 
     size: int = 4096
     slots: int = 1
@@ -68,16 +68,16 @@ class QuickEngine:
     unblocked: asyncio.Event = field(default_factory=asyncio.Event)
     rendered: list[str] = field(default_factory=list)
     fails: Exception | None = None
-    preview: bytes = b""  # what is left to look at once it is painted
+    preview: bytes = b""  # content of the preview file
 
     def __post_init__(self) -> None:
         self.unblocked.set()
 
     async def open(self) -> None:
-        """Always ready."""
+        """Nothing to prepare."""
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         if self.preview:
@@ -108,7 +108,7 @@ class QuickEngine:
 
 
 async def shrink_clip(clip: Clip, limit: int) -> Clip:
-    """Stands for a clip made smaller."""
+    """Cut the file in place of encoding a smaller clip."""
     path = clip.path.with_stem(f"clip-{limit}")
     data = clip.path.read_bytes()[:limit]
     path.write_bytes(data)
@@ -116,13 +116,13 @@ async def shrink_clip(clip: Clip, limit: int) -> Clip:
 
 
 def sample_presets() -> dict[str, Preset]:
-    """Ours, one that can do everything, and one that knows few words."""
+    """Return a plain preset, one that supports everything, and one that knows few words."""
     known = read_presets(tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8")))
     plain = known["testcard"]
     plain = replace(plain, limits=replace(plain.limits, kinds=(Kind.VIDEO, Kind.IMAGE)))
     able = replace(plain.limits, kinds=tuple(Kind), styles=("Realistic", "Anime"), cameras=("zoom-in",))
-    every = replace(plain, name="able", title="Can do everything", limits=able)
-    return {"testcard": plain, "able": every, "pocket": known["pocket"]}
+    versatile = replace(plain, name="able", title="Can do everything", limits=able)
+    return {"testcard": plain, "able": versatile, "pocket": known["pocket"]}
 
 
 @dataclass
@@ -154,8 +154,8 @@ async def discord_app(
     policy: PromptPolicy | None = None,
     **options: Any,
 ) -> AsyncIterator[DiscordApp]:
-    """Everything, running."""
-    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (after the choice of zlib or zstd)
+    """Run worker, delivery and frontend."""
+    from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (discord.py chooses zlib or zstd when it is imported)
 
     known = sample_presets()
     store = await Store.open(data)
@@ -198,7 +198,7 @@ async def discord_app(
 
 
 def messages_with_clip(server: DiscordServer, job: int) -> list[Message]:
-    """The messages that show this clip, wherever they are."""
+    """Return the messages in any channel that show this clip."""
     shown = [m for m in server.world.messages.values() if not m.deleted]
     return [m for m in shown if any(a.filename == f"matinee-{job}.mp4" for a in m.attachments)]
 
@@ -209,7 +209,7 @@ async def wait_for_clip_message(server: DiscordServer, job: int) -> Message:
 
 
 async def wait_until_final(server: DiscordServer, app: DiscordApp, job: int) -> JobState:
-    """How the job ended; looked at after each change of the chat, and once a moment besides."""
+    """Return the final state of a job; checked after each change of the chat, and at least twice a second."""
     while True:
         with suppress(NoSuchJob):
             state = (await app.studio.job(job)).state
@@ -220,7 +220,7 @@ async def wait_until_final(server: DiscordServer, app: DiscordApp, job: int) -> 
 
 
 async def _main(arguments: argparse.Namespace, authority: str) -> None:
-    from tests.fakes.discord_connector import connector  # noqa: PLC0415  (only a process of its own needs it)
+    from tests.fakes.discord_connector import connector  # noqa: PLC0415  (only needed in a separate process)
 
     link = connector(arguments.port, authority)
     engine = QuickEngine(pause=arguments.pause)
@@ -233,8 +233,8 @@ if __name__ == "__main__":
     for name in ("port", "authority", "token", "data"):
         reader.add_argument(name, type=int if name == "port" else str)
     reader.add_argument("--pause", type=float, default=0.02)
-    reader.add_argument("--zlib", action="store_true", help="as where zstandard is not installed")
+    reader.add_argument("--zlib", action="store_true", help="run as if zstandard were not installed")
     given = reader.parse_args()
     if given.zlib:
-        sys.modules["zstandard"] = None  # type: ignore[assignment]  # an import of it fails, as if it were absent
+        sys.modules["zstandard"] = None  # type: ignore[assignment]  # makes its import fail
     event_loop.run(_main(given, Path(given.authority).read_text(encoding="utf-8")))

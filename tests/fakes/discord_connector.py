@@ -1,4 +1,4 @@
-"""How the real client is led to the loopback Discord: by its resolver and its certificate authority."""
+"""Connects the real client to the loopback Discord, by a resolver and a certificate authority."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOSTS = ("discord.com", "gateway.discord.gg", RESUME_HOST, "cdn.discordapp.com",
 
 @dataclass
 class LoopbackResolver(AbstractResolver):
-    """Discord's names lead to the fake; every other name leads nowhere."""
+    """Resolves Discord's host names to the fake, and no other name."""
 
     port: int
 
@@ -25,7 +25,7 @@ class LoopbackResolver(AbstractResolver):
         self,
         host: str,
         port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  (the ancestor names it)
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002  (part of the base class signature)
     ) -> list[ResolveResult]:
         if host not in HOSTS or port != 443:
             raise OSError(f"{host}:{port} is not on the loopback")
@@ -36,10 +36,10 @@ class LoopbackResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to release."""
 
 
 def connector(port: int, authority: str) -> aiohttp.TCPConnector:
-    """What makes the real client talk to the fake: a resolver and a certificate authority (as PEM)."""
+    """Return a connector that reaches the fake; `authority` is its certificate authority as PEM."""
     context = ssl.create_default_context(cadata=authority)
     return aiohttp.TCPConnector(resolver=LoopbackResolver(port), ssl=context, limit=MAX_CONNECTIONS)

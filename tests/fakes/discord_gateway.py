@@ -56,7 +56,7 @@ class Connection:
 
 @dataclass(eq=False)
 class Session:
-    """What outlives a WebSocket: the events, numbered, so that a resume can send what was missed."""
+    """Outlives a WebSocket: keeps the numbered events, so that a resume can send the missed ones."""
 
     shard: tuple[int, int]
     connection: Connection | None
@@ -79,7 +79,7 @@ class Gateway:
     world: World
     token: str
     sessions: list[Session] = field(default_factory=list)
-    compressions: list[str] = field(default_factory=list)  # of every connection, as it asked
+    compressions: list[str] = field(default_factory=list)  # requested by each connection
     identifies: int = 0
     resumes: int = 0
     resume_hosts: list[str] = field(default_factory=list)  # the host that each resume came to
@@ -96,7 +96,7 @@ class Gateway:
             or request.query.get("encoding") != "json"
             or request.query.get("v") != "10"
         ):
-            self.world.violations.append(f"gateway asked with {request.query_string}")
+            self.world.violations.append(f"gateway requested with {request.query_string}")
             raise web.HTTPBadRequest
         socket = web.WebSocketResponse()
         await socket.prepare(request)
@@ -129,7 +129,7 @@ class Gateway:
             case 3:
                 self._presence(packet["d"])
             case other:
-                self.world.violations.append(f"gateway heard op {other}")
+                self.world.violations.append(f"gateway received op {other}")
         return session
 
     def _presence(self, data: JSON) -> None:
@@ -186,7 +186,7 @@ class Gateway:
         return session
 
     async def dispatch(self, event: str, data: JSON, guild: Guild | None = None) -> None:
-        """To every session of the right shard; one that is not connected keeps it for its resume."""
+        """Send an event to each session of its shard; a disconnected session keeps it for its resume."""
         for session in self.sessions:
             if (guild is None and session.shard[0] == 0) or (
                 guild is not None and _shard_serves(session, guild)

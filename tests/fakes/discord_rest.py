@@ -1,4 +1,4 @@
-"""The REST half of the loopback Discord: what each path does, and what it refuses."""
+"""The REST API of the loopback Discord: what each path does and what it refuses."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ ALLOWED_CALLBACKS[5] = ALLOWED_CALLBACKS[3] - {MODAL}
 
 @dataclass
 class Call:
-    """One request, read."""
+    """One parsed request."""
 
     method: str
     path: str
     query: dict[str, str]
     body: Any
     files: dict[str, tuple[str, bytes]]  # part name -> filename, bytes
-    parts: tuple[str, ...] = ()  # what the pattern of the path caught
+    parts: tuple[str, ...] = ()  # the groups of the path pattern
 
 
 Handler = Callable[[Call], Awaitable[JSON | list[JSON] | None]]
@@ -63,7 +63,9 @@ def route(method: str, pattern: str) -> Callable[[Any], Any]:
 @dataclass
 class Rest:
     world: World
-    ack_deadline: float = 15.0  # not Discord's three seconds: a busy machine must not look like a slow bot
+    ack_deadline: float = (
+        15.0  # longer than Discord's 3 s, so that a busy test machine does not cause failures
+    )
     _nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def find(self, call: Call) -> Handler:
@@ -77,10 +79,10 @@ class Rest:
         raise ApiError(404, 0, "404: Not Found")
 
     def forget_nonces(self) -> None:
-        """As Discord does after some minutes."""
+        """Forget all nonces, as Discord does after some minutes."""
         self._nonces.clear()
 
-    # who the bot is
+    # The application
 
     @route("GET", "/users/@me")
     async def me(self, _: Call) -> JSON:
@@ -112,7 +114,7 @@ class Rest:
         self.world.notify_change()
         return list(self.world.commands.values())
 
-    # interactions and their webhooks
+    # Interactions and their webhooks
 
     @route("POST", "/interactions/(\\d+)/([^/]+)/callback")
     async def callback(self, call: Call) -> JSON | None:
@@ -179,7 +181,7 @@ class Rest:
         first = interaction.original
         if first is not None and first.flags & LOADING and not first.deleted:
             self._update_message(first, call.body, call, limit=interaction.payload["attachment_size_limit"])
-            return first.payload()  # as private or as public as was promised, whatever it says now
+            return first.payload()  # keeps the visibility of the acknowledgement
         private = (call.body.get("flags") or 0) & EPHEMERAL
         message = Message(
             interaction.channel,
@@ -216,7 +218,7 @@ class Rest:
             raise ApiError(404, 10008, "Unknown Message")
         return message
 
-    # channels
+    # Channels
 
     @route("POST", "/users/@me/channels")
     async def open_dm(self, call: Call) -> JSON:
@@ -302,13 +304,13 @@ class Rest:
         self._message(call).deleted = True
         self.world.notify_change()
 
-    # what a message takes
+    # Message content
 
     def _update_message(self, message: Message, body: JSON, call: Call, *, limit: int) -> None:
-        """Change `message` by `body`, or refuse and leave it as it was."""
+        """Apply `body` to `message`, or raise ApiError and change nothing."""
         flags = (message.flags | (body.get("flags") or 0)) & ~LOADING
         if message.flags & COMPONENTS_V2 and "flags" in body and not body["flags"] & COMPONENTS_V2:
-            raise ApiError(400, 50035, "the V2 flag cannot be taken back")
+            raise ApiError(400, 50035, "the V2 flag cannot be removed")
         attachments = self._attachments(message, body, call, limit)
         filled: JSON = {
             "content": message.content if body.get("content") is None else body["content"],
@@ -331,12 +333,12 @@ class Rest:
             raise ApiError(413, 40005, "Request entity too large")
         if sum(len(data) for _, data in call.files.values()) > MAX_REQUEST_BYTES:
             raise ApiError(413, 40005, "Request entity too large")
-        told = body.get("attachments")
-        if told is None:
+        listed = body.get("attachments")
+        if listed is None:
             return list(message.attachments)
         kept = {attachment.id: attachment for attachment in message.attachments}
         chosen = []
-        for item in told:
+        for item in listed:
             uploaded = call.files.get(f"files[{item['id']}]")
             if uploaded is not None:
                 name, data = item.get("filename", uploaded[0]), uploaded[1]
@@ -344,12 +346,12 @@ class Rest:
             elif str(item["id"]) in kept:
                 chosen.append(kept[str(item["id"])])
             else:
-                raise ApiError(400, 50035, f"attachment {item['id']} was not sent")
+                raise ApiError(400, 50035, f"attachment {item['id']} was not uploaded")
         return chosen
 
 
 def _registered_command(command: JSON) -> JSON:
-    """A command as it is told back: permissions become text, what is null is left out."""
+    """Return a command as the API does: permissions as text, without null values."""
     needed = command.get("default_member_permissions")
     named = {key: value for key, value in command.items() if value is not None}
     return {

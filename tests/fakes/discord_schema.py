@@ -1,4 +1,4 @@
-"""Holds what went over the wire against Discord's own OpenAPI description, where that is at hand."""
+"""Checks the recorded requests and responses against Discord's OpenAPI description, if available."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OpenApiSpec:
         return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in ordered]
 
     def violations(self, entry: JSON) -> Iterator[str]:
-        """What is wrong with one request of the transcript, and with its answer."""
+        """Return the schema violations of one recorded request and of its response."""
         method, _, path = entry["request"].partition(" ")
         short = path.removeprefix("/api/v10")
         found = next((name for pattern, name in self._paths if pattern.fullmatch(short)), None)
@@ -54,19 +54,19 @@ class OpenApiSpec:
         if status == "200" and "content" in operation["responses"].get(status, {}):
             schema = f"{place}/responses/{status}/content/application~1json/schema"
             yield from self._schema_errors(
-                f"answer to {method} {short}", schema, _without_components(entry["answer"])
+                f"response to {method} {short}", schema, _without_components(entry["answer"])
             )
 
     def _schema_errors(self, name: str, pointer: str, value: Any) -> Iterator[str]:
         quoted = pointer.replace("{", "%7B").replace("}", "%7D")
         validator = Draft202012Validator({"$ref": f"{ROOT}{quoted}"}, registry=self._registry)
         for error in validator.iter_errors(value):
-            told = best_match([error])
-            yield f"{name}: {list(error.path)} {told.message[:200]} at {list(told.absolute_path)}"
+            best = best_match([error])
+            yield f"{name}: {list(error.path)} {best.message[:200]} at {list(best.absolute_path)}"
 
 
 def _normalize_request(body: Any) -> Any:
-    """The real client sends numbers as numbers, and null for no content: taken as the API takes them."""
+    """Convert ids to text and drop a null content: discord.py sends them so, and the API accepts it."""
     if isinstance(body, list):
         return [_normalize_request(item) for item in body]
     if not isinstance(body, dict):
@@ -88,7 +88,7 @@ def _is_number(key: str, value: Any) -> bool:
 
 
 def _without_components(answer: Any) -> Any:
-    """The real API numbers components and fills in their defaults; the client needs neither."""
+    """Drop the components: the real API adds ids and defaults to them, which the client does not need."""
     if isinstance(answer, list):
         return [_without_components(item) for item in answer]
     if not isinstance(answer, dict):

@@ -1,4 +1,4 @@
-"""A loopback Discord: REST and gateway behind one TLS port, reached by the unpatched client."""
+"""A loopback Discord: REST and gateway on one TLS port, for the unpatched client."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.fakes.discord_rest import Call, Rest
 from tests.fakes.discord_validation import ApiError
 from tests.fakes.discord_world import COMPONENTS_V2, JSON, MIB, World
 
-TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (opens nothing but this fake)
+TOKEN = "MTA0.loopback.c2VjcmV0IHRva2Vu"  # noqa: S105  (valid only for this fake)
 
 
 @dataclass
 class Fault:
-    """What goes wrong with the next `times` requests that fit."""
+    """A failure of the next `times` requests that match."""
 
     method: str
     path: str  # a regular expression, searched for in the path
     status: int = 500
     code: int = 0
     times: int = 1
-    commit: bool = False  # done all the same: only the answer is lost
-    drop: bool = False  # no answer at all: the connection closes
-    retry_after: float | None = None  # a 429 of Discord's own, to be waited out
+    commit: bool = False  # the request takes effect: only its response is lost
+    drop: bool = False  # no response: the connection closes
+    retry_after: float | None = None  # respond 429 with this many seconds to wait
     uploads: bool = False  # only requests that carry files
     cards: bool = False  # only messages made of V2 components
     hits: int = 0
@@ -59,9 +59,9 @@ class Bucket:
     since: float = 0.0
 
     def take(self) -> bool:
-        moment = time.monotonic()
-        if moment - self.since >= self.per:
-            self.used, self.since = 0, moment
+        now = time.monotonic()
+        if now - self.since >= self.per:
+            self.used, self.since = 0, now
         self.used += 1
         return self.used <= self.limit
 
@@ -77,11 +77,11 @@ class Bucket:
 
 
 CallObserver = Callable[[Call, bool], Awaitable[None]]
-"""Sees every call, once as it comes in and once when it has been done but not yet answered."""
+"""Called twice for each request: when it arrives, and before its response is sent."""
 
 
-async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the shape of a Witness)
-    """Looks away."""
+async def _ignore_call(_call: Call, _done: bool, /) -> None:  # noqa: FBT001  (the signature of a CallObserver)
+    """Do nothing."""
 
 
 @dataclass
@@ -98,7 +98,7 @@ class DiscordServer:
             "POST /webhooks/": (5, 2.0),
         }
     )
-    rate_limited_count: int = 0  # how often a client ran into a 429
+    rate_limited_count: int = 0  # responses with status 429
     statuses: Counter[int] = field(default_factory=Counter)
     ack_deadline: float = 15.0
     port: int = 0
@@ -116,8 +116,6 @@ class DiscordServer:
         fault = Fault(method, path, **how)
         self.faults.append(fault)
         return fault
-
-    # one request
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
         if request.host not in HOSTS:
@@ -161,7 +159,7 @@ class DiscordServer:
         return Call(request.method, request.path, dict(request.query), body, files)
 
     async def _outcome(self, request: web.Request, call: Call) -> tuple[int, Any, dict[str, str]]:
-        """Status 0 stands for a connection that closes without an answer."""
+        """Return status, body and headers; status 0 stands for a connection closed without a response."""
         headers: dict[str, str] = {}
         try:
             handler = self.rest.find(call)
@@ -174,12 +172,12 @@ class DiscordServer:
                     await handler(call)
                 return self._fault_response(fault, headers)
             body = await handler(call)
-        except ApiError as refused:
-            if refused.status == 429:
-                return _rate_limited_response(headers, float(refused.message))
-            if refused.status == 400 and refused.code in {50035, 50006}:
-                self.world.violations.append(f"{call.method} {call.path}: {refused.message}")
-            return refused.status, {"message": refused.message, "code": refused.code}, headers
+        except ApiError as error:
+            if error.status == 429:
+                return _rate_limited_response(headers, float(error.message))
+            if error.status == 400 and error.code in {50035, 50006}:
+                self.world.violations.append(f"{call.method} {call.path}: {error.message}")
+            return error.status, {"message": error.message, "code": error.code}, headers
         return (200, body, headers) if body is not None else (204, None, headers)
 
     def _fault_response(self, fault: Fault, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
@@ -230,12 +228,12 @@ def _rate_limited_response(headers: dict[str, str], retry_after: float) -> tuple
 
 
 def _response(status: int, body: Any, headers: dict[str, str]) -> web.Response:
-    """Content-Type is exactly application/json: the client compares it letter by letter."""
+    """Build a response. Its Content-Type must be exactly application/json, as the client compares it."""
     if isinstance(body, str):
         return web.Response(status=status, text=body, content_type="text/html", headers=headers)
     data = b"" if body is None else json.dumps(body).encode()
-    typed = headers if body is None else {**headers, "Content-Type": "application/json"}
-    return web.Response(status=status, body=data, headers=typed)
+    all_headers = headers if body is None else {**headers, "Content-Type": "application/json"}
+    return web.Response(status=status, body=data, headers=all_headers)
 
 
 @asynccontextmanager
@@ -261,7 +259,7 @@ async def discord_server(**facts: Any) -> AsyncIterator[DiscordServer]:
 
 
 def save_authority(server: DiscordServer, folder: Path) -> Path:
-    """The certificate authority as a file, for a bot that runs as a process of its own."""
+    """Write the certificate authority to a file, for a bot in a separate process."""
     path = folder / "authority.pem"
     path.write_text(server.authority)
     return path

@@ -1,6 +1,6 @@
-"""Types every command into a loopback Discord and writes down what came back, as text and as a picture.
+"""Sends every command to a loopback Discord and records the answers as text and as a screenshot.
 
-Run as `python -m tests.fakes.discord_transcript docs`; the picture needs a browser.
+Run as `python -m tests.fakes.discord_transcript docs`; the screenshot needs a browser.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ code { background: #1e1f22; padding: 2px 4px }
 
 class TranscriptWriter:
     def __init__(self) -> None:
-        written = "Written by `python -m tests.fakes.discord_transcript docs`, not by hand."
-        self.lines: list[str] = ["# What Matinee answers on Discord", "", written, ""]
+        note = "Written by `python -m tests.fakes.discord_transcript docs`, not by hand."
+        self.lines: list[str] = ["# What Matinee answers on Discord", "", note, ""]
         self.card_html: list[str] = []
 
     def record(self, line: str, message: Message, *, picture: bool = False) -> None:
-        whom = " (only the asker sees it)" if message.ephemeral else ""
+        visibility = " (only the asker sees it)" if message.ephemeral else ""
         files = [f"[{attachment.filename}]" for attachment in message.attachments]
         shown = [f"> {part}" for part in as_displayed(text_of(message)).splitlines()]
         shown += [f"> {name}" for name in files]
-        pressed = ", ".join(label for label in labels(message) if label)
-        buttons = ["", f"Buttons: {pressed}"] if pressed else []
-        self.lines += [f"**{line}**{whom}", "", "  \n".join(shown), *buttons, ""]
+        button_labels = ", ".join(label for label in labels(message) if label)
+        buttons = ["", f"Buttons: {button_labels}"] if button_labels else []
+        self.lines += [f"**{line}**{visibility}", "", "  \n".join(shown), *buttons, ""]
         if picture:
             self.card_html.append(
                 f'<div class="who">{html.escape(line)}</div>{_components_html(message.components)}'
@@ -70,7 +70,7 @@ class TranscriptWriter:
 
 
 def as_displayed(text: str) -> str:
-    """Moments and commands as a client shows them."""
+    """Show timestamps and commands as a client does."""
     text = re.sub(r"<t:\d+:t>", "00:00", text)
     text = re.sub(r"<t:\d+:R>", "in 9 hours", text)
     return re.sub(r"</([\w ]+):\d+>", r"`/\1`", text)
@@ -99,11 +99,11 @@ def _component_html(part: JSON) -> str:
 
 def _text_html(content: str) -> str:
     small = content.startswith("-# ")
-    said = html.escape(as_displayed(content).replace("-# ", "").replace("\\", ""))
-    said = re.sub(r"(?:```\n?)(.*?)(?:\n?```)|`(.*?)`", r"<code>\1\2</code>", said, flags=re.DOTALL)
-    bold = said.startswith("**") and said.endswith("**")
-    said = f"<b>{said[2:-2]}</b>" if bold else said
-    return f'<p class="{"small" if small else ""}">{said}</p>'
+    markup = html.escape(as_displayed(content).replace("-# ", "").replace("\\", ""))
+    markup = re.sub(r"(?:```\n?)(.*?)(?:\n?```)|`(.*?)`", r"<code>\1\2</code>", markup, flags=re.DOTALL)
+    bold = markup.startswith("**") and markup.endswith("**")
+    markup = f"<b>{markup[2:-2]}</b>" if bold else markup
+    return f'<p class="{"small" if small else ""}">{markup}</p>'
 
 
 @dataclass
@@ -131,7 +131,7 @@ class TranscriptSession:
 
 
 async def _record_making(chat: TranscriptSession, ana: Person) -> Message:
-    """From the first wish to everything that a finished clip can become."""
+    """Record the first wish and everything that its buttons do; return the first clip."""
     chat.pause_engine()
     first = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=4.0, model="able")
     await chat.record_reply(
@@ -172,7 +172,7 @@ def _png() -> bytes:
 
 
 async def _record_other_kinds(chat: TranscriptSession, ana: Person) -> None:
-    """The other ways to make something."""
+    """Record the other commands that start jobs."""
     picture = ana.attach("cat.png", _png())
     await ana.types("/image", prompt="a lighthouse", model="able")
     await wait_until_final(chat.server, chat.matinee, 7)
@@ -218,12 +218,12 @@ LINES_WITH_SCREENSHOT = {"/quota", "/help", "/server show", "/models"}
 
 
 async def _record_lines(
-    chat: TranscriptSession, one: Person, lines: tuple[tuple[str, dict[str, Any]], ...]
+    chat: TranscriptSession, user: Person, lines: tuple[tuple[str, dict[str, Any]], ...]
 ) -> None:
     for line, options in lines:
         typed = " ".join([line, *(f"{name}:{value}" for name, value in options.items())])
         picture = (line in LINES_WITH_SCREENSHOT and not options) or options.get("genre") == "jaz"
-        await chat.record_reply(typed, await one.types(line, **options), picture=picture)
+        await chat.record_reply(typed, await user.types(line, **options), picture=picture)
 
 
 async def _record_everything(
@@ -235,15 +235,15 @@ async def _record_everything(
     await _record_lines(chat, ana, INFO_LINES)
     matinee.frontend.client.handlers.operators = frozenset({int(boss.user.id)})
     await _record_lines(chat, boss, ADMIN_LINES)
-    stage = boss.channel
+    general = boss.channel
     await chat.record_reply(
-        "/server channel place:#general", await boss.types("/server channel", place=stage)
+        "/server channel place:#general", await boss.types("/server channel", place=general)
     )
     await chat.record_reply(
-        "/server reports place:#general", await boss.types("/server reports", place=stage)
+        "/server reports place:#general", await boss.types("/server reports", place=general)
     )
     await _record_lines(chat, ana, REFUSED_LINES)
-    greta = person(server, "Greta", stage, locale="de")
+    greta = person(server, "Greta", general, locale="de")
     chat.pause_engine()
     await chat.record_reply(
         "/video prompt:ein Fuchs im Schnee (a German client)",
@@ -260,7 +260,7 @@ async def _record_everything(
 def _screenshot(page: str, picture: Path) -> None:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        return  # the picture stays as it is
+        return  # the existing screenshot stays
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "cards.html"
         source.write_text(page, encoding="utf-8")
@@ -272,7 +272,7 @@ def _screenshot(page: str, picture: Path) -> None:
             f"--screenshot={picture.absolute()}",
             str(source),
         ]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603  (all of it is ours)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603  (all arguments are ours)
 
 
 async def _main(folder: Path) -> str:
@@ -287,10 +287,10 @@ async def _main(folder: Path) -> str:
                 await server.world.wait_until(
                     lambda: server.world.commands and server.gateway.connected_sessions
                 )
-                scribe = await _record_everything(server, matinee, ana, boss)
-    text = re.sub(r"\d{15,}", "…", "\n".join(scribe.lines))
+                writer = await _record_everything(server, matinee, ana, boss)
+    text = re.sub(r"\d{15,}", "…", "\n".join(writer.lines))
     (folder / "discord-transcript.md").write_text(text.rstrip() + "\n", encoding="utf-8")
-    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{''.join(scribe.card_html)}"
+    return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{''.join(writer.card_html)}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""People of the loopback Discord: they type, press, choose, fill in, and read what is on their screen."""
+"""Users of the loopback Discord: they send commands, press buttons, fill in forms and read answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUBCOMMAND, SUBCOMMAND_GROUP, STRING, INTEGER, NUMBER, ATTACHMENT = 1, 2, 3, 4, 
 
 
 def text_of(message: Message) -> str:
-    """All that is written on a message, as lines."""
+    """Return all texts of a message, one per line."""
     lines = [message.content, *(c["content"] for c in walk(message.components) if c["type"] == 10)]
     return "\n".join(line for line in lines if line)
 
@@ -38,13 +38,13 @@ def labels(message: Message) -> list[str]:
 
 @dataclass(eq=False)
 class Reply:
-    """What came of one thing a person did."""
+    """The answer to one interaction."""
 
     server: DiscordServer
     interaction: Interaction
 
     async def message(self, *, within: float = 30.0) -> Message:
-        """The answer, once it is more than "thinking"."""
+        """Wait for an answer that is more than "thinking"."""
         world = self.server.world
 
         def answered() -> Message | None:
@@ -54,21 +54,21 @@ class Reply:
         found: Message = await world.wait_until(answered, within=within)
         return found
 
-    async def says(self, *words: str, within: float = 30.0) -> Message:
-        """The answer, once it contains all the words."""
+    async def says(self, *texts: str, within: float = 30.0) -> Message:
+        """Wait for an answer that contains all the texts."""
 
-        def said() -> Message | None:
+        def matching() -> Message | None:
             candidates = [self.interaction.original, *self.interaction.followups]
             for message in candidates:
-                if message and not message.deleted and all(word in text_of(message) for word in words):
+                if message and not message.deleted and all(text in text_of(message) for text in texts):
                     return message
             return None
 
         try:
-            found: Message = await self.server.world.wait_until(said, within=within)
+            found: Message = await self.server.world.wait_until(matching, within=within)
         except TimeoutError:
             shown = [text_of(m) for m in (self.interaction.original, *self.interaction.followups) if m]
-            raise AssertionError(f"never said {words}, but {shown}") from None
+            raise AssertionError(f"no answer with {texts}, only {shown}") from None
         return found
 
     async def modal(self, *, within: float = 10.0) -> JSON:
@@ -83,7 +83,7 @@ class Reply:
 
 @dataclass(eq=False)
 class Person:
-    """`user` at `channel`; `roles` and `permissions` are what the server gave them."""
+    """A user in a channel, with the roles and permissions that the server gave them."""
 
     server: DiscordServer
     user: User
@@ -97,12 +97,12 @@ class Person:
         return f"<@{self.user.id}>"
 
     async def types(self, line: str, /, *, age: float = 0.0, **options: Any) -> Reply:
-        """Send a slash command, as the client would let them: "/video", "/admin quota grant"."""
+        """Send a slash command as the client does: "/video", "/server channel"."""
         data = self._command_data(line, options)
         return await self._send_interaction(COMMAND, data, age=age)
 
     async def completes(self, line: str, /, focused: str, **options: Any) -> list[JSON]:
-        """What is offered while they type the option `focused`."""
+        """Return the autocomplete choices for the option `focused`."""
         data = self._command_data(line, options, focused=focused)
         reply = await self._send_interaction(AUTOCOMPLETE, data)
         interaction = reply.interaction
@@ -110,7 +110,7 @@ class Person:
         return interaction.choices or []
 
     async def uses_menu(self, name: str, target: Message) -> Reply:
-        """Right-click a message, Apps, `name`."""
+        """Choose a command from the context menu of a message."""
         command = self.server.world.commands[f"3:{name}"]
         data = {"id": command["id"], "name": name, "type": 3, "target_id": target.id}
         return await self._send_interaction(
@@ -118,7 +118,7 @@ class Person:
         )
 
     async def clicks(self, message: Message, label: str) -> Reply:
-        """Press the button with this label (a part of it is enough)."""
+        """Press the button whose label contains this text."""
         button = _find_component(message, label, {BUTTON})
         assert not button.get("disabled"), f"{label} cannot be pressed"
         return await self._send_interaction(
@@ -133,7 +133,7 @@ class Person:
         return await self._send_interaction(COMPONENT, data, source=message)
 
     async def fills(self, reply: Reply, **answers: str | list[str]) -> Reply:
-        """Fill in the modal that `reply` opened and send it; what is not named keeps its prefilled value."""
+        """Submit the form that `reply` opened; fields without an answer keep their value."""
         modal = await reply.modal()
         assert set(answers) <= {c["custom_id"] for c in walk(modal["components"]) if "custom_id" in c}
         data = {
@@ -143,14 +143,12 @@ class Person:
         return await self._send_interaction(MODAL_SUBMIT, data, source=reply.interaction.source)
 
     async def resends(self, reply: Reply) -> None:
-        """The gateway says the same interaction once more."""
+        """Dispatch the same interaction again."""
         before = reply.interaction
         await self.server.gateway.dispatch("INTERACTION_CREATE", before.payload, self.channel.guild)
 
     def attach(self, filename: str, data: bytes) -> Attachment:
         return Attachment(filename, data, self.channel.id)
-
-    # inside
 
     async def _send_interaction(
         self, kind: int, data: JSON, *, source: Message | None = None, age: float = 0.0
@@ -174,10 +172,10 @@ class Person:
             owners = {"1": self.user.id}
         else:
             member = guild.member(self.user, self.roles) | {"permissions": str(self.permissions)}
-            told = {"id": guild.id, "locale": "en-US", "features": []}
+            partial_guild = {"id": guild.id, "locale": "en-US", "features": []}
             facts |= {
                 "guild_id": guild.id,
-                "guild": told,
+                "guild": partial_guild,
                 "member": member,
                 "guild_locale": "en-US",
                 "context": 0,
@@ -214,7 +212,7 @@ class Person:
         return data | ({"resolved": resolved} if resolved else {})
 
     def _assert_offered(self, command: JSON) -> None:
-        """The client hides what a person may not use here."""
+        """Check that the client would show the command to this user here."""
         needed = int(command.get("default_member_permissions") or 0)
         if self.channel.guild is not None:
             assert self.permissions & needed == needed, f"{command['name']} is hidden from {self.user.name}"
@@ -275,10 +273,12 @@ def _option_types(command: JSON, path: list[str]) -> list[int]:
 
 
 def _assert_valid_value(option: JSON, value: Any) -> None:
-    """The client refuses these before anything is sent."""
+    """Check what the client validates before it sends a command."""
     kind, name = option["type"], option["name"]
     if option.get("choices"):
-        assert value in [choice["value"] for choice in option["choices"]], f"{name}={value!r} is no choice"
+        assert value in [choice["value"] for choice in option["choices"]], (
+            f"{name}={value!r} is not among the choices"
+        )
     if kind in {INTEGER, NUMBER}:
         assert option.get("min_value", value) <= value <= option.get("max_value", value), f"{name}={value}"
         assert isinstance(value, int if kind == INTEGER else int | float), f"{name}={value!r}"

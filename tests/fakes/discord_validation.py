@@ -1,4 +1,4 @@
-"""What the real API refuses in messages, modals, choices and commands: lengths, counts, shapes."""
+"""The limits that the real API enforces for messages, modals, choices and commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = re.compile(r"^[-_'\w]{1,32}$")
 
 
 class ApiError(Exception):
-    """A 4xx answer."""
+    """A 4xx response."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -64,8 +64,8 @@ def check_message(body: JSON, *, flags: int, filenames: set[str], empty_allowed:
     else:
         for row in components:
             require(row["type"] == ROW, "only rows without the V2 flag")
-    said = content or body.get("embeds") or components or filenames
-    if not (said or empty_allowed):
+    has_content = content or body.get("embeds") or components or filenames
+    if not (has_content or empty_allowed):
         raise ApiError(400, 50006, "Cannot send an empty message")
     _check_components(components)
     _check_mentions(body.get("allowed_mentions") or {})

@@ -1,4 +1,4 @@
-"""What the loopback Discord knows: people, servers, channels, messages and files, as its API tells them."""
+"""The state of the loopback Discord: users, servers, channels, messages and files, with their payloads."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _counter = itertools.count(1)
 
 
 def snowflake(age: float = 0.0) -> str:
-    """A new id; `age` makes it look that many seconds old, as ids carry their time."""
-    moment = int((time.time() - age) * 1000) - EPOCH_MS
-    return str((moment << 22) | (next(_counter) & 0x3FFFFF))
+    """Return a new id. Ids contain their creation time; `age` makes it that many seconds older."""
+    milliseconds = int((time.time() - age) * 1000) - EPOCH_MS
+    return str((milliseconds << 22) | (next(_counter) & 0x3FFFFF))
 
 
 def now() -> str:
@@ -62,7 +62,7 @@ class Channel:
     nsfw: bool = False
     id: str = field(default_factory=snowflake)
     deleted: bool = False
-    refusal_code: int | None = None  # the error code that every send gets: 50001, 50013, ...
+    refusal_code: int | None = None  # the error code of every send: 50001, 50013, ...
     permissions: int = ALL_PERMISSIONS
 
     def payload(self) -> JSON:
@@ -120,7 +120,7 @@ class Guild:
     channels: list[Channel] = field(default_factory=list)
     roles: list[Role] = field(default_factory=list)
     bot_permissions: int = ALL_PERMISSIONS
-    has_bot: bool = True  # False where somebody brings the bot as a user install
+    has_bot: bool = True  # False if only a user installed the bot
     upload_limit: int = 20 * MIB
 
     def channel(self, name: str, kind: int = TEXT, **facts: Any) -> Channel:
@@ -134,7 +134,7 @@ class Guild:
         return role
 
     def payload(self) -> JSON:
-        """As GUILD_CREATE tells it."""
+        """Return the data of GUILD_CREATE."""
         usual = [channel.payload() for channel in self.channels if channel.kind != THREAD]
         return {
             "id": self.id,
@@ -225,7 +225,7 @@ class Message:
     attachments: list[Attachment] = field(default_factory=list)
     nonce: str | None = None
     reference: str | None = None
-    visible_to: User | None = None  # the only one who sees it, when ephemeral
+    visible_to: User | None = None  # the one user who sees an ephemeral message
     interaction_metadata: JSON | None = None  # the interaction it answers
     mentions: list[str] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
@@ -272,7 +272,7 @@ class Message:
 
 @dataclass(eq=False)
 class Interaction:
-    """What a person did, and what became of it. `source` is the message that a pressed button stood on."""
+    """One interaction and its responses. `source` is the message of a pressed button."""
 
     kind: int
     user: User
@@ -290,7 +290,7 @@ class Interaction:
     followups: list[Message] = field(default_factory=list)
     choices: list[JSON] | None = None
     modal: JSON | None = None
-    token_expired: bool = False  # its token no longer works
+    token_expired: bool = False  # requests with its token are refused
 
     def __post_init__(self) -> None:
         self.id = self.id or snowflake(self.age)
@@ -298,7 +298,7 @@ class Interaction:
 
 @dataclass
 class World:
-    """Everything there is, and a way to wait until it is otherwise."""
+    """The whole state, and a way to wait for changes."""
 
     bot: User = field(default_factory=lambda: User("Matinee", bot=True))
     users: dict[str, User] = field(default_factory=dict)
@@ -349,7 +349,7 @@ class World:
             await self._changed.wait()
 
     async def wait_until(self, condition: Callable[[], Any], *, within: float = 30.0) -> Any:
-        """Wait for `wanted()` to be truthy and return it; looked at anew after every change."""
+        """Wait until `condition()` is truthy and return its value; it is evaluated after every change."""
         async with asyncio.timeout(within):
             while not (found := condition()):
                 await self._changed.wait()

@@ -1,4 +1,4 @@
-"""An engine of the simplest kind: it keeps every order until the test says how it ends."""
+"""A fake engine that keeps every order until the test finishes it or lets it fail."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class FakeEngine:
     listeners: dict[str, OnProgress] = field(default_factory=dict)
     starts: int = 1
     silent_for: float | None = 0.0
-    max_in_flight: int = 0  # orders that were ever in flight at once
+    max_in_flight: int = 0  # the most orders in flight at once
 
     async def open(self) -> None:
-        """There is nothing to get ready."""
+        """Nothing to prepare."""
 
     async def close(self) -> None:
-        assert not self.orders, "a worker takes its renders with it"
+        assert not self.orders, "orders were still in flight at close"
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        assert order.label not in self.orders, "one label in flight at a time"
+        assert order.label not in self.orders, "a label was ordered twice at a time"
         end: asyncio.Future[Clip] = asyncio.get_running_loop().create_future()
         self.orders[order.label], self.listeners[order.label] = (order, end), on_progress
         self.max_in_flight = max(self.max_in_flight, len(self.orders))
@@ -37,7 +37,7 @@ class FakeEngine:
             del self.orders[order.label], self.listeners[order.label]
 
     def unfinished(self) -> list[str]:
-        """The orders whose end is still open."""
+        """Return the labels of the orders that have not ended."""
         return [label for label, (_, end) in self.orders.items() if not end.done()]
 
     def report(self, label: str, stage: Stage, done: int, total: int) -> None:

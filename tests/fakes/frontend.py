@@ -1,4 +1,4 @@
-"""A chat of the simplest kind: it keeps what it was told and sent, and fails as the test says."""
+"""A fake chat that records statuses and clips, and fails as the test configures it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from generation.progress import Progress
 class FakeFrontend:
     name: str = "fake"
     deduplicates: bool = False
-    clip_counts: Counter[int] = field(
-        default_factory=Counter
-    )  # how often each job's clip can be seen in the chat
+    clip_counts: Counter[int] = field(default_factory=Counter)  # clips visible in the chat, by job
     statuses: list[tuple[int, JobState, str]] = field(default_factory=list)
     failures: deque[SendError] = field(default_factory=deque)
     outgoing_clips: list[OutgoingClip] = field(default_factory=list)
     nonces: set[str] = field(default_factory=set)
-    quiet_seconds: float | None = None  # how long it wants to hear no more after a word of progress
+    quiet_seconds: float | None = None  # seconds without updates that it asks for after progress
 
     async def run(self) -> None:
         await asyncio.Event().wait()

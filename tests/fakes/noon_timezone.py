@@ -1,4 +1,4 @@
-"""A day that does not end while a test runs."""
+"""A time zone in which it is noon now, so that the day does not change during a test."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def noon_timezone() -> str:
-    """A zone of that name; the sign of these is against the custom."""
+    """Return the name of the zone. POSIX signs are reversed: Etc/GMT+2 is two hours behind UTC."""
     return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"

@@ -1,4 +1,4 @@
-"""One conversation, told by the same words on every chat: a platform joins it by a Guest of its own."""
+"""One conversation that is tested on every chat; each chat implements ChatUser for it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ PROMPT = "a fox in the snow"
 
 
 class ChatUser(Protocol):
-    """A person in front of one platform's loopback server, with a studio behind it."""
+    """A user of one platform's loopback server."""
 
     async def request_clip(self, prompt: str, **options: str) -> None:
-        """The platform's own way of saying /video."""
+        """Ask for a clip as the platform does it."""
 
     async def send_command(self, command: str) -> None:
-        """A command without options."""
+        """Send a command without options."""
 
-    async def wait_for_text(self, words: str) -> str:
-        """Wait for an answer that holds the words, private or not, a message or a toast; the whole of it."""
+    async def wait_for_text(self, text: str) -> str:
+        """Wait for an answer that contains the text, a message or a toast; return the whole answer."""
 
     async def wait_for_clip(self, number: int) -> str:
-        """Wait for the clip of this job; the words beside it."""
+        """Wait for the clip of this job; return its caption."""
 
     async def press_button(self, label: str) -> None:
-        """A button of the newest message that has one so named."""
+        """Press the button of the newest message that has one with this label."""
 
     async def request_new_music(self, genre: str) -> None:
-        """New music for the newest clip, by whatever the platform offers beside it."""
+        """Ask for new music for the newest clip, by the control below it."""
 
     def set_engine_paused(self, *, paused: bool) -> None:
-        """Let the engine wait, or go on."""
+        """Pause or resume the engine."""
 
     async def wait_until_rendering(self, number: int) -> None:
-        """Until it has begun with this job: no chat promises a word of that."""
+        """Wait until the engine renders this job, which no chat is sure to show."""
 
 
 async def wait_until_running(studio: Studio, number: int) -> None:
@@ -48,7 +48,7 @@ async def wait_until_running(studio: Studio, number: int) -> None:
 
 
 async def run_conversation(user: ChatUser) -> None:
-    """Everything said here comes from bot/i18n/messages.py, so it reads the same wherever it is said."""
+    """Hold the conversation; all its texts come from bot/i18n, so that they are the same on every chat."""
     user.set_engine_paused(paused=True)
     await user.request_clip(PROMPT, genre="lofi", seed="7")
     await user.wait_for_text("Clip #1")
@@ -79,15 +79,15 @@ async def run_conversation(user: ChatUser) -> None:
 
 
 async def check_queue(user: ChatUser) -> None:
-    """What is told while a clip is being made, in the same lines everywhere."""
+    """Check the queue while a clip is rendered."""
     await user.wait_until_rendering(1)
     await user.send_command("queue")
-    heard = await user.wait_for_text(messages.translate("queue.title"))
-    assert f"1 · {messages.translate('state.running')} · {PROMPT}" in heard
+    answer = await user.wait_for_text(messages.translate("queue.title"))
+    assert f"1 · {messages.translate('state.running')} · {PROMPT}" in answer
 
 
 async def check_clip_and_buttons(user: ChatUser) -> None:
-    """What stands beside a clip and what its buttons tell."""
+    """Check the caption of a clip and the answers to its buttons."""
     caption = await user.wait_for_clip(1)
     assert PROMPT in caption
     assert all(fact in caption for fact in ("lofi", messages.translate("seed", seed=7)))
@@ -100,7 +100,7 @@ async def check_clip_and_buttons(user: ChatUser) -> None:
 
 
 async def check_refusal_and_appeal(user: ChatUser) -> None:
-    """A refusal names its rule, costs nothing and can be taken to an admin."""
+    """Check that a refusal names its rule and can be appealed."""
     await user.request_clip("something forbidden")
     await user.wait_for_text(messages.translate("PromptRefused", rule=messages.translate("rule.operator")))
     await user.press_button(messages.translate("button.appeal"))
@@ -108,15 +108,15 @@ async def check_refusal_and_appeal(user: ChatUser) -> None:
 
 
 async def check_info_commands(user: ChatUser) -> None:
-    """Every looking command begins with the same title and tells the same things."""
+    """Check the titles and contents of the commands that start no job."""
     await user.send_command("history")
-    heard = await user.wait_for_text(messages.translate("history.title"))
-    assert f"4 · {messages.translate('state.cancelled')} · a wolf" in heard
-    assert f"1 · {messages.translate('state.delivered')} · {PROMPT}" in heard
+    answer = await user.wait_for_text(messages.translate("history.title"))
+    assert f"4 · {messages.translate('state.cancelled')} · a wolf" in answer
+    assert f"1 · {messages.translate('state.delivered')} · {PROMPT}" in answer
     await user.send_command("quota")
-    heard = await user.wait_for_text(messages.translate("quota.title"))
-    assert "credits left" in heard
-    assert messages.ledger_line("refund", 1, 4).partition(":")[0] in heard
+    answer = await user.wait_for_text(messages.translate("quota.title"))
+    assert "credits left" in answer
+    assert messages.ledger_line("refund", 1, 4).partition(":")[0] in answer
     await user.send_command("models")
     await user.wait_for_text(messages.translate("models.title"))
     await user.send_command("queue")

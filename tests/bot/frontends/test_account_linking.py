@@ -1,4 +1,4 @@
-"""One person on both platforms: a code said on the other one joins credits and history."""
+"""Linking a user's accounts: a code from one platform joins credits and history with the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODE = re.compile(r"/settings link ([A-Z2-9]{8})")
 
 @dataclass
 class TwoPlatforms:
-    """One Matinee that serves both chats, and a person in each."""
+    """One Matinee that serves both chats, and a user in each."""
 
     matinee: DiscordApp
     discord: DiscordServer
@@ -31,7 +31,7 @@ class TwoPlatforms:
     ada: TelegramUser
 
     async def credits_left(self) -> tuple[int, int]:
-        """What Discord and Telegram say."""
+        """Return the credits that Discord and Telegram show."""
         discord_text = text_of(await (await self.ana.types("/quota")).says("credits left"))
         known = len(self.ada.bot_messages())
         await self.ada.writes("/quota")
@@ -93,11 +93,11 @@ async def test_a_code_from_telegram_links_on_discord(platforms: TwoPlatforms) ->
     assert code is not None
     await (await platforms.ana.types("/settings", link=code[1])).says(f"telegram:{platforms.ada.id}")
     await spend_credits(platforms, 1)
-    there, here = await platforms.credits_left()
-    assert there == here < 1000
+    on_discord, on_telegram = await platforms.credits_left()
+    assert on_discord == on_telegram < 1000
 
 
-async def test_a_wrong_used_or_own_code_links_nothing(platforms: TwoPlatforms) -> None:
+async def test_a_wrong_used_or_own_code_is_refused(platforms: TwoPlatforms) -> None:
     await platforms.ada.writes("/settings link NONSENSE")
     await platforms.ada.hears("wrong, used or expired")
     code = CODE.search(

@@ -1,4 +1,4 @@
-"""Every admin verb, in Discord, in Telegram and on the terminal: the same words, answer and audit row."""
+"""Every admin verb has the same arguments, answer and audit row in Discord, Telegram and the terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed
 from tests.bot.store.conftest import hold_running_job, make_draft
-from tests.fakes.discord_app import discord_app as house_of_discord
+from tests.fakes.discord_app import discord_app
 from tests.fakes.discord_server import discord_server
 from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.telegram_app import running_app
@@ -54,13 +54,13 @@ VERB_ARGUMENTS = {
     "review close": "{report}",
     "review pardon": "{report}",
     "stats": "week",
-    "announce": "We move house tonight.",
+    "announce": "Maintenance tonight.",
 }
 
 
 @dataclass
 class AdminInterface:
-    """Where an admin types, and the books behind it."""
+    """One place where an admin types verbs, and the store behind it."""
 
     name: str
     store: Callable[[], Awaitable[Store]]
@@ -68,7 +68,7 @@ class AdminInterface:
     type_line: Callable[[str], Awaitable[str]]
 
     async def run_verb(self, verb: str) -> tuple[str, list[admin_state.AuditEntry]]:
-        """The answer to the verb, with everything there that it needs, and the audit rows it left."""
+        """Create what the verb needs, run it, and return its answer and the new audit entries."""
         store = await self.store()
         facts = await create_admin_targets(store)
         before = len(await store.audit_entries(1000))
@@ -84,7 +84,7 @@ class AdminInterface:
 
 
 async def create_admin_targets(store: Store) -> dict[str, object]:
-    """A clip that waits, one that was set aside, a report of it: the line stands still."""
+    """Create a waiting job, a held job and a report, with the queue paused."""
     await store.pause(paused=True)
     numbers = []
     for _ in range(2):
@@ -102,7 +102,7 @@ async def create_admin_targets(store: Store) -> dict[str, object]:
 async def discord(folder: Path) -> AsyncIterator[AdminInterface]:
     async with discord_server() as server:
         channel = server.world.guild().channel("general")
-        async with house_of_discord(folder, server.connector(), server.token) as matinee:
+        async with discord_app(folder, server.connector(), server.token) as matinee:
             await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
             matinee.engine.unblocked.clear()
             boss: Person = person(server, "Boss", channel, permissions=MANAGE_GUILD)
@@ -139,23 +139,23 @@ async def telegram(folder: Path) -> AsyncIterator[AdminInterface]:
 
 
 @asynccontextmanager
-async def terminal(folder: Path, said: Callable[[], str]) -> AsyncIterator[AdminInterface]:
+async def terminal(folder: Path, read_output: Callable[[], str]) -> AsyncIterator[AdminInterface]:
     settings = load(environment={}, flags={"studio.data": str(folder)})
 
     async def store() -> Store:
         return await Store.open(folder)
 
     async def types(line: str) -> str:
-        said()
+        read_output()  # drop earlier output
         assert await COMMANDS["admin"](settings, Namespace(line=line.split())) == 0
-        return said()
+        return read_output()
 
     folder.mkdir()
     yield AdminInterface("cli", store, "testcard", types)
 
 
 def normalized_answer(answer: str, model: str) -> str:
-    """The first sentence without what a chat puts around it, or what differs by chance."""
+    """Return the first line without a chat's markup and without random values."""
     text = re.sub(r"[\\*\u200b\u2060]|-# ", "", answer.strip().splitlines()[0])
     return re.sub(r"\d+([.,]\d+)?", "0", text.replace(model, "MODEL"))
 
@@ -170,11 +170,14 @@ async def test_every_verb_has_the_same_answer_and_audit_row_everywhere(
     ):
         for verb, known in VERBS.items():
             answers = set()
-            for door in (in_discord, in_telegram, on_terminal):
-                answer, rows = await door.run_verb(verb)
-                told = [(row.verb, row.admin.partition(":")[0]) for row in rows]
-                assert told == ([] if known.read_only else [(verb, door.name)]), (verb, door.name)
-                answers.add(normalized_answer(answer, door.model))
+            for interface in (in_discord, in_telegram, on_terminal):
+                answer, rows = await interface.run_verb(verb)
+                recorded = [(row.verb, row.admin.partition(":")[0]) for row in rows]
+                assert recorded == ([] if known.read_only else [(verb, interface.name)]), (
+                    verb,
+                    interface.name,
+                )
+                answers.add(normalized_answer(answer, interface.model))
             assert len(answers) == 1, (verb, answers)
             assert not any(word in next(iter(answers)) for word in ("cannot", "Only an admin", "missing")), (
                 verb

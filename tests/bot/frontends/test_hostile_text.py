@@ -1,4 +1,4 @@
-"""Whatever somebody typed, no reply calls anybody, links anywhere, is marked up or turned around by it."""
+"""Text that users typed never creates mentions, links, markup or reversed text in a reply."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OWN_MARKUP = re.compile(
     r"|<@\d{17,20}>|`/[a-z]+[^`]*`",
     re.MULTILINE,
 )
-"""Our own markup: a title in bold, moments, links to a clip, whose clip was reported."""
+"""Markup that Matinee writes: a bold title, timestamps, links to a clip, mentions in a report."""
 
 
 def assert_no_control_characters(text: str) -> None:
@@ -96,9 +96,9 @@ async def test_hostile_text_is_escaped_on_discord(tmp_path: Path) -> None:
             for command, options in asked:
                 await (await ana.types(command, **options)).message()
             await wait_for_clip_message(server, 2)
-            told = [m for m in server.world.messages.values() if m.author is server.world.bot]
-            assert len(told) > 20
-            for message in told:
+            sent = [m for m in server.world.messages.values() if m.author is server.world.bot]
+            assert len(sent) > 20
+            for message in sent:
                 assert_escaped_on_discord(text_of(message))
                 assert not message.mentions
             assert server.world.violations == []
@@ -136,15 +136,15 @@ async def test_hostile_text_is_harmless_on_telegram(tmp_path: Path) -> None:
                 known = len(boss.bot_messages())
                 await boss.writes(line)
                 await server.wait_until(partial(_has_new_message, boss, known))
-            told = [*boss.bot_messages(), *boss.bot_messages(group)]
-            assert len(told) > 18
-            for message in told:
+            sent = [*boss.bot_messages(), *boss.bot_messages(group)]
+            assert len(sent) > 18
+            for message in sent:
                 assert_no_control_characters(message.text)
-                said = _without_code(message.text, message.entities)
+                plain = _without_code(message.text, message.entities)
                 kinds = {entity["type"] for entity in message.entities}
                 assert kinds <= {"code", "bot_command", "date_time"}, (kinds, message.text)
                 for link in ("://evil", "@evil_person", "@everyone", "t.me/evil", "evil.example"):
-                    assert link not in said, (link, said)
+                    assert link not in plain, (link, plain)
 
 
 def _has_new_message(boss: TelegramUser, known: int) -> bool:

@@ -1,4 +1,4 @@
-"""A loopback Discord for every test that wants one, and the promise that nobody broke its rules."""
+"""A loopback Discord, and a check after each test that no request broke the rules of the API."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def openapi() -> OpenApiSpec | None:
 async def server(openapi: OpenApiSpec | None) -> AsyncIterator[DiscordServer]:
     async with discord_server() as loopback:
         yield loopback
-        told = [entry for entry in loopback.world.transcript if "request" in entry]
+        requests = [entry for entry in loopback.world.transcript if "request" in entry]
     assert loopback.world.violations == []
     if openapi is not None:
-        assert [fault for entry in told for fault in openapi.violations(entry)] == []
+        assert [fault for entry in requests for fault in openapi.violations(entry)] == []
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def channel(server: DiscordServer) -> Channel:
 
 @pytest.fixture
 async def matinee(server: DiscordServer, channel: Channel, tmp_path: Path) -> AsyncIterator[DiscordApp]:
-    """A whole Matinee, online in a server with one channel."""
+    """A running Matinee, connected to a server with one channel."""
     assert channel.guild is not None
     async with discord_app(tmp_path / "data", server.connector(), server.token) as running:
         await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)

@@ -16,14 +16,14 @@ MANAGE_MESSAGES, MANAGE_GUILD = 1 << 13, 1 << 5
 
 @pytest.fixture
 async def clip(server: DiscordServer, matinee: DiscordApp, ana: Person) -> Message:
-    """Ana's first clip, made by the model that can do everything."""
+    """Ana's first clip, rendered with the model that supports everything."""
     await ana.types("/video", prompt="a fox in the snow", genre="lofi", model="able", seconds=2.0)
     message = await wait_for_clip_message(server, 1)
     await wait_until_final(server, matinee, 1)
     return message
 
 
-async def test_reroll_is_the_same_wish_with_another_seed(
+async def test_reroll_repeats_the_wish_with_another_seed(
     server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     reply = await ana.clicks(clip, "Re-roll")
@@ -43,7 +43,7 @@ async def test_new_music_is_chosen_from_the_genres(
     assert "jazz" in text_of(message)
 
 
-async def test_edit_prompt_opens_a_form_that_holds_the_words(
+async def test_edit_prompt_opens_a_form_with_the_prompt(
     server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     opened = await ana.clicks(clip, "Edit prompt")
@@ -77,7 +77,7 @@ async def test_a_clip_can_be_animated_extended_or_enlarged(
     assert str(before.clip.path) in {job.request.image, job.request.source}
 
 
-async def test_what_a_model_cannot_do_has_no_button(
+async def test_derivatives_that_a_model_lacks_have_no_button(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="plain", model="testcard")
@@ -86,7 +86,7 @@ async def test_what_a_model_cannot_do_has_no_button(
     assert not {"Animate", "Extend", "Bigger"} & set(shown)
 
 
-async def test_a_recipe_is_shown_only_to_the_person_who_asked(ana: Person, clip: Message) -> None:
+async def test_a_recipe_is_shown_only_to_the_user_who_asked(ana: Person, clip: Message) -> None:
     reply = await ana.clicks(clip, "Recipe")
     message = await reply.says("/video prompt: a fox in the snow", "genre: lofi", "seed:")
     assert message.ephemeral
@@ -121,19 +121,21 @@ async def test_only_the_owner_cancels(
 async def test_owner_and_moderators_delete_the_message(
     server: DiscordServer, ana: Person, channel: Channel, clip: Message, who: str
 ) -> None:
-    one = ana if who == "owner" else person(server, "Mo", channel, permissions=MANAGE_MESSAGES)
-    reply = await one.clicks(clip, "Delete")
+    user = ana if who == "owner" else person(server, "Mo", channel, permissions=MANAGE_MESSAGES)
+    reply = await user.clicks(clip, "Delete")
     assert (await reply.says("is deleted")).ephemeral
     assert clip.deleted
 
 
-async def test_a_stranger_does_not_delete(server: DiscordServer, channel: Channel, clip: Message) -> None:
+async def test_another_user_cannot_delete_the_message(
+    server: DiscordServer, channel: Channel, clip: Message
+) -> None:
     reply = await person(server, "Eve", channel).clicks(clip, "Delete")
     assert (await reply.says("another user")).ephemeral
     assert not clip.deleted
 
 
-async def test_a_report_reaches_the_place_the_admins_named(
+async def test_a_report_is_posted_in_the_channel_that_the_admins_chose(
     server: DiscordServer, channel: Channel, clip: Message
 ) -> None:
     assert channel.guild is not None
@@ -142,12 +144,12 @@ async def test_a_report_reaches_the_place_the_admins_named(
     await (await boss.types("/server reports", place=office)).says(f"<#{office.id}>")
     reply = await person(server, "Eve", channel).clicks(clip, "Report")
     assert (await reply.says("Thank you")).ephemeral
-    told: Message = (await server.world.wait_until(lambda: server.world.visible(office)))[0]
-    assert "Clip #1 was reported" in text_of(told)
-    assert clip.id in text_of(told)
+    posted: Message = (await server.world.wait_until(lambda: server.world.visible(office)))[0]
+    assert "Clip #1 was reported" in text_of(posted)
+    assert clip.id in text_of(posted)
 
 
-async def test_a_button_goes_through_the_rules_like_a_command(
+async def test_an_edited_prompt_is_checked_like_a_command(
     server: DiscordServer, matinee: DiscordApp, ana: Person, clip: Message
 ) -> None:
     opened = await ana.clicks(clip, "Edit prompt")

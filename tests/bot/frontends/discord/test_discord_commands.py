@@ -1,4 +1,4 @@
-"""Every other command, what is offered while typing, and what a server decides."""
+"""All other commands, autocomplete, and the settings of a server."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ async def test_every_command_and_option_is_described_and_translated(
 
 
 @pytest.mark.parametrize("language", sorted(set(LANGUAGES.values())))
-def test_every_language_has_every_word(language: str) -> None:
+def test_every_language_translates_every_command_and_option(language: str) -> None:
     english, other = translation_table("en"), translation_table(language)
-    options = {option for words in english.values() for option in words} - {"about"}
+    options = {option for entries in english.values() for option in entries} - {"about"}
     assert set(english) - set(other) == set()
     assert all({"name", "about"} <= set(other[command]) for command in english)
     assert options - set(other["options"]) == set()
@@ -84,7 +84,7 @@ def _guild(channel: Channel) -> dict[str, object]:
     return channel.guild.payload()
 
 
-async def test_cancel_by_command_offers_what_can_be_stopped(
+async def test_cancel_suggests_the_jobs_that_can_be_cancelled(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.unblocked.clear()
@@ -104,7 +104,7 @@ async def test_history_links_to_the_clips(server: DiscordServer, matinee: Discor
     await (await ana.types("/history")).says("#1", "done", "remember me", f"/{sent.id})")
 
 
-async def test_quota_tells_what_is_left(server: DiscordServer, matinee: DiscordApp, ana: Person) -> None:
+async def test_quota_shows_the_credits_left(server: DiscordServer, matinee: DiscordApp, ana: Person) -> None:
     await ana.types("/video", prompt="one credit", seconds=4.0)
     await wait_for_clip_message(server, 1)
     await wait_until_final(server, matinee, 1)
@@ -125,7 +125,7 @@ async def test_settings_fill_in_options_left_out(
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "text"),
     [
         ("/models", "testcard"),
         ("/help", "/video prompt:"),
@@ -134,11 +134,11 @@ async def test_settings_fill_in_options_left_out(
         ("/queue", "The queue is empty"),
     ],
 )
-async def test_lookups_answer_the_asker_alone(
-    matinee: DiscordApp, ana: Person, command: str, words: str
+async def test_info_commands_answer_privately(
+    matinee: DiscordApp, ana: Person, command: str, text: str
 ) -> None:
     assert matinee.frontend.name == "discord"
-    assert (await (await ana.types(command)).says(words)).ephemeral
+    assert (await (await ana.types(command)).says(text)).ephemeral
 
 
 async def test_privacy_exports_all_stored_data(
@@ -147,8 +147,8 @@ async def test_privacy_exports_all_stored_data(
     await ana.types("/video", prompt="what I once said")
     await wait_until_final(server, matinee, 1)
     message = await (await ana.types("/privacy", do="export")).says("Everything that I store")
-    told = json.loads(message.attachments[0].data)
-    assert "what I once said" in json.dumps(told)
+    exported = json.loads(message.attachments[0].data)
+    assert "what I once said" in json.dumps(exported)
     assert message.ephemeral
 
 
@@ -195,18 +195,18 @@ async def test_recipe_is_read_from_a_file_that_contains_it(ana: Person, tmp_path
     plain = await mux(
         Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
     )
-    told = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
-    await (await ana.types("/recipe", file=ana.attach("b.mp4", told.path.read_bytes()))).says("seed: 99")
+    with_one = await with_recipe(plain, request, tmp_path / "b.mp4", ffmpeg=find())
+    await (await ana.types("/recipe", file=ana.attach("b.mp4", with_one.path.read_bytes()))).says("seed: 99")
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
     still = structs.replace(plain, path=tmp_path / "a.png")
-    drawn = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
-    await (await ana.types("/recipe", file=ana.attach("b.png", drawn.path.read_bytes()))).says("seed: 98")
+    picture = await with_recipe(still, structs.replace(request, seed=98), tmp_path / "b.png", ffmpeg=find())
+    await (await ana.types("/recipe", file=ana.attach("b.png", picture.path.read_bytes()))).says("seed: 98")
     await (await ana.types("/recipe", file=ana.attach("a.mp4", plain.path.read_bytes()))).says(
         "contains no recipe"
     )
 
 
-async def test_the_recipe_of_a_private_clip_is_for_its_owner_only(
+async def test_only_the_owner_sees_the_recipe_of_a_private_clip(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await ana.types("/video", prompt="mine alone", private=True)
@@ -218,7 +218,7 @@ async def test_the_recipe_of_a_private_clip_is_for_its_owner_only(
     assert channel.guild is not None
 
 
-async def test_music_gives_a_chosen_clip_new_music(
+async def test_music_replaces_the_music_of_a_chosen_clip(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="needs a tune")
@@ -232,7 +232,7 @@ async def test_music_gives_a_chosen_clip_new_music(
     assert (music.genre, music.mood, music.bpm, music.instruments) == ("ambient", "calm", 70.0, ("piano",))
 
 
-async def test_animate_takes_an_attached_picture(
+async def test_animate_accepts_an_attached_picture(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     picture = ana.attach("photo.PNG", PNG)
@@ -261,7 +261,7 @@ async def test_an_uploaded_track_is_used_for_new_and_old_clips(
     assert await matinee.studio.waiting() == []
 
 
-async def test_animate_this_takes_the_picture_of_a_message(
+async def test_animate_this_uses_the_picture_of_a_message(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await (await ana.types("/settings", model="able")).says("able")
@@ -297,7 +297,7 @@ async def test_options_are_autocompleted(matinee: DiscordApp, ana: Person) -> No
         assert len(offered) <= 25
 
 
-async def test_a_server_decides_where_matinee_answers(
+async def test_a_server_chooses_the_channels_that_are_served(
     server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person, channel: Channel
 ) -> None:
     assert channel.guild is not None

@@ -1,4 +1,4 @@
-"""Whether Discord is within reach is known while it is, when it goes, and when it is back."""
+"""The frontend reports a lost connection to Discord and its return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discord holds the conversation that every chat holds."""
+"""The conversation that every chat is tested with, on Discord."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class DiscordUser:
         self._clip: Message | None = None
 
     async def request_clip(self, prompt: str, **options: str) -> None:
-        read = {name: NUMBERS.get(name, str)(value) for name, value in options.items()}
+        typed = {name: NUMBERS.get(name, str)(value) for name, value in options.items()}
         self._clip = None
-        self._reply = await self._person.types("/video", prompt=prompt, **read)
+        self._reply = await self._person.types("/video", prompt=prompt, **typed)
 
     async def send_command(self, command: str) -> None:
         self._reply = await self._person.types(f"/{command}")
 
-    async def wait_for_text(self, words: str) -> str:
+    async def wait_for_text(self, text: str) -> str:
         assert self._reply is not None
-        return text_of(await self._reply.says(words))
+        return text_of(await self._reply.says(text))
 
     async def wait_for_clip(self, number: int) -> str:
         self._clip = await wait_for_clip_message(self._server, number)
@@ -55,7 +55,7 @@ class DiscordUser:
         await wait_until_running(self._app.studio, number)
 
 
-async def test_conversation_reads_as_on_every_chat(
+async def test_the_shared_conversation_works_on_discord(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await run_conversation(DiscordUser(ana, matinee, server))

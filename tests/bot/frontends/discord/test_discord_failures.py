@@ -1,4 +1,4 @@
-"""Whatever Discord does meanwhile, the clip comes once, or its credits do."""
+"""Failures of Discord: each clip is sent exactly once, or its credits are returned."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tests.fakes.discord_world import COMPONENTS_V2, Channel, Guild
 EXPIRED_TOKEN_AGE = 15 * 60.0
 
 
-@pytest.mark.parametrize("forgotten", [[], ["the session"]], ids=["op 7", "op 9"])
+@pytest.mark.parametrize("session_lost", [False, True], ids=["op 7", "op 9"])
 async def test_a_dropped_gateway_loses_no_clip(
-    server: DiscordServer, matinee: DiscordApp, ana: Person, forgotten: list[str]
+    server: DiscordServer, matinee: DiscordApp, ana: Person, *, session_lost: bool
 ) -> None:
     matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="before")).says("Generating frames")
     await server.world.wait_until(lambda: server.world.presence)
-    server.gateway.rejects_resume = bool(forgotten)
+    server.gateway.rejects_resume = session_lost
     server.world.presence = None
-    if forgotten:
+    if session_lost:
         await server.gateway.close_all(4000)
         await server.world.wait_until(
             lambda: server.gateway.identifies == 2 and server.gateway.connected_sessions
@@ -76,7 +76,7 @@ async def test_an_invalid_token_ends_only_the_discord_frontend(
 
 
 def guild_on_shard(server: DiscordServer, shard: int) -> Guild:
-    """A server that belongs to this one of two shards."""
+    """Create a server that belongs to this one of two shards."""
     while True:
         guild = server.world.guild(f"On shard {shard}")
         if (int(guild.id) >> 22) % 2 == shard:
@@ -121,7 +121,7 @@ async def test_plain_messages_are_sent_where_cards_are_refused(
 
 
 @pytest.mark.parametrize(("refusals", "state"), [(2, JobState.DELIVERED), (3, JobState.FAILED)])
-async def test_a_clip_is_made_smaller_twice_and_then_given_up(
+async def test_a_clip_is_shrunk_twice_before_its_job_fails(
     server: DiscordServer, matinee: DiscordApp, ana: Person, refusals: int, state: JobState
 ) -> None:
     server.add_fault("PATCH", "/webhooks/", status=413, code=40005, uploads=True, times=refusals)
@@ -136,7 +136,7 @@ async def test_a_clip_is_made_smaller_twice_and_then_given_up(
         assert len((await wait_for_clip_message(server, 1)).attachments[0].data) == 25_600
 
 
-async def test_a_channel_that_is_gone_sends_the_clip_directly(
+async def test_a_clip_for_a_deleted_channel_is_sent_as_a_direct_message(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     matinee.engine.unblocked.clear()
@@ -154,10 +154,10 @@ async def test_a_channel_that_is_gone_sends_the_clip_directly(
 async def test_rate_limits_and_server_errors_send_the_clip_once(
     server: DiscordServer, matinee: DiscordApp, ana: Person, trouble: dict[str, float]
 ) -> None:
-    hurdle = server.add_fault("PATCH", "/webhooks/", uploads=True, **trouble)
+    fault = server.add_fault("PATCH", "/webhooks/", uploads=True, **trouble)
     await ana.types("/video", prompt="in the rain")
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
-    assert hurdle.hits == 1
+    assert fault.hits == 1
     assert len(messages_with_clip(server, 1)) == 1
 
 
@@ -172,7 +172,7 @@ async def test_a_token_that_expires_early_falls_back_to_the_channel(
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_where_replies_are_not_allowed_the_clip_comes_without_one(
+async def test_a_clip_is_sent_without_a_reply_where_replies_are_refused(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     server.add_fault("POST", "/messages$", status=403, code=160002)
@@ -182,7 +182,7 @@ async def test_where_replies_are_not_allowed_the_clip_comes_without_one(
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_private_clip_with_an_expired_token_is_sent_once_directly(
+async def test_a_private_clip_with_an_expired_token_is_sent_as_one_direct_message(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     lost = server.add_fault("POST", "/messages$", drop=True, commit=True)
@@ -193,18 +193,18 @@ async def test_a_private_clip_with_an_expired_token_is_sent_once_directly(
     assert [clip.channel.recipient for clip in messages_with_clip(server, 1)] == [ana.user]
 
 
-async def press_stale_button(one: Person, source: str, custom_id: str) -> Person:
-    """As a client would that still shows some button of long ago."""
-    message = one.server.world.messages[source]
+async def press_stale_button(user: Person, source: str, custom_id: str) -> Person:
+    """Press a button that only an outdated client still shows."""
+    message = user.server.world.messages[source]
     message.components = [
         {"type": 1, "components": [{"type": BUTTON, "style": 2, "label": "?", "custom_id": custom_id}]}
     ]
-    await one.clicks(message, "?")
-    return one
+    await user.clicks(message, "?")
+    return user
 
 
 @pytest.mark.parametrize(
-    ("custom_id", "told"),
+    ("custom_id", "explanation"),
     [
         ("m:reroll:999", "There is no clip #999"),
         ("m:edit:999", "There is no clip #999"),
@@ -212,18 +212,18 @@ async def press_stale_button(one: Person, source: str, custom_id: str) -> Person
     ],
 )
 async def test_a_stale_button_explains_itself(
-    server: DiscordServer, matinee: DiscordApp, ana: Person, custom_id: str, told: str
+    server: DiscordServer, matinee: DiscordApp, ana: Person, custom_id: str, explanation: str
 ) -> None:
     await ana.types("/video", prompt="a fox")
     clip = await wait_for_clip_message(server, 1)
     await press_stale_button(ana, clip.id, custom_id)
-    answers = lambda: [m for m in server.world.messages.values() if told in text_of(m)]  # noqa: E731  (looked at often)
+    answers = lambda: [m for m in server.world.messages.values() if explanation in text_of(m)]  # noqa: E731  (called often)
     answer = (await server.world.wait_until(answers))[0]
     assert answer.ephemeral
     assert matinee.engine.rendered == ["1.1"]
 
 
-async def test_new_music_for_a_clip_whose_file_is_gone_says_how_to_get_it_back(
+async def test_new_music_for_a_deleted_clip_points_to_its_recipe(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="once upon a time")

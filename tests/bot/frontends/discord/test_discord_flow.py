@@ -1,4 +1,4 @@
-"""From a command to its clip, as it looks in the chat."""
+"""From a command to the delivered clip, as the chat shows it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import THREAD, Channel
 
 
-async def test_video_becomes_a_clip_in_its_own_answer(
+async def test_the_answer_to_video_becomes_the_clip(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     reply = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=2.0)
@@ -61,7 +61,7 @@ async def test_unknown_words_are_shown_before_and_with_the_clip(
     assert "does not know “glass”" in text_of(await wait_for_clip_message(server, 2))
 
 
-async def test_a_private_clip_is_seen_by_its_asker_alone(
+async def test_only_its_requester_sees_a_private_clip(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="my secret", private=True)
@@ -71,7 +71,7 @@ async def test_a_private_clip_is_seen_by_its_asker_alone(
     assert (await matinee.studio.job(1)).reply_to.private
 
 
-async def test_a_dead_token_sends_the_clip_to_the_channel_as_a_reply(
+async def test_with_an_expired_token_the_clip_is_a_reply_in_the_channel(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.unblocked.clear()
@@ -87,9 +87,7 @@ async def test_a_dead_token_sends_the_clip_to_the_channel_as_a_reply(
     assert f"/{message.id}" in text_of(status)
 
 
-async def test_an_old_token_is_not_even_tried(
-    server: DiscordServer, matinee: DiscordApp, ana: Person
-) -> None:
+async def test_an_old_token_is_not_used(server: DiscordServer, matinee: DiscordApp, ana: Person) -> None:
     reply = await ana.types("/video", prompt="asked long ago", age=15 * 60)
     message = await wait_for_clip_message(server, 1)
     assert message is not reply.interaction.original
@@ -100,7 +98,7 @@ async def test_an_old_token_is_not_even_tried(
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_send_without_an_answer_is_repeated_and_shows_once(
+async def test_a_send_without_a_response_is_repeated_and_shows_once(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     server.add_fault("POST", "/messages$", status=503, commit=True)
@@ -121,7 +119,7 @@ async def test_a_clip_sent_long_ago_is_found_again_without_its_nonce(
 
 
 @pytest.mark.parametrize("refusal", [50001, 50013])
-async def test_a_closed_channel_sends_the_clip_directly(
+async def test_a_clip_for_a_closed_channel_is_sent_as_a_direct_message(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel, refusal: int
 ) -> None:
     channel.refusal_code = refusal
@@ -186,7 +184,7 @@ async def test_a_refused_prompt_is_answered_privately_and_costs_nothing(
     assert await matinee.studio.waiting() == []
 
 
-async def test_an_acknowledgement_that_came_too_late_makes_no_job(
+async def test_a_late_acknowledgement_creates_no_job(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     late = server.add_fault("POST", "/callback$", status=404, code=10062)
@@ -197,25 +195,25 @@ async def test_an_acknowledgement_that_came_too_late_makes_no_job(
     assert await matinee.studio.waiting() == []
 
 
-async def test_a_command_is_acknowledged_while_the_database_is_held_up(
+async def test_a_command_is_acknowledged_while_the_database_is_blocked(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    """Nothing of ours comes before it, so Discord's three seconds never wait for a disk."""
+    """Nothing is awaited before it, so a slow disk never breaks Discord's limit of three seconds."""
     release, database = threading.Event(), matinee.store._database
     blocked = [
-        asyncio.ensure_future(way(lambda _: release.wait(60))) for way in (database.read, database.write)
+        asyncio.ensure_future(call(lambda _: release.wait(60))) for call in (database.read, database.write)
     ]
     try:
         reply = await ana.types("/video", prompt="a slow disk")
         await reply.acknowledged()
-        assert not any(one.done() for one in blocked)
+        assert not any(task.done() for task in blocked)
     finally:
         release.set()
         await asyncio.gather(*blocked)
     assert await wait_for_clip_message(server, 1) is reply.interaction.original
 
 
-async def test_the_same_interaction_twice_is_one_job(
+async def test_a_repeated_interaction_creates_one_job(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     reply = await ana.types("/video", prompt="echo")
@@ -228,7 +226,7 @@ async def test_the_same_interaction_twice_is_one_job(
     assert matinee.engine.rendered == ["1.1"]
 
 
-async def test_an_acknowledgement_whose_answer_was_lost_still_counts(
+async def test_an_acknowledgement_whose_response_was_lost_is_recognized(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     server.add_fault("POST", "/callback$", status=502, commit=True)
@@ -237,7 +235,7 @@ async def test_an_acknowledgement_whose_answer_was_lost_still_counts(
     assert matinee.engine.rendered == ["1.1"]
 
 
-async def test_a_thread_gets_its_clip_in_the_thread(
+async def test_a_clip_asked_for_in_a_thread_is_sent_there(
     server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     assert channel.guild is not None
@@ -247,7 +245,7 @@ async def test_a_thread_gets_its_clip_in_the_thread(
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_direct_message_works_like_a_server(server: DiscordServer, matinee: DiscordApp) -> None:
+async def test_direct_messages_work_like_a_server(server: DiscordServer, matinee: DiscordApp) -> None:
     user = server.world.user("Cleo")
     alone = Person(server, user, server.world.dm(user))
     await alone.types("/video", prompt="just for us", age=15 * 60)
@@ -255,7 +253,7 @@ async def test_a_direct_message_works_like_a_server(server: DiscordServer, matin
     assert await wait_until_final(server, matinee, 1) is JobState.DELIVERED
 
 
-async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
+async def test_in_a_server_without_the_bot_the_user_is_warned_and_gets_the_clip(
     server: DiscordServer, matinee: DiscordApp
 ) -> None:
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
@@ -266,7 +264,7 @@ async def test_a_guest_is_warned_and_gets_the_clip_by_the_token(
     assert await wait_for_clip_message(server, 1) is reply.interaction.original
 
 
-async def test_only_people_who_asked_for_pings_are_mentioned(
+async def test_only_users_who_enabled_pings_are_mentioned(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await (await ana.types("/settings", ping=True)).says("Mention me", "yes")
@@ -291,7 +289,7 @@ async def test_operators_use_the_shared_admin_verbs(
     await (await ana.types("/admin", line="audit")).says("quota grant")
 
 
-async def test_a_persons_data_is_deleted_on_request(
+async def test_personal_data_is_deleted_on_request(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     await ana.types("/video", prompt="a fox in the snow")

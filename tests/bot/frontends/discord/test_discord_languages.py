@@ -1,4 +1,4 @@
-"""Everybody is spoken to in their own language, whoever they share a channel with."""
+"""Every user is answered in their own language, also in a shared channel."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ async def test_a_german_client_reads_german_from_the_queue_to_the_clip(
     assert {"Neue Musik", "Noch einmal", "Prompt ändern", "Rezept", "Löschen", "Melden"} <= set(labels(clip))
 
 
-async def test_each_person_gets_button_answers_in_their_own_language(
+async def test_button_answers_are_in_the_language_of_the_user(
     server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
 ) -> None:
     await ana.types("/video", prompt="a fox")
     clip = await wait_for_clip_message(server, 1)
-    for locale, told in (
+    for locale, title in (
         ("fr", "Recette du clip #1"),
         ("ja", "クリップ #1 のレシピ"),
         ("pt-BR", "Receita do clipe #1"),
     ):
-        one = person(server, locale, channel, locale=locale)
-        await (await one.clicks(clip, "Recipe")).says(told)
+        user = person(server, locale, channel, locale=locale)
+        await (await user.clicks(clip, "Recipe")).says(title)
     await (await person(server, "Luz", channel, locale="es-419").clicks(clip, "Delete")).says(
         "es de otra persona"
     )
@@ -75,7 +75,7 @@ async def test_an_unsupported_language_falls_back_to_the_operators(
         assert shown["activities"][0]["state"] == "listo para un texto"
 
 
-async def test_a_refusal_is_shown_in_the_askers_language(
+async def test_a_refusal_is_in_the_language_of_the_user(
     server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     greta = person(server, "Greta", channel, locale="de")
@@ -87,7 +87,9 @@ async def test_a_refusal_is_shown_in_the_askers_language(
     assert await matinee.studio.waiting() == []
 
 
-async def test_languages_are_offered_by_their_own_names(server: DiscordServer, matinee: DiscordApp) -> None:
+async def test_languages_are_offered_under_their_own_names(
+    server: DiscordServer, matinee: DiscordApp
+) -> None:
     language = next(o for o in server.world.commands["1:settings"]["options"] if o["name"] == "language")
     offered = {choice["value"]: choice["name"] for choice in language["choices"]}
     assert offered == {code: messages.language_name(code) for code in messages.languages()}

@@ -23,7 +23,7 @@ MANAGE_GUILD = 1 << 5
 
 @pytest.fixture
 async def matinee(server: DiscordServer, channel: Channel, tmp_path: Path) -> AsyncIterator[DiscordApp]:
-    """With the rules that are shipped."""
+    """Run with the shipped rules."""
     assert channel.guild is not None
     async with discord_app(
         tmp_path / "data", server.connector(), server.token, policy=bundled_policy()
@@ -34,13 +34,13 @@ async def matinee(server: DiscordServer, channel: Channel, tmp_path: Path) -> As
 
 @pytest.fixture
 async def admin_channel(server: DiscordServer, matinee: DiscordApp, channel: Channel) -> Channel:
-    """The admins' own channel."""
+    """A channel that receives the admin notices."""
     assert channel.guild is not None
-    room = channel.guild.channel("office")
-    await server.gateway.dispatch("CHANNEL_CREATE", room.payload(), channel.guild)
-    notices = AdminNotices({"discord": matinee.frontend}, [f"discord:{room.id}"])
+    office = channel.guild.channel("office")
+    await server.gateway.dispatch("CHANNEL_CREATE", office.payload(), channel.guild)
+    notices = AdminNotices({"discord": matinee.frontend}, [f"discord:{office.id}"])
     matinee.events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
-    return room
+    return office
 
 
 @pytest.fixture
@@ -50,17 +50,17 @@ def boss(server: DiscordServer, matinee: DiscordApp, admin_channel: Channel) -> 
     return operator
 
 
-async def wait_for_post(server: DiscordServer, room: Channel, *words: str) -> Message:
+async def wait_for_post(server: DiscordServer, channel: Channel, *texts: str) -> Message:
     def found() -> Message | None:
         return next(
-            (m for m in server.world.visible(room) if all(word in text_of(m) for word in words)), None
+            (m for m in server.world.visible(channel) if all(text in text_of(m) for text in texts)), None
         )
 
     message: Message = await server.world.wait_until(found)
     return message
 
 
-async def test_a_refusal_is_appealed_by_a_button_and_granted_by_another(
+async def test_an_appeal_is_filed_and_accepted_by_buttons(
     server: DiscordServer, ana: Person, boss: Person, admin_channel: Channel
 ) -> None:
     refused = await (await ana.types("/video", prompt="a nude child")).says("protects people")
@@ -76,7 +76,7 @@ async def test_a_refusal_is_appealed_by_a_button_and_granted_by_another(
     await wait_for_clip_message(server, 1)
 
 
-async def test_an_appeal_can_be_typed_and_needs_a_refusal_or_words(
+async def test_an_appeal_can_be_typed_and_needs_a_refusal_or_a_reason(
     server: DiscordServer, ana: Person, boss: Person, admin_channel: Channel
 ) -> None:
     assert boss.user.name == "Boss"
@@ -97,19 +97,19 @@ async def test_a_clip_is_reported_by_its_button_or_its_number(
     await wait_for_post(server, admin_channel, "#1", "a strange fox", eve.user.id)
     await (await eve.types("/report", clip="1", why="again")).says("already")
     await (await ana.types("/report", clip="#1", why="@everyone [look](https://x.y)")).says("Thank you")
-    told = await wait_for_post(server, admin_channel, ana.user.id, "look")
-    assert "@everyone" not in text_of(told)
-    assert "[look](" not in text_of(told).replace("\\", "") or "\\[" in text_of(told)
+    posted = text_of(await wait_for_post(server, admin_channel, ana.user.id, "look"))
+    assert "@everyone" not in posted
+    assert "[look](" not in posted.replace("\\", "") or "\\[" in posted
 
 
-async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
+async def test_admins_review_a_held_clip_before_its_chat_gets_it(
     server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person, admin_channel: Channel
 ) -> None:
-    async def look(_: Path) -> Detection:
+    async def classify(_: Path) -> Detection:
         return Detection("FEMALE_BREAST_EXPOSED", 0.8)
 
     inspector = ClipInspector(
-        store=matinee.store, classify=look, verdict_if_seen=InspectionVerdict.HOLD, min_certainty=0.5
+        store=matinee.store, classify=classify, verdict_if_seen=InspectionVerdict.HOLD, min_certainty=0.5
     )
     matinee.delivery._inspect = inspector.inspect
     waiting = await (await ana.types("/video", prompt="a statue")).says("admin reviews")
@@ -129,11 +129,11 @@ async def test_a_held_clip_is_shown_to_the_admins_before_its_chat(
 async def test_a_setting_sends_flagged_clips_as_spoilers(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
-    async def look(_: Path) -> Detection:
+    async def classify(_: Path) -> Detection:
         return Detection("BUTTOCKS_EXPOSED", 0.9)
 
     matinee.delivery._inspect = ClipInspector(
-        store=matinee.store, classify=look, verdict_if_seen=InspectionVerdict.SPOILER, min_certainty=0.5
+        store=matinee.store, classify=classify, verdict_if_seen=InspectionVerdict.SPOILER, min_certainty=0.5
     ).inspect
     await ana.types("/video", prompt="a statue")
     clip = await wait_for_clip_message(server, 1)
@@ -144,16 +144,16 @@ async def test_a_setting_sends_flagged_clips_as_spoilers(
 async def test_an_announcement_is_shown_with_every_clip(
     server: DiscordServer, ana: Person, boss: Person
 ) -> None:
-    line = "announce We *move* house <@123456789012345678> tonight"
+    line = "announce We *move* servers <@123456789012345678> tonight"
     await (await boss.types("/admin", line=line)).says("for a day")
     await ana.types("/video", prompt="a fox")
-    said = text_of(await wait_for_clip_message(server, 1))
-    assert r"\*move\*" in said
-    assert "\\<@\u200b123456789012345678>" in said
+    shown = text_of(await wait_for_clip_message(server, 1))
+    assert r"\*move\*" in shown
+    assert "\\<@\u200b123456789012345678>" in shown
 
 
 async def test_quota_shows_the_reset_time_in_the_readers_time_zone(matinee: DiscordApp, ana: Person) -> None:
     assert matinee.frontend.name == "discord"
-    told = text_of(await (await ana.types("/quota")).says("credits left"))
-    assert "<t:" in told
-    assert ":R>" in told
+    shown = text_of(await (await ana.types("/quota")).says("credits left"))
+    assert "<t:" in shown
+    assert ":R>" in shown

@@ -1,4 +1,4 @@
-"""The whole bot as a process of its own, killed with -9 at any step, in both stream compressions."""
+"""The bot as a separate process, killed with SIGKILL at several steps, with both stream compressions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BotProcess:
         )
 
     async def _start_subprocess(self) -> asyncio.subprocess.Process:
-        """As the choice of compression is made at an import."""
+        """Start a new interpreter, as discord.py chooses the compression when it is imported."""
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", APP_MODULE, *self._arguments, cwd=ROOT
         )
@@ -68,7 +68,7 @@ async def running_bot(server: DiscordServer, folder: Path, *options: str) -> Asy
 
 
 @pytest.mark.parametrize(("option", "compression"), [("--zlib", "zlib-stream"), (None, "zstd-stream")])
-async def test_the_whole_flow_in_both_compressions(
+async def test_the_whole_flow_works_with_both_compressions(
     server: DiscordServer, ana: Person, tmp_path: Path, option: str | None, compression: str
 ) -> None:
     async with running_bot(server, tmp_path, *filter(None, [option])):
@@ -82,7 +82,7 @@ async def test_the_whole_flow_in_both_compressions(
 
 
 def job_saved(reply: Reply) -> bool:
-    """Its job is in the store: the answer is more than "thinking"."""
+    """Whether the job is stored: the answer then shows more than "thinking"."""
     return reply.interaction.original is not None and bool(reply.interaction.original.components)
 
 
@@ -92,7 +92,7 @@ def picture_in_progress(reply: Reply) -> bool:
 
 
 def upload_refused(reply: Reply) -> bool:
-    """It was made, and its first upload was turned away."""
+    """Whether the clip was rendered and its first upload refused."""
     return any(fault.hits for fault in reply.server.faults)
 
 
@@ -110,9 +110,9 @@ def clip_shown(reply: Reply) -> bool:
         (clip_shown, 0.0),
         (clip_shown, 15 * 60),
     ],
-    ids=["placed", "painting, by channel", "refused", "refused, by channel", "shown", "shown, by channel"],
+    ids=["saved", "rendering, by channel", "refused", "refused, by channel", "shown", "shown, by channel"],
 )
-async def test_killed_between_any_two_steps_every_clip_comes_once(
+async def test_a_bot_killed_at_any_step_delivers_every_clip_once(
     server: DiscordServer,
     ana: Person,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""What servers, operators and places decide: tiers, restriction, guests, first pictures."""
+"""Settings of servers and operators: tiers, age restriction, previews, permissions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TIERS = (Tier(name="patron", credits=50, open=True), Tier(name="crew", unlimited
 
 
 @asynccontextmanager
-async def connected_app(server: DiscordServer, folder: Path, **how: Any) -> AsyncIterator[DiscordApp]:
-    async with discord_app(folder / "data", server.connector(), server.token, **how) as running:
+async def connected_app(server: DiscordServer, folder: Path, **options: Any) -> AsyncIterator[DiscordApp]:
+    async with discord_app(folder / "data", server.connector(), server.token, **options) as running:
         await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         yield running
 
 
-async def test_a_server_gives_its_roles_the_tiers_that_are_open_to_it(
+async def test_a_server_grants_open_tiers_to_its_roles(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     assert channel.guild is not None
@@ -85,7 +85,7 @@ async def test_a_better_queue_position_is_shown(
 
 
 async def record_render_time(matinee: DiscordApp, ana: Person, seconds: float) -> None:
-    """As if one clip had taken so long."""
+    """Record that one clip took this long."""
     await ana.types("/video", prompt="measured")
     await wait_until_final(ana.server, matinee, 1)
     sql = "UPDATE job SET started_at = finished_at - ?"
@@ -93,7 +93,7 @@ async def record_render_time(matinee: DiscordApp, ana: Person, seconds: float) -
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(1200.0, 1), (5.0, 0)])
-async def test_a_guest_is_warned_only_when_it_may_outlast_the_token(
+async def test_a_user_install_is_warned_only_if_the_job_may_outlast_the_token(
     server: DiscordServer, matinee: DiscordApp, ana: Person, seconds: float, count: int
 ) -> None:
     await record_render_time(matinee, ana, seconds)
@@ -106,12 +106,12 @@ async def test_a_guest_is_warned_only_when_it_may_outlast_the_token(
         await reply.says("probably take more than 15 minutes")
     matinee.engine.unblocked.set()
     await wait_for_clip_message(server, 3)
-    asides = [text_of(message) for message in reply.interaction.followups]
-    assert sum("probably take more than 15 minutes" in told for told in asides) == count
-    assert not any("if this takes more" in told for told in asides)
+    followups = [text_of(message) for message in reply.interaction.followups]
+    assert sum("probably take more than 15 minutes" in text for text in followups) == count
+    assert not any("if this takes more" in text for text in followups)
 
 
-async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
+async def test_a_user_install_gets_a_late_clip_as_a_direct_message(
     server: DiscordServer, matinee: DiscordApp
 ) -> None:
     elsewhere = server.world.guild("Elsewhere", has_bot=False).channel("chat")
@@ -124,7 +124,7 @@ async def test_a_guests_clip_that_outlasts_its_token_comes_directly(
     assert (await wait_for_clip_message(server, 1)).channel.recipient is dan.user
 
 
-async def test_a_first_picture_is_shown_where_the_operator_wants_it(
+async def test_a_preview_is_shown_if_the_operator_enabled_it(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     async with connected_app(server, tmp_path, settings=FrontendSettings(preview=True)) as matinee:
@@ -139,7 +139,7 @@ async def test_a_first_picture_is_shown_where_the_operator_wants_it(
         assert [attachment.filename for attachment in clip.attachments] == ["matinee-1.mp4"]
 
 
-async def test_no_first_picture_is_shown_unless_it_is_wanted(
+async def test_no_preview_is_shown_by_default(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:
     matinee.engine.preview = b"\xff\xd8 a first look"
@@ -150,7 +150,7 @@ async def test_no_first_picture_is_shown_unless_it_is_wanted(
     await wait_for_clip_message(server, 1)
 
 
-async def test_a_post_in_a_forum_gets_its_clip_there(
+async def test_a_clip_asked_for_in_a_forum_post_is_sent_there(
     server: DiscordServer, matinee: DiscordApp, channel: Channel
 ) -> None:
     assert channel.guild is not None
@@ -167,12 +167,12 @@ async def test_missing_permissions_are_logged_at_start_and_shown_on_request(
     server: DiscordServer, channel: Channel, tmp_path: Path
 ) -> None:
     assert channel.guild is not None
-    channel.guild.bot_permissions = channel.permissions = 1 << 10  # it may see, and nothing else
+    channel.guild.bot_permissions = channel.permissions = 1 << 10  # only to view channels
     boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
-    with capture_logs() as heard:
+    with capture_logs() as logs:
         async with connected_app(server, tmp_path):
-            told = await (await boss.types("/server show")).says("These permissions are missing here")
-            assert "attach files" in text_of(told)
-            assert "view channel" not in text_of(told)
-    named = [line for line in heard if line["event"] == "permissions are missing"]
-    assert [(line["server"], "attach_files" in line["missing"]) for line in named] == [("Cinema", True)]
+            shown = await (await boss.types("/server show")).says("These permissions are missing here")
+            assert "attach files" in text_of(shown)
+            assert "view channel" not in text_of(shown)
+    warnings = [entry for entry in logs if entry["event"] == "permissions are missing"]
+    assert [(entry["server"], "attach_files" in entry["missing"]) for entry in warnings] == [("Cinema", True)]

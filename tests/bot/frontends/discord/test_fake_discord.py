@@ -1,4 +1,4 @@
-"""The loopback Discord behaves as the real one does, seen through the real, unpatched client."""
+"""The loopback Discord behaves like the real one, as seen by the unpatched discord.py client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.fakes.discord_world import THREAD, Channel
 
 
 class EchoBot(discord.Client):
-    """The least bot: it answers /echo, and its button counts."""
+    """A minimal bot that answers /echo."""
 
     def __init__(self, server: DiscordServer) -> None:
         intents = discord.Intents.none()
@@ -68,11 +68,10 @@ async def bot(server: DiscordServer, channel: Channel) -> AsyncIterator[EchoBot]
 
 
 async def send(bot: EchoBot, channel: Channel, *args: Any, **kwargs: Any) -> discord.Message:
-    place = bot.get_partial_messageable(int(channel.id))
-    return await place.send(*args, **kwargs)
+    return await bot.get_partial_messageable(int(channel.id)).send(*args, **kwargs)
 
 
-async def test_a_command_is_deferred_then_edited_into_its_answer(
+async def test_a_deferred_command_is_edited_into_its_answer(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
@@ -83,7 +82,7 @@ async def test_a_command_is_deferred_then_edited_into_its_answer(
     assert bot.interactions[0].filesize_limit == ana.upload_limit
 
 
-async def test_what_is_private_is_for_one_reader_only(
+async def test_a_private_message_is_visible_to_one_user(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     reply = await person(server, "Ana", channel).types("/echo", words="secret")
@@ -93,15 +92,13 @@ async def test_what_is_private_is_for_one_reader_only(
         await bot.http.get_message(int(channel.id), int(message.id))
 
 
-async def test_choices_are_offered_while_typing(
-    server: DiscordServer, bot: EchoBot, channel: Channel
-) -> None:
+async def test_autocomplete_offers_choices(server: DiscordServer, bot: EchoBot, channel: Channel) -> None:
     assert bot.is_ready()
     offered = await person(server, "Ana", channel).completes("/echo", focused="words", words="fo")
     assert offered == [{"name": "FO", "value": "fo"}]
 
 
-async def test_an_interaction_takes_one_acknowledgement_only(
+async def test_an_interaction_can_be_acknowledged_once(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     ana = person(server, "Ana", channel)
@@ -113,7 +110,7 @@ async def test_an_interaction_takes_one_acknowledgement_only(
     assert text_of(await reply.message()) == "once"
 
 
-async def test_a_nonce_shows_once_however_often_it_is_sent(
+async def test_a_repeated_nonce_shows_one_message(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     first = await send(bot, channel, "clip", nonce="job-17")
@@ -132,7 +129,7 @@ async def test_a_send_whose_response_was_lost_is_not_repeated(
     assert len(server.world.visible(channel)) == 1
 
 
-async def test_a_connection_can_break_without_an_answer(
+async def test_a_connection_can_close_without_a_response(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     server.add_fault("POST", "/messages$", drop=True, commit=True)
@@ -141,7 +138,7 @@ async def test_a_connection_can_break_without_an_answer(
     assert len(server.world.visible(channel)) == 1
 
 
-async def test_a_rate_limit_is_waited_out_by_the_client(
+async def test_the_client_waits_for_the_end_of_a_rate_limit(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     fault = server.add_fault("POST", "/messages$", retry_after=0.05)
@@ -150,7 +147,7 @@ async def test_a_rate_limit_is_waited_out_by_the_client(
     assert server.statuses[429] == 1
 
 
-async def test_an_upload_arrives_byte_for_byte_and_can_be_fetched(
+async def test_an_upload_is_stored_unchanged_and_can_be_downloaded(
     server: DiscordServer, bot: EchoBot, channel: Channel
 ) -> None:
     data = bytes(range(256)) * 64
@@ -176,7 +173,9 @@ async def test_an_upload_above_the_limit_is_refused_with_40005(
 
 
 @pytest.mark.parametrize("code", [50001, 50013])
-async def test_a_channel_may_refuse(server: DiscordServer, bot: EchoBot, channel: Channel, code: int) -> None:
+async def test_a_channel_can_refuse_messages(
+    server: DiscordServer, bot: EchoBot, channel: Channel, code: int
+) -> None:
     channel.refusal_code = code
     with pytest.raises(discord.Forbidden) as refusal:
         await send(bot, channel, "hello")
@@ -233,7 +232,7 @@ async def test_a_rejected_resume_identifies_again(
     assert caplog.records == [] or "Traceback" not in caplog.text
 
 
-async def test_threads_are_channels_too(server: DiscordServer, bot: EchoBot, channel: Channel) -> None:
+async def test_a_thread_is_a_channel(server: DiscordServer, bot: EchoBot, channel: Channel) -> None:
     assert channel.guild is not None
     thread = channel.guild.channel("a thread", THREAD, parent=channel)
     reply = await person(server, "Ana", thread).types("/echo", words="in here")
