@@ -21,6 +21,7 @@ import structlog
 from bot.admin.admin import VERBS
 from bot.cli import doctor, maintenance_commands, model_weights, recipe_command, tables, wish_arguments
 from bot.cli.descriptor import FRONTEND
+from bot.cli.exit_codes import BAD_REQUEST, CANCELLED, CANNOT_START, DONE, FAILED
 from bot.cli.output import Output
 from bot.cli.terminal import OutputTarget, Terminal, choose_output
 from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
@@ -39,8 +40,6 @@ from generation.models.common import weights_lock
 from generation.models.common.device import detect_from_driver, parse_device
 from generation.models.common.pull import HasWeights
 from generation.request import Kind, Request, Wish, closest_match
-
-DONE, FAILED, BAD_REQUEST, CANNOT_START, CANCELLED = 0, 1, 2, 3, 130
 
 
 def run_command(args: Namespace) -> int:

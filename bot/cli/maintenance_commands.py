@@ -8,13 +8,12 @@ import time
 from argparse import Namespace
 from dataclasses import asdict
 
+from bot.cli.exit_codes import DONE, FAILED
 from bot.i18n import messages
 from bot.maintenance import backups, integrity_check, temp_files
 from bot.maintenance.health import find_problems
 from bot.maintenance.heartbeat import Heartbeat
 from bot.runtime.settings import Settings
-
-DONE, FAILED = 0, 1
 
 
 async def health(settings: Settings, args: Namespace) -> int:
