@@ -35,7 +35,6 @@ from bot.runtime.config import (
     build_inspector,
     build_nsfw_process,
     frontend_factories,
-    metrics_output,
     operator_policy,
     read_tables,
 )
@@ -250,7 +249,7 @@ async def run_with_frontends(
         extra = [app.scheduler.run(), app.studio.watch_outside_cancels()]
         if app.metrics is not None:
             monitor.on_heartbeat.append(app.metrics.record_heartbeat)
-            output = metrics_output(settings)
+            output = settings.upkeep.metrics_output()
             extra.append(export_metrics(app.metrics, output, app.store, lambda: app.engine.starts))
         try:
             await _serve_until_signal(app, supervisor, extra)

@@ -12,7 +12,6 @@ from bot.pipeline.worker import Worker
 from bot.runtime.config import (
     NamedTables,
     import_plugins,
-    metrics_output,
     operator_policy,
     read_policy,
     resources,
@@ -51,7 +50,7 @@ def build_scheduler(settings: Settings, store: Store) -> Scheduler:
 
 def build_metrics(settings: Settings, events: EventBus) -> Metrics | None:
     """The metrics, subscribed to the events; None if the operator wants none."""
-    if not metrics_output(settings):
+    if not settings.upkeep.metrics_output():
         return None
     metrics = Metrics(settings.studio.data)
     metrics.subscribe(events)

@@ -13,7 +13,6 @@ from bot.domain.errors import ConfigBroken
 from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Balance, Tier
 from bot.i18n import messages
-from bot.maintenance.metrics import MetricsOutput
 from bot.moderation.clip_inspection import ClassifyFile, ClipInspector, InspectionVerdict
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.text_normalization import SCRIPTS
@@ -215,11 +214,6 @@ def lossy_measurements() -> Mapping[str, Mapping[str, Any]]:
 def resources(settings: Settings) -> Resources:
     """What the models may use of this machine."""
     return settings.engine.resources(settings.studio.data)
-
-
-def metrics_output(settings: Settings) -> MetricsOutput:
-    """Where metrics for Prometheus go, if anywhere."""
-    return settings.upkeep.metrics_output()
 
 
 def unused_balance(allowance: Allowance) -> Balance:
