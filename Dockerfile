@@ -1,6 +1,7 @@
-# The same constraints and the same entry point as the Makefile. CPU:
+# Uses the same constraints and the same command as the Makefile.
+# For a CPU:
 #   docker build --build-arg TORCH_INDEX=<PyTorch's CPU wheel index> -t matinee .
-# NVIDIA (torch's ordinary wheel brings CUDA with it; run with --gpus all):
+# For an NVIDIA GPU (the ordinary wheel of torch includes CUDA; run with --gpus all):
 #   docker build -t matinee .
 FROM python:3.11-slim-bookworm AS build
 ARG TORCH_INDEX=""
