@@ -71,7 +71,7 @@ def test_a_file_without_a_recipe_has_no_command() -> None:
 def test_a_queued_job_says_its_position_and_time(make_job: MakeJob) -> None:
     job = make_job(Kind.VIDEO)
     behind_two = queued_text(job, queue_position=2, eta=Eta(10.0, 20.0), language="en")
-    assert "waits behind 2" in behind_two
+    assert "Clips before it: 2" in behind_two
     assert "10 s to 20 s" in behind_two
     assert "is next" in queued_text(job, queue_position=None, eta=None, language="en")
 
