@@ -1,4 +1,4 @@
-"""What can stop a person's wish before it costs anything: facts only. messages.py finds the words."""
+"""Errors of the bot, as facts only. bot.i18n.messages turns them into sentences."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from generation.errors import ExplainedError, RequestError
 
 @dataclass(eq=False)
 class UserError(ExplainedError):
-    """Told in one sentence; no traceback, no charge."""
+    """An error that the user can correct: explained in one sentence, without a traceback or a charge."""
 
 
 USER_ERRORS = (UserError, RequestError)
-"""Everything that is the asker's to mend, whichever side of the house noticed."""
+"""All errors that the user can correct, raised by the bot or by generation."""
 
 
 @dataclass(eq=False)
@@ -21,7 +21,7 @@ class QuotaSpent(UserError):
     cost: int
     left: int
     limit: int
-    back_at: float  # when the window turns, as a Unix time
+    back_at: float  # when the next window begins, as a Unix time
 
 
 @dataclass(eq=False)
@@ -36,7 +36,7 @@ class QueueFull(UserError):
 @dataclass(eq=False)
 class PromptRefused(UserError):
     rule: str
-    refusal: int = 0  # under which number it was written down, for an appeal
+    refusal: int = 0  # the number of the refusal, for an appeal
 
 
 @dataclass(eq=False)
@@ -47,21 +47,21 @@ class Blocked(UserError):
 
 @dataclass(eq=False)
 class OtherChannelsOnly(UserError):
-    """Matinee answers in other places of this community only."""
+    """Matinee answers only in other channels of this community."""
 
     places: tuple[str, ...]
 
 
 @dataclass(eq=False)
 class TierNotGrantable(UserError):
-    """A tier that a server may not give to its roles by itself."""
+    """A tier that server admins may not give to their roles."""
 
     tier: str
 
 
 @dataclass(eq=False)
 class NotAllowed(UserError):
-    """An admin verb from somebody who is none."""
+    """An admin verb from a user who is not an admin."""
 
     verb: str
 
@@ -73,34 +73,34 @@ class NoSuchJob(UserError):
 
 @dataclass(eq=False)
 class NoClipGiven(UserError):
-    """A command about a clip, and nothing says which."""
+    """A command about a clip that names no clip."""
 
     command: str
 
 
 @dataclass(eq=False)
 class NoPictureInMessage(UserError):
-    """The message that was meant has none."""
+    """The message has no picture."""
 
 
 @dataclass(eq=False)
 class MessageGone(UserError):
-    """What a button was about has been deleted in the chat."""
+    """The message that a button refers to was deleted in the chat."""
 
 
 @dataclass(eq=False)
 class NoSuchPayment(UserError):
-    """Nothing was paid under this name, or it went back already, or some of it was spent."""
+    """There is no such payment, or it was returned, or some of its credits were spent."""
 
 
 @dataclass(eq=False)
 class NotYourButtons(UserError):
-    """Buttons under a question that was somebody else's."""
+    """The buttons belong to a question of another user."""
 
 
 @dataclass(eq=False)
 class PictureRequired(UserError):
-    """A command about a picture came without one."""
+    """A command needs a picture and got none."""
 
     command: str
 
@@ -120,7 +120,7 @@ class TooLate(UserError):
 
 @dataclass(eq=False)
 class ClipGone(UserError):
-    """The job is known but its file was cleaned away."""
+    """The job exists, but its file was deleted."""
 
     job: int
 
@@ -140,7 +140,7 @@ class NotAcceptingJobs(UserError):
 
 @dataclass(eq=False)
 class RateLimited(UserError):
-    """More than `limit` asked for within `seconds`."""
+    """More than `limit` requests within `seconds`."""
 
     limit: int
     seconds: float
@@ -149,7 +149,7 @@ class RateLimited(UserError):
 
 @dataclass(eq=False)
 class InvalidLinkCode(UserError):
-    """A link code that is wrong, too old, used, or one's own."""
+    """A link code that is wrong, expired, used, or created by the same account."""
 
 
 @dataclass(eq=False)
@@ -159,19 +159,19 @@ class NoSuchPerson(UserError):
 
 @dataclass(eq=False)
 class NoSuchReport(UserError):
-    """No report or appeal of this number waits for an admin."""
+    """There is no open report or appeal with this number."""
 
     report: int
 
 
 @dataclass(eq=False)
 class NothingToAppeal(UserError):
-    """Nothing of this person's was refused lately."""
+    """None of the user's recent wishes was refused."""
 
 
 @dataclass(eq=False)
 class ChannelDenied(UserError):
-    """An admin keeps Matinee out of this chat."""
+    """An admin denied this chat."""
 
 
 @dataclass(eq=False)
@@ -188,7 +188,7 @@ class UnknownVerb(UserError):
 
 @dataclass(eq=False)
 class BadArgument(UserError):
-    """An admin verb was given something it cannot use: `usage` shows how it is written."""
+    """An admin verb got an argument that it cannot use; `usage` shows the syntax."""
 
     argument: str
     value: str
@@ -197,7 +197,7 @@ class BadArgument(UserError):
 
 @dataclass(eq=False)
 class StoreFailed(ExplainedError):
-    """The database could not be read or written: the disk, not the person."""
+    """The database could not be read or written, because of the disk."""
 
     path: str
     detail: str
@@ -205,7 +205,7 @@ class StoreFailed(ExplainedError):
 
 @dataclass(eq=False)
 class BadOption(UserError):
-    """An option that cannot be read; `example` is one that can."""
+    """An option that cannot be parsed; `example` is a valid value."""
 
     option: str
     value: str
@@ -220,34 +220,34 @@ class OutputUnusable(UserError):
 
 @dataclass(eq=False)
 class ClipNotAllowed(ExplainedError):
-    """The clip shows what is not shown here."""
+    """The clip shows content that is not allowed here."""
 
 
 @dataclass(eq=False)
 class NeedsReview(ExplainedError):
-    """An admin looks at the clip before anybody else does."""
+    """An admin must review the clip before it is sent."""
 
 
 @dataclass(eq=False)
 class CannotDeliver(ExplainedError):
-    """The clip is made and kept, but its chat will never take it."""
+    """The clip is rendered and kept, but its chat will never accept it."""
 
     platform: str
 
 
 @dataclass(eq=False)
 class Crashed(ExplainedError):
-    """Matinee came to an end that nobody foresaw."""
+    """Matinee ended because of an unexpected error."""
 
 
 @dataclass(eq=False)
 class StartError(ExplainedError):
-    """Matinee cannot start: told on the terminal, exit code not 0."""
+    """Matinee cannot start. The terminal shows the reason, and the exit code is not 0."""
 
 
 @dataclass(eq=False)
 class ConfigBroken(StartError):
-    """`place` says which file or variable, `problem` what is wrong, `near` what was likely meant."""
+    """`place` names the file or variable, `problem` says what is wrong, `near` what was likely meant."""
 
     place: str
     problem: str
@@ -256,12 +256,12 @@ class ConfigBroken(StartError):
 
 @dataclass(eq=False)
 class NoFrontendConfigured(StartError):
-    """No chat has a token."""
+    """No frontend is configured: none has a token."""
 
 
 @dataclass(eq=False)
 class AllFrontendsEnded(StartError):
-    """Every chat has ended by itself: refused its token, as a rule."""
+    """Every frontend has ended by itself, usually because its token was refused."""
 
     chats: tuple[str, ...]
 
@@ -280,7 +280,7 @@ class DatabaseCorrupt(StartError):
 
 @dataclass(eq=False)
 class DatabaseNewer(StartError):
-    """Written by a later Matinee than this one."""
+    """The database was written by a later version of Matinee."""
 
     path: str
     found: int

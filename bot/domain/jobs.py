@@ -1,4 +1,4 @@
-"""The types that carry everything. Plain frozen data: a Job is a row, never a live object.
+"""Jobs and what belongs to them, as plain frozen data: a Job is a copy of a row, not a live object.
 
 What is kept or sent as JSON is a msgspec Struct, which is read and written far quicker than a dataclass. Only
 `msgspec.structs.replace` makes a changed one: that of `dataclasses` fails, and no type checker says so. A row
@@ -18,15 +18,15 @@ from generation.request import Request
 
 
 class JobState(StrEnum):
-    QUEUED = "queued"  # waiting its turn
+    QUEUED = "queued"  # waits for its turn
     RUNNING = "running"  # with the engine, under a lease
-    RENDERED = "rendered"  # the clip is on disk and paid for; a lost upload is never a lost render
-    DELIVERING = "delivering"  # a send has begun and its answer is not here yet
+    RENDERED = "rendered"  # the clip is on disk and paid for; a failed upload does not lose it
+    DELIVERING = "delivering"  # a send has begun and its outcome is not known yet
     DELIVERED = "delivered"  # the chat has it
-    UNCERTAIN = "uncertain"  # a send whose answer never came: never sent again unasked
-    FAILED = "failed"  # told and refunded
-    CANCELLED = "cancelled"  # somebody asked; refunded unless it was painted already
-    HELD = "held"  # set aside for a person to look at
+    UNCERTAIN = "uncertain"  # the outcome of a send is unknown: only the user can send it again
+    FAILED = "failed"  # explained to the user and refunded
+    CANCELLED = "cancelled"  # on request; refunded unless its frames were generated already
+    HELD = "held"  # waits for the review of an admin
 
     @property
     def is_final(self) -> bool:
@@ -43,7 +43,7 @@ def community_key(platform: str, number: int | None) -> str:
 
 
 class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who asks. `community` is the key of the server or group, empty in a private chat."""
+    """The user who submits a job. `community` is the key of the server or group, empty in a private chat."""
 
     platform: str
     user: str
@@ -66,18 +66,18 @@ class Requester(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ReplyTo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the answer goes: plain data, so that a reply outlives a restart and a dead interaction token."""
+    """Where the clip goes: plain data, so that it outlives a restart and an expired token."""
 
     platform: str
     chat: str
-    message: str = ""  # the person's message, to reply to
-    status: str = ""  # our own message that tells how far it is, once there is one
+    message: str = ""  # the user's message, to reply to
+    status: str = ""  # the status message of this job, once there is one
     thread: str = ""
     token: str = ""
     token_until: float = 0.0
-    limit: int = 0  # upload limit in bytes, 0 when there is none
+    limit: int = 0  # upload limit in bytes; 0 means no limit
     private: bool = False
-    facts: dict[str, Any] = msgspec.field(default_factory=dict)  # what only this frontend understands
+    facts: dict[str, Any] = msgspec.field(default_factory=dict)  # values that only this frontend understands
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Action:
 
     @classmethod
     def parse(cls, text: str) -> Action | None:
-        """None for anything that is not one of ours: callback data comes from outside."""
+        """None for an invalid action: callback data comes from outside."""
         verb, _, remainder = text.partition(":")
         number, _, choice = remainder.partition(":")
         if not (verb.isidentifier() and number.isascii() and number.isdecimal() and len(number) <= 18):
@@ -103,15 +103,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A job before it has a number."""
+    """A job that is not saved yet."""
 
     request: Request
     requester: Requester
     reply_to: ReplyTo
     cost: int
     weight: float = 1.0
-    idempotency_key: str = ""  # the platform's id of what asked for it, so that a replay makes no second job
-    parent: int | None = None  # the job whose button asked for this one
+    idempotency_key: str = (
+        ""  # the platform's id of the update, so that a repeated update makes no second job
+    )
+    parent: int | None = None  # the job whose button started this one
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,13 +123,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: ReplyTo
     state: JobState
     cost: int
-    attempt: int = 0  # how often the engine died of this job
-    epoch: int = 0  # fences a stale worker: every change names the epoch it holds
+    attempt: int = 0  # how often this job killed the engine
+    epoch: int = 0  # fencing token: each claim increases it, and a change by a stale worker is rejected
     created_at: float = 0.0
     started_at: float | None = None
     finished_at: float | None = None
     clip: Clip | None = None
-    error: dict[str, Any] | None = None  # Told.to_json() of what ended it
+    error: dict[str, Any] | None = None  # ExplainedError.to_json() of the error that ended it
     message: str = ""  # the platform's id of the delivered message
     parent: int | None = None
-    picture_done: bool = False  # the frames of this attempt are generated: from then on a cancel is charged
+    picture_done: bool = (
+        False  # the frames of this attempt are generated; from then on a cancelled job is charged
+    )

@@ -1,4 +1,4 @@
-"""What a request costs and what a person may spend: arithmetic only, no clock, no database."""
+"""What a request costs and what a user may spend: arithmetic only, without a clock or a database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Allowance:
     unlimited: bool = False
 
     def window(self, now: float) -> tuple[float, float]:
-        """Since when spending counts, and when what is spent now comes back, at the latest."""
+        """Return the start of the window, and when credits spent now are available again at the latest."""
         if self.rolling is not None:
             return now - self.rolling, now + self.rolling
         return _day_bounds(self.zone, int(now // QUARTER_HOUR))
@@ -31,9 +31,9 @@ QUARTER_HOUR = 900
 
 @lru_cache(maxsize=256)
 def _day_bounds(zone: str, quarter_hour: int) -> tuple[float, float]:
-    """Begin and end of the day that holds this quarter of an hour: no zone's midnight lies within one."""
+    """Start and end of the day of this quarter of an hour: midnight falls on a quarter in every time zone."""
     now = datetime.fromtimestamp(quarter_hour * QUARTER_HOUR, ZoneInfo(zone))
-    # the day's first midnight: where the clocks go back over it there are two, and one window a day
+    # the first midnight of the day: there are two if the clocks go back over it, but one window a day
     start = now.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     end = datetime.combine(start.date() + timedelta(days=1), start.time(), start.tzinfo)
     return start.timestamp(), end.timestamp()
@@ -41,7 +41,7 @@ def _day_bounds(zone: str, quarter_hour: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """How many jobs may wait or run at once, how many one person may ask for in a burst; None is no cap."""
+    """How many jobs may wait or run at once, and how many one user may submit in a burst; None is no cap."""
 
     person: int | None = None
     community: int | None = None
@@ -52,16 +52,16 @@ class Caps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """More for some: who has one of the roles, asks in one of the chats, or is on the list."""
+    """Other terms for users with one of the roles, in one of the chats, or on the list."""
 
     name: str
-    credits: int | None = None  # None leaves what everybody has
+    credits: int | None = None  # None keeps the default
     unlimited: bool = False
-    weight: float = 1.0  # twice the weight is twice the turns
+    weight: float = 1.0  # twice the weight gets twice the turns
     roles: frozenset[str] = frozenset()
     chats: frozenset[str] = frozenset()  # "telegram:-100123"
     people: frozenset[str] = frozenset()  # "discord:42"
-    open: bool = False  # admins of any server may give it to their roles
+    open: bool = False  # server admins may give it to their roles
 
     def includes(self, key: str, roles: Iterable[str], chat: str) -> bool:
         return key in self.people or chat in self.chats or not self.roles.isdisjoint(roles)
@@ -69,11 +69,13 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaPlan:
-    """What everybody gets, and who gets more; of several tiers the first one named counts."""
+    """The default allowance and the tiers; the first tier that matches applies."""
 
     base: Allowance
     tiers: tuple[Tier, ...] = ()
-    pools: Mapping[str, int] = field(default_factory=dict)  # "discord:7" -> credits a window for the server
+    pools: Mapping[str, int] = field(
+        default_factory=dict
+    )  # "discord:7" -> credits of the server in each window
     admins_unlimited: bool = True
 
     def tier(
@@ -85,7 +87,7 @@ class QuotaPlan:
         assigned: str | None,
         tiers_of_roles: frozenset[str] = frozenset(),
     ) -> Tier:
-        """`named` is what an admin set for the person, before all else; `mapped` what for their roles."""
+        """`assigned` was set by an admin for the user and applies first; `tiers_of_roles` for their roles."""
         roles = tuple(roles)
         for tier in self.tiers:
             if tier.name == assigned:
@@ -94,7 +96,7 @@ class QuotaPlan:
         return next(matching, Tier(name="everyone"))
 
     def allowance(self, tier: Tier, *, admin: bool = False, personal_credits: int | None = None) -> Allowance:
-        """`own` are the credits an admin set for the person alone."""
+        """`personal_credits` were set by an admin for this user and apply before those of the tier."""
         credit_limit = next((n for n in (personal_credits, tier.credits) if n is not None), self.base.credits)
         unlimited = self.base.unlimited or tier.unlimited or (admin and self.admins_unlimited)
         return replace(self.base, credits=credit_limit, unlimited=unlimited)
@@ -106,7 +108,7 @@ class QuotaPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """`left` of the window's allowance and, apart from it, `granted` credits that no window takes away."""
+    """The use of the current window, and `granted` credits, which do not expire."""
 
     limit: int
     used: int

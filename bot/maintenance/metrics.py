@@ -1,4 +1,4 @@
-"""Counters and histograms for Prometheus: what is done, how long it takes, how the machine is. Of nobody."""
+"""Prometheus metrics: jobs, durations and the state of the machine, without any data about users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SETTING_NAME = "[upkeep] metrics"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsOutput:
-    """Where the figures go: a file, a port of this machine, both or neither."""
+    """Where the metrics are exported: to a file, on a local port, both or neither."""
 
     file: Path | None = None
     port: int = 0
@@ -39,11 +39,11 @@ class MetricsOutput:
 
 
 class Metrics:
-    """`data` is the folder whose disk is watched. Raises ConfigBroken where the library is missing."""
+    """`data` is the folder whose free space is reported. Raises ConfigBroken if the library is missing."""
 
     def __init__(self, data: Path) -> None:
         try:
-            import prometheus_client as prometheus  # noqa: PLC0415  (an extra, and only for whoever wants it)
+            import prometheus_client as prometheus  # noqa: PLC0415  (an optional dependency)
         except ImportError:
             raise ConfigBroken(SETTING_NAME, "need a package more: pip install 'matinee[metrics]'") from None
         self._data = data
@@ -60,23 +60,25 @@ class Metrics:
         def histogram(name: str, text: str, buckets: Any, *labels: str) -> Any:
             return prometheus.Histogram(f"matinee_{name}", text, labels, buckets=buckets, registry=registry)
 
-        self._jobs = counter("jobs", "Jobs by how they came or ended", "outcome", "model", "platform")
-        self._deliveries = counter("deliveries", "Ends of deliveries", "outcome", "platform")
+        self._jobs = counter(
+            "jobs", "Jobs by outcome; asked counts submitted jobs", "outcome", "model", "platform"
+        )
+        self._deliveries = counter("deliveries", "Deliveries by outcome", "outcome", "platform")
         self._wait_seconds = histogram(
-            "wait_seconds", "From the wish to the engine", WAIT_BUCKETS, "platform"
+            "wait_seconds", "From submission to the start of the render", WAIT_BUCKETS, "platform"
         )
         self._render_seconds = histogram(
-            "paint_seconds", "From the engine's first touch to the clip", RENDER_BUCKETS, "model"
+            "paint_seconds", "From the start of the render to the clip", RENDER_BUCKETS, "model"
         )
         self._lag = histogram("event_loop_lag_seconds", "By how much the event loop was late", LAG_BUCKETS)
-        self._restarts = counter("engine_restarts", "Times that the engine was started again")
-        self._queue = gauge("queue_length", "Jobs that wait")
-        self._running = gauge("running", "Jobs that are being made")
-        self._disk_free = gauge("disk_free_bytes", "Room on the data folder's disk")
-        self._part_healthy = gauge("part_well", "1 while the part is well", "part")
+        self._restarts = counter("engine_restarts", "Restarts of the engine")
+        self._queue = gauge("queue_length", "Jobs that wait in the queue")
+        self._running = gauge("running", "Jobs that are being rendered")
+        self._disk_free = gauge("disk_free_bytes", "Free space on the disk of the data folder")
+        self._part_healthy = gauge("part_well", "1 while the part is healthy", "part")
 
     def subscribe(self, events: EventBus) -> None:
-        """Count the jobs that these events are about."""
+        """Count the jobs of these events."""
         events.subscribe(JobQueued, lambda event: self.job_submitted(event.job))
         events.subscribe(JobRendered, lambda event: self.job_rendered(event.job))
         events.subscribe(JobEnded, lambda event: self.job_ended(event.job))
@@ -93,7 +95,7 @@ class Metrics:
             self._render_seconds.labels(job.request.model).observe(max(0.0, job.finished_at - job.started_at))
 
     def job_ended(self, job: Job) -> None:
-        """By its state; a delivery that failed is both an end of the job and one of the delivery."""
+        """Count the job by its state; if it has a clip, also count the delivery."""
         self._count(job.state.value, job)
         if job.clip is not None and job.state is not JobState.CANCELLED:
             self._deliveries.labels(job.state.value, job.reply_to.platform).inc()
@@ -117,7 +119,7 @@ class Metrics:
         self._library.write_to_textfile(str(file), self.registry)
 
     def serve(self, port: int) -> Callable[[], None]:
-        """On this machine alone; what it returns ends it."""
+        """Serve the metrics on a port of localhost; returns a function that ends it."""
         try:
             server, thread = self._library.start_http_server(port, "127.0.0.1", self.registry)
         except OSError as error:
@@ -136,10 +138,8 @@ class Metrics:
 async def export_metrics(
     metrics: Metrics, output: MetricsOutput, store: Store, starts: Callable[[], int]
 ) -> None:
-    """Until cancelled: look, and write or serve what is known."""
-    await _update_gauges(
-        metrics, store, starts
-    )  # who asks first is not told of a line that nobody has looked at
+    """Update the metrics, and write or serve them, until cancelled."""
+    await _update_gauges(metrics, store, starts)  # so that the first answer has real values
     stop_server = metrics.serve(output.port) if output.port else None
     try:
         while True:
@@ -158,5 +158,5 @@ async def _update_gauges(metrics: Metrics, store: Store, starts: Callable[[], in
 
 
 def _write_file(metrics: Metrics, file: Path) -> None:
-    with suppress(OSError):  # seen by whoever reads the file's age; the studio goes on
+    with suppress(OSError):  # the age of the file shows it; the bot goes on
         metrics.write(file)

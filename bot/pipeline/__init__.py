@@ -1,1 +1,1 @@
-"""A job's way once it is queued: worker, delivery, status updates, retry."""
+"""What happens to a queued job: worker, delivery, status updates and retries."""

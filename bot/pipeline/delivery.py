@@ -1,4 +1,4 @@
-"""Fit, send, mark: how a rendered clip reaches its chat, and what a chat has to be able to do."""
+"""Delivery: fit each rendered clip to its chat, send it, and record the outcome."""
 
 from __future__ import annotations
 
@@ -71,25 +71,25 @@ log = structlog.get_logger(__name__)
 
 
 FitClip = Callable[[Clip, int], Awaitable[Clip]]
-"""The clip within so many bytes, beside the original; raises GenerationError."""
+"""Returns a copy of the clip with at most so many bytes; raises GenerationError."""
 
 PersonalizeClip = Callable[[Job, Clip, int], Awaitable[Clip]]
-"""The clip as this person wants to have it, still within so many bytes; 0 is no limit."""
+"""Returns the clip as this user wants it, within so many bytes; 0 means no limit."""
 
 InspectClip = Callable[[Job], Awaitable[InspectionVerdict]]
-"""What a finished clip shows, and so what becomes of it."""
+"""Decides from the frames of a clip whether it is sent, sent as a spoiler, held or refused."""
 
 MAX_CONCURRENT_SENDS = 4
 MAX_SHRINKS = 2
-"""How often a clip is made smaller because a chat refused it below its own limit."""
+"""How often a clip is shrunk because a chat refused a size below its own limit."""
 SHRINK_FACTOR = 0.8
 RETRY_DELAYS = (2.0, 10.0, 60.0, 300.0)
-"""Seconds between tries at an unreachable chat; the last goes on until it works."""
+"""Seconds between tries to reach a chat; the last one repeats until a try succeeds."""
 POLL_INTERVAL = 2.0
 
 
 class Delivery:
-    """Carries rendered clips to their chats, and word of how the others are doing."""
+    """Sends rendered clips to their chats, and shows the progress and the end of all other jobs."""
 
     def __init__(  # noqa: PLR0913  (all are passed by keyword, by the composition root)
         self,
@@ -125,15 +125,15 @@ class Delivery:
 
     @property
     def last_idle_at(self) -> float | None:
-        """When it last had nothing to do, on the loop's clock; None before that."""
+        """When `run` last waited for work, on the clock of the event loop; None before that."""
         return self._wake_up.last_wait_at
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Look for clips to send."""
         self._wake_up.set()
 
     async def run(self) -> None:
-        """Until cancelled. A send that has begun is let finish, so that its answer is not lost."""
+        """Deliver until cancelled. A send that has begun may finish, so that its outcome is known."""
         readiness_watchers = [
             asyncio.create_task(self._wake_when_ready(frontend))
             for frontend in self._frontends.values()
@@ -152,13 +152,13 @@ class Delivery:
             await self.wait_for_sends()
 
     async def wait_for_sends(self) -> None:
-        """Wait for what is being sent and said just now; who stops waiting stops nothing."""
+        """Wait for the current sends and status messages. Cancelling the wait does not cancel them."""
         if self._sends:
             await asyncio.wait([task for _, task in self._sends.values()])
         await self._status_updates.wait_for_sends()
 
     async def send_remaining(self) -> None:
-        """Send all that is finished and can be sent; then begin nothing more."""
+        """Send every rendered clip whose chat can be reached; then start no more sends."""
         try:
             while ready := [
                 job for job in await retry_while_disk_refuses(self._store.undelivered) if self._can_start(job)
@@ -176,7 +176,7 @@ class Delivery:
         )
 
     def show_final_status(self, job: Job) -> None:
-        """Tell that a job ended without a clip to show."""
+        """Show how a job ended that has no clip to show."""
         self._status_updates.show_final(job)
 
     async def _wake_when_ready(self, frontend: ConnectingFrontend) -> None:
@@ -185,7 +185,7 @@ class Delivery:
         self.wake()
 
     def _can_start(self, job: Job) -> bool:
-        """One platform that does not answer must not keep the others waiting."""
+        """Limit the sends of each platform, so that one that does not answer blocks no other."""
         pause = self._pauses.get(job.id)
         frontend = self._frontends.get(job.reply_to.platform)
         if self._closing or frontend is None or not is_reachable(frontend):
@@ -207,7 +207,7 @@ class Delivery:
         self.wake()
 
     async def _deliver_job(self, job: Job) -> None:
-        """Whatever is raised in here was raised before anything can have been sent."""
+        """Inspect, fit and send. Every error that reaches the handlers came before anything was sent."""
         with structlog.contextvars.bound_contextvars(job=job.id):
             try:
                 verdict = await self._inspect(job) if self._inspect else InspectionVerdict.CLEAR
@@ -220,14 +220,14 @@ class Delivery:
                         job, self._frontends[job.reply_to.platform], verdict=verdict
                     )
             except DISK_REFUSALS as error:
-                log.warning("cannot be sent yet", reason=str(error))
+                log.warning("not sent yet", reason=str(error))
                 self._schedule_retry(job)
             except Superseded as gone:
-                log.info("not to be sent any more", state=gone.state)
+                log.info("no longer to be sent", state=gone.state)
             except ExplainedError as error:
                 log.warning("cannot be delivered", exc_info=error)
                 await self._fail(job, error)
-            except Exception:  # the edge of a delivery's task: the clip is kept, the others go on
+            except Exception:  # one delivery must not stop the others; the clip is kept
                 log.exception("delivery failed unexpectedly")
                 await self._fail(job, CannotDeliver(job.reply_to.platform))
 
@@ -240,7 +240,7 @@ class Delivery:
             self._events.publish(JobHeld(held))
 
     async def _send_with_shrinking(self, job: Job, frontend: Frontend, *, verdict: InspectionVerdict) -> None:
-        """Try until it is there, smaller if need be; an unreachable chat is left for a later round."""
+        """Send the clip, shrunk if the chat refuses its size. An unreachable chat is retried later."""
         limit, shrinks = job.reply_to.limit, 0
         while True:
             outgoing = await self._prepare_clip(job, limit, spoiler=verdict is InspectionVerdict.SPOILER)
@@ -261,7 +261,7 @@ class Delivery:
                 return
 
     async def _mark_sending(self, job: Job) -> None:
-        """From here on a crash leaves it in doubt; a refusal does not, as nothing was sent."""
+        """Record the send before it begins: after a crash from here on, its outcome is uncertain."""
         try:
             pass_failpoint(FailPoint.RECORD_INTENT, simulated_store_failure)
             await self._store.begin_delivery(job.id)
@@ -271,18 +271,18 @@ class Delivery:
             raise
 
     async def _send(self, frontend: Frontend, outgoing: OutgoingClip) -> str:
-        """The message's id; raises a SendError."""
+        """Return the id of the message; raises SendError."""
         try:
             pass_failpoint(FailPoint.SEND)
             return await frontend.send_clip(outgoing)
         except SendError:
             raise
-        except Exception as error:  # perhaps it came after the clip had left
-            log.exception("a send ended in a surprise")
+        except Exception as error:  # the clip may have been sent before it
+            log.exception("a send failed unexpectedly")
             raise MaybeSent(type(error).__name__) from error
 
     async def _mark_delivered(self, job: Job, frontend: Frontend, message: str) -> None:
-        """The chat has it: that is written down however often the disk refuses, and never taken back."""
+        """Record that the chat has the clip; retried for as long as the disk refuses the write."""
 
         async def write() -> Job:
             pass_failpoint(FailPoint.SENT, simulated_store_failure)
@@ -298,8 +298,8 @@ class Delivery:
         self._events.publish(JobDelivered(done))
         try:
             await frontend.after_delivery(done)
-        except Exception:  # it is tidiness only
-            log.exception("not tidied up")
+        except Exception:  # the clip has arrived; only the status message is affected
+            log.exception("clean-up after a delivery failed")
 
     async def _handle_send_error(self, job: Job, frontend: Frontend, error: SendError) -> None:
         log.warning("not sent", kind=type(error).__name__, reason=str(error))
@@ -316,7 +316,7 @@ class Delivery:
             self._schedule_retry(job)
 
     async def _mark_not_sent(self, job: Job) -> None:
-        """Certainly not sent: as if it had not begun."""
+        """Return the job to the state before the send: it is certain that nothing was sent."""
         await write_or_superseded(
             self._store, job.id, lambda: self._store.mark_not_sent(job.id), JobState.RENDERED
         )

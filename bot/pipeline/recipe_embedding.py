@@ -1,4 +1,4 @@
-"""A clip that tells how to make it again: on its author's own download, elsewhere if its author likes."""
+"""Embed the recipe of a clip in its file: always in private downloads, elsewhere if the user wants it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from generation.media.provenance import with_recipe
 
 RECIPE_SETTING = "recipe"
 ENABLED_VALUES = (True, "yes")
-"""A switch or a word, as each chat keeps it. Where it is not set the place decides."""
+"""The values of the setting that mean yes. If it is not set, private chats get the recipe."""
 log = structlog.get_logger(__name__)
 
 
@@ -29,15 +29,15 @@ class RecipeEmbedder:
     """Platforms where only the requester sees what is delivered."""
 
     async def embed(self, job: Job, clip: Clip, limit: int) -> Clip:
-        """A copy with the recipe in it where that is wanted and within the limit, else the clip itself."""
+        """Return a copy with the recipe if it is wanted and fits the limit, otherwise the clip itself."""
         if not await self._is_wanted(job):
             return clip
-        target = clip.path.with_name(f"{clip.path.stem}.told{clip.path.suffix}")
+        target = clip.path.with_name(f"{clip.path.stem}.recipe{clip.path.suffix}")
         try:
             embedded = await with_recipe(
                 clip, job.request, target, ffmpeg=self.ffmpeg, identity=self.identity
             )
-        except GenerationError as error:  # the clip is what counts
+        except GenerationError as error:  # the clip is still useful without its recipe
             log.warning("sent without its recipe", job=job.id, reason=str(error))
             return clip
         return embedded if not limit or embedded.size <= limit else clip

@@ -1,4 +1,4 @@
-"""What must be written is written again and again while the disk refuses it."""
+"""Retry a write until the disk accepts it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 DISK_REFUSALS = (StoreFailed, DiskFull)
-"""The disk says no today, and may say yes tomorrow."""
+"""Errors of a full or failing disk, which may pass."""
 RETRY_DELAYS = (0.05, 0.2, 1.0, 5.0)
 RETRY_TIMEOUT = 300.0
-"""Seconds after which it is for whoever started us to see what is wrong with the disk."""
+"""Seconds after which the error is raised, so that the operator notices it."""
 
 
 async def retry_while_disk_refuses(
     operation: Callable[[], Awaitable[T]], *, give_up_after: float = RETRY_TIMEOUT
 ) -> T:
-    """What `verb` returns, once the disk lets it; its refusal if that goes on for longer than `patience`."""
+    """Return the result of `operation`; raise its last error after `give_up_after` seconds of retries."""
     tries, waited = 0, 0.0
     while True:
         try:
@@ -35,7 +35,7 @@ async def retry_while_disk_refuses(
             if waited >= give_up_after:
                 raise
             pause = RETRY_DELAYS[min(tries, len(RETRY_DELAYS) - 1)]
-            log.error("the disk refuses", reason=str(error), again_in=pause)  # noqa: TRY400  (a line a try will do)
+            log.error("the disk refuses a write", reason=str(error), again_in=pause)  # noqa: TRY400  (one line for each try is enough)
             await asyncio.sleep(pause)
             tries, waited = tries + 1, waited + pause
 
@@ -43,19 +43,19 @@ async def retry_while_disk_refuses(
 async def write_or_superseded(
     store: Store, job: int, write: Callable[[], Awaitable[Job]], expected_state: JobState
 ) -> Job | None:
-    """The job as `verb` leaves it; None where it has gone another way meanwhile.
+    """Return the job after `write`; None if another change came first.
 
-    A write may be safe although its answer was a refusal: the second try then finds the job as wanted.
+    A write may succeed although it reported an error. The second try then finds the expected state.
     """
     try:
         return await retry_while_disk_refuses(write)
     except Superseded as error:
         if error.state is expected_state:
             return await retry_while_disk_refuses(lambda: store.job(job))
-        log.warning("gone another way", job=job, wanted=expected_state, found=error.state)
+        log.warning("superseded", job=job, expected=expected_state, found=error.state)
         return None
 
 
 def simulated_store_failure() -> StoreFailed:
-    """As the store fails when its disk does: for failpoints."""
+    """The error of the store when its disk fails, for failpoints."""
     return StoreFailed("the database", "scripted")

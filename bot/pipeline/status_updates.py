@@ -1,4 +1,4 @@
-"""Word of how jobs are doing: the latest wins, and the last is said sooner or later."""
+"""Status messages: only the latest progress is shown; a final status is repeated until the chat has it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from generation.progress import Progress
 log = structlog.get_logger(__name__)
 
 OUTBOX_POLL_INTERVAL = 60.0
-"""Seconds between looks for last words that could not be said when they were due."""
+"""Seconds between two looks for final statuses that were not shown yet."""
 
 
 class StatusUpdates:
-    """Every job's status line."""
+    """The status messages of all jobs."""
 
     def __init__(self, store: Store, frontends: Mapping[str, Frontend]) -> None:
         self._store = store
@@ -48,11 +48,11 @@ class StatusUpdates:
         self.show(job, messages.final_status(job, job.requester.language), None)
 
     def check_outbox_now(self) -> None:
-        """A chat can be reached that could not."""
+        """A chat became reachable: check for final statuses at the next opportunity."""
         self._next_outbox_check = 0.0
 
     async def send_outbox(self) -> None:
-        """Ends that nobody was told of, because we or the chat were gone just then."""
+        """Show the final statuses that are still pending, because the bot or the chat was not reachable."""
         now = asyncio.get_running_loop().time()
         if now < self._next_outbox_check:
             return
@@ -63,15 +63,15 @@ class StatusUpdates:
                 self.show_final(job)
 
     async def wait_for_sends(self) -> None:
-        """Wait for what is being said just now, and for no chat's rest after it."""
+        """Wait for the messages that are being sent, without the pauses between updates."""
         for job_status in self._job_statuses.values():
             job_status.skip_to_final()
         if self._job_statuses:
-            await asyncio.wait([line.task for line in self._job_statuses.values()])
+            await asyncio.wait([status.task for status in self._job_statuses.values()])
 
 
 class _JobStatus:
-    """One job's: while a text is on its way or has just been said, only the latest of the others is kept."""
+    """The status message of one job: during a send and the pause after it, only the latest text is kept."""
 
     task: asyncio.Task[None]
 
@@ -92,7 +92,7 @@ class _JobStatus:
             self._pause_over.set()
 
     def skip_to_final(self) -> None:
-        """Only an end is still to be said."""
+        """Drop a pending progress text, but not a final status."""
         if self.latest is not None and self.latest[2] is not None:
             self.latest = None
         self._pause_over.set()
@@ -102,18 +102,18 @@ class _JobStatus:
         try:
             while self.latest is not None:
                 (job, text, progress), self.latest = self.latest, None
-                if last_final_text == text:  # two who saw the same end; its person hears of it once
+                if last_final_text == text:  # the same end was reported twice; show it once
                     continue
                 if await self._show(job, text, progress) and progress is None and job.state in FINAL_STATES:
                     await self._remove_from_outbox(job.id)
                     last_final_text = text
-        except Exception:  # the edge of a notice's task: a last word is still owed, and said later
+        except Exception:  # one status must not stop the others; a final status is repeated later
             log.exception("status not shown")
         finally:
-            self._on_done()  # at once, with no gap in which a last word could be left with nobody to say it
+            self._on_done()  # without an await before it, so that no new text is lost
 
     async def _show(self, job: Job, text: str, progress: Progress | None) -> bool:
-        """Whether it need not be said again."""
+        """Return whether the text needs no other try."""
         try:
             if progress is None:
                 pass_failpoint(FailPoint.SEND_STATUS, lambda: Unreachable("scripted"))

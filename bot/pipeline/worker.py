@@ -1,4 +1,4 @@
-"""Claim, render, settle: as many at a time as the engine has slots."""
+"""The worker: claims jobs, renders them and records the outcome, as many at once as the engine has slots."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 POLL_INTERVAL = 5.0
-"""Seconds between looks at the queue when nobody rings: leases of a dead worker run out unannounced."""
+"""Seconds between two looks at the queue without a signal: the lease of a dead worker expires silently."""
 MAX_ENGINE_DEATHS = 2
-"""A job that the engine died of so often is set aside; those that only stood by never are."""
+"""A job that killed the engine so often has failed. Deaths that it did not cause do not count."""
 
 
 class Worker:
@@ -61,7 +61,7 @@ class Worker:
         self._clips = clips
         self._events = events
         self.only_job: int | None = None
-        """Nothing but this job is claimed: a terminal makes its own clip, not the chats' ones."""
+        """If set, only this job is claimed: a terminal renders its own clip, not those of the chats."""
         self.drained = asyncio.Event()
         self.poll_interval = POLL_INTERVAL
         self._wake_up = WakeUp()
@@ -76,25 +76,25 @@ class Worker:
 
     @property
     def last_idle_at(self) -> float | None:
-        """When it last had nothing to do, on the loop's clock; None before that."""
+        """When `run` last waited for work, on the clock of the event loop; None before that."""
         return self._wake_up.last_wait_at
 
     def wake(self) -> None:
-        """There may be work."""
+        """Look for work."""
         self._wake_up.set()
 
     def stop_job(self, job_id: int) -> None:
-        """Nobody wants this one any more."""
+        """Cancel the render of this job, if there is one."""
         if task := self._renders.get(job_id):
             task.cancel()
 
     def drain(self) -> None:
-        """Claim nothing more; `run` returns when what is being made is made."""
+        """Claim no more jobs; `run` returns when the current renders end."""
         self._draining = True
         self.wake()
 
     async def run(self) -> None:
-        """Until drained. When cancelled, what is being made goes back to the queue, unblamed."""
+        """Render until drained. On cancellation, running jobs are requeued without a counted attempt."""
         try:
             while not self._draining:
                 while len(self._renders) < self._engine.slots and not self._draining:
@@ -118,7 +118,7 @@ class Worker:
         )
 
     async def _start(self, job: Job) -> None:
-        """A job whose lease ran out under us may come back to us: its old render ends first."""
+        """Start a render, after an older render of the same job under an expired lease has ended."""
         if job.request.kind is not Kind.MUSIC:  # new music needs no picture model
             self._loaded_model = job.request.model
         if stale := self._renders.get(job.id):
@@ -139,8 +139,8 @@ class Worker:
                 await self._render(job)
             except Superseded:
                 log.warning("lease lost", job=job.id)
-            except DISK_REFUSALS:  # for minutes on end: its lease runs out, and it is made again
-                log.exception("not written down")
+            except DISK_REFUSALS:  # the lease expires, and the job is rendered again
+                log.exception("the outcome was not recorded")
             except asyncio.CancelledError:
                 await self._requeue(job)
                 raise
@@ -158,7 +158,7 @@ class Worker:
         except ExplainedError as error:
             log.warning("failed", exc_info=error)
             await self._record_failure(job, error)
-        except Exception:  # the edge of a job's task: one job's surprise must not end the worker
+        except Exception:  # an error in one job must not end the worker
             log.exception("failed unexpectedly")
             await self._record_failure(job, GenerationError())
         else:
@@ -174,7 +174,7 @@ class Worker:
 
         try:
             await retry_while_disk_refuses(write)
-        except Superseded as error:  # its first try was written down, though the answer was a refusal
+        except Superseded as error:  # an earlier try succeeded although it reported an error
             if error.state not in {JobState.RENDERED, JobState.DELIVERING, JobState.DELIVERED}:
                 raise
         log.info("rendered", seconds=clip.seconds, bytes=clip.size)
@@ -183,7 +183,7 @@ class Worker:
 
     def _build_order(self, job: Job) -> Order:
         preset = self._presets.get(job.request.model)
-        if preset is None:  # the operator took it away while the job waited
+        if preset is None:  # the operator removed the model while the job waited
             raise ModelMissing(job.request.model)
         folder = self._clips / str(job.id)
         return Order(label=f"{job.id}.{job.epoch}", request=job.request, preset=preset, folder=folder)
@@ -214,21 +214,21 @@ class Worker:
             self._events.publish(JobEnded(done))
 
     async def _requeue(self, job: Job) -> None:
-        """At our own end it waits again; cancelled by its person, it is superseded and does not."""
+        """Return the job to the queue, unless it was cancelled."""
         try:
             await self._store.requeue(job.id, job.epoch, guilty=False)
         except Superseded:
             return
-        except DISK_REFUSALS:  # the next start gives it back
-            log.exception("not given back")
+        except DISK_REFUSALS:  # the next start requeues the job
+            log.exception("the job was not requeued")
 
     async def _renew_lease(self, job: Job, render: asyncio.Task[None] | None) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 3)
             try:
                 still_ours = await self._store.renew(job.id, job.epoch, lease=LEASE_SECONDS)
-            except DISK_REFUSALS as error:  # there are two more tries before the lease runs out
-                log.error("lease not renewed", reason=str(error))  # noqa: TRY400  (the store has said why)
+            except DISK_REFUSALS as error:  # two more tries follow before the lease expires
+                log.error("lease not renewed", reason=str(error))  # noqa: TRY400  (the store logged the cause)
                 continue
             if not still_ours and render is not None:
                 render.cancel()

@@ -1,4 +1,4 @@
-"""What a finished clip can become: the same one larger, one that goes on from it, a still that moves."""
+"""What can be made from a finished clip: a larger one, a longer one, or an animation of an image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from generation.request import Kind, Limits, Request, Wish
 
 DERIVATIVE_VERBS = ("animate", "extend", "bigger")
 DURATION_TOLERANCE = 0.05
-"""Seconds by which a clip on the model's grid may be longer than its limit says."""
+"""Seconds by which a clip may exceed the limit of its model, because lengths are rounded to frames."""
 
 
 def available_derivatives(job: Job, presets: Mapping[str, Preset], default: str) -> tuple[str, ...]:
-    """Which of the buttons would work: those are shown, no others."""
+    """The derivative verbs that would work on this clip: only these get a button."""
     preset = presets.get(job.request.model)
     if job.clip is None or preset is None:
         return ()
@@ -36,7 +36,7 @@ def available_derivatives(job: Job, presets: Mapping[str, Preset], default: str)
 
 
 def animation_model(picture_model: str, presets: Mapping[str, Preset], default: str) -> str | None:
-    """Who moves a still: its own model, else the house's, else the first that can."""
+    """The model that animates an image: its own, else the default, else the first that can."""
     for name in (picture_model, default, *presets):
         if name in presets and Kind.ANIMATE in presets[name].limits.kinds:
             return name
@@ -44,7 +44,7 @@ def animation_model(picture_model: str, presets: Mapping[str, Preset], default: 
 
 
 def enlarge_request(request: Request, clip: Clip, limits: Limits) -> Request:
-    """The same clip again, with more pixels and the same music."""
+    """The same clip with more pixels and the same music; raises NotOffered."""
     size = _enlarged_size(clip, limits)
     if size is None:
         raise NotOffered(Kind.BIGGER.value, request.model)
@@ -61,7 +61,7 @@ def enlarge_request(request: Request, clip: Clip, limits: Limits) -> Request:
 
 
 def extend_request(request: Request, clip: Clip, limits: Limits, *, seed: int) -> Request:
-    """A clip that goes on from the last frames of this one, in its size and pace."""
+    """A clip that continues from the last frames, in the same size and frame rate; raises NotOffered."""
     if Kind.EXTEND not in limits.kinds:
         raise NotOffered(Kind.EXTEND.value, request.model)
     return structs.replace(
@@ -76,7 +76,7 @@ def extend_request(request: Request, clip: Clip, limits: Limits, *, seed: int) -
 
 
 def open_clip(path: Path) -> Clip:
-    """A clip that somebody names; raises AttachmentRefused."""
+    """Read a clip from a file of the user; raises AttachmentRefused."""
     try:
         return clip_from_file(path)
     except (EncodeFailed, OSError) as error:
@@ -84,7 +84,7 @@ def open_clip(path: Path) -> Clip:
 
 
 def fill_from_clip(wish: Wish, clip: Clip, limits: Limits) -> Wish:
-    """A wish for more of this clip: what was not said is as it is there."""
+    """Complete a wish about a clip with the values of the clip."""
     if wish.kind is Kind.BIGGER:
         size = _enlarged_size(clip, limits)
         if size is None:
@@ -100,7 +100,7 @@ def fill_from_clip(wish: Wish, clip: Clip, limits: Limits) -> Wish:
 
 
 def nearest_aspect(width: int, height: int, limits: Limits) -> str | None:
-    """The model's shape that cuts least off a picture of this size; None is its usual one."""
+    """The aspect of the model that crops a picture of this size least; None is the default aspect."""
     shape = width / height
     shapes: dict[str | None, tuple[int, int]] = {None: (limits.width, limits.height)}
     shapes.update(limits.aspects)

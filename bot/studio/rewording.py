@@ -1,4 +1,4 @@
-"""A clip asked for once more, in other words."""
+"""The wish of a finished job with another prompt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from generation.request import Kind, Wish
 
 
 def reworded_wish(job: Job, prompt: str, negative: str | None = None) -> Wish:
-    """The same wish with other words; also the same seed, so that only the words change the picture."""
+    """The same wish with another prompt. The seed stays, so that only the prompt changes the picture."""
     request = job.request
     kind = Kind.VIDEO if request.kind in {Kind.MUSIC, Kind.BIGGER, Kind.EXTEND} else request.kind
     return Wish(

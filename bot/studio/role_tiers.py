@@ -1,4 +1,4 @@
-"""Which tier a role of a chat puts its people in: given by those who run a server, as far as they may."""
+"""The tier that a role of a server gives to its members, as set by the admins of the server."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class RoleTiers:
         self._tiers = {tier.name: tier for tier in tiers}
 
     def grantable_tiers(self, requester: Requester) -> tuple[str, ...]:
-        """Whoever runs Matinee gives any tier; whoever runs a server, those that are open to them."""
+        """An operator may grant any tier; admins of a server only the open ones."""
         return tuple(name for name, tier in self._tiers.items() if tier.open or requester.admin)
 
     async def set_tier(self, role: str, tier: str | None, requester: Requester) -> None:
-        """`role` is "discord:9"; None takes its tier away. Raises UnknownChoice or TierKept."""
+        """`role` is "discord:9"; None removes its tier. Raises UnknownChoice or TierNotGrantable."""
         if tier is not None:
             check_choice("tier", tier, tuple(self._tiers))
         grantable = self.grantable_tiers(requester)

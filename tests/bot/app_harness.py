@@ -1,4 +1,4 @@
-"""A whole house for tests: real studio, store, worker and delivery around the two fakes."""
+"""A running app for tests: the real studio, store, worker and delivery with a fake engine and frontend."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GENRES = read_genres(read_config_table("genres"))
 
 
 async def fit_unchanged(clip: Clip, limit: int) -> Clip:
-    """Fits anything: what fitting really does is proven beside it."""
+    """Returns every clip unchanged; fitting itself has its own tests."""
     del limit
     return clip
 
@@ -73,7 +73,7 @@ class AppHarness:
         )
 
     async def engine_label(self, job: int) -> str:
-        """The name under which the engine has the job, once it has."""
+        """The label of the order with which the engine renders the job, once it does."""
         return await wait_until(
             lambda: next((name for name in self.engine.unfinished() if name.startswith(f"{job}.")), None)
         )
@@ -87,7 +87,7 @@ def make_requester(user: str, *, admin: bool = False) -> Requester:
 
 
 async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:
-    """What `look` yields as soon as it yields something."""
+    """Return the first result of `look` that is not None or false."""
 
     async def looking() -> T | None:
         return look()
@@ -96,15 +96,15 @@ async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:
 
 
 async def wait_until_async(look: Callable[[], Coroutine[Any, Any, T | None]], seconds: float = 20) -> T:
-    """The same for a look that takes a while."""
+    """The same for an async `look`."""
     async with asyncio.timeout(seconds):
-        while not (found := await look()):  # noqa: ASYNC110  (it looks at a database, which rings no bell)
+        while not (found := await look()):  # noqa: ASYNC110  (a database sends no signal)
             await asyncio.sleep(0.001)  # the condition decides, not the pause
     return found
 
 
 class WaitableStudio(Studio):
-    """A studio whose jobs can be waited for."""
+    """A studio that can wait for the state of a job."""
 
     async def wait_for_state(self, job: int, *states: JobState, seconds: float = 20) -> Job:
         async def look() -> Job | None:

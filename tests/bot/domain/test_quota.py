@@ -1,4 +1,4 @@
-"""Who gets what: arithmetic without a clock or a database."""
+"""Quotas and prices: arithmetic without a clock or a database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAN = QuotaPlan(
         ("discord:42", ("supporter",), "", "no longer there", "patron"),
     ],
 )
-def test_a_tier_goes_by_name_list_chat_or_role(
+def test_a_tier_is_chosen_by_name_list_chat_or_role(
     key: str, roles: tuple[str, ...], chat: str, named: str | None, expected: str
 ) -> None:
     assert PLAN.tier(key, roles=roles, chat=chat, assigned=named).name == expected
@@ -41,7 +41,7 @@ def test_own_credits_override_tier_credits_override_base() -> None:
     assert PLAN.allowance(PATRONS).zone == "Europe/Berlin"
 
 
-def test_staff_and_admins_are_unlimited_if_configured() -> None:
+def test_unlimited_tiers_and_admins_are_unlimited_if_configured() -> None:
     default_tier = PLAN.tier("discord:42", roles=(), chat="", assigned=None)
     strict = QuotaPlan(base=PLAN.base, admins_unlimited=False)
     assert PLAN.allowance(STAFF).unlimited
@@ -70,7 +70,9 @@ def test_a_price_is_a_whole_number_and_grows_with_the_clip(
         return price(base=base, seconds=length, default_seconds=5, pixels=area, default_pixels=360_448)
 
     small, large = cost(seconds, pixels), cost(seconds * times, pixels)
-    assert 1 <= small <= large <= small * times + (times > 1)  # what lies a hair above a whole is let go once
+    assert (
+        1 <= small <= large <= small * times + (times > 1)
+    )  # an amount just above a whole number is rounded down
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: true, by model and platform, on a file or a port of this machine, and of nobody."""
+"""Prometheus metrics: correct by model and platform, in a file or on a local port, without user data."""
 
 from __future__ import annotations
 
@@ -68,18 +68,18 @@ async def run_sample_jobs(store: Store, clock: Clock, events: EventBus) -> None:
 async def test_metrics_in_file_and_on_port_are_right_and_anonymous(tmp_path: Path) -> None:
     clock = Clock()
     store, events = await Store.open(tmp_path, clock=clock), EventBus()
-    meters = Metrics(tmp_path)
-    meters.subscribe(events)
-    meters.record_heartbeat(
+    metrics = Metrics(tmp_path)
+    metrics.subscribe(events)
+    metrics.record_heartbeat(
         Heartbeat(pid=1, at=1, steady=1, started_at=1, stopping=False, parts=PART_STATES), 0.01
     )
-    outlet = MetricsOutput(file=tmp_path / "matinee.prom", port=free_port())
+    output = MetricsOutput(file=tmp_path / "matinee.prom", port=free_port())
     await run_sample_jobs(store, clock, events)
-    async with running_tasks(export_metrics(meters, outlet, store, lambda: 3)):
-        text = await fetch_when_ready(outlet.port)
-        await wait_until(lambda: (outlet.file is not None and outlet.file.exists()) or None)
-    assert outlet.file is not None
-    written = outlet.file.read_text()
+    async with running_tasks(export_metrics(metrics, output, store, lambda: 3)):
+        text = await fetch_when_ready(output.port)
+        await wait_until(lambda: (output.file is not None and output.file.exists()) or None)
+    assert output.file is not None
+    written = output.file.read_text()
     for page in (text, written):
         found = parse_samples(page)
         assert found["matinee_jobs_total", ("testcard", "asked", "discord")] == 2
@@ -98,7 +98,7 @@ async def test_metrics_in_file_and_on_port_are_right_and_anonymous(tmp_path: Pat
         assert "secret" not in page
         assert "fox" not in page
     with pytest.raises(aiohttp.ClientConnectorError):
-        await fetch(outlet.port)
+        await fetch(output.port)
     await store.close()
 
 
@@ -128,7 +128,7 @@ PART_STATES = {
 
 
 async def fetch_when_ready(port: int) -> str:
-    """As soon as somebody listens."""
+    """Fetch the page as soon as the port is open."""
     async with asyncio.timeout(20):
         while True:
             with suppress(aiohttp.ClientConnectorError):

@@ -1,4 +1,4 @@
-"""The engine is killed again and again while people's clips are made: none is lost, none is doubled."""
+"""The engine is killed repeatedly during renders: no clip is lost, and none is sent twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KILLS = 10
 
 
 class EngineKillingFrontend(FakeFrontend):
-    """Watches the progress like anybody in the chat, and kills the child at moments that the seed chooses."""
+    """A frontend that kills the engine at moments chosen by the seed, when it is shown progress."""
 
     def __init__(self, engine: LocalEngine, seed: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path
         await engine.close()
         ended = [await studio.job(job.id) for job in jobs]
         assert len(chat.killed_jobs) == KILLS
-        # A strike may hit the next job too, since word of progress takes a while: twice hit, it is set aside.
+        # Progress arrives late, so a kill may also hit the next job; a job that is hit twice fails.
         failed_jobs = [job for job in ended if job.state is JobState.FAILED]
         assert all(
             job.attempt == 1 and job.error and job.error["kind"] == "EngineDied" for job in failed_jobs

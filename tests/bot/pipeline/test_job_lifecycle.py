@@ -1,4 +1,4 @@
-"""A job's life through the real studio, store, worker and delivery."""
+"""The life of a job in the real studio, store, worker and delivery."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ async def credits_left(app: AppHarness, user: str = "ana") -> int:
 
 
 async def test_a_wish_becomes_a_clip_in_the_chat(app: AppHarness) -> None:
-    ticket = await app.ask()
-    app.engine.finish(await app.engine_label(ticket.job.id))
-    job = await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
+    submission = await app.ask()
+    app.engine.finish(await app.engine_label(submission.job.id))
+    job = await app.wait_for_state(submission.job.id, JobState.DELIVERED)
     assert job.message == f"message {job.id}"
     assert app.chat.clip_counts == {job.id: 1}
     assert job.request.prompt in app.chat.outgoing_clips[0].text
@@ -63,13 +63,13 @@ async def test_the_engine_is_kept_busy_but_never_beyond_its_slots(app: AppHarnes
 
 
 async def test_a_failure_is_reported_with_its_number_and_refunded(app: AppHarness) -> None:
-    ticket = await app.ask()
-    app.engine.fail(await app.engine_label(ticket.job.id), PictureFailed("testcard", "black"))
-    await app.wait_for_state(ticket.job.id, JobState.FAILED)
+    submission = await app.ask()
+    app.engine.fail(await app.engine_label(submission.job.id), PictureFailed("testcard", "black"))
+    await app.wait_for_state(submission.job.id, JobState.FAILED)
     number, _, text = await wait_until(
-        lambda: next((said for said in app.chat.statuses if said[1] is JobState.FAILED), None)
+        lambda: next((status for status in app.chat.statuses if status[1] is JobState.FAILED), None)
     )
-    assert number == ticket.job.id
+    assert number == submission.job.id
     assert f"#{number}" in text
     assert "black" not in text
     assert await credits_left(app) == CREDITS
@@ -205,14 +205,14 @@ async def test_only_its_owner_or_an_admin_cancels_a_job(app: AppHarness) -> None
     assert (await app.studio.cancel(job, make_requester("bob", admin=True))).state is JobState.CANCELLED
 
 
-async def test_a_person_is_notified_when_an_admin_cancels(app: AppHarness) -> None:
+async def test_a_user_is_notified_when_an_admin_cancels(app: AppHarness) -> None:
     job = (await app.ask()).job.id
     await app.engine_label(job)
     await app.studio.admin.perform(f"queue cancel {job}", make_requester("boss", admin=True))
-    told = await wait_until(
-        lambda: next((said for said in app.chat.statuses if said[1] is JobState.CANCELLED), None)
+    shown = await wait_until(
+        lambda: next((status for status in app.chat.statuses if status[1] is JobState.CANCELLED), None)
     )
-    assert told[0] == job
+    assert shown[0] == job
 
 
 async def test_an_invalid_request_costs_nothing_and_makes_no_job(app: AppHarness) -> None:
@@ -247,10 +247,10 @@ async def test_an_unreachable_chat_is_retried_until_it_answers(app: AppHarness) 
     await app.wait_for_state(job, JobState.DELIVERED)
     assert app.chat.clip_counts == {job: 1}
     assert len(app.chat.outgoing_clips) == 4
-    assert len({parcel.nonce for parcel in app.chat.outgoing_clips}) == 1
+    assert len({outgoing.nonce for outgoing in app.chat.outgoing_clips}) == 1
 
 
-async def test_a_maybe_sent_clip_is_never_resent_unasked(app: AppHarness) -> None:
+async def test_an_uncertain_clip_is_sent_again_only_on_request(app: AppHarness) -> None:
     app.chat.failures.append(MaybeSent("no answer"))
     job = (await app.ask()).job.id
     app.engine.finish(await app.engine_label(job))
@@ -264,7 +264,7 @@ async def test_a_maybe_sent_clip_is_never_resent_unasked(app: AppHarness) -> Non
     await app.wait_for_state(job, JobState.DELIVERED)
 
 
-async def test_a_maybe_sent_clip_is_resent_where_nonces_deduplicate(tmp_path: Path) -> None:
+async def test_an_uncertain_clip_is_sent_again_where_nonces_deduplicate(tmp_path: Path) -> None:
     async with running_app(tmp_path, deduplicates=True) as app:
         app.chat.failures.append(MaybeSent("no answer"))
         job = (await app.ask()).job.id
@@ -275,9 +275,9 @@ async def test_a_maybe_sent_clip_is_resent_where_nonces_deduplicate(tmp_path: Pa
 
 async def test_a_rejected_delivery_is_refunded_and_the_clip_kept(app: AppHarness) -> None:
     app.chat.failures.append(Rejected("blocked"))
-    ticket = await app.ask()
-    app.engine.finish(await app.engine_label(ticket.job.id))
-    job = await app.wait_for_state(ticket.job.id, JobState.FAILED)
+    submission = await app.ask()
+    app.engine.finish(await app.engine_label(submission.job.id))
+    job = await app.wait_for_state(submission.job.id, JobState.FAILED)
     assert job.clip is not None
     assert job.clip.path.is_file()
     assert await credits_left(app) == CREDITS
@@ -294,7 +294,7 @@ async def test_a_too_large_clip_is_shrunk_at_most_twice(app: AppHarness) -> None
     await app.wait_for_state(second, JobState.FAILED)
 
 
-async def test_a_job_running_at_shutdown_is_made_after_restart(tmp_path: Path) -> None:
+async def test_a_job_running_at_shutdown_is_rendered_after_restart(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         job = (await app.ask()).job.id
         await app.engine_label(job)
@@ -331,7 +331,7 @@ async def test_reroll_and_new_music_are_jobs_of_their_own(app: AppHarness) -> No
 
 
 class BlockingFrontend(FakeFrontend):
-    """Says each thing only when the test lets it."""
+    """Shows each status only when the test allows it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -352,7 +352,7 @@ async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: P
         events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
         await wait_until(lambda: chat.statuses or None)
         chat.released.set()
-        await asyncio.sleep(0)  # one turn: the word has left, its task is about to be tidied up
+        await asyncio.sleep(0)  # one turn of the loop: the status is sent, and its task is about to end
         events.publish(JobEnded(structs.replace(job, state=JobState.CANCELLED)))
         await delivery.wait_for_sends()
         assert [state for _, state, _ in chat.statuses] == [JobState.QUEUED, JobState.CANCELLED]
@@ -375,5 +375,5 @@ async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path:
         await wait_until(lambda: len(chat.statuses) == 3)
         async with asyncio.timeout(30):
             await delivery.wait_for_sends()
-        told = [(number, state) for number, state, _ in chat.statuses]
-        assert told == [(1, JobState.QUEUED), (2, JobState.QUEUED), (1, JobState.CANCELLED)]
+        shown = [(number, state) for number, state, _ in chat.statuses]
+        assert shown == [(1, JobState.QUEUED), (2, JobState.QUEUED), (1, JobState.CANCELLED)]

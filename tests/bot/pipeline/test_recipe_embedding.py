@@ -1,4 +1,4 @@
-"""Who downloads a clip of their own can read from it how it was made; a public one keeps that to itself."""
+"""A private download contains the recipe of the clip; a public clip does not by default."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def make_job(*, private: bool, **facts: object) -> Job:
 async def test_a_recipe_is_embedded_where_its_author_allows(
     *, private: bool, setting: bool | None, embedded: bool, clip: Clip, tmp_path: Path
 ) -> None:
-    async with open_studio(tmp_path / "house") as (store, _, _):
+    async with open_studio(tmp_path / "data") as (store, _, _):
         await store.change_setting(ANA.key, "recipe", setting)
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=private), clip, 0
@@ -79,16 +79,16 @@ async def test_a_recipe_is_embedded_where_its_author_allows(
 async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
     still = structs.replace(clip, path=tmp_path / "still.png")
-    async with open_studio(tmp_path / "house") as (store, _, _):
+    async with open_studio(tmp_path / "data") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=True), still, 0
         )
-    assert packed.path.name == "still.told.png"
+    assert packed.path.name == "still.recipe.png"
     assert read_recipe(packed.path) is not None
 
 
 async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path) -> None:
-    async with open_studio(tmp_path / "house") as (store, _, _):
+    async with open_studio(tmp_path / "data") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
             make_job(private=True), clip, clip.size + 10
         )

@@ -1,4 +1,4 @@
-"""What `run` keeps alive: a chat that dies comes back, a room that dies ends it all, and each is seen."""
+"""The run loop: dead frontends are restarted, an error in a service ends the run, both are reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT_TIMEOUTS = Timeouts(engine=1.0, service=30.0, chat=0.05, poll=0.01, restar
 
 
 class ControllableFrontend(FakeFrontend):
-    """Does as it is told: dies, ends, or loses its platform."""
+    """A frontend that dies, ends or loses its connection when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ControllableFrontend(FakeFrontend):
 
 @dataclass
 class StubEngine:
-    """As much of an engine as can be looked at."""
+    """The part of an engine that the supervisor uses."""
 
     silent_for: float | None = 0.0
     refuses_to_open: bool = False
@@ -88,15 +88,15 @@ class StubApp:
         return chat
 
     async def wait_for_health(self, part: str, state: HealthState) -> str:
-        """What health says of it, as soon as it says this."""
+        """Return the reason in the health report once the part is in this state."""
 
         def look() -> str | None:
-            pulse = Heartbeat.read(self.folder)
-            if pulse is None:
+            heartbeat = Heartbeat.read(self.folder)
+            if heartbeat is None:
                 return None
-            found = {one.part: one for one in find_problems(pulse, monotonic_now=pulse.steady)}
+            found = {one.part: one for one in find_problems(heartbeat, monotonic_now=heartbeat.steady)}
             if part not in found:
-                return "well" if state is HealthState.HEALTHY and part in pulse.parts else None
+                return "healthy" if state is HealthState.HEALTHY and part in heartbeat.parts else None
             return found[part].why if found[part].life is state else None
 
         return await wait_until(look)
@@ -108,7 +108,7 @@ async def stub_app(folder: Path, *names: str) -> AsyncIterator[tuple[StubApp, as
         app = StubApp(harness, folder, StubEngine(), harness.worker)
         for name in names:
             app.create_frontend(name)
-        serving = asyncio.create_task(Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS).serve())  # type: ignore[arg-type]  # a house in parts
+        serving = asyncio.create_task(Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS).serve())  # type: ignore[arg-type]  # a stub with the parts that are used
         try:
             yield app, serving
         finally:

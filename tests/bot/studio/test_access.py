@@ -1,4 +1,4 @@
-"""Who is let in, on which terms, and what a refusal leaves behind."""
+"""Admission: who may submit jobs, on which terms, and what a refusal records."""
 
 from __future__ import annotations
 

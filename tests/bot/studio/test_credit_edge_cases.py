@@ -1,4 +1,4 @@
-"""Credits where clocks, numbers and crowds are at their worst: the books stay true."""
+"""Credits under clock changes, extreme numbers and concurrent requests: the ledger stays correct."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def make_requester(user: str, **facts: object) -> Requester:
 async def test_fifty_concurrent_requests_spend_the_pools_last_credit_once(harness: CreditsHarness) -> None:
     crowd = [make_requester(f"{number}", community="7") for number in range(50)]
     for person in crowd:
-        await harness.ask(person, cost=2)  # what is their own
+        await harness.ask(person, cost=2)  # their own allowance
     await harness.ask(crowd[0], cost=2)
     answers = await asyncio.gather(*(harness.ask(person) for person in crowd), return_exceptions=True)
     assert sum(isinstance(answer, Enqueued) for answer in answers) == 1
@@ -85,7 +85,9 @@ async def test_a_clip_is_paid_from_window_grant_and_pool_and_refunded_there(
     await harness.perform("quota role discord:5 patron")
     await harness.ask(ana, cost=1)
     await harness.perform("quota grant 42 2")
-    made = await harness.ask(ana, cost=7)  # three of the tier's four, two granted, two of the pool's three
+    made = await harness.ask(
+        ana, cost=7
+    )  # three of the four of the tier, two granted, two of the three of the pool
     entries = await harness.store.ledger_entries("discord:42")
     taken = {entry.purse: entry.credits for entry in entries if entry.job == made.job.id}
     assert taken == {"window": -3, "granted": -2}
@@ -97,12 +99,12 @@ async def test_a_clip_is_paid_from_window_grant_and_pool_and_refunded_there(
     assert "0 of 3 used" in await harness.perform("quota show pool:discord:7")
 
 
-async def test_unlimited_people_pay_nothing_and_see_what_they_used(harness: CreditsHarness) -> None:
+async def test_unlimited_users_pay_nothing_and_see_what_they_used(harness: CreditsHarness) -> None:
     boss = make_requester("1", admin=True)
     made = [await harness.ask(boss, cost=30) for _ in range(3)]
     await harness.store.cancel(made[0].job.id)
-    said = await harness.perform("quota show 1")
-    assert "60 used, no limit" in said
+    answer = await harness.perform("quota show 1")
+    assert "60 used, no limit" in answer
     terms = await harness.access.terms_for(boss)
     used = await harness.store.used_in_window(boss.key, terms.allowance)
     assert used == 60
@@ -185,11 +187,11 @@ async def test_a_clock_that_jumps_and_comes_back_gives_nothing_twice(
 @pytest.mark.parametrize(
     ("zone", "day"),
     [
-        ("America/Havana", (2026, 11, 1)),  # one o'clock becomes midnight: there are two of them
-        ("Africa/Cairo", (2026, 4, 24)),  # midnight becomes one o'clock: there is none
+        ("America/Havana", (2026, 11, 1)),  # one o'clock becomes midnight: midnight occurs twice
+        ("Africa/Cairo", (2026, 4, 24)),  # midnight becomes one o'clock: there is no midnight
         ("Europe/Berlin", (2026, 10, 25)),
         ("America/New_York", (2027, 3, 14)),
-        ("Pacific/Apia", (2011, 12, 29)),  # the day after was left out
+        ("Pacific/Apia", (2011, 12, 29)),  # the next day was skipped
         ("Asia/Kathmandu", (2027, 2, 28)),
         ("UTC", (2028, 2, 29)),
         ("UTC", (2026, 12, 31)),

@@ -1,4 +1,4 @@
-"""A button is shown where it would work, and what it asks for is the clip that it stands under."""
+"""Derivatives: a button is offered only if it works, and it acts on the clip above it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | Non
 
 
 @pytest.mark.parametrize("name", [name for name, p in PRESETS.items() if Kind.BIGGER in p.limits.kinds])
-def test_bigger_is_offered_only_where_there_is_room(name: str) -> None:
+def test_bigger_is_offered_only_below_the_largest_size(name: str) -> None:
     job, limits = make_job(name), PRESETS[name].limits
     assert job.clip is not None
     if "bigger" not in derivatives.available_derivatives(job, PRESETS, name):
@@ -71,7 +71,7 @@ def test_most_models_can_enlarge_their_default_size() -> None:
 
 
 @given(st.integers(128, 1280), st.integers(128, 1280), st.sampled_from(sorted(PRESETS)))
-@example(570, 783, "pocket")  # both sides rounded up would be a few pixels too many
+@example(570, 783, "pocket")  # rounding both sides up would exceed the limit by a few pixels
 def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, height: int, model: str) -> None:
     limits = PRESETS[model].limits
     found = limits.enlarged_size(width, height)
@@ -82,7 +82,7 @@ def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, heigh
         assert width * height < found[0] * found[1] <= max(limits.max_pixels, limits.bigger_pixels)
 
 
-def test_a_clip_at_its_largest_has_no_button_and_cannot_be_asked_for() -> None:
+def test_a_clip_of_the_largest_size_has_no_button_and_is_refused() -> None:
     job = make_job("ltx", size=(1280, 736))
     assert job.clip is not None
     assert "bigger" not in derivatives.available_derivatives(job, PRESETS, "ltx")
@@ -90,7 +90,7 @@ def test_a_clip_at_its_largest_has_no_button_and_cannot_be_asked_for() -> None:
         derivatives.enlarge_request(job.request, job.clip, PRESETS["ltx"].limits)
 
 
-def test_a_still_is_animated_by_a_model_that_can() -> None:
+def test_an_image_is_animated_by_a_model_that_supports_it() -> None:
     still = make_job("sd15", kind=Kind.IMAGE)
     assert derivatives.available_derivatives(still, PRESETS, "wan22") == ("animate",)
     assert derivatives.animation_model("sd15", PRESETS, "wan22") == "wan22"
@@ -115,10 +115,10 @@ def test_a_picture_gets_the_aspect_that_crops_least(size: tuple[int, int], aspec
 
 
 async def make_delivered_clip(app: AppHarness) -> int:
-    ticket = await app.ask()
-    app.engine.finish(await app.engine_label(ticket.job.id))
-    await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
-    return ticket.job.id
+    submission = await app.ask()
+    app.engine.finish(await app.engine_label(submission.job.id))
+    await app.wait_for_state(submission.job.id, JobState.DELIVERED)
+    return submission.job.id
 
 
 async def test_a_button_makes_the_same_clip_larger_with_the_same_music(tmp_path: Path) -> None:

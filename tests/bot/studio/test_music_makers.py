@@ -1,4 +1,4 @@
-"""An operator names who makes the music; a licence that forbids it stops the start."""
+"""Music makers: the operator chooses one, and a licence that forbids it prevents the start."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_commercial_instance_is_not_offered_musicgen() -> None:
         ),
     ],
 )
-def test_an_unusable_maker_stops_the_start(flags: dict[str, str], problem: str, near: str | None) -> None:
+def test_an_unusable_maker_prevents_the_start(flags: dict[str, str], problem: str, near: str | None) -> None:
     with pytest.raises(ConfigBroken) as caught:
         read_config_with(**flags)
     assert (caught.value.place, caught.value.problem, caught.value.near) == ("[studio] maker", problem, near)

@@ -1,4 +1,4 @@
-"""What a terminal does beside a running Matinee is seen to there, and its people are told."""
+"""A running Matinee handles cancels from a terminal beside it and notifies the users."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.bot.app_harness import (
 
 @asynccontextmanager
 async def guest_admin(folder: Path) -> AsyncIterator[AdminCommands]:
-    """As `matinee admin` opens it while Matinee runs."""
+    """The admin commands as `matinee admin` opens them while Matinee runs."""
     store = await Store.open(folder, Access.GUEST)
     try:
         yield AdminCommands(store=store, quota_plan=PLAN, models=("testcard",), platforms=PLATFORMS)
@@ -48,13 +48,13 @@ async def test_a_job_cancelled_from_a_terminal_stops_and_is_reported(
             await app.engine_label(job)
         async with guest_admin(tmp_path) as admin:
             await admin.perform(f"queue cancel {job}", ADMINS["cli"])
-        said = await wait_until(lambda: final_statuses(app, job))
-        assert "cancelled" in said[0]
+        texts = await wait_until(lambda: final_statuses(app, job))
+        assert "cancelled" in texts[0]
         assert app.engine.unfinished() == []
         assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
 
 
-async def test_clearing_the_queue_reports_to_every_person(tmp_path: Path) -> None:
+async def test_clearing_the_queue_notifies_every_user(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app, running_tasks(app.studio.watch_outside_cancels()):
         await app.store.pause(paused=True)
         first = [(await app.ask(user)).job.id for user in ("ana", "bob")]

@@ -1,4 +1,4 @@
-"""Whatever people, engines and chats do: one end a job, one clip in the chat, and a ledger that sums."""
+"""In every sequence of actions each job ends once, each clip is sent once, and the ledger adds up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENGINE_ERRORS = st.sampled_from(
 
 
 class StudioStateMachine(RuleBasedStateMachine):
-    """Two people's chats, an engine that may die, restarts in between; all of it on a real database."""
+    """Two users, an engine that may die, and restarts, on a real database."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class StudioStateMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
     def wait_until_idle(self) -> None:
-        """Until everybody has done what they can without the test's word."""
+        """Wait until nothing more happens without another action of the test."""
         assert self.loop.run_until_complete(wait_until_async(self._is_idle))
         for job in self.jobs:
             self.jobs[job] = self.loop.run_until_complete(self.app.studio.job(job))

@@ -1,4 +1,4 @@
-"""Words that a model does not know are told before its clip and with it, in every chat and language."""
+"""Words that a model does not know are named at the submission and with the clip, in every language."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ UNKNOWN_WORDS = UnknownWords(
 async def test_unknown_words_are_named_at_submit_and_with_the_clip(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         wish = Wish(prompt="a glass rocket", model="pocket")
-        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
-        said = messages.adjustments_text(ticket.adjustments)
-        assert "does not know “glass”" in said
-        assert "pocket knows: red" in said
-        app.engine.finish(await app.engine_label(ticket.job.id))
-        await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
-        parcel = app.chat.outgoing_clips[0]
-        assert "“glass”" in parcel.prompt_note
-        assert parcel.prompt_note in parcel.text
+        submission = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+        text = messages.adjustments_text(submission.adjustments)
+        assert "does not know “glass”" in text
+        assert "pocket knows: red" in text
+        app.engine.finish(await app.engine_label(submission.job.id))
+        await app.wait_for_state(submission.job.id, JobState.DELIVERED)
+        outgoing = app.chat.outgoing_clips[0]
+        assert "“glass”" in outgoing.prompt_note
+        assert outgoing.prompt_note in outgoing.text
 
 
-async def test_nothing_is_said_if_every_word_is_known(tmp_path: Path) -> None:
+async def test_there_is_no_note_if_every_word_is_known(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         wish = Wish(prompt="a red rocket", model="pocket")
-        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
-        assert ticket.adjustments == ()
-        app.engine.finish(await app.engine_label(ticket.job.id))
-        await app.wait_for_state(ticket.job.id, JobState.DELIVERED)
+        submission = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+        assert submission.adjustments == ()
+        app.engine.finish(await app.engine_label(submission.job.id))
+        await app.wait_for_state(submission.job.id, JobState.DELIVERED)
         assert not app.chat.outgoing_clips[0].prompt_note
 
 
@@ -52,10 +52,10 @@ async def test_a_capable_model_is_chosen_and_named_if_none_is_given(tmp_path: Pa
         picture = tmp_path / "picture.png"
         Image.new("RGB", (64, 64), "red").save(picture)
         wish = Wish(prompt="a red rocket", kind=Kind.ANIMATE, image=str(picture))
-        ticket = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
-        assert ticket.job.request.model != "pocket"
-        assert f"{ticket.job.request.model} instead of pocket" in messages.adjustments_text(
-            ticket.adjustments
+        submission = await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+        assert submission.job.request.model != "pocket"
+        assert f"{submission.job.request.model} instead of pocket" in messages.adjustments_text(
+            submission.adjustments
         )
         with pytest.raises(NotOffered):
             await app.studio.submit(
@@ -65,11 +65,11 @@ async def test_a_capable_model_is_chosen_and_named_if_none_is_given(tmp_path: Pa
 
 @pytest.mark.parametrize("language", messages.languages())
 def test_every_language_sanitizes_unknown_words(language: str) -> None:
-    said = messages.unknown_words_text(UNKNOWN_WORDS, language)
-    assert "“gl`ass”" in said
-    assert "“fox”" in said
-    assert "red, cat" in said
-    assert len(messages.unknown_words_text(UNKNOWN_WORDS, language, brief=True)) < len(said)
+    text = messages.unknown_words_text(UNKNOWN_WORDS, language)
+    assert "“gl`ass”" in text
+    assert "“fox”" in text
+    assert "red, cat" in text
+    assert len(messages.unknown_words_text(UNKNOWN_WORDS, language, brief=True)) < len(text)
 
 
 def test_many_unknown_words_give_one_short_sentence() -> None:
