@@ -77,7 +77,7 @@ async def test_a_failure_is_reported_with_its_number_and_refunded(app: AppHarnes
 
 async def test_an_unexpected_engine_error_ends_one_job_only(app: AppHarness) -> None:
     first, second = [(await app.ask(user)).job.id for user in "ab"]
-    app.engine.fail(await app.engine_label(first), ZeroDivisionError("somebody's bug"))
+    app.engine.fail(await app.engine_label(first), ZeroDivisionError("an unexpected error"))
     await app.wait_for_state(first, JobState.FAILED)
     app.engine.finish(await app.engine_label(second))
     await app.wait_for_state(second, JobState.DELIVERED)
@@ -88,7 +88,7 @@ async def test_only_a_job_that_crashes_the_engine_twice_is_given_up(
 ) -> None:
     job = (await app.ask()).job.id
     for _ in range(4):
-        app.engine.fail(await app.engine_label(job), EngineDied("somebody else's fault", guilty=False))
+        app.engine.fail(await app.engine_label(job), EngineDied("killed with another job", guilty=False))
     app.engine.fail(await app.engine_label(job), EngineDied("its fault"))
     app.engine.fail(await app.engine_label(job), EngineDied("its fault again"))
     await app.wait_for_state(job, JobState.FAILED)
