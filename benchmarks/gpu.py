@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Report
-from generation import Request
 from generation.models.common.device import detect_device
 from generation.models.common.memory_plan import MemoryPlan
-from generation.models.common.preset import Preset
-from generation.request import Kind, Limits, Music
+from generation.request import Limits
+from tests.factories import NO_MUSIC, make_preset, make_request
 
 PROMPT = "a fox in the snow, cinematic light, drifting flakes, slow camera"
 
@@ -123,18 +122,15 @@ def run_ours(model: Any, sizes: Sizes, folder: Path, seed: int) -> Result:
     from generation.media.ffmpeg import find  # noqa: PLC0415  (heavy)
     from generation.media.mux import mux, preset_for  # noqa: PLC0415  (heavy)
 
-    request = Request(
-        prompt=f"{PROMPT} {seed}",
-        kind=Kind.VIDEO,
+    request = make_request(
+        f"{PROMPT} {seed}",
         model="ltx",
         width=sizes.width,
         height=sizes.height,
         frames=sizes.frames,
-        fps=24.0,
         seed=seed,
         steps=sizes.steps,
-        guidance=1.0,
-        music=Music(genre="none", maker="band"),
+        music=NO_MUSIC,
     )
     times: list[float] = []
     start = synchronized_time()
@@ -195,8 +191,7 @@ def compare(report: Report, sizes: Sizes, rounds: int, card: str) -> None:
     from generation.models.ltx import Ltx  # noqa: PLC0415  (heavy)
 
     components = build_components(tiny=sizes.tiny)
-    limits = Limits(width=sizes.width, height=sizes.height)
-    preset = Preset(name="ltx", family="ltx", title="LTX", limits=limits)
+    preset = make_preset("ltx", limits=Limits(width=sizes.width, height=sizes.height))
     plan = MemoryPlan() if sizes.tiny else MemoryPlan(device="cuda", dtype="bfloat16", compile=True)
     results: dict[str, Result] = {}
     with tempfile.TemporaryDirectory() as name:

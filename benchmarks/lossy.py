@@ -18,7 +18,8 @@ from benchmarks.report import Report
 from generation.models.common.memory_plan import MemoryPlan
 from generation.models.common.preset import Preset, read_presets
 from generation.models.common.registry import load, lossy_options
-from generation.request import Kind, Music, Request
+from generation.request import Request
+from tests.factories import NO_MUSIC, make_request
 
 CONFIG = Path(__file__).parents[1] / "config"
 STEPS = 24
@@ -26,10 +27,9 @@ PROMPTS = ("a red rocket rising over the snow at night", "a yellow star spinning
 ROUNDS = 2
 
 
-def make_request(prompt: str, seed: int) -> Request:
-    return Request(
-        prompt=prompt,
-        kind=Kind.VIDEO,
+def pocket_request(prompt: str, seed: int) -> Request:
+    return make_request(
+        prompt,
         model="pocket",
         width=64,
         height=64,
@@ -38,7 +38,7 @@ def make_request(prompt: str, seed: int) -> Request:
         seed=seed,
         steps=STEPS,
         guidance=4.0,
-        music=Music(genre="none", maker="band"),
+        music=NO_MUSIC,
     )
 
 
@@ -50,7 +50,7 @@ def timed_frames(loaded_model: Any) -> tuple[float, Any]:
     for _ in range(ROUNDS):
         start = time.perf_counter()
         clips = [
-            loaded_model.generate_frames(make_request(prompt, seed), lambda *_: None).pixels
+            loaded_model.generate_frames(pocket_request(prompt, seed), lambda *_: None).pixels
             for seed, prompt in enumerate(PROMPTS)
         ]
         fastest = min(fastest, time.perf_counter() - start)

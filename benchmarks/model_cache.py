@@ -57,23 +57,23 @@ def timed_job(cache: ModelCache, preset: Preset, request: Request) -> tuple[floa
 
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from tests.generation.models.conftest import build_preset, make_request  # noqa: PLC0415  (imports torch, which reads OMP_NUM_THREADS)
+    from tests.generation.models.conftest import build_preset, tiny_request  # noqa: PLC0415  (imports torch, which reads OMP_NUM_THREADS)
 
     assert "counted" in families()
     report = Report("What does a resident model save?")
     with tempfile.TemporaryDirectory() as folder:
         preset = replace(build_preset("ltx", Path(folder)), family="counted")
         cache = ModelCache()
-        timed_job(cache, preset, make_request("ltx", seed=0))
+        timed_job(cache, preset, tiny_request("ltx", seed=0))
         CountingLtx.loads = CountingLtx.encoder_calls = 0
         cached_runs = [
-            timed_job(cache, preset, make_request("ltx", seed=seed)) for seed in (*range(ROUNDS), 0)
+            timed_job(cache, preset, tiny_request("ltx", seed=seed)) for seed in (*range(ROUNDS), 0)
         ]
         loads, encoder_calls = CountingLtx.loads, CountingLtx.encoder_calls
         reloaded_runs = []
         for seed in range(ROUNDS):
             cache.close()
-            reloaded_runs.append(timed_job(cache, preset, make_request("ltx", seed=seed)))
+            reloaded_runs.append(timed_job(cache, preset, tiny_request("ltx", seed=seed)))
         cache.close()
     resident, loaded = (
         median(seconds for seconds, _ in cached_runs),

@@ -11,38 +11,29 @@ from pathlib import Path
 
 from benchmarks.report import Report
 from bot.runtime import event_loop
-from generation import Kind, Music, Request
+from generation import Music
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.protocol import EngineSetup
-from generation.models.common.preset import Preset
 from generation.order import Order
-from generation.request import Limits
+from tests.factories import make_order, make_preset
 
 CONFIG = Path(__file__).parents[1] / "config"
 
 
-def make_order(number: int, folder: Path, seconds: float) -> Order:
-    preset = Preset(
-        name="simulated",
-        family="waiting",
-        title="A simulated GPU",
-        limits=Limits(width=704, height=480),
-        options={"seconds": seconds},
-    )
-    request = Request(
+def numbered_order(number: int, folder: Path, seconds: float) -> Order:
+    preset = make_preset("simulated", family="waiting", options={"seconds": seconds})
+    return make_order(
+        folder / str(number),
+        label=str(number),
+        preset=preset,
         prompt=f"clip {number}",
-        kind=Kind.VIDEO,
-        model="simulated",
         width=704,
         height=480,
         frames=96,
-        fps=24.0,
         seed=number,
         steps=30,
-        guidance=1.0,
         music=Music(genre="lofi", maker="band", bpm=80, seed=number),
     )
-    return Order(label=str(number), request=request, preset=preset, folder=folder / str(number))
 
 
 async def measure_run(jobs: int, slots: int, seconds: float, folder: Path) -> float:
@@ -50,12 +41,12 @@ async def measure_run(jobs: int, slots: int, seconds: float, folder: Path) -> fl
     genres = tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))
     setup = EngineSetup(plugins=("benchmarks.simulated_gpu",), maker_options={"band": {"genres": genres}})
     engine = LocalEngine(setup, slots=slots)
-    await engine.render(make_order(0, folder, 0.1), lambda _: None)
+    await engine.render(numbered_order(0, folder, 0.1), lambda _: None)
     numbers = iter(range(1, jobs + 1))
 
     async def slot() -> None:
         for number in numbers:
-            await engine.render(make_order(number, folder, seconds), lambda _: None)
+            await engine.render(numbered_order(number, folder, seconds), lambda _: None)
 
     start = time.perf_counter()
     await asyncio.gather(*(slot() for _ in range(engine.slots)))

@@ -17,7 +17,7 @@ from threading import Thread
 from huey import SqliteHuey
 
 from benchmarks.report import Report
-from bot.domain.jobs import Draft, ReplyTo, Requester
+from bot.domain.jobs import Draft
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.common.gc_tuning import freeze_startup_objects
 from bot.runtime import event_loop
@@ -25,7 +25,7 @@ from bot.store import queue
 from bot.store.database import DATABASE_FILE
 from bot.store.store import Store
 from generation.clip import Clip
-from generation.request import Kind, Music, Request
+from tests.factories import make_draft, make_request
 
 ROUNDS = 11
 PRODUCERS = 64
@@ -35,29 +35,16 @@ QUEUE_LENGTHS = (1_000, 1_000_000)
 CLIP = Clip(path=Path("clip.mp4"), width=704, height=512, fps=24, frames=121, seconds=5, size=9, audio=True)
 
 
-def make_draft(user: int) -> Draft:
-    request = Request(
-        prompt="a fox runs through fresh snow at dawn",
-        kind=Kind.VIDEO,
-        model="ltx",
-        width=704,
-        height=512,
-        frames=121,
-        fps=24,
-        seed=7,
-        steps=8,
-        guidance=3,
-        music=Music(genre="lofi", maker="band"),
-    )
-    requester = Requester(platform="discord", user=str(user))
-    return Draft(request=request, requester=requester, reply_to=ReplyTo(platform="discord", chat="1"), cost=1)
+def draft_of(user: int) -> Draft:
+    request = make_request("a fox runs through fresh snow at dawn", model="ltx", steps=8, guidance=3.0)
+    return make_draft(str(user), request=request)
 
 
 async def our_cycles_per_second(folder: Path) -> float:
     """Cycles of enqueue, claim and finish per second, including quota, caps, fairness and ledger."""
     store = await Store.open(folder)
     allowance, caps = Allowance(credits=10**9), Caps(person=5, all=500)
-    drafts = [make_draft(user) for user in range(PRODUCERS)]
+    drafts = [draft_of(user) for user in range(PRODUCERS)]
 
     async def produce(user: int) -> None:
         for _ in range(OUR_CYCLES // PRODUCERS):
@@ -81,7 +68,7 @@ def huey_cycles_per_second(folder: Path, *, fsync: bool, producers: int = PRODUC
     def make(request: dict[str, object]) -> object:
         return request["seed"]
 
-    request = make_draft(0).request.to_json()
+    request = draft_of(0).request.to_json()
 
     def produce() -> None:
         for _ in range(HUEY_CYCLES // producers):
@@ -130,7 +117,7 @@ async def measure_claims(
         data = folder / str(rows)
         data.mkdir()
         store = await Store.open(data)
-        await store.enqueue(make_draft(0), allowance=Allowance(credits=9), caps=Caps())
+        await store.enqueue(draft_of(0), allowance=Allowance(credits=9), caps=Caps())
         await store.close()
         insert_queued_jobs(data, rows)
         stores.append(await Store.open(data))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bot.domain.events import EventBus
-from bot.domain.jobs import Job, JobState, ReplyTo, Requester
+from bot.domain.jobs import Job, JobState
 from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.moderation.prompt_policy import PromptPolicy
@@ -25,7 +25,7 @@ from bot.studio.studio import Studio, Submission
 from generation.clip import Clip
 from generation.models.common.preset import read_presets
 from generation.music.common.genre_tables import read_genres
-from generation.request import Wish
+from tests.factories import make_reply_to, make_requester, make_wish
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.noon_timezone import noon_timezone
@@ -64,11 +64,10 @@ class AppHarness:
     async def ask(
         self, user: str = "ana", prompt: str = "a fox", *, idempotency_key: str = "", limit: int = 0
     ) -> Submission:
-        reply_to = ReplyTo(platform="fake", chat="c", limit=limit)
         return await self.studio.submit(
-            Wish(prompt=prompt, model="testcard"),
+            make_wish(prompt),
             make_requester(user),
-            reply_to,
+            make_reply_to(limit=limit),
             idempotency_key=idempotency_key,
         )
 
@@ -80,10 +79,6 @@ class AppHarness:
 
     async def wait_for_state(self, job: int, *states: JobState) -> Job:
         return await self.studio.wait_for_state(job, *states)
-
-
-def make_requester(user: str, *, admin: bool = False) -> Requester:
-    return Requester(platform="fake", user=user, name=user, admin=admin)
 
 
 async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:

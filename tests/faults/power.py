@@ -27,7 +27,8 @@ from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Caps
 from bot.store.migrate import load_migrations
 from bot.store.store import Store
-from tests.bot.store.conftest import CLIP, make_draft, write_rows
+from tests.bot.store.conftest import CLIP, write_rows
+from tests.factories import make_draft
 
 SECTOR_BYTES = 512
 CHECKPOINT_PAGES = 60

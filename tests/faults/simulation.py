@@ -22,6 +22,7 @@ from generation.errors import EngineDied, EngineStuck, GenerationError, OutOfMem
 from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
 from generation.request import MusicWish, Wish
+from tests.factories import write_clip
 from tests.faults.virtual_clock import StoreKilled
 
 FAULT_RATE = 0.02
@@ -88,7 +89,7 @@ class SimulatedEngine:
         await asyncio.sleep(rng.uniform(1, 6))
         if not end.done():
             self._trace.record("rendered", order.label)
-            end.set_result(_write_clip(order))
+            end.set_result(write_clip(order.folder / "clip.mp4", order.request))
 
     def _fail(self, order: Order, end: asyncio.Future[Clip], rng: random.Random) -> None:
         name = order.preset.name
@@ -102,23 +103,6 @@ class SimulatedEngine:
             for other in self._running_renders.values():  # they did not cause it
                 if not other.done():
                     other.set_exception(EngineDied("bystander", guilty=False))
-
-
-def _write_clip(order: Order) -> Clip:
-    order.folder.mkdir(parents=True, exist_ok=True)
-    path = order.folder / "clip.mp4"
-    path.write_bytes(b"a clip")
-    request = order.request
-    return Clip(
-        path=path,
-        width=request.width,
-        height=request.height,
-        fps=request.fps,
-        frames=request.frames,
-        seconds=request.seconds,
-        size=6,
-        audio=True,
-    )
 
 
 @dataclass

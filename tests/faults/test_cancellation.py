@@ -13,19 +13,18 @@ from typing import Any
 import pytest
 
 from bot.domain.errors import USER_ERRORS
-from bot.domain.jobs import Action, Job, JobState, ReplyTo
+from bot.domain.jobs import Action, Job, JobState
 from bot.store.store import DATABASE_FILE, Store, Superseded
-from generation.clip import Clip
 from generation.errors import PictureFailed
-from generation.request import Wish
-from tests.bot.app_harness import WaitableStudio, make_requester, open_studio
+from tests.bot.app_harness import WaitableStudio, open_studio
 from tests.bot.store.conftest import write_rows
+from tests.factories import make_reply_to, make_requester, make_wish, write_clip
 
 TOTAL_RUNS = 500
 BATCH = 100
 MAX_LOOP_TURNS = 40
 """More loop turns than any operation takes: it is cancelled at one of them or has finished before."""
-REPLY_TO = ReplyTo(platform="fake", chat="c")
+REPLY_TO = make_reply_to()
 Operation = Callable[[], Coroutine[Any, Any, object]]
 
 
@@ -34,35 +33,17 @@ async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, WaitableSt
     """A store and a studio with jobs in every state."""
     async with open_studio(folder, credits_=100_000) as (store, studio, _):
         jobs = [
-            (
-                await studio.submit(
-                    Wish(prompt=f"a fox {n}", model="testcard"), make_requester(f"u{n}"), REPLY_TO
-                )
-            ).job
+            (await studio.submit(make_wish(f"a fox {n}"), make_requester(f"u{n}"), REPLY_TO)).job
             for n in range(12)
         ]
         for _ in range(8):
             job = await store.claim(lease=60)
             assert job is not None
             if job.id % 2:
-                await store.mark_rendered(job.id, job.epoch, write_clip(job, folder))
+                await store.mark_rendered(
+                    job.id, job.epoch, write_clip(folder / f"{job.id}.mp4", job.request)
+                )
         yield store, studio, [await store.job(job.id) for job in jobs]
-
-
-def write_clip(job: Job, folder: Path) -> Clip:
-    path = folder / f"{job.id}.mp4"
-    path.write_bytes(b"a clip")
-    request = job.request
-    return Clip(
-        path=path,
-        width=request.width,
-        height=request.height,
-        fps=request.fps,
-        frames=request.frames,
-        seconds=request.seconds,
-        size=6,
-        audio=True,
-    )
 
 
 def operations(
@@ -70,7 +51,7 @@ def operations(
 ) -> list[Operation]:
     """The calls that frontends, worker, delivery and admins make."""
     requester, number, epoch = make_requester(job.requester.user), job.id, job.epoch
-    wish = Wish(prompt="another fox", model="testcard")
+    wish = make_wish("another fox")
     update = f"u{rng.randrange(50)}"
     return [
         lambda: studio.submit(wish, requester, REPLY_TO, idempotency_key=update),
@@ -86,7 +67,7 @@ def operations(
         lambda: store.claim(lease=60),
         lambda: store.renew(number, epoch, lease=60),
         lambda: store.mark_picture_done(number, epoch),
-        lambda: store.mark_rendered(number, epoch, write_clip(job, folder)),
+        lambda: store.mark_rendered(number, epoch, write_clip(folder / f"{job.id}.mp4", job.request)),
         lambda: store.mark_failed(number, epoch, PictureFailed("testcard", "x")),
         lambda: store.requeue(number, epoch, guilty=False),
         lambda: store.begin_delivery(number),
@@ -134,9 +115,7 @@ async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: i
             cancelled += await cancel_after(operation, rng.randrange(MAX_LOOP_TURNS))
             await write_rows(store, lambda c: c.execute("SELECT 1").fetchone())  # the writer still works
             check_ledger(tmp_path)
-        last = await studio.submit(
-            Wish(prompt="not cancelled", model="testcard"), make_requester("last"), REPLY_TO
-        )
+        last = await studio.submit(make_wish("not cancelled"), make_requester("last"), REPLY_TO)
         check_ledger(tmp_path)
         assert (await store.job(last.job.id)).state is JobState.QUEUED
     assert cancelled > BATCH / 4

@@ -7,24 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import Job, JobState, ReplyTo
+from bot.domain.jobs import Job, JobState
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
-from generation.models.common.preset import Preset
 from generation.request import Limits, MusicWish, Wish
-from tests.bot.app_harness import fit_unchanged, make_requester, open_studio, running_tasks, wait_until
+from tests.bot.app_harness import fit_unchanged, open_studio, running_tasks, wait_until
+from tests.factories import make_preset, make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
 HEARTBEAT_SECONDS = {"freeze": 1.0, "stop": 1.0}
 STALL_SECONDS = {"hang": 10.0}
 """Short only where the fault is silence; elsewhere a busy machine must not count as silent."""
-PRESET = Preset(
-    name="testcard", family="faulty", title="Faulty", limits=Limits(width=64, height=64, min_side=32)
-)
+PRESET = make_preset(family="faulty", limits=Limits(width=64, height=64, min_side=32))
 
 
 @pytest.mark.timeout(300)
@@ -48,7 +46,7 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
         async def submit(prompt: str, user: str) -> Job:
             wish = Wish(prompt=prompt, width=256, height=256, seconds=0.5, steps=3)
             wish = replace(wish, music=MusicWish(genre="none"))
-            return (await studio.submit(wish, make_requester(user), ReplyTo(platform="fake", chat="c"))).job
+            return (await studio.submit(wish, make_requester(user), make_reply_to())).job
 
         faulty_job = await submit(fault.trigger_prompt, "faulty")
         other_jobs = [await submit("a clip", f"u{n}") for n in range(2)]

@@ -15,10 +15,10 @@ from generation import Kind, Music, Request, RequestError, Wish
 from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong, UnknownChoice
 from generation.models.common.preset import read_presets
 from generation.request import PROMPT_LIMIT, SEED_LIMIT, Adjustment, Limits, complete, visible_text
+from tests.factories import NO_MUSIC
 from tests.paths import CONFIG
 
 SHIPPED = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))
-MUSIC = Music(genre="none", maker="band")
 LIMITS = Limits(
     width=704,
     height=512,
@@ -30,7 +30,7 @@ LIMITS = Limits(
 
 
 def completed(limits: Limits = LIMITS, **wish: Any) -> tuple[Request, tuple[Adjustment, ...]]:
-    return complete(Wish(**{"prompt": "a fox", **wish}), model="m", limits=limits, music=MUSIC, seed=5)
+    return complete(Wish(**{"prompt": "a fox", **wish}), model="m", limits=limits, music=NO_MUSIC, seed=5)
 
 
 def test_missing_options_take_the_models_defaults() -> None:

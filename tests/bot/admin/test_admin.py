@@ -18,7 +18,8 @@ from bot.runtime import frontend_registry
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed, UnknownChoice
-from tests.bot.store.conftest import CLIP, Clock, hold_running_job, make_draft, read_rows, write_rows
+from tests.bot.store.conftest import CLIP, Clock, hold_running_job, read_rows, write_rows
+from tests.factories import make_draft
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 BASE = Allowance(credits=10)

@@ -18,7 +18,8 @@ from bot.runtime.settings import load
 from bot.store import admin_state
 from bot.store.store import Store
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import hold_running_job, make_draft
+from tests.bot.store.conftest import hold_running_job
+from tests.factories import make_draft
 from tests.fakes.discord_app import discord_app
 from tests.fakes.discord_server import discord_server
 from tests.fakes.discord_users import Person, person, text_of

@@ -13,10 +13,10 @@ import pytest
 import bot.domain.errors
 import generation.errors
 from bot.domain.errors import AlreadyRunning, QueueFull, QuotaSpent
-from bot.domain.jobs import Job, JobState, ReplyTo, Requester
+from bot.domain.jobs import JobState
 from bot.i18n import messages
 from generation.errors import AttachmentRefused, ExplainedError, OutOfRange, UnknownChoice
-from generation.request import Kind, Music, Request
+from tests.factories import make_job
 
 BASE_CLASSES = {"ExplainedError", "RequestError", "GenerationError", "UserError", "StartError"}
 SAMPLES: dict[Any, Any] = {int: 7, float: 1.5, str: "word", bool: True}
@@ -124,16 +124,7 @@ def test_every_error_is_translated(kind: type[ExplainedError], language: str) ->
 
 
 def test_a_narrow_eta_is_shown_as_one_time() -> None:
-    music = Music(genre="lofi", maker="band")
-    request = Request(
-        prompt="a fox", kind=Kind.VIDEO, model="m", width=64, height=64, frames=8, fps=8.0, seed=1, steps=1,
-        guidance=1.0, music=music,
-    )  # fmt: skip
-    place = ReplyTo(platform="cli", chat="1")
-    job = Job(
-        id=1, request=request, requester=Requester(platform="cli", user="1"), reply_to=place,
-        state=JobState.QUEUED, cost=1,
-    )  # fmt: skip
+    job = make_job(state=JobState.QUEUED)
     assert "Ready in about 2 min" in messages.queued_status(job, queue_position=0, eta=(118.0, 122.0))
     assert "Ready in 2 min to 3 min" in messages.queued_status(job, queue_position=0, eta=(100.0, 200.0))
 

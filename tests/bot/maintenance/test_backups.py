@@ -30,7 +30,8 @@ from bot.maintenance.janitor import Janitor
 from bot.maintenance.scheduler import BackupSchedule, Scheduler
 from bot.store.store import DATABASE_FILE, Store
 from tests.bot.app_harness import running_tasks
-from tests.bot.store.conftest import CLIP, Clock, make_draft
+from tests.bot.store.conftest import CLIP, Clock
+from tests.factories import make_draft
 from tests.paths import ROOT
 
 BACKUP_COUNT = 100

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import DiskLow
-from bot.domain.jobs import ReplyTo
 from bot.i18n import messages
-from generation.request import Wish
-from tests.bot.app_harness import CREDITS, make_requester, open_studio
+from tests.bot.app_harness import CREDITS, open_studio
+from tests.factories import make_reply_to, make_requester, make_wish
 from tests.paths import ROOT
 
 MOUNT_AND_RUN = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cd "$2" && exec "$3" "$4"'
@@ -37,7 +36,7 @@ print(json.dumps(found))
 
 async def test_below_the_disk_floor_clips_are_refused_and_cost_nothing(tmp_path: Path) -> None:
     async with open_studio(tmp_path, min_free_disk=10**18) as (store, studio, _):
-        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        wish, reply_to = make_wish(), make_reply_to()
         with pytest.raises(DiskLow) as refusal:
             await studio.submit(wish, make_requester("ana"), reply_to)
         assert "nearly full" in messages.explain(refusal.value)

@@ -20,7 +20,8 @@ from tests.bot.maintenance.test_backups import (
     enqueue_job,
     render_next_job,
 )
-from tests.bot.store.conftest import hold_running_job, make_draft
+from tests.bot.store.conftest import hold_running_job
+from tests.factories import make_draft
 
 
 def problems_in(data: Path) -> set[tuple[str, int | None]]:

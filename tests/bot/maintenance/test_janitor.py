@@ -19,7 +19,8 @@ from bot.store.store import Store
 from generation.request import MusicWish
 from tests.bot.app_harness import open_studio
 from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS, deliver_job
-from tests.bot.store.conftest import CLIP, Clock, make_draft
+from tests.bot.store.conftest import CLIP, Clock
+from tests.factories import make_draft
 
 CLIP_BYTES = 200_000
 

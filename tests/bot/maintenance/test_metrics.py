@@ -21,9 +21,10 @@ from bot.maintenance.heartbeat import HealthState, Heartbeat, PartHealth
 from bot.maintenance.metrics import Metrics, MetricsOutput, export_metrics
 from bot.store.store import Store
 from generation.errors import PictureFailed
-from tests.bot.app_harness import make_requester, running_app, running_tasks, wait_until
+from tests.bot.app_harness import running_app, running_tasks, wait_until
 from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS
-from tests.bot.store.conftest import CLIP, Clock, make_draft
+from tests.bot.store.conftest import CLIP, Clock
+from tests.factories import make_draft, make_requester
 from tests.paths import ROOT
 
 Samples = dict[tuple[str, tuple[str, ...]], float]

@@ -10,7 +10,8 @@ from msgspec import structs
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance.retention import RetentionSweeper
 from bot.store.store import Store
-from tests.bot.store.conftest import CLIP, Clock, make_draft
+from tests.bot.store.conftest import CLIP, Clock
+from tests.factories import make_draft
 
 DAY = 86_400.0
 

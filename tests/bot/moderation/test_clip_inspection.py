@@ -20,8 +20,8 @@ from bot.store.store import Store
 from generation.media import nsfw
 from generation.media.nsfw import Detection
 from generation.media.nsfw_process import InspectionFailed
-from generation.request import Wish
-from tests.bot.app_harness import CREDITS, AppHarness, make_requester, running_app, wait_until
+from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until
+from tests.factories import make_requester, make_wish
 
 DETECTION = Detection("FEMALE_BREAST_EXPOSED", 0.83, 4)
 
@@ -49,7 +49,7 @@ class InspectionHarness:
     async def make_clip(self, *, adult: bool = False) -> int:
         facts = {"adult": True} if adult else {}
         reply_to = ReplyTo(platform="fake", chat="c", facts=facts)
-        wish = Wish(prompt="a fox", model="testcard")
+        wish = make_wish()
         ticket = await self.app.studio.submit(wish, make_requester("ana"), reply_to)
         self.app.engine.finish(await self.app.engine_label(ticket.job.id))
         return ticket.job.id

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import Job, JobState, ReplyTo
+from bot.domain.jobs import Job, JobState
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
 from generation.engines.local.engine import LocalEngine
@@ -18,7 +18,8 @@ from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish
-from tests.bot.app_harness import PRESETS, fit_unchanged, make_requester, open_studio, running_tasks
+from tests.bot.app_harness import PRESETS, fit_unchanged, open_studio, running_tasks
+from tests.factories import make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 
 JOBS = 50
@@ -58,11 +59,7 @@ async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path
         worker = Worker(store=store, engine=engine, presets=PRESETS, clips=tmp_path / "clips", events=events)
         wish = Wish(prompt="a fox", width=256, height=256, seconds=2, steps=24, music=MusicWish(genre="none"))
         jobs = [
-            (
-                await studio.submit(
-                    replace(wish, seed=n), make_requester(f"u{n % 10}"), ReplyTo(platform="fake", chat="c")
-                )
-            ).job
+            (await studio.submit(replace(wish, seed=n), make_requester(f"u{n % 10}"), make_reply_to())).job
             for n in range(JOBS)
         ]
         async with running_tasks(worker.run(), delivery.run()):

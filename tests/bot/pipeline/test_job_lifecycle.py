@@ -11,23 +11,22 @@ from msgspec import structs
 
 from bot.domain.errors import NotYourJob, PromptRefused, QuotaSpent, TooLate
 from bot.domain.events import JobEnded, JobProgressed
-from bot.domain.jobs import Action, Job, JobState, ReplyTo
+from bot.domain.jobs import Action, Job, JobState
 from bot.domain.quota import Allowance
 from bot.pipeline.delivery import Delivery, MaybeSent, Rejected, TooLarge, Unreachable
 from bot.studio.studio import Submission
 from generation.errors import EngineDied, PictureFailed, PromptEmpty, UnknownChoice
 from generation.progress import Progress, Stage
-from generation.request import Wish
 from tests.bot.app_harness import (
     CREDITS,
     AppHarness,
     fit_unchanged,
-    make_requester,
     open_studio,
     running_app,
     wait_until,
     wait_until_async,
 )
+from tests.factories import make_reply_to, make_requester, make_wish
 from tests.fakes.frontend import FakeFrontend
 
 ALLOWANCE = Allowance(credits=CREDITS)
@@ -347,7 +346,7 @@ async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: P
     async with open_studio(tmp_path) as (store, studio, events):
         chat = BlockingFrontend()
         delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
-        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        wish, reply_to = make_wish(), make_reply_to()
         job = (await studio.submit(wish, make_requester("ana"), reply_to)).job
         events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
         await wait_until(lambda: chat.statuses or None)
@@ -362,7 +361,7 @@ async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path:
     async with open_studio(tmp_path) as (store, studio, events):
         chat = FakeFrontend(quiet_seconds=300)
         delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
-        wish, reply_to = Wish(prompt="a fox", model="testcard"), ReplyTo(platform="fake", chat="c")
+        wish, reply_to = make_wish(), make_reply_to()
         first, second = [
             (await studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
         ]

@@ -14,7 +14,7 @@ from bot.cli.parser import build_parser
 from bot.cli.recipe_command import command_line
 from bot.cli.wish_arguments import wish_from_arguments
 from bot.domain.errors import USER_ERRORS
-from bot.domain.jobs import Job, JobState, ReplyTo, Requester
+from bot.domain.jobs import Job
 from bot.frontends.common.recipe_command import slash_command
 from bot.i18n.messages import explain
 from bot.pipeline.recipe_embedding import RecipeEmbedder
@@ -24,24 +24,21 @@ from generation.media.ffmpeg import find
 from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.provenance import SignatureStatus, read_recipe, sign_file, verify
-from generation.request import Kind, Music, Request
-from tests.bot.app_harness import CREDITS, make_requester, open_studio, running_app
+from generation.request import Kind
+from tests.bot.app_harness import CREDITS, open_studio, running_app
+from tests.factories import make_job, make_music, make_reply_to, make_request, make_requester
 
-REQUEST = Request(
-    prompt='a fox\'s dream, in "snow" --seed 3; rm -rf $HOME',
-    kind=Kind.VIDEO,
-    model="testcard",
+REQUEST = make_request(
+    'a fox\'s dream, in "snow" --seed 3; rm -rf $HOME',
     width=96,
     height=64,
-    frames=24,
     fps=12.0,
-    seed=7,
     steps=2,
     guidance=1.5,
-    music=Music(genre="lofi", maker="band", mood="calm", bpm=82.0, instruments=("piano", "bass"), seed=3),
+    music=make_music(mood="calm", bpm=82.0, seed=3),
     negative="blur",
 )
-ANA = Requester(platform="telegram", user="1")
+ANA = make_requester("1", platform="telegram")
 
 
 @pytest.fixture
@@ -52,9 +49,9 @@ async def clip(tmp_path: Path) -> Clip:
     return made
 
 
-def make_job(*, private: bool, **facts: object) -> Job:
-    reply_to = ReplyTo(platform="telegram", chat="5", private=private, facts=facts)
-    return Job(id=1, request=REQUEST, requester=ANA, reply_to=reply_to, state=JobState.RENDERED, cost=1)
+def job_in_chat(*, private: bool, **facts: object) -> Job:
+    reply_to = make_reply_to(platform="telegram", private=private, facts=facts)
+    return make_job(REQUEST, requester=ANA, reply_to=reply_to)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ async def test_a_recipe_is_embedded_where_its_author_allows(
     async with open_studio(tmp_path / "data") as (store, _, _):
         await store.change_setting(ANA.key, "recipe", setting)
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
-            make_job(private=private), clip, 0
+            job_in_chat(private=private), clip, 0
         )
     found = read_recipe(packed.path)
     assert (found is not None) is embedded
@@ -81,7 +78,7 @@ async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -
     still = structs.replace(clip, path=tmp_path / "still.png")
     async with open_studio(tmp_path / "data") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
-            make_job(private=True), still, 0
+            job_in_chat(private=True), still, 0
         )
     assert packed.path.name == "still.recipe.png"
     assert read_recipe(packed.path) is not None
@@ -90,7 +87,7 @@ async def test_a_recipe_is_embedded_in_a_still_too(clip: Clip, tmp_path: Path) -
 async def test_a_recipe_never_makes_a_clip_too_large(clip: Clip, tmp_path: Path) -> None:
     async with open_studio(tmp_path / "data") as (store, _, _):
         packed = await RecipeEmbedder(store, find(), load_or_create_identity(tmp_path)).embed(
-            make_job(private=True), clip, clip.size + 10
+            job_in_chat(private=True), clip, clip.size + 10
         )
     assert packed == clip
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import pytest
 
-from bot.domain.jobs import Draft, Job, ReplyTo, Requester
+from bot.domain.jobs import Draft, Job
 from bot.domain.quota import Allowance, Caps
 from bot.store import queue
 from bot.store.store import Store
 from generation.clip import Clip
 from generation.errors import ExplainedError
-from generation.request import Kind, Music, Request
+from tests.factories import make_draft
 
 T = TypeVar("T")
 NOON = 1_790_000_000.0 // 86_400 * 86_400 + 43_200
@@ -32,43 +32,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def make_request(model: str = "testcard", prompt: str = "a fox in the snow") -> Request:
-    music = Music(genre="lofi", maker="band", instruments=("piano", "bass"))
-    return Request(
-        prompt=prompt,
-        kind=Kind.VIDEO,
-        model=model,
-        width=256,
-        height=256,
-        frames=24,
-        fps=24,
-        seed=7,
-        steps=4,
-        guidance=1,
-        music=music,
-    )
-
-
-def make_draft(
-    user: str = "42",
-    *,
-    cost: int = 1,
-    weight: float = 1.0,
-    idempotency_key: str = "",
-    platform: str = "discord",
-    community: str = "",
-    model: str = "testcard",
-) -> Draft:
-    return Draft(
-        request=make_request(model),
-        requester=Requester(platform=platform, user=user, name="Ana", roles=("patron",), community=community),
-        reply_to=ReplyTo(platform=platform, chat="9", message="5", facts={"ephemeral": True}),
-        cost=cost,
-        weight=weight,
-        idempotency_key=idempotency_key,
-    )
 
 
 @dataclass

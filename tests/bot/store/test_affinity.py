@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.jobs import ReplyTo
 from bot.pipeline.worker import Worker
 from generation.request import Wish
 from tests.bot.app_harness import (
     PRESETS,
-    make_requester,
     open_studio,
     running_tasks,
     wait_until,
 )
+from tests.factories import make_reply_to, make_requester
 from tests.fakes.engine import FakeEngine
 
 REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
@@ -31,7 +30,7 @@ async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
         )
         for number, model in enumerate(REQUESTED_MODELS):
             wish = Wish(prompt="a fox", model=model)
-            await studio.submit(wish, make_requester(f"p{number}"), ReplyTo(platform="fake", chat="c"))
+            await studio.submit(wish, make_requester(f"p{number}"), make_reply_to())
         order: list[str] = []
         async with running_tasks(worker.run()):
             for _ in REQUESTED_MODELS:

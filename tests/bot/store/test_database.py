@@ -24,7 +24,8 @@ from bot.store.migrate import Migration, load_migrations, migrate
 from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import DiskFull
-from tests.bot.store.conftest import make_draft, read_rows
+from tests.bot.store.conftest import read_rows
+from tests.factories import make_draft
 
 NOTE_MIGRATIONS = (Migration(1, "CREATE TABLE note (word TEXT NOT NULL UNIQUE) STRICT;"),)
 
@@ -278,7 +279,7 @@ import asyncio, sys
 from pathlib import Path
 from bot.store.store import Store
 from bot.domain.quota import Allowance, Caps
-from tests.bot.store.conftest import make_draft
+from tests.factories import make_draft
 
 async def one(store):
     while True:

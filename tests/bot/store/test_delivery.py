@@ -7,7 +7,8 @@ import pytest
 from bot.domain.jobs import JobState
 from bot.store.store import Superseded
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, StoreHarness, make_draft
+from tests.bot.store.conftest import CLIP, StoreHarness
+from tests.factories import make_draft
 
 DELIVERY_ERROR = PictureFailed("testcard", "the chat is gone")
 

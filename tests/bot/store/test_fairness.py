@@ -16,7 +16,8 @@ from bot.store import enqueue, queue
 from bot.store.connection import Connection
 from bot.store.enqueue_cache import EnqueueCache
 from bot.store.migrate import load_migrations, migrate
-from tests.bot.store.conftest import CLIP, make_draft
+from tests.bot.store.conftest import CLIP
+from tests.factories import make_draft
 
 CLIP_SECONDS = 60.0
 ENGINES = 1

@@ -13,7 +13,8 @@ from bot.domain.quota import Allowance, Caps
 from bot.store.store import Access, Store
 from generation import failpoint
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import StoreHarness, make_draft, write_rows
+from tests.bot.store.conftest import StoreHarness, write_rows
+from tests.factories import make_draft
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 DAY = 86_400.0

@@ -10,7 +10,8 @@ from bot.domain.errors import InvalidLinkCode
 from bot.domain.jobs import JobState
 from bot.moderation.prompt_policy import strike_timeout
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, StoreHarness, make_draft, read_rows
+from tests.bot.store.conftest import CLIP, StoreHarness, read_rows
+from tests.factories import make_draft
 
 DAY = 86_400.0
 PICTURE_ERROR = PictureFailed("testcard", "black frames")

@@ -19,10 +19,9 @@ from tests.bot.store.conftest import (
     CLIP,
     StoreHarness,
     hold_running_job,
-    make_draft,
-    make_request,
     write_rows,
 )
+from tests.factories import make_draft, make_request
 
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
 

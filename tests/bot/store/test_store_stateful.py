@@ -25,7 +25,8 @@ from bot.store.enqueue_cache import EnqueueCache
 from bot.store.job_rows import Superseded
 from bot.store.migrate import load_migrations, migrate
 from generation.errors import PictureFailed
-from tests.bot.store.conftest import CLIP, NOON, hold_running, make_draft
+from tests.bot.store.conftest import CLIP, NOON, hold_running
+from tests.factories import make_draft
 
 OWN_ALLOWANCE, POOL_ALLOWANCE, MAX_QUEUED = Allowance(credits=6), Allowance(credits=4), 8
 PICTURE_ERROR = PictureFailed("testcard", "black frames")

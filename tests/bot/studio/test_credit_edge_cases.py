@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from msgspec import structs
 
 from bot.admin.admin import AdminCommands
 from bot.domain.errors import BadArgument, QuotaSpent, TooLate
@@ -22,12 +22,14 @@ from bot.store.store import Enqueued, Store
 from bot.studio.access import AccessControl
 from generation.request import Wish
 from tests.bot.admin.test_admin import ADMINS, PLATFORMS
-from tests.bot.store.conftest import CLIP, NOON, Clock, make_draft, read_rows
+from tests.bot.store.conftest import CLIP, NOON, Clock, read_rows
+from tests.factories import make_draft, make_requester
 
 DAY = 86_400.0
 PATRON = Tier(name="patron", credits=4)
 STAFF = Tier(name="staff", unlimited=True)
 PLAN = QuotaPlan(base=Allowance(credits=2), tiers=(STAFF, PATRON), pools={"discord:7": 3})
+discord_user = partial(make_requester, platform="discord")
 FOX, REPLY_TO = Wish(prompt="a fox"), ReplyTo(platform="discord", chat="9")
 
 
@@ -63,12 +65,8 @@ async def harness(tmp_path: Path) -> AsyncIterator[CreditsHarness]:
     await store.close()
 
 
-def make_requester(user: str, **facts: object) -> Requester:
-    return structs.replace(Requester(platform="discord", user=user), **facts)
-
-
 async def test_fifty_concurrent_requests_spend_the_pools_last_credit_once(harness: CreditsHarness) -> None:
-    crowd = [make_requester(f"{number}", community="7") for number in range(50)]
+    crowd = [discord_user(f"{number}", community="7") for number in range(50)]
     for person in crowd:
         await harness.ask(person, cost=2)  # their own allowance
     await harness.ask(crowd[0], cost=2)
@@ -81,7 +79,7 @@ async def test_fifty_concurrent_requests_spend_the_pools_last_credit_once(harnes
 async def test_a_clip_is_paid_from_window_grant_and_pool_and_refunded_there(
     harness: CreditsHarness,
 ) -> None:
-    ana = make_requester("42", community="7", roles=("5",))
+    ana = discord_user("42", community="7", roles=("5",))
     await harness.perform("quota role discord:5 patron")
     await harness.ask(ana, cost=1)
     await harness.perform("quota grant 42 2")
@@ -100,7 +98,7 @@ async def test_a_clip_is_paid_from_window_grant_and_pool_and_refunded_there(
 
 
 async def test_unlimited_users_pay_nothing_and_see_what_they_used(harness: CreditsHarness) -> None:
-    boss = make_requester("1", admin=True)
+    boss = discord_user("1", admin=True)
     made = [await harness.ask(boss, cost=30) for _ in range(3)]
     await harness.store.cancel(made[0].job.id)
     answer = await harness.perform("quota show 1")
@@ -111,7 +109,7 @@ async def test_unlimited_users_pay_nothing_and_see_what_they_used(harness: Credi
 
 
 async def test_a_role_gives_its_tier_until_an_admin_changes_it(harness: CreditsHarness) -> None:
-    ana = make_requester("42", roles=("5", "6"))
+    ana = discord_user("42", roles=("5", "6"))
     assert (await harness.access.terms_for(ana)).allowance.credits == 2
     await harness.perform("quota role <@&6> patron")
     assert (await harness.access.terms_for(ana)).allowance.credits == 4
@@ -146,7 +144,7 @@ async def test_a_role_gives_its_tier_until_an_admin_changes_it(harness: CreditsH
     ],
 )
 async def test_an_invalid_number_changes_nothing(harness: CreditsHarness, number: str) -> None:
-    await harness.ask(make_requester("42"))
+    await harness.ask(discord_user("42"))
     for line in (f"quota grant 42 {number}", f"queue cancel {number}", f"review close {number}"):
         if number == "1000001" and not line.startswith("quota"):
             continue
@@ -169,7 +167,7 @@ async def test_a_block_without_an_end_may_have_a_reason(harness: CreditsHarness)
 async def test_a_clock_that_jumps_and_comes_back_gives_nothing_twice(
     harness: CreditsHarness, jump: float
 ) -> None:
-    ana = make_requester("42")
+    ana = discord_user("42")
     await harness.ask(ana, cost=2)
     harness.clock.now += jump
     after_jump = await asyncio.gather(*(harness.ask(ana) for _ in range(5)), return_exceptions=True)
@@ -210,7 +208,7 @@ def test_every_day_has_one_window_whatever_its_clocks_do(zone: str, day: tuple[i
 
 
 async def test_a_held_clip_is_reviewed_and_not_cancelled(harness: CreditsHarness) -> None:
-    await harness.ask(make_requester("42"))
+    await harness.ask(discord_user("42"))
     job = await harness.store.claim(lease=60)
     assert isinstance(job, Job)
     await harness.store.mark_rendered(job.id, job.epoch, CLIP)

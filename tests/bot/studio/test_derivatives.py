@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,42 +11,38 @@ from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
 
-from bot.domain.jobs import Action, Job, JobState, ReplyTo
+from bot.domain.jobs import Action, Job, JobState
 from bot.studio import derivatives
 from bot.studio.studio import Submission
 from generation.clip import Clip
 from generation.errors import AttachmentRefused, NotOffered
-from generation.request import Kind, Limits, Music, Request, Wish
-from tests.bot.app_harness import PRESETS, AppHarness, make_requester, running_app
+from generation.request import Kind, Limits, Wish
+from tests.bot.app_harness import PRESETS, AppHarness, running_app
+from tests.factories import make_clip, make_job, make_music, make_reply_to, make_request, make_requester
 
-MUSIC = Music(genre="lofi", maker="band", seed=5)
+MUSIC = make_music(seed=5)
 
 
-def make_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None = None) -> Job:
+def delivered_job(model: str, *, kind: Kind = Kind.VIDEO, size: tuple[int, int] | None = None) -> Job:
     limits = PRESETS[model].limits
     width, height = size or (limits.width, limits.height)
     frames = 1 if kind is Kind.IMAGE else limits.frames_for(limits.seconds, limits.fps)
-    seconds = frames / limits.fps
-    facts: dict[str, Any] = {"width": width, "height": height, "frames": frames, "fps": limits.fps}
-    request = Request(
-        prompt="a fox", kind=kind, model=model, seed=3, steps=4, guidance=1.0, music=MUSIC, **facts
+    request = make_request(
+        "a fox",
+        kind=kind,
+        model=model,
+        width=width,
+        height=height,
+        frames=frames,
+        fps=limits.fps,
+        music=MUSIC,
     )
-    clip = Clip(path=Path("clip.mp4"), seconds=seconds, size=9, audio=True, **facts)
-    reply_to = ReplyTo(platform="fake", chat="c")
-    return Job(
-        id=7,
-        request=request,
-        requester=make_requester("ana"),
-        reply_to=reply_to,
-        state=JobState.DELIVERED,
-        cost=1,
-        clip=clip,
-    )
+    return make_job(request, id=7, state=JobState.DELIVERED, clip=make_clip(request, audio=True))
 
 
 @pytest.mark.parametrize("name", [name for name, p in PRESETS.items() if Kind.BIGGER in p.limits.kinds])
 def test_bigger_is_offered_only_below_the_largest_size(name: str) -> None:
-    job, limits = make_job(name), PRESETS[name].limits
+    job, limits = delivered_job(name), PRESETS[name].limits
     assert job.clip is not None
     if "bigger" not in derivatives.available_derivatives(job, PRESETS, name):
         assert limits.enlarged_size(limits.width, limits.height) is None
@@ -65,7 +60,7 @@ def test_most_models_can_enlarge_their_default_size() -> None:
     grown = [
         name
         for name in offering
-        if "bigger" in derivatives.available_derivatives(make_job(name), PRESETS, name)
+        if "bigger" in derivatives.available_derivatives(delivered_job(name), PRESETS, name)
     ]
     assert {"ltx", "ltx-distilled", "wan", "animatediff-lightning", "zeroscope"} <= set(grown)
 
@@ -83,7 +78,7 @@ def test_a_larger_size_is_on_the_grid_larger_and_within_bounds(width: int, heigh
 
 
 def test_a_clip_of_the_largest_size_has_no_button_and_is_refused() -> None:
-    job = make_job("ltx", size=(1280, 736))
+    job = delivered_job("ltx", size=(1280, 736))
     assert job.clip is not None
     assert "bigger" not in derivatives.available_derivatives(job, PRESETS, "ltx")
     with pytest.raises(NotOffered):
@@ -91,7 +86,7 @@ def test_a_clip_of_the_largest_size_has_no_button_and_is_refused() -> None:
 
 
 def test_an_image_is_animated_by_a_model_that_supports_it() -> None:
-    still = make_job("sd15", kind=Kind.IMAGE)
+    still = delivered_job("sd15", kind=Kind.IMAGE)
     assert derivatives.available_derivatives(still, PRESETS, "wan22") == ("animate",)
     assert derivatives.animation_model("sd15", PRESETS, "wan22") == "wan22"
     assert derivatives.animation_model("sd15", PRESETS, "modelscope") == "testcard"
@@ -99,7 +94,7 @@ def test_an_image_is_animated_by_a_model_that_supports_it() -> None:
 
 
 def test_an_extended_clip_keeps_its_size_and_frame_rate() -> None:
-    job = make_job("ltx", size=(448, 768))
+    job = delivered_job("ltx", size=(448, 768))
     assert job.clip is not None
     request = derivatives.extend_request(job.request, job.clip, PRESETS["ltx"].limits, seed=9)
     assert (request.width, request.height, request.fps, request.seed) == (448, 768, job.clip.fps, 9)
@@ -143,7 +138,7 @@ async def test_a_bad_picture_is_refused_before_charging(tmp_path: Path, kind: st
     wish = Wish(prompt="it moves", kind=Kind.ANIMATE, model="testcard", image=str(picture))
     async with running_app(tmp_path / "data") as app:
         with pytest.raises(AttachmentRefused):
-            await app.studio.submit(wish, make_requester("ana"), ReplyTo(platform="fake", chat="c"))
+            await app.studio.submit(wish, make_requester("ana"), make_reply_to())
         assert await app.studio.waiting() == []
         assert (await app.studio.balance(make_requester("ana"))).used == 0
 

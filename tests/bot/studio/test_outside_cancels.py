@@ -15,12 +15,12 @@ from tests.bot.admin.test_admin import ADMINS, PLAN, PLATFORMS
 from tests.bot.app_harness import (
     CREDITS,
     AppHarness,
-    make_requester,
     running_app,
     running_tasks,
     wait_until,
     wait_until_async,
 )
+from tests.factories import make_requester
 
 
 @asynccontextmanager

@@ -15,7 +15,8 @@ from bot.domain.jobs import FINAL_STATES, Job, JobState
 from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unreachable
 from bot.runtime import event_loop
 from generation.errors import EngineDied, EngineStuck, PictureFailed
-from tests.bot.app_harness import CREDITS, AppHarness, make_requester, running_app, wait_until_async
+from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until_async
+from tests.factories import make_requester
 
 USERS = ["ana", "bob", "cem"]
 CHARGED_STATES = {JobState.RENDERED, JobState.DELIVERING, JobState.DELIVERED, JobState.UNCERTAIN}

@@ -18,6 +18,8 @@ from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.probe import probe
 from generation.progress import Progress, Stage
+from generation.request import Kind
+from tests.factories import make_clip, make_request
 from tests.generation.media.conftest import file_names, moving_square, noise
 
 
@@ -114,16 +116,10 @@ async def test_a_cancelled_fit_leaves_only_the_clip(clip: Clip, ffmpeg: Ffmpeg, 
 async def test_a_still_becomes_a_signed_jpeg_that_fits(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
     grain = np.random.default_rng(2).integers(0, 256, (400, 300, 3), np.uint8)
     Image.fromarray(grain).save(tmp_path / "clip.png")
-    size = (tmp_path / "clip.png").stat().st_size
-    picture = Clip(
-        path=tmp_path / "clip.png",
-        width=300,
-        height=400,
-        fps=1.0,
-        frames=1,
-        seconds=1.0,
-        size=size,
-        audio=False,
+    path = tmp_path / "clip.png"
+    size = path.stat().st_size
+    picture = make_clip(
+        make_request(kind=Kind.IMAGE, width=300, height=400, frames=1, fps=1.0), path=path, size=size
     )
     provenance.sign_file(picture.path, identity=load_or_create_identity(tmp_path), model="sd")
     fitted = await fit(picture, size // 3, ffmpeg=ffmpeg, identity=load_or_create_identity(tmp_path))

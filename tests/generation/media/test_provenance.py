@@ -27,21 +27,20 @@ from generation.media.provenance import (
     verify,
     with_recipe,
 )
-from generation.request import Kind, Music, Request
+from generation.request import Kind
+from tests.factories import make_music, make_request
 from tests.generation.media.conftest import moving_square, noise
 
-REQUEST = Request(
-    prompt="a fox in the snow; it's -20° «здесь»",
+REQUEST = make_request(
+    "a fox in the snow; it's -20° «здесь»",
     kind=Kind.ANIMATE,
     model="ltx",
     width=96,
     height=64,
     frames=12,
     fps=12.0,
-    seed=7,
     steps=8,
-    guidance=1.0,
-    music=Music(genre="lofi", maker="band", instruments=("piano", "bass"), seed=3, track="/secret/song.mp3"),
+    music=make_music(seed=3, track="/secret/song.mp3"),
     image="/secret/face.png",
 )
 

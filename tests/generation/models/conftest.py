@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from generation import Kind, Music, Request
+from generation import Kind, Request
 from generation.models.common.registry import Preset
 from generation.request import Limits
+from tests.factories import NO_MUSIC, make_preset, make_request
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -53,10 +54,9 @@ def build_preset(name: str, folder: Path) -> Preset:
         getattr(tiny_llm_pipelines if name in LANGUAGE_MODEL_FAMILIES else tiny_pipelines, name)(
             folder / "weights"
         )
-    return Preset(
-        name=f"tiny-{name}",
+    return make_preset(
+        f"tiny-{name}",
         family=family,
-        title="Tiny",
         source=str(folder / "weights"),
         options=options,
         limits=Limits(width=32, height=32, kinds=(Kind.VIDEO, Kind.ANIMATE)),
@@ -75,10 +75,9 @@ def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pre
     return get
 
 
-def make_request(family: str, **changes: Any) -> Request:
-    defaults: dict[str, Any] = {
-        "prompt": "a fox in the snow",
-        "kind": Kind.VIDEO,
+def tiny_request(family: str, **changes: Any) -> Request:
+    """A request for the preset of this family."""
+    tiny: dict[str, Any] = {
         "model": f"tiny-{family}",
         "width": 32,
         "height": 32,
@@ -87,6 +86,6 @@ def make_request(family: str, **changes: Any) -> Request:
         "seed": 3,
         "steps": 2,
         "guidance": 3.0,
-        "music": Music(genre="none", maker="band"),
+        "music": NO_MUSIC,
     }
-    return Request(**(defaults | changes))
+    return make_request(**(tiny | changes))

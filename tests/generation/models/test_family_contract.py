@@ -27,7 +27,7 @@ from generation.errors import AttachmentRefused, ModelBroken, ModelMissing, NotO
 from generation.models.common.diffusers_pipeline import DiffusersModel
 from generation.models.common.registry import MemoryPlan, Preset, families, load
 from tests.generation.models import tiny_pipelines
-from tests.generation.models.conftest import make_request
+from tests.generation.models.conftest import tiny_request
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -63,7 +63,7 @@ def generate(model: Any, request: Request) -> Frames:
 
 def test_it_generates_the_requested_number_of_frames_and_size(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    request = make_request(family, height=64)
+    request = tiny_request(family, height=64)
     frames = generate(held, request)
     assert frames.pixels.shape == (request.frames, 64, 32, 3)
     assert frames.pixels.dtype == np.uint8
@@ -72,7 +72,7 @@ def test_it_generates_the_requested_number_of_frames_and_size(loaded: tuple[str,
 
 def test_a_seed_gives_the_same_frames_and_another_seed_does_not(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    first, other, again = (generate(held, make_request(family, seed=seed)).pixels for seed in (1, 2, 1))
+    first, other, again = (generate(held, tiny_request(family, seed=seed)).pixels for seed in (1, 2, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -80,13 +80,13 @@ def test_a_seed_gives_the_same_frames_and_another_seed_does_not(loaded: tuple[st
 def test_progress_only_grows_and_ends_at_the_total(loaded: tuple[str, Any]) -> None:
     family, held = loaded
     ticks: list[tuple[int, int]] = []
-    held.generate_frames(make_request(family, steps=3), lambda done, total: ticks.append((done, total)))
+    held.generate_frames(tiny_request(family, steps=3), lambda done, total: ticks.append((done, total)))
     assert ticks == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_it_stops_within_one_step_and_is_usable_afterwards(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    whole = generate(held, make_request(family)).pixels
+    whole = generate(held, tiny_request(family)).pixels
     done_steps: list[int] = []
 
     def stop(done: int, _: int) -> None:
@@ -95,35 +95,35 @@ def test_it_stops_within_one_step_and_is_usable_afterwards(loaded: tuple[str, An
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        held.generate_frames(make_request(family, steps=4), stop)
+        held.generate_frames(tiny_request(family, steps=4), stop)
     assert done_steps == [1, 2]
-    assert np.array_equal(generate(held, make_request(family)).pixels, whole)
+    assert np.array_equal(generate(held, tiny_request(family)).pixels, whole)
 
 
 def test_a_reroll_does_not_call_the_text_encoder(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    generate(held, make_request(family))
+    generate(held, tiny_request(family))
     calls: list[object] = []
     hook = held.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
-    generate(held, make_request(family, seed=99))
+    generate(held, tiny_request(family, seed=99))
     assert calls == []
-    generate(held, make_request(family, prompt="a quite different boat"))
+    generate(held, tiny_request(family, prompt="a quite different boat"))
     hook.remove()
     assert calls != []
 
 
 def test_negative_prompt_and_guidance_change_the_frames(loaded: tuple[str, Any]) -> None:
     family, held = loaded
-    plain = generate(held, make_request(family)).pixels
-    assert not np.array_equal(plain, generate(held, make_request(family, guidance=7.0)).pixels)
-    assert not np.array_equal(plain, generate(held, make_request(family, negative="zzz blurry fog")).pixels)
+    plain = generate(held, tiny_request(family)).pixels
+    assert not np.array_equal(plain, generate(held, tiny_request(family, guidance=7.0)).pixels)
+    assert not np.array_equal(plain, generate(held, tiny_request(family, negative="zzz blurry fog")).pixels)
 
 
 def test_the_prompt_matters(loaded: tuple[str, Any]) -> None:
     family, held = loaded
     assert not np.array_equal(
-        generate(held, make_request(family)).pixels,
-        generate(held, make_request(family, prompt="two boats, a storm")).pixels,
+        generate(held, tiny_request(family)).pixels,
+        generate(held, tiny_request(family, prompt="two boats, a storm")).pixels,
     )
 
 
@@ -131,7 +131,7 @@ def test_the_prompt_matters(loaded: tuple[str, Any]) -> None:
 def test_closing_frees_every_weight(family: str, tiny_preset: PresetFactory) -> None:
     held = load(tiny_preset(family), MemoryPlan())
     assert isinstance(held, DiffusersModel)
-    generate(held, make_request(family))
+    generate(held, tiny_request(family))
     parts = [weakref.ref(part) for part in held.pipe.components.values() if hasattr(part, "parameters")]
     assert len(parts) >= 3
     held.close()
@@ -145,9 +145,9 @@ def test_a_picture_sets_the_first_frame(family: str, tiny_preset: PresetFactory,
     generated = {}
     for name, colour in (("dark", "#200010"), ("light", "#f0ffe0")):
         Image.new("RGB", (90, 40), colour).save(tmp_path / f"{name}.png")
-        request = make_request(family, kind=Kind.ANIMATE, image=str(tmp_path / f"{name}.png"))
+        request = tiny_request(family, kind=Kind.ANIMATE, image=str(tmp_path / f"{name}.png"))
         generated[name] = generate(held, request).pixels
-    assert generated["dark"].shape == (make_request(family).frames, 32, 32, 3)
+    assert generated["dark"].shape == (tiny_request(family).frames, 32, 32, 3)
     assert not np.array_equal(generated["dark"][0], generated["light"][0])
     held.close()
 
@@ -158,7 +158,7 @@ def test_image_to_video_weights_refuse_a_prompt_without_an_image(
 ) -> None:
     held = load(tiny_preset(family), MemoryPlan())
     with pytest.raises(NotOffered):
-        generate(held, make_request(family))
+        generate(held, tiny_request(family))
     held.close()
 
 
@@ -171,7 +171,7 @@ def test_an_option_that_it_does_not_know_is_refused(family: str, tiny_preset: Pr
 
 def test_a_joint_model_brings_its_own_sound(tiny_preset: PresetFactory) -> None:
     held = load(tiny_preset("ltx2"), MemoryPlan())
-    frames = generate(held, make_request("ltx2"))
+    frames = generate(held, tiny_request("ltx2"))
     assert frames.audio is not None
     assert frames.audio.samples.shape[1] == 2
     assert np.abs(frames.audio.samples).max() <= 1
@@ -188,7 +188,7 @@ def test_a_style_changes_the_frames_and_can_be_removed(tiny_preset: PresetFactor
     unet.save_pretrained(other)
     held = load(preset, MemoryPlan())
     plain, styled, again = (
-        generate(held, make_request("animatediff", style=style)).pixels for style in (None, "other", "plain")
+        generate(held, tiny_request("animatediff", style=style)).pixels for style in (None, "other", "plain")
     )
     assert not np.array_equal(plain, styled)
     assert np.array_equal(plain, again)
@@ -214,7 +214,7 @@ def test_a_camera_move_can_be_applied_and_removed(tiny_preset: PresetFactory, tm
     cameras = {"zoom-in": camera_lora(preset, tmp_path)}
     held = load(replace(preset, options={**preset.options, "cameras": cameras}), MemoryPlan())
     still, moved, again, moved_again = (
-        generate(held, make_request("animatediff", camera=camera)).pixels
+        generate(held, tiny_request("animatediff", camera=camera)).pixels
         for camera in (None, "zoom-in", None, "zoom-in")
     )
     assert not np.array_equal(still, moved)
@@ -237,18 +237,18 @@ def test_each_number_of_steps_has_its_own_adapter(tiny_preset: PresetFactory, tm
     held = load(replace(preset, source=str(tmp_path / "steps"), options=options), MemoryPlan())
     ticks: list[tuple[int, int]] = []
     held.generate_frames(
-        make_request("animatediff", steps=1), lambda done, total: ticks.append((done, total))
+        tiny_request("animatediff", steps=1), lambda done, total: ticks.append((done, total))
     )
     assert ticks[-1] == (2, 2)
     two, four, two_again = (
-        generate(held, make_request("animatediff", steps=steps)).pixels for steps in (2, 4, 2)
+        generate(held, tiny_request("animatediff", steps=steps)).pixels for steps in (2, 4, 2)
     )
     assert not np.array_equal(two, four)
     assert np.array_equal(two, two_again)
-    moved = generate(held, make_request("animatediff", steps=2, camera="zoom-in")).pixels
+    moved = generate(held, tiny_request("animatediff", steps=2, camera="zoom-in")).pixels
     assert not np.array_equal(two, moved)
-    assert np.array_equal(four, generate(held, make_request("animatediff", steps=4)).pixels)
-    moved_again = generate(held, make_request("animatediff", steps=2, camera="zoom-in")).pixels
+    assert np.array_equal(four, generate(held, tiny_request("animatediff", steps=4)).pixels)
+    moved_again = generate(held, tiny_request("animatediff", steps=2, camera="zoom-in")).pixels
     assert np.array_equal(moved, moved_again)
     held.close()
 
@@ -260,7 +260,7 @@ def test_distilled_weights_use_their_own_timesteps(tiny_preset: PresetFactory) -
     )
     plain = load(preset, MemoryPlan())
     for steps, same in ((3, False), (2, True)):
-        request = make_request("ltx", steps=steps)
+        request = tiny_request("ltx", steps=steps)
         assert np.array_equal(generate(plain, request).pixels, generate(distilled, request).pixels) is same
     plain.close()
     distilled.close()
@@ -270,7 +270,7 @@ def test_the_frames_of_a_small_model_are_enlarged_to_the_requested_size(tiny_pre
     preset = tiny_preset("ltx")
     native = {"native_width": 32, "native_height": 32, "native_frames": 9, "native_fps": 4.0}
     held = load(replace(preset, options={**preset.options, **native}), MemoryPlan())
-    assert generate(held, make_request("ltx", width=96, height=64, frames=20)).pixels.shape == (20, 64, 96, 3)
+    assert generate(held, tiny_request("ltx", width=96, height=64, frames=20)).pixels.shape == (20, 64, 96, 3)
     held.close()
 
 
@@ -356,7 +356,7 @@ def test_a_bad_picture_is_refused(kind: str, tiny_preset: PresetFactory, tmp_pat
         file.write_bytes(file.read_bytes()[:5000])
     held = load(tiny_preset("ltx"), MemoryPlan())
     with pytest.raises(AttachmentRefused):
-        generate(held, make_request("ltx", kind=Kind.ANIMATE, image=str(file)))
+        generate(held, tiny_request("ltx", kind=Kind.ANIMATE, image=str(file)))
     held.close()
 
 
@@ -382,7 +382,7 @@ def test_a_clip_is_extended_from_its_last_frames(
     generated = []
     for name, reverse in (("up", False), ("down", True)):
         source = str(write_source_clip(tmp_path, name, reverse=reverse))
-        generated.append(generate(held, make_request(family, frames=17, kind=Kind.EXTEND, source=source)))
+        generated.append(generate(held, tiny_request(family, frames=17, kind=Kind.EXTEND, source=source)))
     assert generated[0].pixels.shape == (17, 32, 32, 3)
     assert 0 < generated[0].overlap < 17
     assert not np.array_equal(generated[0].pixels[0], generated[1].pixels[0])
@@ -393,7 +393,7 @@ def test_a_file_that_is_no_clip_cannot_be_extended(tiny_preset: PresetFactory, t
     held = load(tiny_preset("ltx"), MemoryPlan())
     (tmp_path / "no.mp4").write_text("#EXTM3U")
     with pytest.raises(AttachmentRefused):
-        generate(held, make_request("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
+        generate(held, tiny_request("ltx", kind=Kind.EXTEND, source=str(tmp_path / "no.mp4")))
     held.close()
 
 
@@ -406,7 +406,7 @@ def test_a_clip_is_upscaled_through_its_latents(tiny_preset: PresetFactory, tmp_
         replace(preset, options={**preset.options, "upscaler": str(tmp_path / "upscaler")}), MemoryPlan()
     )
     source = str(write_source_clip(tmp_path))
-    request = make_request("ltx", kind=Kind.BIGGER, source=source, width=128, height=128, steps=5)
+    request = tiny_request("ltx", kind=Kind.BIGGER, source=source, width=128, height=128, steps=5)
     ticks: list[tuple[int, int]] = []
     frames = held.generate_frames(request, lambda done, total: ticks.append((done, total)))
     assert frames.pixels.shape == (9, 128, 128, 3)
@@ -422,7 +422,7 @@ def test_a_clip_is_regenerated_at_a_larger_size(
     generated = []
     for name, reverse in (("up", False), ("down", True)):
         source = str(write_source_clip(tmp_path, name, reverse=reverse))
-        request = make_request(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
+        request = tiny_request(family, kind=Kind.BIGGER, source=source, width=64, height=64, steps=4)
         ticks: list[tuple[int, int]] = []
 
         def record_tick(done: int, total: int, to: list[tuple[int, int]] = ticks) -> None:
@@ -430,6 +430,6 @@ def test_a_clip_is_regenerated_at_a_larger_size(
 
         generated.append(held.generate_frames(request, record_tick).pixels)
         assert ticks[-1][0] == ticks[-1][1] >= 2
-    assert generated[0].shape == (make_request(family).frames, 64, 64, 3)
+    assert generated[0].shape == (tiny_request(family).frames, 64, 64, 3)
     assert not np.array_equal(generated[0], generated[1])
     held.close()

@@ -24,7 +24,7 @@ from generation.models.common.lossy import (
 )
 from generation.models.common.preset import MemoryTier
 from generation.models.common.registry import MemoryPlan, Preset, check_preset, load, lossy_options
-from tests.generation.models.conftest import make_request
+from tests.generation.models.conftest import tiny_request
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:diffusers"),
@@ -51,7 +51,7 @@ def with_lossy_options(preset: Preset, *names: str, **settings: Any) -> Preset:
 
 
 def rendered_pixels(model: Any, family: str, **changes: Any) -> Any:
-    return model.generate_frames(make_request(family, steps=STEPS, **changes), ignore_progress).pixels.astype(
+    return model.generate_frames(tiny_request(family, steps=STEPS, **changes), ignore_progress).pixels.astype(
         int
     )
 
@@ -73,7 +73,7 @@ def test_a_step_cache_changes_frames_little_and_a_cancelled_clip_leaves_no_trace
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        held.generate_frames(make_request(family, steps=STEPS, seed=77), stop)
+        held.generate_frames(tiny_request(family, steps=STEPS, seed=77), stop)
     assert np.array_equal(cached, rendered_pixels(held, family))
     held.close()
 

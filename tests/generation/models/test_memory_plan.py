@@ -12,18 +12,10 @@ from hypothesis import strategies as st
 from generation.models.common.device import detect_from_driver
 from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
 from generation.models.common.preset import MemoryTier, is_licence_allowed
-from generation.models.common.registry import Preset
-from generation.request import Limits
+from tests.factories import make_preset
 
 TIERS = {"resident": 18.0, "eight_bit": 14.0, "offload": 10.0, "group": 6.0}
-PRESET = Preset(
-    name="one",
-    family="ltx",
-    title="One",
-    source="some/model",
-    limits=Limits(width=64, height=64),
-    memory=TIERS,
-)
+PRESET = make_preset("one", family="ltx", source="some/model", memory=TIERS)
 
 
 def cuda_device(total: float) -> ComputeDevice:

@@ -16,8 +16,9 @@ from generation.models.common.memory_plan import ComputeDevice
 from generation.models.common.model_cache import ModelCache
 from generation.models.common.registry import MemoryPlan, Preset, picture_model
 from generation.progress import OnStep
-from generation.request import Limits, Request
-from tests.generation.models.conftest import make_request
+from generation.request import Request
+from tests.factories import make_preset
+from tests.generation.models.conftest import tiny_request
 
 torch = pytest.importorskip("torch")
 
@@ -66,16 +67,7 @@ class FaultyModel:
 
 def preset(name: str, *, gigabytes: float = 10, **options: Any) -> Preset:
     memory = {"resident": gigabytes, "offload": gigabytes / 2, "group": gigabytes / 4}
-    limits = Limits(width=64, height=64)
-    return Preset(
-        name=name,
-        family="faulty",
-        title=name,
-        source="/nowhere",
-        limits=limits,
-        memory=memory,
-        options=options,
-    )
+    return make_preset(name, family="faulty", source="/nowhere", memory=memory, options=options)
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def model_cache() -> ModelCache:
 
 
 def generate(cache: ModelCache, wanted: Preset) -> None:
-    cache.generate_frames(wanted, make_request("faulty"), lambda *_: None)
+    cache.generate_frames(wanted, tiny_request("faulty"), lambda *_: None)
 
 
 def test_models_that_fit_stay_and_the_least_recently_used_is_unloaded_first(model_cache: ModelCache) -> None:

@@ -16,12 +16,10 @@ from generation.models.common import weights, weights_lock
 from generation.models.common.pull import is_downloaded, pull, sources
 from generation.models.common.registry import Preset
 from generation.music.common.preset import read_music_presets
-from generation.request import Limits
+from tests.factories import make_preset
 from tests.generation.models.fake_hub import COMMIT, FakeHub, running_hub
 
-PRESET = Preset(
-    name="small", family="ltx", title="Small", source="some/model", limits=Limits(width=64, height=64)
-)
+PRESET = make_preset("small", family="ltx", source="some/model")
 REPOSITORY_FILES = {
     "model_index.json": b"{}",
     "README.md": b"words",

@@ -17,7 +17,8 @@ from generation.models.common.registry import (
 )
 from generation.progress import OnStep
 from generation.request import Limits, Request
-from tests.generation.models.conftest import make_request
+from tests.factories import make_preset
+from tests.generation.models.conftest import tiny_request
 
 SHIPPED = {
     *("animatediff", "hunyuan15", "image", "kandinsky5", "ltx", "ltx2"),
@@ -43,7 +44,7 @@ class BlankModel:
 
 
 def preset(family: str) -> Preset:
-    return Preset(name=family, family=family, title=family, limits=Limits(width=32, height=32))
+    return make_preset(family, limits=Limits(width=32, height=32))
 
 
 def test_nothing_but_families_is_listed() -> None:
@@ -59,7 +60,7 @@ def test_each_shipped_file_registers_a_family_under_its_own_name(name: str) -> N
 
 
 def test_a_family_of_a_plug_in_can_be_loaded() -> None:
-    frames = load(preset("plugged_in")).generate_frames(make_request("x", frames=2), lambda *_: None)
+    frames = load(preset("plugged_in")).generate_frames(tiny_request("x", frames=2), lambda *_: None)
     assert frames.pixels.shape == (2, 32, 32, 3)
 
 

@@ -14,11 +14,12 @@ from diffusers.models.embeddings import get_timestep_embedding
 
 from generation.errors import ModelBroken
 from generation.models.common import videocrafter
-from generation.models.common.registry import MemoryPlan, Preset, load
+from generation.models.common.registry import MemoryPlan, load
 from generation.models.common.videocrafter_ddim import ScaledDDIM
 from generation.request import Limits
+from tests.factories import make_preset
 from tests.generation.models import tiny_pipelines
-from tests.generation.models.conftest import make_request
+from tests.generation.models.conftest import tiny_request
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning:diffusers")
 ORIGINAL_LAYERS = {
@@ -135,18 +136,14 @@ def test_a_saved_pipeline_uses_the_scaled_sampler(tmp_path: Path) -> None:
         text_encoder=tiny_pipelines.clip(),
         tokenizer=tiny_pipelines.clip_tokenizer(),
     )
-    preset = Preset(
-        name="crafted",
-        family="modelscope",
-        title="Crafted",
-        source=str(tmp_path),
-        limits=Limits(width=32, height=32),
+    preset = make_preset(
+        "crafted", family="modelscope", source=str(tmp_path), limits=Limits(width=32, height=32)
     )
-    scaled = load(preset, MemoryPlan()).generate_frames(make_request("modelscope"), lambda *_: None).pixels
+    scaled = load(preset, MemoryPlan()).generate_frames(tiny_request("modelscope"), lambda *_: None).pixels
     (tmp_path / videocrafter.MARKER_FILE).unlink()
     plain = (
         load(replace(preset, name="plain"), MemoryPlan())
-        .generate_frames(make_request("modelscope"), lambda *_: None)
+        .generate_frames(tiny_request("modelscope"), lambda *_: None)
         .pixels
     )
     assert not np.array_equal(scaled, plain)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.models.common.preset import Preset, read_presets
+from generation.models.common.preset import read_presets
 from generation.models.common.vocabulary import find_unknown_words
+from tests.factories import make_preset
 from tests.paths import ROOT
 
 POCKET = read_presets(tomllib.loads((ROOT / "config" / "models.toml").read_text("utf-8")))["pocket"]
@@ -74,7 +75,7 @@ def test_a_prompt_without_a_known_word_is_reported(prompt: str) -> None:
 
 
 def test_a_model_without_a_vocabulary_reports_nothing() -> None:
-    plain = Preset(name="plain", family="ltx", title="", limits=POCKET.limits, source=POCKET.source)
+    plain = make_preset("plain", family="ltx", limits=POCKET.limits, source=POCKET.source)
     assert find_unknown_words(plain, "a zeppelin") is None
 
 

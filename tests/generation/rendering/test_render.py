@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generation import Clip, Kind, Music, Progress, Request, Stage, failpoint
+from generation import Clip, Kind, Music, Progress, Stage, failpoint
 from generation.errors import AttachmentRefused, EncodeFailed, FolderUnwritable, MusicFailed
 from generation.failpoint import FailPoint
 from generation.media.probe import probe, read_frames
@@ -23,13 +23,13 @@ from generation.order import Order
 from generation.progress import PREVIEW_FILE
 from generation.rendering.finalize import finish_fitted
 from generation.rendering.render import RenderContext, render
+from tests.factories import NO_MUSIC, make_order
 from tests.fakes.wav_samples import wav_bytes
 from tests.faults.matrix import CLIP_FILE_NUMBER
 from tests.paths import CONFIG
 
 PRESET = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))["testcard"]
 BAND_MUSIC = Music(genre="lofi", maker="band", bpm=80, seed=3)
-NO_MUSIC = Music(genre="none", maker="band")
 
 
 @pytest.fixture
@@ -42,20 +42,8 @@ def context() -> Iterator[RenderContext]:
 
 
 def order(folder: Path, **changes: Any) -> Order:
-    defaults: dict[str, Any] = {
-        "prompt": "a fox in the snow",
-        "kind": Kind.VIDEO,
-        "model": "testcard",
-        "width": 192,
-        "height": 128,
-        "frames": 24,
-        "fps": 12.0,
-        "seed": 5,
-        "steps": 4,
-        "guidance": 1.0,
-        "music": NO_MUSIC,
-    }
-    return Order(label="1", request=Request(**(defaults | changes)), preset=PRESET, folder=folder)
+    small: dict[str, Any] = {"width": 192, "height": 128, "fps": 12.0, "seed": 5, "music": NO_MUSIC}
+    return make_order(folder, preset=PRESET, **(small | changes))
 
 
 def ignore_progress(_: Progress) -> None: ...

@@ -16,7 +16,8 @@ from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
-from generation.request import Kind, Music, Request
+from generation.request import Kind
+from tests.factories import make_request
 from tests.fakes.discord_app import DiscordApp, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of
@@ -179,19 +180,7 @@ async def test_admin_verbs_are_completed_for_admins_only(
 
 @pytest.mark.usefixtures("matinee")
 async def test_recipe_is_read_from_a_file_that_contains_it(ana: Person, tmp_path: Path) -> None:
-    request = Request(
-        prompt="a kite over the sea",
-        kind=Kind.VIDEO,
-        model="testcard",
-        width=64,
-        height=64,
-        frames=4,
-        fps=8.0,
-        seed=99,
-        steps=2,
-        guidance=1.0,
-        music=Music(genre="jazz", maker="band"),
-    )
+    request = make_request("a kite over the sea", width=64, height=64, frames=4, fps=8.0, seed=99)
     plain = await mux(
         Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
     )

@@ -24,7 +24,7 @@ from generation.clip import Frames
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
-from generation.request import Kind, Music, Request
+from tests.factories import make_request
 from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_faults import connection_reset, flood_error, html_error
 from tests.fakes.telegram_server import TelegramServer
@@ -216,19 +216,7 @@ async def test_recipe_makes_the_same_clip_again(
 
 @pytest.mark.usefixtures("app")
 async def test_recipe_is_read_from_a_file_that_embeds_it(ada: TelegramUser, tmp_path: Path) -> None:
-    request = Request(
-        prompt="a kite over the sea",
-        kind=Kind.VIDEO,
-        model="testcard",
-        width=64,
-        height=64,
-        frames=4,
-        fps=8.0,
-        seed=99,
-        steps=2,
-        guidance=1.0,
-        music=Music(genre="jazz", maker="band"),
-    )
+    request = make_request("a kite over the sea", width=64, height=64, frames=4, fps=8.0, seed=99)
     plain = await mux(
         Frames(np.zeros((4, 64, 64, 3), np.uint8), 8.0), None, tmp_path / "a.mp4", ffmpeg=find()
     )

@@ -10,7 +10,8 @@ from bot.domain.errors import BadOption
 from bot.frontends.telegram.option_parser import parse_wish
 from bot.frontends.telegram.recipe_text import recipe_command
 from generation.errors import UnknownChoice
-from generation.request import Kind, Music, MusicWish, Request, Wish
+from generation.request import Kind, MusicWish, Wish
+from tests.factories import make_music, make_request
 
 GENRES = ("lofi", "jazz", "hip-hop", "classical")
 
@@ -104,10 +105,10 @@ def test_recipe_command_round_trips(
     negative: str,
     instruments: tuple[str, ...],
 ) -> None:
-    music = Music(genre="jazz", maker="band", mood="calm", bpm=bpm, instruments=instruments)
-    request = Request(
-        prompt=" ".join(words), kind=Kind.VIDEO, model="tiny", width=704, height=512, frames=frames, fps=24.0,
-        seed=seed, steps=20, guidance=guidance, music=music, negative=negative,
+    music = make_music(genre="jazz", mood="calm", bpm=bpm, instruments=instruments)
+    request = make_request(
+        " ".join(words), model="tiny", width=704, height=512, frames=frames, seed=seed, steps=20,
+        guidance=guidance, music=music, negative=negative,
     )  # fmt: skip
     command, _, text = recipe_command(request).partition(" ")
     wish = parse_wish(text, genres=GENRES)

@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 import pytest
 
-from generation import Kind, Music, Progress, Request
+from generation import Progress
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
-from generation.models.common.preset import Preset
 from generation.order import Order
-from generation.request import Limits
+from tests import factories
+from tests.factories import NO_MUSIC, make_preset
 
 PLUGIN = "tests.generation.engines.local.faulty_model"
 SHORT_TIMEOUTS = Timeouts(start=60, cancel=5, stall=30, close=5, restart_delays=(0.0, 0.05))
@@ -83,28 +83,13 @@ async def make_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeEngi
 @pytest.fixture
 def make_order(tmp_path: Path) -> Callable[..., Order]:
     def build(prompt: str = "a clip", *, label: str = "1", steps: int = 3, **changes: Any) -> Order:
-        preset = Preset(
-            name="faulty",
-            family=changes.pop("family", "faulty"),
-            title="Faulty",
-            limits=Limits(width=64, height=64),
-            options=changes.pop("options", {}),
+        preset = make_preset(
+            "faulty", family=changes.pop("family", "faulty"), options=changes.pop("options", {})
         )
-        request = Request(
-            prompt=prompt,
-            kind=Kind.VIDEO,
-            model="faulty",
-            width=64,
-            height=64,
-            frames=changes.pop("frames", 4),
-            fps=8.0,
-            seed=changes.pop("seed", 1),
-            steps=steps,
-            guidance=1.0,
-            music=Music(genre="none", maker="band"),
-            **changes,
+        small = {"width": 64, "height": 64, "frames": 4, "fps": 8.0, "music": NO_MUSIC}
+        return factories.make_order(
+            tmp_path / label, label=label, preset=preset, prompt=prompt, steps=steps, **(small | changes)
         )
-        return Order(label=label, request=request, preset=preset, folder=tmp_path / label)
 
     return build
 
