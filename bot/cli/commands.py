@@ -34,8 +34,8 @@ from bot.runtime.settings import Settings, load
 from bot.store.store import Store
 from bot.studio.studio import Studio, Submission
 from generation.errors import ExplainedError, GenerationError, UnknownChoice
-from generation.media.identity import load_or_create_identity
 from generation.media.provenance import SignatureStatus, read_recipe, verify
+from generation.media.signing_identity import load_or_create_identity
 from generation.models.common import weights_lock
 from generation.models.common.device import detect_from_driver, parse_device
 from generation.models.common.pull import HasWeights

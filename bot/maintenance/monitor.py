@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from bot.maintenance.heartbeat import HEARTBEAT_FILE, HealthCheck, HealthState, Heartbeat, PartHealth
-from bot.maintenance.systemd import SystemdNotifier
+from bot.maintenance.systemd_notify import SystemdNotifier
 
 log = structlog.get_logger(__name__)
 INTERVAL = 1.0

@@ -11,8 +11,8 @@ from bot.store.store import Store
 from generation.clip import Clip
 from generation.errors import GenerationError
 from generation.media.ffmpeg import Ffmpeg
-from generation.media.identity import Identity
 from generation.media.provenance import with_recipe
+from generation.media.signing_identity import Identity
 
 RECIPE_SETTING = "recipe"
 ENABLED_VALUES = (True, "yes")

@@ -24,7 +24,7 @@ from bot.maintenance.metrics import Metrics, export_metrics
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.retention import RetentionSweeper
 from bot.maintenance.scheduler import Scheduler
-from bot.maintenance.systemd import SystemdNotifier
+from bot.maintenance.systemd_notify import SystemdNotifier
 from bot.moderation.admin_notices import AdminNotices
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.recipe_embedding import RecipeEmbedder
@@ -45,7 +45,7 @@ from bot.store.store import DATABASE_FILE, Access, Store
 from bot.studio.studio import Studio
 from generation.engines.engine import Engine
 from generation.failpoint import FailPoint, pass_failpoint
-from generation.media import identity
+from generation.media import signing_identity
 from generation.media.ffmpeg import find
 from generation.rendering.finalize import finish_fitted
 
@@ -131,7 +131,7 @@ async def open_app(
     data = settings.studio.data
     nsfw_process = build_nsfw_process(settings)
     prepare_data_folder(data)
-    signer = identity.load_or_create_identity(data)
+    signer = signing_identity.load_or_create_identity(data)
     events, frontends = EventBus(), dict[str, Frontend]()
     metrics = builders.build_metrics(settings, events)
     async with AsyncExitStack() as stack:

@@ -21,8 +21,8 @@ from bot.store.store import Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
 from generation.engines.engine import Engine
+from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
-from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
 
 

@@ -9,18 +9,18 @@ from typing import Any
 from bot.domain.jobs import Job
 from bot.domain.quota import Allowance, Balance, QuotaPlan, Tier
 from bot.store import (
+    admin_decisions,
     admin_queue,
-    admin_state,
-    cancel_outbox,
     inspections,
     job_queries,
     ledger,
+    outside_cancels,
     people,
     queue,
     reports,
     stats,
 )
-from bot.store.admin_state import AuditEntry
+from bot.store.admin_decisions import AuditEntry
 from bot.store.reports import FiledReport
 from bot.store.stats import Stats
 from generation.errors import ExplainedError
@@ -40,7 +40,7 @@ class AdminTransaction:
 
     def tier_and_allowance(self, plan: QuotaPlan, key: str) -> tuple[Tier, Allowance]:
         """The user's tier and allowance, from the roles and the chat of their last job."""
-        return admin_state.tier_and_allowance(self._connection, plan, key, self.now)
+        return admin_decisions.tier_and_allowance(self._connection, plan, key, self.now)
 
     def balance(self, key: str, allowance: Allowance) -> Balance:
         return ledger.balance_of(self._connection, key, allowance, self.now)
@@ -59,26 +59,26 @@ class AdminTransaction:
 
     def set_credits(self, key: str, credits_: int | None) -> None:
         """Credits a window for this user alone; None returns to the tier's."""
-        admin_state.set_credits(self._connection, key, credits_)
+        admin_decisions.set_credits(self._connection, key, credits_)
 
     def set_tier(self, key: str, tier: str | None) -> None:
         """None returns to the tier that follows from roles."""
-        admin_state.set_tier(self._connection, key, tier)
+        admin_decisions.set_tier(self._connection, key, tier)
 
     def role_tier(self, role: str) -> str | None:
-        return admin_state.admin_rules(self._connection).role_tiers.get(role)
+        return admin_decisions.admin_rules(self._connection).role_tiers.get(role)
 
     def set_role_tier(self, role: str, tier: str | None) -> None:
         """None removes the role's tier."""
-        admin_state.set_role_tier(self._connection, role, tier)
+        admin_decisions.set_role_tier(self._connection, role, tier)
 
     def block(self, key: str, *, until: float | None, reason: str) -> None:
         """None blocks until an admin unblocks."""
-        admin_state.block(self._connection, key, until=until, reason=reason, now=self.now)
+        admin_decisions.block(self._connection, key, until=until, reason=reason, now=self.now)
 
     def unblock(self, key: str) -> bool:
         """False if the user was not blocked."""
-        return admin_state.unblock(self._connection, key)
+        return admin_decisions.unblock(self._connection, key)
 
     # The queue
 
@@ -114,7 +114,7 @@ class AdminTransaction:
 
     def add_outside_cancels(self, jobs: Iterable[int]) -> None:
         """Ask the running process to stop these jobs and to report their end to their users."""
-        cancel_outbox.add(self._connection, jobs)
+        outside_cancels.add(self._connection, jobs)
 
     # Held jobs and reports
 
@@ -147,29 +147,29 @@ class AdminTransaction:
     # Rules
 
     def enable_model(self, model: str) -> None:
-        admin_state.remove_from_global_set(self._connection, "disabled_models", model)
+        admin_decisions.remove_from_global_set(self._connection, "disabled_models", model)
 
     def disable_model(self, model: str) -> None:
-        admin_state.add_to_global_set(self._connection, "disabled_models", model)
+        admin_decisions.add_to_global_set(self._connection, "disabled_models", model)
 
     def set_default_model(self, model: str) -> None:
         people.set_global_value(self._connection, "default_model", model)
 
     def allow_channel(self, channel: str) -> None:
-        admin_state.remove_from_global_set(self._connection, "denied_channels", channel)
-        admin_state.add_to_global_set(self._connection, "allowed_channels", channel)
+        admin_decisions.remove_from_global_set(self._connection, "denied_channels", channel)
+        admin_decisions.add_to_global_set(self._connection, "allowed_channels", channel)
 
     def deny_channel(self, channel: str) -> None:
-        admin_state.remove_from_global_set(self._connection, "allowed_channels", channel)
-        admin_state.add_to_global_set(self._connection, "denied_channels", channel)
+        admin_decisions.remove_from_global_set(self._connection, "allowed_channels", channel)
+        admin_decisions.add_to_global_set(self._connection, "denied_channels", channel)
 
     def forget_channel(self, channel: str) -> None:
-        admin_state.remove_from_global_set(self._connection, "allowed_channels", channel)
-        admin_state.remove_from_global_set(self._connection, "denied_channels", channel)
+        admin_decisions.remove_from_global_set(self._connection, "allowed_channels", channel)
+        admin_decisions.remove_from_global_set(self._connection, "denied_channels", channel)
 
     def announce(self, words: str, *, until: float) -> None:
         """Replaces the current announcement."""
-        admin_state.announce(self._connection, words, now=self.now, until=until)
+        admin_decisions.announce(self._connection, words, now=self.now, until=until)
 
     # Statistics and audit
 
@@ -177,8 +177,10 @@ class AdminTransaction:
         return stats.stats(self._connection, since)
 
     def add_audit_entry(self, *, admin: str, verb: str, details: Mapping[str, Any]) -> None:
-        admin_state.add_audit_entry(self._connection, admin=admin, verb=verb, details=details, now=self.now)
+        admin_decisions.add_audit_entry(
+            self._connection, admin=admin, verb=verb, details=details, now=self.now
+        )
 
     def audit_entries(self, limit: int) -> list[AuditEntry]:
         """Newest first."""
-        return admin_state.audit_entries(self._connection, limit)
+        return admin_decisions.audit_entries(self._connection, limit)

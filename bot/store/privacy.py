@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bot.domain.errors import InvalidLinkCode
-from bot.store import admin_state, ledger, people, reports
+from bot.store import admin_decisions, ledger, people, reports
 from bot.store.job_rows import first_or_none
 
 CODE_SECONDS = 600.0
@@ -127,7 +127,7 @@ def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -
     """Delete expired codes, blocks, strikes and refusals, and the content of jobs that finished `before`."""
     for table in ("link_code", "forgotten", "block"):
         c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (constants)
-    c.execute("DELETE FROM strike WHERE at < ?", (now - admin_state.STRIKE_LIFETIME,))
+    c.execute("DELETE FROM strike WHERE at < ?", (now - admin_decisions.STRIKE_LIFETIME,))
     reports.delete_expired(c, before=before, now=now)
     if before is None:
         return DeletedData()

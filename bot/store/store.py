@@ -11,10 +11,9 @@ from typing import Any, Self, TypeVar
 from bot.domain.jobs import Draft, Job
 from bot.domain.quota import Allowance, Balance, Caps
 from bot.store import (
+    admin_decisions,
     admin_queue,
-    admin_state,
     affinity,
-    cancel_outbox,
     delivery,
     enqueue,
     eta,
@@ -22,6 +21,7 @@ from bot.store import (
     integrity,
     job_queries,
     ledger,
+    outside_cancels,
     payments,
     people,
     privacy,
@@ -29,7 +29,7 @@ from bot.store import (
     reports,
     status_outbox,
 )
-from bot.store.admin_state import AdminRules, AuditEntry, Block, Standing
+from bot.store.admin_decisions import AdminRules, AuditEntry, Block, Standing
 from bot.store.admin_transaction import AdminTransaction
 from bot.store.database import DATABASE_FILE, Access, Database
 from bot.store.delivery import Recovered
@@ -323,17 +323,17 @@ class Store:
 
     async def standing(self, key: str) -> Standing:
         """The user's block, tier and personal number of credits."""
-        return await self._database.read(lambda c: admin_state.standing(c, key, self._clock()))
+        return await self._database.read(lambda c: admin_decisions.standing(c, key, self._clock()))
 
     async def admin_rules(self) -> AdminRules:
         """The rules that admins set at run time."""
-        return await self._database.read(admin_state.admin_rules)
+        return await self._database.read(admin_decisions.admin_rules)
 
     async def rules_and_standing(self, key: str) -> tuple[AdminRules, Standing]:
         """Both from one view of the data."""
         now = self._clock()
         return await self._database.read(
-            lambda c: (admin_state.admin_rules(c), admin_state.standing(c, key, now))
+            lambda c: (admin_decisions.admin_rules(c), admin_decisions.standing(c, key, now))
         )
 
     async def run_admin(self, command: Callable[[AdminTransaction], T], *, read_only: bool) -> T:
@@ -350,7 +350,7 @@ class Store:
 
     async def audit_entries(self, limit: int) -> list[AuditEntry]:
         """What admins did, newest first."""
-        return await self._database.read(lambda c: admin_state.audit_entries(c, limit))
+        return await self._database.read(lambda c: admin_decisions.audit_entries(c, limit))
 
     async def add_strike(self, key: str, rule: str, *, timeout_for: Callable[[int], float | None]) -> Block:
         """Record a severe refusal and block the user.
@@ -361,9 +361,9 @@ class Store:
         now = self._clock()
 
         def act(c: sqlite3.Connection) -> Block:
-            seconds = timeout_for(admin_state.add_strike(c, key, rule, now))
+            seconds = timeout_for(admin_decisions.add_strike(c, key, rule, now))
             until = None if seconds is None else now + seconds
-            admin_state.block(c, key, until=until, reason=STRIKE_REASON, now=now)
+            admin_decisions.block(c, key, until=until, reason=STRIKE_REASON, now=now)
             return Block(until=until, reason=STRIKE_REASON)
 
         return await self._database.write(act)
@@ -402,7 +402,7 @@ class Store:
 
     async def announcement(self) -> str:
         """The current announcement of the admins; empty if there is none."""
-        return await self._database.read(lambda c: admin_state.announcement(c, self._clock()))
+        return await self._database.read(lambda c: admin_decisions.announcement(c, self._clock()))
 
     async def hold_clip(self, job: int, error: ExplainedError) -> Job:
         """Hold a RENDERED clip back until an admin reviews it."""
@@ -444,11 +444,11 @@ class Store:
 
     async def has_outside_cancels(self) -> bool:
         """True if a process beside this one ended jobs that this one has not handled."""
-        return await self._database.read(cancel_outbox.has_pending)
+        return await self._database.read(outside_cancels.has_pending)
 
     async def take_outside_cancels(self) -> dict[int, bool]:
         """Those jobs, and whether their users still need a final status; each is returned once."""
-        return await self._database.write(cancel_outbox.take_all)
+        return await self._database.write(outside_cancels.take_all)
 
     # Disk space
 

@@ -20,9 +20,9 @@ from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import atomic_file
 from generation.media.fit_still import fit_still
-from generation.media.identity import Identity
 from generation.media.mux import mp4_output
 from generation.media.probe import MediaInfo, check_file, clip_from_file, probe
+from generation.media.signing_identity import Identity
 from generation.media.size_estimate import (
     LIMIT_MARGIN,
     MIN_AUDIO_BITRATE,

@@ -12,8 +12,8 @@ from generation.clip import Clip
 from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
 from generation.media.files import explain_os_error, rename_durably
-from generation.media.identity import Identity
 from generation.media.image_metadata import with_metadata
+from generation.media.signing_identity import Identity
 
 _QUALITIES = (95, 90, 80, 70)
 _SCALES = (1.0, 0.75, 0.5, 0.25)

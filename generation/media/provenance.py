@@ -19,9 +19,9 @@ from generation.errors import DiskFull, EncodeFailed
 from generation.media.c2pa_layout import has_expected_layout
 from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.files import atomic_file, disk_is_full, explain_os_error, rename_durably
-from generation.media.identity import Identity
 from generation.media.image_metadata import READ_LIMIT, is_still, read_metadata, with_metadata
 from generation.media.probe import clip_from_file, probe
+from generation.media.signing_identity import Identity
 from generation.request import PROMPT_LIMIT, Request
 
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"

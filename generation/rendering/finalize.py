@@ -18,11 +18,11 @@ from generation.failpoint import FailPoint, pass_failpoint
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.files import atomic_file
 from generation.media.fit import fit
-from generation.media.identity import Identity
 from generation.media.image_metadata import with_metadata
 from generation.media.mux import mux, mux_new_music, preset_for
 from generation.media.probe import clip_from_file, read_frames
 from generation.media.provenance import ai_label_tags, sign_file
+from generation.media.signing_identity import Identity
 from generation.media.stills import contact_sheet, poster
 from generation.progress import OnProgress, Progress, Stage
 

@@ -11,11 +11,11 @@ from typing import Any
 from generation.clip import Audio, Clip, Frames
 from generation.errors import AttachmentRefused, ExplainedError, MusicFailed, PictureFailed
 from generation.failpoint import FailPoint, pass_failpoint
-from generation.media import identity
+from generation.media import signing_identity
 from generation.media.ffmpeg import find
 from generation.media.files import explain_os_error, make_folder
-from generation.media.identity import Identity
 from generation.media.probe import clip_from_file, read_frames
+from generation.media.signing_identity import Identity
 from generation.media.stills import preview
 from generation.models.common.frames import fit_frames
 from generation.models.common.memory_plan import Resources
@@ -83,8 +83,12 @@ class RenderContext:
 def _load_identity(provenance: dict[str, str]) -> Identity | None:
     """The operator's certificate, else the one of the data folder, else None."""
     if "chain" in provenance:
-        return identity.load_identity(Path(provenance["chain"]), Path(provenance["key"]))
-    return identity.load_or_create_identity(Path(provenance["folder"])) if "folder" in provenance else None
+        return signing_identity.load_identity(Path(provenance["chain"]), Path(provenance["key"]))
+    return (
+        signing_identity.load_or_create_identity(Path(provenance["folder"]))
+        if "folder" in provenance
+        else None
+    )
 
 
 async def render(order: Order, context: RenderContext, on_progress: OnProgress) -> Clip:

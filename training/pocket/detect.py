@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import ndimage
 
 from training.pocket.backgrounds import SCENES, SIZE, draw_background
-from training.pocket.figures import COLOURS, FIGURE_NAMES
+from training.pocket.drawn_figures import COLOURS, FIGURE_NAMES
 from training.pocket.procedural_clips import FRAMES, MOTIONS, ClipPixels, ClipSpec, draw_clip, motion_path
 
 Mask = NDArray[np.bool_]

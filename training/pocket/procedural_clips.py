@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from training.pocket.backgrounds import SCENES, SIZE, SUPERSAMPLED_SIZE, draw_background
-from training.pocket.figures import COLOURS, FIGURE_NAMES, FIGURES, WHITE
+from training.pocket.drawn_figures import COLOURS, FIGURE_NAMES, FIGURES, WHITE
 
 FRAMES, FPS = 17, 8
 MOTIONS = ("left", "right", "rise", "fall", "bounce", "spin", "grow", "circle")

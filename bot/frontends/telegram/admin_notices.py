@@ -10,11 +10,11 @@ from telegram import InputFile, Message
 from bot.frontends.common.attachments import IMAGE_SUFFIXES
 from bot.frontends.common.buttons import notice_buttons
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, truncate
+from bot.frontends.telegram.message_sender import CAPTION_LIMIT, disarm_links, truncate
 
 if TYPE_CHECKING:
     from bot.domain.events import Notice
-    from bot.frontends.telegram.messenger import Messenger
+    from bot.frontends.telegram.message_sender import Messenger
 
 
 async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:

@@ -19,7 +19,7 @@ from bot.frontends.common.attachments import IMAGE_SUFFIXES
 from bot.frontends.common.buttons import INFO_VERBS, clip_buttons
 from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.keyboards import keyboard
-from bot.frontends.telegram.messenger import (
+from bot.frontends.telegram.message_sender import (
     CAPTION_LIMIT,
     Messenger,
     disarm_links,

@@ -16,8 +16,8 @@ from bot.frontends.telegram.info_commands import InfoCommands
 from bot.frontends.telegram.make_commands import MakeCommands
 from bot.frontends.telegram.message_context import Invocation, MessageContext, sender_of
 from bot.frontends.telegram.preferences import PreferenceCommands
-from bot.frontends.telegram.responder import CommandHandler, PerformAdminCommand, Responder
 from bot.frontends.telegram.start_command import StartCommand
+from bot.frontends.telegram.update_replies import CommandHandler, PerformAdminCommand, Responder
 from bot.i18n import messages
 from generation.errors import UnknownChoice
 from generation.request import closest_match

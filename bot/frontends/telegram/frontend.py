@@ -22,10 +22,10 @@ from bot.frontends.telegram.clip_sender import ClipSender, with_details
 from bot.frontends.telegram.command_router import CommandRouter
 from bot.frontends.telegram.keyboards import status_keyboard
 from bot.frontends.telegram.message_context import MessageContext, community_of, context_of, sender_of
-from bot.frontends.telegram.messenger import Messenger
-from bot.frontends.telegram.responder import PerformAdminCommand, Responder
+from bot.frontends.telegram.message_sender import Messenger
 from bot.frontends.telegram.star_payments import StarPayments
 from bot.frontends.telegram.transport import AiohttpRequest
+from bot.frontends.telegram.update_replies import PerformAdminCommand, Responder
 from bot.frontends.telegram.updates import RETRY_DELAYS, PollingConnection, Webhook, poll, serve_webhook
 from bot.pipeline.delivery import OutgoingClip, Unreachable
 from bot.studio.studio import Studio

@@ -23,7 +23,7 @@ from bot.i18n import messages
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.message_context import Invocation, MessageContext
-    from bot.frontends.telegram.responder import CommandHandler, Responder
+    from bot.frontends.telegram.update_replies import CommandHandler, Responder
 
 log = structlog.get_logger(__name__)
 

@@ -20,7 +20,7 @@ from bot.frontends.telegram.keyboards import genre_keyboard
 from bot.frontends.telegram.message_context import Invocation, MessageContext
 from bot.frontends.telegram.option_menu import MenuChoices
 from bot.frontends.telegram.questions import PendingCommand
-from bot.frontends.telegram.responder import CommandHandler, Responder
+from bot.frontends.telegram.update_replies import CommandHandler, Responder
 from bot.i18n import messages
 from bot.studio.rewording import reworded_wish
 from bot.studio.studio import Submission

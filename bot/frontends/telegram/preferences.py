@@ -20,7 +20,7 @@ from generation.music.common.music_choice import SILENT
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.message_context import Invocation, MessageContext
-    from bot.frontends.telegram.responder import CommandHandler, Responder
+    from bot.frontends.telegram.update_replies import CommandHandler, Responder
 
 GENRES = ("lofi", "pop", "jazz", "cinematic", "ambient", SILENT)
 LENGTHS = ("3", "5", "8")

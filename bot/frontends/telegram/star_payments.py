@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery
 
     from bot.frontends.telegram.message_context import Invocation, MessageContext
-    from bot.frontends.telegram.responder import CommandHandler, Responder
+    from bot.frontends.telegram.update_replies import CommandHandler, Responder
     from bot.store.store import Payment
 
 PACKS = (10, 50, 100)

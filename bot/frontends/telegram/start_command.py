@@ -12,12 +12,12 @@ from telegram.error import BadRequest
 
 from bot.domain.jobs import Action
 from bot.frontends.telegram.keyboards import button
-from bot.frontends.telegram.messenger import CAPTION_LIMIT, disarm_links, reply_parameters_for, truncate
+from bot.frontends.telegram.message_sender import CAPTION_LIMIT, disarm_links, reply_parameters_for, truncate
 from bot.i18n import messages
 
 if TYPE_CHECKING:
     from bot.frontends.telegram.message_context import Invocation
-    from bot.frontends.telegram.responder import CommandHandler, Responder
+    from bot.frontends.telegram.update_replies import CommandHandler, Responder
 
 SAMPLE_CLIP = Path(__file__).with_name("hello.mp4")
 """`matinee make "a red rocket rising over the snow at night" --model pocket --genre lofi --seed 7`"""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from generation.engines.local.process import EngineProcess, Timeouts
+from generation.engines.local.child_process import EngineProcess, Timeouts
 from generation.engines.local.protocol import EngineSetup
 from generation.errors import EngineDied, GenerationError
 

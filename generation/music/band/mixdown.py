@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generation.music.band.kit import KITS, Drum, drum_sound
+from generation.music.band.drum_kit import KITS, Drum, drum_sound
 from generation.music.band.master import compress, duck_on_kicks, finish_mix, reverb
 from generation.music.band.notation import Arrangement, Hit, Note
 from generation.music.band.synth import Waveform, band_pass, noise, tone

@@ -15,7 +15,7 @@ from bot.domain.jobs import Job, JobState, Requester
 from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.i18n import messages
 from bot.runtime import frontend_registry
-from bot.store import admin_state
+from bot.store import admin_decisions
 from bot.store.store import Store
 from generation.errors import PictureFailed, UnknownChoice
 from tests.bot.store.conftest import CLIP, Clock, hold_running_job, read_rows, write_rows
@@ -80,7 +80,7 @@ class AdminHarness:
     async def perform(self, line: str, platform: str = "discord") -> str:
         return (await self.admin.perform(line, ADMINS[platform])).to_text()
 
-    async def audit(self) -> list[admin_state.AuditEntry]:
+    async def audit(self) -> list[admin_decisions.AuditEntry]:
         return await self.store.audit_entries(100)
 
     async def credits_left(self) -> int:
@@ -217,11 +217,12 @@ async def test_a_block_expires(harness: AdminHarness) -> None:
     await harness.perform("block 42 2h spam")
     key = "discord:42"
     assert (
-        await read_rows(harness.store, lambda c: admin_state.active_block(c, key, clock.now + 7199))
+        await read_rows(harness.store, lambda c: admin_decisions.active_block(c, key, clock.now + 7199))
         is not None
     )
     assert (
-        await read_rows(harness.store, lambda c: admin_state.active_block(c, key, clock.now + 7201)) is None
+        await read_rows(harness.store, lambda c: admin_decisions.active_block(c, key, clock.now + 7201))
+        is None
     )
 
 

@@ -15,7 +15,7 @@ from bot.cli.commands import COMMANDS
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options
 from bot.runtime.settings import load
-from bot.store import admin_state
+from bot.store import admin_decisions
 from bot.store.store import Store
 from generation.errors import PictureFailed
 from tests.bot.store.conftest import hold_running_job
@@ -68,7 +68,7 @@ class AdminInterface:
     model: str
     type_line: Callable[[str], Awaitable[str]]
 
-    async def run_verb(self, verb: str) -> tuple[str, list[admin_state.AuditEntry]]:
+    async def run_verb(self, verb: str) -> tuple[str, list[admin_decisions.AuditEntry]]:
         """Create what the verb needs, run it, and return its answer and the new audit entries."""
         store = await self.store()
         facts = await create_admin_targets(store)

@@ -13,8 +13,8 @@ import pytest
 from bot.domain.jobs import Job, JobState
 from bot.pipeline.delivery import Delivery
 from bot.pipeline.worker import Worker
+from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
-from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish

@@ -21,9 +21,9 @@ from bot.pipeline.recipe_embedding import RecipeEmbedder
 from generation.clip import Clip, Frames
 from generation.errors import LimitTooSmall
 from generation.media.ffmpeg import find
-from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.provenance import SignatureStatus, read_recipe, sign_file, verify
+from generation.media.signing_identity import load_or_create_identity
 from generation.request import Kind
 from tests.bot.app_harness import CREDITS, open_studio, running_app
 from tests.factories import make_job, make_music, make_reply_to, make_request, make_requester

@@ -12,10 +12,10 @@ from generation.clip import Clip, Frames
 from generation.errors import DiskFull, EncodeFailed, GenerationError
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.probe import probe
 from generation.media.provenance import SignatureStatus, sign_file, verify
+from generation.media.signing_identity import load_or_create_identity
 from tests.generation.media.conftest import file_names, noise
 
 FULL_DISK = "ulimit -f 4; trap '' XFSZ"  # no file over 2 kB: fails as on a full disk

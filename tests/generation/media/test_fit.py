@@ -14,9 +14,9 @@ from generation.errors import CannotFit, EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import load_or_create_identity
 from generation.media.mux import mux
 from generation.media.probe import probe
+from generation.media.signing_identity import load_or_create_identity
 from generation.progress import Progress, Stage
 from generation.request import Kind
 from tests.factories import make_clip, make_request

@@ -15,7 +15,6 @@ from generation.errors import EncodeFailed
 from generation.media import provenance
 from generation.media.ffmpeg import Ffmpeg
 from generation.media.fit import fit
-from generation.media.identity import Identity, load_or_create_identity
 from generation.media.image_metadata import JPEG, PNG, read_metadata, with_metadata
 from generation.media.mux import mux, mux_new_music
 from generation.media.probe import check_file, clip_from_file, probe, read_frames
@@ -27,6 +26,7 @@ from generation.media.provenance import (
     verify,
     with_recipe,
 )
+from generation.media.signing_identity import Identity, load_or_create_identity
 from generation.request import Kind
 from tests.factories import make_music, make_request
 from tests.generation.media.conftest import moving_square, noise

@@ -17,8 +17,8 @@ from bot.frontends.common.attachments import (
     save_image,
 )
 from generation.errors import AttachmentRefused
-from generation.media.identity import load_or_create_identity
 from generation.media.provenance import sign_file
+from generation.media.signing_identity import load_or_create_identity
 from tests.fakes.wav_samples import wav_bytes
 
 ORIENTATION_TAG = 0x0112

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from generation import Progress
+from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
-from generation.engines.local.process import Timeouts
 from generation.engines.local.protocol import EngineSetup
 from generation.order import Order
 from tests import factories

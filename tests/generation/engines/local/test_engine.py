@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from generation import Clip, Progress, Stage
+from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
-from generation.engines.local.process import Timeouts
 from generation.engines.local.process_group import session_members
 from generation.errors import EngineDied, EngineStuck, ModelBroken, PictureFailed
 from generation.media.ffmpeg import find

@@ -20,7 +20,7 @@ from bot.frontends.telegram.clip_sender import SentMessage
 from bot.frontends.telegram.keyboards import fits_callback_data, single_button, status_keyboard
 from bot.frontends.telegram.languages import LanguageChoices
 from bot.frontends.telegram.message_context import Invocation, MessageContext
-from bot.frontends.telegram.messenger import Markup, Messenger
+from bot.frontends.telegram.message_sender import Markup, Messenger
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.studio.studio import Studio, Submission

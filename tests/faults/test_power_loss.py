@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.power import power_cuts
+from tests.faults.power_loss import power_cuts
 
 IMAGES = 2000
 

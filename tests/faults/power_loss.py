@@ -1,4 +1,4 @@
-"""`python -m tests.faults.power --images 2000 --seed 7` simulates thousands of power cuts.
+"""`python -m tests.faults.power_loss --images 2000 --seed 7` simulates thousands of power cuts.
 
 The real store runs a workload on the real schema. Its statements are then repeated on a disk that records
 every write. Each disk image is a moment of that recording: what was synced is there; of the other writes some
