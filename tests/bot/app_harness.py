@@ -155,7 +155,7 @@ async def running_app(
     default_model: str = "testcard",
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[AppHarness]:
-    engine, chat = FakeEngine(slots), FakeFrontend(deduplicates=deduplicates)
+    engine, chat = FakeEngine(slots, manual=True), FakeFrontend(deduplicates=deduplicates)
     async with open_studio(folder, default_model=default_model) as (store, studio, events):
         delivery = Delivery(
             store=store,

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import sys
 import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +33,8 @@ from bot.studio.studio import Studio
 from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
-from generation.order import Order
-from generation.progress import PREVIEW_FILE, OnProgress, Progress, Stage
-from generation.request import Kind, Request
+from generation.request import Kind
+from tests.fakes.engine import FakeEngine
 from tests.fakes.noon_timezone import noon_timezone
 from tests.paths import CONFIG
 
@@ -47,64 +45,10 @@ if TYPE_CHECKING:
     from tests.fakes.discord_server import DiscordServer
     from tests.fakes.discord_world import Message
 
-STEPS = 4
 
-
-def clip_bytes(request: Request, size: int) -> bytes:
-    """Return bytes that differ between requests and are always the same for one request."""
-    seed = hashlib.sha256(f"{request.prompt} {request.seed} {request.music}".encode()).digest()
-    return (seed * (size // len(seed) + 1))[:size]
-
-
-@dataclass
-class QuickEngine:
-    """Writes bytes in place of a clip. While `unblocked` is cleared, renders stop after their first step."""
-
-    size: int = 4096
-    slots: int = 1
-    starts: int = 1
-    silent_for: float | None = 0.0
-    pause: float = 0.0
-    unblocked: asyncio.Event = field(default_factory=asyncio.Event)
-    rendered: list[str] = field(default_factory=list)
-    fails: Exception | None = None
-    preview: bytes = b""  # content of the preview file
-
-    def __post_init__(self) -> None:
-        self.unblocked.set()
-
-    async def open(self) -> None:
-        """Nothing to prepare."""
-
-    async def close(self) -> None:
-        """Nothing to release."""
-
-    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        if self.preview:
-            order.folder.mkdir(parents=True, exist_ok=True)
-            (order.folder / PREVIEW_FILE).write_bytes(self.preview)
-        for step in range(1, STEPS + 1):
-            on_progress(Progress(Stage.GENERATING_FRAMES, step, STEPS))
-            await asyncio.sleep(self.pause)
-            await self.unblocked.wait()
-        if self.fails is not None:
-            raise self.fails
-        request = order.request
-        still = request.kind is Kind.IMAGE
-        path = order.folder / ("clip.png" if still else "clip.mp4")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(clip_bytes(request, self.size))
-        self.rendered.append(order.label)
-        return Clip(
-            path=path,
-            width=request.width,
-            height=request.height,
-            fps=request.fps,
-            frames=request.frames,
-            seconds=request.seconds,
-            size=self.size,
-            audio=not still,
-        )
+def discord_engine(**options: Any) -> FakeEngine:
+    """One render at a time, so that a second job waits in the queue."""
+    return FakeEngine(slots=1, size=4096, **options)
 
 
 async def shrink_clip(clip: Clip, limit: int) -> Clip:
@@ -130,7 +74,7 @@ class DiscordApp:
     studio: Studio
     events: EventBus
     store: Store
-    engine: QuickEngine
+    engine: FakeEngine
     delivery: Delivery
     worker: Worker
     frontend: DiscordFrontend
@@ -148,7 +92,7 @@ async def discord_app(
     connector: aiohttp.BaseConnector,
     token: str,
     *,
-    engine: QuickEngine | None = None,
+    engine: FakeEngine | None = None,
     credits_: int = 1000,
     tiers: tuple[Tier, ...] = (),
     policy: PromptPolicy | None = None,
@@ -180,13 +124,13 @@ async def discord_app(
         ),
         prompt_policy=policy or PromptPolicy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
     )
-    quick = engine or QuickEngine()
+    engine = engine or discord_engine()
     frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
     delivery = Delivery(
         store=store, frontends={"discord": frontend}, fit=shrink_clip, presets=known, events=events
     )
-    worker = Worker(store=store, engine=quick, presets=known, clips=data / "clips", events=events)
-    running = DiscordApp(studio, events, store, quick, delivery, worker, frontend)
+    worker = Worker(store=store, engine=engine, presets=known, clips=data / "clips", events=events)
+    running = DiscordApp(studio, events, store, engine, delivery, worker, frontend)
     serving = asyncio.create_task(running.serve())
     try:
         yield running
@@ -223,7 +167,7 @@ async def _main(arguments: argparse.Namespace, authority: str) -> None:
     from tests.fakes.discord_connector import connector  # noqa: PLC0415  (only needed in a separate process)
 
     link = connector(arguments.port, authority)
-    engine = QuickEngine(pause=arguments.pause)
+    engine = discord_engine(step_pause=arguments.pause)
     async with discord_app(Path(arguments.data), link, arguments.token, engine=engine):
         await asyncio.Event().wait()
 

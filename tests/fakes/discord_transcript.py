@@ -21,8 +21,8 @@ from PIL import Image
 
 from tests.fakes.discord_app import (
     DiscordApp,
-    QuickEngine,
     discord_app,
+    discord_engine,
     wait_for_clip_message,
     wait_until_final,
 )
@@ -282,7 +282,11 @@ async def _main(folder: Path) -> str:
         boss = person(server, "Boss", channel, permissions=MANAGE_GUILD)
         with tempfile.TemporaryDirectory() as data:
             async with discord_app(
-                Path(data), server.connector(), server.token, credits_=100, engine=QuickEngine(pause=0.4)
+                Path(data),
+                server.connector(),
+                server.token,
+                credits_=100,
+                engine=discord_engine(step_pause=0.4),
             ) as matinee:
                 await server.world.wait_until(
                     lambda: server.world.commands and server.gateway.connected_sessions

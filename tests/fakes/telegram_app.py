@@ -6,7 +6,7 @@ import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import structs
@@ -26,64 +26,15 @@ from bot.store.store import Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
 from generation.clip import Clip
-from generation.errors import PictureFailed
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import Genre, read_genres
-from generation.order import Order
-from generation.progress import OnProgress, Progress, Stage
 from generation.request import Kind
+from tests.bot.app_harness import wait_until_async
+from tests.fakes.engine import FakeEngine
 from tests.fakes.noon_timezone import noon_timezone
 
 DEDUPLICATING_PLATFORMS = frozenset[str]()
 """Telegram does not deduplicate sends, so no platform is listed."""
-
-
-@dataclass
-class ControlledEngine:
-    """An engine whose clips contain only their job number. It waits until `may_finish` is set."""
-
-    slots: int = 2
-    starts: int = 1
-    silent_for: float | None = 0.0
-    may_finish: asyncio.Event = field(default_factory=asyncio.Event)
-    fails: bool = False
-    padding: int = 0  # zero bytes to add to each clip
-    clip_written: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.may_finish.set()
-
-    async def open(self) -> None:
-        """Do nothing: the engine needs no preparation."""
-
-    async def close(self) -> None:
-        """Do nothing: the engine holds no resources."""
-
-    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        for done in range(4):
-            on_progress(Progress(Stage.GENERATING_FRAMES, done, 4))
-            await asyncio.sleep(0)
-        await self.may_finish.wait()
-        if self.fails:
-            raise PictureFailed(order.request.model, "the engine failed")
-        order.folder.mkdir(parents=True, exist_ok=True)
-        still = order.request.kind is Kind.IMAGE
-        path = order.folder / ("still.png" if still else "clip.mp4")
-        self.clip_written.set()
-        path.write_bytes(f"job {order.label.partition('.')[0]}".encode() + bytes(self.padding))
-        poster = order.folder / "poster.jpg"
-        poster.write_bytes(b"a small picture")
-        return Clip(
-            path=path,
-            width=order.request.width,
-            height=order.request.height,
-            fps=order.request.fps,
-            frames=order.request.frames,
-            seconds=order.request.seconds,
-            size=path.stat().st_size,
-            audio=not still,
-            poster=poster,
-        )
 
 
 async def truncate_clip(clip: Clip, limit: int) -> Clip:
@@ -121,14 +72,16 @@ class ObservedTelegram(Telegram):
 class TelegramApp:
     studio: Studio
     store: Store
-    engine: ControlledEngine
+    engine: FakeEngine
     telegram: ObservedTelegram
 
     async def wait_until_rendered(self, job: int) -> None:
         """Wait until the job's clip is written and recorded."""
-        async with asyncio.timeout(20):
-            while (await self.store.job(job)).clip is None:
-                await self.engine.clip_written.wait()
+
+        async def look() -> bool:
+            return (await self.store.job(job)).clip is not None
+
+        await wait_until_async(look)
 
 
 def presets() -> dict[str, Preset]:
@@ -159,13 +112,13 @@ async def running_app(
     options: Options,
     *,
     credits_: int = 1000,
-    engine: ControlledEngine | None = None,
+    engine: FakeEngine | None = None,
     policy: PromptPolicy | None = None,
     pools: Mapping[str, int] | None = None,
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[TelegramApp]:
     """Run the whole application as `matinee run` does; on exit stop it as Ctrl-C does."""
-    engine = engine or ControlledEngine()
+    engine = engine or FakeEngine(poster=b"a small picture")
     store = await Store.open(folder)
     recovered = await store.recover(DEDUPLICATING_PLATFORMS)
     operator_policy = OperatorPolicy(

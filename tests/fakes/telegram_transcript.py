@@ -59,13 +59,13 @@ class TranscriptWriter:
 
 async def record_conversation(writer: TranscriptWriter) -> None:
     ada, app = writer.ada, writer.app
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await writer.say("/start", "Hello")
     status = await writer.say("/video a fox in the snow #lofi 2s 9:16 seed=7", "Clip #1")
     second = await writer.say("/video a harbour at dawn", "Clip #2")
     await writer.say("/queue", "The queue")
     await writer.press(second, "Cancel")
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     await app.telegram.until_delivered(1)
     writer.record("After rendering, the first message has become", status)
     await writer.press(status, "Recipe", "Recipe of clip")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -20,11 +19,8 @@ from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings, load
 from bot.studio.studio import Studio
 from generation import failpoint
-from generation.clip import Clip
-from generation.order import Order
-from generation.progress import OnProgress
-from tests.fakes.discord_app import QuickEngine
 from tests.fakes.discord_connector import connector
+from tests.fakes.engine import FakeEngine
 
 CONFIG = """
 [studio]
@@ -97,15 +93,6 @@ def frontend_factories(run: BotRun) -> FrontendFactories:
     return factories
 
 
-class DelayedEngine(QuickEngine):
-    pauses: tuple[float, ...] = (0.0,)
-
-    async def render(self, order: Order, on_progress: OnProgress) -> Clip:
-        number = int(order.label.partition(".")[0]) - 1
-        await asyncio.sleep(self.pauses[min(number, len(self.pauses) - 1)])
-        return await super().render(order, on_progress)
-
-
 def load_settings(run: BotRun) -> Settings:
     file = Path(run.data).with_name("matinee.toml")
     if not file.exists():
@@ -120,9 +107,7 @@ def run_bot(run: BotRun) -> int:
         failpoint.arm(os.environ)
     loaded_settings = load_settings(run)
     logs.configure_logging(level="info", style="json", prompts=True, secrets=[])
-    engine = None if run.real_engine else DelayedEngine(size=2048, slots=2)
-    if engine is not None:
-        engine.pauses = tuple(run.pauses)
+    engine = None if run.real_engine else FakeEngine(size=2048, pauses=run.pauses)
     try:
         event_loop.run(
             app.run_with_frontends(loaded_settings, frontend_factories(run), engine, shutdown_grace=run.grace)

@@ -23,6 +23,7 @@ from generation.order import Order
 from generation.progress import OnProgress, Progress, Stage
 from generation.request import MusicWish, Wish
 from tests.factories import write_clip
+from tests.fakes.engine import FakeEngine
 from tests.faults.virtual_clock import StoreKilled
 
 FAULT_RATE = 0.02
@@ -46,23 +47,14 @@ class EventTrace:
         return self._hash.hexdigest()[:16]
 
 
-class SimulatedEngine:
-    """An Engine that generates the frames of one clip at a time and encodes another meanwhile."""
-
-    slots = 2
-    starts = 1
-    silent_for = 0.0
+class SimulatedEngine(FakeEngine):
+    """Generates the frames of one clip at a time in virtual time and encodes another meanwhile."""
 
     def __init__(self, seed: int, trace: EventTrace) -> None:
+        super().__init__()
         self._seed, self._trace = seed, trace
         self._render_lock = asyncio.Lock()
         self._running_renders: dict[str, asyncio.Future[Clip]] = {}
-
-    async def open(self) -> None:
-        """Nothing to get ready."""
-
-    async def close(self) -> None:
-        """Nothing to give back."""
 
     async def render(self, order: Order, on_progress: OnProgress) -> Clip:
         end: asyncio.Future[Clip] = asyncio.get_running_loop().create_future()

@@ -125,7 +125,7 @@ async def telegram(folder: Path) -> AsyncIterator[AdminInterface]:
         options = Options(token=server.token, api_url=server.url, admins=frozenset({boss.id}))
         server.world.private_flood_limit = (1000, 0.001)
         async with running_app(folder, options) as matinee:
-            matinee.engine.may_finish.clear()
+            matinee.engine.unblocked.clear()
 
             async def store() -> Store:
                 return matinee.store

@@ -21,6 +21,7 @@ from bot.pipeline.worker import Worker
 from bot.runtime.supervisor import Supervisor, Timeouts
 from generation.errors import EngineDied
 from tests.bot.app_harness import PRESETS, AppHarness, running_app, wait_until
+from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 
 SHORT_TIMEOUTS = Timeouts(engine=1.0, service=30.0, chat=0.05, poll=0.01, restart_delays=(1.0,))
@@ -43,21 +44,6 @@ class ControllableFrontend(FakeFrontend):
         return self.connected
 
 
-@dataclass
-class StubEngine:
-    """The part of an engine that the supervisor uses."""
-
-    silent_for: float | None = 0.0
-    refuses_to_open: bool = False
-    opened: int = 0
-
-    async def open(self) -> None:
-        self.opened += 1
-        if self.refuses_to_open:
-            raise EngineDied("no such program", guilty=False)
-        self.silent_for = 0.0
-
-
 class CrashingWorker(Worker):
     async def run(self) -> None:
         raise ZeroDivisionError
@@ -67,7 +53,7 @@ class CrashingWorker(Worker):
 class StubApp:
     app: AppHarness
     folder: Path
-    engine: StubEngine
+    engine: FakeEngine
     worker: Worker
     frontends: dict[str, Frontend] = field(default_factory=dict)
 
@@ -105,7 +91,7 @@ class StubApp:
 @asynccontextmanager
 async def stub_app(folder: Path, *names: str) -> AsyncIterator[tuple[StubApp, asyncio.Task[None]]]:
     async with running_app(folder) as harness:
-        app = StubApp(harness, folder, StubEngine(), harness.worker)
+        app = StubApp(harness, folder, FakeEngine(), harness.worker)
         for name in names:
             app.create_frontend(name)
         serving = asyncio.create_task(Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS).serve())  # type: ignore[arg-type]  # a stub with the parts that are used
@@ -148,10 +134,10 @@ async def test_an_engine_is_restarted_and_a_failed_start_is_explained(tmp_path: 
     async with stub_app(tmp_path, "one") as (app, _):
         app.engine.silent_for = 5.0
         await app.wait_for_health("engine", HealthState.STUCK)
-        app.engine.refuses_to_open, app.engine.silent_for = True, None
+        app.engine.error_on_open, app.engine.silent_for = EngineDied("no such program", guilty=False), None
         assert await app.wait_for_health("engine", HealthState.DEAD)
-        await wait_until(lambda: app.engine.opened > 1 or None)
-        app.engine.refuses_to_open = False
+        await wait_until(lambda: app.engine.starts > 1 or None)
+        app.engine.error_on_open = None
         await app.wait_for_health("engine", HealthState.HEALTHY)
 
 
@@ -164,7 +150,7 @@ async def test_a_crashed_core_task_ends_the_process_with_a_code(tmp_path: Path) 
             clips=tmp_path,
             events=harness.events,
         )
-        app = StubApp(harness, tmp_path, StubEngine(), worker)
+        app = StubApp(harness, tmp_path, FakeEngine(), worker)
         app.create_frontend("one")
         supervisor = Supervisor(app, Monitor(tmp_path, interval=0.01), SHORT_TIMEOUTS)  # type: ignore[arg-type]  # as above
         with pytest.raises(ExceptionGroup) as died:

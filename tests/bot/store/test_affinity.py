@@ -22,7 +22,7 @@ REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 
 async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
     """The models in the order in which an engine with one slot received them."""
-    engine = FakeEngine(1)
+    engine = FakeEngine(1, manual=True)
     async with open_studio(folder) as (store, studio, events):
         clips = folder / "clips"
         worker = Worker(

@@ -11,7 +11,6 @@ import pytest
 from bot.domain.jobs import JobState
 from tests.fakes.discord_app import (
     DiscordApp,
-    clip_bytes,
     messages_with_clip,
     wait_for_clip_message,
     wait_until_final,
@@ -19,6 +18,7 @@ from tests.fakes.discord_app import (
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_world import THREAD, Channel
+from tests.fakes.engine import clip_bytes
 
 
 async def test_the_answer_to_video_becomes_the_clip(
@@ -29,7 +29,7 @@ async def test_the_answer_to_video_becomes_the_clip(
     job = await matinee.studio.job(1)
     assert reply.interaction.ack_type == 5
     assert message is reply.interaction.original
-    assert message.attachments[0].data == clip_bytes(job.request, 4096)
+    assert message.attachments[0].data == clip_bytes(job.id, 4096)
     assert "a fox in the snow" in text_of(message)
     assert "lofi" in text_of(message)
     assert {"Re-roll", "New music", "Edit prompt", "Recipe", "Delete", "Report"} <= set(labels(message))

@@ -134,7 +134,7 @@ async def test_group_member_may_reroll_but_not_cancel_another_users_clip(
     await bob.answer_to(await bob.presses(clip, "re-roll"))
     await app.telegram.until_delivered(2)
     assert (await app.studio.job(2)).requester.key == f"telegram:{bob.id}"
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video@matinee_bot a wolf", chat=group)
     status = await ada.hears("Clip #3", chat=group)
     answer = await bob.answer_to(await bob.presses(status, "cancel"))
@@ -172,7 +172,7 @@ async def test_settings_page_works_only_for_its_owner(
 
 
 async def test_cancel_asks_which_clip_when_several_wait(ada: TelegramUser, app: TelegramApp) -> None:
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     for number in (1, 2, 3):
         await ada.writes("/video a fox")
         await ada.hears(f"Clip #{number}")

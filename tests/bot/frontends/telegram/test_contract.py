@@ -71,9 +71,9 @@ class TelegramChatUser:
 
     def set_engine_paused(self, *, paused: bool) -> None:
         if paused:
-            self._app.engine.may_finish.clear()
+            self._app.engine.unblocked.clear()
         else:
-            self._app.engine.may_finish.set()
+            self._app.engine.unblocked.set()
 
     async def wait_until_rendering(self, number: int) -> None:
         await wait_until_running(self._app.studio, number)

@@ -21,6 +21,7 @@ from bot.frontends.telegram.updates import Webhook
 from bot.i18n import messages
 from bot.store.store import Access, LedgerEntry, Store
 from generation.clip import Frames
+from generation.errors import PictureFailed
 from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
@@ -40,11 +41,11 @@ def free_port() -> int:
 
 
 async def test_unknown_words_are_named_before_and_with_the_clip(app: TelegramApp, ada: TelegramUser) -> None:
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video a glass rocket model=pocket")
     status = await ada.hears("does not know “glass”")
     assert "pocket knows: red" in status.text
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     assert "“glass”" in (await ada.receives("video")).text
 
 
@@ -60,11 +61,11 @@ async def test_prompt_becomes_a_clip_by_polling_and_by_webhook(
     async with running_app(tmp_path, options) as app:
         if transport == "webhook":
             await server.wait_until(lambda: server.webhook)
-        app.engine.may_finish.clear()
+        app.engine.unblocked.clear()
         await ada.writes("/video a fox in the snow #lofi 2s 9:16 seed=7")
         status = await ada.hears("Clip #1")
         assert status.button("cancel")["callback_data"] == "cancel:1"
-        app.engine.may_finish.set()
+        app.engine.unblocked.set()
         clip = await ada.receives("video")
         assert clip is status, "the status message is edited into the clip"
         video = clip.media["video"]
@@ -122,7 +123,7 @@ async def test_manipulated_callback_data_does_nothing(ada: TelegramUser, app: Te
 async def test_strangers_cannot_cancel_and_the_owner_gets_credits_back(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video a fox")
     status = await ada.hears("Clip #1")
     eve = TelegramUser(server, "Eve")
@@ -277,7 +278,7 @@ async def test_clips_are_offered_in_inline_mode(ada: TelegramUser, app: Telegram
 
 
 async def test_failure_message_names_the_refund(ada: TelegramUser, app: TelegramApp) -> None:
-    app.engine.fails = True
+    app.engine.error = PictureFailed("tiny", "the engine failed")
     await ada.writes("/video a fox")
     await ada.hears("credits are back")
     await ada.writes("/quota")
@@ -349,7 +350,7 @@ async def test_stars_buy_credits_once(server: TelegramServer, ada: TelegramUser,
         await server.repeat_update({"update_id": 3_000_000, "message": paid.to_json()})
         await ada.writes("/quota")
         await ada.hears("50 of them granted")
-        app.engine.fails = True
+        app.engine.error = PictureFailed("tiny", "the engine failed")
         await ada.writes("/video a fox")
         await ada.hears("credits are back")
     entries = [entry.note for entry in await ledger_entries(tmp_path, ada)]
@@ -415,7 +416,7 @@ async def test_clip_is_shrunk_when_api_or_proxy_says_too_large(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     server.fail_next("editMessageMedia", html_error(413))
-    app.engine.padding = 1000
+    app.engine.size = 1005
     await ada.writes("/video a fox")
     clip = await ada.receives("video")
     assert len(server.world.files[clip.file_id]) == 804
@@ -424,11 +425,11 @@ async def test_clip_is_shrunk_when_api_or_proxy_says_too_large(
 async def test_job_fails_where_the_user_blocked_the_bot(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video a fox")
     await ada.hears("Clip #1")
     ada.private_chat.blocked = "bot was blocked by the user"
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     await server.wait_until(lambda: server.calls_of("editMessageMedia"))
     bob = TelegramUser(server, "Bob")
     await bob.writes("/video a wolf")
@@ -437,11 +438,11 @@ async def test_job_fails_where_the_user_blocked_the_bot(
 
 
 async def test_deleted_messages_do_not_stop_a_clip(ada: TelegramUser, app: TelegramApp) -> None:
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     message = await ada.writes("/video a fox")
     status = await ada.hears("Clip #1")
     message.deleted = status.deleted = True
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     clip = await ada.receives("video")
     assert clip.reply_to is None
 
@@ -450,11 +451,11 @@ async def test_chat_that_became_a_supergroup_gets_its_clip_there(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     old, new = server.world.add_group("club"), server.world.add_group("club")
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video a fox", chat=old)
     await ada.hears("Clip #1", chat=old)
     old.migrated_to = new.id
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     await ada.receives("video", chat=new)
     assert (await app.studio.job(1)).reply_to.chat == str(new.id)
 

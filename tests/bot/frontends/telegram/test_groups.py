@@ -101,7 +101,7 @@ async def test_closed_or_deleted_topic_loses_no_clip(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp, lost: str
 ) -> None:
     group = server.world.add_group("club", forum=True, topics=(7,))
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video@matinee_bot a fox", chat=group, thread=7)
     status = await ada.hears("Clip #1", chat=group)
     status.deleted = True
@@ -109,7 +109,7 @@ async def test_closed_or_deleted_topic_loses_no_clip(
         group.closed_topics.add(7)
     else:
         group.topics.clear()
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     clip = await ada.receives("video", chat=group)
     assert clip.thread is None
 
@@ -119,11 +119,11 @@ async def test_slow_mode_does_not_stop_a_clip(
 ) -> None:
     group = server.world.add_group("slow club")
     group.slow_mode = 600
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video@matinee_bot a fox", chat=group)
     status = await ada.hears("Clip #1", chat=group)
     app.telegram.deliver_as_new_message()
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     clip = await ada.receives("video", chat=group)
     assert clip is status
 
@@ -132,11 +132,11 @@ async def test_flood_wait_in_one_chat_does_not_delay_others(
     server: TelegramServer, ada: TelegramUser, app: TelegramApp
 ) -> None:
     bob = TelegramUser(server, "Bob")
-    app.engine.may_finish.clear()
+    app.engine.unblocked.clear()
     await ada.writes("/video a fox")
     await ada.hears("Clip #1")
     server.fail_next("editMessageMedia", flood_error(30))
-    app.engine.may_finish.set()
+    app.engine.unblocked.set()
     await server.wait_until(lambda: server.calls_of("editMessageMedia"))
     await bob.writes("/video a wolf")
     await bob.receives("video")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.frontends.telegram.frontend import Options
+from generation.errors import PictureFailed
 from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
@@ -65,7 +66,7 @@ async def test_failed_clip_refunds_credits_and_offers_stars(
     server: TelegramServer, ada: TelegramUser, paid_app: TelegramApp
 ) -> None:
     charge = await buy_pack(ada, 10)
-    paid_app.engine.fails = True
+    paid_app.engine.error = PictureFailed("tiny", "the engine failed")
     await ada.writes("/video a fox")
     failed = await ada.hears("credits are back")
     await ada.answer_to(await ada.presses(failed, "refund stars for 10"))

@@ -127,11 +127,11 @@ async def test_refused_connection_is_retried_without_a_message(
 ) -> None:
     """The server accepts no connection when the clip is ready, and accepts one later."""
     async with running_app(tmp_path, Options(token=server.token, api_url=server.url)) as app:
-        app.engine.may_finish.clear()
+        app.engine.unblocked.clear()
         await ada.writes("/video a fox")
         await ada.hears("Clip #1")
         await server.stop_listening()
-        app.engine.may_finish.set()
+        app.engine.unblocked.set()
         await app.wait_until_rendered(1)
         await server.resume_listening()
         await ada.receives("video")
