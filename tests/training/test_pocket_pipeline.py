@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.paths import ROOT
-from training.pocket import evaluate
+from training.pocket import evaluate, lexicon
 from training.pocket.handwritten_captions import free_captions, known_word_captions
 from training.pocket.procedural_clips import FRAMES
 
@@ -28,6 +28,10 @@ def test_the_folder_is_small_enough_for_the_repository() -> None:
 
 def test_weights_are_only_safetensors() -> None:
     assert {f.suffix for f in SHIPPED.rglob("*") if f.is_file()} == {".json", ".safetensors"}
+
+
+def test_the_shipped_vocabulary_is_that_of_the_training_code() -> None:
+    assert json.loads((SHIPPED / "vocabulary.json").read_text()) == lexicon.vocabulary()
 
 
 def test_the_scores_are_good_enough_for_a_default() -> None:

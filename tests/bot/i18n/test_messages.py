@@ -65,6 +65,21 @@ def test_every_error_survives_json(kind: type[ExplainedError]) -> None:
     assert back.facts() == error.facts()
 
 
+@pytest.mark.parametrize("name", generation.errors.OLD_NAMES)
+def test_errors_stored_under_old_names_are_read(name: str) -> None:
+    kind = ExplainedError.kinds[generation.errors.current_name(name)]
+    stored = {"kind": name, "facts": sample_error(kind).facts()}
+    read = ExplainedError.from_json(stored)
+    assert type(read) is kind
+    assert read.facts() == stored["facts"]
+    assert name not in ExplainedError.kinds  # a class of that name would be read instead
+
+
+def test_the_operator_sees_the_reason_of_an_error_stored_under_an_old_name() -> None:
+    stored = {"kind": "PaintFailed", "facts": {"model": "ltx", "reason": "RuntimeError"}}
+    assert messages.operator_detail(stored) == "RuntimeError"
+
+
 def test_an_unexpected_error_reveals_no_details() -> None:
     said = messages.explain(ValueError("secret path"))
     assert "secret" not in said

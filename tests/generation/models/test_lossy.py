@@ -152,6 +152,17 @@ def test_a_lean_model_gives_the_same_frames_and_encodes_only_new_prompts(tiny_pr
     lean.close()
 
 
+@pytest.mark.parametrize("tier", [MemoryTier.OFFLOAD, MemoryTier.GROUP])
+def test_a_model_whose_parts_are_moved_while_it_runs_gives_the_same_frames(
+    tier: MemoryTier, tiny_preset: PresetFactory
+) -> None:
+    whole = load(tiny_preset("ltx"), MemoryPlan())
+    moved = load(tiny_preset("ltx"), MemoryPlan(tier=tier, tiling=True))
+    assert np.array_equal(rendered_pixels(whole, "ltx"), rendered_pixels(moved, "ltx"))
+    whole.close()
+    moved.close()
+
+
 def test_attention_is_chosen_among_exact_backends_and_a_preset_may_override(
     tiny_preset: PresetFactory, tmp_path: Path
 ) -> None:
