@@ -72,7 +72,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 async def ours(folder: Path) -> tuple[list[float], list[float]]:
-    async with discord_server(ack_within=60.0) as server:
+    async with discord_server(ack_deadline=60.0) as server:
         server.world.guild().channel("general")
         facts = (str(server.port), str(save_authority(server, folder)), server.token, str(folder / "data"))
         async with bot(server, "tests.fakes.discord_app", *facts, "--pause", "0.5"):
@@ -82,7 +82,7 @@ async def ours(folder: Path) -> tuple[list[float], list[float]]:
 
 
 async def naive(folder: Path) -> list[float]:
-    async with discord_server(ack_within=60.0) as server:
+    async with discord_server(ack_deadline=60.0) as server:
         server.world.guild().channel("general")
         facts = (str(server.port), str(save_authority(server, folder)), server.token)
         async with bot(server, "benchmarks.discord_ack", "--naive", *facts):

@@ -60,12 +60,14 @@ def route(method: str, pattern: str) -> Callable[[Any], Any]:
     return register
 
 
+ACK_DEADLINE = 15.0
+"""Seconds. Longer than Discord's 3 s, so that a busy test machine does not cause failures."""
+
+
 @dataclass
 class Rest:
     world: World
-    ack_deadline: float = (
-        15.0  # longer than Discord's 3 s, so that a busy test machine does not cause failures
-    )
+    ack_deadline: float = ACK_DEADLINE
     _nonces: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict)
 
     def find(self, call: Call) -> Handler:

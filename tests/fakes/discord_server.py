@@ -20,7 +20,7 @@ from aiohttp import web
 
 from tests.fakes.discord_connector import HOSTS, connector
 from tests.fakes.discord_gateway import Gateway
-from tests.fakes.discord_rest import Call, Rest
+from tests.fakes.discord_rest import ACK_DEADLINE, Call, Rest
 from tests.fakes.discord_validation import ApiError
 from tests.fakes.discord_world import COMPONENTS_V2, JSON, MIB, World
 
@@ -100,7 +100,7 @@ class DiscordServer:
     )
     rate_limited_count: int = 0  # responses with status 429
     statuses: Counter[int] = field(default_factory=Counter)
-    ack_deadline: float = 15.0
+    ack_deadline: float = ACK_DEADLINE
     port: int = 0
     authority: str = ""
 
@@ -237,8 +237,8 @@ def _response(status: int, body: Any, headers: dict[str, str]) -> web.Response:
 
 
 @asynccontextmanager
-async def discord_server(**facts: Any) -> AsyncIterator[DiscordServer]:
-    server = DiscordServer(**facts)
+async def discord_server(*, ack_deadline: float = ACK_DEADLINE) -> AsyncIterator[DiscordServer]:
+    server = DiscordServer(ack_deadline=ack_deadline)
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*HOSTS).configure_cert(context)
