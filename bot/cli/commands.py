@@ -29,7 +29,7 @@ from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance
 from bot.frontends.common.recipe_command import slash_command
 from bot.i18n import messages
-from bot.runtime import app, config, event_loop, logs
+from bot.runtime import app, composition, config, event_loop, logs
 from bot.runtime.settings import Settings, load
 from bot.store.store import Store
 from bot.studio.studio import Studio, Submission
@@ -113,7 +113,7 @@ async def _make(settings: Settings, args: Namespace) -> int:
 
 
 async def _make_one_clip(
-    running_app: app.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
+    running_app: composition.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
 ) -> tuple[Job, str]:
     """The finished job, and a note on what was rounded or ignored."""
     studio, me = running_app.studio, _terminal_user(settings)

@@ -1,48 +1,41 @@
-"""The composition root: builds every part, opens it, runs it and closes it."""
+"""Opens the app that the settings describe, runs it and closes it."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import structlog
 
-from bot.admin.admin import AdminCommands, AdminResult
+from bot.admin.admin import AdminCommands
 from bot.domain.errors import AllFrontendsEnded, AlreadyRunning, DataFolderUnusable, NoFrontendConfigured
-from bot.domain.events import AdminNoticeRaised, EventBus
 from bot.domain.frontend import Frontend
-from bot.domain.jobs import Requester
 from bot.maintenance import temp_files
-from bot.maintenance.metrics import Metrics, export_metrics
+from bot.maintenance.metrics import export_metrics
 from bot.maintenance.monitor import Monitor
-from bot.maintenance.retention import RetentionSweeper
-from bot.maintenance.scheduler import Scheduler
 from bot.maintenance.systemd_notify import SystemdNotifier
-from bot.moderation.admin_notices import AdminNotices
-from bot.pipeline.delivery import Delivery
 from bot.pipeline.recipe_embedding import RecipeEmbedder
-from bot.pipeline.worker import Worker
 from bot.runtime import builders
+from bot.runtime.composition import SHUTDOWN_GRACE, App, compose
 from bot.runtime.config import (
     admin_chats,
     build_inspector,
     build_nsfw_process,
     frontend_factories,
     operator_policy,
+    read_policy,
     read_tables,
 )
 from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.settings import Settings
 from bot.runtime.supervisor import Supervisor
 from bot.store.store import DATABASE_FILE, Access, Store
-from bot.studio.studio import Studio
 from generation.engines.engine import Engine
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.media import signing_identity
@@ -50,61 +43,6 @@ from generation.media.ffmpeg import find
 from generation.rendering.finalize import finish_fitted
 
 log = structlog.get_logger(__name__)
-
-SHUTDOWN_GRACE = 30.0
-"""Seconds that running renders and deliveries may take to finish after a signal to stop."""
-
-
-@runtime_checkable
-class AcceptsAdminHandler(Protocol):
-    """A frontend in which admins can use the admin verbs."""
-
-    def set_admin_handler(self, perform: Callable[[str, Requester], Awaitable[AdminResult]]) -> None:
-        """Run the commands of admins with this function."""
-
-
-@dataclass(slots=True, kw_only=True)
-class App:
-    """All parts of an open bot."""
-
-    studio: Studio
-    store: Store
-    engine: Engine
-    worker: Worker
-    delivery: Delivery
-    frontends: dict[str, Frontend]
-    frontend_factories: FrontendFactories
-    sweeper: RetentionSweeper
-    scheduler: Scheduler
-    metrics: Metrics | None = None
-    shutdown_grace: float = SHUTDOWN_GRACE
-
-    def create_frontend(self, name: str) -> None:
-        """Create the frontend of this name; it replaces one that died."""
-        frontend = self.frontend_factories[name](self.studio)
-        if isinstance(frontend, AcceptsAdminHandler):
-            frontend.set_admin_handler(self.studio.admin.perform)
-        self.frontends[name] = frontend
-
-    async def serve(self) -> None:
-        """Serve until cancelled or until every frontend has ended. An error in any part ends it."""
-        await Supervisor(self, restarts=False).serve(self.studio.watch_outside_cancels())
-
-    async def stop_gracefully(self, reason: str) -> None:
-        """Accept no new jobs, and let running renders finish and arrive within the grace.
-
-        A send that has begun gets the same time once more: if it were cut short, its outcome would be
-        uncertain.
-        """
-        self.studio.stop_accepting(reason)
-        self.worker.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.shutdown_grace):
-                await self.worker.drained.wait()
-                await self.delivery.send_remaining()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.shutdown_grace):
-                await self.delivery.wait_for_sends()
 
 
 def prepare_data_folder(folder: Path) -> None:
@@ -132,43 +70,28 @@ async def open_app(
     nsfw_process = build_nsfw_process(settings)
     prepare_data_folder(data)
     signer = signing_identity.load_or_create_identity(data)
-    events, frontends = EventBus(), dict[str, Frontend]()
-    metrics = builders.build_metrics(settings, events)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))
         await asyncio.to_thread(temp_files.remove_temp_files, data)
-        engine = engine or builders.build_engine(settings, tables)
-        notices = AdminNotices(frontends, admin_chats(settings))
-        events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
-        app = App(
-            studio=builders.build_studio(settings, tables, store, events),
+        app = compose(
             store=store,
-            engine=engine,
-            worker=builders.build_worker(settings, tables, store, events, engine=engine),
-            delivery=Delivery(
-                store=store,
-                events=events,
-                frontends=frontends,
-                presets=tables.presets,
-                fit=partial(finish_fitted, ffmpeg=ffmpeg, identity=signer),
-                personalize=RecipeEmbedder(store, ffmpeg, signer, settings.registry.private_platforms).embed,
-                inspect=build_inspector(settings, store, nsfw_process.inspect).inspect
-                if nsfw_process
-                else None,
-            ),
-            frontends=frontends,
+            engine=engine or builders.build_engine(settings, tables),
             frontend_factories=factories,
-            sweeper=RetentionSweeper(store=store, clips=data / "clips", keep_days=settings.studio.keep_days),
-            scheduler=builders.build_scheduler(settings, store),
-            metrics=metrics,
+            operator_policy=operator_policy(settings),
+            catalog=builders.build_catalog(settings, tables),
+            prompt_policy=read_policy(settings),
+            fit=partial(finish_fitted, ffmpeg=ffmpeg, identity=signer),
+            personalize=RecipeEmbedder(store, ffmpeg, signer, settings.registry.private_platforms).embed,
+            inspect=build_inspector(settings, store, nsfw_process.inspect).inspect if nsfw_process else None,
+            admin_chats=admin_chats(settings),
+            affinity=settings.queue.affinity,
+            keep_days=settings.studio.keep_days,
         )
-        for name in factories:
-            app.create_frontend(name)
-        await _recover(store, frontends, settings.registry.deduplicating_platforms)
+        await _recover(store, app.frontends, settings.registry.deduplicating_platforms)
         if nsfw_process is not None:
             stack.push_async_callback(nsfw_process.close)
-        stack.push_async_callback(engine.close)
-        await engine.open()
+        stack.push_async_callback(app.engine.close)
+        await app.engine.open()
         yield app
 
 
@@ -242,15 +165,18 @@ async def run_with_frontends(
     shutdown_grace: float = SHUTDOWN_GRACE,
 ) -> None:
     """Run these frontends, with this engine if one is given, until a signal to stop."""
+    metrics = builders.build_metrics(settings)
     async with open_app(settings, factories, engine) as app:
         app.shutdown_grace = shutdown_grace
         monitor = Monitor(settings.studio.data, notifier=SystemdNotifier.from_environment())
         supervisor = Supervisor(app, monitor)
-        extra = [app.scheduler.run(), app.studio.watch_outside_cancels()]
-        if app.metrics is not None:
-            monitor.on_heartbeat.append(app.metrics.record_heartbeat)
+        scheduler = builders.build_scheduler(settings, app.store)
+        extra = [scheduler.run(), app.studio.watch_outside_cancels()]
+        if metrics is not None:
+            metrics.subscribe(app.events)
+            monitor.on_heartbeat.append(metrics.record_heartbeat)
             output = settings.upkeep.metrics_output()
-            extra.append(export_metrics(app.metrics, output, app.store, lambda: app.engine.starts))
+            extra.append(export_metrics(metrics, output, app.store, lambda: app.engine.starts))
         try:
             await _serve_until_signal(app, supervisor, extra)
         finally:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from bot.domain.events import EventBus
 from bot.maintenance.janitor import Janitor
 from bot.maintenance.metrics import Metrics
 from bot.maintenance.scheduler import Scheduler
-from bot.pipeline.worker import Worker
 from bot.runtime.config import (
     NamedTables,
     import_plugins,
-    operator_policy,
-    read_policy,
     resources,
 )
 from bot.runtime.settings import Settings
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
-from bot.studio.studio import Studio
-from generation.engines.engine import Engine
 from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.protocol import EngineSetup
@@ -48,40 +42,19 @@ def build_scheduler(settings: Settings, store: Store) -> Scheduler:
     return Scheduler(janitor=janitor, data=data, backup_schedule=chosen.backup_schedule(data))
 
 
-def build_metrics(settings: Settings, events: EventBus) -> Metrics | None:
-    """The metrics, subscribed to the events; None if the operator wants none."""
+def build_metrics(settings: Settings) -> Metrics | None:
+    """The metrics; None if the operator wants none."""
     if not settings.upkeep.metrics_output():
         return None
-    metrics = Metrics(settings.studio.data)
-    metrics.subscribe(events)
-    return metrics
+    return Metrics(settings.studio.data)
 
 
-def build_studio(settings: Settings, tables: NamedTables, store: Store, events: EventBus) -> Studio:
-    return Studio(
-        store=store,
-        operator_policy=operator_policy(settings),
-        catalog=Catalog(
-            presets=tables.presets,
-            genres=tables.genres,
-            default_model=settings.studio.model,
-            default_maker=settings.studio.maker,
-            makers=tuple(tables.makers),
-            melody_makers=tuple(name for name, maker in tables.makers.items() if maker.melody),
-        ),
-        prompt_policy=read_policy(settings),
-        events=events,
-    )
-
-
-def build_worker(
-    settings: Settings, tables: NamedTables, store: Store, events: EventBus, *, engine: Engine
-) -> Worker:
-    return Worker(
-        store=store,
-        engine=engine,
+def build_catalog(settings: Settings, tables: NamedTables) -> Catalog:
+    return Catalog(
         presets=tables.presets,
-        clips=(settings.studio.data / "clips").absolute(),
-        events=events,
-        affinity=settings.queue.affinity,
+        genres=tables.genres,
+        default_model=settings.studio.model,
+        default_maker=settings.studio.maker,
+        makers=tuple(tables.makers),
+        melody_makers=tuple(name for name, maker in tables.makers.items() if maker.melody),
     )
