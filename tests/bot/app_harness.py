@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,14 @@ from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
 from bot.runtime import frontend_registry
+from bot.runtime.composition import App, compose
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio, Submission
 from generation.clip import Clip
-from generation.models.common.preset import read_presets
+from generation.engines.engine import Engine
+from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
 from tests.factories import make_reply_to, make_requester, make_wish
 from tests.fakes.engine import FakeEngine
@@ -53,7 +55,7 @@ async def fit_unchanged(clip: Clip, limit: int) -> Clip:
 
 @dataclass
 class AppHarness:
-    studio: WaitableStudio
+    studio: Studio
     store: Store
     engine: FakeEngine
     chat: FakeFrontend
@@ -78,7 +80,7 @@ class AppHarness:
         )
 
     async def wait_for_state(self, job: int, *states: JobState) -> Job:
-        return await self.studio.wait_for_state(job, *states)
+        return await wait_for_state(self.studio, job, *states)
 
 
 async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:
@@ -98,41 +100,62 @@ async def wait_until_async(look: Callable[[], Coroutine[Any, Any, T | None]], se
     return found
 
 
-class WaitableStudio(Studio):
-    """A studio that can wait for the state of a job."""
+async def wait_for_state(studio: Studio, job: int, *states: JobState, seconds: float = 20) -> Job:
+    """Return the job once it is in one of these states."""
 
-    async def wait_for_state(self, job: int, *states: JobState, seconds: float = 20) -> Job:
-        async def look() -> Job | None:
-            found = await self.job(job)
-            return found if found.state in states else None
+    async def look() -> Job | None:
+        found = await studio.job(job)
+        return found if found.state in states else None
 
-        return await wait_until_async(look, seconds)
+    return await wait_until_async(look, seconds)
 
 
 @asynccontextmanager
-async def open_studio(
-    folder: Path, *, credits_: int = CREDITS, default_model: str = "testcard", min_free_disk: int = 0
-) -> AsyncIterator[tuple[Store, WaitableStudio, EventBus]]:
-    """The real store and studio, and their events."""
-    operator_policy = OperatorPolicy(
-        allowance=Allowance(credits=credits_, zone=noon_timezone()),
-        caps=Caps(person=max(4, credits_), all=max(20, credits_)),
-        data_folder=folder,
-        min_free_disk=min_free_disk,
-        platforms=frontend_registry.shipped().platforms,
-    )
-    store, events = await Store.open(folder), EventBus()
-    studio = WaitableStudio(
-        store=store,
-        operator_policy=operator_policy,
-        catalog=Catalog(presets=PRESETS, genres=GENRES, default_model=default_model, default_maker="band"),
-        prompt_policy=POLICY,
-        events=events,
-    )
+async def open_app(
+    folder: Path,
+    *,
+    engine: Engine | None = None,
+    chat: FakeFrontend | None = None,
+    credits_: int = CREDITS,
+    default_model: str = "testcard",
+    presets: Mapping[str, Preset] = PRESETS,
+    min_free_disk: int = 0,
+    inspect: Callable[[Store], InspectClip] | None = None,
+    **options: Any,
+) -> AsyncIterator[App]:
+    """All parts around a real store, with one chat; nothing runs. `options` go to `compose`."""
+    frontend = chat or FakeFrontend()
+    options.setdefault("frontend_factories", {"fake": lambda _: frontend})
+    store = await Store.open(folder)
     try:
-        yield store, studio, events
+        yield compose(
+            store=store,
+            engine=engine or FakeEngine(manual=True),
+            operator_policy=OperatorPolicy(
+                allowance=Allowance(credits=credits_, zone=noon_timezone()),
+                caps=Caps(person=max(4, credits_), all=max(20, credits_)),
+                data_folder=folder,
+                min_free_disk=min_free_disk,
+                platforms=frontend_registry.shipped().platforms,
+            ),
+            catalog=Catalog(
+                presets=presets, genres=GENRES, default_model=default_model, default_maker="band"
+            ),
+            prompt_policy=POLICY,
+            fit=fit_unchanged,
+            inspect=inspect(store) if inspect else None,
+            retry_delays=(0.0,),
+            **options,
+        )
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def open_studio(folder: Path, **options: Any) -> AsyncIterator[tuple[Store, Studio, EventBus]]:
+    """The store, the studio and their events; `options` as for `open_app`."""
+    async with open_app(folder, **options) as app:
+        yield app.store, app.studio, app.events
 
 
 @asynccontextmanager
@@ -156,17 +179,9 @@ async def running_app(
     inspect: Callable[[Store], InspectClip] | None = None,
 ) -> AsyncIterator[AppHarness]:
     engine, chat = FakeEngine(slots, manual=True), FakeFrontend(deduplicates=deduplicates)
-    async with open_studio(folder, default_model=default_model) as (store, studio, events):
-        delivery = Delivery(
-            store=store,
-            frontends={"fake": chat},
-            fit=fit_unchanged,
-            events=events,
-            presets=PRESETS,
-            inspect=inspect(store) if inspect else None,
-            retry_delays=(0.0,),
-        )
-        worker = Worker(store=store, engine=engine, presets=PRESETS, clips=folder / "clips", events=events)
-        await store.recover({"fake"} if deduplicates else set())
-        async with running_tasks(worker.run(), delivery.run()):
-            yield AppHarness(studio, store, engine, chat, events, worker, delivery)
+    async with open_app(
+        folder, engine=engine, chat=chat, default_model=default_model, inspect=inspect
+    ) as app:
+        await app.store.recover({"fake"} if deduplicates else set())
+        async with running_tasks(app.worker.run(), app.delivery.run()):
+            yield AppHarness(app.studio, app.store, engine, chat, app.events, app.worker, app.delivery)

@@ -25,8 +25,8 @@ from bot.domain.quota import Allowance, Caps, Tier
 from bot.moderation.lexicon import Lexicon
 from bot.moderation.prompt_policy import PromptPolicy, Rule
 from bot.pipeline.delivery import Delivery
-from bot.pipeline.worker import Worker
 from bot.runtime import event_loop, frontend_registry
+from bot.runtime.composition import compose
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
@@ -76,14 +76,7 @@ class DiscordApp:
     store: Store
     engine: FakeEngine
     delivery: Delivery
-    worker: Worker
     frontend: DiscordFrontend
-
-    async def serve(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.worker.run())
-            group.create_task(self.delivery.run())
-            group.create_task(self.frontend.run())
 
 
 @asynccontextmanager
@@ -101,13 +94,16 @@ async def discord_app(
     """Run worker, delivery and frontend."""
     from bot.frontends.discord.frontend import DiscordFrontend  # noqa: PLC0415  (discord.py chooses zlib or zstd when it is imported)
 
-    known = sample_presets()
+    def create_frontend(studio: Studio) -> DiscordFrontend:
+        return DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
+
+    engine = engine or discord_engine()
     store = await Store.open(data)
     await store.recover(frozenset({"discord"}))
-    events = EventBus()
-    studio = Studio(
+    app = compose(
         store=store,
-        events=events,
+        engine=engine,
+        frontend_factories={"discord": create_frontend},
         operator_policy=OperatorPolicy(
             allowance=Allowance(credits=credits_, zone=noon_timezone()),
             caps=Caps(person=100, community=200, all=2000),
@@ -117,23 +113,19 @@ async def discord_app(
             platforms=frontend_registry.shipped().platforms,
         ),
         catalog=Catalog(
-            presets=known,
+            presets=sample_presets(),
             genres=read_genres(tomllib.loads((CONFIG / "genres.toml").read_text(encoding="utf-8"))),
             default_model="testcard",
             default_maker="band",
         ),
         prompt_policy=policy or PromptPolicy([Rule("operator", ("operator",))], Lexicon({}, ["forbidden"])),
+        fit=shrink_clip,
     )
-    engine = engine or discord_engine()
-    frontend = DiscordFrontend(studio, token, connector=connector, guild_ready_timeout=0.05, **options)
-    delivery = Delivery(
-        store=store, frontends={"discord": frontend}, fit=shrink_clip, presets=known, events=events
-    )
-    worker = Worker(store=store, engine=engine, presets=known, clips=data / "clips", events=events)
-    running = DiscordApp(studio, events, store, engine, delivery, worker, frontend)
-    serving = asyncio.create_task(running.serve())
+    frontend = app.frontends["discord"]
+    assert isinstance(frontend, DiscordFrontend)
+    serving = asyncio.create_task(app.serve())
     try:
-        yield running
+        yield DiscordApp(app.studio, app.events, store, engine, app.delivery, frontend)
     finally:
         serving.cancel()
         with suppress(asyncio.CancelledError):

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from msgspec import structs
 
-from bot.domain.events import AdminNoticeRaised, EventBus
 from bot.domain.jobs import Job
 from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.frontends.telegram.frontend import Options, Telegram
-from bot.moderation.admin_notices import AdminNotices
 from bot.moderation.prompt_policy import PromptPolicy
-from bot.pipeline.delivery import Delivery, InspectClip
-from bot.pipeline.worker import Worker
+from bot.pipeline.delivery import InspectClip
 from bot.runtime import frontend_registry
+from bot.runtime.composition import compose
 from bot.runtime.settings import config_folder
 from bot.store.store import Store
 from bot.studio.catalog import Catalog
@@ -121,46 +119,33 @@ async def running_app(
     engine = engine or FakeEngine(poster=b"a small picture")
     store = await Store.open(folder)
     recovered = await store.recover(DEDUPLICATING_PLATFORMS)
-    operator_policy = OperatorPolicy(
-        allowance=Allowance(credits=credits_, zone=noon_timezone()),
-        caps=Caps(person=500, community=500, all=1000),
-        data_folder=folder,
-        min_free_disk=0,
-        pools=pools or {},
-        platforms=frontend_registry.shipped().platforms,
-    )
-    events = EventBus()
-    studio = Studio(
+    app = compose(
         store=store,
-        events=events,
-        operator_policy=operator_policy,
+        engine=engine,
+        frontend_factories={"telegram": lambda studio: ObservedTelegram(studio, options)},
+        operator_policy=OperatorPolicy(
+            allowance=Allowance(credits=credits_, zone=noon_timezone()),
+            caps=Caps(person=500, community=500, all=1000),
+            data_folder=folder,
+            min_free_disk=0,
+            pools=pools or {},
+            platforms=frontend_registry.shipped().platforms,
+        ),
         catalog=Catalog(presets=presets(), genres=genres(), default_model="tiny", default_maker="band"),
         prompt_policy=policy or one_rule_policy(),
-    )
-    telegram = ObservedTelegram(studio, options)
-    telegram.set_admin_handler(studio.admin.perform)
-    frontends = {"telegram": telegram}
-    inspector = inspect(store) if inspect else None
-    delivery = Delivery(
-        store=store,
-        frontends=frontends,
         fit=truncate_clip,
-        presets=studio.presets,
-        inspect=inspector,
-        events=events,
+        inspect=inspect(store) if inspect else None,
     )
-    worker = Worker(store=store, engine=engine, presets=studio.presets, clips=folder / "clips", events=events)
-    notices = AdminNotices(frontends)
-    events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
-    tasks = [asyncio.create_task(part.run()) for part in (worker, delivery, telegram)]
+    telegram = app.frontends["telegram"]
+    assert isinstance(telegram, ObservedTelegram)
+    serving = asyncio.create_task(app.serve())
     try:
         for job in recovered.uncertain:
-            delivery.show_final_status(await store.job(job))
+            app.delivery.show_final_status(await store.job(job))
         await telegram.ready.wait()
-        yield TelegramApp(studio, store, engine, telegram)
+        yield TelegramApp(app.studio, store, engine, telegram)
     finally:
-        for task in tasks:
-            task.cancel()
+        serving.cancel()
         with suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks)
+            await serving
         await store.close()

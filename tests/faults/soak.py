@@ -19,20 +19,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
 
-from bot.domain.events import EventBus
 from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance.integrity_check import check_data_folder
-from bot.maintenance.retention import RetentionSweeper
-from bot.pipeline.delivery import Delivery
-from bot.pipeline.worker import Worker
 from bot.runtime import frontend_registry
+from bot.runtime.composition import compose
 from bot.store.store import DATABASE_FILE, Store
 from bot.studio.catalog import Catalog
 from bot.studio.studio import Studio
@@ -128,37 +126,36 @@ class Soak:
         self._surviving_tasks = set(self.loop.pending_tasks)
         store = Store(self.database, self._wall_clock, self.loop.time)
         recovered = await store.recover({"discord"})
-        operator_policy = OperatorPolicy(
-            allowance=Allowance(credits=5),
-            caps=Caps(person=4, community=30, all=60, burst=6),
-            data_folder=self.folder,
-            min_free_disk=0,
-            engine_slots=2,
-            platforms=frontend_registry.shipped().platforms,
-        )
-        events = EventBus()
-        studio = Studio(
+        app = compose(
             store=store,
-            operator_policy=operator_policy,
+            engine=SimulatedEngine(self.plan.seed, self.trace),
+            frontend_factories={name: self._existing_chat(name) for name in self.chats},
+            operator_policy=OperatorPolicy(
+                allowance=Allowance(credits=5),
+                caps=Caps(person=4, community=30, all=60, burst=6),
+                data_folder=self.folder,
+                min_free_disk=0,
+                engine_slots=2,
+                platforms=frontend_registry.shipped().platforms,
+            ),
             catalog=Catalog(presets=PRESETS, genres=GENRES, default_model="testcard", default_maker="band"),
             prompt_policy=POLICY,
-            events=events,
+            fit=shrink_clip,
+            keep_days=KEEP_DAYS,
+            clock=self._wall_clock,
         )
-        delivery = Delivery(store=store, frontends=self.chats, fit=shrink_clip, events=events)
-        engine = SimulatedEngine(self.plan.seed, self.trace)
-        self.worker = Worker(
-            store=store, engine=engine, presets=PRESETS, clips=self.folder / "clips", events=events
-        )
-        self.worker.poll_interval = delivery.poll_interval = IDLE_SECONDS
-        sweeper = RetentionSweeper(
-            store=store, clips=self.folder / "clips", keep_days=KEEP_DAYS, clock=self._wall_clock
-        )
+        self.worker = app.worker
+        app.worker.poll_interval = app.delivery.poll_interval = IDLE_SECONDS
         for number in recovered.uncertain:
-            delivery.show_final_status(await store.job(number))
+            app.delivery.show_final_status(await store.job(number))
         self._service_tasks = [
-            asyncio.create_task(service.run()) for service in (self.worker, delivery, sweeper)
+            asyncio.create_task(service.run()) for service in (app.worker, app.delivery, app.sweeper)
         ]
-        self._studio = studio
+        self._studio = app.studio
+
+    def _existing_chat(self, name: str) -> Callable[[Studio], SimulatedChat]:
+        """A factory of the chat that was there before the restart of the bot."""
+        return lambda _: self.chats[name]
 
     async def _stop_bot(self, *, graceful: bool) -> None:
         """Stop as after SIGTERM, or as after kill -9."""

@@ -15,8 +15,9 @@ import pytest
 from bot.domain.errors import USER_ERRORS
 from bot.domain.jobs import Action, Job, JobState
 from bot.store.store import DATABASE_FILE, Store, Superseded
+from bot.studio.studio import Studio
 from generation.errors import PictureFailed
-from tests.bot.app_harness import WaitableStudio, open_studio
+from tests.bot.app_harness import open_studio
 from tests.bot.store.conftest import write_rows
 from tests.factories import make_reply_to, make_requester, make_wish, write_clip
 
@@ -29,7 +30,7 @@ Operation = Callable[[], Coroutine[Any, Any, object]]
 
 
 @asynccontextmanager
-async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, WaitableStudio, list[Job]]]:
+async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, Studio, list[Job]]]:
     """A store and a studio with jobs in every state."""
     async with open_studio(folder, credits_=100_000) as (store, studio, _):
         jobs = [
@@ -46,9 +47,7 @@ async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, WaitableSt
         yield store, studio, [await store.job(job.id) for job in jobs]
 
 
-def operations(
-    store: Store, studio: WaitableStudio, job: Job, rng: random.Random, folder: Path
-) -> list[Operation]:
+def operations(store: Store, studio: Studio, job: Job, rng: random.Random, folder: Path) -> list[Operation]:
     """The calls that frontends, worker, delivery and admins make."""
     requester, number, epoch = make_requester(job.requester.user), job.id, job.epoch
     wish = make_wish("another fox")

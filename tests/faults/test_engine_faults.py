@@ -8,21 +8,19 @@ from pathlib import Path
 import pytest
 
 from bot.domain.jobs import Job, JobState
-from bot.pipeline.delivery import Delivery
-from bot.pipeline.worker import Worker
 from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.protocol import EngineSetup
-from generation.request import Limits, MusicWish, Wish
-from tests.bot.app_harness import fit_unchanged, open_studio, running_tasks, wait_until
-from tests.factories import make_preset, make_reply_to, make_requester
+from generation.request import MusicWish, Wish
+from tests.bot.app_harness import PRESETS, open_app, running_tasks, wait_for_state, wait_until
+from tests.factories import make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
 HEARTBEAT_SECONDS = {"freeze": 1.0, "stop": 1.0}
 STALL_SECONDS = {"hang": 10.0}
 """Short only where the fault is silence; elsewhere a busy machine must not count as silent."""
-PRESET = make_preset(family="faulty", limits=Limits(width=64, height=64, min_side=32))
+PRESETS_WITH_FAULTS = {"testcard": replace(PRESETS["testcard"], family="faulty")}
 
 
 @pytest.mark.timeout(300)
@@ -37,11 +35,8 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
     )
     engine = LocalEngine(setup, timeouts=Timeouts(restart_delays=(0.0, 0.02), stall=stall))
     chat = FakeFrontend()
-    async with open_studio(tmp_path, credits_=100) as (store, studio, events):
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
-        presets = {"testcard": PRESET}
-        clips = tmp_path / "clips"
-        worker = Worker(store=store, engine=engine, presets=presets, clips=clips, events=events)
+    async with open_app(tmp_path, engine=engine, chat=chat, credits_=100, presets=PRESETS_WITH_FAULTS) as app:
+        studio = app.studio
 
         async def submit(prompt: str, user: str) -> Job:
             wish = Wish(prompt=prompt, width=256, height=256, seconds=0.5, steps=3)
@@ -51,13 +46,13 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
         faulty_job = await submit(fault.trigger_prompt, "faulty")
         other_jobs = [await submit("a clip", f"u{n}") for n in range(2)]
         try:
-            async with running_tasks(worker.run(), delivery.run()):
-                ended = await studio.wait_for_state(
-                    faulty_job.id, JobState.DELIVERED, JobState.FAILED, seconds=100
+            async with running_tasks(app.worker.run(), app.delivery.run()):
+                ended = await wait_for_state(
+                    studio, faulty_job.id, JobState.DELIVERED, JobState.FAILED, seconds=100
                 )
                 other_jobs.append(await submit("the next", "later"))
                 for job in other_jobs:
-                    done = await studio.wait_for_state(job.id, JobState.DELIVERED, seconds=100)
+                    done = await wait_for_state(studio, job.id, JobState.DELIVERED, seconds=100)
                     assert done.attempt == 0, "a job that did not cause the fault was blamed"
                 if fault.error:
                     await wait_until(lambda: any(number == ended.id for number, *_ in chat.statuses))
@@ -68,6 +63,6 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
         assert chat.clip_counts == {
             job.id: 1 for job in [*other_jobs, *([] if fault.error else [faulty_job])]
         }
-        spent = -sum(entry.credits for entry in await store.ledger_entries("fake:faulty", 10))
+        spent = -sum(entry.credits for entry in await app.store.ledger_entries("fake:faulty", 10))
         assert spent == (0 if fault.error else faulty_job.cost)
     assert not list(tmp_path.rglob("*.part"))

@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from bot.domain.jobs import Job, JobState
-from bot.pipeline.delivery import Delivery
-from bot.pipeline.worker import Worker
 from generation.engines.local.child_process import Timeouts
 from generation.engines.local.engine import LocalEngine
 from generation.engines.local.protocol import EngineSetup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish
-from tests.bot.app_harness import PRESETS, fit_unchanged, open_studio, running_tasks
+from tests.bot.app_harness import open_app, running_tasks, wait_for_state
 from tests.factories import make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 
@@ -52,19 +50,16 @@ class EngineKillingFrontend(FakeFrontend):
 async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path, seed: int) -> None:
     engine = LocalEngine(EngineSetup(nice=0), timeouts=Timeouts(restart_delays=(0.0, 0.05)))
     chat = EngineKillingFrontend(engine, seed)
-    async with open_studio(tmp_path, credits_=JOBS) as (store, studio, events):
-        delivery = Delivery(
-            store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events, retry_delays=(0.0,)
-        )
-        worker = Worker(store=store, engine=engine, presets=PRESETS, clips=tmp_path / "clips", events=events)
+    async with open_app(tmp_path, engine=engine, chat=chat, credits_=JOBS) as app:
+        studio = app.studio
         wish = Wish(prompt="a fox", width=256, height=256, seconds=2, steps=24, music=MusicWish(genre="none"))
         jobs = [
             (await studio.submit(replace(wish, seed=n), make_requester(f"u{n % 10}"), make_reply_to())).job
             for n in range(JOBS)
         ]
-        async with running_tasks(worker.run(), delivery.run()):
+        async with running_tasks(app.worker.run(), app.delivery.run()):
             for job in jobs:
-                await studio.wait_for_state(job.id, JobState.DELIVERED, JobState.FAILED, seconds=250)
+                await wait_for_state(studio, job.id, JobState.DELIVERED, JobState.FAILED, seconds=250)
         await engine.close()
         ended = [await studio.job(job.id) for job in jobs]
         assert len(chat.killed_jobs) == KILLS
@@ -77,7 +72,7 @@ async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path
         assert chat.clip_counts == {job.id: 1 for job in ended if job.state is JobState.DELIVERED}
         for number in range(10):
             mine = [job for job in ended if job.requester.user == f"u{number}"]
-            entries = await store.ledger_entries(f"fake:u{number}", 1000)
+            entries = await app.store.ledger_entries(f"fake:u{number}", 1000)
             charged = sum(job.cost for job in mine if job.state is JobState.DELIVERED)
             assert sum(entry.credits for entry in entries) == -charged
         assert not list((tmp_path / "clips").rglob("*.part"))

@@ -13,15 +13,14 @@ from bot.domain.errors import NotYourJob, PromptRefused, QuotaSpent, TooLate
 from bot.domain.events import JobEnded, JobProgressed
 from bot.domain.jobs import Action, Job, JobState
 from bot.domain.quota import Allowance
-from bot.pipeline.delivery import Delivery, MaybeSent, Rejected, TooLarge, Unreachable
+from bot.pipeline.delivery import MaybeSent, Rejected, TooLarge, Unreachable
 from bot.studio.studio import Submission
 from generation.errors import EngineDied, PictureFailed, PromptEmpty, UnknownChoice
 from generation.progress import Progress, Stage
 from tests.bot.app_harness import (
     CREDITS,
     AppHarness,
-    fit_unchanged,
-    open_studio,
+    open_app,
     running_app,
     wait_until,
     wait_until_async,
@@ -343,36 +342,34 @@ class BlockingFrontend(FakeFrontend):
 
 
 async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio, events):
-        chat = BlockingFrontend()
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
+    chat = BlockingFrontend()
+    async with open_app(tmp_path, chat=chat) as app:
         wish, reply_to = make_wish(), make_reply_to()
-        job = (await studio.submit(wish, make_requester("ana"), reply_to)).job
-        events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
+        job = (await app.studio.submit(wish, make_requester("ana"), reply_to)).job
+        app.events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
         await wait_until(lambda: chat.statuses or None)
         chat.released.set()
         await asyncio.sleep(0)  # one turn of the loop: the status is sent, and its task is about to end
-        events.publish(JobEnded(structs.replace(job, state=JobState.CANCELLED)))
-        await delivery.wait_for_sends()
+        app.events.publish(JobEnded(structs.replace(job, state=JobState.CANCELLED)))
+        await app.delivery.wait_for_sends()
         assert [state for _, state, _ in chat.statuses] == [JobState.QUEUED, JobState.CANCELLED]
 
 
 async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path: Path) -> None:
-    async with open_studio(tmp_path) as (store, studio, events):
-        chat = FakeFrontend(quiet_seconds=300)
-        delivery = Delivery(store=store, frontends={"fake": chat}, fit=fit_unchanged, events=events)
+    chat = FakeFrontend(quiet_seconds=300)
+    async with open_app(tmp_path, chat=chat) as app:
         wish, reply_to = make_wish(), make_reply_to()
         first, second = [
-            (await studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
+            (await app.studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
         ]
         for job in (first, second):
-            events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 3)))
+            app.events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 3)))
         await wait_until(lambda: len(chat.statuses) == 2)
         for job in (first, second):
-            events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 2, 3)))
-        events.publish(JobEnded(structs.replace(first, state=JobState.CANCELLED)))
+            app.events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 2, 3)))
+        app.events.publish(JobEnded(structs.replace(first, state=JobState.CANCELLED)))
         await wait_until(lambda: len(chat.statuses) == 3)
         async with asyncio.timeout(30):
-            await delivery.wait_for_sends()
+            await app.delivery.wait_for_sends()
         shown = [(number, state) for number, state, _ in chat.statuses]
         assert shown == [(1, JobState.QUEUED), (2, JobState.QUEUED), (1, JobState.CANCELLED)]

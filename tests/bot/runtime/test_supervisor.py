@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,11 @@ from bot.domain.errors import Crashed, StoreFailed
 from bot.maintenance.health import find_problems
 from bot.maintenance.heartbeat import HealthState, Heartbeat
 from bot.maintenance.monitor import Monitor
-from bot.maintenance.retention import RetentionSweeper
-from bot.pipeline.delivery import Frontend
 from bot.pipeline.worker import Worker
+from bot.runtime.composition import App
 from bot.runtime.supervisor import Supervisor, Timeouts
 from generation.errors import EngineDied
-from tests.bot.app_harness import PRESETS, AppHarness, running_app, wait_until
+from tests.bot.app_harness import PRESETS, open_app, wait_until
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 
@@ -50,26 +49,13 @@ class CrashingWorker(Worker):
 
 
 @dataclass
-class StubApp:
-    app: AppHarness
-    folder: Path
+class SupervisedHarness:
+    app: App
     engine: FakeEngine
-    worker: Worker
-    frontends: dict[str, Frontend] = field(default_factory=dict)
-
-    @property
-    def delivery(self) -> object:
-        return self.app.delivery
-
-    @property
-    def sweeper(self) -> RetentionSweeper:
-        return RetentionSweeper(store=self.app.store, clips=self.folder, keep_days=0)
-
-    def create_frontend(self, name: str) -> None:
-        self.frontends[name] = ControllableFrontend()
+    folder: Path
 
     def chat(self, name: str) -> ControllableFrontend:
-        chat = self.frontends[name]
+        chat = self.app.frontends[name]
         assert isinstance(chat, ControllableFrontend)
         return chat
 
@@ -89,21 +75,23 @@ class StubApp:
 
 
 @asynccontextmanager
-async def stub_app(folder: Path, *names: str) -> AsyncIterator[tuple[StubApp, asyncio.Task[None]]]:
-    async with running_app(folder) as harness:
-        app = StubApp(harness, folder, FakeEngine(), harness.worker)
-        for name in names:
-            app.create_frontend(name)
-        serving = asyncio.create_task(Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS).serve())  # type: ignore[arg-type]  # a stub with the parts that are used
+async def supervised_app(
+    folder: Path, *names: str
+) -> AsyncIterator[tuple[SupervisedHarness, asyncio.Task[None]]]:
+    engine = FakeEngine()
+    factories = {name: lambda _: ControllableFrontend() for name in names}
+    async with open_app(folder, engine=engine, frontend_factories=factories) as app:
+        supervisor = Supervisor(app, Monitor(folder, interval=0.01), SHORT_TIMEOUTS)
+        serving = asyncio.create_task(supervisor.serve())
         try:
-            yield app, serving
+            yield SupervisedHarness(app, engine, folder), serving
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_a_crashed_frontend_restarts_and_the_other_is_unaffected(tmp_path: Path) -> None:
-    async with stub_app(tmp_path, "one", "two") as (app, _):
+    async with supervised_app(tmp_path, "one", "two") as (app, _):
         await app.wait_for_health("one", HealthState.HEALTHY)
         first, other = app.chat("one"), app.chat("two")
         first.outcomes.put_nowait(ZeroDivisionError())
@@ -114,7 +102,7 @@ async def test_a_crashed_frontend_restarts_and_the_other_is_unaffected(tmp_path:
 
 
 async def test_it_stops_when_every_frontend_has_ended(tmp_path: Path) -> None:
-    async with stub_app(tmp_path, "one", "two") as (app, serving):
+    async with supervised_app(tmp_path, "one", "two") as (app, serving):
         app.chat("one").outcomes.put_nowait(None)
         assert await app.wait_for_health("one", HealthState.DEAD) == "it ended by itself"
         assert not serving.done()
@@ -123,7 +111,7 @@ async def test_it_stops_when_every_frontend_has_ended(tmp_path: Path) -> None:
 
 
 async def test_an_unreachable_platform_is_not_a_dead_frontend(tmp_path: Path) -> None:
-    async with stub_app(tmp_path, "one") as (app, _):
+    async with supervised_app(tmp_path, "one") as (app, _):
         app.chat("one").connected = False
         assert "out of reach" in await app.wait_for_health("one", HealthState.UNREACHABLE)
         app.chat("one").connected = True
@@ -131,7 +119,7 @@ async def test_an_unreachable_platform_is_not_a_dead_frontend(tmp_path: Path) ->
 
 
 async def test_an_engine_is_restarted_and_a_failed_start_is_explained(tmp_path: Path) -> None:
-    async with stub_app(tmp_path, "one") as (app, _):
+    async with supervised_app(tmp_path, "one") as (app, _):
         app.engine.silent_for = 5.0
         await app.wait_for_health("engine", HealthState.STUCK)
         app.engine.error_on_open, app.engine.silent_for = EngineDied("no such program", guilty=False), None
@@ -142,17 +130,11 @@ async def test_an_engine_is_restarted_and_a_failed_start_is_explained(tmp_path: 
 
 
 async def test_a_crashed_core_task_ends_the_process_with_a_code(tmp_path: Path) -> None:
-    async with running_app(tmp_path) as harness:
-        worker = CrashingWorker(
-            store=harness.store,
-            engine=harness.engine,
-            presets=PRESETS,
-            clips=tmp_path,
-            events=harness.events,
+    async with open_app(tmp_path) as app:
+        app.worker = CrashingWorker(
+            store=app.store, engine=app.engine, presets=PRESETS, clips=tmp_path, events=app.events
         )
-        app = StubApp(harness, tmp_path, FakeEngine(), worker)
-        app.create_frontend("one")
-        supervisor = Supervisor(app, Monitor(tmp_path, interval=0.01), SHORT_TIMEOUTS)  # type: ignore[arg-type]  # as above
+        supervisor = Supervisor(app, Monitor(tmp_path, interval=0.01), SHORT_TIMEOUTS)
         with pytest.raises(ExceptionGroup) as died:
             await asyncio.wait_for(supervisor.serve(), 20)
     assert isinstance(error_to_report(died.value), Crashed)

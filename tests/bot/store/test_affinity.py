@@ -6,14 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.pipeline.worker import Worker
 from generation.request import Wish
-from tests.bot.app_harness import (
-    PRESETS,
-    open_studio,
-    running_tasks,
-    wait_until,
-)
+from tests.bot.app_harness import open_app, running_tasks, wait_until
 from tests.factories import make_reply_to, make_requester
 from tests.fakes.engine import FakeEngine
 
@@ -23,16 +17,12 @@ REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
 async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
     """The models in the order in which an engine with one slot received them."""
     engine = FakeEngine(1, manual=True)
-    async with open_studio(folder) as (store, studio, events):
-        clips = folder / "clips"
-        worker = Worker(
-            store=store, engine=engine, presets=PRESETS, clips=clips, events=events, affinity=affinity
-        )
+    async with open_app(folder, engine=engine, affinity=affinity) as app:
         for number, model in enumerate(REQUESTED_MODELS):
             wish = Wish(prompt="a fox", model=model)
-            await studio.submit(wish, make_requester(f"p{number}"), make_reply_to())
+            await app.studio.submit(wish, make_requester(f"p{number}"), make_reply_to())
         order: list[str] = []
-        async with running_tasks(worker.run()):
+        async with running_tasks(app.worker.run()):
             for _ in REQUESTED_MODELS:
                 label = await wait_until(lambda: next(iter(engine.unfinished()), None))
                 order.append(engine.orders[label][0].request.model)
