@@ -21,6 +21,8 @@ from tests.bot.app_harness import open_studio
 from tests.bot.store.conftest import write_rows
 from tests.factories import make_reply_to, make_requester, make_wish, write_clip
 
+pytestmark = pytest.mark.slow
+
 TOTAL_RUNS = 500
 BATCH = 100
 MAX_LOOP_TURNS = 40

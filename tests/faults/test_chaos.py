@@ -10,7 +10,10 @@ import pytest
 from tests.faults.chaos import Chaos
 from tests.faults.harness import bot_harness
 
-pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"),
+]
 """A client that is killed while it connects may leave a socket that the fake server never accepted."""
 
 

@@ -17,6 +17,8 @@ from tests.factories import make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
+pytestmark = pytest.mark.slow
+
 HEARTBEAT_SECONDS = {"freeze": 1.0, "stop": 1.0}
 STALL_SECONDS = {"hang": 10.0}
 """Short only where the fault is silence; elsewhere a busy machine must not count as silent."""

@@ -20,7 +20,10 @@ from tests.faults.consistency import JobRow, check_consistency, count_on_telegra
 from tests.faults.harness import BotHarness, bot_harness
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"),
+]
 """A client that is killed while it connects may leave a socket that the fake server never accepted."""
 
 TIMEOUT_SECONDS = 60.0

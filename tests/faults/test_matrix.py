@@ -14,7 +14,10 @@ from tests.faults.harness import bot_harness
 from tests.faults.matrix import COMMIT_FAIL_POINTS, DELIVERED_ONCE, PLATFORMS, Fault
 from tests.faults.scenario import FaultScenario
 
-pytestmark = pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning"),
+]
 """A client that is killed while it connects may leave a socket that the fake server never accepted."""
 
 SHARDS = 2

@@ -6,6 +6,8 @@ import pytest
 
 from tests.faults.power_loss import power_cuts
 
+pytestmark = pytest.mark.slow
+
 IMAGES = 2000
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.soak import SoakPlan, SoakResult, run_soak
+
+pytestmark = pytest.mark.slow
 
 SHORT = SoakPlan(seed=5, days=6, people=50)
 

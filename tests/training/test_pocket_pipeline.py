@@ -19,7 +19,10 @@ LEAST = {
     "shape": 90,
 }  # One of the twenty clips less than on that day.
 
-pytestmark = pytest.mark.skipif(not SHIPPED.exists(), reason="no weights have been exported yet")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SHIPPED.exists(), reason="no weights have been exported yet"),
+]
 
 
 def test_the_folder_is_small_enough_for_the_repository() -> None:

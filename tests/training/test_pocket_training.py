@@ -9,6 +9,8 @@ from training.pocket import captions, principal_components, text, training_run, 
 from training.pocket.principal_components import Basis
 from training.pocket.procedural_clips import draw_clip, split_specs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def basis() -> Basis:

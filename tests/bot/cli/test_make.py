@@ -22,6 +22,8 @@ from tests.conftest import ORIGINAL_PATH_VARIABLE
 from tests.fork_server import fork_server
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "100"}
 TESTCARD = ("--model", "testcard")
 SMALL_CLIP = (*TESTCARD, "--size", "128x128", "--seconds", "1", "--steps", "2", "--seed", "7")

@@ -34,7 +34,10 @@ seconds = 1.1
 steps = 2
 kinds = ["video", "animate"]
 """
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+]
 MAKE_FOX = ("make", "a fox", "--model", "small", "--no-music", "--json")
 
 

@@ -34,6 +34,8 @@ from tests.bot.store.conftest import CLIP, Clock
 from tests.factories import make_draft
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 BACKUP_COUNT = 100
 LARGE_ALLOWANCE = Allowance(credits=100_000)
 NO_CAPS = Caps()

@@ -17,6 +17,8 @@ from tests.bot.app_harness import CREDITS, open_studio
 from tests.factories import make_reply_to, make_requester, make_wish
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 MOUNT_AND_RUN = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cd "$2" && exec "$3" "$4"'
 SCRIPT = """
 import json, subprocess, sys

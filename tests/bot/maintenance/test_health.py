@@ -26,6 +26,8 @@ from tests.fakes.telegram_server import TOKEN, TelegramServer
 from tests.fork_server import fork_server
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 60.0
 RUN = ("-m", "bot", "run")
 

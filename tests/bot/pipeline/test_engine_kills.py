@@ -20,6 +20,8 @@ from tests.bot.app_harness import open_app, running_tasks, wait_for_state
 from tests.factories import make_reply_to, make_requester
 from tests.fakes.frontend import FakeFrontend
 
+pytestmark = pytest.mark.slow
+
 JOBS = 50
 KILLS = 10
 

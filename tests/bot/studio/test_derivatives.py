@@ -20,6 +20,8 @@ from generation.request import Kind, Limits, Wish
 from tests.bot.app_harness import PRESETS, AppHarness, running_app
 from tests.factories import make_clip, make_job, make_music, make_reply_to, make_request, make_requester
 
+pytestmark = pytest.mark.slow
+
 MUSIC = make_music(seed=5)
 
 

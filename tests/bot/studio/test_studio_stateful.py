@@ -6,6 +6,7 @@ import tempfile
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -17,6 +18,8 @@ from bot.runtime import event_loop
 from generation.errors import EngineDied, EngineStuck, PictureFailed
 from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until_async
 from tests.factories import make_requester
+
+pytestmark = pytest.mark.slow
 
 USERS = ["ana", "bob", "cem"]
 CHARGED_STATES = {JobState.RENDERED, JobState.DELIVERING, JobState.DELIVERED, JobState.UNCERTAIN}

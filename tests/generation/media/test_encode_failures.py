@@ -18,6 +18,8 @@ from generation.media.provenance import SignatureStatus, sign_file, verify
 from generation.media.signing_identity import load_or_create_identity
 from tests.generation.media.conftest import file_names, noise
 
+pytestmark = pytest.mark.slow
+
 FULL_DISK = "ulimit -f 4; trap '' XFSZ"  # no file over 2 kB: fails as on a full disk
 CRASH = 'case "$*" in *pass*2*) echo broken >&2; exit 3;; esac'
 CUT_SHORT = 'for last; do :; done; {real} "$@"; [ -f "$last" ] && truncate -s -600 "$last"; exit 0'

@@ -22,6 +22,8 @@ from generation.request import Kind
 from tests.factories import make_clip, make_request
 from tests.generation.media.conftest import file_names, moving_square, noise
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def clip(ffmpeg: Ffmpeg, tmp_path: Path) -> Clip:

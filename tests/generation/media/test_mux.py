@@ -17,6 +17,8 @@ from generation.media.probe import probe, read_frames
 from generation.progress import Progress, Stage
 from tests.generation.media.conftest import file_names, moving_square, noise
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_clip_has_the_codecs_every_chat_plays(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     frames = moving_square()

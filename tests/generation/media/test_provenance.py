@@ -31,6 +31,8 @@ from generation.request import Kind
 from tests.factories import make_music, make_request
 from tests.generation.media.conftest import moving_square, noise
 
+pytestmark = pytest.mark.slow
+
 REQUEST = make_request(
     "a fox in the snow; it's -20° «здесь»",
     kind=Kind.ANIMATE,

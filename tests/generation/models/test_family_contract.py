@@ -30,6 +30,7 @@ from tests.generation.models import tiny_pipelines
 from tests.generation.models.conftest import tiny_request
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings(
         "ignore::FutureWarning:diffusers"
     ),  # about schedulers' configs, raised inside the library

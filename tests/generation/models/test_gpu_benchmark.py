@@ -7,7 +7,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.paths import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_script_runs_tiny() -> None:

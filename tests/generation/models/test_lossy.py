@@ -27,6 +27,7 @@ from generation.models.common.registry import MemoryPlan, Preset, check_preset, 
 from tests.generation.models.conftest import tiny_request
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::FutureWarning:diffusers"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.timeout(300),

@@ -29,6 +29,8 @@ from tests.generation.music.audio_measures import (
 )
 from tests.generation.music.conftest import shipped_genres
 
+pytestmark = pytest.mark.slow
+
 GENRES = tuple(shipped_genres())
 CHROMATIC_GENRES = {"blues", "funk", "jazz", "bossa", "metal"}
 """Genres whose chords use notes outside the key on purpose."""

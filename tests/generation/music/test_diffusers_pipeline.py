@@ -13,7 +13,10 @@ from generation.progress import Cancelled
 from generation.request import Music
 from tests.generation.music import tiny_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")  # raised in the autoencoder
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning"),  # raised in the autoencoder
+]
 
 SAVED = {"acestep": tiny_weights.save_acestep, "stableaudio": tiny_weights.save_stableaudio}
 LOFI = Music(genre="lofi", maker="m", words="warm lofi", bpm=82, seed=4)

@@ -22,6 +22,8 @@ from generation.rendering.worker_thread import WorkerThread
 from generation.request import Music
 from tests.generation.music import tiny_weights
 
+pytestmark = pytest.mark.slow
+
 PIECES = (
     Music(genre="lofi", maker="m", words="warm lofi, calm mood", seed=1),
     Music(genre="metal", maker="m", words="heavy", seed=2),

@@ -22,6 +22,8 @@ from tests.fakes.discord_users import Person, labels, person, text_of
 from tests.fakes.discord_validation import BUTTON
 from tests.fakes.discord_world import COMPONENTS_V2, Channel, Guild
 
+pytestmark = pytest.mark.slow
+
 EXPIRED_TOKEN_AGE = 15 * 60.0
 
 

@@ -17,6 +17,8 @@ from tests.fakes.discord_users import Person, Reply, text_of
 from tests.fork_server import ForkedProcess, fork_server
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 APP_MODULE = "tests.fakes.discord_app"
 
 

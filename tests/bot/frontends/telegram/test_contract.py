@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
 from tests.bot.frontends.shared_conversation import run_conversation, wait_until_running
 from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
+
+pytestmark = pytest.mark.slow
 
 
 class TelegramChatUser:

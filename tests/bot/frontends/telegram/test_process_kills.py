@@ -21,6 +21,8 @@ from tests.fakes.telegram_world import Message
 from tests.fork_server import ForkedProcess, fork_server
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class StudioProcess:

@@ -26,6 +26,8 @@ from generation.media.ffmpeg import find
 from generation.order import Order
 from tests.generation.engines.local.conftest import MakeEngine, ProgressRecorder
 
+pytestmark = pytest.mark.slow
+
 MakeOrder = Callable[..., Order]
 TIMEOUT = 60.0
 
