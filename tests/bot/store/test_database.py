@@ -27,6 +27,8 @@ from generation.errors import DiskFull
 from tests.bot.store.conftest import read_rows
 from tests.factories import make_draft
 
+pytestmark = pytest.mark.slow
+
 NOTE_MIGRATIONS = (Migration(1, "CREATE TABLE note (word TEXT NOT NULL UNIQUE) STRICT;"),)
 
 

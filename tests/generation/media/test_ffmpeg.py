@@ -17,6 +17,8 @@ from generation.media.ffmpeg import Ffmpeg, run
 from generation.media.mux import mux
 from tests.generation.media.conftest import file_names, moving_square, noise
 
+pytestmark = pytest.mark.slow
+
 
 def fake_ffmpeg(folder: Path, script: str) -> Ffmpeg:
     path = folder / "fake"

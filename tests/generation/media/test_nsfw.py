@@ -21,6 +21,8 @@ from generation.media.nsfw import Detection, best_detection
 from generation.media.nsfw_process import InspectionFailed, NsfwProcess
 from tests.generation.media.conftest import moving_square
 
+pytestmark = pytest.mark.slow
+
 FACE_PHOTO = Path(__file__).parent / "pictures" / "collins.jpg"
 FACES = ("FACE_FEMALE", "FACE_MALE")
 with_detector = pytest.mark.skipif(not nsfw.available(), reason="the safety extra is not installed")

@@ -24,6 +24,8 @@ from tests.fakes.discord_users import Person, person, text_of
 from tests.fakes.discord_world import Channel, Message
 from tests.fakes.wav_samples import wav_bytes
 
+pytestmark = pytest.mark.slow
+
 MANAGE_GUILD = 1 << 5
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAG0lEQVR42u3BgQAAAADDoPlT3+AEVQEAAAB8AxBAAA"

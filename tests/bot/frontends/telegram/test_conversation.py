@@ -32,6 +32,8 @@ from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import Message
 
+pytestmark = pytest.mark.slow
+
 
 def free_port() -> int:
     with socket.socket() as one:

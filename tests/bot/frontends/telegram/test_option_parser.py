@@ -13,6 +13,8 @@ from generation.errors import UnknownChoice
 from generation.request import Kind, MusicWish, Wish
 from tests.factories import make_music, make_request
 
+pytestmark = pytest.mark.slow
+
 GENRES = ("lofi", "jazz", "hip-hop", "classical")
 
 

@@ -18,6 +18,8 @@ from tests.fakes.telegram_faults import api_error, connection_reset, flood_error
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s" * 24
 
 
