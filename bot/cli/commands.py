@@ -23,7 +23,7 @@ from bot.cli import doctor, maintenance_commands, model_weights, recipe_command,
 from bot.cli.descriptor import FRONTEND
 from bot.cli.exit_codes import BAD_REQUEST, CANCELLED, CANNOT_START, DONE, FAILED
 from bot.cli.output import Output
-from bot.cli.terminal import OutputTarget, Terminal, choose_output
+from bot.cli.terminal_frontend import OutputTarget, Terminal, choose_output
 from bot.domain.errors import USER_ERRORS, Crashed, OutputUnusable, StartError, TooLate
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance

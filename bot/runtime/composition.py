@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from bot.admin.admin import AdminResult
 from bot.domain.events import AdminNoticeRaised, EventBus
 from bot.domain.frontend import Frontend
-from bot.domain.jobs import Requester
 from bot.domain.operator import OperatorPolicy
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.admin_notices import AdminNotices
@@ -28,14 +25,6 @@ from generation.engines.engine import Engine
 
 SHUTDOWN_GRACE = 30.0
 """Seconds that running renders and deliveries may take to finish after a signal to stop."""
-
-
-@runtime_checkable
-class AcceptsAdminHandler(Protocol):
-    """A frontend in which admins can use the admin verbs."""
-
-    def set_admin_handler(self, perform: Callable[[str, Requester], Awaitable[AdminResult]]) -> None:
-        """Run the commands of admins with this function."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,10 +44,7 @@ class App:
 
     def create_frontend(self, name: str) -> None:
         """Create the frontend of this name; it replaces one that died."""
-        frontend = self.frontend_factories[name](self.studio)
-        if isinstance(frontend, AcceptsAdminHandler):
-            frontend.set_admin_handler(self.studio.admin.perform)
-        self.frontends[name] = frontend
+        self.frontends[name] = self.frontend_factories[name](self.studio)
 
     async def serve(self) -> None:
         """Serve until cancelled or until every frontend has ended. An error in any part ends it."""

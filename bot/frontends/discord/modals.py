@@ -9,7 +9,7 @@ from discord import TextStyle, ui
 from bot.domain.jobs import Action, Job
 from bot.frontends.discord.interaction_context import Interaction
 from bot.i18n import messages
-from bot.studio.rewording import reworded_wish
+from bot.studio.prompt_editing import reworded_wish
 from generation.request import PROMPT_LIMIT, Wish
 
 EDIT_ID_PREFIX = "e:"

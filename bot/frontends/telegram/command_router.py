@@ -17,7 +17,7 @@ from bot.frontends.telegram.make_commands import MakeCommands
 from bot.frontends.telegram.message_context import Invocation, MessageContext, sender_of
 from bot.frontends.telegram.preferences import PreferenceCommands
 from bot.frontends.telegram.start_command import StartCommand
-from bot.frontends.telegram.update_replies import CommandHandler, PerformAdminCommand, Responder
+from bot.frontends.telegram.update_replies import CommandHandler, Responder
 from bot.i18n import messages
 from generation.errors import UnknownChoice
 from generation.request import closest_match
@@ -37,7 +37,6 @@ class CommandRouter:
         self.make_commands = MakeCommands(responder)
         self.info_commands = InfoCommands(responder)
         self.preference_commands = PreferenceCommands(responder)
-        self.perform_admin: PerformAdminCommand = responder.studio.admin.perform
         self.handlers: dict[str, CommandHandler] = {
             **self.make_commands.handlers,
             **self.info_commands.handlers,
@@ -115,7 +114,7 @@ class CommandRouter:
         if not invocation.arguments:
             await self.responder.reply(context, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
             return
-        answer = await self.perform_admin(invocation.arguments, context.requester)
+        answer = await self.responder.studio.admin.perform(invocation.arguments, context.requester)
         await self.responder.reply(context, answer.to_text(context.language))
 
     async def invocation_behind_question(self, question: Message, context: MessageContext) -> Invocation:

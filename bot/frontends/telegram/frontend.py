@@ -25,7 +25,7 @@ from bot.frontends.telegram.message_context import MessageContext, community_of,
 from bot.frontends.telegram.message_sender import Messenger
 from bot.frontends.telegram.star_payments import StarPayments
 from bot.frontends.telegram.transport import AiohttpRequest
-from bot.frontends.telegram.update_replies import PerformAdminCommand, Responder
+from bot.frontends.telegram.update_replies import Responder
 from bot.frontends.telegram.updates import RETRY_DELAYS, PollingConnection, Webhook, poll, serve_webhook
 from bot.pipeline.delivery import OutgoingClip, Unreachable
 from bot.studio.studio import Studio
@@ -86,10 +86,6 @@ class Telegram:
         )
         self.ready = asyncio.Event()
         self._polling = PollingConnection()
-
-    def set_admin_handler(self, perform: PerformAdminCommand) -> None:
-        """Use `perform` for /admin."""
-        self.router.perform_admin = perform
 
     async def run(self) -> None:
         try:

@@ -22,7 +22,7 @@ from bot.frontends.telegram.option_menu import MenuChoices
 from bot.frontends.telegram.questions import PendingCommand
 from bot.frontends.telegram.update_replies import CommandHandler, Responder
 from bot.i18n import messages
-from bot.studio.rewording import reworded_wish
+from bot.studio.prompt_editing import reworded_wish
 from bot.studio.studio import Submission
 from generation.errors import PromptEmpty
 from generation.request import Kind, Wish

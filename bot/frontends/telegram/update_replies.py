@@ -11,7 +11,7 @@ from msgspec import structs
 from telegram.error import BadRequest, TelegramError
 
 from bot.domain.errors import NoClipGiven, NotYourJob
-from bot.domain.jobs import Action, Job, JobState, ReplyTo, Requester
+from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.frontends.common import job_texts
 from bot.frontends.common.error_replies import appeal_action, explain_and_log
 from bot.frontends.common.job_numbers import split_job_number
@@ -29,11 +29,8 @@ from generation.errors import UnknownChoice
 if TYPE_CHECKING:
     from telegram import Message
 
-    from bot.admin.admin import AdminResult
-
 log = structlog.get_logger(__name__)
 
-PerformAdminCommand = Callable[[str, Requester], Awaitable["AdminResult"]]
 CommandHandler = Callable[[Invocation], Awaitable[None]]
 
 
