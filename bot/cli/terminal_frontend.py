@@ -127,7 +127,7 @@ class LineOutput(Output):
     def show_progress(self, progress: Progress) -> None:
         if progress.stage not in self._seen_stages:
             self._seen_stages.add(progress.stage)
-            self.print_note(f"{progress.stage} ...")
+            self.print_note(f"{messages.translate(f'stage.{progress.stage}')} ...")
 
 
 def choose_output(*, quiet: bool) -> Output:

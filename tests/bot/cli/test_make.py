@@ -218,7 +218,7 @@ def test_ctrl_c_cancels_and_refunds(tmp_path: Path) -> None:
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith("painting"):
+        if line.startswith("Generating frames"):
             break
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -262,7 +262,7 @@ def test_jobs_of_a_killed_terminal_are_cancelled_and_reported(tmp_path: Path) ->
     )
     assert first.stderr is not None
     for line in first.stderr:
-        if line.startswith("painting"):
+        if line.startswith("Generating frames"):
             break
     first.kill()
     first.communicate(timeout=30)
