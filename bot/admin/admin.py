@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from bot.admin.arguments import AdminContext, AdminResult, AdminVerb, VerbParam
+from bot.admin.arguments import CONFIRMATION, AdminContext, AdminResult, AdminVerb, VerbParam
 from bot.admin.verbs import VERBS
 from bot.domain.errors import BadArgument, NotAllowed, UnknownVerb
 from bot.domain.events import EventBus, JobCancelRequested, JobEnded, QueueChanged
@@ -46,6 +47,11 @@ class AdminCommands:
         verb, arguments = parse_line(line)
         if not admin.admin:
             raise NotAllowed(verb.name)
+        if verb.preview is not None:
+            if arguments[-1:] == [CONFIRMATION]:
+                arguments = arguments[:-1]
+            else:
+                verb = replace(verb, handler=verb.preview, read_only=True)
 
         def run(transaction: AdminTransaction) -> tuple[AdminResult, list[Job]]:
             context = AdminContext(transaction, admin, self._quota_plan, self._models, self._platforms)

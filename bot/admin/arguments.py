@@ -15,6 +15,8 @@ from bot.store.store import AdminTransaction
 from generation.errors import UnknownChoice
 from generation.request import closest_match
 
+CONFIRMATION = "yes"
+"""The last word of a line that confirms a verb that cannot be undone."""
 MAX_CREDITS = 1_000_000
 DIGITS = re.compile(r"[0-9]{1,18}")  # int() also accepts ١٢ and 1_000, which are rejected here
 DURATION_START = re.compile(r"[0-9]|forever$|-")
@@ -76,10 +78,13 @@ class AdminVerb:
     handler: Callable[..., AdminResult]
     params: tuple[VerbParam, ...] = ()
     read_only: bool = False  # changes nothing, so it leaves no audit entry
+    preview: Callable[..., AdminResult] | None = None
+    """For a verb that cannot be undone: says what it would do. It is done if the line ends with "yes"."""
 
     @property
     def usage(self) -> str:
-        return " ".join([self.name, *(param.placeholder for param in self.params)])
+        confirmation = [] if self.preview is None else [f"[{CONFIRMATION}]"]
+        return " ".join([self.name, *(param.placeholder for param in self.params), *confirmation])
 
 
 def parse_person(text: str, context: AdminContext) -> str:

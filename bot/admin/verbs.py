@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bot.admin.arguments import (
+    CONFIRMATION,
     DURATION_START,
     STATS_PERIODS,
     AdminContext,
@@ -131,6 +132,13 @@ def queue_clear(context: AdminContext, person: str | None = None) -> AdminResult
     cancelled = context.transaction.cancel_queued(person=person)
     job_ids = tuple(job.id for job in cancelled)
     return AdminResult("queue.clear", {"count": len(cancelled)}, ended_jobs=job_ids)
+
+
+def preview_queue_clear(context: AdminContext, person: str | None = None) -> AdminResult:
+    line = " ".join(filter(None, ("queue clear", person, CONFIRMATION)))
+    return AdminResult(
+        "queue.clear.preview", {"count": context.transaction.count_queued(person=person), "line": line}
+    )
 
 
 def block(context: AdminContext, person: str, duration: float | None = None, reason: str = "") -> AdminResult:
@@ -292,7 +300,12 @@ VERBS: dict[str, AdminVerb] = {
         AdminVerb("queue drain", queue_drain),
         AdminVerb("queue cancel", queue_cancel, (JOB,)),
         AdminVerb("queue move", queue_move, (JOB, VerbParam("place", parse_queue_position))),
-        AdminVerb("queue clear", queue_clear, (VerbParam("person", parse_person, optional=True),)),
+        AdminVerb(
+            "queue clear",
+            queue_clear,
+            (VerbParam("person", parse_person, optional=True),),
+            preview=preview_queue_clear,
+        ),
         AdminVerb(
             "block",
             block,

@@ -29,8 +29,9 @@ from bot.domain.jobs import Job, JobState, ReplyTo, Requester
 from bot.domain.quota import Allowance, Balance
 from bot.frontends.common.recipe_command import slash_command
 from bot.i18n import messages
+from bot.maintenance.file_modes import PRIVATE_UMASK
 from bot.runtime import app, composition, config, event_loop, logs
-from bot.runtime.settings import Settings, load
+from bot.runtime.settings import Settings, load, remove_secrets
 from bot.store.store import Store
 from bot.studio.studio import Studio, Submission
 from generation.errors import ExplainedError, GenerationError, UnknownChoice
@@ -41,12 +42,18 @@ from generation.models.common.device import detect_from_driver, parse_device
 from generation.models.common.pull import HasWeights
 from generation.request import Kind, Request, Wish, closest_match
 
+COMMANDS_FOR_USERS = frozenset({"make", "convert", "models"})
+"""Commands that write files where the user names a place; these get the user's own umask."""
+
 
 def run_command(args: Namespace) -> int:
     """Run the command of `args`. Every error becomes one sentence on standard error and an exit code."""
     language = "en"
+    if args.command not in COMMANDS_FOR_USERS:
+        os.umask(PRIVATE_UMASK)
     try:
         settings = load(file=args.config, flags=_flags(args))
+        remove_secrets(os.environ, settings.registry, keep_hub_token=args.command == "models")
         language = _language(settings)
         secrets = settings.registry.secret_texts(settings.frontends)
         quiet = args.command != "run"

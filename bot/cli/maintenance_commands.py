@@ -62,6 +62,8 @@ async def restore(settings: Settings, args: Namespace) -> int:
     print(messages.translate("restored", file=args.file))
     if restored.old_database:
         print(messages.translate("restored.previous", path=restored.old_database))
+    if restored.deleted_again:
+        print(messages.translate("restored.deleted", count=restored.deleted_again))
     if restored.cancelled or restored.uncertain:
         print(
             messages.translate(

@@ -25,7 +25,8 @@ async def pull_weights(preset: HasWeights, output: Output) -> dict[str, str]:
     def on_bytes(done: int, total: int) -> None:
         output.show_progress(Progress(Stage.LOADING, done // MEGABYTE, total // MEGABYTE))
 
-    commits = await asyncio.to_thread(pull, preset, on_bytes, token=os.environ.get("HF_TOKEN") or None)
+    token = os.environ.pop("HF_TOKEN", None) or None
+    commits = await asyncio.to_thread(pull, preset, on_bytes, token=token)
     for source, commit in commits.items():
         output.print_note(messages.translate("model.pulled", source=source, commit=commit))
     return commits

@@ -13,6 +13,11 @@ from bot.store.instance_lock import InstanceLock
 from bot.store.store import DATABASE_FILE
 
 BACKUP_FOLDER = "backups"
+SAFETY_COPY_NAME = re.compile(
+    rf"{re.escape(DATABASE_FILE)}\.(before-\d{{8}}T\d{{6}}Z(-wal|-shm|-journal)?|schema-\d+\.backup)"
+)
+"""Copies of the database that were made before a restore and before a migration."""
+SAFETY_COPY_DAYS = 30
 BACKUP_NAME = re.compile(r"matinee-(\d{8}T\d{6})Z(-\d+)?\.db")
 
 
@@ -53,6 +58,21 @@ def list_backups(folder: Path) -> list[Path]:
 def remove_oldest(folder: Path, keep: int) -> int:
     """Remove all but the newest `keep` backups, or none for 0; returns how many were removed."""
     old = list_backups(folder)[:-keep] if keep else []
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
+
+
+def remove_safety_copies(data: Path, *, older_than: float) -> int:
+    """Remove the copies of the database that migrations and restores left before that time.
+
+    They hold what was deleted since. Returns how many files were removed.
+    """
+    old = [
+        path
+        for path in data.glob(f"{DATABASE_FILE}.*")
+        if SAFETY_COPY_NAME.fullmatch(path.name) and path.stat().st_mtime < older_than
+    ]
     for path in old:
         path.unlink(missing_ok=True)
     return len(old)

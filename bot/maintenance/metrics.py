@@ -117,6 +117,7 @@ class Metrics:
 
     def write(self, file: Path) -> None:
         self._library.write_to_textfile(str(file), self.registry)
+        file.chmod(0o644)  # another program reads it, and it holds only numbers
 
     def serve(self, port: int) -> Callable[[], None]:
         """Serve the metrics on a port of localhost; returns a function that ends it."""

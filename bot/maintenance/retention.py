@@ -15,6 +15,8 @@ from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
 SWEEP_INTERVAL = 3600.0
+BLANK_INTERVAL = 10.0
+"""Seconds between two looks for jobs that ended after their users had deleted their data."""
 SECONDS_PER_DAY = 86_400.0
 
 
@@ -31,12 +33,23 @@ class RetentionSweeper:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_sweep = loop.time()
         while True:
             try:
-                await self.sweep()
+                await self.blank_ended_jobs()
+                if loop.time() >= next_sweep:
+                    next_sweep = loop.time() + SWEEP_INTERVAL
+                    await self.sweep()
             except (ExplainedError, OSError):  # a full disk must not stop the process
                 log.exception("retention failed")
-            await asyncio.sleep(SWEEP_INTERVAL)
+            await asyncio.sleep(BLANK_INTERVAL)
+
+    async def blank_ended_jobs(self) -> DeletedData:
+        """Delete what jobs kept that ended after their users had deleted their data."""
+        deleted = await self._store.blank_ended_jobs()
+        await asyncio.to_thread(self._delete, deleted.files)
+        return deleted
 
     async def sweep(self) -> DeletedData:
         before = self._clock() - self._keep_days * SECONDS_PER_DAY if self._keep_days > 0 else None

@@ -36,11 +36,15 @@ class Scheduler:
         janitor: Janitor,
         data: Path,
         backup_schedule: BackupSchedule,
+        keep_days: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Copies of the database from before a migration or restore are kept for `keep_days`, at most 30."""
         self._janitor = janitor
         self._data = data
         self._backup_schedule = backup_schedule
+        longest = backups.SAFETY_COPY_DAYS
+        self._copy_seconds = min(keep_days or longest, longest) * 86_400.0
         self._clock = clock
         self.used_bytes = 0
         """Bytes in the data folder, measured in the last run."""
@@ -54,6 +58,7 @@ class Scheduler:
     async def run_once(self) -> None:
         await _run_logging_errors("backup", self._back_up())
         await _run_logging_errors("inbox", self._remove_unused_files())
+        await _run_logging_errors("copies", self._remove_safety_copies())
         await _run_logging_errors("budget", self._enforce_budget())
 
     async def _back_up(self) -> None:
@@ -71,6 +76,12 @@ class Scheduler:
         folders = await asyncio.to_thread(self._janitor.remove_orphaned_clips)
         if attachments or folders:
             log.info("removed unneeded files", attachments=attachments, clips=folders)
+
+    async def _remove_safety_copies(self) -> None:
+        older_than = self._clock() - self._copy_seconds
+        removed = await asyncio.to_thread(backups.remove_safety_copies, self._data, older_than=older_than)
+        if removed:
+            log.info("removed old copies of the database", files=removed)
 
     async def _enforce_budget(self) -> None:
         cleared = await self._janitor.enforce_budget(await asyncio.to_thread(self._janitor.used_bytes))

@@ -17,6 +17,7 @@ from bot.admin.admin import AdminCommands
 from bot.domain.errors import AllFrontendsEnded, AlreadyRunning, DataFolderUnusable, NoFrontendConfigured
 from bot.domain.frontend import Frontend
 from bot.maintenance import temp_files
+from bot.maintenance.file_modes import make_private
 from bot.maintenance.metrics import export_metrics
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.systemd_notify import SystemdNotifier
@@ -48,7 +49,8 @@ log = structlog.get_logger(__name__)
 def prepare_data_folder(folder: Path) -> None:
     """Create the data folder if needed and check that it is writable; raises DataFolderUnusable."""
     try:
-        (folder / "clips").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "clips").mkdir(mode=0o700, exist_ok=True)
         probe = folder / ".writable"
         probe.write_bytes(b"?")
         probe.unlink()
@@ -69,6 +71,7 @@ async def open_app(
     data = settings.studio.data
     nsfw_process = build_nsfw_process(settings)
     prepare_data_folder(data)
+    await asyncio.to_thread(make_private, data, settings.upkeep.folder_for_backups(data))
     signer = signing_identity.load_or_create_identity(data)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))

@@ -39,7 +39,12 @@ def build_engine(settings: Settings, tables: NamedTables) -> LocalEngine:
 def build_scheduler(settings: Settings, store: Store) -> Scheduler:
     chosen, data = settings.upkeep, settings.studio.data
     janitor = Janitor(store=store, data=data, budget=int(chosen.budget_gb * 1e9))
-    return Scheduler(janitor=janitor, data=data, backup_schedule=chosen.backup_schedule(data))
+    return Scheduler(
+        janitor=janitor,
+        data=data,
+        backup_schedule=chosen.backup_schedule(data),
+        keep_days=settings.studio.keep_days,
+    )
 
 
 def build_metrics(settings: Settings) -> Metrics | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from bot.runtime.sections import (
 )
 from bot.runtime.setting_values import SettingValue, build_section, closest, field_types
 from generation import failpoint
+from generation.child_environment import is_secret
 
 OPERATOR_FILE = "matinee.toml"
 NON_SETTING_VARIABLES = {"MATINEE_CONFIG", failpoint.ENV_VAR, failpoint.TRIGGERED_FILE_ENV_VAR}
 """Variables that begin with MATINEE_ but are not settings."""
+HUB_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Where the library that downloads weights looks for a token."""
 NAMED_TABLES = {"models", "genres", "music", "tiers", "pools"}
 """Tables of named things: config/<name>.toml has ours; the operator's file adds and overrides."""
 SECTIONS: Mapping[str, type[Section]] = {
@@ -95,6 +98,20 @@ def load(
         tables=tables,
         origin=operator_file,
     )
+
+
+def remove_secrets(
+    environment: MutableMapping[str, str], registry: FrontendRegistry, *, keep_hub_token: bool = False
+) -> None:
+    """Call this after `load`: a secret in the environment is visible in crash dumps and to plug-ins.
+
+    `keep_hub_token` is for the command that downloads weights.
+    """
+    for name in [*registry.secret_variables, *(name for name in environment if name.startswith("MATINEE_"))]:
+        if is_secret(name):
+            environment.pop(name, None)
+    for name in HUB_TOKEN_VARIABLES if not keep_hub_token else ():
+        environment.pop(name, None)
 
 
 def _operator_file(file: Path | None, environment: Mapping[str, str]) -> Path | None:

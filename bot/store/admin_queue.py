@@ -58,11 +58,15 @@ def _turn_before(queued: list[sqlite3.Row], position: int) -> float:
 
 def cancel_queued(c: sqlite3.Connection, *, person: str | None, now: float) -> list[Job]:
     """Cancel and refund all queued jobs, or those of one user."""
+    return [queue.cancel(c, number, now=now) for number in queued_numbers(c, person)]
+
+
+def queued_numbers(c: sqlite3.Connection, person: str | None) -> list[int]:
+    """The queued jobs, or those of one user, newest first."""
     sql = (
         "SELECT id FROM job WHERE state = 'queued' AND (:person IS NULL OR person = :person) ORDER BY id DESC"
     )
-    numbers = [row["id"] for row in c.execute(sql, {"person": person}).fetchall()]
-    return [queue.cancel(c, number, now=now) for number in numbers]
+    return [row["id"] for row in c.execute(sql, {"person": person}).fetchall()]
 
 
 def held_jobs(c: sqlite3.Connection) -> list[Job]:

@@ -108,6 +108,10 @@ class AdminTransaction:
         """Cancel and refund all queued jobs, or those of one user."""
         return admin_queue.cancel_queued(self._connection, person=person, now=self.now)
 
+    def count_queued(self, *, person: str | None) -> int:
+        """How many jobs `cancel_queued` would cancel."""
+        return len(admin_queue.queued_numbers(self._connection, person))
+
     def move_in_queue(self, job: int, position: int) -> None:
         """Raises NoSuchJob or TooLate."""
         admin_queue.move_in_queue(self._connection, job, position)

@@ -9,11 +9,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot.domain.errors import DatabaseCorrupt, StoreFailed
-from bot.store import queue, status_outbox
+from bot.domain.errors import DatabaseCorrupt, DataFolderUnusable, StoreFailed
+from bot.store import privacy, queue, status_outbox
 from bot.store.connection import Connection, open_read_only
 from bot.store.database import DATABASE_FILE
-from bot.store.migrate import load_migrations, schema_version
+from bot.store.deletion_list import FILE_NAME, DeletionList
+from bot.store.migrate import load_migrations, migrate, schema_version
 from generation.errors import DiskFull
 from generation.media.files import rename_durably
 
@@ -30,6 +31,8 @@ class Restored:
     old_database: Path | None
     cancelled: int
     uncertain: int
+    deleted_again: int = 0
+    """How many users had deleted their data after the backup was taken."""
 
 
 def copy_database(source: Path, target: Path) -> None:
@@ -37,6 +40,7 @@ def copy_database(source: Path, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     _remove(part)
     try:
+        part.touch(mode=0o600)  # SQLite would use the umask
         with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as copy:
             live.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
@@ -92,20 +96,35 @@ def restore_backup(
 
     The caller holds the folder's lock. Without `resume`, unfinished jobs of the backup are ended: they may
     have been rendered or sent since. New jobs get numbers above `last_known_number` and above all numbers
-    of the old database, because buttons in old messages name those.
+    of the old database, because buttons in old messages name those. What users deleted since the backup is
+    deleted again.
     """
     verify_backup(backup)
+    deletions = _read_deletions(folder)
     restored, current = folder / f"{DATABASE_FILE}.restored", folder / DATABASE_FILE
     copy_database(backup, restored)
     with closing(sqlite3.connect(restored, isolation_level=None, factory=Connection)) as c:
         c.platforms_without_final_status = platforms_without_final_status
+        c.execute("PRAGMA secure_delete = ON")
+        migrate(c, restored, load_migrations(), keep_copy=False)  # the backup itself is the copy
         c.execute("BEGIN IMMEDIATE")
         ended = (0, 0) if resume else _end_unfinished(c, now)
+        deleted = privacy.delete_again(c, deletions) if deletions else 0
         _raise_job_sequence(c, max(last_known_number, _last_number(current)))
         c.execute("COMMIT")
+        if deleted:
+            c.execute("VACUUM")  # pages that were free in the backup may hold deleted text
     kept = _keep_old_database(current, folder / old_database_name) if current.exists() else None
     rename_durably(restored, current)
-    return Restored(old_database=kept, cancelled=ended[0], uncertain=ended[1])
+    return Restored(old_database=kept, cancelled=ended[0], uncertain=ended[1], deleted_again=deleted)
+
+
+def _read_deletions(folder: Path) -> DeletionList | None:
+    """Raises DataFolderUnusable for a damaged list: restoring without it would undo deletions unnoticed."""
+    try:
+        return DeletionList.read(folder)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataFolderUnusable(str(folder), f"its {FILE_NAME} is damaged: {error}") from error
 
 
 def _end_unfinished(c: sqlite3.Connection, now: float) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from generation.errors import DiskFull
 T = TypeVar("T")
 DATABASE_FILE = "matinee.db"
 BUSY_SECONDS = 10.0
+CHECKPOINT_BUSY_MILLISECONDS = 500
 
 
 class Access(Enum):
@@ -64,6 +65,8 @@ class Database:
     ) -> None:
         if access is not Access.OWNER and not self.path.exists():
             raise DataFolderUnusable(str(self.path.parent), "there is no database in it yet")
+        if access is Access.OWNER:
+            self._create_private_file()
         if access is not Access.READER:
             connection = await self._connect()
             prepare = _prepare if access is Access.OWNER else _check_schema
@@ -76,6 +79,14 @@ class Database:
         self._reader = await self._connect(read_only=True)
         if access is Access.READER:
             await self._run_at_start(self._reader, lambda c: _check_schema(c, self.path, migrations))
+
+    def _create_private_file(self) -> None:
+        """SQLite would use the umask; its side files get the mode of this one."""
+        try:
+            if not self.path.exists():
+                self.path.touch(mode=0o600)
+        except OSError as error:
+            raise DataFolderUnusable(str(self.path.parent), error.strerror or str(error)) from error
 
     async def _connect(self, *, read_only: bool = False) -> aiosqlite.Connection:
         uri = f"{self.path.absolute().as_uri()}{'?mode=ro' if read_only else ''}"
@@ -96,6 +107,10 @@ class Database:
                 raise DatabaseCorrupt(str(self.path), str(error)) from error
             raise DataFolderUnusable(str(self.path.parent), str(error)) from error
 
+    def _writing_connection(self) -> aiosqlite.Connection:
+        assert self._writer is not None, "opened for reading only"
+        return self._writer.connection
+
     def write(self, work: Work[T]) -> asyncio.Future[T]:
         """Run `work` in a transaction; the future has its result after the commit.
 
@@ -114,6 +129,16 @@ class Database:
         assert self._reader is not None
         try:
             return await run_in_thread(self._reader, lambda connection: _read_transaction(connection, work))
+        except sqlite3.Error as error:
+            raise self._as_user_error(error) from error
+
+    async def truncate_wal(self) -> bool:
+        """Empty the write-ahead log, in which deleted text stays until then.
+
+        False if another connection was reading; call it again later.
+        """
+        try:
+            return await run_in_thread(self._writing_connection(), _truncate_wal)
         except sqlite3.Error as error:
             raise self._as_user_error(error) from error
 
@@ -159,6 +184,16 @@ def _set_pragmas(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size = -32000")
     connection.execute("PRAGMA wal_autocheckpoint = 4000")  # 16 MB: a page that changed often is copied once
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # overwrite what is deleted
+
+
+def _truncate_wal(connection: sqlite3.Connection) -> bool:
+    connection.execute(f"PRAGMA busy_timeout = {CHECKPOINT_BUSY_MILLISECONDS}")  # it delays other writes
+    try:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    return not busy
 
 
 def _read_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

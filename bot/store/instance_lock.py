@@ -18,7 +18,7 @@ class InstanceLock:
     def acquire(cls, folder: Path) -> InstanceLock:
         """Raises AlreadyRunning if this or another process holds the lock, or DataFolderUnusable."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(folder / "matinee.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DataFolderUnusable(str(folder), error.strerror or str(error)) from error

@@ -47,11 +47,13 @@ def schema_version(connection: sqlite3.Connection, path: Path, migrations: Seque
     return found
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> Path | None:
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration], *, keep_copy: bool = True
+) -> Path | None:
     """Apply each missing migration in its own transaction; returns the path of the backup, if any."""
     found = schema_version(connection, path, migrations)
     missing = [step for step in migrations if step.number > found]
-    saved = _back_up(connection, path, found) if missing and found else None
+    saved = _back_up(connection, path, found) if missing and found and keep_copy else None
     for step in missing:
         _apply(connection, step)
     return saved
@@ -72,6 +74,8 @@ def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
 def _back_up(connection: sqlite3.Connection, path: Path, found: int) -> Path:
     target = path.with_name(f"{path.name}.schema-{found}.backup")
     part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    part.touch(mode=0o600)  # SQLite would use the umask
     with closing(sqlite3.connect(part)) as copy:
         connection.backup(copy)
     rename_durably(part, target)

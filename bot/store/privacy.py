@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.domain.errors import InvalidLinkCode
 from bot.store import admin_decisions, ledger, people, reports
+from bot.store.deletion_list import DeletionList
 from bot.store.job_rows import first_or_none
 
 CODE_SECONDS = 600.0
@@ -17,6 +18,12 @@ CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without characters that are
 FORGOTTEN_SECONDS = 32 * 86_400.0
 FINISHED = "('delivered', 'uncertain', 'failed', 'cancelled')"
 DELETED_PERSON = "gone:0"
+STATUS_PATIENCE = 7 * 86_400.0
+"""Seconds after which a deleted user's job is blanked although its final status could not be shown."""
+BLANK_NOW = f"""
+id IN (SELECT job FROM blank_at_end) AND state IN {FINISHED}
+AND (id NOT IN (SELECT job FROM unsaid) OR finished_at < ?)
+"""  # noqa: S608  (a constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +104,61 @@ def _decode_job(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> DeletedData:
-    """Delete the user's data; unfinished jobs continue.
+    """Delete what is stored about the user up to `now`; unfinished jobs continue and lose it at their end.
 
     The account stays without a name. A user who returns soon gets it again, so that deletion does not
     restore credits.
     """
-    account = people.find_account(c, key)
-    deleted = _anonymize_jobs(c, f"person = ? AND state IN {FINISHED}", (key,))
-    reports.delete_personal_data(c, key)
+    person = first_or_none(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
+    of_user = "person = ? AND created_at <= ?"
+    c.execute(
+        f"INSERT OR IGNORE INTO blank_at_end SELECT id FROM job WHERE {of_user}"  # noqa: S608  (a constant)
+        f" AND (state NOT IN {FINISHED} OR id IN (SELECT job FROM unsaid))",
+        (key, now),
+    )
+    deleted = _anonymize_jobs(
+        c,
+        f"{of_user} AND state IN {FINISHED} AND id NOT IN (SELECT job FROM unsaid)",  # noqa: S608  (a constant)
+        (key, now),
+    )
+    reports.delete_personal_data(c, key, now)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
-    if account:
+    if person is not None and person["created_at"] <= now:
         c.execute(
             "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
-            (_forgotten_token(c, key), account, now + FORGOTTEN_SECONDS),
+            (_forgotten_token(c, key), person["account"], now + FORGOTTEN_SECONDS),
         )
         c.execute("DELETE FROM person WHERE key = ?", (key,))
     return deleted
+
+
+def has_jobs_to_blank(c: sqlite3.Connection, now: float) -> bool:
+    sql = f"SELECT 1 FROM job WHERE {BLANK_NOW} LIMIT 1"  # noqa: S608  (a constant)
+    return c.execute(sql, (now - STATUS_PATIENCE,)).fetchone() is not None
+
+
+def blank_ended_jobs(c: sqlite3.Connection, now: float) -> DeletedData:
+    """Remove the content of jobs that ended after their users had deleted their data.
+
+    A job whose user still waits for its final status keeps its chat until that is shown.
+    """
+    deleted = _anonymize_jobs(c, BLANK_NOW, (now - STATUS_PATIENCE,))
+    for table in ("blank_at_end", "unsaid"):
+        sql = f"DELETE FROM {table} WHERE job IN (SELECT id FROM job WHERE person = ?)"  # noqa: S608  (constants)
+        c.execute(sql, (DELETED_PERSON,))
+    return deleted
+
+
+def delete_again(c: sqlite3.Connection, deletions: DeletionList) -> int:
+    """Repeat deletions in a restored backup that is older than they are; returns how many users it names."""
+    keys = c.execute(
+        "SELECT key FROM person UNION SELECT person FROM job UNION SELECT person FROM report"
+        " UNION SELECT person FROM refusal"
+    ).fetchall()
+    deleted = deletions.deleted_at(row[0] for row in keys)
+    for key, at in deleted.items():
+        delete_personal_data(c, key, at)
+    return len(deleted)
 
 
 def _forgotten_token(c: sqlite3.Connection, key: str) -> str:
@@ -148,6 +194,7 @@ def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...
     ]
     c.executemany(
         "UPDATE job SET person = ?, community = '', clip = NULL, message = '', update_id = NULL,"
+        " error = json_replace(error, '$.facts.reason', '', '$.facts.detail', ''),"
         " request = json_set(json_remove(request, '$.image', '$.source', '$.music.track', '$.music.melody'),"
         " '$.prompt', '', '$.negative', '', '$.music.words', ''),"
         " requester = json_object('platform', 'gone', 'user', '0'),"

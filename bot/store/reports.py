@@ -93,9 +93,9 @@ def close_report(c: sqlite3.Connection, number: int, now: float) -> FiledReport:
     return FiledReport(**{name: row[name] for name in ("id", "at", "kind", "person", "job", "words")})
 
 
-def delete_personal_data(c: sqlite3.Connection, person: str) -> None:
-    c.execute("DELETE FROM report WHERE person = ?", (person,))
-    c.execute("DELETE FROM refusal WHERE person = ?", (person,))
+def delete_personal_data(c: sqlite3.Connection, person: str, now: float) -> None:
+    c.execute("DELETE FROM report WHERE person = ? AND at <= ?", (person, now))
+    c.execute("DELETE FROM refusal WHERE person = ? AND at <= ?", (person, now))
 
 
 def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -14,6 +15,7 @@ from bot.store import (
     admin_decisions,
     admin_queue,
     affinity,
+    deletion_list,
     delivery,
     enqueue,
     eta,
@@ -77,6 +79,7 @@ class Store:
         self._clock = clock
         self._monotonic = monotonic  # for leases, because a wall clock may jump
         self._enqueue_cache = EnqueueCache()
+        self._wal_has_deleted_text = False
         database.on_rollback(self._enqueue_cache.clear)
 
     @classmethod
@@ -481,8 +484,33 @@ class Store:
         return await self._database.read(lambda c: privacy.export(c, key))
 
     async def delete_personal_data(self, key: str) -> DeletedData:
-        """Delete the user's data; the caller deletes the files that are returned."""
-        return await self._database.write(lambda c: privacy.delete_personal_data(c, key, self._clock()))
+        """Delete the user's data; the caller deletes the files that are returned.
+
+        The deletion is listed first, so that it is repeated if a backup is restored.
+        """
+        now = self._clock()
+        await asyncio.to_thread(deletion_list.record, self._database.path.parent, key, now)
+        deleted = await self._database.write(lambda c: privacy.delete_personal_data(c, key, now))
+        await self._truncate_wal()
+        return deleted
+
+    async def blank_ended_jobs(self) -> DeletedData:
+        """Delete the content of jobs that ended after their users had deleted their data.
+
+        The caller deletes the files that are returned.
+        """
+        deleted = DeletedData()
+        now = self._clock()
+        if await self._database.read(lambda c: privacy.has_jobs_to_blank(c, now)):
+            deleted = await self._database.write(lambda c: privacy.blank_ended_jobs(c, now))
+            self._wal_has_deleted_text = True
+        if self._wal_has_deleted_text:
+            await self._truncate_wal()
+        return deleted
+
+    async def _truncate_wal(self) -> None:
+        """If a reader prevents it, `blank_ended_jobs` tries again."""
+        self._wal_has_deleted_text = not await self._database.truncate_wal()
 
     async def delete_expired(self, *, before: float | None) -> DeletedData:
         """Delete the content of jobs that finished before that time; None keeps it.
@@ -490,6 +518,9 @@ class Store:
         Expired codes, blocks, strikes and refusals are deleted in either case. The caller deletes the files
         that are returned.
         """
-        return await self._database.write(
+        deleted = await self._database.write(
             lambda c: privacy.delete_expired(c, before=before, now=self._clock())
         )
+        if deleted.jobs:
+            await self._truncate_wal()
+        return deleted

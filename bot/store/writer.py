@@ -39,7 +39,7 @@ class GroupWriter:
     ) -> None:
         """`as_user_error` converts SQLite errors into errors that can be shown to a user."""
         self.on_rollback: Callable[[], None] = lambda: None
-        self._connection = connection
+        self.connection = connection
         self._as_user_error = as_user_error
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_QueuedWork] = []
@@ -86,7 +86,7 @@ class GroupWriter:
         works = [work for work, _ in batch]
         try:
             outcomes = await run_in_thread(
-                self._connection, lambda connection: _run_transaction(connection, works, self.on_rollback)
+                self.connection, lambda connection: _run_transaction(connection, works, self.on_rollback)
             )
         except sqlite3.Error as error:
             outcomes = [(None, self._as_user_error(error)) for _ in batch]

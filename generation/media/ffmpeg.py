@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from generation.child_environment import child_environment
 from generation.errors import (
     DiskFull,
     EncodeFailed,
@@ -96,7 +97,12 @@ def _check_program(program: str, origin: str) -> Ffmpeg:
 
 def _list_encoders(path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603  (the operator's own program, no shell)
-        [path, "-nostdin", "-encoders"], capture_output=True, text=True, timeout=20, check=False
+        [path, "-nostdin", "-encoders"],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
 
 
@@ -132,6 +138,7 @@ async def run(  # noqa: PLR0913  (most are optional)
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             limit=1 << 20,
+            env=child_environment(),
             **_process_group_options(),
         )
     except OSError as error:
@@ -154,7 +161,7 @@ async def run(  # noqa: PLR0913  (most are optional)
             await asyncio.gather(*readers, asyncio.shield(feeder))
             code = await process.wait()
     except TimeoutError as error:
-        raise EncodeFailed(stage, f"ffmpeg made no progress in time: {_join(tail)}") from error
+        raise EncodeFailed(stage, f"ffmpeg made no progress in time: {_without_tags(tail)}") from error
     finally:
         await _terminate(process)
         await asyncio.gather(*readers, feeder, return_exceptions=True)
@@ -233,13 +240,18 @@ def _join(tail: Iterable[str]) -> str:
     return "\n".join(tail)
 
 
+def _without_tags(tail: Iterable[str]) -> str:
+    """The messages, without the tags of a file: they quote a user's prompt, and errors are logged."""
+    return _join(line for line in tail if not line.startswith("    "))
+
+
 def _disk_is_full(tail: Iterable[str]) -> bool:
     """Whether ffmpeg reports a full disk; its messages start a line, while file tags are indented."""
     return any(re.match(r"\S.*(No space left on device|File too large)$", line) for line in tail)
 
 
 def _failure(stage: str, code: int, tail: Iterable[str], folder: Path) -> GenerationError:
-    stderr = _join(tail)
+    stderr = _without_tags(tail)
     if _disk_is_full(tail):
         return DiskFull(str(folder))
     if "Permission denied" in stderr or "Read-only file system" in stderr:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from generation.child_environment import child_environment
 from generation.media.nsfw import EXPLICIT, Detection, detect_nsfw
 
 COMMAND = (sys.executable, "-m", "generation.media.nsfw_process")
@@ -79,7 +80,7 @@ class NsfwProcess:
                 stdin=pipe,
                 stdout=pipe,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=os.environ | NO_GPU_ENV,
+                env=child_environment() | NO_GPU_ENV,
                 start_new_session=True,  # a Ctrl-C in the terminal must not reach it
             )
         return self._process

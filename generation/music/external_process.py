@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import tempfile
@@ -14,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from generation.child_environment import PYTHON_PREFIXES, child_environment
 from generation.clip import Audio
 from generation.errors import AttachmentRefused, ModelBroken, MusicFailed
 from generation.music.common.audio_decode import read_audio
@@ -25,6 +25,8 @@ from generation.request import Music
 __all__ = ["ExternalMaker"]
 
 DEFAULT_TIMEOUT = 300.0
+INTERPRETER_PREFIXES = (*PYTHON_PREFIXES, "VIRTUAL_ENV", "CONDA_PREFIX")
+"""Variables that describe our Python and would confuse that of the process."""
 CANCEL_POLL_SECONDS = 0.2
 """Seconds between checks for cancellation while the process sends nothing."""
 
@@ -119,7 +121,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_clean_environment(),
+            env=child_environment(without_prefixes=INTERPRETER_PREFIXES),
         )
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._stderr_tail: deque[str] = deque(maxlen=5)
@@ -180,9 +182,3 @@ class _Process:
 
     def _with_stderr(self, what: str) -> str:
         return f"{what}: {' | '.join(self._stderr_tail)}" if self._stderr_tail else what
-
-
-def _clean_environment() -> dict[str, str]:
-    """The environment without the variables of this interpreter and without secrets."""
-    removed_prefixes = ("PYTHON", "VIRTUAL_ENV", "MATINEE_", "DISCORD_", "TELEGRAM_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(removed_prefixes)}

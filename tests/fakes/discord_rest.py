@@ -92,7 +92,7 @@ class Rest:
 
     @route("GET", "/oauth2/applications/@me")
     async def application(self, _: Call) -> JSON:
-        return application(self.world.bot)
+        return {**application(self.world.bot), "team": self.world.team}
 
     @route("GET", "/gateway/bot")
     async def gateway(self, _: Call) -> JSON:

@@ -309,6 +309,7 @@ class World:
     commands: dict[str, JSON] = field(default_factory=dict)  # by "type:name"
     files: dict[str, Attachment] = field(default_factory=dict)  # by path
     presence: JSON | None = None
+    team: JSON | None = None  # of the application
     violations: list[str] = field(default_factory=list)
     transcript: list[JSON] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)

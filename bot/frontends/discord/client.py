@@ -31,6 +31,8 @@ MAX_CONNECTIONS = 24
 
 __all__ = ["AutoShardedMatinee", "Matinee", "create_client"]
 
+OPERATOR_ROLES = frozenset({discord.TeamMemberRole.admin, discord.TeamMemberRole.developer})
+"""The roles in the application's team that make an operator."""
 PUBLIC_COMMANDS = frozenset({"video", "image", "animate", "music", MENU_COMMAND})
 """Commands answered in public, unless the user asks for privacy; all other answers only the user sees."""
 MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete", "again"})
@@ -177,9 +179,18 @@ def missing_permissions(guild: discord.Guild) -> list[str]:
 
 
 def _owner_ids(application: discord.AppInfo | None) -> frozenset[int]:
-    """Return the owner of the application, or the members of its team: they are the operators."""
+    """Return the operators: the owner of the application, or those members of its team who may change it.
+
+    A member who was only invited, or who may only read, is none. The owner of a team has no role.
+    """
     if application is None:
         return frozenset()
-    if application.team is not None:
-        return frozenset(member.id for member in application.team.members)
-    return frozenset({application.owner.id})
+    team = application.team
+    if team is None:
+        return frozenset({application.owner.id})
+    return frozenset(
+        member.id
+        for member in team.members
+        if member.membership_state is discord.TeamMembershipState.accepted
+        and (member.role in OPERATOR_ROLES or member.id == team.owner_id)
+    )

@@ -72,8 +72,10 @@ class CommandRouter:
         name, bot, arguments = found[1].lower(), found[2], arguments_after(message, found.end())
         if bot and bot.lower() != self.responder.messenger.bot.username.lower():
             return None
-        if not context.private and (message.forward_origin or not (bot or name in self.handlers)):
-            return None  # a forwarded command, or a command for another bot
+        if message.forward_origin and (name == "admin" or not context.private):
+            return None  # somebody else wrote it
+        if not context.private and not (bot or name in self.handlers):
+            return None  # a command for another bot
         return Invocation(context=context, message=message, name=name, arguments=arguments)
 
     async def perform(self, invocation: Invocation) -> None:

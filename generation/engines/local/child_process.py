@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from generation.child_environment import child_environment
 from generation.clip import Clip
 from generation.engines.local import process_group, protocol
 from generation.errors import EngineDied, EngineStuck, ExplainedError
@@ -111,6 +112,7 @@ class EngineProcess:
                 stdin=pipe,
                 stdout=pipe,
                 stderr=pipe,
+                env=child_environment(),
                 start_new_session=True,
                 limit=protocol.MAX_LINE_BYTES,
             )

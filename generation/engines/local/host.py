@@ -81,6 +81,11 @@ class Host:
     def _build_context(self, setup: protocol.EngineSetup) -> RenderContext | None:
         os.nice(setup.nice)
         os.environ["HF_HUB_OFFLINE"] = "1"  # `matinee models pull` downloads weights, a render never does
+        for library in (
+            "DIFFUSERS",
+            "TRANSFORMERS",
+        ):  # their warnings quote prompts, and stderr goes to the log
+            os.environ.setdefault(f"{library}_VERBOSITY", "error")
         resources = Resources.from_json(setup.memory)
         if resources.cache_folder:
             os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", resources.cache_folder)

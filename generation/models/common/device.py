@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 
+from generation.child_environment import child_environment
 from generation.errors import UnknownChoice
 from generation.models.common.memory_plan import ComputeDevice
 
@@ -40,7 +41,9 @@ def detect_from_driver(device: str = "auto") -> ComputeDevice:
     if tool is not None:
         query = [tool, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
         with suppress(OSError, subprocess.SubprocessError, ValueError):
-            answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603  (no shell)
+            answer = subprocess.run(  # noqa: S603  (no shell)
+                query, env=child_environment(), capture_output=True, text=True, timeout=10, check=True
+            )
             name, mebibytes, capability = answer.stdout.splitlines()[0].rsplit(", ", 2)
             total = round(int(mebibytes) * 1.048576e-3, 1)
             return ComputeDevice(kind="cuda", name=name, total=total, bfloat16=float(capability) >= 8)

@@ -37,7 +37,7 @@ EXAMPLES = {
     "quota tier": "discord:42 patron",
     "queue cancel": "{waiting}",
     "queue move": "{waiting} front",
-    "queue clear": "discord:42",
+    "queue clear": "discord:42 yes",
     "block": "discord:42 2h spam",
     "unblock": "discord:42",
     "model enable": "wan",
@@ -207,9 +207,26 @@ async def test_a_cleared_queue_is_refunded(harness: AdminHarness) -> None:
     for _ in range(3):
         await harness.ask(cost=2)
     other = await harness.ask("7")
-    assert "3 " in await harness.perform("queue clear 42")
+    assert "3 " in await harness.perform("queue clear 42 yes")
     assert await harness.credits_left() == 10
     assert (await harness.store.job(other.id)).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize(("person", "count"), [("42", 2), ("", 3)])
+async def test_clearing_the_queue_needs_a_confirmation(
+    harness: AdminHarness, person: str, count: int
+) -> None:
+    for user in ("42", "42", "7"):
+        await harness.ask(user)
+    answer = await harness.perform(f"queue clear {person}")
+    assert f"{count} waiting" in answer
+    assert len(await harness.store.waiting()) == 3, "nothing was done yet"
+    assert await harness.audit() == []
+    confirmed = answer.rpartition(": ")[2]
+    assert confirmed == " ".join(filter(None, ["queue clear", person and f"discord:{person}", "yes"]))
+    assert f"{count} waiting clips are cancelled" in await harness.perform(confirmed)
+    assert len(await harness.store.waiting()) == 3 - count
+    assert [row.verb for row in await harness.audit()] == ["queue clear"]
 
 
 async def test_a_block_expires(harness: AdminHarness) -> None:

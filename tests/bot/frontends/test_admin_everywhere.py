@@ -41,7 +41,7 @@ VERB_ARGUMENTS = {
     "quota role": "discord:55 none",
     "queue cancel": "{waiting}",
     "queue move": "{waiting} front",
-    "queue clear": "discord:42",
+    "queue clear": "discord:42 yes",
     "block": "discord:42 2h spam and more",
     "unblock": "discord:42",
     "model enable": "{model}",

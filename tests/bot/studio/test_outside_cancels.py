@@ -59,10 +59,10 @@ async def test_clearing_the_queue_notifies_every_user(tmp_path: Path) -> None:
         await app.store.pause(paused=True)
         first = [(await app.ask(user)).job.id for user in ("ana", "bob")]
         async with guest_admin(tmp_path) as admin:
-            await admin.perform("queue clear", ADMINS["cli"])
+            await admin.perform("queue clear yes", ADMINS["cli"])
         await wait_until(lambda: all(final_statuses(app, job) for job in first) or None)
         second = (await app.ask("cem")).job.id
-        await app.studio.admin.perform("queue clear", ADMINS["discord"])
+        await app.studio.admin.perform("queue clear yes", ADMINS["discord"])
         await wait_until(lambda: final_statuses(app, second))
 
 

@@ -176,3 +176,32 @@ async def test_missing_permissions_are_logged_at_start_and_shown_on_request(
             assert "view channel" not in text_of(shown)
     warnings = [entry for entry in logs if entry["event"] == "permissions are missing"]
     assert [(entry["server"], "attach_files" in entry["missing"]) for entry in warnings] == [("Cinema", True)]
+
+
+async def test_operators_are_the_team_members_who_accepted_and_may_change_the_application(
+    server: DiscordServer, channel: Channel, tmp_path: Path
+) -> None:
+    people = {
+        name: (person(server, name, channel, permissions=MANAGE_GUILD), state, role)
+        for name, state, role in (
+            ("Owner", 2, ""),
+            ("Admin", 2, "admin"),
+            ("Developer", 2, "developer"),
+            ("Reader", 2, "read_only"),
+            ("Invited", 1, "admin"),
+            ("Future", 2, "billing"),
+        )
+    }
+    members = [
+        {"user": who.user.payload(), "team_id": "77", "membership_state": state, "role": role}
+        for who, state, role in people.values()
+    ]
+    owner = people["Owner"][0].user.id
+    server.world.team = {"id": "77", "name": "Crew", "icon": None, "owner_user_id": owner, "members": members}
+    async with connected_app(server, tmp_path):
+        obeyed = set()
+        for name, (who, _, _) in people.items():
+            answer = text_of(await (await who.types("/admin", line="stats")).message())
+            if "Only an admin" not in answer:
+                obeyed.add(name)
+        assert obeyed == {"Owner", "Admin", "Developer"}

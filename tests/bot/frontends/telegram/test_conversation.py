@@ -339,6 +339,28 @@ async def test_admin_verbs_are_for_admins(server: TelegramServer, ada: TelegramU
         await eve.hears("granted")
 
 
+async def test_a_forwarded_admin_command_is_ignored(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
+    """Eve writes the command, and gets an admin to forward it to the bot."""
+    eve = TelegramUser(server, "Eve")
+    origins = (
+        {"type": "user", "date": 1, "sender_user": eve.person.to_json()},
+        {"type": "user", "date": 1, "sender_user": ada.person.to_json()},
+        {"type": "hidden_user", "date": 1, "sender_user_name": "Eve"},
+    )
+    options = Options(token=server.token, api_url=server.url, admins=frozenset({ada.id}))
+    async with running_app(tmp_path, options) as app:
+        for origin in origins:
+            await ada.writes("/admin queue pause", extra={"forward_origin": origin})
+        await ada.writes("/queue")
+        await ada.hears("The queue is empty")
+        assert not await app.store.paused()
+        await ada.writes("/admin queue pause")
+        await ada.hears("Paused")
+        assert await app.store.paused()
+
+
 async def test_stars_buy_credits_once(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
     options = Options(token=server.token, api_url=server.url, stars_per_credit=2)
     async with running_app(tmp_path, options) as app:

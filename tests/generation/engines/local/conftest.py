@@ -22,6 +22,8 @@ from tests.factories import NO_MUSIC, make_preset
 PLUGIN = "tests.generation.engines.local.faulty_model"
 SHORT_TIMEOUTS = Timeouts(start=60, cancel=5, stall=30, close=5, restart_delays=(0.0, 0.05))
 MakeEngine = Callable[..., LocalEngine]
+STARTED_BY = "PYTHON_STARTED_BY_TEST"
+"""A variable that the engine passes on to its processes."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,14 +60,14 @@ def _command_line(process: psutil.Process) -> list[str]:
 def _started_by_this_run(process: psutil.Process) -> bool:
     """Whether this test process started it, whatever its parent is now."""
     try:
-        return process.environ().get("MATINEE_TEST") == str(os.getpid())
+        return process.environ().get(STARTED_BY) == str(os.getpid())
     except psutil.Error:
         return False
 
 
 @pytest.fixture
 async def make_engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MakeEngine]:
-    monkeypatch.setenv("MATINEE_TEST", str(os.getpid()))
+    monkeypatch.setenv(STARTED_BY, str(os.getpid()))
     engines: list[LocalEngine] = []
 
     def build(
