@@ -116,11 +116,9 @@ def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> Deleted
         f" AND (state NOT IN {FINISHED} OR id IN (SELECT job FROM unsaid))",
         (key, now),
     )
-    deleted = _anonymize_jobs(
-        c,
-        f"{of_user} AND state IN {FINISHED} AND id NOT IN (SELECT job FROM unsaid)",  # noqa: S608  (a constant)
-        (key, now),
-    )
+    deleted = _remove_content(c, f"{of_user} AND state IN {FINISHED}", (key, now))
+    told = f"{of_user} AND state IN {FINISHED} AND id NOT IN (SELECT job FROM unsaid)"  # noqa: S608  (a constant)
+    _anonymize_jobs(c, told, (key, now))
     reports.delete_personal_data(c, key, now)
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     if person is not None and person["created_at"] <= now:
@@ -184,6 +182,19 @@ def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -
 
 def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> DeletedData:
     """Remove user and content from the rows; counts and costs stay for statistics."""
+    deleted = _remove_content(c, where, values)
+    c.execute(
+        "UPDATE job SET person = ?, community = '', message = '', update_id = NULL,"  # noqa: S608  (`where` is a constant)
+        " error = json_replace(error, '$.facts.reason', '', '$.facts.detail', ''),"
+        " requester = json_object('platform', 'gone', 'user', '0'),"
+        f" reply_to = json_object('platform', 'gone', 'chat', '') WHERE {where}",
+        (DELETED_PERSON, *values),
+    )
+    return deleted
+
+
+def _remove_content(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> DeletedData:
+    """Remove prompts, attachments and clips from the rows."""
     rows = c.execute(f"SELECT id, clip FROM job WHERE {where}", values).fetchall()  # noqa: S608  (`where` is a constant)
     files = [
         path
@@ -193,12 +204,9 @@ def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...
         if name in {"path", "poster", "sheet"} and path
     ]
     c.executemany(
-        "UPDATE job SET person = ?, community = '', clip = NULL, message = '', update_id = NULL,"
-        " error = json_replace(error, '$.facts.reason', '', '$.facts.detail', ''),"
+        "UPDATE job SET clip = NULL,"
         " request = json_set(json_remove(request, '$.image', '$.source', '$.music.track', '$.music.melody'),"
-        " '$.prompt', '', '$.negative', '', '$.music.words', ''),"
-        " requester = json_object('platform', 'gone', 'user', '0'),"
-        " reply_to = json_object('platform', 'gone', 'chat', '') WHERE id = ?",
-        [(DELETED_PERSON, row["id"]) for row in rows],
+        " '$.prompt', '', '$.negative', '', '$.music.words', '') WHERE id = ?",
+        [(row["id"],) for row in rows],
     )
     return DeletedData(len(rows), tuple(files))

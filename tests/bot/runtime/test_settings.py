@@ -11,7 +11,7 @@ import pytest
 from bot.domain.errors import ConfigBroken
 from bot.domain.setting_types import Secret
 from bot.runtime import config, frontend_registry
-from bot.runtime.settings import SECTIONS, config_folder, load
+from bot.runtime.settings import SECTIONS, config_folder, load, remove_secrets
 
 TOKEN = "123456789:AAHsecret-secret-secret-secret-secret"  # noqa: S105  (made up)
 
@@ -175,3 +175,24 @@ def test_secrets_are_never_printed() -> None:
         assert TOKEN not in text
     assert secret
     assert not Secret("")
+
+
+def test_prompts_are_logged_only_if_the_operator_asks_for_it() -> None:
+    assert not load(environment={}).log.prompts
+
+
+@pytest.mark.parametrize("keep_hub_token", [False, True])
+def test_secrets_leave_the_environment_after_they_were_read(*, keep_hub_token: bool) -> None:
+    environment = {
+        "DISCORD_TOKEN": "a",
+        "TELEGRAM_TOKEN": "b",
+        "MATINEE_TELEGRAM_TOKEN": "c",
+        "HF_TOKEN": "d",
+        "MATINEE_STUDIO_MODEL": "testcard",
+        "PATH": "/bin",
+    }
+    settings = load(environment=environment)
+    remove_secrets(environment, settings.registry, keep_hub_token=keep_hub_token)
+    expected = {"MATINEE_STUDIO_MODEL": "testcard", "PATH": "/bin"}
+    assert environment == expected | ({"HF_TOKEN": "d"} if keep_hub_token else {})
+    assert settings.frontends["discord"].token.reveal() == "a"

@@ -62,6 +62,15 @@ async def test_a_clip_that_failed_keeps_its_chat_until_the_user_knows(harness: S
     assert USER not in await everything_stored(harness)
 
 
+async def test_a_clip_that_failed_before_loses_its_prompt_at_once(harness: StoreHarness) -> None:
+    job = await harness.ask(make_draft(USER))
+    await harness.store.cancel(job.id)
+    assert (await harness.store.delete_personal_data(KEY)).jobs == 1
+    assert "fox" not in await everything_stored(harness)
+    pending = await harness.store.jobs_without_final_status()
+    assert [one.reply_to.chat for one in pending] == [job.reply_to.chat]
+
+
 async def test_a_status_that_cannot_be_shown_delays_the_deletion_by_a_week_at_most(
     harness: StoreHarness,
 ) -> None:

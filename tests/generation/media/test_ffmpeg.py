@@ -175,3 +175,18 @@ async def test_the_event_loop_keeps_running_while_frames_are_fed(ffmpeg: Ffmpeg)
     await run(ffmpeg, build.output(SOURCE, "-", f="null"), stage="encode", feed=frames)
     counter.cancel()
     assert turns > 100
+
+
+async def test_a_failure_quotes_no_tag_of_a_file(each_ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    """Tags of what it reads and writes are printed, a recipe is such a tag, and failures are logged."""
+    source, target = tmp_path / "source.mp4", tmp_path / "target.mp4"
+    tag = {"metadata:g:0": "comment=a very private prompt\nin two lines"}
+    tagged = build.input("color=size=64x64:duration=0.2", f="lavfi").output(str(source), **tag)
+    await run(each_ffmpeg, tagged, stage="encode")
+    assert b"very private" in source.read_bytes()
+    broken = build.input(str(source)).output(str(target), **{"filter:v": "crop=9999:9999"})
+    with pytest.raises(EncodeFailed) as failure:
+        await run(each_ffmpeg, broken, stage="encode")
+    assert "private" not in failure.value.detail
+    assert "two lines" not in failure.value.detail
+    assert "crop" in failure.value.detail, "the reason itself is kept"
