@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from tests.fakes.frontend import FakeFrontend
 from tests.fakes.noon_timezone import noon_timezone
 
 CREDITS = 6
+SHUTDOWN_SECONDS = 3.0
 POLICY = PromptPolicy.from_tables(
     rules={"words": {"lists": ["operator"]}}, word_lists={}, operator_words=["forbidden"]
 )
@@ -167,6 +168,21 @@ async def running_tasks(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncIterator[None]:
+    """Run the app meanwhile. At the end, a send that waits longer, as for a flood limit, is abandoned."""
+    task = asyncio.create_task(app.serve())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=SHUTDOWN_SECONDS)
+        for _, send in app.delivery._sends.values():  # as when the process ends; there is no public way
+            send.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

@@ -34,6 +34,7 @@ from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
 from generation.request import Kind
+from tests.bot.app_harness import serving
 from tests.fakes.engine import FakeEngine
 from tests.fakes.noon_timezone import noon_timezone
 from tests.paths import CONFIG
@@ -123,13 +124,10 @@ async def discord_app(
     )
     frontend = app.frontends["discord"]
     assert isinstance(frontend, DiscordFrontend)
-    serving = asyncio.create_task(app.serve())
     try:
-        yield DiscordApp(app.studio, app.events, store, engine, app.delivery, frontend)
+        async with serving(app):
+            yield DiscordApp(app.studio, app.events, store, engine, app.delivery, frontend)
     finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
         await store.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from generation.clip import Clip
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import Genre, read_genres
 from generation.request import Kind
-from tests.bot.app_harness import wait_until_async
+from tests.bot.app_harness import serving, wait_until_async
 from tests.fakes.engine import FakeEngine
 from tests.fakes.noon_timezone import noon_timezone
 
@@ -138,14 +138,11 @@ async def running_app(
     )
     telegram = app.frontends["telegram"]
     assert isinstance(telegram, ObservedTelegram)
-    serving = asyncio.create_task(app.serve())
     try:
-        for job in recovered.uncertain:
-            app.delivery.show_final_status(await store.job(job))
-        await telegram.ready.wait()
-        yield TelegramApp(app.studio, store, engine, telegram)
+        async with serving(app):
+            for job in recovered.uncertain:
+                app.delivery.show_final_status(await store.job(job))
+            await telegram.ready.wait()
+            yield TelegramApp(app.studio, store, engine, telegram)
     finally:
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
         await store.close()

@@ -1,4 +1,4 @@
-"""The [discord] table of the settings, and what the frontend is told of it."""
+"""The [discord] table of the settings, and the options of the frontend."""
 
 from __future__ import annotations
 

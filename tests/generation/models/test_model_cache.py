@@ -20,6 +20,8 @@ from generation.request import Request
 from tests.factories import make_preset
 from tests.generation.models.conftest import tiny_request
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 
 

@@ -28,6 +28,8 @@ from tests.fakes.wav_samples import wav_bytes
 from tests.faults.matrix import CLIP_FILE_NUMBER
 from tests.paths import CONFIG
 
+pytestmark = pytest.mark.slow
+
 PRESET = read_presets(tomllib.loads((CONFIG / "models.toml").read_text()))["testcard"]
 BAND_MUSIC = Music(genre="lofi", maker="band", bpm=80, seed=3)
 
