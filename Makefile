@@ -25,7 +25,7 @@ demo: $(VENV)/installed  ## Make one clip in ./clips: make demo PROMPT="a red ro
 run: $(VENV)/installed  ## Run the bot on every chat that has a token
 	@$(BIN)/matinee run
 
-check: lint quick  ## Lint and the quick tests, in about two minutes: run it before every commit
+check: lint quick  ## Lint and the quick tests, in under two minutes: run it before every commit
 
 test: $(VENV)/installed-dev  ## Run all tests on all cores
 	@$(PYTEST)
