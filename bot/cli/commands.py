@@ -35,7 +35,8 @@ from bot.runtime.settings import Settings, load, remove_secrets
 from bot.store.store import Store
 from bot.studio.studio import Studio, Submission
 from generation.errors import ExplainedError, GenerationError, UnknownChoice
-from generation.media.provenance import SignatureStatus, read_recipe, verify
+from generation.media.guarded_reader import GuardedReader
+from generation.media.provenance import SignatureStatus, verify
 from generation.media.signing_identity import load_or_create_identity
 from generation.models.common import weights_lock
 from generation.models.common.device import detect_from_driver, parse_device
@@ -329,7 +330,7 @@ async def _recipe(settings: Settings, args: Namespace) -> int:
     if not args.file.is_file():
         raise OutputUnusable(str(args.file), "there is no such file")
     language = settings.studio.language
-    request = await asyncio.to_thread(read_recipe, args.file)
+    request = await GuardedReader().read_recipe(args.file, args.file.name)
     again_command = recipe_command.command_line(request) if request else None
     if args.json:
         facts = {"request": request.to_json() if request else None, "command": again_command}

@@ -9,4 +9,5 @@ FRONTEND = FrontendDescriptor(
     deduplicates_sends=True,  # the same clip written to the same path is one file
     needs_final_status=False,
     is_private=True,
+    is_local=True,
 )

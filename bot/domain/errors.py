@@ -148,6 +148,14 @@ class RateLimited(UserError):
 
 
 @dataclass(eq=False)
+class UploadLimitReached(UserError):
+    """More bytes of attached files than `limit` within a day."""
+
+    limit: int
+    back_at: float
+
+
+@dataclass(eq=False)
 class InvalidLinkCode(UserError):
     """A link code that is wrong, expired, used, or created by the same account."""
 

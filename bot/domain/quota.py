@@ -51,6 +51,15 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """How many files one user may attach in a burst, and how many bytes within 24 hours."""
+
+    burst: int | None = 10  # None is no limit
+    burst_seconds: float = 60.0
+    bytes_per_day: int = 200_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
     """Other terms for users with one of the roles, in one of the chats, or on the list."""
 

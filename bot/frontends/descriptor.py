@@ -59,6 +59,9 @@ class FrontendDescriptor:
     is_private: bool = False
     """True if only the requester sees what this frontend delivers."""
 
+    is_local: bool = False
+    """True if its users sit at this machine, so that they may name files on it."""
+
     admin_chat_pattern: str | None = None
     """A regular expression for the chats that can receive admin notices. None if no chat can."""
     admin_chat_example: str = ""

@@ -187,6 +187,8 @@ def operator_policy(settings: Settings) -> OperatorPolicy:
         admins_unlimited=settings.quota.admins_unlimited,
         engine_slots=settings.engine.slots,
         platforms=settings.registry.platforms,
+        local_platforms=settings.registry.local_platforms,
+        uploads=settings.queue.upload_limits(),
     )
 
 

@@ -53,6 +53,10 @@ class FrontendRegistry:
         return frozenset(one.name for one in self.descriptors.values() if one.is_private)
 
     @property
+    def local_platforms(self) -> frozenset[str]:
+        return frozenset(one.name for one in self.descriptors.values() if one.is_local)
+
+    @property
     def packages(self) -> tuple[str, ...]:
         return tuple(package for one in self.descriptors.values() for package in one.packages)
 

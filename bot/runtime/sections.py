@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Meta
 
-from bot.domain.quota import Allowance, Caps, Tier
+from bot.domain.quota import Allowance, Caps, Tier, UploadLimits
 from bot.domain.setting_types import Amount, AtLeastOne, Count, Section, Share, Texts
 from bot.maintenance import backups
 from bot.maintenance.metrics import MetricsOutput
@@ -73,6 +73,7 @@ class QueueSettings(Section, frozen=True):
     in_all: AtLeastOne
     burst: Count
     burst_seconds: Amount
+    upload_mb_per_day: Count
     affinity: Count
 
     def caps(self) -> Caps:
@@ -82,6 +83,13 @@ class QueueSettings(Section, frozen=True):
             all=self.in_all,
             burst=self.burst or None,
             burst_seconds=self.burst_seconds,
+        )
+
+    def upload_limits(self) -> UploadLimits:
+        return UploadLimits(
+            burst=self.burst or None,
+            burst_seconds=self.burst_seconds,
+            bytes_per_day=self.upload_mb_per_day * 1_000_000,
         )
 
 

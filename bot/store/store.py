@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bot.domain.jobs import Draft, Job
-from bot.domain.quota import Allowance, Balance, Caps
+from bot.domain.quota import Allowance, Balance, Caps, UploadLimits
 from bot.store import (
     admin_decisions,
     admin_queue,
@@ -30,6 +30,7 @@ from bot.store import (
     queue,
     reports,
     status_outbox,
+    uploads,
 )
 from bot.store.admin_decisions import AdminRules, AuditEntry, Block, Standing
 from bot.store.admin_transaction import AdminTransaction
@@ -301,6 +302,16 @@ class Store:
         """Take back what is left of the credits of a refunded payment; None if that was done before."""
         now = self._clock()
         return await self._database.write(lambda c: payments.reverse_purchase(c, payment, now))
+
+    # Uploads
+
+    async def reserve_upload(self, key: str, size: int, limits: UploadLimits) -> None:
+        """Record a file that is about to be fetched; raises RateLimited or UploadLimitReached."""
+        await self._database.write(lambda c: uploads.reserve(c, key, size, limits, self._clock()))
+
+    async def record_stored_bytes(self, key: str, size: int) -> None:
+        """Record the bytes that a stored file takes beyond those that were reserved for it."""
+        await self._database.write(lambda c: uploads.record_stored_bytes(c, key, size, self._clock()))
 
     # Settings and global values
 

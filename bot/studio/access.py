@@ -64,6 +64,12 @@ class AccessControl:
             raise await self._record_refusal(refusal.rule, wish, requester) from None
         return self._terms(rules, standing, requester, reply_to.chat)
 
+    async def require_admitted(self, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
+        """Check the user and the chat but no prompt; raises NotAcceptingJobs, Blocked or ChannelDenied."""
+        rules, standing = await self._store.rules_and_standing(requester.key)
+        _check_access(rules, standing, requester, reply_to)
+        return self._terms(rules, standing, requester, reply_to.chat)
+
     async def terms_for(self, requester: Requester, chat: str = "") -> AdmissionTerms:
         """The terms without any check."""
         rules, standing = await self._store.rules_and_standing(requester.key)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from msgspec import structs
 
 from bot.domain.jobs import Job
 from generation.clip import Clip
-from generation.errors import AttachmentRefused, EncodeFailed, NotOffered
-from generation.media.probe import clip_from_file
+from generation.errors import NotOffered
 from generation.models.common.preset import Preset
 from generation.request import Kind, Limits, Request, Wish
 
@@ -73,14 +71,6 @@ def extend_request(request: Request, clip: Clip, limits: Limits, *, seed: int) -
         image=None,
         source=str(clip.path),
     )
-
-
-def open_clip(path: Path) -> Clip:
-    """Read a clip from a file of the user; raises AttachmentRefused."""
-    try:
-        return clip_from_file(path)
-    except (EncodeFailed, OSError) as error:
-        raise AttachmentRefused(path.name, "not a clip") from error
 
 
 def fill_from_clip(wish: Wish, clip: Clip, limits: Limits) -> Wish:

@@ -58,13 +58,7 @@ class JobControl:
                     for job_id, status_owed in (await self._store.take_outside_cancels()).items():
                         self._events.publish(JobCancelRequested(job_id))
                         if status_owed:
-                            await self._publish_end(job_id)
+                            self._events.publish(JobEnded(await self._store.job(job_id)))
             except ExplainedError as error:  # a full disk is no reason to stop serving
                 log.warning("jobs ended by another process were not read", reason=str(error))
             await asyncio.sleep(OUTSIDE_CANCEL_POLL)
-
-    async def _publish_end(self, job_id: int) -> None:
-        """Unless delivery has shown the final status meanwhile, as it does at a start."""
-        job = await self._store.job(job_id)
-        if await self._store.final_status_is_pending(job_id):
-            self._events.publish(JobEnded(job))

@@ -24,7 +24,9 @@ from bot.studio.job_control import JobControl
 from bot.studio.job_queries import JobQueries
 from bot.studio.role_tiers import RoleTiers
 from bot.studio.submission import Submission, Submitter
+from bot.studio.uploads import Uploads
 from generation.errors import UnknownChoice
+from generation.media.guarded_reader import GuardedReader
 from generation.request import MusicWish
 
 __all__ = ["REVIEW_VERBS", "Studio", "Submission"]
@@ -42,6 +44,7 @@ class Studio:
         catalog: Catalog,
         prompt_policy: PromptPolicy,
         events: EventBus,
+        reader: GuardedReader | None = None,
     ) -> None:
         self.operator_policy = operator_policy
         self.default_model = catalog.default_model
@@ -74,12 +77,19 @@ class Studio:
         access = AccessControl(
             store=store, prompt_policy=prompt_policy, quota_plan=operator_policy.quota_plan
         )
+        uploads = Uploads(
+            store=store, access=access, operator_policy=operator_policy, reader=reader or GuardedReader()
+        )
+        self.receive_uploads = uploads.receive
+        self.read_attached_recipe = uploads.read_recipe
+
         submitter = Submitter(
             store=store,
             access=access,
             catalog=catalog,
             operator_policy=operator_policy,
             job_queries=queries,
+            uploads=uploads,
             events=events,
         )
         self.submit = submitter.submit

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import structlog
 from msgspec import structs
 
-from bot.domain.errors import ClipGone, DiskLow, NotAcceptingJobs, TooLate
+from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NotAcceptingJobs, TooLate
 from bot.domain.events import EventBus, JobQueued
 from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo, Requester
 from bot.domain.operator import OperatorPolicy
@@ -20,17 +20,16 @@ from bot.studio import derivatives
 from bot.studio.access import AccessControl, AdmissionTerms
 from bot.studio.catalog import Catalog, random_seed
 from bot.studio.job_queries import JobQueries
+from bot.studio.uploads import Uploads
 from generation.clip import Clip
 from generation.errors import LimitTooSmall, NotOffered
 from generation.failpoint import FailPoint, pass_failpoint
 from generation.media.size_estimate import smallest_limit_for
-from generation.models.common.first_frames import read_image
 from generation.models.common.vocabulary import find_unknown_words
 from generation.music.common.music_choice import NATIVE
 from generation.request import (
     Adjustment,
     Kind,
-    Limits,
     MusicWish,
     Request,
     UnknownWords,
@@ -70,6 +69,7 @@ class Submitter:
         catalog: Catalog,
         operator_policy: OperatorPolicy,
         job_queries: JobQueries,
+        uploads: Uploads,
         events: EventBus,
     ) -> None:
         self._store = store
@@ -77,6 +77,7 @@ class Submitter:
         self._catalog = catalog
         self._operator_policy = operator_policy
         self._job_queries = job_queries
+        self._uploads = uploads
         self._events = events
         self._closed_reason: str | None = None
 
@@ -93,15 +94,30 @@ class Submitter:
         idempotency_key: str = "",
         parent: int | None = None,
     ) -> Submission:
-        """Turn a wish into a job that is paid for and queued."""
+        """Turn a wish into a job that is paid for and queued.
+
+        Uploads of the user that no job needs after this are deleted.
+        """
+        files = (wish.image, wish.music.track, wish.music.melody) if parent is None else ()
+        async with self._discarding_unused(requester, *files) as needed_by:
+            submission = await self._submit(
+                wish, requester, reply_to, idempotency_key=idempotency_key, parent=parent
+            )
+            needed_by.append(submission.job.request)
+        return submission
+
+    async def _submit(
+        self, wish: Wish, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str, parent: int | None
+    ) -> Submission:
         prompt = clean_prompt(wish.prompt)
         terms = await self._access.admit(wish, requester, reply_to)
         preset, replaced = self._catalog.choose_preset(wish, terms.rules.default_model)
         if wish.fast and wish.steps is None:
             wish = replace(wish, steps=preset.fast_steps)
         if parent is None and (wish.image is not None or wish.source is not None):
-            wish = await asyncio.to_thread(_check_attachments, wish, preset.limits)
-        await asyncio.to_thread(_check_music_files, wish.music)
+            wish = await self._uploads.complete_from_files(wish, requester, preset.limits)
+        if parent is None:
+            await self._uploads.check_music(wish.music, requester)
         if wish.music.genre == NATIVE and not preset.limits.native_audio:
             raise NotOffered(NATIVE_SOUND, preset.name)
         music, inferred = self._catalog.choose_music(
@@ -137,10 +153,27 @@ class Submitter:
         idempotency_key: str = "",
     ) -> Submission:
         """The same picture with new music; no picture model runs."""
-        job, clip = await self._require_clip(job_id)
-        if music.genre == NATIVE:
-            raise NotOffered(NATIVE_SOUND, job.request.model)
-        await asyncio.to_thread(_check_music_files, music)
+        async with self._discarding_unused(requester, music.track, music.melody) as needed_by:
+            job, clip = await self._require_clip(job_id)
+            if music.genre == NATIVE:
+                raise NotOffered(NATIVE_SOUND, job.request.model)
+            await self._uploads.check_music(music, requester)
+            submission = await self._submit_new_music(
+                job, clip, music, requester, reply_to, idempotency_key=idempotency_key
+            )
+            needed_by.append(submission.job.request)
+        return submission
+
+    async def _submit_new_music(
+        self,
+        job: Job,
+        clip: Clip,
+        music: MusicWish,
+        requester: Requester,
+        reply_to: ReplyTo,
+        *,
+        idempotency_key: str,
+    ) -> Submission:
         chosen, _ = self._catalog.choose_music(music, job.request.prompt, clip.seconds)
         request = structs.replace(job.request, kind=Kind.MUSIC, music=chosen, source=str(clip.path))
         return await self._resubmit(
@@ -186,6 +219,23 @@ class Submitter:
         if job.clip is None or not job.clip.path.is_file():
             raise ClipGone(job.id)
         return job, job.clip
+
+    @asynccontextmanager
+    async def _discarding_unused(
+        self, requester: Requester, *names: str | None
+    ) -> AsyncIterator[list[Request]]:
+        """Delete the uploads of a refused wish, and those that a repeated update brought a second time.
+
+        After another error the job may exist: then the janitor decides.
+        """
+        needed_by: list[Request] = []
+        try:
+            yield needed_by
+        except USER_ERRORS:
+            await self._uploads.discard(requester, *names)
+            raise
+        needed = {path for one in needed_by for path in (one.image, one.music.track, one.music.melody)}
+        await self._uploads.discard(requester, *(name for name in names if name not in needed))
 
     async def _resubmit(
         self, request: Request, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str, parent: int
@@ -262,28 +312,6 @@ def _wish_from_request(request: Request) -> Wish:
             melody=music.melody,
         ),
     )
-
-
-def _check_attachments(wish: Wish, limits: Limits) -> Wish:
-    """Open the attached file before anything is charged; it decides what the wish leaves open.
-
-    Raises AttachmentRefused.
-    """
-    if wish.source is not None:
-        clip = derivatives.open_clip(Path(wish.source))
-        return derivatives.fill_from_clip(wish, clip, limits)
-    picture = read_image(Path(wish.image or ""))
-    if wish.width or wish.height or wish.aspect:
-        return wish
-    return replace(wish, aspect=derivatives.nearest_aspect(picture.width, picture.height, limits))
-
-
-def _check_music_files(music: MusicWish) -> None:
-    """Decode the beginning of each attached audio file; the engine decodes the rest later."""
-    for path in filter(None, (music.track, music.melody)):
-        from generation.music.common.audio_decode import check_audio_file  # noqa: PLC0415  (heavy)
-
-        check_audio_file(Path(path), Path(path).name)
 
 
 def _check_upload_limit(draft: Draft) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from generation.child_environment import PYTHON_PREFIXES, child_environment
 from generation.clip import Audio
 from generation.errors import AttachmentRefused, ModelBroken, MusicFailed
-from generation.music.common.audio_decode import read_audio
+from generation.media.audio_decode import read_audio
 from generation.music.common.audio_finish import finish_audio
 from generation.music.common.registry import music_maker
 from generation.progress import OnStep

@@ -10,7 +10,7 @@ import numpy as np
 
 from generation.clip import Audio
 from generation.errors import MusicFailed
-from generation.music.common.audio_decode import read_audio
+from generation.media.audio_decode import read_audio
 from generation.music.common.audio_finish import Waveform, finish_audio, fit_length, loop_to_length
 from generation.music.common.beats import find_beats
 from generation.music.common.registry import music_maker

@@ -202,7 +202,7 @@ def _join_audio(source: Path, seconds: float, frames: Frames) -> Audio:
     """The audio of the source clip, or silence, followed by the model's audio."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    from generation.music.common.audio_decode import read_audio  # noqa: PLC0415  (heavy)
+    from generation.media.audio_decode import read_audio  # noqa: PLC0415  (heavy)
 
     assert frames.audio is not None
     rate, new = frames.audio.rate, frames.audio.samples

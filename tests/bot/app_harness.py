@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bot.domain.events import EventBus
 from bot.domain.jobs import Job, JobState
 from bot.domain.operator import OperatorPolicy
-from bot.domain.quota import Allowance, Caps
+from bot.domain.quota import Allowance, Caps, UploadLimits
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
@@ -122,6 +122,7 @@ async def open_app(
     presets: Mapping[str, Preset] = PRESETS,
     min_free_disk: int = 0,
     inspect: Callable[[Store], InspectClip] | None = None,
+    uploads: UploadLimits | None = None,
     **options: Any,
 ) -> AsyncIterator[App]:
     """All parts around a real store, with one chat; nothing runs. `options` go to `compose`."""
@@ -138,6 +139,8 @@ async def open_app(
                 data_folder=folder,
                 min_free_disk=min_free_disk,
                 platforms=frontend_registry.shipped().platforms,
+                local_platforms=frozenset({"fake"}),
+                uploads=uploads or UploadLimits(),
             ),
             catalog=Catalog(
                 presets=presets, genres=GENRES, default_model=default_model, default_maker="band"

@@ -1,48 +1,43 @@
-"""Attached files: checked by name and size, downloaded, and stored through the shared intake."""
+"""Attached files: checked by name and size, and received through the studio."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
 
-from bot.frontends.common.attachments import (
-    IMAGE_SUFFIXES,
-    check_image_size,
-    check_size,
-    read_attached_recipe,
-    save_audio,
-    save_image,
-)
+from bot.domain.jobs import ReplyTo, Requester
+from bot.frontends.common.attachments import IMAGE_SUFFIXES, check_size
+from bot.studio.studio import Studio
+from bot.studio.uploads import Intake
 from generation.errors import AttachmentRefused
 from generation.request import Request
 
-MAX_ATTACHMENT_BYTES = 10 * 1024 * 1024
 RECIPE_SUFFIXES = (".mp4", ".png", ".jpg", ".jpeg")
 """Kinds of files that Matinee makes, each of which can carry a recipe."""
 AUDIO_SUFFIXES = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
 
 
-async def download_image(attachment: discord.Attachment, folder: Path) -> Path:
-    """Store a clean copy of an attached picture; raises AttachmentRefused."""
+async def receive_image(attachment: discord.Attachment, intake: Intake) -> str:
+    """Store a clean copy of an attached picture and return its path; raises as Intake."""
     _check_suffix(attachment, IMAGE_SUFFIXES)
-    check_image_size(attachment.filename, attachment.size)
-    return await save_image(await attachment.read(), attachment.filename, folder / f"{attachment.id}.png")
+    return await intake.picture(attachment.filename, attachment.size, attachment.read)
 
 
-async def download_audio(attachment: discord.Attachment, folder: Path) -> Path:
-    """Store attached music; raises AttachmentRefused."""
+async def receive_audio(attachment: discord.Attachment, intake: Intake, *, limit: int) -> str:
+    """Store attached music of at most `limit` bytes and return its path; raises as Intake."""
     suffix = _check_suffix(attachment, AUDIO_SUFFIXES)
-    check_size(attachment.filename, attachment.size, MAX_ATTACHMENT_BYTES)
-    target = folder / f"{attachment.id}{suffix}"
-    return await save_audio(await attachment.read(), attachment.filename, target)
+    check_size(attachment.filename, attachment.size, limit)
+    return await intake.sound(attachment.filename, attachment.size, attachment.read, suffix=suffix)
 
 
-async def download_recipe(attachment: discord.Attachment) -> Request | None:
-    """Return the request that an attached clip or picture carries, or None; raises AttachmentRefused."""
+async def read_recipe(
+    attachment: discord.Attachment, studio: Studio, requester: Requester, reply_to: ReplyTo, *, limit: int
+) -> Request | None:
+    """Return the request that an attached clip or picture carries, or None; raises as Uploads."""
     _check_suffix(attachment, RECIPE_SUFFIXES)
-    check_size(attachment.filename, attachment.size, MAX_ATTACHMENT_BYTES)
-    return await read_attached_recipe(await attachment.read())
+    check_size(attachment.filename, attachment.size, limit)
+    return await studio.read_attached_recipe(
+        attachment.filename, attachment.size, attachment.read, requester, reply_to
+    )
 
 
 def _check_suffix(attachment: discord.Attachment, suffixes: tuple[str, ...]) -> str:

@@ -94,11 +94,11 @@ class InteractionHandlers:
         """Submit a wish from a command, a button or a form."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self._check_channel_allowed(interaction, asker)
+            self.check_channel_allowed(interaction, asker)
             submission = await self.studio.submit(
                 apply_preferences(wish, asker.preferences),
                 asker.requester,
-                self._reply_to(interaction, asker),
+                self.reply_to(interaction, asker),
                 idempotency_key=f"{PLATFORM}:{interaction.id}",
                 parent=parent,
             )
@@ -108,9 +108,9 @@ class InteractionHandlers:
         """Start a job from a button or select; quota and policy apply as for a command."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self._check_channel_allowed(interaction, asker)
+            self.check_channel_allowed(interaction, asker)
             await self.visible_job(action.job, asker, interaction)
-            update, reply_to = f"{PLATFORM}:{interaction.id}", self._reply_to(interaction, asker)
+            update, reply_to = f"{PLATFORM}:{interaction.id}", self.reply_to(interaction, asker)
             submission = await self.studio.perform(action, asker.requester, reply_to, idempotency_key=update)
             assert isinstance(submission, Submission), f"{action.verb} does not start a job"
             await self.show_submission(interaction, submission)
@@ -118,9 +118,9 @@ class InteractionHandlers:
     async def new_music(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self._check_channel_allowed(interaction, asker)
+            self.check_channel_allowed(interaction, asker)
             job = await self.visible_job(parse_job_number(clip), asker, interaction)
-            reply_to = self._reply_to(interaction, asker)
+            reply_to = self.reply_to(interaction, asker)
             update = f"{PLATFORM}:{interaction.id}"
             submission = await self.studio.new_music(
                 job.id, music, asker.requester, reply_to, idempotency_key=update
@@ -260,7 +260,8 @@ class InteractionHandlers:
 
         return re.sub(r"`/(\w+)`", mention, text)
 
-    def _reply_to(self, interaction: Interaction, asker: Asker) -> ReplyTo:
+    def reply_to(self, interaction: Interaction, asker: Asker) -> ReplyTo:
+        """Where the answer goes, with what Discord says about that place."""
         facts: dict[str, Any] = {}
         if asker.own_settings.get("ping"):
             facts["ping"] = True
@@ -270,7 +271,8 @@ class InteractionHandlers:
             facts["adult"] = True
         return reply_to_of(interaction, **facts)
 
-    def _check_channel_allowed(self, interaction: Interaction, asker: Asker) -> None:
+    def check_channel_allowed(self, interaction: Interaction, asker: Asker) -> None:
+        """Raises OtherChannelsOnly where the admins of the server allow only other channels."""
         allowed = asker.server_settings.get("channels") or []
         current_channels = {str(interaction.channel_id), str(getattr(interaction.channel, "parent_id", None))}
         if allowed and not current_channels & set(allowed) and not asker.requester.admin:

@@ -140,7 +140,13 @@ class InfoCommands:
             if file is None:
                 await self._handlers.recipe(interaction, parse_job_number(clip or ""))
                 return
-            request = await attachments.download_recipe(file)
+            request = await attachments.read_recipe(
+                file,
+                self._studio,
+                asker.requester,
+                self._handlers.reply_to(interaction, asker),
+                limit=interaction.filesize_limit,
+            )
             found = file_recipe(request, file.filename, asker.language, slash_command)
             if found.command:
                 card = Card(title=escape_markup(found.title), body=code_block(found.command))

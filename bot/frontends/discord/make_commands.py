@@ -3,7 +3,6 @@
 # discord.py evaluates these annotations in this module, so they stay unquoted.
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import discord
@@ -11,11 +10,11 @@ from discord import app_commands
 
 from bot.domain.errors import NoPictureInMessage
 from bot.frontends.common.attachments import IMAGE_SUFFIXES
-from bot.frontends.discord.attachments import download_audio, download_image
+from bot.frontends.discord.attachments import receive_audio, receive_image
 from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.command_options import REQUIRED, make_command_options, with_options
 from bot.frontends.discord.command_registration import register_command
-from bot.frontends.discord.handlers import InteractionHandlers
+from bot.frontends.discord.handlers import InteractionHandlers, parse_job_number
 from bot.frontends.discord.interaction_context import Interaction
 from bot.frontends.discord.responses import explain_errors
 from bot.i18n import messages
@@ -74,8 +73,12 @@ class MakeCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if track is not None:
-                folder = attachment_folder(self._handlers, interaction)
-                music = replace(music, track=str(await download_audio(track, folder)))
+                self._handlers.check_channel_allowed(interaction, asker)
+                await self._handlers.visible_job(parse_job_number(given["clip"]), asker, interaction)
+                reply_to = self._handlers.reply_to(interaction, asker)
+                async with self._handlers.studio.receive_uploads(asker.requester, reply_to) as intake:
+                    path = await receive_audio(track, intake, limit=interaction.filesize_limit)
+                music = replace(music, track=path)
             await self._handlers.new_music(interaction, given["clip"], music)
 
 
@@ -113,10 +116,6 @@ def given_attachments(given: dict[str, Any]) -> dict[str, discord.Attachment]:
     return {name: given[name] for name in ("image", "track", "melody") if given.get(name) is not None}
 
 
-def attachment_folder(handlers: InteractionHandlers, interaction: Interaction) -> Path:
-    return handlers.studio.operator_policy.data_folder / "inbox" / str(interaction.id)
-
-
 async def submit_with_attachments(
     handlers: InteractionHandlers,
     interaction: Interaction,
@@ -126,15 +125,19 @@ async def submit_with_attachments(
     track: discord.Attachment | None = None,
     melody: discord.Attachment | None = None,
 ) -> None:
-    """Download the attachments, then submit the wish; a refused file prevents the submission."""
+    """Receive the attachments, then submit the wish; a refused file prevents the submission."""
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):
-        folder = attachment_folder(handlers, interaction)
-        if image is not None:
-            wish = replace(wish, image=str(await download_image(image, folder)))
-        music = wish.music
-        if track is not None:
-            music = replace(music, track=str(await download_audio(track, folder)))
-        if melody is not None:
-            music = replace(music, melody=str(await download_audio(melody, folder)))
-        await handlers.submit_wish(interaction, replace(wish, music=music))
+        if image is not None or track is not None or melody is not None:
+            handlers.check_channel_allowed(interaction, asker)
+            reply_to, limit = handlers.reply_to(interaction, asker), interaction.filesize_limit
+            async with handlers.studio.receive_uploads(asker.requester, reply_to) as intake:
+                if image is not None:
+                    wish = replace(wish, image=await receive_image(image, intake))
+                music = wish.music
+                if track is not None:
+                    music = replace(music, track=await receive_audio(track, intake, limit=limit))
+                if melody is not None:
+                    music = replace(music, melody=await receive_audio(melody, intake, limit=limit))
+            wish = replace(wish, music=music)
+        await handlers.submit_wish(interaction, wish)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from telegram.error import BadRequest
 
-from bot.frontends.common.attachments import check_image_size, check_size
+from bot.frontends.common.attachments import check_size
+from bot.studio.uploads import Fetch
 from generation.errors import AttachmentRefused
 
 if TYPE_CHECKING:
@@ -56,16 +58,10 @@ def attached_audio(message: Message) -> AttachedFile | None:
     return None
 
 
-async def download_image(image: AttachedFile, bot: Bot) -> bytes:
-    """Download a picture of acceptable size. Raises AttachmentRefused."""
-    check_image_size(image.name, image.size)
-    return await _download(image, bot)
-
-
-async def download(file: AttachedFile, bot: Bot) -> bytes:
-    """Download any file that Telegram lets a bot download. Raises AttachmentRefused."""
+def fetch(file: AttachedFile, bot: Bot) -> Fetch:
+    """What downloads the file, once that is permitted; raises AttachmentRefused if Telegram never would."""
     check_size(file.name, file.size, MAX_BYTES)
-    return await _download(file, bot)
+    return partial(_download, file, bot)
 
 
 async def _download(file: AttachedFile, bot: Bot) -> bytes:

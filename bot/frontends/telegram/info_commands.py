@@ -12,7 +12,6 @@ from telegram.error import TelegramError
 from bot.domain.errors import NotYourJob
 from bot.domain.jobs import Action, Job
 from bot.frontends.common import account_actions
-from bot.frontends.common.attachments import read_attached_recipe
 from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines
 from bot.frontends.common.recipe_command import file_recipe, job_recipe
 from bot.frontends.telegram import attached_files
@@ -118,8 +117,13 @@ class InfoCommands:
     async def _reply_recipe_of_file(
         self, clip_file: attached_files.AttachedFile, context: MessageContext
     ) -> None:
-        content = await attached_files.download(clip_file, self.responder.messenger.bot)
-        request = await read_attached_recipe(content)
+        request = await self.responder.studio.read_attached_recipe(
+            clip_file.name,
+            clip_file.size,
+            attached_files.fetch(clip_file, self.responder.messenger.bot),
+            context.requester,
+            self.responder.reply_target(context),
+        )
         found = file_recipe(request, clip_file.name, context.language, recipe_command)
         await self.responder.reply(context, found.title, code=found.command)
 

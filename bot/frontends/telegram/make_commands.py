@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.domain.errors import PictureRequired
-from bot.frontends.common.attachments import save_audio, save_image
 from bot.frontends.common.preferences import apply_preferences
 from bot.frontends.telegram import (
     attached_files,
@@ -24,6 +23,7 @@ from bot.frontends.telegram.update_replies import CommandHandler, Responder
 from bot.i18n import messages
 from bot.studio.prompt_editing import reworded_wish
 from bot.studio.studio import Submission
+from bot.studio.uploads import Intake
 from generation.errors import PromptEmpty
 from generation.request import Kind, Wish
 
@@ -125,7 +125,8 @@ class MakeCommands:
                 f"#{wish.prompt}", genres=tuple(self.responder.studio.genres)
             ).music
         if audio is not None:
-            music = replace(music, track=await self._save_audio(invocation, audio))
+            async with self._receive_uploads(invocation) as intake:
+                music = replace(music, track=await self._receive_audio(audio, intake))
         context = invocation.context
         submission = await self.responder.studio.new_music(
             job.id,
@@ -145,11 +146,14 @@ class MakeCommands:
 
     async def submit(self, invocation: Invocation, wish: Wish) -> Submission:
         context = invocation.context
-        if wish.kind is Kind.ANIMATE:
-            wish = replace(wish, image=await self._save_image(invocation))
         audio = None if wish.kind is Kind.IMAGE else attached_files.find_audio(invocation.message)
-        if audio is not None:
-            wish = replace(wish, music=replace(wish.music, track=await self._save_audio(invocation, audio)))
+        if wish.kind is Kind.ANIMATE or audio is not None:
+            async with self._receive_uploads(invocation) as intake:
+                if wish.kind is Kind.ANIMATE:
+                    wish = replace(wish, image=await self._receive_image(invocation, intake))
+                if audio is not None:
+                    track = await self._receive_audio(audio, intake)
+                    wish = replace(wish, music=replace(wish.music, track=track))
         wish = apply_preferences(wish, await self.responder.preferences(context))
         submission = await self.responder.studio.submit(
             wish,
@@ -185,21 +189,21 @@ class MakeCommands:
             return replace(wish, prompt=messages.translate("animate.prompt"))
         return wish
 
-    async def _save_image(self, invocation: Invocation) -> str:
-        """Save the picture of the message, or of the one it replies to, as a clean PNG; return its path."""
+    def _receive_uploads(self, invocation: Invocation) -> AbstractAsyncContextManager[Intake]:
+        context = invocation.context
+        return self.responder.studio.receive_uploads(context.requester, self.responder.reply_target(context))
+
+    async def _receive_image(self, invocation: Invocation, intake: Intake) -> str:
+        """Store the picture of the message, or of the one it replies to; return its path."""
         found = attached_files.find_image(invocation.message)
         if found is None:
             raise PictureRequired("/animate")
-        content = await attached_files.download_image(found, self.responder.messenger.bot)
-        return str(await save_image(content, found.name, self._upload_path(invocation, ".png")))
+        fetch = attached_files.fetch(found, self.responder.messenger.bot)
+        return await intake.picture(found.name, found.size, fetch)
 
-    async def _save_audio(self, invocation: Invocation, audio: AttachedFile) -> str:
-        content = await attached_files.download(audio, self.responder.messenger.bot)
-        return str(await save_audio(content, audio.name, self._upload_path(invocation, ".sound")))
-
-    def _upload_path(self, invocation: Invocation, suffix: str) -> Path:
-        folder = self.responder.studio.operator_policy.data_folder / "uploads"
-        return folder / f"{invocation.context.chat}-{invocation.context.message}{suffix}"
+    async def _receive_audio(self, audio: AttachedFile, intake: Intake) -> str:
+        fetch = attached_files.fetch(audio, self.responder.messenger.bot)
+        return await intake.sound(audio.name, audio.size, fetch)
 
 
 def quoted_text(message: Message, bot: int) -> str:

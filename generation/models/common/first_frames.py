@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.errors import AttachmentRefused
+from generation.media.picture_decode import decode_picture
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from generation.request import Request
 
-MAX_PIXELS = 16_000_000
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP")
 SOURCE_FRAMES = 9
 """Frames that an extension takes from its source: two latent frames, where a family supports it."""
 
@@ -29,29 +27,12 @@ def first_frames(
 
     found: list[Image.Image] = []
     if request.image is not None:
-        found = [read_image(Path(request.image))]
+        found = [decode_picture(Path(request.image))]
     elif request.kind is Kind.EXTEND and request.source is not None:
         found = last_frames(Path(request.source), source_frames)
     elif request.kind is Kind.BIGGER and request.source is not None:
         found = last_frames(Path(request.source), request.frames)[:1]
     return [ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS) for picture in found]
-
-
-def read_image(path: Path) -> Image.Image:
-    """The first frame of a user's file as RGB; a decompression bomb is refused by its header."""
-    from PIL import Image, ImageOps  # noqa: PLC0415  (heavy)
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(path, formats=IMAGE_FORMATS) as picture:
-                if picture.width * picture.height <= MAX_PIXELS:
-                    return ImageOps.exif_transpose(picture).convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pass
-    except Exception as error:  # Pillow's decoders raise many exception types on a crafted file
-        raise AttachmentRefused(path.name, "not a picture") from error
-    raise AttachmentRefused(path.name, "too large")
 
 
 def last_frames(path: Path, count: int) -> list[Image.Image]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generation.music.common.audio_decode import read_audio
+from generation.media.audio_decode import read_audio
 from generation.music.common.audio_finish import resample
 from generation.request import Music
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from generation.clip import Audio
 from generation.errors import AttachmentRefused, MusicFailed
-from generation.music.common.audio_decode import read_audio
+from generation.media.audio_decode import read_audio
 from generation.music.common.audio_finish import loop_to_length, resample
 from generation.music.common.beats import find_beats
 from generation.music.common.ducking import mix_with_ducking

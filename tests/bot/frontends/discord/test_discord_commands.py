@@ -235,6 +235,20 @@ async def test_animate_accepts_an_attached_picture(
     assert request.image.endswith(".png")
 
 
+async def test_a_blocked_user_leaves_no_file(matinee: DiscordApp, ana: Person) -> None:
+    await matinee.store.run_admin(
+        lambda c: c.block(f"discord:{ana.user.id}", until=None, reason="rude"), read_only=False
+    )
+    for refused in (
+        await ana.types("/animate", image=ana.attach("photo.png", PNG), prompt="it moves", model="able"),
+        await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", wav_bytes())),
+        await ana.types("/recipe", file=ana.attach("photo.png", PNG)),
+    ):
+        await refused.says("cannot use Matinee")
+    data = matinee.studio.operator_policy.data_folder
+    assert not [path for name in ("inbox", "uploads") for path in (data / name).rglob("*")]
+
+
 async def test_an_uploaded_track_is_used_for_new_and_old_clips(
     server: DiscordServer, matinee: DiscordApp, ana: Person
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from generation.clip import Audio
 from generation.errors import AttachmentRefused
+from generation.media.format_checks import check_sample_rate, check_sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,30 +32,41 @@ CODECS = frozenset(
 )
 
 
-def check_audio_file(path: Path, name: str) -> None:
-    """Decode the first second; raises AttachmentRefused with `name`, the file name that the user knows."""
-    read_audio(path, longest=1.0, name=name)
+def check_audio_file(path: Path) -> None:
+    """Decode all that would be read of the file, keeping none of it; raises AttachmentRefused."""
+    kind, name = _checked_kind(path, path.name), path.name
+    if not sum(piece.shape[1] for piece in _decoded(path, kind, LONGEST, name)):
+        raise AttachmentRefused(name, "without sound")
 
 
 def read_audio(path: Path, *, longest: float = LONGEST, name: str | None = None) -> Audio:
     """Decode to stereo at 48 kHz, at most `longest` seconds; raises AttachmentRefused."""
     name = name or path.name
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise AttachmentRefused(name, "not readable") from error
-    if size > MAX_BYTES:
-        raise AttachmentRefused(name, "too large")
-    kind = _kind(head)
-    if kind is None:
-        raise AttachmentRefused(name, "not a sound file")
-    pieces = _decoded(path, kind, longest, name)
+    kind = _checked_kind(path, name)
+    pieces = list(_decoded(path, kind, longest, name))
     if not pieces:
         raise AttachmentRefused(name, "without sound")
     sound = np.concatenate(pieces, axis=1).T[: math.floor(longest * RATE)]
     return Audio(np.ascontiguousarray(np.nan_to_num(sound), dtype=np.float32), RATE)
+
+
+def _checked_kind(path: Path, name: str) -> str:
+    """The only demuxer that may open the file; raises AttachmentRefused."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise AttachmentRefused(name, "too large")
+        data = path.read_bytes()
+    except OSError as error:
+        raise AttachmentRefused(name, "not readable") from error
+    kind = _kind(data[:16])
+    if kind is None:
+        raise AttachmentRefused(name, "not a sound file")
+    try:
+        check_sound(data)
+    except AttachmentRefused as refusal:
+        raise AttachmentRefused(name, refusal.reason) from refusal
+    return kind
 
 
 def _kind(head: bytes) -> str | None:
@@ -66,7 +78,8 @@ def _kind(head: bytes) -> str | None:
     return None
 
 
-def _decoded(path: Path, kind: str, longest: float, name: str) -> list[Any]:
+def _decoded(path: Path, kind: str, longest: float, name: str) -> Iterator[Any]:
+    """Pieces of stereo at 48 kHz, until `longest` seconds are reached."""
     import av  # noqa: PLC0415  (heavy)
 
     options = (
@@ -76,12 +89,12 @@ def _decoded(path: Path, kind: str, longest: float, name: str) -> list[Any]:
     )
     try:
         with av.open(str(path), format=kind, options=options) as container:
-            return _pieces(container, name, longest)
+            yield from _pieces(container, name, longest)
     except (av.FFmpegError, ValueError) as error:
         raise AttachmentRefused(name, "damaged") from error
 
 
-def _pieces(container: Any, name: str, longest: float) -> list[Any]:
+def _pieces(container: Any, name: str, longest: float) -> Iterator[Any]:
     import av  # noqa: PLC0415  (heavy)
 
     if not container.streams.audio:
@@ -90,15 +103,18 @@ def _pieces(container: Any, name: str, longest: float) -> list[Any]:
     if stream.codec_context.name not in CODECS:
         raise AttachmentRefused(name, "not a sound file")
     resampler = av.AudioResampler(format="fltp", layout="stereo", rate=RATE)
-    pieces, count = [], 0
+    count = 0
     for frame in _frames(container, stream):
+        try:  # each frame may name another rate than the header
+            check_sample_rate(frame.sample_rate, frame.layout.nb_channels)
+        except AttachmentRefused as refusal:
+            raise AttachmentRefused(name, refusal.reason) from refusal
         for converted in resampler.resample(frame):
             piece = converted.to_ndarray()
-            pieces.append(piece)
             count += piece.shape[1]
+            yield piece
         if count >= longest * RATE:
             break
-    return pieces
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
