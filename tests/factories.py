@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from bot.domain.jobs import Draft, Job, JobState, ReplyTo, Requester
+from bot.studio.access import Viewer
 from generation.clip import Clip
 from generation.models.common.preset import Preset
 from generation.order import Order
@@ -45,6 +46,11 @@ def make_request(prompt: str = "a fox in the snow", **changes: Any) -> Request:
 
 def make_requester(user: str = "ana", **changes: Any) -> Requester:
     return structs.replace(Requester(platform="fake", user=user, name=user), **changes)
+
+
+def make_viewer(user: str = "ana", *, chat: str = "c", **changes: Any) -> Viewer:
+    """The user in the chat that `make_reply_to` names; the changes are those of the requester."""
+    return Viewer(requester=make_requester(user, **changes), chat=chat)
 
 
 def make_reply_to(**changes: Any) -> ReplyTo:

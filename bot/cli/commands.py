@@ -33,7 +33,7 @@ from bot.maintenance.file_modes import PRIVATE_UMASK
 from bot.runtime import app, composition, config, event_loop, logs
 from bot.runtime.settings import Settings, load, remove_secrets
 from bot.store.store import Store
-from bot.studio.studio import Studio, Submission
+from bot.studio.studio import Studio, Submission, Viewer
 from generation.errors import ExplainedError, GenerationError, UnknownChoice
 from generation.media.guarded_reader import GuardedReader
 from generation.media.provenance import SignatureStatus, verify
@@ -124,36 +124,37 @@ async def _make_one_clip(
     running_app: composition.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
 ) -> tuple[Job, str]:
     """The finished job, and a note on what was rounded or ignored."""
-    studio, me = running_app.studio, _terminal_user(settings)
+    studio, me = running_app.studio, Viewer(requester=_terminal_user(settings))
     await _cancel_interrupted_jobs(studio, me, terminal.output)
     submission = await studio.submit(requested, me, reply_to)
     _show_chosen_music(submission, terminal.output)
     terminal.job = running_app.worker.only_job = submission.job.id
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _start_cancel, studio, submission.job.id, me)
     await running_app.serve()
-    return await studio.job(submission.job.id), messages.adjustments_text(submission.adjustments, me.language)
+    job = await studio.job(submission.job.id, me)
+    return job, messages.adjustments_text(submission.adjustments, me.requester.language)
 
 
 _cancel_tasks: set[asyncio.Task[None]] = set()
 
 
-def _start_cancel(studio: Studio, job: int, me: Requester) -> None:
+def _start_cancel(studio: Studio, job: int, me: Viewer) -> None:
     """Ctrl-C. A second one while the first is being handled has no effect."""
     if not _cancel_tasks:
         _cancel_tasks.add(asyncio.create_task(_cancel(studio, job, me)))
 
 
-async def _cancel(studio: Studio, job: int, me: Requester) -> None:
+async def _cancel(studio: Studio, job: int, me: Viewer) -> None:
     with suppress(TooLate):  # it is already rendered and will be delivered
         await studio.cancel(job, me)
 
 
-async def _cancel_interrupted_jobs(studio: Studio, me: Requester, output: Output) -> None:
+async def _cancel_interrupted_jobs(studio: Studio, me: Viewer, output: Output) -> None:
     """Cancel the jobs of terminals that ended before their clip was delivered."""
-    for job in await studio.waiting(limit=1000):
+    for job in (await studio.waiting(me, limit=1000)).jobs:
         if job.reply_to.platform == FRONTEND.name:
             await studio.cancel(job.id, me)
-            output.print_note(messages.translate("job.interrupted", me.language, job=job.id))
+            output.print_note(messages.translate("job.interrupted", me.requester.language, job=job.id))
 
 
 def _show_chosen_music(submission: Submission, output: Output) -> None:

@@ -264,9 +264,9 @@ def summary_line(job: Job, language: str = "en") -> str:
 
 
 def job_line(job: Job, language: str = "en", *, prompt: bool = True) -> str:
-    """Return the line of a job in a list, with or without its prompt."""
+    """Return the line of a job in a list, with its prompt if there is one to show."""
     line = f"#{job.id} · {translate(f'state.{job.state}', language)}"
-    return f"{line} · {sanitized(job.request.prompt)}" if prompt else line
+    return f"{line} · {sanitized(job.request.prompt)}" if prompt and job.request.prompt else line
 
 
 def ledger_line(kind: str, credits_: int, job: int | None, language: str = "en") -> str:

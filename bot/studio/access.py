@@ -1,17 +1,25 @@
-"""Who may do and see what: admission of wishes, the terms of a user, and ownership of jobs."""
+"""Who may do and see what: admission of wishes, the terms of a user, and who may see or change which job.
+
+A frontend proves facts about a user and hands them over as a Viewer; every decision is made here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
+from pathlib import Path
 
 import structlog
+from msgspec import structs
 
 from bot.domain.errors import (
     Blocked,
     ChannelDenied,
     ModelDisabled,
+    NoSuchJob,
     NotAcceptingJobs,
     NotYourJob,
     PromptRefused,
@@ -21,12 +29,132 @@ from bot.domain.quota import Allowance, QuotaPlan
 from bot.i18n import messages
 from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
 from bot.store.store import AdminRules, Standing, Store
-from generation.request import Wish
+from generation.request import Request, Wish
 
 log = structlog.get_logger(__name__)
 
 INLINE_CHECK_LENGTH = 300
 """Characters of text that are checked on the event loop: longer texts are checked in a thread."""
+
+
+def sees_no_other_chat(chat: str) -> bool:
+    """The proof of a viewer about whom the frontend knows nothing but the chat they are in."""
+    del chat
+    return False
+
+
+async def is_no_moderator() -> bool:
+    """The proof of a viewer who has no rights over the messages of others."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """A user who asks for something, where they ask, and the facts that their frontend has proven.
+
+    Nothing here may come from the user's own text. `requester.admin` is true for operators only.
+    """
+
+    requester: Requester
+    chat: str = ""
+    """The chat or channel that the user is in at this moment; empty if there is none."""
+    adult_place: bool = False
+    """The platform marks this chat as for adults."""
+    can_see: Callable[[str], bool] = sees_no_other_chat
+    """Whether the user can see that other channel of their own server at this moment."""
+    is_moderator: Callable[[], Awaitable[bool]] = is_no_moderator
+    """Whether the platform lets the user delete the messages of others in this chat."""
+
+    @classmethod
+    def owner_of(cls, job: Job) -> Viewer:
+        """The owner of a job in its own chat, for messages that the bot sends them about it."""
+        return cls(requester=job.requester, chat=job.reply_to.chat)
+
+    @property
+    def platform(self) -> str:
+        return self.requester.platform
+
+
+class Right(Enum):
+    """What a viewer wants of a job."""
+
+    SEE = "see"  # its state, its options and its picture, as its chat sees them
+    READ = "read"  # also its prompt: whoever makes a clip from it can read the prompt of the new one
+    CHANGE = "change"  # cancel it, send it again
+    DELETE_MESSAGE = "delete message"
+
+
+class Relation(Enum):
+    """What a viewer is to a job."""
+
+    OWNER = "owner"  # or a linked account of the owner
+    OPERATOR = "operator"
+    PRESENT = "present"  # the job is public, and the viewer can see its chat
+    ABSENT = "absent"
+
+
+def relation_of(viewer: Viewer, job: Job, account_keys: frozenset[str]) -> Relation:
+    """`account_keys` are the keys of the viewer and of the users linked to them."""
+    if job.requester.key in account_keys:
+        return Relation.OWNER
+    if viewer.requester.admin:
+        return Relation.OPERATOR
+    return Relation.PRESENT if _can_see_chat(viewer, job) else Relation.ABSENT
+
+
+def _can_see_chat(viewer: Viewer, job: Job) -> bool:
+    place = job.reply_to
+    if place.private or place.platform != viewer.platform or not place.chat:
+        return False
+    if place.chat == viewer.chat:
+        return True
+    community = viewer.requester.community_key
+    return community != "" and community == job.requester.community_key and viewer.can_see(place.chat)
+
+
+def has_hidden_prompt(job: Job) -> bool:
+    """Whether the admins of its server show the prompt to its requester only."""
+    return bool(job.reply_to.facts.get("hidden"))
+
+
+def job_view(job: Job, viewer: Viewer, relation: Relation) -> Job:
+    """The job as it may leave the studio for this viewer.
+
+    The owner gets all of it, but on another platform nothing that only its own frontend can use. All others
+    get no token, no path, and nothing that is private to the owner or to the delivery.
+    """
+    if relation is Relation.OWNER:
+        if viewer.platform == job.reply_to.platform:
+            return job
+        place = ReplyTo(platform=job.reply_to.platform, chat=job.reply_to.chat, private=job.reply_to.private)
+        return structs.replace(job, reply_to=place, message="")
+    owner, place = job.requester, job.reply_to
+    hidden = has_hidden_prompt(job)
+    return structs.replace(
+        job,
+        request=_request_view(job.request, with_prompt=not hidden or relation is Relation.OPERATOR),
+        requester=Requester(
+            platform=owner.platform, user=owner.user, community=owner.community, language=owner.language
+        ),
+        reply_to=ReplyTo(
+            platform=place.platform,
+            chat=place.chat,
+            private=place.private,
+            facts={"hidden": True} if hidden else {},
+        ),
+        clip=job.clip and structs.replace(job.clip, path=Path(job.clip.path.name), poster=None, sheet=None),
+        error=None,
+        message="",
+    )
+
+
+def _request_view(request: Request, *, with_prompt: bool) -> Request:
+    """Without the paths of files, and if need be without everything that the user wrote."""
+    music = structs.replace(request.music, track=None, melody=None)
+    request = structs.replace(request, image=None, source=None, music=music)
+    if with_prompt:
+        return request
+    return structs.replace(request, prompt="", negative="", music=structs.replace(music, words=""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +203,53 @@ class AccessControl:
         rules, standing = await self._store.rules_and_standing(requester.key)
         return self._terms(rules, standing, requester, chat)
 
-    async def require_own_job(self, job_id: int, requester: Requester) -> Job:
-        """The job, if the requester or an admin asks for it; raises NoSuchJob or NotYourJob."""
+    async def require(self, right: Right, job_id: int, viewer: Viewer) -> Job:
+        """The whole job, for the studio itself: what leaves the studio is a `view`.
+
+        Raises NoSuchJob alike for a job that does not exist and for one that the viewer must not know of, and
+        NotYourJob for one that they may see but not treat like that.
+        """
         job = await self._store.job(job_id)
-        if job.requester.key != requester.key and not requester.admin:
-            raise NotYourJob(job_id)
-        return job
+        relation = relation_of(viewer, job, await self._account_keys(viewer, job))
+        if relation in {Relation.OWNER, Relation.OPERATOR}:
+            return job
+        if right is Right.DELETE_MESSAGE and await self._moderates(viewer, job, relation):
+            return job
+        if relation is Relation.ABSENT:
+            raise NoSuchJob(job_id)
+        if right is Right.SEE or (right is Right.READ and not has_hidden_prompt(job)):
+            return job
+        raise NotYourJob(job_id)
+
+    async def view(self, job: Job, viewer: Viewer) -> Job:
+        """The job without what is not for this viewer."""
+        return job_view(job, viewer, relation_of(viewer, job, await self._account_keys(viewer, job)))
+
+    async def visible(self, jobs: Iterable[Job], viewer: Viewer) -> list[Job]:
+        """Those of the jobs that the viewer may see, without what is not for this viewer."""
+        keys = await self._all_account_keys(viewer)
+        related = ((job, relation_of(viewer, job, keys)) for job in jobs)
+        return [
+            job_view(job, viewer, relation) for job, relation in related if relation is not Relation.ABSENT
+        ]
+
+    async def _moderates(self, viewer: Viewer, job: Job, relation: Relation) -> bool:
+        """Whether the message of this job is in a chat that the viewer moderates.
+
+        A job whose owner deleted their data has no chat; its message is where the button was pressed.
+        """
+        forgotten = not job.reply_to.chat
+        here = relation is Relation.PRESENT and job.reply_to.chat == viewer.chat
+        return (here or forgotten) and await viewer.is_moderator()
+
+    async def _account_keys(self, viewer: Viewer, job: Job) -> frozenset[str]:
+        """The viewer's keys; the linked ones are read only if the job is not the viewer's own."""
+        own = viewer.requester.key
+        return frozenset({own}) if job.requester.key == own else await self._all_account_keys(viewer)
+
+    async def _all_account_keys(self, viewer: Viewer) -> frozenset[str]:
+        own = viewer.requester.key
+        return frozenset({own, *await self._store.linked_keys(own)})
 
     async def _check_prompt(self, wish: Wish, requester: Requester, *, adult_place: bool) -> None:
         """Check a long text in a thread, so that it does not delay the answers of other users."""

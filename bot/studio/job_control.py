@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
-from bot.domain.errors import TooLate
+from bot.domain.errors import NoSuchJob, TooLate
 from bot.domain.events import EventBus, JobCancelRequested, JobEnded, JobReadyToSend
-from bot.domain.jobs import Job, JobState, Requester
+from bot.domain.jobs import Job, JobState
 from bot.store.store import Store, Superseded
-from bot.studio.access import AccessControl
+from bot.studio.access import AccessControl, Right, Viewer
 from generation.errors import ExplainedError
 
 log = structlog.get_logger(__name__)
@@ -25,30 +26,42 @@ class JobControl:
         self._access = access
         self._events = events
 
-    async def cancel(self, job_id: int, requester: Requester) -> Job:
+    async def cancel(self, job_id: int, viewer: Viewer) -> Job:
         """Raises NoSuchJob, NotYourJob or TooLate. Refunded unless its frames were generated already."""
-        job = await self._access.require_own_job(job_id, requester)
+        job = await self._access.require(Right.CHANGE, job_id, viewer)
         if job.state is JobState.HELD and job.clip is not None:
             raise TooLate(job_id, job.state.value)  # the clip exists, and an admin decides about it
         job = await self._store.cancel(job_id)
         self._events.publish(JobCancelRequested(job_id))
         self._events.publish(JobEnded(job))
-        log.info("cancelled", job=job_id, by=requester.key)
-        return job
+        log.info("cancelled", job=job_id, by=viewer.requester.key)
+        return await self._access.view(job, viewer)
 
-    async def send_again(self, job_id: int, requester: Requester) -> Job:
+    async def send_again(self, job_id: int, viewer: Viewer) -> Job:
         """Send the clip of an uncertain delivery once more; raises NoSuchJob, NotYourJob or TooLate."""
-        await self._access.require_own_job(job_id, requester)
+        await self._access.require(Right.CHANGE, job_id, viewer)
         try:
             job = await self._store.send_again(job_id)
         except Superseded as error:
             raise TooLate(job_id, (await self._store.job(job_id)).state.value) from error
         self._events.publish(JobReadyToSend(job))
-        return job
+        return await self._access.view(job, viewer)
 
-    async def save_status_message(self, job_id: int, message: str) -> None:
-        """Save the platform's id of the status message of this job."""
+    async def allow_deletion(self, job_id: int, viewer: Viewer, shows: Callable[[Job], bool]) -> None:
+        """Check that the viewer may delete the message below which they pressed "Delete".
+
+        `shows` is the frontend's proof that this message shows the job: a forged press names a job of its
+        sender on a message of another user. Raises NoSuchJob or NotYourJob.
+        """
+        job = await self._access.require(Right.DELETE_MESSAGE, job_id, viewer)
+        if not shows(job):
+            raise NoSuchJob(job_id)
+
+    async def save_status_message(self, job_id: int, message: str, viewer: Viewer) -> Job:
+        """Save the platform's id of the status message of this job; raises NoSuchJob or NotYourJob."""
+        await self._access.require(Right.CHANGE, job_id, viewer)
         await self._store.save_status_message(job_id, message)
+        return await self._access.view(await self._store.job(job_id), viewer)
 
     async def watch_outside_cancels(self) -> None:
         """Publish, until cancelled, the events of jobs that a terminal beside the running bot ended."""

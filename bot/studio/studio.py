@@ -17,7 +17,7 @@ from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.moderation.review import Review
 from bot.store.store import Store
-from bot.studio.access import AccessControl
+from bot.studio.access import AccessControl, Right, Viewer
 from bot.studio.accounts import Accounts
 from bot.studio.catalog import Catalog
 from bot.studio.job_control import JobControl
@@ -29,7 +29,7 @@ from generation.errors import UnknownChoice
 from generation.media.guarded_reader import GuardedReader
 from generation.request import MusicWish
 
-__all__ = ["REVIEW_VERBS", "Studio", "Submission"]
+__all__ = ["REVIEW_VERBS", "Studio", "Submission", "Viewer"]
 
 REVIEW_VERBS = {"release": "review release", "reject": "review reject", "pardon": "review pardon"}
 """The buttons below an admin notice, and the admin verb that each stands for."""
@@ -66,17 +66,19 @@ class Studio:
         self.cost = catalog.cost
         self.available_derivatives = catalog.available_derivatives
 
-        queries = JobQueries(store, engine_slots=operator_policy.engine_slots)
+        access = self._access = AccessControl(
+            store=store, prompt_policy=prompt_policy, quota_plan=operator_policy.quota_plan
+        )
+        queries = JobQueries(store, access=access, engine_slots=operator_policy.engine_slots)
         self.job = queries.job
+        self.recipe = queries.recipe
         self.queue_position = queries.queue_position
         self.eta = queries.eta
         self.waiting = queries.waiting
         self.history = queries.history
-        self.spoilered = queries.spoilered
+        self.shareable_history = queries.shareable_history
+        self.queue_status = queries.queue_status
 
-        access = AccessControl(
-            store=store, prompt_policy=prompt_policy, quota_plan=operator_policy.quota_plan
-        )
         uploads = Uploads(
             store=store, access=access, operator_policy=operator_policy, reader=reader or GuardedReader()
         )
@@ -88,12 +90,12 @@ class Studio:
             access=access,
             catalog=catalog,
             operator_policy=operator_policy,
-            job_queries=queries,
             uploads=uploads,
             events=events,
         )
         self.submit = submitter.submit
         self.reroll = submitter.reroll
+        self.reword = submitter.reword
         self.new_music = submitter.new_music
         self.make_derivative = submitter.make_derivative
         self.stop_accepting = submitter.stop_accepting
@@ -101,11 +103,14 @@ class Studio:
         control = JobControl(store=store, access=access, events=events)
         self.cancel = control.cancel
         self.send_again = control.send_again
+        self.allow_deletion = control.allow_deletion
         self.save_status_message = control.save_status_message
         self.watch_outside_cancels = control.watch_outside_cancels
 
         sweeper = RetentionSweeper(store=store, clips=operator_policy.data_folder / "clips", keep_days=0)
-        accounts = Accounts(store=store, access=access, sweeper=sweeper)
+        self._offer_accounts(Accounts(store=store, access=access, sweeper=sweeper))
+
+    def _offer_accounts(self, accounts: Accounts) -> None:
         self.balance = accounts.balance
         self.ledger_entries = accounts.ledger_entries
         self.record_purchase = accounts.record_purchase
@@ -121,30 +126,29 @@ class Studio:
         self.delete_personal_data = accounts.delete_personal_data
 
     async def perform(
-        self, action: Action, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str = ""
+        self, action: Action, viewer: Viewer, reply_to: ReplyTo, *, idempotency_key: str = ""
     ) -> Submission | Job:
         """What a button of any chat does."""
         match action.verb:
             case "reroll":
-                return await self.reroll(action.job, requester, reply_to, idempotency_key=idempotency_key)
+                return await self.reroll(action.job, viewer, reply_to, idempotency_key=idempotency_key)
             case "score":
                 wish = MusicWish(genre=action.choice or None)
                 return await self.new_music(
-                    action.job, wish, requester, reply_to, idempotency_key=idempotency_key
+                    action.job, wish, viewer, reply_to, idempotency_key=idempotency_key
                 )
             case "cancel":
-                return await self.cancel(action.job, requester)
+                return await self.cancel(action.job, viewer)
             case "animate" | "extend" | "bigger":
-                return await self.make_derivative(
-                    action, requester, reply_to, idempotency_key=idempotency_key
-                )
+                return await self.make_derivative(action, viewer, reply_to, idempotency_key=idempotency_key)
             case "again":
-                return await self.send_again(action.job, requester)
+                return await self.send_again(action.job, viewer)
         raise UnknownChoice("button", action.verb, None)
 
-    async def report(self, job_id: int, requester: Requester, comment: str = "") -> bool:
-        """Report a clip to the admins; False if this user reported it before."""
-        return await self._review.report(await self.job(job_id), requester, comment)
+    async def report(self, job_id: int, viewer: Viewer, comment: str = "") -> bool:
+        """Report a clip to the admins; False if this user reported it before. Raises NoSuchJob."""
+        job = await self._access.require(Right.SEE, job_id, viewer)
+        return await self._review.report(job, viewer.requester, comment)
 
     async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
         """Appeal against a refusal, or the latest one if 0; raises NothingToAppeal.

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 import structlog
 from msgspec import structs
 
-from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NotAcceptingJobs, TooLate
+from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NoSuchJob, NotAcceptingJobs, TooLate
 from bot.domain.events import EventBus, JobQueued
-from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo, Requester
+from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo
 from bot.domain.operator import OperatorPolicy
 from bot.pipeline.retry import simulated_store_failure
 from bot.store.store import Eta, Store
 from bot.studio import derivatives
-from bot.studio.access import AccessControl, AdmissionTerms
+from bot.studio.access import AccessControl, AdmissionTerms, Right, Viewer
 from bot.studio.catalog import Catalog, random_seed
-from bot.studio.job_queries import JobQueries
+from bot.studio.prompt_editing import reworded_wish
 from bot.studio.uploads import Uploads
 from generation.clip import Clip
 from generation.errors import LimitTooSmall, NotOffered
@@ -58,7 +58,8 @@ class Submitter:
     """Checks, completes and prices each wish, and saves it as a job.
 
     Every public method raises one of bot.domain.errors.USER_ERRORS if the job cannot be accepted. One
-    `idempotency_key` makes one job, however often it is submitted.
+    `idempotency_key` of one user makes one job, however often it is submitted. A job is only made from one
+    whose prompt the viewer may read: any other raises NoSuchJob or NotYourJob.
     """
 
     def __init__(
@@ -68,7 +69,6 @@ class Submitter:
         access: AccessControl,
         catalog: Catalog,
         operator_policy: OperatorPolicy,
-        job_queries: JobQueries,
         uploads: Uploads,
         events: EventBus,
     ) -> None:
@@ -76,7 +76,6 @@ class Submitter:
         self._access = access
         self._catalog = catalog
         self._operator_policy = operator_policy
-        self._job_queries = job_queries
         self._uploads = uploads
         self._events = events
         self._closed_reason: str | None = None
@@ -88,36 +87,41 @@ class Submitter:
     async def submit(
         self,
         wish: Wish,
-        requester: Requester,
+        viewer: Viewer,
         reply_to: ReplyTo,
         *,
         idempotency_key: str = "",
-        parent: int | None = None,
     ) -> Submission:
         """Turn a wish into a job that is paid for and queued.
 
         Uploads of the user that no job needs after this are deleted.
         """
-        files = (wish.image, wish.music.track, wish.music.melody) if parent is None else ()
-        async with self._discarding_unused(requester, *files) as needed_by:
-            submission = await self._submit(
-                wish, requester, reply_to, idempotency_key=idempotency_key, parent=parent
-            )
+        files = (wish.image, wish.music.track, wish.music.melody)
+        async with self._discarding_unused(viewer, *files) as needed_by:
+            submission = await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key)
             needed_by.append(submission.job.request)
         return submission
 
     async def _submit(
-        self, wish: Wish, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str, parent: int | None
+        self,
+        wish: Wish,
+        viewer: Viewer,
+        reply_to: ReplyTo,
+        *,
+        idempotency_key: str,
+        parent: int | None = None,
     ) -> Submission:
+        """A wish with a parent names files of that job, which were checked before."""
+        reply_to = _with_proven_facts(reply_to, viewer)
         prompt = clean_prompt(wish.prompt)
-        terms = await self._access.admit(wish, requester, reply_to)
+        terms = await self._access.admit(wish, viewer.requester, reply_to)
         preset, replaced = self._catalog.choose_preset(wish, terms.rules.default_model)
         if wish.fast and wish.steps is None:
             wish = replace(wish, steps=preset.fast_steps)
         if parent is None and (wish.image is not None or wish.source is not None):
-            wish = await self._uploads.complete_from_files(wish, requester, preset.limits)
+            wish = await self._uploads.complete_from_files(wish, viewer.requester, preset.limits)
         if parent is None:
-            await self._uploads.check_music(wish.music, requester)
+            await self._uploads.check_music(wish.music, viewer.requester)
         if wish.music.genre == NATIVE and not preset.limits.native_audio:
             raise NotOffered(NATIVE_SOUND, preset.name)
         music, inferred = self._catalog.choose_music(
@@ -126,40 +130,53 @@ class Submitter:
         request, adjustments = complete(
             wish, model=preset.name, limits=preset.limits, music=music, seed=random_seed()
         )
-        draft = self._make_draft(request, requester, reply_to, idempotency_key=idempotency_key, parent=parent)
-        submission = await self._enqueue(draft, terms)
+        draft = self._make_draft(request, viewer, reply_to, idempotency_key=idempotency_key, parent=parent)
+        submission = await self._enqueue(draft, terms, viewer)
         unknown = find_unknown_words(preset, prompt)
         notes = (*replaced, *adjustments, *([unknown] if unknown else ()))
         return replace(submission, adjustments=notes, inferred_music=inferred)
 
     async def reroll(
-        self, job_id: int, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str = ""
+        self, job_id: int, viewer: Viewer, reply_to: ReplyTo, *, idempotency_key: str = ""
     ) -> Submission:
         """The same request with another seed for picture and music."""
-        job = await self._store.job(job_id)
+        job = await self._access.require(Right.READ, job_id, viewer)
         seed = random_seed()
         request = structs.replace(job.request, seed=seed, music=structs.replace(job.request.music, seed=seed))
-        return await self._resubmit(
-            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
-        )
+        return await self._resubmit(request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
+
+    async def reword(
+        self,
+        job_id: int,
+        prompt: str,
+        viewer: Viewer,
+        reply_to: ReplyTo,
+        *,
+        negative: str | None = None,
+        idempotency_key: str = "",
+    ) -> Submission:
+        """The wish of a job with another prompt; None keeps its negative prompt."""
+        job = await self._access.require(Right.READ, job_id, viewer)
+        wish = reworded_wish(job, prompt, negative)
+        return await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
 
     async def new_music(
         self,
         job_id: int,
         music: MusicWish,
-        requester: Requester,
+        viewer: Viewer,
         reply_to: ReplyTo,
         *,
         idempotency_key: str = "",
     ) -> Submission:
         """The same picture with new music; no picture model runs."""
-        async with self._discarding_unused(requester, music.track, music.melody) as needed_by:
-            job, clip = await self._require_clip(job_id)
+        async with self._discarding_unused(viewer, music.track, music.melody) as needed_by:
+            job, clip = await self._require_clip(job_id, viewer)
             if music.genre == NATIVE:
                 raise NotOffered(NATIVE_SOUND, job.request.model)
-            await self._uploads.check_music(music, requester)
+            await self._uploads.check_music(music, viewer.requester)
             submission = await self._submit_new_music(
-                job, clip, music, requester, reply_to, idempotency_key=idempotency_key
+                job, clip, music, viewer, reply_to, idempotency_key=idempotency_key
             )
             needed_by.append(submission.job.request)
         return submission
@@ -169,35 +186,29 @@ class Submitter:
         job: Job,
         clip: Clip,
         music: MusicWish,
-        requester: Requester,
+        viewer: Viewer,
         reply_to: ReplyTo,
         *,
         idempotency_key: str,
     ) -> Submission:
         chosen, _ = self._catalog.choose_music(music, job.request.prompt, clip.seconds)
         request = structs.replace(job.request, kind=Kind.MUSIC, music=chosen, source=str(clip.path))
-        return await self._resubmit(
-            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
-        )
+        return await self._resubmit(request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
 
     async def make_derivative(
-        self, action: Action, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str = ""
+        self, action: Action, viewer: Viewer, reply_to: ReplyTo, *, idempotency_key: str = ""
     ) -> Submission:
         """The clip enlarged, the clip extended, or its image animated."""
-        job, clip = await self._require_clip(action.job)
+        job, clip = await self._require_clip(action.job, viewer)
         if action.verb == "animate":
             wish = self._animation_wish(job, clip)
-            return await self.submit(
-                wish, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
-            )
+            return await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
         limits = self._catalog.preset(job.request.model).limits
         if action.verb == "bigger":
             request = derivatives.enlarge_request(job.request, clip, limits)
         else:
             request = derivatives.extend_request(job.request, clip, limits, seed=random_seed())
-        return await self._resubmit(
-            request, requester, reply_to, idempotency_key=idempotency_key, parent=job.id
-        )
+        return await self._resubmit(request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
 
     def _animation_wish(self, job: Job, clip: Clip) -> Wish:
         model = self._catalog.animation_model(job.request.model)
@@ -211,9 +222,9 @@ class Submitter:
             aspect=derivatives.nearest_aspect(clip.width, clip.height, limits),
         )
 
-    async def _require_clip(self, job_id: int) -> tuple[Job, Clip]:
-        """Raises NoSuchJob, TooLate if the job has no clip, ClipGone if its file was deleted."""
-        job = await self._store.job(job_id)
+    async def _require_clip(self, job_id: int, viewer: Viewer) -> tuple[Job, Clip]:
+        """Raises NoSuchJob, NotYourJob, TooLate if the job has no clip, ClipGone if its file was deleted."""
+        job = await self._access.require(Right.READ, job_id, viewer)
         if job.clip is None and job.state is not JobState.DELIVERED:
             raise TooLate(job.id, job.state.value)
         if job.clip is None or not job.clip.path.is_file():
@@ -221,9 +232,7 @@ class Submitter:
         return job, job.clip
 
     @asynccontextmanager
-    async def _discarding_unused(
-        self, requester: Requester, *names: str | None
-    ) -> AsyncIterator[list[Request]]:
+    async def _discarding_unused(self, viewer: Viewer, *names: str | None) -> AsyncIterator[list[Request]]:
         """Delete the uploads of a refused wish, and those that a repeated update brought a second time.
 
         After another error the job may exist: then the janitor decides.
@@ -232,23 +241,24 @@ class Submitter:
         try:
             yield needed_by
         except USER_ERRORS:
-            await self._uploads.discard(requester, *names)
+            await self._uploads.discard(viewer.requester, *names)
             raise
         needed = {path for one in needed_by for path in (one.image, one.music.track, one.music.melody)}
-        await self._uploads.discard(requester, *(name for name in names if name not in needed))
+        await self._uploads.discard(viewer.requester, *(name for name in names if name not in needed))
 
     async def _resubmit(
-        self, request: Request, requester: Requester, reply_to: ReplyTo, *, idempotency_key: str, parent: int
+        self, request: Request, viewer: Viewer, reply_to: ReplyTo, *, idempotency_key: str, parent: int
     ) -> Submission:
-        terms = await self._access.admit(_wish_from_request(request), requester, reply_to)
+        reply_to = _with_proven_facts(reply_to, viewer)
+        terms = await self._access.admit(_wish_from_request(request), viewer.requester, reply_to)
         self._catalog.preset(request.model)  # raises UnknownChoice if the operator removed the model
-        draft = self._make_draft(request, requester, reply_to, idempotency_key=idempotency_key, parent=parent)
-        return await self._enqueue(draft, terms)
+        draft = self._make_draft(request, viewer, reply_to, idempotency_key=idempotency_key, parent=parent)
+        return await self._enqueue(draft, terms, viewer)
 
     def _make_draft(
         self,
         request: Request,
-        requester: Requester,
+        viewer: Viewer,
         reply_to: ReplyTo,
         *,
         idempotency_key: str,
@@ -256,14 +266,14 @@ class Submitter:
     ) -> Draft:
         return Draft(
             request=request,
-            requester=requester,
+            requester=viewer.requester,
             reply_to=reply_to,
             cost=self._catalog.cost(request),
             idempotency_key=idempotency_key,
             parent=parent,
         )
 
-    async def _enqueue(self, draft: Draft, terms: AdmissionTerms) -> Submission:
+    async def _enqueue(self, draft: Draft, terms: AdmissionTerms, viewer: Viewer) -> Submission:
         self._check_accepting()
         _check_upload_limit(draft)
         terms.check_model(draft.request.model)
@@ -276,6 +286,8 @@ class Submitter:
         )
         pass_failpoint(FailPoint.ENQUEUED, simulated_store_failure)
         job = enqueued.job
+        if enqueued.replay and job.requester.key != viewer.requester.key:
+            raise NoSuchJob(job.id)  # the key belongs to a job of another user
         if not enqueued.replay:
             self._events.publish(JobQueued(job))
             who, request = draft.requester.key, draft.request
@@ -283,7 +295,7 @@ class Submitter:
         return Submission(
             job=job,
             queue_position=await self._store.queue_position(job.id),
-            eta=await self._job_queries.eta(job.id),
+            eta=await self._store.eta(job.id, slots=self._operator_policy.engine_slots),
         )
 
     def _check_accepting(self) -> None:
@@ -292,6 +304,12 @@ class Submitter:
         free = shutil.disk_usage(self._operator_policy.data_folder).free
         if free < self._operator_policy.min_free_disk:
             raise DiskLow(free, self._operator_policy.min_free_disk)
+
+
+def _with_proven_facts(reply_to: ReplyTo, viewer: Viewer) -> ReplyTo:
+    """The place of the answer; that it is for adults is only taken from the viewer."""
+    facts = {name: value for name, value in reply_to.facts.items() if name != "adult"}
+    return structs.replace(reply_to, facts=facts | ({"adult": True} if viewer.adult_place else {}))
 
 
 def _wish_from_request(request: Request) -> Wish:

@@ -20,7 +20,7 @@ from bot.domain.jobs import ReplyTo, Requester
 from bot.domain.operator import OperatorPolicy
 from bot.store.store import Store
 from bot.studio import derivatives
-from bot.studio.access import AccessControl, AdmissionTerms
+from bot.studio.access import AccessControl, AdmissionTerms, Viewer
 from generation.errors import AttachmentRefused, DiskFull
 from generation.media.files import disk_is_full, make_folder, rename_durably, write_atomically
 from generation.media.guarded_reader import GuardedReader
@@ -48,15 +48,15 @@ class Uploads:
         self._folder = operator_policy.data_folder.absolute() / FOLDER
 
     @asynccontextmanager
-    async def receive(self, requester: Requester, reply_to: ReplyTo) -> AsyncIterator[Intake]:
+    async def receive(self, viewer: Viewer, reply_to: ReplyTo) -> AsyncIterator[Intake]:
         """Receive the files of one wish. If the block fails, none of them stays on the disk.
 
         Raises what a wish of this user here would raise before its prompt is looked at, and QuotaSpent if the
         user has no credits left.
         """
-        terms = await self._access.require_admitted(requester, reply_to)
-        await self._check_credits(requester, terms)
-        intake = Intake(self, requester)
+        terms = await self._access.require_admitted(viewer.requester, reply_to)
+        await self._check_credits(viewer.requester, terms)
+        intake = Intake(self, viewer.requester)
         try:
             yield intake
         except BaseException:
@@ -64,11 +64,11 @@ class Uploads:
             raise
 
     async def read_recipe(
-        self, name: str, size: int, fetch: Fetch, requester: Requester, reply_to: ReplyTo
+        self, name: str, size: int, fetch: Fetch, viewer: Viewer, reply_to: ReplyTo
     ) -> Request | None:
         """The request that a file carries, or None; the file is not kept. Raises as `receive`."""
-        await self._access.require_admitted(requester, reply_to)
-        path = await self.fetch(requester, name, size, fetch, limit=MAX_FILE_BYTES, suffix=".recipe")
+        await self._access.require_admitted(viewer.requester, reply_to)
+        path = await self.fetch(viewer.requester, name, size, fetch, limit=MAX_FILE_BYTES, suffix=".recipe")
         try:
             return await self._reader.read_recipe(path, name)
         finally:

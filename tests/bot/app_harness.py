@@ -27,7 +27,7 @@ from generation.clip import Clip
 from generation.engines.engine import Engine
 from generation.models.common.preset import Preset, read_presets
 from generation.music.common.genre_tables import read_genres
-from tests.factories import make_reply_to, make_requester, make_wish
+from tests.factories import make_reply_to, make_viewer, make_wish
 from tests.fakes.engine import FakeEngine
 from tests.fakes.frontend import FakeFrontend
 from tests.fakes.noon_timezone import noon_timezone
@@ -69,7 +69,7 @@ class AppHarness:
     ) -> Submission:
         return await self.studio.submit(
             make_wish(prompt),
-            make_requester(user),
+            make_viewer(user),
             make_reply_to(limit=limit),
             idempotency_key=idempotency_key,
         )
@@ -81,7 +81,7 @@ class AppHarness:
         )
 
     async def wait_for_state(self, job: int, *states: JobState) -> Job:
-        return await wait_for_state(self.studio, job, *states)
+        return await wait_for_state(self.store, job, *states)
 
 
 async def wait_until(look: Callable[[], T | None], seconds: float = 20) -> T:
@@ -101,11 +101,11 @@ async def wait_until_async(look: Callable[[], Coroutine[Any, Any, T | None]], se
     return found
 
 
-async def wait_for_state(studio: Studio, job: int, *states: JobState, seconds: float = 20) -> Job:
+async def wait_for_state(store: Store, job: int, *states: JobState, seconds: float = 20) -> Job:
     """Return the job once it is in one of these states."""
 
     async def look() -> Job | None:
-        found = await studio.job(job)
+        found = await store.job(job)
         return found if found.state in states else None
 
     return await wait_until_async(look, seconds)

@@ -146,7 +146,7 @@ async def wait_until_final(server: DiscordServer, app: DiscordApp, job: int) -> 
     """Return the final state of a job; checked after each change of the chat, and at least twice a second."""
     while True:
         with suppress(NoSuchJob):
-            state = (await app.studio.job(job)).state
+            state = (await app.store.job(job)).state
             if state.is_final:
                 return state
         with suppress(TimeoutError):

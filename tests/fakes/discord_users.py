@@ -125,6 +125,14 @@ class Person:
             COMPONENT, {"custom_id": button["custom_id"], "component_type": BUTTON}, source=message
         )
 
+    async def forges(self, message: Message, custom_id: str) -> Reply:
+        """Press a button that only a manipulated client shows on this message."""
+        message.components = [
+            {"type": 1, "components": [{"type": BUTTON, "style": 2, "label": "?", "custom_id": custom_id}]}
+        ]
+        data = {"custom_id": custom_id, "component_type": BUTTON}
+        return await self._send_interaction(COMPONENT, data, source=message)
+
     async def picks(self, message: Message, placeholder: str, *values: str) -> Reply:
         select = _find_component(message, placeholder, SELECTS)
         offered = {option["value"] for option in select["options"]}

@@ -14,6 +14,7 @@ EPOCH_MS = 1420070400000
 EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 6, 1 << 7, 1 << 15
 TEXT, DM, THREAD, FORUM = 0, 1, 11, 15
 ALL_PERMISSIONS = (1 << 52) - 1
+VIEW_CHANNEL = 1 << 10
 MIB = 1024 * 1024
 JSON = dict[str, Any]
 
@@ -64,6 +65,7 @@ class Channel:
     deleted: bool = False
     refusal_code: int | None = None  # the error code of every send: 50001, 50013, ...
     permissions: int = ALL_PERMISSIONS
+    hidden: bool = False  # only members with a role of its own see it
 
     def payload(self) -> JSON:
         shared = {"id": self.id, "type": self.kind, "flags": 0, "last_message_id": None}
@@ -74,7 +76,13 @@ class Channel:
         if self.kind == THREAD:
             assert self.parent is not None
             return {**named, "parent_id": self.parent.id, **_thread_facts(self.guild.owner.id)}
-        places = {"position": 0, "permission_overwrites": [], "parent_id": None, "nsfw": self.nsfw}
+        overwrites = [{"id": self.guild.id, "type": 0, "allow": "0", "deny": str(VIEW_CHANNEL)}]
+        places = {
+            "position": 0,
+            "permission_overwrites": overwrites if self.hidden else [],
+            "parent_id": None,
+            "nsfw": self.nsfw,
+        }
         return {**named, **places, "topic": None, "available_tags": []}
 
 
@@ -143,7 +151,7 @@ class Guild:
             "icon": None,
             "features": [],
             "roles": [
-                Role("@everyone", id=self.id, position=0).payload(),
+                Role("@everyone", id=self.id, position=0, permissions=VIEW_CHANNEL).payload(),
                 *(role.payload() for role in self.roles),
                 Role("Matinee", id=self.bot.id, permissions=self.bot_permissions).payload(),
             ],

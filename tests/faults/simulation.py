@@ -16,7 +16,7 @@ from msgspec import structs
 from bot.domain.errors import USER_ERRORS
 from bot.domain.frontend import MaybeSent, OutgoingClip, Rejected, SendError, TooLarge, Unreachable
 from bot.domain.jobs import Job, JobState, ReplyTo, Requester
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from generation.clip import Clip
 from generation.errors import EngineDied, EngineStuck, GenerationError, OutOfMemory, PictureFailed
 from generation.order import Order
@@ -199,43 +199,45 @@ class SimulatedUser:
         self.updates += 1
         wish = Wish(prompt=self._rng.choice(["a fox", "a boat at night", "rain", ""]), model="testcard")
         update = f"{self.number}-{self.updates}"
-        submission = await studio.submit(wish, self.requester, self.reply_to, idempotency_key=update)
+        submission = await studio.submit(wish, self.viewer, self.reply_to, idempotency_key=update)
         if self._rng.random() < FAULT_RATE:  # the platform repeats the update
-            repeated = await studio.submit(wish, self.requester, self.reply_to, idempotency_key=update)
+            repeated = await studio.submit(wish, self.viewer, self.reply_to, idempotency_key=update)
             assert repeated.job.id == submission.job.id
         self.last_job = submission.job.id
         self.trace.record("submitted", self.number, self.last_job)
 
     async def reroll(self, studio: Studio) -> None:
         if self.last_job:
-            self.last_job = (await studio.reroll(self.last_job, self.requester, self.reply_to)).job.id
+            self.last_job = (await studio.reroll(self.last_job, self.viewer, self.reply_to)).job.id
 
     async def new_music(self, studio: Studio) -> None:
         if self.last_job:
             wish = MusicWish(genre="jazz")
-            self.last_job = (
-                await studio.new_music(self.last_job, wish, self.requester, self.reply_to)
-            ).job.id
+            self.last_job = (await studio.new_music(self.last_job, wish, self.viewer, self.reply_to)).job.id
 
     async def cancel(self, studio: Studio) -> None:
         await self.submit(studio)
         await asyncio.sleep(self._rng.uniform(0, 60))
-        await studio.cancel(self.last_job, self.requester)
+        await studio.cancel(self.last_job, self.viewer)
 
     async def send_again(self, studio: Studio) -> None:
-        for job in await studio.history(self.requester, 10):
+        for job in await studio.history(self.viewer, 10):
             if job.state is JobState.UNCERTAIN:
                 self.resent_jobs.add(job.id)
-                await studio.send_again(job.id, self.requester)
+                await studio.send_again(job.id, self.viewer)
 
     async def check_balance_and_eta(self, studio: Studio) -> None:
         await studio.balance(self.requester)
         with suppress(*USER_ERRORS):
-            await studio.eta(self.last_job)
+            await studio.eta(self.last_job, self.viewer)
 
     async def forget(self, studio: Studio) -> None:
         await studio.delete_personal_data(self.requester)
         self.last_job = 0
+
+    @property
+    def viewer(self) -> Viewer:
+        return Viewer(requester=self.requester, chat=self.reply_to.chat)
 
     @property
     def reply_to(self) -> ReplyTo:

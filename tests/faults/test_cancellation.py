@@ -15,11 +15,11 @@ import pytest
 from bot.domain.errors import USER_ERRORS
 from bot.domain.jobs import Action, Job, JobState
 from bot.store.store import DATABASE_FILE, Store, Superseded
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from generation.errors import PictureFailed
 from tests.bot.app_harness import open_studio
 from tests.bot.store.conftest import write_rows
-from tests.factories import make_reply_to, make_requester, make_wish, write_clip
+from tests.factories import make_reply_to, make_requester, make_viewer, make_wish, write_clip
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, Studio, li
     """A store and a studio with jobs in every state."""
     async with open_studio(folder, credits_=100_000) as (store, studio, _):
         jobs = [
-            (await studio.submit(make_wish(f"a fox {n}"), make_requester(f"u{n}"), REPLY_TO)).job
+            (await studio.submit(make_wish(f"a fox {n}"), make_viewer(f"u{n}"), REPLY_TO)).job
             for n in range(12)
         ]
         for _ in range(8):
@@ -52,14 +52,14 @@ async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, Studio, li
 def operations(store: Store, studio: Studio, job: Job, rng: random.Random, folder: Path) -> list[Operation]:
     """The calls that frontends, worker, delivery and admins make."""
     requester, number, epoch = make_requester(job.requester.user), job.id, job.epoch
-    wish = make_wish("another fox")
+    viewer, wish = Viewer(requester=requester), make_wish("another fox")
     update = f"u{rng.randrange(50)}"
     return [
-        lambda: studio.submit(wish, requester, REPLY_TO, idempotency_key=update),
-        lambda: studio.reroll(number, requester, REPLY_TO),
-        lambda: studio.perform(Action("score", number, "jazz"), requester, REPLY_TO),
-        lambda: studio.cancel(number, requester),
-        lambda: studio.send_again(number, requester),
+        lambda: studio.submit(wish, viewer, REPLY_TO, idempotency_key=update),
+        lambda: studio.reroll(number, viewer, REPLY_TO),
+        lambda: studio.perform(Action("score", number, "jazz"), viewer, REPLY_TO),
+        lambda: studio.cancel(number, viewer),
+        lambda: studio.send_again(number, viewer),
         lambda: studio.balance(requester),
         lambda: studio.change_setting(requester.key, "genre", rng.choice(["lofi", None])),
         lambda: studio.admin.perform(f"quota grant {requester.key} 1", make_requester("boss", admin=True)),
@@ -116,7 +116,7 @@ async def test_cancelled_at_any_await_nothing_stays_open(tmp_path: Path, seed: i
             cancelled += await cancel_after(operation, rng.randrange(MAX_LOOP_TURNS))
             await write_rows(store, lambda c: c.execute("SELECT 1").fetchone())  # the writer still works
             check_ledger(tmp_path)
-        last = await studio.submit(make_wish("not cancelled"), make_requester("last"), REPLY_TO)
+        last = await studio.submit(make_wish("not cancelled"), make_viewer("last"), REPLY_TO)
         check_ledger(tmp_path)
         assert (await store.job(last.job.id)).state is JobState.QUEUED
     assert cancelled > BATCH / 4

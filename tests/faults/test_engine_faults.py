@@ -13,7 +13,7 @@ from generation.engines.local.engine import LocalEngine
 from generation.engines.local.protocol import EngineSetup
 from generation.request import MusicWish, Wish
 from tests.bot.app_harness import PRESETS, open_app, running_tasks, wait_for_state, wait_until
-from tests.factories import make_reply_to, make_requester
+from tests.factories import make_reply_to, make_viewer
 from tests.fakes.frontend import FakeFrontend
 from tests.faults.engine_faults import ENGINE_FAULTS, SET_ASIDE, EngineFault
 
@@ -43,18 +43,18 @@ async def test_a_faulty_job_does_not_harm_other_jobs(tmp_path: Path, fault: Engi
         async def submit(prompt: str, user: str) -> Job:
             wish = Wish(prompt=prompt, width=256, height=256, seconds=0.5, steps=3)
             wish = replace(wish, music=MusicWish(genre="none"))
-            return (await studio.submit(wish, make_requester(user), make_reply_to())).job
+            return (await studio.submit(wish, make_viewer(user), make_reply_to())).job
 
         faulty_job = await submit(fault.trigger_prompt, "faulty")
         other_jobs = [await submit("a clip", f"u{n}") for n in range(2)]
         try:
             async with running_tasks(app.worker.run(), app.delivery.run()):
                 ended = await wait_for_state(
-                    studio, faulty_job.id, JobState.DELIVERED, JobState.FAILED, seconds=100
+                    app.store, faulty_job.id, JobState.DELIVERED, JobState.FAILED, seconds=100
                 )
                 other_jobs.append(await submit("the next", "later"))
                 for job in other_jobs:
-                    done = await wait_for_state(studio, job.id, JobState.DELIVERED, seconds=100)
+                    done = await wait_for_state(app.store, job.id, JobState.DELIVERED, seconds=100)
                     assert done.attempt == 0, "a job that did not cause the fault was blamed"
                 if fault.error:
                     await wait_until(lambda: any(number == ended.id for number, *_ in chat.statuses))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.domain.jobs import Requester
 from bot.i18n import messages
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 
 EXPORT_FILE = "matinee-data.json"
 
@@ -37,11 +37,11 @@ async def delete_personal_data(studio: Studio, requester: Requester) -> str:
     return messages.translate("privacy.deleted", requester.language, count=deleted.jobs)
 
 
-async def report_clip(studio: Studio, job: int, requester: Requester, comment: str = "") -> Answer:
+async def report_clip(studio: Studio, job: int, viewer: Viewer, comment: str = "") -> Answer:
     """Report a clip to the admins; a second report by the same user changes nothing."""
-    is_new = await studio.report(job, requester, comment)
+    is_new = await studio.report(job, viewer, comment)
     key = "reported" if is_new else "reported.before"
-    return Answer(messages.translate(key, requester.language, job=job), is_new)
+    return Answer(messages.translate(key, viewer.requester.language, job=job), is_new)
 
 
 async def appeal_refusal(studio: Studio, requester: Requester, comment: str = "", *, refusal: int = 0) -> str:

@@ -18,6 +18,11 @@ def is_own_job(job: Job, requester: Requester) -> bool:
     return job.requester.key == requester.key
 
 
+def others_line(count: int, language: str) -> str:
+    """Return how many jobs wait that the user may not see."""
+    return messages.translate("queue.others", language, count=count)
+
+
 def queued_text(job: Job, *, queue_position: int | None, eta: Eta | None, language: str) -> str:
     """Return where a job stands in the queue and when it will be ready."""
     span = (eta.low, eta.high) if eta else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
 
-from bot.domain.jobs import ReplyTo, Requester
+from bot.domain.jobs import ReplyTo
 from bot.frontends.common.attachments import IMAGE_SUFFIXES, check_size
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from bot.studio.uploads import Intake
 from generation.errors import AttachmentRefused
 from generation.request import Request
@@ -30,13 +30,13 @@ async def receive_audio(attachment: discord.Attachment, intake: Intake, *, limit
 
 
 async def read_recipe(
-    attachment: discord.Attachment, studio: Studio, requester: Requester, reply_to: ReplyTo, *, limit: int
+    attachment: discord.Attachment, studio: Studio, viewer: Viewer, reply_to: ReplyTo, *, limit: int
 ) -> Request | None:
     """Return the request that an attached clip or picture carries, or None; raises as Uploads."""
     _check_suffix(attachment, RECIPE_SUFFIXES)
     check_size(attachment.filename, attachment.size, limit)
     return await studio.read_attached_recipe(
-        attachment.filename, attachment.size, attachment.read, requester, reply_to
+        attachment.filename, attachment.size, attachment.read, viewer, reply_to
     )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import discord
 from discord import ui
 
-from bot.domain.jobs import Action
+from bot.domain.jobs import Action, Job
 from bot.frontends.common.buttons import DANGEROUS_VERBS, EMOJI, INFO_VERBS
 from bot.pipeline.delivery import Button
 
+BUTTON_ID_PREFIX = "m:"
 BUTTONS_PER_ROW = 5
 MAX_SELECT_OPTIONS = 25
 Row = ui.ActionRow[Any]
@@ -24,7 +25,7 @@ class ActionButton(ui.DynamicItem[ui.Button[Any]], template=r"m:(?P<action>[a-z]
         super().__init__(
             ui.Button(
                 label=label[:80],
-                custom_id=f"m:{action}",
+                custom_id=f"{BUTTON_ID_PREFIX}{action}",
                 emoji=EMOJI.get(action.verb),
                 style=discord.ButtonStyle.danger
                 if action.verb in DANGEROUS_VERBS
@@ -66,6 +67,29 @@ class ActionSelect(ui.DynamicItem[ui.Select[Any]], template=r"s:(?P<action>[a-z]
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         action = Action(self.action.verb, self.action.job, self.item.values[0])
         await interaction.client.handle_press(interaction, action)
+
+
+def jobs_on_message(message: discord.Message | None) -> frozenset[int]:
+    """Return the jobs that the buttons of a message name, as Discord reports the message."""
+    found: set[int] = set()
+    waiting: list[Any] = list(message.components) if message else []
+    while waiting:
+        component = waiting.pop()
+        waiting += getattr(component, "children", ())
+        custom_id = str(getattr(component, "custom_id", None) or "")
+        action = Action.parse(custom_id.removeprefix(BUTTON_ID_PREFIX))
+        if action is not None and custom_id.startswith(BUTTON_ID_PREFIX):
+            found.add(action.job)
+    return frozenset(found)
+
+
+def message_shows_job(message: discord.Message | None, job: Job) -> bool:
+    """Whether this is the message of the job. If none is known, its own buttons must name the job."""
+    if message is None:
+        return False
+    if job.message:
+        return str(message.id) in {job.message, job.reply_to.status}
+    return job.id in jobs_on_message(message)
 
 
 def action_rows(buttons: Iterable[Button], genres: Sequence[discord.SelectOption] = ()) -> list[Row]:

@@ -18,7 +18,7 @@ from bot.frontends.discord.handlers import InteractionHandlers
 from bot.frontends.discord.info_commands import add_info_commands
 from bot.frontends.discord.interaction_context import Interaction, language_of
 from bot.frontends.discord.make_commands import MENU_COMMAND, add_make_commands
-from bot.frontends.discord.modals import edit_modal, edited_wish, modal_action, modal_values
+from bot.frontends.discord.modals import edit_modal, modal_action, modal_values
 from bot.frontends.discord.responses import AckPriority, acknowledge, explain_errors, log
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.server_command import REQUIRED_PERMISSIONS, add_server_commands
@@ -125,7 +125,7 @@ class MatineeClientMixin:
         async with explain_errors(interaction, language_of(interaction)):
             asker = await self.handlers.load_asker(interaction)
             async with explain_errors(interaction, asker.language):
-                job = await self.handlers.visible_job(action.job, asker, interaction)
+                job = await self.handlers.studio.recipe(action.job, asker.viewer)
                 await interaction.response.send_modal(edit_modal(job, asker.language))
 
     async def on_interaction(self, interaction: Interaction) -> None:
@@ -137,12 +137,7 @@ class MatineeClientMixin:
         if action is None or not await acknowledge(interaction, private=private):
             return
         async with explain_errors(interaction, language_of(interaction)):
-            asker = await self.handlers.load_asker(interaction)
-            async with explain_errors(interaction, asker.language):
-                job = await self.handlers.visible_job(action.job, asker, interaction)
-                await self.handlers.submit_wish(
-                    interaction, edited_wish(job, modal_values(interaction)), parent=job.id
-                )
+            await self.handlers.submit_edited(interaction, action.job, modal_values(interaction))
 
     async def on_guild_available(self, guild: discord.Guild) -> None:
         self._log_missing_permissions(guild)

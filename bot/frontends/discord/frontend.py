@@ -14,13 +14,14 @@ from bot.domain.jobs import Job, JobState
 from bot.frontends.common.buttons import INFO_VERBS, clip_buttons, notice_buttons
 from bot.frontends.discord.cards import GOLD, Card, escape_markup
 from bot.frontends.discord.client import create_client
-from bot.frontends.discord.job_cards import ended_card, is_prompt_hidden, progress_card
+from bot.frontends.discord.job_cards import ended_card, progress_card
 from bot.frontends.discord.periodic import PeriodicUpdates
 from bot.frontends.discord.sender import SentMessage, Upload, token_is_valid
 from bot.frontends.discord.settings import FrontendSettings
 from bot.frontends.discord.status_order import StatusStep
 from bot.i18n import messages
 from bot.pipeline.delivery import OutgoingClip, SendError
+from bot.studio.access import has_hidden_prompt
 from bot.studio.studio import Studio
 from generation.progress import PREVIEW_FILE, Progress, Stage
 
@@ -179,4 +180,4 @@ def file_name(job: Job, suffix: str) -> str:
 
 
 def _prompt_suffix(job: Job) -> str:
-    return "" if is_prompt_hidden(job) else f": {messages.sanitized(job.request.prompt, 200)}"
+    return "" if has_hidden_prompt(job) else f": {messages.sanitized(job.request.prompt, 200)}"

@@ -11,24 +11,24 @@ from typing import Any
 import discord
 import structlog
 
-from bot.domain.errors import NotYourJob, OtherChannelsOnly
-from bot.domain.jobs import WAITING_STATES, Action, Job, ReplyTo, Requester
+from bot.domain.errors import OtherChannelsOnly
+from bot.domain.jobs import WAITING_STATES, Action, ReplyTo, Requester
 from bot.frontends.common import account_actions
 from bot.frontends.common.job_numbers import split_job_number
-from bot.frontends.common.job_texts import is_own_job
 from bot.frontends.common.preferences import apply_preferences, merge_preferences
+from bot.frontends.discord.buttons import message_shows_job
 from bot.frontends.discord.cards import Card, escape_markup
 from bot.frontends.discord.interaction_context import (
     PLATFORM,
     TOKEN_LIFETIME,
     Interaction,
-    is_moderator,
     is_user_install,
     language_of,
     reply_to_of,
     requester_of,
+    viewer_of,
 )
-from bot.frontends.discord.job_cards import ended_card, is_prompt_hidden, recipe_card, waiting_card
+from bot.frontends.discord.job_cards import ended_card, recipe_card, waiting_card
 from bot.frontends.discord.responses import explain_errors, respond, respond_privately, send_private_followup
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.settings import FrontendSettings
@@ -36,7 +36,7 @@ from bot.frontends.discord.status_order import StatusOrder, StatusStep
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
 from bot.store.store import Eta
-from bot.studio.studio import Studio, Submission
+from bot.studio.studio import Studio, Submission, Viewer
 from generation.errors import UnknownChoice
 from generation.request import MusicWish, Wish
 
@@ -48,6 +48,7 @@ class Asker:
     """The user of an interaction, with their own settings and those of their server."""
 
     requester: Requester
+    viewer: Viewer
     own_settings: Mapping[str, Any]
     server_settings: Mapping[str, Any]
 
@@ -86,21 +87,35 @@ class InteractionHandlers:
             interaction, own.get("language"), server.get("language"), default=self.settings.language
         )
         requester = requester_of(interaction, operators=self.operators, language=language)
-        return Asker(requester, own, server)
+        return Asker(requester, viewer_of(interaction, requester), own, server)
 
     # Start jobs
 
-    async def submit_wish(self, interaction: Interaction, wish: Wish, *, parent: int | None = None) -> None:
-        """Submit a wish from a command, a button or a form."""
+    async def submit_wish(self, interaction: Interaction, wish: Wish) -> None:
+        """Submit a wish from a command."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self.check_channel_allowed(interaction, asker)
             submission = await self.studio.submit(
                 apply_preferences(wish, asker.preferences),
-                asker.requester,
+                asker.viewer,
                 self.reply_to(interaction, asker),
                 idempotency_key=f"{PLATFORM}:{interaction.id}",
-                parent=parent,
+            )
+            await self.show_submission(interaction, submission)
+
+    async def submit_edited(self, interaction: Interaction, number: int, values: Mapping[str, str]) -> None:
+        """Make a clip again with the prompt from the form."""
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            self.check_channel_allowed(interaction, asker)
+            submission = await self.studio.reword(
+                number,
+                values.get("prompt", ""),
+                asker.viewer,
+                self.reply_to(interaction, asker),
+                negative=values.get("negative"),
+                idempotency_key=f"{PLATFORM}:{interaction.id}",
             )
             await self.show_submission(interaction, submission)
 
@@ -109,9 +124,8 @@ class InteractionHandlers:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self.check_channel_allowed(interaction, asker)
-            await self.visible_job(action.job, asker, interaction)
             update, reply_to = f"{PLATFORM}:{interaction.id}", self.reply_to(interaction, asker)
-            submission = await self.studio.perform(action, asker.requester, reply_to, idempotency_key=update)
+            submission = await self.studio.perform(action, asker.viewer, reply_to, idempotency_key=update)
             assert isinstance(submission, Submission), f"{action.verb} does not start a job"
             await self.show_submission(interaction, submission)
 
@@ -119,11 +133,11 @@ class InteractionHandlers:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             self.check_channel_allowed(interaction, asker)
-            job = await self.visible_job(parse_job_number(clip), asker, interaction)
+            number = parse_job_number(clip)
             reply_to = self.reply_to(interaction, asker)
             update = f"{PLATFORM}:{interaction.id}"
             submission = await self.studio.new_music(
-                job.id, music, asker.requester, reply_to, idempotency_key=update
+                number, music, asker.viewer, reply_to, idempotency_key=update
             )
             await self.show_submission(interaction, submission)
 
@@ -150,30 +164,15 @@ class InteractionHandlers:
 
     # Existing jobs
 
-    async def visible_job(self, number: int, asker: Asker, interaction: Interaction) -> Job:
-        """Return a job that the user may see: their own, or a public one of the same server.
-
-        Raises NotYourJob.
-        """
-        job = await self.studio.job(number)
-        mine = is_own_job(job, asker.requester) or asker.requester.admin
-        shared = (
-            job.requester.community_key == asker.requester.community_key != "" and not job.reply_to.private
-        )
-        if not (mine or shared or str(interaction.channel_id) == job.reply_to.chat):
-            raise NotYourJob(number)
-        if not mine and is_prompt_hidden(job) and interaction.type is not discord.InteractionType.component:
-            raise NotYourJob(number)
-        return job
-
     async def cancel(self, interaction: Interaction, number: int) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            job = await self.studio.cancel(number, asker.requester)
+            job = await self.studio.cancel(number, asker.viewer)
             text = messages.final_status(job, asker.language)
-            await self.status_order.edit_if_current(
-                job.id, StatusStep.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
-            )
+            if job.reply_to.status:  # else it is the job of another user, whose frontend shows the end
+                await self.status_order.edit_if_current(
+                    job.id, StatusStep.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
+                )
             if interaction.extras.get("status"):
                 await respond(interaction, Card(body=escape_markup(text)))
 
@@ -181,25 +180,22 @@ class InteractionHandlers:
         """Send the clip of an uncertain delivery once more. The clip itself is the answer."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            await self.studio.send_again(number, asker.requester)
+            await self.studio.send_again(number, asker.viewer)
             log.info("sent again on request", job=number, by=asker.requester.key)
 
     async def recipe(self, interaction: Interaction, number: int) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            job = await self.visible_job(number, asker, interaction)
-            if is_prompt_hidden(job) and not is_own_job(job, asker.requester):
-                raise NotYourJob(number)
+            job = await self.studio.recipe(number, asker.viewer)
             await respond(interaction, recipe_card(job, asker.language))
 
     async def delete(self, interaction: Interaction, number: int) -> None:
         """Delete the message with the clip, for its owner and the moderators of the channel."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            job = await self.studio.job(number)
-            owner = is_own_job(job, asker.requester)
-            if not (owner or asker.requester.admin or is_moderator(interaction)):
-                raise NotYourJob(number)
+            await self.studio.allow_deletion(
+                number, asker.viewer, lambda job: message_shows_job(interaction.message, job)
+            )
             await interaction.delete_original_response()
             log.info("message deleted", job=number, by=asker.requester.key)
             await respond_privately(
@@ -210,10 +206,10 @@ class InteractionHandlers:
     async def report(self, interaction: Interaction, number: int, why: str = "") -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            job = await self.visible_job(number, asker, interaction)
+            job = await self.studio.job(number, asker.viewer)
             link = interaction.message.jump_url if interaction.message else ""
             comment = " ".join(filter(None, (why, link)))
-            answer = await account_actions.report_clip(self.studio, number, asker.requester, comment)
+            answer = await account_actions.report_clip(self.studio, number, asker.viewer, comment)
             if answer.is_new:
                 log.warning("reported", job=number, by=asker.requester.key, author=job.requester.key)
                 title = messages.translate(
@@ -267,8 +263,6 @@ class InteractionHandlers:
             facts["ping"] = True
         if asker.server_settings.get("prompts") == "asker":
             facts["hidden"] = True
-        if getattr(interaction.channel, "nsfw", False):
-            facts["adult"] = True
         return reply_to_of(interaction, **facts)
 
     def check_channel_allowed(self, interaction: Interaction, asker: Asker) -> None:

@@ -12,7 +12,7 @@ from bot.domain.jobs import Action, Job
 from bot.domain.quota import Balance
 from bot.frontends.common import account_actions
 from bot.frontends.common.buttons import action_button
-from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines
+from bot.frontends.common.job_texts import MAX_LISTED, ledger_lines, model_lines, others_line
 from bot.frontends.common.preferences import check_preferences
 from bot.frontends.common.recipe_command import file_recipe, slash_command
 from bot.frontends.discord import attachments
@@ -20,7 +20,7 @@ from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.cards import Card, escape_markup
 from bot.frontends.discord.command_registration import Language, register_command
 from bot.frontends.discord.handlers import Asker, InteractionHandlers, parse_job_number
-from bot.frontends.discord.job_cards import code_block, is_prompt_hidden
+from bot.frontends.discord.job_cards import code_block
 from bot.frontends.discord.responses import explain_errors, respond
 from bot.i18n import messages
 
@@ -54,8 +54,10 @@ class InfoCommands:
     async def queue(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            waiting = await self._studio.waiting(MAX_LISTED)
-            lines = [escape_markup(_queue_line(job, asker)) for job in waiting]
+            waiting = await self._studio.waiting(asker.viewer, MAX_LISTED)
+            lines = [escape_markup(messages.job_line(job, asker.language)) for job in waiting.jobs]
+            if waiting.others:
+                lines.append(escape_markup(others_line(waiting.others, asker.language)))
             empty = escape_markup(messages.translate("queue.empty", asker.language))
             title = messages.translate("queue.title", asker.language)
             await respond(interaction, Card(title=title, body="\n".join(lines) or empty))
@@ -68,7 +70,7 @@ class InfoCommands:
     async def history(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            jobs = await self._studio.history(asker.requester, MAX_LISTED)
+            jobs = await self._studio.history(asker.viewer, MAX_LISTED)
             lines = [_history_line(job, asker.language) for job in jobs]
             empty = escape_markup(messages.translate("history.empty", asker.language))
             title = messages.translate("history.title", asker.language)
@@ -143,7 +145,7 @@ class InfoCommands:
             request = await attachments.read_recipe(
                 file,
                 self._studio,
-                asker.requester,
+                asker.viewer,
                 self._handlers.reply_to(interaction, asker),
                 limit=interaction.filesize_limit,
             )
@@ -222,14 +224,6 @@ def settings_card(asker: Asker) -> Card:
     return Card(
         title=messages.translate("settings.title", asker.language), body=escape_markup("\n".join(lines))
     )
-
-
-def _queue_line(job: Job, asker: Asker) -> str:
-    """Show the prompt of another user only if it was public in the same server."""
-    mine = is_own_job(job, asker.requester)
-    same_server = job.requester.community_key == asker.requester.community_key != ""
-    show_prompt = mine or (same_server and not job.reply_to.private and not is_prompt_hidden(job))
-    return messages.job_line(job, asker.language, prompt=show_prompt)
 
 
 def _history_line(job: Job, language: str) -> str:

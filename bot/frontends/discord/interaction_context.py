@@ -9,6 +9,7 @@ import discord
 from bot.domain.jobs import ReplyTo, Requester, community_key
 from bot.frontends.common.preferences import preferred_language
 from bot.frontends.common.upload_limit import UPLOAD_LIMIT_FACTOR
+from bot.studio.studio import Viewer
 
 Interaction = discord.Interaction[Any]
 
@@ -56,5 +57,34 @@ def is_user_install(interaction: Interaction) -> bool:
     return interaction.guild_id is not None and not interaction.is_guild_integration()
 
 
-def is_moderator(interaction: Interaction) -> bool:
-    return interaction.guild_id is not None and interaction.permissions.manage_messages
+def viewer_of(interaction: Interaction, requester: Requester) -> Viewer:
+    """The user with what Discord says about them here: nothing in it comes from the user."""
+
+    async def is_moderator() -> bool:
+        return interaction.guild_id is not None and interaction.permissions.manage_messages
+
+    return Viewer(
+        requester=requester,
+        chat=str(interaction.channel_id or ""),
+        adult_place=bool(getattr(interaction.channel, "nsfw", False)),
+        can_see=lambda chat: can_see_channel(interaction, chat),
+        is_moderator=is_moderator,
+    )
+
+
+def can_see_channel(interaction: Interaction, chat: str) -> bool:
+    """Whether the member can see this channel of the server now.
+
+    False for a channel that is gone or that the bot does not see, and for a private thread, whose members the
+    bot does not know, unless the member manages all threads.
+    """
+    guild, member = interaction.guild, interaction.user
+    if guild is None or not isinstance(member, discord.Member) or not (chat.isascii() and chat.isdecimal()):
+        return False
+    channel = guild.get_channel_or_thread(int(chat))
+    if channel is None or (isinstance(channel, discord.Thread) and channel.parent is None):
+        return False
+    permissions = channel.permissions_for(member)
+    if isinstance(channel, discord.Thread) and channel.is_private() and not permissions.manage_threads:
+        return False
+    return permissions.view_channel

@@ -10,6 +10,7 @@ from bot.frontends.common.recipe_command import job_recipe, slash_command
 from bot.frontends.discord.cards import GOLD, GREY, Card, escape_markup
 from bot.i18n import messages
 from bot.store.store import Eta
+from bot.studio.access import has_hidden_prompt
 from generation.progress import Progress
 
 PROGRESS_BAR_WIDTH = 14
@@ -22,12 +23,8 @@ BUTTONS_AFTER_END = {
 """The next steps offered to the user, so that nothing has to be typed again."""
 
 
-def is_prompt_hidden(job: Job) -> bool:
-    return bool(job.reply_to.facts.get("hidden"))
-
-
 def prompt_title(job: Job) -> str:
-    return "" if is_prompt_hidden(job) else messages.sanitized(job.request.prompt, 200)
+    return "" if has_hidden_prompt(job) else messages.sanitized(job.request.prompt, 200)
 
 
 def waiting_card(job: Job, *, queue_position: int, eta: Eta | None, notes: tuple[str, ...] = ()) -> Card:

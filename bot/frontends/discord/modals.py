@@ -9,8 +9,7 @@ from discord import TextStyle, ui
 from bot.domain.jobs import Action, Job
 from bot.frontends.discord.interaction_context import Interaction
 from bot.i18n import messages
-from bot.studio.prompt_editing import reworded_wish
-from generation.request import PROMPT_LIMIT, Wish
+from generation.request import PROMPT_LIMIT
 
 EDIT_ID_PREFIX = "e:"
 
@@ -47,8 +46,3 @@ def modal_values(interaction: Interaction) -> dict[str, str]:
     data: Any = interaction.data or {}
     inner = [item.get("component", {}) for item in data.get("components", [])]
     return {field["custom_id"]: field.get("value", "") for field in inner if "custom_id" in field}
-
-
-def edited_wish(job: Job, values: dict[str, str]) -> Wish:
-    """Return the wish of the job with the prompt from the form."""
-    return reworded_wish(job, values.get("prompt", job.request.prompt), values.get("negative"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import aiohttp
 import discord
 import structlog
 
-from bot.domain.jobs import Job, JobState
+from bot.domain.jobs import Job
 from bot.frontends.discord.handlers import InteractionHandlers
 from bot.frontends.discord.interaction_context import PLATFORM
 from bot.frontends.discord.job_cards import waiting_card
@@ -18,6 +19,7 @@ from bot.frontends.discord.settings import FrontendSettings
 from bot.frontends.discord.status_order import StatusStep
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
+from bot.studio.studio import Viewer
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +40,9 @@ class PeriodicUpdates:
     async def run(self) -> None:
         await self._client.wait_until_ready()
         while True:
-            jobs = await self._handlers.studio.waiting(100)
-            await self._show_presence(len(jobs))
-            await self._update_positions([job for job in jobs if job.state is JobState.QUEUED])
+            status = await self._handlers.studio.queue_status(PLATFORM)
+            await self._show_presence(status.length)
+            await self._update_positions(status.queued)
             await asyncio.sleep(self._settings.update_interval)
 
     async def _show_presence(self, count: int) -> None:
@@ -57,12 +59,10 @@ class PeriodicUpdates:
         else:
             self._shown_presence = text
 
-    async def _update_positions(self, queued: list[Job]) -> None:
+    async def _update_positions(self, queued: Collection[tuple[int, Job]]) -> None:
         """Edit the cards of jobs that have moved up since their position was last shown."""
-        positions = {job.id: position for position, job in enumerate(queued)}
-        moved = [
-            job for job in queued if self._shown_positions.get(job.id, positions[job.id]) != positions[job.id]
-        ]
+        positions = {job.id: position for position, job in queued}
+        moved = [job for position, job in queued if self._shown_positions.get(job.id, position) != position]
         self._shown_positions = {
             number: self._shown_positions.get(number, position) for number, position in positions.items()
         }
@@ -71,7 +71,8 @@ class PeriodicUpdates:
             await self._update_position(job, positions[job.id])
 
     async def _update_position(self, job: Job, queue_position: int) -> None:
-        card = waiting_card(job, queue_position=queue_position, eta=await self._handlers.studio.eta(job.id))
+        eta = await self._handlers.studio.eta(job.id, Viewer.owner_of(job))
+        card = waiting_card(job, queue_position=queue_position, eta=eta)
         try:
             await self._handlers.status_order.edit_if_current(
                 job.id, StatusStep.WAITING, lambda: self._handlers.sender.edit(job.reply_to, card)
@@ -82,4 +83,4 @@ class PeriodicUpdates:
 
 def _has_valid_token(job: Job) -> bool:
     """Whether the job can be edited by token: edits through a channel would use up its rate limit."""
-    return job.reply_to.platform == PLATFORM and token_is_valid(job.reply_to)
+    return token_is_valid(job.reply_to)

@@ -158,25 +158,25 @@ class ButtonHandler:
 
     async def _perform_on_clip(self, action: Action, press: ButtonPress) -> str:
         context, router = press.context, self._router
-        job = await self._responder.visible_job(action.job, context)
+        job = action.job
         match action.verb:
             case "score" if not action.choice:
-                await router.make_commands.show_genre_menu(context, job.id)
+                await router.make_commands.show_genre_menu(context, job)
             case "edit":
-                await router.make_commands.ask_new_prompt(context, job.id)
+                await router.make_commands.ask_new_prompt(context, job)
             case "recipe":
                 invocation = Invocation(
-                    context=context, message=press.message, name="recipe", arguments=str(job.id)
+                    context=context, message=press.message, name="recipe", arguments=str(job)
                 )
                 await router.info_commands.recipe(invocation)
             case "report":
                 return await router.info_commands.submit_report(job, context)
             case "delete":
-                return await router.info_commands.delete(job, context, press.message.message_id)
+                return await router.info_commands.delete(job, context, press.message)
             case _:
                 reply_to, dedup_key = self._responder.reply_target(context), press.dedup_key
                 result = await self._responder.studio.perform(
-                    action, context.requester, reply_to, idempotency_key=dedup_key
+                    action, self._responder.viewer(context), reply_to, idempotency_key=dedup_key
                 )
                 return await self._show_result(result, press)
         return ""

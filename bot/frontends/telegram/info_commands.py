@@ -9,18 +9,20 @@ import structlog
 from telegram import InlineKeyboardMarkup
 from telegram.error import TelegramError
 
-from bot.domain.errors import NotYourJob
 from bot.domain.jobs import Action, Job
 from bot.frontends.common import account_actions
-from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines
+from bot.frontends.common.job_texts import MAX_LISTED, is_own_job, ledger_lines, model_lines, others_line
 from bot.frontends.common.recipe_command import file_recipe, job_recipe
 from bot.frontends.telegram import attached_files
 from bot.frontends.telegram.keyboards import button, single_button
 from bot.frontends.telegram.preferences import owner_number
 from bot.frontends.telegram.recipe_text import recipe_command
+from bot.frontends.telegram.update_replies import message_shows_job
 from bot.i18n import messages
 
 if TYPE_CHECKING:
+    from telegram import Message
+
     from bot.frontends.telegram.message_context import Invocation, MessageContext
     from bot.frontends.telegram.update_replies import CommandHandler, Responder
 
@@ -48,9 +50,11 @@ class InfoCommands:
 
     async def queue(self, invocation: Invocation) -> None:
         context = invocation.context
-        waiting = await self.responder.studio.waiting(MAX_LISTED)
-        lines = [_queue_line(job, context) for job in waiting]
-        mine = [job for job in waiting if is_own_job(job, context.requester) and not job.state.is_final]
+        waiting = await self.responder.studio.waiting(self.responder.viewer(context), MAX_LISTED)
+        lines = [_queue_line(job, context) for job in waiting.jobs]
+        if waiting.others:
+            lines.append(others_line(waiting.others, context.language))
+        mine = [job for job in waiting.jobs if is_own_job(job, context.requester) and not job.state.is_final]
         await self._reply_list(
             context, "queue", lines, _cancel_keyboard(mine, context.language) if mine else None
         )
@@ -64,19 +68,19 @@ class InfoCommands:
         number, _, _ = invocation.arguments.partition(" ")
         if not number and invocation.message.reply_to_message is None:
             asked_at = invocation.message.date.timestamp() + 1
-            history = await self.responder.studio.history(context.requester, limit=25)
+            history = await self.responder.studio.history(self.responder.viewer(context), limit=25)
             waiting = [job for job in history if not job.state.is_final and job.created_at <= asked_at]
             if len(waiting) > 1:
                 text = messages.translate("cancel.choose", context.language)
                 await self.responder.reply(context, text, _cancel_keyboard(waiting, context.language))
                 return
         _, job = await self.responder.resolve_job(invocation, unfinished_only=True)
-        done = await self.responder.studio.cancel(job.id, context.requester)
+        done = await self.responder.studio.cancel(job.id, self.responder.viewer(context))
         await self.responder.reply(context, messages.final_status(done, context.language))
 
     async def history(self, invocation: Invocation) -> None:
         context = invocation.context
-        jobs = await self.responder.studio.history(context.requester, MAX_LISTED)
+        jobs = await self.responder.studio.history(self.responder.viewer(context), MAX_LISTED)
         private = context.private
         lines = [
             messages.job_line(job, context.language, prompt=private or _is_same_chat(job, context))
@@ -110,7 +114,8 @@ class InfoCommands:
         if clip_file is not None and await self.responder.replied_job(invocation) is None:
             await self._reply_recipe_of_file(clip_file, invocation.context)
             return
-        _, job = await self.responder.resolve_job(invocation)
+        _, meant = await self.responder.resolve_job(invocation)
+        job = await self.responder.studio.recipe(meant.id, self.responder.viewer(invocation.context))
         found = job_recipe(job, invocation.context.language, recipe_command)
         await self.responder.reply(invocation.context, found.title, code=found.command)
 
@@ -121,7 +126,7 @@ class InfoCommands:
             clip_file.name,
             clip_file.size,
             attached_files.fetch(clip_file, self.responder.messenger.bot),
-            context.requester,
+            self.responder.viewer(context),
             self.responder.reply_target(context),
         )
         found = file_recipe(request, clip_file.name, context.language, recipe_command)
@@ -131,11 +136,12 @@ class InfoCommands:
         """/report [TEXT] in reply to a clip. The clip's button does the same without a text."""
         words, job = await self.responder.resolve_job(invocation)
         await self.responder.reply(
-            invocation.context, await self.submit_report(job, invocation.context, words)
+            invocation.context, await self.submit_report(job.id, invocation.context, words)
         )
 
-    async def submit_report(self, job: Job, context: MessageContext, words: str = "") -> str:
-        answer = await account_actions.report_clip(self.responder.studio, job.id, context.requester, words)
+    async def submit_report(self, job: int, context: MessageContext, words: str = "") -> str:
+        viewer = self.responder.viewer(context)
+        answer = await account_actions.report_clip(self.responder.studio, job, viewer, words)
         return answer.text
 
     async def appeal(self, invocation: Invocation) -> None:
@@ -149,18 +155,19 @@ class InfoCommands:
             self.responder.studio, context.requester, words, refusal=refusal
         )
 
-    async def delete(self, job: Job, context: MessageContext, message: int) -> str:
+    async def delete(self, job: int, context: MessageContext, message: Message) -> str:
         """Delete a clip's message. Its requester, Matinee's admins and the group's admins may do that."""
-        owner = is_own_job(job, context.requester) or context.requester.admin
-        if not (owner or await self.responder.is_chat_admin(context)):
-            raise NotYourJob(job.id)
+        bot = self.responder.messenger.bot
+        await self.responder.studio.allow_deletion(
+            job, self.responder.viewer(context), lambda found: message_shows_job(message, found, bot.id)
+        )
         try:
-            await self.responder.messenger.bot.delete_message(context.chat, message)
+            await bot.delete_message(context.chat, message.message_id)
         except TelegramError as error:
-            log.info("could not delete a message", job=job.id, reason=error.message)
+            log.info("could not delete a message", job=job, reason=error.message)
             return messages.translate("delete.refused", context.language)
-        log.info("message deleted", job=job.id, by=context.requester.key)
-        return messages.translate("deleted", context.language, job=job.id)
+        log.info("message deleted", job=job, by=context.requester.key)
+        return messages.translate("deleted", context.language, job=job)
 
     async def help(self, invocation: Invocation) -> None:
         title = messages.translate("help.title", invocation.context.language)
@@ -219,9 +226,9 @@ def _is_same_chat(job: Job, context: MessageContext) -> bool:
 
 
 def _queue_line(job: Job, context: MessageContext) -> str:
-    """One line of /queue. A prompt is shown only in the chat where it was written, or to its author."""
+    """One line of /queue. All members read the answer in a group, so it keeps prompts of other chats out."""
     return messages.job_line(
         job,
         context.language,
-        prompt=_is_same_chat(job, context) or (context.private and is_own_job(job, context.requester)),
+        prompt=context.private or _is_same_chat(job, context),
     )

@@ -15,7 +15,7 @@ from bot.domain.jobs import Job, JobState
 from bot.frontends.telegram.clip_sender import SentMessage
 from bot.frontends.telegram.message_context import PLATFORM, nearest_language, requester_of
 from bot.i18n import messages
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from generation.request import Kind
 
 PAGE, MAX_CLIPS = 20, 200
@@ -27,12 +27,10 @@ async def answer_query(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
     language = nearest_language(query.from_user.language_code)
     requester = requester_of(query.from_user, None, admins=frozenset(), language=language)
     wanted = query.query.lower().strip()
-    history = await studio.history(requester, limit=MAX_CLIPS)
+    # inline results cannot be covered by a spoiler
+    history = await studio.shareable_history(Viewer(requester=requester), limit=MAX_CLIPS)
     jobs = [job for job in history if wanted in job.request.prompt.lower()]
-    spoilered = await studio.spoilered(jobs)  # inline results cannot be covered by a spoiler
-    found = [
-        result for job in jobs if job.id not in spoilered and (result := _inline_result(job)) is not None
-    ]
+    found = [result for job in jobs if (result := _inline_result(job)) is not None]
     start = int(query.offset) if query.offset.isdecimal() else 0
     more = start + PAGE < len(found)
     button = InlineQueryResultsButton(messages.translate("share.none", language), start_parameter="share")

@@ -21,7 +21,6 @@ from bot.frontends.telegram.option_menu import MenuChoices
 from bot.frontends.telegram.questions import PendingCommand
 from bot.frontends.telegram.update_replies import CommandHandler, Responder
 from bot.i18n import messages
-from bot.studio.prompt_editing import reworded_wish
 from bot.studio.studio import Submission
 from bot.studio.uploads import Intake
 from generation.errors import PromptEmpty
@@ -87,21 +86,20 @@ class MakeCommands:
 
     async def edit_prompt(self, invocation: Invocation, number: int) -> None:
         """Make a clip again with another prompt and the same seed."""
-        job = await self.responder.visible_job(number, invocation.context)
         if not invocation.arguments.strip():
             raise PromptEmpty
         context = invocation.context
-        submission = await self.responder.studio.submit(
-            reworded_wish(job, invocation.arguments),
-            context.requester,
+        submission = await self.responder.studio.reword(
+            number,
+            invocation.arguments,
+            self.responder.viewer(context),
             self.responder.reply_target(context),
             idempotency_key=invocation.dedup_key,
-            parent=job.id,
         )
         await self.responder.announce_job(submission, context.language)
 
     async def ask_new_prompt(self, context: MessageContext, number: int) -> None:
-        job = await self.responder.visible_job(number, context)
+        job = await self.responder.studio.recipe(number, self.responder.viewer(context))
         pending = PendingCommand("edit", str(number))
         text = questions.question_text(pending, context.language)
         await self.responder.reply(
@@ -131,14 +129,14 @@ class MakeCommands:
         submission = await self.responder.studio.new_music(
             job.id,
             music,
-            context.requester,
+            self.responder.viewer(context),
             self.responder.reply_target(context),
             idempotency_key=invocation.dedup_key,
         )
         await self.responder.announce_job(submission, context.language)
 
     async def show_genre_menu(self, context: MessageContext, number: int) -> None:
-        job = await self.responder.visible_job(number, context)
+        job = await self.responder.studio.job(number, self.responder.viewer(context))
         text = messages.translate("music.choose", context.language, job=job.id)
         await self.responder.reply(
             context, text, genre_keyboard(job.id, self.responder.studio.genres, context.language)
@@ -157,7 +155,7 @@ class MakeCommands:
         wish = apply_preferences(wish, await self.responder.preferences(context))
         submission = await self.responder.studio.submit(
             wish,
-            context.requester,
+            self.responder.viewer(context),
             self.responder.reply_target(context),
             idempotency_key=invocation.dedup_key,
         )
@@ -191,7 +189,8 @@ class MakeCommands:
 
     def _receive_uploads(self, invocation: Invocation) -> AbstractAsyncContextManager[Intake]:
         context = invocation.context
-        return self.responder.studio.receive_uploads(context.requester, self.responder.reply_target(context))
+        viewer, reply_to = self.responder.viewer(context), self.responder.reply_target(context)
+        return self.responder.studio.receive_uploads(viewer, reply_to)
 
     async def _receive_image(self, invocation: Invocation, intake: Intake) -> str:
         """Store the picture of the message, or of the one it replies to; return its path."""

@@ -10,7 +10,7 @@ import structlog
 from msgspec import structs
 from telegram.error import BadRequest, TelegramError
 
-from bot.domain.errors import NoClipGiven, NotYourJob
+from bot.domain.errors import NoClipGiven
 from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.frontends.common import job_texts
 from bot.frontends.common.error_replies import appeal_action, explain_and_log
@@ -23,7 +23,7 @@ from bot.frontends.telegram.message_context import Invocation, MessageContext
 from bot.frontends.telegram.message_sender import Markup, Messenger
 from bot.i18n import messages
 from bot.pipeline.delivery import SendError
-from bot.studio.studio import Studio, Submission
+from bot.studio.studio import Studio, Submission, Viewer
 from generation.errors import UnknownChoice
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Responder:
         if not await self.messenger.edit_status(job, text, keyboard):
             status = str(await self.messenger.reply(job.reply_to, text, keyboard=keyboard))
         self.pending_statuses[job.id] = status
-        await self.studio.save_status_message(job.id, status)
-        await self.remove_status_message(await self.studio.job(job.id))
+        saved = await self.studio.save_status_message(job.id, status, Viewer.owner_of(job))
+        await self.remove_status_message(saved)
 
     def with_status(self, job: Job) -> Job:
         """The job with its status message, even if it was claimed before the message was stored."""
@@ -129,19 +129,13 @@ class Responder:
         )
         return merge_preferences(own, shared)
 
-    async def visible_job(self, number: int, context: MessageContext) -> Job:
-        """The job, if it is the requester's or was made in the same chat, or if the requester is an admin.
-
-        Raises NotYourJob.
-        """
-        job = await self.studio.job(number)
-        own = job.requester.key == context.requester.key or context.requester.admin
-        same_chat = job.reply_to.platform == context.requester.platform and job.reply_to.chat == str(
-            context.chat
+    def viewer(self, context: MessageContext) -> Viewer:
+        """The requester with what Telegram says about them: a user who writes in a chat is a member of it."""
+        return Viewer(
+            requester=context.requester,
+            chat=str(context.chat),
+            is_moderator=lambda: self.is_chat_admin(context),
         )
-        if not (own or same_chat):
-            raise NotYourJob(number)
-        return job
 
     async def resolve_job(self, invocation: Invocation, *, unfinished_only: bool = False) -> tuple[str, Job]:
         """The job that a command is about, and the rest of the arguments.
@@ -151,8 +145,8 @@ class Responder:
         """
         number, rest = split_job_number(invocation.arguments)
         if number is not None:
-            return rest, await self.visible_job(number, invocation.context)
-        history = await self.studio.history(invocation.context.requester, limit=25)
+            return rest, await self.studio.job(number, self.viewer(invocation.context))
+        history = await self.studio.history(self.viewer(invocation.context), limit=25)
         if (replied := await self._find_replied_job(invocation, history)) is not None:
             return invocation.arguments, replied
         candidates = [job for job in history if not unfinished_only or not job.state.is_final]
@@ -163,7 +157,7 @@ class Responder:
     async def replied_job(self, invocation: Invocation) -> Job | None:
         """The job whose message the command replies to, if any."""
         return await self._find_replied_job(
-            invocation, await self.studio.history(invocation.context.requester, limit=25)
+            invocation, await self.studio.history(self.viewer(invocation.context), limit=25)
         )
 
     async def _find_replied_job(self, invocation: Invocation, history: list[Job]) -> Job | None:
@@ -171,8 +165,8 @@ class Responder:
         message = invocation.message.reply_to_message
         if message is None:
             return None
-        if number := _job_on_buttons(message, self.messenger.bot.id):
-            return await self.visible_job(number, invocation.context)
+        if numbers_on_buttons := jobs_on_message(message, self.messenger.bot.id):
+            return await self.studio.job(numbers_on_buttons[0], self.viewer(invocation.context))
         for job in history:
             sent = SentMessage.parse(job.message)
             numbers = {job.reply_to.message, job.reply_to.status, str(sent.message) if sent else ""}
@@ -192,16 +186,24 @@ class Responder:
         return member.status in {"administrator", "creator"}
 
 
-def _job_on_buttons(message: Message, bot: int) -> int:
-    """The job number in the buttons of a message of the bot, or 0."""
+def jobs_on_message(message: Message, bot: int) -> list[int]:
+    """The job numbers in the buttons of a message of the bot, as Telegram reports the message."""
     if message.from_user is None or message.from_user.id != bot or message.reply_markup is None:
-        return 0
-    for row in message.reply_markup.inline_keyboard:
-        for button in row:
-            action = Action.parse(str(button.callback_data or ""))
-            if action is not None and action.job and action.verb != "set":
-                return action.job
-    return 0
+        return []
+    buttons = (button for row in message.reply_markup.inline_keyboard for button in row)
+    actions = (Action.parse(str(button.callback_data or "")) for button in buttons)
+    return [action.job for action in actions if action and action.job and action.verb != "set"]
+
+
+def message_shows_job(message: Message, job: Job, bot: int) -> bool:
+    """Whether this is the message of the job. If none is known, its own buttons must name the job."""
+    sent = SentMessage.parse(job.message)
+    if sent is None:
+        return job.id in jobs_on_message(message, bot)
+    return message.chat.id == sent.chat and str(message.message_id) in {
+        str(sent.message),
+        job.reply_to.status,
+    }
 
 
 def _suggested_action(error: Exception) -> Action | None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bot.domain.jobs import JobState
 from bot.i18n import messages
-from bot.studio.studio import Studio
+from bot.store.store import Store
 from tests.bot.app_harness import wait_until_async
 
 PROMPT = "a fox in the snow"
@@ -40,9 +40,9 @@ class ChatUser(Protocol):
         """Wait until the engine renders this job, which no chat is sure to show."""
 
 
-async def wait_until_running(studio: Studio, number: int) -> None:
+async def wait_until_running(store: Store, number: int) -> None:
     async def running() -> bool:
-        return (await studio.job(number)).state is JobState.RUNNING
+        return (await store.job(number)).state is JobState.RUNNING
 
     await wait_until_async(running)
 

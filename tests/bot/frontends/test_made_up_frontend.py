@@ -16,7 +16,7 @@ from bot.frontends.descriptor import FrontendContext, FrontendDescriptor
 from bot.runtime import app, config, frontend_registry
 from bot.runtime.settings import Settings, load
 from bot.store.store import Access, Store
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from generation.progress import Progress
 from generation.request import Wish
 
@@ -63,7 +63,7 @@ class Postcards:
     all_delivered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        sender = Requester(platform=self.name, user="ana", name="Ana")
+        sender = Viewer(requester=Requester(platform=self.name, user="ana", name="Ana"))
         for prompt in self.settings.prompts:
             await self.studio.submit(Wish(prompt=prompt), sender, ReplyTo(platform=self.name, chat="box 7"))
         await self.all_delivered.wait()

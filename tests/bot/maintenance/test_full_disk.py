@@ -14,7 +14,7 @@ import pytest
 from bot.domain.errors import DiskLow
 from bot.i18n import messages
 from tests.bot.app_harness import CREDITS, open_studio
-from tests.factories import make_reply_to, make_requester, make_wish
+from tests.factories import make_reply_to, make_requester, make_viewer, make_wish
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ async def test_below_the_disk_floor_clips_are_refused_and_cost_nothing(tmp_path:
     async with open_studio(tmp_path, min_free_disk=10**18) as (store, studio, _):
         wish, reply_to = make_wish(), make_reply_to()
         with pytest.raises(DiskLow) as refusal:
-            await studio.submit(wish, make_requester("ana"), reply_to)
+            await studio.submit(wish, make_viewer("ana"), reply_to)
         assert "nearly full" in messages.explain(refusal.value)
         assert (await studio.balance(make_requester("ana"))).left == CREDITS
         assert not await store.waiting()

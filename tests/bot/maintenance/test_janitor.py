@@ -16,6 +16,7 @@ from bot.domain.quota import Allowance
 from bot.maintenance.integrity_check import check_data_folder
 from bot.maintenance.janitor import MIN_FILE_AGE, Janitor
 from bot.store.store import Store
+from bot.studio.access import Viewer
 from generation.request import MusicWish
 from tests.bot.app_harness import open_studio
 from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS, deliver_job
@@ -87,9 +88,9 @@ async def test_new_music_for_a_removed_clip_is_refused(tmp_path: Path) -> None:
         job = await create_clip(store, tmp_path)
         await deliver_job(store, job)
         await Janitor(store=store, data=tmp_path, budget=1).enforce_budget(10**9)
-        me = Requester(platform="discord", user="42")
+        me = Viewer(requester=Requester(platform="discord", user="42"))
         with pytest.raises(ClipGone):
-            await studio.new_music(job, MusicWish(genre="jazz"), me, (await studio.job(job)).reply_to)
+            await studio.new_music(job, MusicWish(genre="jazz"), me, (await store.job(job)).reply_to)
 
 
 async def test_folders_of_jobs_without_a_clip_are_removed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from generation.errors import PictureFailed
 from tests.bot.app_harness import running_app, running_tasks, wait_until
 from tests.bot.maintenance.test_backups import LARGE_ALLOWANCE, NO_CAPS
 from tests.bot.store.conftest import CLIP, Clock
-from tests.factories import make_draft, make_requester
+from tests.factories import make_draft, make_viewer
 from tests.paths import ROOT
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
@@ -112,7 +112,7 @@ async def test_the_running_app_reports_every_outcome_to_the_metrics(tmp_path: Pa
         await app.wait_for_state(delivered, JobState.DELIVERED)
         app.engine.fail(await app.engine_label(failed), PictureFailed("testcard", "black frames"))
         await app.wait_for_state(failed, JobState.FAILED)
-        await app.studio.cancel(cancelled, make_requester("ana"))
+        await app.studio.cancel(cancelled, make_viewer("ana"))
         metrics.write(tmp_path / "matinee.prom")
         found = parse_samples((tmp_path / "matinee.prom").read_text())
         assert found["matinee_jobs_total", ("testcard", "asked", "fake")] == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from generation.media import nsfw
 from generation.media.nsfw import Detection
 from generation.media.nsfw_process import InspectionFailed
 from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until
-from tests.factories import make_requester, make_wish
+from tests.factories import make_requester, make_viewer, make_wish
 
 DETECTION = Detection("FEMALE_BREAST_EXPOSED", 0.83, 4)
 
@@ -47,10 +47,10 @@ class InspectionHarness:
     notices: list[Notice]
 
     async def make_clip(self, *, adult: bool = False) -> int:
-        facts = {"adult": True} if adult else {}
-        reply_to = ReplyTo(platform="fake", chat="c", facts=facts)
+        viewer = replace(make_viewer("ana"), adult_place=adult)
+        reply_to = ReplyTo(platform="fake", chat="c")
         wish = make_wish()
-        ticket = await self.app.studio.submit(wish, make_requester("ana"), reply_to)
+        ticket = await self.app.studio.submit(wish, viewer, reply_to)
         self.app.engine.finish(await self.app.engine_label(ticket.job.id))
         return ticket.job.id
 
@@ -140,7 +140,7 @@ async def test_a_held_and_rejected_clip_is_reported_and_refunded(open_harness: O
         number = await harness.make_clip()
         await harness.wait_for_state(number, JobState.HELD)
         with pytest.raises(TooLate):
-            await harness.app.studio.cancel(number, make_requester("ana"))
+            await harness.app.studio.cancel(number, make_viewer("ana"))
         await harness.app.studio.decide_review(Action("reject", number), make_requester("boss", admin=True))
         await harness.wait_for_state(number, JobState.FAILED)
         await wait_until(lambda: "credits are back" in harness.last_message())

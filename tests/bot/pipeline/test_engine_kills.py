@@ -17,7 +17,7 @@ from generation.engines.local.protocol import EngineSetup
 from generation.progress import Progress, Stage
 from generation.request import MusicWish, Wish
 from tests.bot.app_harness import open_app, running_tasks, wait_for_state
-from tests.factories import make_reply_to, make_requester
+from tests.factories import make_reply_to, make_viewer
 from tests.fakes.frontend import FakeFrontend
 
 pytestmark = pytest.mark.slow
@@ -56,14 +56,14 @@ async def test_no_job_is_lost_when_the_engine_is_killed_at_random(tmp_path: Path
         studio = app.studio
         wish = Wish(prompt="a fox", width=256, height=256, seconds=2, steps=24, music=MusicWish(genre="none"))
         jobs = [
-            (await studio.submit(replace(wish, seed=n), make_requester(f"u{n % 10}"), make_reply_to())).job
+            (await studio.submit(replace(wish, seed=n), make_viewer(f"u{n % 10}"), make_reply_to())).job
             for n in range(JOBS)
         ]
         async with running_tasks(app.worker.run(), app.delivery.run()):
             for job in jobs:
-                await wait_for_state(studio, job.id, JobState.DELIVERED, JobState.FAILED, seconds=250)
+                await wait_for_state(app.store, job.id, JobState.DELIVERED, JobState.FAILED, seconds=250)
         await engine.close()
-        ended = [await studio.job(job.id) for job in jobs]
+        ended = [await app.store.job(job.id) for job in jobs]
         assert len(chat.killed_jobs) == KILLS
         # Progress arrives late, so a kill may also hit the next job; a job that is hit twice fails.
         failed_jobs = [job for job in ended if job.state is JobState.FAILED]

@@ -25,7 +25,7 @@ from tests.bot.app_harness import (
     wait_until,
     wait_until_async,
 )
-from tests.factories import make_reply_to, make_requester, make_wish
+from tests.factories import make_reply_to, make_requester, make_viewer, make_wish
 from tests.fakes.frontend import FakeFrontend
 
 ALLOWANCE = Allowance(credits=CREDITS)
@@ -96,17 +96,17 @@ async def test_only_a_job_that_crashes_the_engine_twice_is_given_up(
 async def test_cancelling_a_running_job_frees_the_engine_and_credits(app: AppHarness) -> None:
     job = (await app.ask()).job.id
     await app.engine_label(job)
-    await app.studio.cancel(job, make_requester("ana"))
+    await app.studio.cancel(job, make_viewer("ana"))
     await wait_until(lambda: not app.engine.orders)
-    assert (await app.studio.job(job)).state is JobState.CANCELLED
+    assert (await app.store.job(job)).state is JobState.CANCELLED
     assert await credits_left(app) == CREDITS
     with pytest.raises(TooLate):
-        await app.studio.cancel(job, make_requester("ana"))
+        await app.studio.cancel(job, make_viewer("ana"))
 
 
 async def wait_until_picture_done(app: AppHarness, job: int) -> Job:
     async def look() -> Job | None:
-        found = await app.studio.job(job)
+        found = await app.store.job(job)
         return found if found.picture_done else None
 
     return await wait_until_async(look)
@@ -125,7 +125,7 @@ async def test_cancelling_before_the_last_frame_is_refunded_and_says_so(app: App
     label = await app.engine_label(job)
     app.engine.report(label, Stage.GENERATING_FRAMES, 7, 8)
     app.engine.report(label, Stage.COMPOSING, 1, 1)  # music is composed while frames are generated
-    cancelled = await app.studio.cancel(job, make_requester("ana"))
+    cancelled = await app.studio.cancel(job, make_viewer("ana"))
     assert not cancelled.picture_done
     assert await credits_left(app) == CREDITS
     assert "credits are back" in await final_status_of(app, job)
@@ -140,7 +140,7 @@ async def test_cancelling_after_the_last_frame_is_charged_and_says_so(
     submitted = (await app.ask()).job
     app.engine.report(await app.engine_label(submitted.id), *last)
     await wait_until_picture_done(app, submitted.id)
-    await app.studio.cancel(submitted.id, make_requester("ana"))
+    await app.studio.cancel(submitted.id, make_viewer("ana"))
     await wait_until(lambda: not app.engine.orders or None)
     assert await credits_left(app) == CREDITS - submitted.cost
     assert "credits are spent" in await final_status_of(app, submitted.id)
@@ -156,8 +156,8 @@ async def test_a_job_whose_frames_must_be_generated_again_is_refunded(
     await wait_until_picture_done(app, job)
     app.engine.fail(label, EngineDied("killed while encoding", guilty=guilty))
     await wait_until(lambda: any(name != label for name in app.engine.unfinished()) or None)
-    assert not (await app.studio.job(job)).picture_done
-    await app.studio.cancel(job, make_requester("ana"))
+    assert not (await app.store.job(job)).picture_done
+    await app.studio.cancel(job, make_viewer("ana"))
     assert await credits_left(app) == CREDITS
 
 
@@ -167,8 +167,8 @@ async def test_an_engine_that_dies_right_after_the_last_frame_leaves_no_record(a
     app.engine.report(label, Stage.GENERATING_FRAMES, 8, 8)
     app.engine.fail(label, EngineDied("killed", guilty=False))  # before the record is written
     await wait_until(lambda: any(name != label for name in app.engine.unfinished()) or None)
-    assert not (await app.studio.job(job)).picture_done
-    await app.studio.cancel(job, make_requester("ana"))
+    assert not (await app.store.job(job)).picture_done
+    await app.studio.cancel(job, make_viewer("ana"))
     assert await credits_left(app) == CREDITS
 
 
@@ -177,10 +177,10 @@ async def test_new_music_generates_no_frames_so_its_cancel_is_refunded(app: AppH
     app.engine.finish(await app.engine_label(first.id))
     await app.wait_for_state(first.id, JobState.DELIVERED)
     left = await credits_left(app)
-    again = await app.studio.perform(Action("score", first.id, "jazz"), make_requester("ana"), first.reply_to)
+    again = await app.studio.perform(Action("score", first.id, "jazz"), make_viewer("ana"), first.reply_to)
     assert isinstance(again, Submission)
     app.engine.report(await app.engine_label(again.job.id), Stage.ENCODING, 0, 24)
-    await app.studio.cancel(again.job.id, make_requester("ana"))
+    await app.studio.cancel(again.job.id, make_viewer("ana"))
     assert await credits_left(app) == left
 
 
@@ -199,8 +199,8 @@ async def test_progress_after_the_last_frame_changes_nothing_more(app: AppHarnes
 async def test_only_its_owner_or_an_admin_cancels_a_job(app: AppHarness) -> None:
     job = (await app.ask()).job.id
     with pytest.raises(NotYourJob):
-        await app.studio.cancel(job, make_requester("bob"))
-    assert (await app.studio.cancel(job, make_requester("bob", admin=True))).state is JobState.CANCELLED
+        await app.studio.cancel(job, make_viewer("bob"))
+    assert (await app.studio.cancel(job, make_viewer("bob", admin=True))).state is JobState.CANCELLED
 
 
 async def test_a_user_is_notified_when_an_admin_cancels(app: AppHarness) -> None:
@@ -218,8 +218,8 @@ async def test_an_invalid_request_costs_nothing_and_makes_no_job(app: AppHarness
         with pytest.raises(error):
             await app.ask(prompt=prompt)
     with pytest.raises(UnknownChoice):
-        await app.studio.perform(Action("explode", 1), make_requester("ana"), (await app.ask()).job.reply_to)
-    assert len(await app.studio.history(make_requester("ana"))) == 1
+        await app.studio.perform(Action("explode", 1), make_viewer("ana"), (await app.ask()).job.reply_to)
+    assert len(await app.studio.history(make_viewer("ana"))) == 1
 
 
 async def test_concurrent_requests_spend_the_last_credit_once(app: AppHarness) -> None:
@@ -235,7 +235,7 @@ async def test_concurrent_requests_spend_the_last_credit_once(app: AppHarness) -
 async def test_a_replayed_update_makes_no_second_job(app: AppHarness) -> None:
     first, again = await app.ask(idempotency_key="u1"), await app.ask(idempotency_key="u1")
     assert first.job.id == again.job.id
-    assert len(await app.studio.history(make_requester("ana"))) == 1
+    assert len(await app.studio.history(make_viewer("ana"))) == 1
 
 
 async def test_an_unreachable_chat_is_retried_until_it_answers(app: AppHarness) -> None:
@@ -258,7 +258,7 @@ async def test_an_uncertain_clip_is_sent_again_only_on_request(app: AppHarness) 
     app.engine.finish(await app.engine_label(other))
     await app.wait_for_state(other, JobState.DELIVERED)
     assert app.chat.clip_counts[job] == 1
-    await app.studio.send_again(job, make_requester("ana"))
+    await app.studio.send_again(job, make_viewer("ana"))
     await app.wait_for_state(job, JobState.DELIVERED)
 
 
@@ -311,18 +311,18 @@ async def test_a_drained_worker_finishes_its_jobs_and_claims_none(tmp_path: Path
         app.engine.finish(label)
         await asyncio.wait_for(app.worker.drained.wait(), 20)
         await app.wait_for_state(first, JobState.DELIVERED)
-        assert (await app.studio.job(second)).state is JobState.QUEUED
+        assert (await app.store.job(second)).state is JobState.QUEUED
 
 
 async def test_reroll_and_new_music_are_jobs_of_their_own(app: AppHarness) -> None:
     first = (await app.ask()).job.id
     app.engine.finish(await app.engine_label(first))
     job = await app.wait_for_state(first, JobState.DELIVERED)
-    again = await app.studio.perform(Action("reroll", first), make_requester("bob"), job.reply_to)
+    again = await app.studio.perform(Action("reroll", first), make_viewer("bob"), job.reply_to)
     assert isinstance(again, Submission)
     assert again.job.request.seed != job.request.seed
     assert again.job.parent == first
-    scored = await app.studio.perform(Action("score", first, "jazz"), make_requester("ana"), job.reply_to)
+    scored = await app.studio.perform(Action("score", first, "jazz"), make_viewer("ana"), job.reply_to)
     assert isinstance(scored, Submission)
     assert scored.job.request.music.genre == "jazz"
     assert scored.job.request.source == str(job.clip.path if job.clip else None)
@@ -345,7 +345,7 @@ async def test_the_final_status_is_shown_while_another_is_being_sent(tmp_path: P
     chat = BlockingFrontend()
     async with open_app(tmp_path, chat=chat) as app:
         wish, reply_to = make_wish(), make_reply_to()
-        job = (await app.studio.submit(wish, make_requester("ana"), reply_to)).job
+        job = (await app.studio.submit(wish, make_viewer("ana"), reply_to)).job
         app.events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 2)))
         await wait_until(lambda: chat.statuses or None)
         chat.released.set()
@@ -360,7 +360,7 @@ async def test_status_pauses_apply_to_progress_but_not_to_final_status(tmp_path:
     async with open_app(tmp_path, chat=chat) as app:
         wish, reply_to = make_wish(), make_reply_to()
         first, second = [
-            (await app.studio.submit(wish, make_requester(name), reply_to)).job for name in ("ana", "ben")
+            (await app.studio.submit(wish, make_viewer(name), reply_to)).job for name in ("ana", "ben")
         ]
         for job in (first, second):
             app.events.publish(JobProgressed(job, Progress(Stage.GENERATING_FRAMES, 1, 3)))

@@ -110,7 +110,7 @@ async def test_too_small_a_size_limit_is_refused_before_charging(tmp_path: Path)
     async with running_app(tmp_path) as app:
         with pytest.raises(LimitTooSmall) as caught:
             await app.ask(limit=2_000)
-        assert await app.studio.waiting() == []
+        assert await app.store.waiting(1) == []
         assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
         assert (await app.ask(limit=caught.value.floor)).job.id == 1
     assert isinstance(caught.value, USER_ERRORS)

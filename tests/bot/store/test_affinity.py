@@ -8,7 +8,7 @@ import pytest
 
 from generation.request import Wish
 from tests.bot.app_harness import open_app, running_tasks, wait_until
-from tests.factories import make_reply_to, make_requester
+from tests.factories import make_reply_to, make_viewer
 from tests.fakes.engine import FakeEngine
 
 REQUESTED_MODELS = ("testcard", "pocket", "testcard", "pocket")
@@ -20,7 +20,7 @@ async def models_in_engine_order(folder: Path, *, affinity: int) -> list[str]:
     async with open_app(folder, engine=engine, affinity=affinity) as app:
         for number, model in enumerate(REQUESTED_MODELS):
             wish = Wish(prompt="a fox", model=model)
-            await app.studio.submit(wish, make_requester(f"p{number}"), make_reply_to())
+            await app.studio.submit(wish, make_viewer(f"p{number}"), make_reply_to())
         order: list[str] = []
         async with running_tasks(app.worker.run()):
             for _ in REQUESTED_MODELS:

@@ -18,7 +18,15 @@ from generation.clip import Clip
 from generation.errors import AttachmentRefused, NotOffered
 from generation.request import Kind, Limits, Wish
 from tests.bot.app_harness import PRESETS, AppHarness, running_app
-from tests.factories import make_clip, make_job, make_music, make_reply_to, make_request, make_requester
+from tests.factories import (
+    make_clip,
+    make_job,
+    make_music,
+    make_reply_to,
+    make_request,
+    make_requester,
+    make_viewer,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -120,14 +128,14 @@ async def make_delivered_clip(app: AppHarness) -> int:
 
 async def test_a_button_makes_the_same_clip_larger_with_the_same_music(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
-        first = await app.studio.job(await make_delivered_clip(app))
+        first = await app.store.job(await make_delivered_clip(app))
         assert {"extend", "bigger"} <= set(app.studio.available_derivatives(first))
-        made = await app.studio.perform(Action("bigger", first.id), make_requester("ana"), first.reply_to)
+        made = await app.studio.perform(Action("bigger", first.id), make_viewer("ana"), first.reply_to)
         assert isinstance(made, Submission)
         request, old = made.job.request, first.request
         assert (request.kind, request.seed, request.music) == (Kind.BIGGER, old.seed, old.music)
         assert request.width > first.request.width
-        await app.studio.cancel(first.id + 1, make_requester("ana"))
+        await app.studio.cancel(first.id + 1, make_viewer("ana"))
 
 
 @pytest.mark.parametrize("kind", ["bomb", "text"])
@@ -140,8 +148,8 @@ async def test_a_bad_picture_is_refused_before_charging(tmp_path: Path, kind: st
     wish = Wish(prompt="it moves", kind=Kind.ANIMATE, model="testcard", image=str(picture))
     async with running_app(tmp_path / "data") as app:
         with pytest.raises(AttachmentRefused):
-            await app.studio.submit(wish, make_requester("ana"), make_reply_to())
-        assert await app.studio.waiting() == []
+            await app.studio.submit(wish, make_viewer("ana"), make_reply_to())
+        assert await app.store.waiting(1) == []
         assert (await app.studio.balance(make_requester("ana"))).used == 0
 
 

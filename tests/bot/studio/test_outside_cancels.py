@@ -74,7 +74,7 @@ async def test_an_outside_cancel_is_reported_at_the_next_start(tmp_path: Path) -
         await admin.perform(f"queue cancel {job}", ADMINS["cli"])
     async with running_app(tmp_path) as app, running_tasks(app.studio.watch_outside_cancels()):
         await wait_until(lambda: final_statuses(app, job))
-        assert (await app.studio.job(job)).state is JobState.CANCELLED
+        assert (await app.store.job(job)).state is JobState.CANCELLED
 
         async def outbox_is_empty() -> bool:
             return not await app.store.has_outside_cancels()

@@ -17,7 +17,7 @@ from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unre
 from bot.runtime import event_loop
 from generation.errors import EngineDied, EngineStuck, PictureFailed
 from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until_async
-from tests.factories import make_requester
+from tests.factories import make_requester, make_viewer
 
 pytestmark = pytest.mark.slow
 
@@ -60,17 +60,17 @@ class StudioStateMachine(RuleBasedStateMachine):
         """Wait until nothing more happens without another action of the test."""
         assert self.loop.run_until_complete(wait_until_async(self._is_idle))
         for job in self.jobs:
-            self.jobs[job] = self.loop.run_until_complete(self.app.studio.job(job))
+            self.jobs[job] = self.loop.run_until_complete(self.app.store.job(job))
 
     async def _is_idle(self) -> bool:
-        jobs = await self.app.studio.waiting(50)
+        jobs = await self.app.store.waiting(50)
         rendered = await self.app.store.undelivered()
         busy = self.app.engine
         fed = len(busy.unfinished()) == len(busy.orders) == min(busy.slots, len(jobs))
         return fed and not rendered and not await self._is_delivering()
 
     async def _is_delivering(self) -> bool:
-        looks = [await self.app.studio.job(job) for job in self.jobs]
+        looks = [await self.app.store.job(job) for job in self.jobs]
         return any(job.state in {JobState.RENDERED, JobState.DELIVERING} for job in looks)
 
     @rule(user=st.sampled_from(USERS), prompt=st.sampled_from(["a fox", "", "forbidden"]))
@@ -103,9 +103,9 @@ class StudioStateMachine(RuleBasedStateMachine):
         studio = self.app.studio
         with suppress(*USER_ERRORS):
             if verb == "cancel":
-                self.loop.run_until_complete(studio.cancel(job, make_requester(user)))
+                self.loop.run_until_complete(studio.cancel(job, make_viewer(user)))
             else:
-                self.loop.run_until_complete(studio.send_again(job, make_requester(user)))
+                self.loop.run_until_complete(studio.send_again(job, make_viewer(user)))
                 self.asked_again.add(job)
         self.wait_until_idle()
 

@@ -13,7 +13,7 @@ from bot.i18n import messages
 from generation.errors import NotOffered
 from generation.request import Kind, UnknownWords, Wish
 from tests.bot.app_harness import running_app
-from tests.factories import make_reply_to, make_requester
+from tests.factories import make_reply_to, make_viewer
 
 UNKNOWN_WORDS = UnknownWords(
     model="pocket",
@@ -27,7 +27,7 @@ UNKNOWN_WORDS = UnknownWords(
 async def test_unknown_words_are_named_at_submit_and_with_the_clip(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         wish = Wish(prompt="a glass rocket", model="pocket")
-        submission = await app.studio.submit(wish, make_requester("ana"), make_reply_to())
+        submission = await app.studio.submit(wish, make_viewer("ana"), make_reply_to())
         text = messages.adjustments_text(submission.adjustments)
         assert "does not know “glass”" in text
         assert "pocket knows: red" in text
@@ -41,7 +41,7 @@ async def test_unknown_words_are_named_at_submit_and_with_the_clip(tmp_path: Pat
 async def test_there_is_no_note_if_every_word_is_known(tmp_path: Path) -> None:
     async with running_app(tmp_path) as app:
         wish = Wish(prompt="a red rocket", model="pocket")
-        submission = await app.studio.submit(wish, make_requester("ana"), make_reply_to())
+        submission = await app.studio.submit(wish, make_viewer("ana"), make_reply_to())
         assert submission.adjustments == ()
         app.engine.finish(await app.engine_label(submission.job.id))
         await app.wait_for_state(submission.job.id, JobState.DELIVERED)
@@ -53,13 +53,13 @@ async def test_a_capable_model_is_chosen_and_named_if_none_is_given(tmp_path: Pa
         picture = tmp_path / "picture.png"
         Image.new("RGB", (64, 64), "red").save(picture)
         wish = Wish(prompt="a red rocket", kind=Kind.ANIMATE, image=str(picture))
-        submission = await app.studio.submit(wish, make_requester("ana"), make_reply_to())
+        submission = await app.studio.submit(wish, make_viewer("ana"), make_reply_to())
         assert submission.job.request.model != "pocket"
         assert f"{submission.job.request.model} instead of pocket" in messages.adjustments_text(
             submission.adjustments
         )
         with pytest.raises(NotOffered):
-            await app.studio.submit(replace(wish, model="pocket"), make_requester("ana"), make_reply_to())
+            await app.studio.submit(replace(wish, model="pocket"), make_viewer("ana"), make_reply_to())
 
 
 @pytest.mark.parametrize("language", messages.languages())

@@ -21,12 +21,11 @@ from bot.domain.errors import (
     RateLimited,
     UploadLimitReached,
 )
-from bot.domain.jobs import Requester
 from bot.domain.quota import UploadLimits
 from bot.frontends.common.attachments import check_size
 from bot.i18n import messages
 from bot.store.store import Store
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from bot.studio.uploads import IMAGE_TOO_LARGE, MAX_IMAGE_BYTES
 from generation.errors import AttachmentRefused
 from generation.media.format_checks import TOO_MANY_PIXELS, UNREADABLE_IMAGE
@@ -34,14 +33,14 @@ from generation.media.provenance import sign_file
 from generation.media.signing_identity import load_or_create_identity
 from generation.request import Kind, MusicWish, Wish
 from tests.bot.app_harness import open_studio
-from tests.factories import make_reply_to, make_requester
+from tests.factories import make_reply_to, make_requester, make_viewer
 from tests.fakes import hostile_files
 from tests.fakes.wav_samples import wav_bytes
 
 ORIENTATION_TAG = 0x0112
 ROTATE_90 = 6
-ANA = make_requester("ana", platform="telegram")
-EVE = make_requester("eve", platform="telegram")
+ANA = make_viewer("ana", platform="telegram", chat="7")
+EVE = make_viewer("eve", platform="telegram", chat="7")
 HERE = make_reply_to(platform="telegram", chat="7")
 
 
@@ -66,17 +65,13 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
 PICTURE = encoded(Image.new("RGB", (64, 32), "red"), "JPEG")
 
 
-async def send_picture(
-    studio: Studio, content: bytes, name: str = "photo.jpg", requester: Requester = ANA
-) -> Path:
-    async with studio.receive_uploads(requester, HERE) as intake:
+async def send_picture(studio: Studio, content: bytes, name: str = "photo.jpg", viewer: Viewer = ANA) -> Path:
+    async with studio.receive_uploads(viewer, HERE) as intake:
         return Path(await intake.picture(name, len(content), Source(content).fetch))
 
 
-async def send_sound(
-    studio: Studio, content: bytes, name: str = "song.wav", requester: Requester = ANA
-) -> Path:
-    async with studio.receive_uploads(requester, HERE) as intake:
+async def send_sound(studio: Studio, content: bytes, name: str = "song.wav", viewer: Viewer = ANA) -> Path:
+    async with studio.receive_uploads(viewer, HERE) as intake:
         return Path(await intake.sound(name, len(content), Source(content).fetch, suffix=".wav"))
 
 
@@ -184,7 +179,9 @@ async def all_refused(studio: Studio, error: type[Exception], *, recipe: bool = 
 
 async def test_nothing_is_fetched_for_a_blocked_user(tmp_path: Path) -> None:
     async with studio_with(tmp_path) as (store, studio):
-        await store.run_admin(lambda c: c.block(ANA.key, until=None, reason="rude"), read_only=False)
+        await store.run_admin(
+            lambda c: c.block(ANA.requester.key, until=None, reason="rude"), read_only=False
+        )
         await all_refused(studio, Blocked)
     assert not (tmp_path / "uploads").exists()
 
@@ -211,7 +208,7 @@ async def test_files_in_quick_succession_are_refused_before_they_are_fetched(tmp
         with pytest.raises(AttachmentRefused):
             await send_sound(studio, b"no sound: refused files count too")
         await all_refused(studio, RateLimited)
-        await send_picture(studio, PICTURE, requester=EVE)
+        await send_picture(studio, PICTURE, viewer=EVE)
 
 
 async def test_a_user_has_only_so_many_bytes_a_day_also_after_a_restart(tmp_path: Path) -> None:
@@ -220,13 +217,13 @@ async def test_a_user_has_only_so_many_bytes_a_day_also_after_a_restart(tmp_path
         await send_sound(studio, wav_bytes())
     async with studio_with(tmp_path, bytes_per_day=len(wav_bytes()) + len(PICTURE) - 1) as (_, studio):
         await all_refused(studio, UploadLimitReached)
-        await send_picture(studio, PICTURE, requester=EVE)
+        await send_picture(studio, PICTURE, viewer=EVE)
 
 
 async def test_the_bytes_of_linked_users_are_one_sum(tmp_path: Path) -> None:
     async with studio_with(tmp_path, bytes_per_day=len(PICTURE) + 10_000) as (store, studio):
-        await store.link(EVE.key, await store.create_link_code(ANA.key))
-        await send_sound(studio, hostile_files.wav(8_000)[:10_000], requester=EVE)
+        await store.link(EVE.requester.key, await store.create_link_code(ANA.requester.key))
+        await send_sound(studio, hostile_files.wav(8_000)[:10_000], viewer=EVE)
         await all_refused_for_size(studio, 1_000)
 
 

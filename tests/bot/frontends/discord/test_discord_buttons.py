@@ -28,7 +28,7 @@ async def test_reroll_repeats_the_wish_with_another_seed(
 ) -> None:
     reply = await ana.clicks(clip, "Re-roll")
     assert await wait_for_clip_message(server, 2) is reply.interaction.original
-    first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
+    first, second = [(await matinee.store.job(n)).request for n in (1, 2)]
     assert (first.prompt, first.frames) == (second.prompt, second.frames)
     assert first.seed != second.seed
 
@@ -38,7 +38,7 @@ async def test_new_music_is_chosen_from_the_genres(
 ) -> None:
     await ana.picks(clip, "New music", "jazz")
     message = await wait_for_clip_message(server, 2)
-    job = await matinee.studio.job(2)
+    job = await matinee.store.job(2)
     assert (job.request.kind, job.request.music.genre, job.parent) == (Kind.MUSIC, "jazz", 1)
     assert "jazz" in text_of(message)
 
@@ -53,7 +53,7 @@ async def test_edit_prompt_opens_a_form_with_the_prompt(
     await ana.fills(opened, prompt="a fox in the rain")
     message = await wait_for_clip_message(server, 2)
     assert "a fox in the rain" in text_of(message)
-    first, second = [(await matinee.studio.job(n)).request for n in (1, 2)]
+    first, second = [(await matinee.store.job(n)).request for n in (1, 2)]
     assert (second.seed, second.music.genre) == (first.seed, "lofi")
 
 
@@ -67,11 +67,11 @@ async def test_a_clip_can_be_animated_extended_or_enlarged(
         await ana.types("/image", prompt="a still fox", model="able")
         await wait_until_final(server, matinee, 2)
         clip = next(m for m in server.world.messages.values() if "a still fox" in text_of(m))
-    before = await matinee.studio.job(2 if kind is Kind.ANIMATE else 1)
+    before = await matinee.store.job(2 if kind is Kind.ANIMATE else 1)
     await ana.clicks(clip, button)
     number = before.id + 1
     await wait_for_clip_message(server, number)
-    job = await matinee.studio.job(number)
+    job = await matinee.store.job(number)
     assert (job.request.kind, job.parent) == (kind, before.id)
     assert before.clip is not None
     assert str(before.clip.path) in {job.request.image, job.request.source}
@@ -127,6 +127,20 @@ async def test_owner_and_moderators_delete_the_message(
     assert clip.deleted
 
 
+async def test_a_forged_button_deletes_no_message_of_another_user(
+    server: DiscordServer, matinee: DiscordApp, channel: Channel, clip: Message
+) -> None:
+    eve = person(server, "Eve", channel)
+    await eve.types("/video", prompt="my own clip")
+    await wait_until_final(server, matinee, 2)
+    reply = await eve.forges(clip, "m:delete:2")
+    assert (await reply.says("There is no clip #2")).ephemeral
+    assert not clip.deleted
+    own = await wait_for_clip_message(server, 2)
+    await (await eve.clicks(own, "Delete")).says("is deleted")
+    assert own.deleted
+
+
 async def test_another_user_cannot_delete_the_message(
     server: DiscordServer, channel: Channel, clip: Message
 ) -> None:
@@ -155,7 +169,7 @@ async def test_an_edited_prompt_is_checked_like_a_command(
     opened = await ana.clicks(clip, "Edit prompt")
     reply = await ana.fills(opened, prompt="something forbidden")
     assert (await reply.says("cannot make that")).ephemeral
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
     assert server.world.violations == []
 
 

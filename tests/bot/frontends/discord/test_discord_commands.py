@@ -75,8 +75,9 @@ async def test_queue_hides_the_prompts_of_other_servers(
     matinee.engine.unblocked.clear()
     await (await ana.types("/video", prompt="near and open")).says("Generating frames")
     await (await person(server, "Far", far).types("/video", prompt="far and hidden")).says("Clip #2")
-    message = await (await ana.types("/queue")).says("#1", "near and open", "#2")
+    message = await (await ana.types("/queue")).says("#1", "near and open", "Clips of other chats: 1")
     assert "far and hidden" not in text_of(message)
+    assert "#2" not in text_of(message)
     assert message.ephemeral
     matinee.engine.unblocked.set()
     await wait_for_clip_message(server, 2)
@@ -120,7 +121,7 @@ async def test_settings_fill_in_options_left_out(
     await (await ana.types("/settings", genre="jazz", model="able")).says("jazz", "able")
     await ana.types("/video", prompt="as I like it")
     await wait_for_clip_message(server, 1)
-    job = await matinee.studio.job(1)
+    job = await matinee.store.job(1)
     assert (job.request.music.genre, job.request.model) == ("jazz", "able")
     await (await ana.types("/settings", forget=True)).says("not set")
     wrong = await ana.types("/settings", genre="jaz")
@@ -204,9 +205,43 @@ async def test_only_the_owner_sees_the_recipe_of_a_private_clip(
     await wait_until_final(server, matinee, 1)
     await (await ana.types("/recipe", clip="1")).says("mine alone")
     elsewhere = server.world.guild("Other").channel("chat")
-    refused = await person(server, "Eve", elsewhere).types("/recipe", clip="#1")
-    await refused.says("another user")
-    assert channel.guild is not None
+    for place in (elsewhere, channel):
+        eve = person(server, "Eve", place)
+        for command in ("/recipe", "/music", "/report"):
+            await (await eve.types(command, clip="#1")).says("There is no clip #1")
+        await (await eve.types("/recipe", clip="#99")).says("There is no clip #99")
+    assert [job.id for job in await matinee.store.history(ana_key(ana), 10)] == [1]
+
+
+def ana_key(user: Person) -> str:
+    return f"discord:{user.user.id}"
+
+
+async def test_a_channel_that_a_member_cannot_see_keeps_its_clips(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, channel: Channel
+) -> None:
+    guild = channel.guild
+    assert guild is not None
+    secret = guild.channel("secret", hidden=True)
+    opened = guild.channel("open")
+    for place in (secret, opened):
+        await server.gateway.dispatch("CHANNEL_CREATE", place.payload(), guild)
+    insider = Person(server, ana.user, secret)
+    await insider.types("/video", prompt="a plan for insiders")
+    await wait_until_final(server, matinee, 1)
+    await Person(server, ana.user, opened).types("/video", prompt="a plan for everybody")
+    await wait_until_final(server, matinee, 2)
+    matinee.engine.unblocked.clear()
+    await (await insider.types("/video", prompt="a second plan")).says("Generating frames")
+    eve = person(server, "Eve", channel)
+    for command in ("/recipe", "/music", "/report"):
+        await (await eve.types(command, clip="1")).says("There is no clip #1")
+    queue = text_of(await (await eve.types("/queue")).says("Clips of other chats: 1"))
+    assert "#3" not in queue
+    await (await eve.types("/recipe", clip="2")).says("a plan for everybody")
+    matinee.engine.unblocked.set()
+    await wait_until_final(server, matinee, 3)
+    assert len(await matinee.store.history(ana_key(ana), 10)) == 3
 
 
 async def test_music_replaces_the_music_of_a_chosen_clip(
@@ -219,7 +254,7 @@ async def test_music_replaces_the_music_of_a_chosen_clip(
         "/music", clip=offered[0]["value"], genre="ambient", mood="calm", tempo="70", instruments="piano"
     )
     await wait_for_clip_message(server, 2)
-    music = (await matinee.studio.job(2)).request.music
+    music = (await matinee.store.job(2)).request.music
     assert (music.genre, music.mood, music.bpm, music.instruments) == ("ambient", "calm", 70.0, ("piano",))
 
 
@@ -229,7 +264,7 @@ async def test_animate_accepts_an_attached_picture(
     picture = ana.attach("photo.PNG", PNG)
     await ana.types("/animate", image=picture, prompt="it moves", model="able")
     await wait_for_clip_message(server, 1)
-    request = (await matinee.studio.job(1)).request
+    request = (await matinee.store.job(1)).request
     assert request.kind is Kind.ANIMATE
     assert request.image is not None
     assert request.image.endswith(".png")
@@ -257,13 +292,13 @@ async def test_an_uploaded_track_is_used_for_new_and_old_clips(
     await ana.types("/music", clip="1", track=ana.attach("other.wav", wav_bytes()))
     await wait_for_clip_message(server, 2)
     for number in (1, 2):
-        music = (await matinee.studio.job(number)).request.music
+        music = (await matinee.store.job(number)).request.music
         assert music.maker == "track"
         assert music.track is not None
         assert Path(music.track).read_bytes() == wav_bytes()
     refused = await ana.types("/video", prompt="a fox", track=ana.attach("song.wav", b"no sound at all"))
     await refused.says("song.wav", "cannot be used")
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_animate_this_uses_the_picture_of_a_message(
@@ -275,7 +310,7 @@ async def test_animate_this_uses_the_picture_of_a_message(
     post = server.world.post(Message(channel, ana.user, "my cat", attachments=[photo]))
     await ana.uses_menu("Animate this", post)
     assert "my cat" in text_of(await wait_for_clip_message(server, 1))
-    assert (await matinee.studio.job(1)).request.kind is Kind.ANIMATE
+    assert (await matinee.store.job(1)).request.kind is Kind.ANIMATE
 
 
 @pytest.mark.parametrize(("filename", "data"), [("song.exe", PNG), ("huge.png", bytes(11 * 1024 * 1024))])
@@ -284,7 +319,7 @@ async def test_an_unusable_attachment_is_refused(
 ) -> None:
     reply = await ana.types("/animate", image=ana.attach(filename, data), prompt="no")
     await reply.says(filename, "cannot be used")
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_options_are_autocompleted(matinee: DiscordApp, ana: Person) -> None:
@@ -323,7 +358,7 @@ async def test_a_server_has_defaults_and_may_hide_prompts(
     await (await boss.types("/server prompts", who="asker")).says("only the requester")
     await ana.types("/video", prompt="a secret idea")
     message = await wait_for_clip_message(server, 1)
-    job = await matinee.studio.job(1)
+    job = await matinee.store.job(1)
     assert (job.request.music.genre, job.request.model) == ("rock", "able")
     assert "a secret idea" not in text_of(message)
     eve = person(server, "Eve", ana.channel)

@@ -52,7 +52,7 @@ class DiscordUser:
             self._app.engine.unblocked.set()
 
     async def wait_until_rendering(self, number: int) -> None:
-        await wait_until_running(self._app.studio, number)
+        await wait_until_running(self._app.store, number)
 
 
 async def test_the_shared_conversation_works_on_discord(

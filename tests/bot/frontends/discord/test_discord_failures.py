@@ -132,7 +132,7 @@ async def test_a_clip_is_shrunk_twice_before_its_job_fails(
     assert await wait_until_final(server, matinee, 1) is state
     if state is JobState.FAILED:
         await reply.says("No watchable clip fits", "Your credits are back")
-        balance = await matinee.studio.balance((await matinee.studio.job(1)).requester)
+        balance = await matinee.studio.balance((await matinee.store.job(1)).requester)
         assert balance.left == balance.limit
     else:
         assert len((await wait_for_clip_message(server, 1)).attachments[0].data) == 25_600
@@ -231,7 +231,7 @@ async def test_new_music_for_a_deleted_clip_points_to_its_recipe(
     await ana.types("/video", prompt="once upon a time")
     message = await wait_for_clip_message(server, 1)
     await wait_until_final(server, matinee, 1)
-    clip = (await matinee.studio.job(1)).clip
+    clip = (await matinee.store.job(1)).clip
     assert clip is not None
     clip.path.unlink()
     await (await ana.picks(message, "New music", "jazz")).says("has been deleted", "recipe")
@@ -247,7 +247,7 @@ async def test_after_a_restore_send_again_sends_the_clip_and_shows_no_error(
         await server.world.wait_until(lambda: server.world.commands and server.gateway.connected_sessions)
         reply = await ana.types("/video", prompt="a fox")
         await server.world.wait_until(lambda: any(fault.hits for fault in server.faults))
-        assert (await matinee.studio.job(1)).clip is not None
+        assert (await matinee.store.job(1)).clip is not None
         create_backup(data, backup)
     server.faults.clear()
     assert restore(backup, data).uncertain == 1

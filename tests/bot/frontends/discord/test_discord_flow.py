@@ -26,7 +26,7 @@ async def test_the_answer_to_video_becomes_the_clip(
 ) -> None:
     reply = await ana.types("/video", prompt="a fox in the snow", genre="lofi", seconds=2.0)
     message = await wait_for_clip_message(server, 1)
-    job = await matinee.studio.job(1)
+    job = await matinee.store.job(1)
     assert reply.interaction.ack_type == 5
     assert message is reply.interaction.original
     assert message.attachments[0].data == clip_bytes(job.id, 4096)
@@ -68,7 +68,7 @@ async def test_only_its_requester_sees_a_private_clip(
     message = await wait_for_clip_message(server, 1)
     assert message.ephemeral
     assert message.visible_to is ana.user
-    assert (await matinee.studio.job(1)).reply_to.private
+    assert (await matinee.store.job(1)).reply_to.private
 
 
 async def test_with_an_expired_token_the_clip_is_a_reply_in_the_channel(
@@ -138,7 +138,7 @@ async def test_credits_are_returned_when_no_delivery_route_is_left(
     await reply.acknowledged()
     await server.world.wait_until(lambda: server.world.dms)
     assert await wait_until_final(server, matinee, 1) is JobState.FAILED
-    job = await matinee.studio.job(1)
+    job = await matinee.store.job(1)
     balance = await matinee.studio.balance(job.requester)
     assert balance.left == balance.limit
     assert messages_with_clip(server, 1) == []
@@ -171,7 +171,7 @@ async def test_an_upload_limit_too_small_for_any_clip_is_refused_uncharged(
     ana.upload_limit = 10_000
     reply = await ana.types("/video", prompt="too small a place")
     assert (await reply.says("A clip this long does not fit under 10 kB")).ephemeral
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_a_refused_prompt_is_answered_privately_and_costs_nothing(
@@ -181,7 +181,7 @@ async def test_a_refused_prompt_is_answered_privately_and_costs_nothing(
     message = await reply.says("I cannot make that")
     assert message.ephemeral
     assert [m for m in server.world.visible(channel) if not m.ephemeral] == []
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_a_late_acknowledgement_creates_no_job(
@@ -192,7 +192,7 @@ async def test_a_late_acknowledgement_creates_no_job(
     await server.world.wait_until(lambda: late.hits)
     reply = await ana.types("/history")
     await reply.says("You have no clips yet")
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_a_command_is_acknowledged_while_the_database_is_blocked(
@@ -297,7 +297,7 @@ async def test_personal_data_is_deleted_on_request(
     await wait_until_final(server, matinee, 1)
     asked = await (await ana.types("/privacy", do="delete")).says("cannot be undone")
     await (await ana.clicks(asked, "Delete everything")).says("1 clips")
-    assert (await matinee.studio.job(1)).request.prompt == ""
+    assert (await matinee.store.job(1)).request.prompt == ""
 
 
 async def test_a_code_links_two_platforms(matinee: DiscordApp, ana: Person) -> None:

@@ -84,7 +84,7 @@ async def test_a_refusal_is_in_the_language_of_the_user(
     )
     assert refused.ephemeral
     await (await greta.types("/settings", genre="jaz")).says("Meintest du “jazz”?")
-    assert await matinee.studio.waiting() == []
+    assert await matinee.store.waiting(1) == []
 
 
 async def test_languages_are_offered_under_their_own_names(

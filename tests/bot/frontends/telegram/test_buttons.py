@@ -42,10 +42,10 @@ async def test_prompt_is_edited_by_answering(ada: TelegramUser, app: TelegramApp
     assert question.text.endswith("a fox in the snow")
     await ada.writes("a fox in the rain", reply_to=question)
     await app.telegram.until_delivered(2)
-    first, second = (await app.studio.job(1)).request, (await app.studio.job(2)).request
+    first, second = (await app.store.job(1)).request, (await app.store.job(2)).request
     assert second.prompt == "a fox in the rain"
     assert (second.seed, second.frames, second.music.genre) == (7, first.frames, "lofi")
-    assert (await app.studio.job(2)).parent == 1
+    assert (await app.store.job(2)).parent == 1
 
 
 async def test_recipe_and_report_buttons_answer(ada: TelegramUser, app: TelegramApp) -> None:
@@ -95,6 +95,34 @@ async def test_message_is_deleted_by_its_owner_and_by_group_admins(
     assert second.deleted
 
 
+async def test_a_forged_button_deletes_no_message_of_another_user(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    group, eve = server.world.add_group("club"), TelegramUser(server, "Eve")
+    clip = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
+    own = await make_clip(eve, app, "/video a wolf")
+    answer = await eve.answer_to(await eve.sends_callback(clip, "delete:2"))
+    assert "There is no clip #2" in answer["text"]
+    assert not clip.deleted
+    await eve.answer_to(await eve.presses(own, "delete"))
+    assert own.deleted
+
+
+async def test_the_queue_of_a_group_shows_no_clips_of_other_chats(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    app.engine.unblocked.clear()
+    await ada.writes("/video a secret fox")
+    await ada.hears("Clip #1")
+    group, eve = server.world.add_group("club"), TelegramUser(server, "Eve")
+    await eve.writes("/queue", chat=group)
+    queue = await eve.hears("Clips of other chats: 1", chat=group)
+    assert "#1" not in queue.text
+    await ada.writes("/queue")
+    assert "a secret fox" in (await ada.hears("The queue")).text
+    app.engine.unblocked.set()
+
+
 async def test_double_tap_makes_one_clip(ada: TelegramUser, app: TelegramApp) -> None:
     clip = await make_clip(ada, app, "/video a fox")
     queries = [await ada.presses(clip, "re-roll") for _ in range(3)]
@@ -133,13 +161,13 @@ async def test_group_member_may_reroll_but_not_cancel_another_users_clip(
     clip = await make_clip(ada, app, "/video@matinee_bot a fox", chat=group)
     await bob.answer_to(await bob.presses(clip, "re-roll"))
     await app.telegram.until_delivered(2)
-    assert (await app.studio.job(2)).requester.key == f"telegram:{bob.id}"
+    assert (await app.store.job(2)).requester.key == f"telegram:{bob.id}"
     app.engine.unblocked.clear()
     await ada.writes("/video@matinee_bot a wolf", chat=group)
     status = await ada.hears("Clip #3", chat=group)
     answer = await bob.answer_to(await bob.presses(status, "cancel"))
     assert "another user" in answer["text"]
-    assert not (await app.studio.job(3)).state.is_final
+    assert not (await app.store.job(3)).state.is_final
 
 
 @pytest.mark.parametrize("press", ["reroll:1", "score:1:jazz", "recipe:1", "edit:1", "report:1", "delete:1"])
@@ -150,12 +178,13 @@ async def test_private_clip_cannot_be_reached_by_its_number(
     eve = TelegramUser(server, "Eve")
     page = await make_clip(eve, app, "/video a wolf")
     answer = await eve.answer_to(await eve.sends_callback(page, press))
-    assert "another user" in answer["text"]
+    assert "There is no clip #1" in answer["text"]
     for command in ("/recipe 1", "/music 1 jazz", "/cancel 1", "/report 1"):
         await eve.writes(command)
-    await server.wait_until(lambda: len([m for m in eve.bot_messages() if "another user" in m.text]) == 4)
+    refusal = "There is no clip #1"
+    await server.wait_until(lambda: len([m for m in eve.bot_messages() if refusal in m.text]) == 4)
     assert "secret" not in str([message.to_json() for message in eve.bot_messages()])
-    assert (await app.studio.job(1)).state is JobState.DELIVERED
+    assert (await app.store.job(1)).state is JobState.DELIVERED
 
 
 async def test_settings_page_works_only_for_its_owner(
@@ -180,7 +209,7 @@ async def test_cancel_asks_which_clip_when_several_wait(ada: TelegramUser, app: 
     choice = await ada.hears("Which clip")
     await ada.answer_to(await ada.presses(choice, "#2"))
     await ada.hears("#2 is cancelled")
-    states = [(await app.studio.job(number)).state for number in (1, 2, 3)]
+    states = [(await app.store.job(number)).state for number in (1, 2, 3)]
     assert states.count(JobState.CANCELLED) == 1
     assert states[1] is JobState.CANCELLED
     await ada.writes("/cancel", reply_to=next(m for m in ada.bot_messages() if m.text.startswith("Clip #3")))

@@ -80,7 +80,7 @@ class TelegramChatUser:
             self._app.engine.unblocked.set()
 
     async def wait_until_rendering(self, number: int) -> None:
-        await wait_until_running(self._app.studio, number)
+        await wait_until_running(self._app.store, number)
 
 
 async def test_shared_conversation_holds_on_telegram(

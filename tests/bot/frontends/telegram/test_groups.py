@@ -55,8 +55,8 @@ async def test_anonymous_admin_is_served_and_sets_group_defaults(
     group = server.world.add_group("Film club", admins=(ada.person,))
     await ada.writes("/video a fox", chat=group, extra=as_anonymous_admin(group))
     await app.telegram.until_delivered(1)
-    assert (await app.studio.job(1)).requester.key == f"telegram:{group.id}"
-    assert (await app.studio.job(1)).requester.name == "Film club"
+    assert (await app.store.job(1)).requester.key == f"telegram:{group.id}"
+    assert (await app.store.job(1)).requester.name == "Film club"
     await ada.writes("/settings", chat=group, extra=as_anonymous_admin(group))
     page = await ada.hears("this group", chat=group)
     await ada.answer_to(await ada.presses(page, "9:16"))

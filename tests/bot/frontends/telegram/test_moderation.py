@@ -153,5 +153,5 @@ async def test_quota_shows_its_refill_time_as_a_date_entity(
         (date,) = [entity for entity in quota.entities if entity["type"] == "date_time"]
         units = quota.text.encode("utf-16-le")[2 * date["offset"] : 2 * (date["offset"] + date["length"])]
         assert "UTC" in units.decode("utf-16-le")
-        balance = await app.studio.balance((await app.studio.job(1)).requester)
+        balance = await app.studio.balance((await app.store.job(1)).requester)
         assert date["unix_time"] == balance.back_at

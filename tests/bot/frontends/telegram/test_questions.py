@@ -35,7 +35,7 @@ async def test_answer_to_the_question_completes_the_command(ada: TelegramUser, a
     assert question.keyboard["force_reply"] is True
     await ada.writes("a fox in the snow", reply_to=question)
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.prompt, request.music.genre) == ("a fox in the snow", "lofi")
     assert (request.width, request.height, request.seconds) == (64, 128, 2.0)
 
@@ -48,7 +48,7 @@ async def test_answer_to_a_question_in_another_language_is_recognized(
     question = await grete.hears("Was soll das Bild zeigen?")
     await grete.writes("ein Fuchs", reply_to=question)
     await until_delivered(app, 1)
-    assert (await app.studio.job(1)).request.kind == "image"
+    assert (await app.store.job(1)).request.kind == "image"
 
 
 async def test_missing_picture_may_be_sent_as_the_answer(ada: TelegramUser, app: TelegramApp) -> None:
@@ -56,7 +56,7 @@ async def test_missing_picture_may_be_sent_as_the_answer(ada: TelegramUser, app:
     question = await ada.hears("Which picture")
     await ada.writes("", photo=picture_bytes(), reply_to=question)
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.kind, request.prompt, request.music.genre) == ("animate", "it wakes up", "jazz")
 
 
@@ -72,11 +72,11 @@ async def test_reply_to_another_bot_message_is_not_a_wish(
         await ada.writes("nice one", chat=group, reply_to=message)
     await ada.writes("/queue", chat=group)
     await ada.hears("The queue is empty", chat=group)
-    assert len(await app.studio.history(await requester_of(app, 1))) == 1
+    assert len(await app.store.history((await requester_of(app, 1)).key, 10)) == 1
 
 
 async def requester_of(app: TelegramApp, job: int) -> Requester:
-    return (await app.studio.job(job)).requester
+    return (await app.store.job(job)).requester
 
 
 async def option_menu_for(ada: TelegramUser, text: str) -> Message:
@@ -93,7 +93,7 @@ async def test_private_sentence_opens_the_option_menu(ada: TelegramUser, app: Te
     assert len(marked) == 3
     await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.prompt, request.music.genre, request.seconds) == ("a fox in the snow", "jazz", 2.0)
     assert (request.width, request.height) == (64, 128)
     assert [message.kind for message in ada.bot_messages()] == ["video"], "the menu is edited into the clip"
@@ -107,14 +107,14 @@ async def test_pressing_a_choice_again_clears_it(ada: TelegramUser, app: Telegra
     assert not [button for button in menu.buttons if "✓" in button["text"]]
     await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.width, request.height) == (64, 64)
 
 
 async def test_option_menu_asks_only_for_missing_options(ada: TelegramUser, app: TelegramApp) -> None:
     menu = await option_menu_for(ada, "a fox #jazz 9:16")
     assert [button["text"] for button in menu.buttons] == ["2 s", "3 s", "5 s", "8 s", "🎬 Make it"]
-    assert (await app.studio.waiting()) == []
+    assert (await app.store.waiting(1)) == []
 
 
 async def test_option_menu_makes_one_clip_and_only_for_its_owner(
@@ -130,7 +130,7 @@ async def test_option_menu_makes_one_clip_and_only_for_its_owner(
     await ada.answer_to(await ada.sends_callback(menu, start))
     await ada.writes("/queue")
     await ada.hears("The queue is empty")
-    assert len(await app.studio.history(await requester_of(app, 1))) == 1
+    assert len(await app.store.history((await requester_of(app, 1)).key, 10)) == 1
 
 
 async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, app: TelegramApp) -> None:
@@ -138,7 +138,7 @@ async def test_option_menu_of_a_deleted_message_is_refused(ada: TelegramUser, ap
     menu.reply_to = None
     answer = await ada.answer_to(await ada.presses(menu, "make it"))
     assert "was deleted" in answer["text"]
-    assert await app.studio.waiting() == []
+    assert await app.store.waiting(1) == []
 
 
 async def test_ask_preference_always_shows_the_option_menu(ada: TelegramUser, app: TelegramApp) -> None:
@@ -148,7 +148,7 @@ async def test_ask_preference_always_shows_the_option_menu(ada: TelegramUser, ap
     menu = await option_menu_for(ada, "/video a wolf")
     await ada.answer_to(await ada.presses(menu, "make it"))
     await until_delivered(app, 1)
-    assert (await app.studio.job(1)).request.prompt == "a wolf"
+    assert (await app.store.job(1)).request.prompt == "a wolf"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ async def test_typo_is_corrected_by_one_tap(
     suggestion = await ada.hears("Did you mean")
     await ada.answer_to(await ada.presses(suggestion, "yes, that"))
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.prompt, request.music.genre) == meant
 
 
@@ -177,7 +177,7 @@ async def test_bare_command_uses_the_replied_text_as_prompt(
     message = await bob.writes("a lighthouse in a storm", chat=group)
     await ada.writes("/video@matinee_bot #jazz", chat=group, reply_to=message)
     await until_delivered(app, 1)
-    assert (await app.studio.job(1)).request.prompt == "a lighthouse in a storm"
+    assert (await app.store.job(1)).request.prompt == "a lighthouse in a storm"
 
 
 @pytest.mark.parametrize("how", ["caption", "answer", "voice"])
@@ -196,7 +196,7 @@ async def test_sent_audio_becomes_the_music_of_new_and_old_clips(
     await ada.writes("/music 1", document=song)
     await until_delivered(app, 2)
     for number in (1, 2):
-        music = (await app.studio.job(number)).request.music
+        music = (await app.store.job(number)).request.music
         assert (music.maker, music.genre) == ("track", "own")
         assert music.track is not None
         assert Path(music.track).read_bytes() == wav_bytes()
@@ -205,7 +205,7 @@ async def test_sent_audio_becomes_the_music_of_new_and_old_clips(
 async def test_unreadable_audio_is_refused_and_costs_nothing(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video a fox", document=(b"not music at all", "song.mp3", "audio/mpeg"))
     await ada.hears("cannot be used: it is not a sound file")
-    assert await app.studio.waiting() == []
+    assert await app.store.waiting(1) == []
 
 
 @pytest.mark.parametrize("how", ["caption", "file", "sticker", "answer", "video caption"])
@@ -224,7 +224,7 @@ async def test_picture_is_animated_however_it_was_sent(ada: TelegramUser, app: T
             photo = await ada.writes("", photo=picture_bytes())
             await ada.writes("/animate it wakes up", reply_to=photo)
     await until_delivered(app, 1)
-    request = (await app.studio.job(1)).request
+    request = (await app.store.job(1)).request
     assert (request.kind, request.prompt) == ("animate", "it wakes up")
     assert request.image is not None
     with Image.open(request.image) as kept:
@@ -260,7 +260,7 @@ async def test_unusable_picture_is_refused_with_the_reason(
     data = data + bytes(11 * 2**20) if reason == "larger" else data
     await ada.writes("/animate", document=(data, name, kind))
     await ada.hears(reason)
-    assert await app.studio.waiting() == []
+    assert await app.store.waiting(1) == []
 
 
 @pytest.mark.usefixtures("app")
@@ -272,7 +272,7 @@ async def test_other_private_messages_are_answered_with_a_hint(ada: TelegramUser
 async def test_too_long_prompt_is_refused_with_the_limit(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.writes("/video " + "very " * 800)
     await ada.hears("limit is 2000")
-    assert await app.studio.waiting() == []
+    assert await app.store.waiting(1) == []
     assert await app.store.history(f"telegram:{ada.id}") == []
 
 
@@ -287,4 +287,4 @@ async def test_prompt_creates_no_mentions_and_no_links(ada: TelegramUser, app: T
     assert {entity["type"] for entity in recipe.entities} == {"code"}
     assert "@durov opens https://evil.example/x" in recipe.text
     await until_delivered(app, 1)
-    assert (await app.studio.job(1)).state is JobState.DELIVERED
+    assert (await app.store.job(1)).state is JobState.DELIVERED

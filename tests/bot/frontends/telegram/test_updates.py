@@ -109,7 +109,7 @@ async def test_local_api_server_exchanges_files_by_path(
         await ada.writes("/animate it wakes up", photo=picture.read_bytes())
         clip = await ada.receives("video")
         await app.telegram.until_delivered(1)
-        job = await app.studio.job(1)
+        job = await app.store.job(1)
         assert job.state is JobState.DELIVERED
         assert job.reply_to.limit == LOCAL_UPLOAD_LIMIT > 1_900_000_000
         assert server.world.files[clip.file_id] == b"job 1"
@@ -138,5 +138,5 @@ async def test_refused_connection_is_retried_without_a_message(
         await server.resume_listening()
         await ada.receives("video")
         await app.telegram.until_delivered(1)
-        assert (await app.studio.job(1)).state is JobState.DELIVERED
+        assert (await app.store.job(1)).state is JobState.DELIVERED
     assert [message.kind for message in ada.bot_messages()] == ["video"]
