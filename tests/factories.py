@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import structs
 
 from bot.domain.jobs import Draft, Job, JobState, ReplyTo, Requester
+from bot.store.store import LinkSide, Store
 from bot.studio.access import Viewer
 from generation.clip import Clip
 from generation.models.common.preset import Preset
@@ -121,3 +122,11 @@ def make_order(folder: Path, *, label: str = "1", preset: Preset | None = None, 
     preset = preset or make_preset()
     request = make_request(**{"model": preset.name, **changes})
     return Order(label=label, request=request, preset=preset, folder=folder)
+
+
+async def link_users(store: Store, maker: str, taker: str) -> None:
+    """Link two users: `taker` enters the code of `maker`, and both confirm."""
+    code = await store.create_link_code(LinkSide(maker, "", "en"))
+    request = await store.request_link(LinkSide(taker, "", "en"), code)
+    for key in (maker, taker):
+        await store.answer_link_request(key, request.id, agree=True)

@@ -94,6 +94,11 @@ class NoSuchPayment(UserError):
 
 
 @dataclass(eq=False)
+class RefundUnderWay(UserError):
+    """The platform was asked to return the payment and has not answered yet."""
+
+
+@dataclass(eq=False)
 class NotYourButtons(UserError):
     """The buttons belong to a question of another user."""
 
@@ -157,7 +162,22 @@ class UploadLimitReached(UserError):
 
 @dataclass(eq=False)
 class InvalidLinkCode(UserError):
-    """A link code that is wrong, expired, used, or created by the same account."""
+    """A link code or request that is wrong, expired, used, or created by the same account."""
+
+
+@dataclass(eq=False)
+class AlreadyLinked(UserError):
+    """One of the two users shares an account already."""
+
+
+@dataclass(eq=False)
+class NotLinked(UserError):
+    """There is no link to undo."""
+
+
+@dataclass(eq=False)
+class PrivateChatOnly(UserError):
+    """A command that is answered only in private, because others would read the answer."""
 
 
 @dataclass(eq=False)

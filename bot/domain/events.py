@@ -17,11 +17,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A message for the admins: plain text, the actions they can take, and a clip shown as a spoiler."""
+    """A message that nobody asked for: plain text, buttons, and a clip shown as a spoiler."""
 
     text: str
     actions: tuple[Action, ...] = ()
     clip: Path | None = None
+    language: str = "en"  # of the buttons; notices to admins are in English
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,14 @@ class QueueChanged(Event):
 class AdminNoticeRaised(Event):
     """The admins should see this notice in their chats."""
 
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class UserNoticeRaised(Event):
+    """The user with this key should get the notice in private."""
+
+    key: str
     notice: Notice
 
 

@@ -163,11 +163,14 @@ def balance_text(balance: Balance, language: str = "en", *, back_at: str = "") -
     )
 
 
-def link_result(*, code: str, other: str, language: str = "en") -> str:
-    """Return the answer to /settings link: a code for the other platform, or the linked account."""
-    if code:
-        return translate("link.code", language, code=code)
-    return translate("link.done", language, other=sanitized(other))
+def link_name(key: str, name: str = "") -> str:
+    """Return how one side of a link is shown to the other: "Ada (telegram:5)"."""
+    return f"{sanitized(name)} ({sanitized(key)})" if name else sanitized(key)
+
+
+def link_question(key: str, name: str, language: str = "en") -> str:
+    """Return the question that both sides of a link have to confirm; key and name are of the other side."""
+    return translate("link.ask", language, other=link_name(key, name))
 
 
 def adjustments_text(adjustments: Iterable[Adjustment | UnknownWords], language: str = "en") -> str:

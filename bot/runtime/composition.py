@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bot.domain.events import AdminNoticeRaised, EventBus
+from bot.domain.events import AdminNoticeRaised, EventBus, UserNoticeRaised
 from bot.domain.frontend import Frontend
 from bot.domain.operator import OperatorPolicy
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.admin_notices import AdminNotices
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import RETRY_DELAYS, Delivery, FitClip, InspectClip, PersonalizeClip
+from bot.pipeline.user_notices import UserNotices
 from bot.pipeline.worker import Worker
 from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.supervisor import Supervisor
@@ -109,6 +110,8 @@ def compose(  # noqa: PLR0913  (all are passed by keyword)
     )
     notices = AdminNotices(frontends, admin_chats)
     events.subscribe(AdminNoticeRaised, lambda event: notices.post(event.notice))
+    user_notices = UserNotices(frontends)
+    events.subscribe(UserNoticeRaised, lambda event: user_notices.post(event.key, event.notice))
     app = App(
         studio=studio,
         store=store,

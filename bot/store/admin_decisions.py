@@ -14,6 +14,17 @@ from bot.store.job_rows import first_or_none
 
 STRIKE_LIFETIME = 30 * 86_400.0
 
+USERS_OF_ACCOUNT = """
+SELECT :key UNION SELECT other.key FROM person AS me JOIN person AS other ON other.account = me.account
+WHERE me.key = :key
+"""
+"""The user, known or not, and all users who are linked to them."""
+
+ACTIVE_BLOCK = f"""
+SELECT until, reason FROM block WHERE person IN ({USERS_OF_ACCOUNT}) AND (until IS NULL OR until > :now)
+ORDER BY until IS NOT NULL, until DESC LIMIT 1
+"""  # noqa: S608  (a constant)
+
 LAST_JOB_CONTEXT = """
 SELECT requester, reply_to FROM job
 WHERE account = (SELECT account FROM person WHERE key = :key) AND person = :key ORDER BY id DESC LIMIT 1
@@ -124,23 +135,22 @@ def block(c: sqlite3.Connection, key: str, *, until: float | None, reason: str, 
 
 
 def unblock(c: sqlite3.Connection, key: str) -> bool:
-    return c.execute("DELETE FROM block WHERE person = ?", (key,)).rowcount == 1
+    """Lift the blocks of the user and of all linked users; False if there was none."""
+    sql = f"DELETE FROM block WHERE person IN ({USERS_OF_ACCOUNT})"  # noqa: S608  (a constant)
+    return c.execute(sql, {"key": key}).rowcount > 0
 
 
 def active_block(c: sqlite3.Connection, key: str, now: float) -> Block | None:
-    row = first_or_none(c.execute("SELECT until, reason FROM block WHERE person = ?", (key,)).fetchall())
-    if row is None or (row["until"] is not None and row["until"] <= now):
-        return None
-    return Block(until=row["until"], reason=row["reason"])
+    """The longest block of the user or of a linked user: a block holds for the whole account."""
+    row = first_or_none(c.execute(ACTIVE_BLOCK, {"key": key, "now": now}).fetchall())
+    return Block(until=row["until"], reason=row["reason"]) if row else None
 
 
 def add_strike(c: sqlite3.Connection, key: str, rule: str, now: float) -> int:
-    """Record a strike; returns how many recent ones the user has, this one included."""
+    """Record a strike; returns how many recent ones the user and linked users have, this one included."""
     c.execute("INSERT INTO strike (person, rule, at) VALUES (?, ?, ?)", (key, rule, now))
-    since = now - STRIKE_LIFETIME
-    count: int = c.execute(
-        "SELECT count(*) FROM strike WHERE person = ? AND at > ?", (key, since)
-    ).fetchone()[0]
+    sql = f"SELECT count(*) FROM strike WHERE person IN ({USERS_OF_ACCOUNT}) AND at > :since"  # noqa: S608  (a constant)
+    count: int = c.execute(sql, {"key": key, "since": now - STRIKE_LIFETIME}).fetchone()[0]
     return count
 
 

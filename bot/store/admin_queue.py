@@ -7,7 +7,7 @@ import sqlite3
 
 from bot.domain.errors import TooLate
 from bot.domain.jobs import Job, JobState
-from bot.store import ledger, queue, status_outbox
+from bot.store import job_refunds, queue, status_outbox
 from bot.store.job_rows import first_or_none, job_from_row, job_row
 from generation.errors import ExplainedError
 
@@ -85,7 +85,7 @@ def release(c: sqlite3.Connection, number: int) -> Job:
 def reject(c: sqlite3.Connection, number: int, error: ExplainedError, *, now: float) -> Job:
     """Fail a held job and refund it; its clip is never sent."""
     done = _decide(c, REJECT, number, error=json.dumps(error.to_json()), now=now)
-    ledger.refund(c, number, now)
+    job_refunds.refund_job(c, number, now)
     status_outbox.add(c, number)
     return done
 

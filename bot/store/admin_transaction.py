@@ -73,11 +73,11 @@ class AdminTransaction:
         admin_decisions.set_role_tier(self._connection, role, tier)
 
     def block(self, key: str, *, until: float | None, reason: str) -> None:
-        """None blocks until an admin unblocks."""
+        """Block the user and all linked users; None blocks until an admin unblocks."""
         admin_decisions.block(self._connection, key, until=until, reason=reason, now=self.now)
 
     def unblock(self, key: str) -> bool:
-        """False if the user was not blocked."""
+        """Unblock the user and all linked users; False if none of them was blocked."""
         return admin_decisions.unblock(self._connection, key)
 
     # The queue

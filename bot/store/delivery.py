@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from bot.domain.jobs import Job, JobState
-from bot.store import ledger, status_outbox
+from bot.store import job_refunds, status_outbox
 from bot.store.job_rows import job_from_row
 from bot.store.queue import requeue_running, update_job
 from generation.errors import ExplainedError
@@ -72,7 +72,7 @@ def mark_delivered(c: sqlite3.Connection, job: int, message: str) -> Job:
 def mark_undeliverable(c: sqlite3.Connection, job: int, error: ExplainedError, *, now: float) -> Job:
     """The clip stays on disk; the job is refunded, since its user got no clip."""
     done = update_job(c, MARK_UNDELIVERABLE, job=job, error=json.dumps(error.to_json()))
-    ledger.refund(c, job, now)
+    job_refunds.refund_job(c, job, now)
     status_outbox.add(c, job)
     return done
 

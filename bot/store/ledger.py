@@ -67,7 +67,17 @@ VALUES (?2, ?2, (SELECT account FROM job WHERE id = ?1), 'settle', 'free', 0, ?1
 REFUND = """
 INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
 SELECT ?2, counted_at, account, 'refund', purse, -credits, job
-FROM ledger WHERE job = ?1 AND kind = 'reserve'
+FROM ledger AS reserved WHERE job = ?1 AND kind = 'reserve' AND NOT EXISTS (
+    SELECT 1 FROM ledger
+    WHERE job = ?1 AND kind = 'refund' AND account = reserved.account AND purse = reserved.purse
+)
+"""
+"""A reservation that was moved to another account is refunded on the first account already."""
+
+MOVED_RESERVATION = """
+INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job) VALUES
+    (:now, :now, :source, 'refund', 'granted', :credits, :job),
+    (:now, :now, :target, 'reserve', 'granted', -:credits, :job)
 """
 
 
@@ -146,17 +156,18 @@ def refund(c: sqlite3.Connection, job: int, now: float) -> None:
     c.execute(REFUND, (job, now))
 
 
-def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now: float) -> None:
-    _insert_entry(c, account, "grant", "granted", credits_, at=now, note=note)
+def move_reservation(
+    c: sqlite3.Connection, job: int, source: int, target: int, credits_: int, *, note: str, now: float
+) -> None:
+    """Let another account pay the granted credits that a job has reserved."""
+    values = {"now": now, "source": source, "target": target, "credits": credits_, "job": job}
+    c.execute(MOVED_RESERVATION, values)
+    move_between(c, source, target, credits_, note=note, now=now)
 
 
-def record_purchase(c: sqlite3.Connection, account: int, credits_: int, *, payment: str, now: float) -> bool:
-    """Grant credits that were paid for; False if this payment was recorded before."""
-    note = f"payment:{payment}"
-    if c.execute("SELECT 1 FROM ledger WHERE kind = 'grant' AND note = ?", (note,)).fetchone():
-        return False
-    grant(c, account, credits_, note=note, now=now)
-    return True
+def grant(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now: float) -> int:
+    """Returns the number of the new row."""
+    return _insert_entry(c, account, "grant", "granted", credits_, at=now, note=note)
 
 
 def reset_window(c: sqlite3.Connection, account: int, allowance: Allowance, *, note: str, now: float) -> int:
@@ -167,12 +178,18 @@ def reset_window(c: sqlite3.Connection, account: int, allowance: Allowance, *, n
     return used
 
 
-def move_grants(c: sqlite3.Connection, source: int, target: int, now: float) -> None:
-    """Move the granted credits of one account to another."""
-    granted = balance(c, source, Allowance(credits=0), now).granted
-    if granted:
-        _insert_entry(c, source, "move", "granted", -granted, at=now)
-        _insert_entry(c, target, "move", "granted", granted, at=now)
+def move(c: sqlite3.Connection, account: int, credits_: int, *, note: str, now: float) -> None:
+    """Change the granted credits of an account; no row is added for zero credits."""
+    if credits_:
+        _insert_entry(c, account, "move", "granted", credits_, at=now, note=note)
+
+
+def move_between(
+    c: sqlite3.Connection, source: int, target: int, credits_: int, *, note: str, now: float
+) -> None:
+    """Move granted credits from one account to another."""
+    move(c, source, -credits_, note=note, now=now)
+    move(c, target, credits_, note=note, now=now)
 
 
 ACCOUNT_ENTRIES = """
@@ -193,5 +210,7 @@ def entries(c: sqlite3.Connection, account: int, limit: int) -> list[LedgerEntry
 
 def _insert_entry(
     c: sqlite3.Connection, account: int, kind: str, purse: str, credits_: int, *, at: float, note: str = ""
-) -> None:
-    c.execute(INSERT_ENTRY, (at, account, kind, purse, credits_, note))
+) -> int:
+    number = c.execute(INSERT_ENTRY, (at, account, kind, purse, credits_, note)).lastrowid
+    assert number is not None
+    return number

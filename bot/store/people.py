@@ -84,7 +84,7 @@ def set_global_value(c: sqlite3.Connection, name: str, value: Any) -> None:
 
 
 def move_chat(c: sqlite3.Connection, platform: str, *, old: str, new: str) -> None:
-    """Send later replies to the new chat and keep the community's settings."""
+    """Send later replies to the new chat and keep the settings and the block of the community."""
     c.execute(
         """
         UPDATE job SET reply_to = json_set(reply_to, '$.chat', :new)
@@ -94,3 +94,4 @@ def move_chat(c: sqlite3.Connection, platform: str, *, old: str, new: str) -> No
     )
     before, after = f"{platform}:{old}", f"{platform}:{new}"
     c.execute("UPDATE OR IGNORE person SET key = ? WHERE key = ?", (after, before))
+    c.execute("UPDATE OR IGNORE block SET person = ? WHERE person = ?", (after, before))

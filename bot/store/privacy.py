@@ -1,4 +1,4 @@
-"""Link, export and delete personal data, and delete expired data. Ledger and statistics stay correct."""
+"""Export and delete personal data, and delete expired data. Ledger and statistics stay correct."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import sqlite3
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bot.domain.errors import InvalidLinkCode
-from bot.store import admin_decisions, ledger, people, reports
+from bot.store import admin_decisions, ledger, links, people, reports
 from bot.store.deletion_list import DeletionList
 from bot.store.job_rows import first_or_none
 
-CODE_SECONDS = 600.0
-CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without characters that are easily confused
 FORGOTTEN_SECONDS = 32 * 86_400.0
 FINISHED = "('delivered', 'uncertain', 'failed', 'cancelled')"
 DELETED_PERSON = "gone:0"
@@ -24,14 +21,7 @@ BLANK_NOW = f"""
 id IN (SELECT job FROM blank_at_end) AND state IN {FINISHED}
 AND (id NOT IN (SELECT job FROM unsaid) OR finished_at < ?)
 """  # noqa: S608  (a constant)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkResult:
-    """Either a code to enter on the other platform, or the key of the user whose account was joined."""
-
-    code: str = ""
-    other: str = ""
+PAYMENTS = "SELECT name, credits, state FROM payment WHERE payer = ? ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +30,6 @@ class DeletedData:
 
     jobs: int = 0
     files: tuple[str, ...] = field(default_factory=tuple)
-
-
-def create_link_code(c: sqlite3.Connection, key: str, now: float) -> str:
-    """A code to enter on the other platform within ten minutes."""
-    people.find_or_create_account(c, key, now=now)
-    c.execute("DELETE FROM link_code WHERE person = ? OR until < ?", (key, now))
-    code = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
-    c.execute("INSERT INTO link_code (code, person, until) VALUES (?, ?, ?)", (code, key, now + CODE_SECONDS))
-    return code
-
-
-def link(c: sqlite3.Connection, key: str, code: str, now: float) -> str:
-    """Join the account of the user who created the code; granted credits move along.
-
-    Returns that user's key. Raises InvalidLinkCode.
-    """
-    sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING person"
-    row = first_or_none(c.execute(sql, (code.strip().upper(), now, key)).fetchall())
-    if row is None:
-        raise InvalidLinkCode
-    own_account, other_account = (
-        people.find_or_create_account(c, key, now=now),
-        people.find_or_create_account(c, row["person"], now=now),
-    )
-    if own_account != other_account:
-        ledger.move_grants(c, own_account, other_account, now)
-        c.execute("UPDATE person SET account = ? WHERE key = ?", (other_account, key))
-        c.execute("UPDATE job SET account = ? WHERE person = ?", (other_account, key))
-    return str(row["person"])
-
-
-def linked_keys(c: sqlite3.Connection, key: str) -> list[str]:
-    sql = "SELECT key FROM person WHERE account = (SELECT account FROM person WHERE key = ?) ORDER BY key"
-    return [row["key"] for row in c.execute(sql, (key,))]
 
 
 def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
@@ -85,9 +41,10 @@ def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
     entries = ledger.entries(c, found, -1) if found else []
     return {
         "person": dict(person) if person else None,
-        "linked": linked_keys(c, key),
+        "linked": links.linked_keys(c, key),
         "jobs": [_decode_job(row) for row in jobs],
         "credits": [asdict(entry) for entry in entries],
+        "payments": [dict(row) for row in c.execute(PAYMENTS, (key,))],
         "blocks": [dict(row) for row in c.execute("SELECT * FROM block WHERE person = ?", (key,))],
         "reports": [dict(row) for row in c.execute("SELECT * FROM report WHERE person = ?", (key,))],
         "refusals": [dict(row) for row in c.execute("SELECT * FROM refusal WHERE person = ?", (key,))],
@@ -106,10 +63,13 @@ def _decode_job(row: sqlite3.Row) -> dict[str, Any]:
 def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> DeletedData:
     """Delete what is stored about the user up to `now`; unfinished jobs continue and lose it at their end.
 
-    The account stays without a name. A user who returns soon gets it again, so that deletion does not
-    restore credits.
+    The links of the user are undone first. The account stays without a name. A user who returns soon gets it
+    again, so that deletion does not restore credits.
     """
-    person = first_or_none(c.execute("SELECT * FROM person WHERE key = ?", (key,)).fetchall())
+    by_key = "SELECT * FROM person WHERE key = ? AND created_at <= ?"
+    if c.execute(by_key, (key, now)).fetchone():
+        links.separate(c, key, now)
+    person = first_or_none(c.execute(by_key, (key, now)).fetchall())
     of_user = "person = ? AND created_at <= ?"
     c.execute(
         f"INSERT OR IGNORE INTO blank_at_end SELECT id FROM job WHERE {of_user}"  # noqa: S608  (a constant)
@@ -120,8 +80,9 @@ def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> Deleted
     told = f"{of_user} AND state IN {FINISHED} AND id NOT IN (SELECT job FROM unsaid)"  # noqa: S608  (a constant)
     _anonymize_jobs(c, told, (key, now))
     reports.delete_personal_data(c, key, now)
-    c.execute("DELETE FROM link_code WHERE person = ?", (key,))
-    if person is not None and person["created_at"] <= now:
+    links.delete_personal_data(c, key)
+    if person is not None:
+        c.execute("UPDATE payment SET payer = '' WHERE payer = ?", (key,))
         c.execute(
             "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
             (_forgotten_token(c, key), person["account"], now + FORGOTTEN_SECONDS),
@@ -169,7 +130,7 @@ def _forgotten_token(c: sqlite3.Connection, key: str) -> str:
 
 def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -> DeletedData:
     """Delete expired codes, blocks, strikes and refusals, and the content of jobs that finished `before`."""
-    for table in ("link_code", "forgotten", "block"):
+    for table in ("link_code", "link_request", "forgotten", "block"):
         c.execute(f"DELETE FROM {table} WHERE until < ?", (now,))  # noqa: S608  (constants)
     c.execute("DELETE FROM strike WHERE at < ?", (now - admin_decisions.STRIKE_LIFETIME,))
     reports.delete_expired(c, before=before, now=now)

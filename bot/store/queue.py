@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.domain.errors import TooLate
 from bot.domain.jobs import Job, JobState
-from bot.store import ledger, status_outbox
+from bot.store import job_refunds, ledger, status_outbox
 from bot.store.connection import simulated_sqlite_error, tuple_cursor
 from bot.store.enqueue import virtual_cost
 from bot.store.job_rows import (
@@ -117,7 +117,7 @@ def mark_rendered(c: sqlite3.Connection, job: int, epoch: int, clip: Clip, *, no
 
 def mark_failed(c: sqlite3.Connection, job: int, epoch: int, error: ExplainedError, *, now: float) -> Job:
     done = update_job(c, MARK_FAILED, job=job, epoch=epoch, error=json.dumps(error.to_json()), now=now)
-    ledger.refund(c, job, now)
+    job_refunds.refund_job(c, job, now)
     status_outbox.add(c, job)
     return done
 
@@ -156,7 +156,7 @@ def cancel(c: sqlite3.Connection, number: int, *, now: float) -> Job:
     if before["state"] == JobState.QUEUED:
         _move_up_later_jobs(c, before)
     if not before["painted"]:
-        ledger.refund(c, number, now)
+        job_refunds.refund_job(c, number, now)
     elif not before["clip"]:
         ledger.settle(c, number, now)
     return job_from_row(rows[0])

@@ -23,6 +23,7 @@ from bot.store import (
     integrity,
     job_queries,
     ledger,
+    links,
     outside_cancels,
     payments,
     people,
@@ -42,8 +43,9 @@ from bot.store.eta import Eta
 from bot.store.integrity import JobClipFile
 from bot.store.job_rows import Superseded
 from bot.store.ledger import LedgerEntry
+from bot.store.links import LinkRequest, LinkSide
 from bot.store.payments import Payment
-from bot.store.privacy import DeletedData, LinkResult
+from bot.store.privacy import DeletedData
 from bot.store.reports import Refusal
 from generation.clip import Clip
 from generation.errors import ExplainedError
@@ -64,7 +66,8 @@ __all__ = [
     "Eta",
     "JobClipFile",
     "LedgerEntry",
-    "LinkResult",
+    "LinkRequest",
+    "LinkSide",
     "Payment",
     "Recovered",
     "Refusal",
@@ -285,8 +288,7 @@ class Store:
 
         def act(c: Any) -> bool:
             now = self._clock()
-            account = people.find_or_create_account(c, key, now=now)
-            return ledger.record_purchase(c, account, credits_, payment=payment, now=now)
+            return payments.record_purchase(c, key, credits_, name=payment, now=now)
 
         return await self._database.write(act)
 
@@ -294,9 +296,34 @@ class Store:
         """The user's payments that were not refunded, newest first."""
         return await self._database.read(lambda c: payments.payments_of(c, key))
 
-    async def find_payment(self, name: str) -> Payment | None:
-        """None if it is unknown or was refunded."""
-        return await self._database.read(lambda c: payments.find_payment(c, name))
+    async def begin_own_refund(self, key: str, payment_id: int) -> Payment:
+        """Withdraw the credits of a payment of the user's account, if none of them is spent.
+
+        A refund that is under way is returned as it is. Raises NoSuchPayment.
+        """
+        now = self._clock()
+        return await self._database.write(lambda c: payments.begin_own_refund(c, key, payment_id, now))
+
+    async def begin_refund(self, name: str) -> Payment:
+        """Withdraw what is left of the credits of any payment.
+
+        A refund that is under way is returned as it is. Raises NoSuchPayment.
+        """
+        now = self._clock()
+        return await self._database.write(lambda c: payments.begin_refund(c, name, now))
+
+    async def finish_refund(self, payment_id: int) -> None:
+        """Call this once the platform has returned the money."""
+        await self._database.write(lambda c: payments.finish_refund(c, payment_id))
+
+    async def cancel_refund(self, payment_id: int) -> None:
+        """Book the credits back after the platform refused."""
+        now = self._clock()
+        await self._database.write(lambda c: payments.cancel_refund(c, payment_id, now))
+
+    async def refunds_under_way(self, platform: str) -> list[Payment]:
+        """Refunds that were begun, and whose outcome is not known."""
+        return await self._database.read(lambda c: payments.refunds_under_way(c, platform))
 
     async def reverse_purchase(self, payment: str) -> int | None:
         """Take back what is left of the credits of a refunded payment; None if that was done before."""
@@ -478,18 +505,47 @@ class Store:
         """When the job is likely done, in seconds from now; None if no similar job was measured yet."""
         return await self._database.read(lambda c: eta.eta(c, job, slots=slots, now=self._clock()))
 
-    # Privacy
+    # Links
 
-    async def create_link_code(self, key: str) -> str:
-        """A code that links another platform's user to this one; valid for ten minutes."""
-        return await self._database.write(lambda c: privacy.create_link_code(c, key, self._clock()))
+    async def create_link_code(self, side: LinkSide) -> str:
+        """A code that links another platform's user to this one; valid for ten minutes.
 
-    async def link(self, key: str, code: str) -> str:
-        """Join two users in one account; returns the other user's key. Raises InvalidLinkCode."""
-        return await self._database.write(lambda c: privacy.link(c, key, code, self._clock()))
+        Raises AlreadyLinked.
+        """
+        return await self._database.write(lambda c: links.create_link_code(c, side, self._clock()))
+
+    async def withdraw_link_code(self, code: str) -> None:
+        """Make a code invalid, because others have seen it."""
+        await self._database.write(lambda c: links.withdraw_link_code(c, code))
+
+    async def request_link(self, taker: LinkSide, code: str) -> LinkRequest:
+        """Use a code. Nothing is shared until both sides have confirmed the request.
+
+        Raises InvalidLinkCode or AlreadyLinked.
+        """
+        return await self._database.write(lambda c: links.request_link(c, taker, code, self._clock()))
+
+    async def pending_link_request(self, key: str) -> LinkRequest | None:
+        """The user's request that waits for confirmation."""
+        return await self._database.read(lambda c: links.pending_request(c, key, self._clock()))
+
+    async def answer_link_request(self, key: str, number: int, *, agree: bool) -> LinkRequest:
+        """Record one side's answer; join the accounts once both agree. A refusal deletes the request.
+
+        Raises InvalidLinkCode if the user has no such request, or AlreadyLinked.
+        """
+        return await self._database.write(
+            lambda c: links.answer_request(c, key, number, agree=agree, now=self._clock())
+        )
+
+    async def unlink(self, key: str) -> list[str]:
+        """Undo the links of this user; returns the keys of the other users."""
+        return await self._database.write(lambda c: links.separate(c, key, self._clock()))
 
     async def linked_keys(self, key: str) -> list[str]:
-        return await self._database.read(lambda c: privacy.linked_keys(c, key))
+        return await self._database.read(lambda c: links.linked_keys(c, key))
+
+    # Privacy
 
     async def export(self, key: str) -> dict[str, Any]:
         return await self._database.read(lambda c: privacy.export(c, key))

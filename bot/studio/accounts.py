@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.domain.errors import NoSuchPayment
-from bot.domain.jobs import Requester
+import structlog
+
+from bot.domain.errors import NoSuchPayment, NotAllowed, NotLinked, PrivateChatOnly, RefundUnderWay
+from bot.domain.events import EventBus, Notice, UserNoticeRaised
+from bot.domain.jobs import Action, Requester
 from bot.domain.quota import Balance
+from bot.i18n import messages
 from bot.maintenance.retention import RetentionSweeper
-from bot.store.store import DeletedData, LedgerEntry, LinkResult, Payment, Store
+from bot.store.store import DeletedData, LedgerEntry, LinkRequest, LinkSide, Payment, Store
 from bot.studio.access import AccessControl
+
+log = structlog.get_logger(__name__)
+
+ReturnMoney = Callable[[Payment], Awaitable[bool | None]]
+"""Asks the platform to return a payment.
+
+True: it is returned, now or before. False: the platform refuses. None: the answer is not known.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAnswer:
+    """Either a code to enter on the other platform, or a request that both sides have to confirm."""
+
+    code: str = ""
+    request: LinkRequest | None = None
+
+
+def link_actions(request: LinkRequest) -> tuple[Action, Action]:
+    """The buttons below the question to either side of a link request."""
+    return Action("link", request.id), Action("nolink", request.id)
 
 
 class Accounts:
-    def __init__(self, *, store: Store, access: AccessControl, sweeper: RetentionSweeper) -> None:
+    def __init__(
+        self, *, store: Store, access: AccessControl, sweeper: RetentionSweeper, events: EventBus
+    ) -> None:
         self._store = store
         self._access = access
         self._sweeper = sweeper
+        self._events = events
+        self._refunds_in_flight: set[int] = set()
 
     # Credits and payments
 
@@ -41,15 +71,55 @@ class Accounts:
         """The user's payments that were not returned, newest first."""
         return await self._store.payments_of(requester.key)
 
-    async def payment(self, name: str) -> Payment:
-        """Raises NoSuchPayment."""
-        found = await self._store.find_payment(name)
-        if found is None:
-            raise NoSuchPayment
-        return found
+    async def refund_own_payment(
+        self, requester: Requester, payment_id: int, return_money: ReturnMoney
+    ) -> Payment:
+        """Refund a payment of the requester's account from which no credit is spent.
+
+        Raises NoSuchPayment or RefundUnderWay.
+        """
+        return await self._refund(await self._store.begin_own_refund(requester.key, payment_id), return_money)
+
+    async def refund_payment(self, requester: Requester, name: str, return_money: ReturnMoney) -> Payment:
+        """Refund any payment, for admins: what is left of its credits is taken back.
+
+        Raises NotAllowed, NoSuchPayment or RefundUnderWay.
+        """
+        if not requester.admin:
+            raise NotAllowed("refund")
+        return await self._refund(await self._store.begin_refund(name), return_money)
+
+    async def resume_refunds(self, platform: str, return_money: ReturnMoney) -> None:
+        """Ask again about the refunds of which the outcome is unknown, for example after a crash."""
+        for payment in await self._store.refunds_under_way(platform):
+            try:
+                await self._refund(payment, return_money)
+            except (NoSuchPayment, RefundUnderWay) as outcome:
+                log.info("refund not resumed", payment=payment.name, reason=type(outcome).__name__)
+
+    async def _refund(self, payment: Payment, return_money: ReturnMoney) -> Payment:
+        """Ask the platform, after the credits were withdrawn, and book them back if it refuses.
+
+        If the platform gives no answer, or the process ends, the credits stay withdrawn until a later call
+        finds out.
+        """
+        if payment.id in self._refunds_in_flight:
+            raise RefundUnderWay
+        self._refunds_in_flight.add(payment.id)
+        try:
+            is_returned = await return_money(payment)
+            if is_returned is None:
+                raise RefundUnderWay
+            if not is_returned:
+                await self._store.cancel_refund(payment.id)
+                raise NoSuchPayment
+            await self._store.finish_refund(payment.id)
+        finally:
+            self._refunds_in_flight.discard(payment.id)
+        return payment
 
     async def reverse_purchase(self, payment: str) -> None:
-        """Take back what is left of the credits of a payment that was returned to the user."""
+        """Take back what is left of the credits of a payment that the platform reports as returned."""
         await self._store.reverse_purchase(payment)
 
     # Settings; `key` is Requester.key or the key of a community
@@ -72,14 +142,68 @@ class Accounts:
 
     # Links and privacy
 
-    async def link_account(self, requester: Requester, code: str) -> LinkResult:
-        """Create a code for "new" or no code; link the account that created any other code.
+    async def link_account(self, requester: Requester, code: str, *, private: bool) -> LinkAnswer:
+        """Create a code for "new" or no code; use any other code, which starts a request to both sides.
 
-        Raises InvalidLinkCode.
+        `private` says that nobody else sees the command and its answer. A code that others have seen becomes
+        invalid. Raises PrivateChatOnly, InvalidLinkCode or AlreadyLinked.
         """
-        if code.strip().lower() in {"", "new"}:
-            return LinkResult(code=await self._store.create_link_code(requester.key))
-        return LinkResult(other=await self._store.link(requester.key, code))
+        wants_code = code.strip().lower() in {"", "new"}
+        if not private:
+            if not wants_code:
+                await self._store.withdraw_link_code(code)
+            raise PrivateChatOnly
+        side = LinkSide(requester.key, messages.sanitized(requester.name, 64), requester.language)
+        pending = await self._store.pending_link_request(requester.key) if wants_code else None
+        if pending is not None:
+            return LinkAnswer(request=pending)
+        if wants_code:
+            return LinkAnswer(code=await self._store.create_link_code(side))
+        request = await self._store.request_link(side, code)
+        self._publish_link_question(request, request.maker)
+        return LinkAnswer(request=request)
+
+    async def answer_link_request(self, requester: Requester, number: int, *, agree: bool) -> LinkRequest:
+        """One side's answer to a link request; the other side is told once it is decided.
+
+        Raises InvalidLinkCode or AlreadyLinked.
+        """
+        request = await self._store.answer_link_request(requester.key, number, agree=agree)
+        if request.complete:
+            log.info("linked", who=request.taker.key, to=request.maker.key)
+        if request.complete or not agree:
+            self._notify_other_side(request, requester.key, "link.done" if agree else "link.refused")
+        return request
+
+    async def unlink(self, requester: Requester, *, private: bool) -> tuple[str, ...]:
+        """Undo the links of this user and tell the other users, whose keys are returned.
+
+        Raises PrivateChatOnly or NotLinked.
+        """
+        if not private:
+            raise PrivateChatOnly
+        others = await self._store.unlink(requester.key)
+        if not others:
+            raise NotLinked
+        log.info("unlinked", who=requester.key, others=others)
+        for other in others:
+            chosen = (await self._store.settings(other)).get("language") or requester.language
+            language = messages.nearest_language(str(chosen))
+            text = messages.translate("link.undone", language, other=requester.key)
+            self._events.publish(UserNoticeRaised(other, Notice(text=text, language=language)))
+        return tuple(others)
+
+    def _publish_link_question(self, request: LinkRequest, side: LinkSide) -> None:
+        other = request.other_side(side.key)
+        text = messages.link_question(other.key, other.name, side.language)
+        notice = Notice(text=text, actions=link_actions(request), language=side.language)
+        self._events.publish(UserNoticeRaised(side.key, notice))
+
+    def _notify_other_side(self, request: LinkRequest, key: str, sentence: str) -> None:
+        other = request.other_side(key)
+        me = request.other_side(other.key)
+        text = messages.translate(sentence, other.language, other=messages.link_name(me.key, me.name))
+        self._events.publish(UserNoticeRaised(other.key, Notice(text=text, language=other.language)))
 
     async def export(self, requester: Requester) -> dict[str, Any]:
         """Everything that is stored about the user, as data for a file."""

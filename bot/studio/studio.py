@@ -108,20 +108,24 @@ class Studio:
         self.watch_outside_cancels = control.watch_outside_cancels
 
         sweeper = RetentionSweeper(store=store, clips=operator_policy.data_folder / "clips", keep_days=0)
-        self._offer_accounts(Accounts(store=store, access=access, sweeper=sweeper))
+        self._offer_accounts(Accounts(store=store, access=access, sweeper=sweeper, events=events))
 
     def _offer_accounts(self, accounts: Accounts) -> None:
         self.balance = accounts.balance
         self.ledger_entries = accounts.ledger_entries
         self.record_purchase = accounts.record_purchase
         self.payments = accounts.payments
-        self.payment = accounts.payment
+        self.refund_own_payment = accounts.refund_own_payment
+        self.refund_payment = accounts.refund_payment
+        self.resume_refunds = accounts.resume_refunds
         self.reverse_purchase = accounts.reverse_purchase
         self.settings = accounts.settings
         self.change_setting = accounts.change_setting
         self.languages = accounts.languages
         self.move_chat = accounts.move_chat
         self.link_account = accounts.link_account
+        self.answer_link_request = accounts.answer_link_request
+        self.unlink = accounts.unlink
         self.export = accounts.export
         self.delete_personal_data = accounts.delete_personal_data
 

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from bot.domain.errors import Blocked, NoSuchJob, NotAllowed, NotYourJob
+from bot.domain.errors import (
+    AlreadyLinked,
+    Blocked,
+    InvalidLinkCode,
+    NoSuchJob,
+    NoSuchPayment,
+    NotAllowed,
+    NotLinked,
+    NotYourJob,
+)
 from bot.domain.jobs import Action, Job, JobState, ReplyTo, Requester
 from bot.i18n import messages
 from bot.store.store import Store
@@ -20,7 +29,7 @@ from bot.studio.studio import Studio, Submission
 from generation.errors import PictureFailed
 from generation.request import MusicWish
 from tests.bot.app_harness import open_studio
-from tests.factories import make_requester, make_wish, write_clip
+from tests.factories import link_users, make_requester, make_wish, write_clip
 from tests.fakes import hostile_files
 
 PROMPT, TOKEN, STAGE, LOBBY = "a fox that nobody else may know", "interaction-token-of-the-owner", "10", "11"
@@ -79,6 +88,13 @@ OPERATORS_ONLY = dict.fromkeys(KINDS, "denied denied done denied denied denied d
 NO_JOB = dict.fromkeys(KINDS, " ".join(["done"] * len(VIEWERS)))
 """The verb is about the caller's own account or about no user: it never shows a job of another user."""
 OWN_DATA = dict.fromkeys(KINDS, "own" + " done" * (len(VIEWERS) - 1))
+OWN_PAYMENT = dict.fromkeys(KINDS, "done done" + " none" * (len(VIEWERS) - 2))
+"""A payment of the owner: it belongs to the account, which the linked user shares."""
+OTHERS_LINK = dict.fromkeys(KINDS, " ".join(["none"] * len(VIEWERS)))
+"""A link request between two other users."""
+NEW_LINK = dict.fromkeys(KINDS, "done linked" + " done" * (len(VIEWERS) - 2))
+"""The linked user joined the account of another one, who has not agreed to a third user."""
+UNLINK = dict.fromkeys(KINDS, "alone done" + " alone" * (len(VIEWERS) - 2))
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,32 @@ async def fetch_picture() -> bytes:
     return PICTURE
 
 
+async def refund_payment_of_owner(world: World) -> object:
+    name = f"discord:payment-{world.job.id}"
+    await world.studio.record_purchase(world.job.requester, 5, payment=name)
+    (payment,) = await world.studio.payments(world.job.requester)
+    return await world.studio.refund_own_payment(world.requester, payment.id, return_money)
+
+
+async def refund_any_payment(world: World) -> object:
+    name = f"discord:payment-{world.job.id}"
+    await world.studio.record_purchase(world.job.requester, 5, payment=name)
+    return await world.studio.refund_payment(world.requester, name, return_money)
+
+
+async def return_money(payment: object) -> bool:
+    del payment
+    return True
+
+
+async def answer_link_request_of_others(world: World) -> object:
+    maker, taker = (make_requester(f"{side}{world.job.id}", platform="discord") for side in ("a", "b"))
+    code = (await world.studio.link_account(maker, "new", private=True)).code
+    request = (await world.studio.link_account(taker, code, private=True)).request
+    assert request is not None
+    return await world.studio.answer_link_request(world.requester, request.id, agree=True)
+
+
 async def value_of(value: object) -> object:
     return value
 
@@ -166,6 +208,11 @@ OTHER_ROWS: dict[str, Row] = {
     "balance": Row(NO_JOB, lambda w: w.studio.balance(w.requester)),
     "ledger_entries": Row(NO_JOB, lambda w: w.studio.ledger_entries(w.requester)),
     "payments": Row(NO_JOB, lambda w: w.studio.payments(w.requester)),
+    "refund_own_payment": Row(OWN_PAYMENT, refund_payment_of_owner),
+    "refund_payment": Row(OPERATORS_ONLY, refund_any_payment),
+    "link_account": Row(NEW_LINK, lambda w: w.studio.link_account(w.requester, "new", private=True)),
+    "answer_link_request": Row(OTHERS_LINK, answer_link_request_of_others),
+    "unlink": Row(UNLINK, lambda w: w.studio.unlink(w.requester, private=True)),
     "export": Row(OWN_DATA, lambda w: w.studio.export(w.requester)),
     "delete_personal_data": Row(OWN_DATA, lambda w: w.studio.delete_personal_data(w.requester)),
     "cost": Row(NO_JOB, lambda w: value_of(w.studio.cost(w.job.request))),
@@ -185,10 +232,9 @@ FOR_THE_BOT_ITSELF = {
     "move_chat",  # the platform reports that a chat has another number
     "record_purchase",  # the platform reports a payment
     "reverse_purchase",  # the platform reports a refund
-    "payment",
+    "resume_refunds",  # a task of the running bot
     "settings",
     "change_setting",
-    "link_account",
 }
 """Verbs that no job is named to, and which a frontend calls with keys that it has made itself."""
 PARTS = {"admin", "default_model", "genres", "operator_policy", "presets", "roles"}
@@ -265,7 +311,7 @@ async def open_worlds(
             viewer, owner = make_viewer_of(who, number), make_viewer_of("owner", number)
             job = await make_job(store, studio, folder, owner, kind, state)
             if who == "linked":
-                await store.link(viewer.requester.key, await store.create_link_code(owner.requester.key))
+                await link_users(store, owner.requester.key, viewer.requester.key)
             if who == "blocked":
                 await studio.admin.perform(f"block {viewer.requester.key} forever", operator)
             own_place = ReplyTo(platform=viewer.platform, chat=viewer.chat)
@@ -282,7 +328,7 @@ async def open_world(folder: Path, who: str, kind: str, state: JobState) -> Asyn
 async def outcome_of(world: World, call: Call, folder: Path) -> str:
     try:
         result = await call(world)
-    except (NoSuchJob, NotYourJob, Blocked, NotAllowed) as error:
+    except tuple(REFUSALS) as error:
         return REFUSALS[type(error)]
     if isinstance(result, Submission):
         assert result.job.requester == world.requester
@@ -301,6 +347,10 @@ REFUSALS: dict[type[Exception], str] = {
     NotYourJob: "other",
     Blocked: "blocked",
     NotAllowed: "denied",
+    NoSuchPayment: "none",
+    InvalidLinkCode: "none",
+    AlreadyLinked: "linked",
+    NotLinked: "alone",
 }
 LISTS = {JOB_ROWS[name].call for name in ("waiting", "history", "shareable_history")}
 

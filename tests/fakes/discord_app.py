@@ -19,6 +19,7 @@ from msgspec import structs
 
 from bot.domain.errors import NoSuchJob
 from bot.domain.events import EventBus
+from bot.domain.frontend import Frontend
 from bot.domain.jobs import JobState
 from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Caps, Tier
@@ -78,6 +79,7 @@ class DiscordApp:
     engine: FakeEngine
     delivery: Delivery
     frontend: DiscordFrontend
+    frontends: dict[str, Frontend]  # a test may add another platform
 
 
 @asynccontextmanager
@@ -126,7 +128,7 @@ async def discord_app(
     assert isinstance(frontend, DiscordFrontend)
     try:
         async with serving(app):
-            yield DiscordApp(app.studio, app.events, store, engine, app.delivery, frontend)
+            yield DiscordApp(app.studio, app.events, store, engine, app.delivery, frontend, app.frontends)
     finally:
         await store.close()
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from bot.domain.frontend import Button
 from bot.domain.jobs import Requester
+from bot.frontends.common.buttons import action_button
 from bot.i18n import messages
+from bot.studio.accounts import link_actions
 from bot.studio.studio import Studio, Viewer
 
 EXPORT_FILE = "matinee-data.json"
+UNLINK = "unlink"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +24,45 @@ class Answer:
     is_new: bool = True
 
 
-async def link_account(studio: Studio, requester: Requester, code: str) -> str:
-    """Make a link code, or use the one that another platform gave; raises InvalidLinkCode."""
-    result = await studio.link_account(requester, code)
-    return messages.link_result(code=result.code, other=result.other, language=requester.language)
+@dataclass(frozen=True, slots=True)
+class LinkReply:
+    """What the user reads, and the buttons that confirm or refuse a link."""
+
+    text: str
+    buttons: tuple[Button, ...] = ()
+
+
+async def link_account(studio: Studio, requester: Requester, typed: str, *, private: bool) -> LinkReply:
+    """Make a link code, use the one that another platform gave, or undo the link with "unlink".
+
+    `private` says that nobody else sees the command and its answer. Raises PrivateChatOnly, InvalidLinkCode,
+    AlreadyLinked or NotLinked.
+    """
+    language = requester.language
+    if typed.strip().lower() == UNLINK:
+        return LinkReply(await unlink_account(studio, requester, private=private))
+    answer = await studio.link_account(requester, typed, private=private)
+    if answer.request is None:
+        return LinkReply(messages.translate("link.code", language, code=answer.code))
+    other = answer.request.other_side(requester.key)
+    return LinkReply(
+        messages.link_question(other.key, other.name, language),
+        tuple(action_button(action, language) for action in link_actions(answer.request)),
+    )
+
+
+async def unlink_account(studio: Studio, requester: Requester, *, private: bool) -> str:
+    """Undo the link of the user; raises PrivateChatOnly or NotLinked."""
+    others = ", ".join(messages.link_name(key) for key in await studio.unlink(requester, private=private))
+    return messages.translate("link.undone", requester.language, other=others)
+
+
+async def answer_link_request(studio: Studio, requester: Requester, number: int, *, agree: bool) -> str:
+    """One side's answer to the question of `link_account`; raises InvalidLinkCode or AlreadyLinked."""
+    request = await studio.answer_link_request(requester, number, agree=agree)
+    sentence = "link.refused" if not agree else "link.done" if request.complete else "link.waiting"
+    other = request.other_side(requester.key)
+    return messages.translate(sentence, requester.language, other=messages.link_name(other.key, other.name))
 
 
 async def export_personal_data(studio: Studio, requester: Requester) -> bytes:

@@ -19,6 +19,7 @@ EMOJI = {
     "delete": "🗑️",
     "report": "🚩",
     "again": "📨",
+    "link": "🔗",
 }
 INFO_VERBS = ("recipe", "delete", "report")
 """Actions about a clip; the other ones start a new job from it."""
@@ -33,9 +34,9 @@ def job_button(verb: str, job: Job) -> Button:
     return action_button(Action(verb, job.id), job.requester.language)
 
 
-def notice_buttons(actions: Iterable[Action]) -> tuple[Button, ...]:
-    """Return the buttons below a notice to admins, which is always in English."""
-    return tuple(action_button(action) for action in actions)
+def notice_buttons(actions: Iterable[Action], language: str = "en") -> tuple[Button, ...]:
+    """Return the buttons below a notice; notices to admins are always in English."""
+    return tuple(action_button(action, language) for action in actions)
 
 
 def clip_buttons(job: Job, base: Iterable[Button], verbs: Iterable[str]) -> tuple[Button, ...]:

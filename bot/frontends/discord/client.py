@@ -36,7 +36,7 @@ OPERATOR_ROLES = frozenset({discord.TeamMemberRole.admin, discord.TeamMemberRole
 PUBLIC_COMMANDS = frozenset({"video", "image", "animate", "music", MENU_COMMAND})
 """Commands answered in public, unless the user asks for privacy; all other answers only the user sees."""
 MESSAGE_UPDATE_VERBS = frozenset({"cancel", "delete", "again"})
-PRIVATE_VERBS = frozenset({"recipe", "report", "forget", "appeal", *REVIEW_VERBS})
+PRIVATE_VERBS = frozenset({"recipe", "report", "forget", "appeal", "link", "nolink", *REVIEW_VERBS})
 
 
 class Tree(app_commands.CommandTree[Any]):
@@ -109,6 +109,8 @@ class MatineeClientMixin:
             "report": self.handlers.report,
             "forget": self.handlers.forget,
             "appeal": self.handlers.appeal,
+            "link": self.handlers.confirm_link,
+            "nolink": self.handlers.refuse_link,
         }
         if action.verb in REVIEW_VERBS:
             await self.handlers.decide(interaction, action)

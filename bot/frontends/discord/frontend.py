@@ -155,6 +155,11 @@ class DiscordFrontend:
         )
         await self._handlers.sender.notify(int(chat), card, notice.clip)
 
+    async def notify_user(self, user: str, notice: Notice) -> None:
+        """Send a notice as a direct message; raises a SendError if the user accepts none."""
+        card = Card(body=escape_markup(notice.text), buttons=notice_buttons(notice.actions, notice.language))
+        await self._handlers.sender.notify_user(int(user), card)
+
     def clip_card(self, outgoing: OutgoingClip, name: str) -> Card:
         job, language = outgoing.job, outgoing.job.requester.language
         return Card(

@@ -247,6 +247,20 @@ class InteractionHandlers:
             text = await account_actions.delete_personal_data(self.studio, asker.requester)
             await respond(interaction, Card(body=escape_markup(text)))
 
+    async def confirm_link(self, interaction: Interaction, number: int) -> None:
+        await self._answer_link_request(interaction, number, agree=True)
+
+    async def refuse_link(self, interaction: Interaction, number: int) -> None:
+        await self._answer_link_request(interaction, number, agree=False)
+
+    async def _answer_link_request(self, interaction: Interaction, number: int, *, agree: bool) -> None:
+        asker = await self.load_asker(interaction)
+        async with explain_errors(interaction, asker.language):
+            text = await account_actions.answer_link_request(
+                self.studio, asker.requester, number, agree=agree
+            )
+            await respond(interaction, Card(body=escape_markup(text)))
+
     def with_command_mentions(self, text: str) -> str:
         """Turn `/queue` into a clickable command, which Discord shows in the reader's language."""
 

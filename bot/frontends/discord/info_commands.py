@@ -102,8 +102,11 @@ class InfoCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if link is not None:
-                text = await account_actions.link_account(self._studio, asker.requester, link)
-                await respond(interaction, Card(body=escape_markup(text)))
+                private = bool(interaction.extras.get("private"))
+                reply = await account_actions.link_account(
+                    self._studio, asker.requester, link, private=private
+                )
+                await respond(interaction, Card(body=escape_markup(reply.text), buttons=reply.buttons))
                 return
             changes = {
                 "genre": genre,

@@ -99,6 +99,12 @@ class Sender:
         except discord.HTTPException as error:
             log.warning("notice not sent", channel=channel, reason=f"{error.status} {error.code}")
 
+    async def notify_user(self, user: int, card: Card) -> None:
+        """Send a direct message; raises a SendError."""
+        with raising_send_errors():
+            channel = await self._client.create_dm(discord.Object(user, type=discord.User))
+            await channel.send(view=card.layout())
+
     def channel_name(self, number: int) -> str:
         channel = self._client.get_channel(number)
         return getattr(channel, "name", str(number))

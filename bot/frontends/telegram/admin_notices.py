@@ -1,4 +1,4 @@
-"""Send admin notices to the admins' private chats, with the clip under a spoiler and buttons to act on it."""
+"""Send notices to private chats, with the clip under a spoiler and buttons to act on them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 async def send_notice(messenger: Messenger, chat: int, notice: Notice) -> None:
-    """Send one notice. Raises a SendError or BadRequest if the admin cannot be reached."""
-    reply_markup = keyboard(notice_buttons(notice.actions))
+    """Send one notice. Raises a SendError or BadRequest if the user cannot be reached."""
+    reply_markup = keyboard(notice_buttons(notice.actions, notice.language))
     text = disarm_links(notice.text)
 
     async def send(to: int) -> Message:

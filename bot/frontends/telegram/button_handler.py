@@ -15,6 +15,7 @@ from telegram.error import BadRequest, TelegramError
 
 from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import Action, Job
+from bot.frontends.common import account_actions
 from bot.frontends.common.error_replies import explain_and_log
 from bot.frontends.telegram.make_commands import KINDS
 from bot.frontends.telegram.message_context import Invocation, MessageContext
@@ -134,10 +135,8 @@ class ButtonHandler:
                 await self._replace_question(
                     press, await router.payments.refund_own_pack(context, action.job)
                 )
-            case "forget":
-                if action.job != owner_number(context):
-                    raise NotYourButtons
-                await self._replace_question(press, await router.info_commands.forget(context))
+            case "forget" | "link" | "nolink":
+                await self._replace_question(press, await self._confirm(action, context))
             case "appeal":
                 return await router.info_commands.submit_appeal(context, refusal=action.job)
             case verb if verb in REVIEW_VERBS:
@@ -145,6 +144,16 @@ class ButtonHandler:
             case _:
                 return await self._perform_on_clip(action, press)
         return ""
+
+    async def _confirm(self, action: Action, context: MessageContext) -> str:
+        """Do what the user was asked to confirm or refuse; return the text that replaces the question."""
+        if action.verb == "forget":
+            if action.job != owner_number(context):
+                raise NotYourButtons
+            return await self._router.info_commands.forget(context)
+        return await account_actions.answer_link_request(
+            self._responder.studio, context.requester, action.job, agree=action.verb == "link"
+        )
 
     async def _decide_notice(self, action: Action, press: ButtonPress) -> None:
         """Carry out an admin's decision on a notice, remove its buttons and report the result."""

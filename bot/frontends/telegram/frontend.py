@@ -95,7 +95,9 @@ class Telegram:
             await self.bot.shutdown()
             return
         await self.responder.languages.load_choices()
-        publishing = asyncio.create_task(self._command_menu.publish())
+        tasks = [asyncio.create_task(self._command_menu.publish())]
+        if self.payments is not None:
+            tasks.append(asyncio.create_task(self.payments.resume_refunds_periodically()))
         try:
             if self.options.webhook:
                 await serve_webhook(self.bot, self.options.webhook, self.handle_update)
@@ -105,9 +107,10 @@ class Telegram:
             log.error("Telegram no longer accepts the token; the Telegram frontend stops")  # noqa: TRY400  (as above)
         finally:
             self.ready.clear()
-            publishing.cancel()
-            with suppress(asyncio.CancelledError):
-                await publishing
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.bot.shutdown()
 
     @property
@@ -117,6 +120,10 @@ class Telegram:
 
     async def notify(self, chat: str, notice: Notice) -> None:
         await admin_notices.send_notice(self.messenger, int(chat), notice)
+
+    async def notify_user(self, user: str, notice: Notice) -> None:
+        """Send a notice to the user's private chat. Raises a SendError or BadRequest."""
+        await admin_notices.send_notice(self.messenger, int(user), notice)
 
     def is_connected(self) -> bool:
         """Whether Telegram answers. With a webhook only the start is checked, since Telegram calls then."""

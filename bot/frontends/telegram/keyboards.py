@@ -15,7 +15,7 @@ from generation.music.common.genre_tables import Genre
 DATA_LIMIT = 64
 EMOJI = common_buttons.EMOJI | {
     "score": "🎵", "cancel": "✖️", "forget": "🗑️", "appeal": "🙋",
-    "release": "📨", "reject": "🚫", "pardon": "🙋",
+    "release": "📨", "reject": "🚫", "pardon": "🙋", "link": "🔗",
 }  # fmt: skip
 
 

@@ -75,16 +75,20 @@ def context_of(
         message=message.message_id,
         thread=message.message_thread_id if message.is_topic_message else None,
         private=chat.type == ChatType.PRIVATE,
-        anonymous_admin=sender.id == chat.id and chat.type != ChatType.PRIVATE,
+        anonymous_admin=message.sender_chat is not None and message.sender_chat.id == chat.id,
     )
 
 
 def sender_of(message: Message) -> User | Chat | None:
-    """The user, or the group or channel in whose name a user writes. None for bots."""
+    """The user, or the group itself for users who write in the name of the group or of a channel.
+
+    One user may own any number of channels, so all who write that way in a group share one identity. None
+    for bots.
+    """
     if message.is_automatic_forward or message.via_bot is not None:
         return None  # a post of the linked channel, or a clip shared in inline mode
     if message.sender_chat is not None:
-        return message.sender_chat
+        return message.chat
     user = message.from_user
     return None if user is None or user.is_bot else user
 

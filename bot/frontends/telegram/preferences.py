@@ -14,7 +14,7 @@ from telegram.error import TelegramError
 from bot.domain.errors import NotAllowed, NotYourButtons
 from bot.domain.jobs import Action
 from bot.frontends.common import account_actions
-from bot.frontends.telegram.keyboards import button, split_rows
+from bot.frontends.telegram.keyboards import button, keyboard, split_rows
 from bot.i18n import messages
 from generation.music.common.music_choice import SILENT
 
@@ -65,13 +65,18 @@ class PreferenceCommands:
     async def settings(self, invocation: Invocation) -> None:
         """/settings: show the group's settings to its admins and their own settings to other users.
 
-        `/settings link [CODE]` links the user's accounts on two platforms.
+        `/settings link [CODE]` links the user's accounts on two platforms, and `/settings unlink` undoes it.
         """
         context = invocation.context
-        if invocation.arguments.split()[:1] == ["link"]:
-            code = invocation.arguments.removeprefix("link")
-            text = await account_actions.link_account(self.responder.studio, context.requester, code)
-            await self.responder.reply(context, text)
+        verb, code = [*invocation.arguments.split(maxsplit=1), "", ""][:2]
+        if verb in {"link", account_actions.UNLINK}:
+            reply = await account_actions.link_account(
+                self.responder.studio,
+                context.requester,
+                code if verb == "link" else verb,
+                private=context.private,
+            )
+            await self.responder.reply(context, reply.text, keyboard(reply.buttons))
             return
         shared = bool(context.requester.community) and await self.responder.is_chat_admin(context)
         owner = GROUP_OWNER if shared else owner_number(context)

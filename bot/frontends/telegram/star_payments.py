@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 from telegram import InlineKeyboardMarkup, LabeledPrice
-from telegram.error import BadRequest, TelegramError
+from telegram.error import BadRequest, Forbidden, TelegramError
 
-from bot.domain.errors import NoSuchPayment, NotAllowed
 from bot.domain.jobs import Action, Job
 from bot.frontends.telegram.keyboards import button
 from bot.frontends.telegram.message_context import PLATFORM
@@ -28,6 +28,8 @@ PACKS = (10, 50, 100)
 CURRENCY = "XTR"
 PAYLOAD = re.compile(r"credits:(\d{1,6})")
 ALREADY_REFUNDED = "charge_already_refunded"
+RESUME_SECONDS = 300.0
+"""Seconds between questions about refunds that Telegram has not confirmed."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +51,7 @@ class StarPayments:
         """/paysupport, which Telegram requires of bots that accept Stars: offer refunds."""
         context = invocation.context
         payments = await self.responder.studio.payments(context.requester)
-        refundable = [payment for payment in payments if payment.fully_refundable]
+        refundable = [payment for payment in payments if payment.fully_refundable or payment.refund_under_way]
         text = messages.translate("paysupport", context.language)
         await self.responder.reply(
             context, text, self._refund_keyboard(refundable, context.language) if refundable else None
@@ -58,22 +60,28 @@ class StarPayments:
     async def refund(self, invocation: Invocation) -> None:
         """/refund CHARGE, for admins: return a payment's Stars and take back what is left of its credits."""
         context = invocation.context
-        if not context.requester.admin:
-            raise NotAllowed("refund")
-        payment = await self.responder.studio.payment(f"{PLATFORM}:{invocation.arguments.strip()}")
-        await self._refund_payment(payment)
+        payment = await self.responder.studio.refund_payment(
+            context.requester, f"{PLATFORM}:{invocation.arguments.strip()}", self._return_stars
+        )
         await self.responder.reply(
             context, messages.translate("refunded", context.language, credits=payment.credits)
         )
 
     async def refund_own_pack(self, context: MessageContext, payment_id: int) -> str:
         """Refund a payment of the requester's from which no credit was spent; return the confirmation."""
-        payments = await self.responder.studio.payments(context.requester)
-        refundable = [item for item in payments if item.id == payment_id and item.fully_refundable]
-        if not refundable:
-            raise NoSuchPayment
-        await self._refund_payment(refundable[0])
-        return messages.translate("refunded", context.language, credits=refundable[0].credits)
+        payment = await self.responder.studio.refund_own_payment(
+            context.requester, payment_id, self._return_stars
+        )
+        return messages.translate("refunded", context.language, credits=payment.credits)
+
+    async def resume_refunds_periodically(self) -> None:
+        """Finish the refunds of which the outcome is unknown: now, and every few minutes."""
+        while True:
+            try:
+                await self.responder.studio.resume_refunds(PLATFORM, self._return_stars)
+            except Exception:  # the next try may succeed
+                log.exception("could not resume refunds")
+            await asyncio.sleep(RESUME_SECONDS)
 
     async def refund_keyboard_for_failed(self, job: Job) -> InlineKeyboardMarkup | None:
         """A button to refund one unused payment in Stars, for a requester whose job failed."""
@@ -81,25 +89,26 @@ class StarPayments:
         refundable = [payment for payment in payments if payment.fully_refundable]
         return self._refund_keyboard(refundable[:1], job.requester.language) if refundable else None
 
-    async def _refund_payment(self, payment: Payment) -> None:
-        """Return the Stars, then reverse the purchase.
+    async def _return_stars(self, payment: Payment) -> bool | None:
+        """Ask Telegram to return the Stars of a payment.
 
-        Telegram refuses a second refund of the same charge, so after a crash in between the command can be
-        repeated.
+        True if they are returned now or were before, False if Telegram refuses, None if that is unknown.
         """
         charge = payment.name.removeprefix(f"{PLATFORM}:")
         users = [key.removeprefix(f"{PLATFORM}:") for key in payment.payers if key.startswith(f"{PLATFORM}:")]
-        if not any([await self._refund_stars(int(user), charge) for user in users]):
-            raise NoSuchPayment
-        await self.responder.studio.reverse_purchase(payment.name)
+        outcomes = [await self._refund_charge(int(user), charge) for user in users]
+        return True if True in outcomes else None if None in outcomes else False
 
-    async def _refund_stars(self, user: int, charge: str) -> bool:
-        """Return the Stars of `charge` to `user`. True if they are returned now or were returned before."""
+    async def _refund_charge(self, user: int, charge: str) -> bool | None:
+        """As _return_stars, for one user who may have paid."""
         try:
             await self.responder.messenger.bot.refund_star_payment(user, charge)
-        except BadRequest as error:
+        except (BadRequest, Forbidden) as error:
             log.info("could not refund Stars", payment=charge, user=user, reason=error.message)
             return ALREADY_REFUNDED in error.message.lower()
+        except TelegramError as error:
+            log.warning("refund of Stars is unconfirmed", payment=charge, reason=type(error).__name__)
+            return None
         log.info("Stars refunded", payment=charge, user=user)
         return True
 

@@ -9,12 +9,17 @@ import pytest
 from bot.domain.errors import InvalidLinkCode
 from bot.domain.jobs import JobState
 from bot.moderation.prompt_policy import strike_timeout
+from bot.store.store import LinkSide
 from generation.errors import PictureFailed
 from tests.bot.store.conftest import CLIP, StoreHarness, read_rows
-from tests.factories import make_draft
+from tests.factories import link_users, make_draft
 
 DAY = 86_400.0
 PICTURE_ERROR = PictureFailed("testcard", "black frames")
+
+
+def side(key: str) -> LinkSide:
+    return LinkSide(key, "", "en")
 
 
 async def deliver_clip(harness: StoreHarness, user: str = "42", cost: int = 1) -> int:
@@ -29,8 +34,13 @@ async def test_two_platforms_share_one_account_after_linking(harness: StoreHarne
     await harness.ask(make_draft("42", cost=100))
     await harness.ask(make_draft("5", platform="telegram", cost=7))
     await harness.store.grant("telegram:5", 30)
-    code = await harness.store.create_link_code("discord:42")
-    assert await harness.store.link("telegram:5", code.lower()) == "discord:42"
+    code = await harness.store.create_link_code(side("discord:42"))
+    request = await harness.store.request_link(side("telegram:5"), code.lower())
+    assert request.other_side("telegram:5").key == "discord:42"
+    assert await harness.store.linked_keys("telegram:5") == ["telegram:5"], "nobody has confirmed"
+    await harness.store.answer_link_request("telegram:5", request.id, agree=True)
+    assert await harness.store.linked_keys("telegram:5") == ["telegram:5"], "one side has not confirmed"
+    await harness.store.answer_link_request("discord:42", request.id, agree=True)
     assert await harness.store.linked_keys("telegram:5") == ["discord:42", "telegram:5"]
     assert (
         await harness.credits_left("telegram:5")
@@ -39,22 +49,22 @@ async def test_two_platforms_share_one_account_after_linking(harness: StoreHarne
     )
     assert len(await harness.store.history("telegram:5")) == 2
     with pytest.raises(InvalidLinkCode):
-        await harness.store.link("telegram:6", code)
+        await harness.store.request_link(side("telegram:6"), code)
 
 
 async def test_a_link_code_expires_and_is_not_valid_for_its_owner(harness: StoreHarness) -> None:
-    code = await harness.store.create_link_code("discord:42")
+    code = await harness.store.create_link_code(side("discord:42"))
     with pytest.raises(InvalidLinkCode):
-        await harness.store.link("discord:42", code)
+        await harness.store.request_link(side("discord:42"), code)
     harness.clock.now += 601
     with pytest.raises(InvalidLinkCode):
-        await harness.store.link("telegram:5", code)
+        await harness.store.request_link(side("telegram:5"), code)
     with pytest.raises(InvalidLinkCode):
-        await harness.store.link("telegram:5", "")
+        await harness.store.request_link(side("telegram:5"), "")
 
 
 async def test_linked_users_share_one_turn(harness: StoreHarness) -> None:
-    await harness.store.link("telegram:42", await harness.store.create_link_code("discord:42"))
+    await link_users(harness.store, "discord:42", "telegram:42")
     for _ in range(3):
         await harness.ask(make_draft("42"))
         await harness.ask(make_draft("42", platform="telegram"))

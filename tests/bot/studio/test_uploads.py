@@ -33,7 +33,7 @@ from generation.media.provenance import sign_file
 from generation.media.signing_identity import load_or_create_identity
 from generation.request import Kind, MusicWish, Wish
 from tests.bot.app_harness import open_studio
-from tests.factories import make_reply_to, make_requester, make_viewer
+from tests.factories import link_users, make_reply_to, make_requester, make_viewer
 from tests.fakes import hostile_files
 from tests.fakes.wav_samples import wav_bytes
 
@@ -222,7 +222,7 @@ async def test_a_user_has_only_so_many_bytes_a_day_also_after_a_restart(tmp_path
 
 async def test_the_bytes_of_linked_users_are_one_sum(tmp_path: Path) -> None:
     async with studio_with(tmp_path, bytes_per_day=len(PICTURE) + 10_000) as (store, studio):
-        await store.link(EVE.requester.key, await store.create_link_code(ANA.requester.key))
+        await link_users(store, ANA.requester.key, EVE.requester.key)
         await send_sound(studio, hostile_files.wav(8_000)[:10_000], viewer=EVE)
         await all_refused_for_size(studio, 1_000)
 

@@ -9,6 +9,7 @@ import discord
 import pytest
 
 from bot.domain.jobs import JobState
+from bot.store.store import LinkSide
 from tests.fakes.discord_app import (
     DiscordApp,
     messages_with_clip,
@@ -301,6 +302,10 @@ async def test_personal_data_is_deleted_on_request(
 
 
 async def test_a_code_links_two_platforms(matinee: DiscordApp, ana: Person) -> None:
-    code = await matinee.store.create_link_code("telegram:5")
-    await (await ana.types("/settings", link=code)).says("share credits")
+    code = await matinee.store.create_link_code(LinkSide("telegram:5", "Ada", "en"))
+    question = await (await ana.types("/settings", link=code)).says("Link with Ada")
+    await (await ana.clicks(question, "Link them")).says("the other side has to confirm")
+    request = await matinee.store.pending_link_request("telegram:5")
+    assert request is not None
+    assert (await matinee.store.answer_link_request("telegram:5", request.id, agree=True)).complete
     await (await ana.types("/settings", link="NONSENSE")).says("This code is wrong")

@@ -19,7 +19,7 @@ from bot.frontends.telegram.command_menu import USER_COMMANDS, menu_commands
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.updates import Webhook
 from bot.i18n import messages
-from bot.store.store import Access, LedgerEntry, Store
+from bot.store.store import Access, LedgerEntry, LinkSide, Store
 from generation.clip import Frames
 from generation.errors import PictureFailed
 from generation.media.ffmpeg import find
@@ -527,10 +527,17 @@ async def test_data_is_deleted_only_after_confirmation(
 
 
 async def test_code_links_two_platforms(ada: TelegramUser, app: TelegramApp) -> None:
-    code = await app.store.create_link_code("discord:42")
+    code = await app.store.create_link_code(LinkSide("discord:42", "Ana", "en"))
     await ada.writes(f"/settings link {code}")
-    await ada.hears("share credits and history with discord:42")
+    question = await ada.hears("Link with Ana (discord:42)?")
+    request = await app.store.pending_link_request("discord:42")
+    assert request is not None
+    await app.store.answer_link_request("discord:42", request.id, agree=True)
+    await ada.answer_to(await ada.presses(question, "Link them"))
+    await ada.hears("share credits and history with Ana (discord:42)")
     await ada.writes("/settings link NONSENSE")
     await ada.hears("This code is wrong")
+    await ada.writes("/settings unlink")
+    await ada.hears("no longer share credits and history")
     await ada.writes("/settings link")
     await ada.hears("Send this on the other platform")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.jobs import Requester
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
 from tests.fakes.telegram_app import TelegramApp, running_app
@@ -15,6 +16,8 @@ from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 from tests.fakes.telegram_world import BOT, Chat
 
+CHANNEL_BOT = {"id": 136817688, "is_bot": True, "first_name": "Channel", "username": "Channel_Bot"}
+OPERATOR = Requester(platform="telegram", user="1", admin=True)
 GROUP_BOT = {"id": 1087968824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"}
 
 
@@ -61,6 +64,38 @@ async def test_anonymous_admin_is_served_and_sets_group_defaults(
     page = await ada.hears("this group", chat=group)
     await ada.answer_to(await ada.presses(page, "9:16"))
     assert await app.studio.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
+
+
+async def test_users_who_write_as_channels_share_the_groups_allowance(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
+    """One user may own many channels: each of them must not be a new user with a new allowance."""
+    group = server.world.add_group("Film club")
+    channels = [{"id": -1009 - n, "type": "channel", "title": f"News {n}"} for n in range(3)]
+    options = Options(token=server.token, api_url=server.url)
+    async with running_app(tmp_path, options, credits_=2) as app:
+        for channel in channels:
+            extra = {"from": CHANNEL_BOT, "sender_chat": channel}
+            await ada.writes("/video a fox 2s", chat=group, extra=extra)
+        await ada.hears("credits left", chat=group)
+        keys = {job.requester.key for job in await app.store.history(f"telegram:{group.id}", 25)}
+        assert keys == {f"telegram:{group.id}"}
+        for channel in channels:
+            assert await app.store.history(f"telegram:{channel['id']}") == []
+        await app.studio.admin.perform(f"block telegram:{group.id}", OPERATOR)
+        await ada.writes("/image x", chat=group, extra={"from": CHANNEL_BOT, "sender_chat": channels[0]})
+        await ada.hears("cannot use Matinee", chat=group)
+
+
+async def test_a_channel_is_no_admin_of_the_group(
+    server: TelegramServer, ada: TelegramUser, app: TelegramApp
+) -> None:
+    group = server.world.add_group("Film club")
+    channel = {"id": -1009, "type": "channel", "title": "News"}
+    await ada.writes("/settings", chat=group, extra={"from": CHANNEL_BOT, "sender_chat": channel})
+    page = await ada.hears("your defaults", chat=group)
+    await ada.answer_to(await ada.presses(page, "9:16"))
+    assert await app.studio.settings(f"telegram:{group.id}") == {}
 
 
 async def test_language_of_user_takes_precedence_over_the_groups(

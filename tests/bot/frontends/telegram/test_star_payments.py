@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.domain.quota import Allowance
 from bot.frontends.telegram.frontend import Options
 from generation.errors import PictureFailed
 from tests.fakes.telegram_app import TelegramApp, running_app
+from tests.fakes.telegram_faults import api_error, html_error
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 
@@ -123,3 +125,74 @@ async def test_invoice_at_an_outdated_price_is_refused(server: TelegramServer, a
     answer = await ada.answer_to(query)
     assert answer["ok"] is False
     assert "no longer valid" in answer["error_message"]
+
+
+async def credits_of(app: TelegramApp, user: TelegramUser) -> int:
+    return (await app.store.balance(f"telegram:{user.id}", Allowance(credits=0))).granted
+
+
+async def test_two_refunds_pressed_at_once_do_not_use_the_same_credits(
+    server: TelegramServer, ada: TelegramUser, paid_app: TelegramApp
+) -> None:
+    await buy_pack(ada, 10)
+    server.world.charges["charge-2"] = ada.id
+    await paid_app.store.record_purchase(f"telegram:{ada.id}", 10, payment="telegram:charge-2")
+    await ada.writes("/paysupport")
+    offer = await ada.hears("return a pack for its Stars")
+    assert len(offer.buttons) == 2
+    paid_app.engine.unblocked.clear()
+    await ada.writes("/video a fox")
+    await ada.hears("Clip #1")
+    spent = 20 - await credits_of(paid_app, ada)
+    assert 0 < spent <= 10
+    queries = [await ada.sends_callback(offer, button["callback_data"]) for button in offer.buttons]
+    answers = [await ada.answer_to(query) for query in queries]
+    assert len([a for a in answers if "cannot be refunded" in a.get("text", "")]) == 1
+    assert len(server.world.refunded) == 1
+    assert await credits_of(paid_app, ada) == 10 - spent
+    paid_app.engine.unblocked.set()
+
+
+async def test_credits_are_withdrawn_before_telegram_is_asked(
+    server: TelegramServer, ada: TelegramUser, paid_app: TelegramApp
+) -> None:
+    charge = await buy_pack(ada, 10)
+    await ada.writes("/paysupport")
+    offer = await ada.hears("return a pack for its Stars")
+    server.fail_next("refundStarPayment", html_error(502), html_error(502), html_error(502))
+    answer = await ada.answer_to(await ada.presses(offer, "refund stars"))
+    assert "under way" in answer["text"]
+    await ada.writes("/video a fox")
+    await ada.hears("0 credits left")
+    assert await credits_of(paid_app, ada) == 0
+    server.faults.pending.clear()
+    await paid_app.studio.resume_refunds("telegram", paid_app.telegram.payments._return_stars)  # type: ignore[union-attr]
+    assert server.world.refunded == {charge}
+    assert await paid_app.store.payments_of(f"telegram:{ada.id}") == []
+
+
+async def test_a_refused_refund_is_booked_back(
+    server: TelegramServer, ada: TelegramUser, paid_app: TelegramApp
+) -> None:
+    await buy_pack(ada, 10)
+    await ada.writes("/paysupport")
+    offer = await ada.hears("return a pack for its Stars")
+    server.fail_next("refundStarPayment", api_error(400, "Bad Request: CHARGE_NOT_FOUND"))
+    answer = await ada.answer_to(await ada.presses(offer, "refund stars"))
+    assert "cannot be refunded" in answer["text"]
+    assert await credits_of(paid_app, ada) == 10
+    await ada.answer_to(await ada.sends_callback(offer, offer.button("refund stars")["callback_data"] + ":2"))
+    await ada.hears("on their way back")
+
+
+async def test_a_refund_that_a_crash_interrupted_is_finished_after_the_start(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
+    options = Options(token=server.token, api_url=server.url, stars_per_credit=2)
+    async with running_app(tmp_path, options, credits_=0) as app:
+        charge = await buy_pack(ada, 10)
+        (payment,) = await app.store.payments_of(f"telegram:{ada.id}")
+        await app.store.begin_own_refund(f"telegram:{ada.id}", payment.id)
+    async with running_app(tmp_path, options, credits_=0) as app:
+        await server.wait_until(lambda: server.world.refunded == {charge})
+        assert await credits_of(app, ada) == 0
