@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -15,6 +16,10 @@ from generation.errors import NotOffered, OutOfRange, PromptEmpty, PromptTooLong
 
 PROMPT_LIMIT = 2000
 SEED_LIMIT = 2**32 - 1
+_MAX_SIDE, _MAX_FRAMES, _MAX_STEPS = 16_384, 100_000, 10_000
+_MIN_RATE, _MAX_RATE = 0.01, 1000.0
+_MAX_WORD, _MAX_INSTRUMENTS = 200, 64
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold one; no output can
 INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs"})
 MIN_ENLARGEMENT = 1.3
 """The least factor in pixels for which a second pass is worthwhile."""
@@ -140,6 +145,35 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Request:
         return msgspec.convert(data, cls)
+
+
+def has_possible_values(request: Request) -> bool:
+    """Whether some version of Matinee could have made this request, so that it can be shown and rendered.
+
+    For requests that come from a file: anybody can have written it.
+    """
+    music = request.music
+    numbers = (
+        (1, _MAX_SIDE, (request.width, request.height)),
+        (1, _MAX_FRAMES, (request.frames,)),
+        (0, SEED_LIMIT, (request.seed, music.seed)),
+        (0, _MAX_STEPS, (request.steps,)),
+        (_MIN_RATE, _MAX_RATE, (request.fps, music.bpm)),
+        (0, _MAX_RATE, (request.guidance,)),
+    )
+    words = (request.model, request.style, request.camera, music.genre, music.maker, music.mood)
+    return (
+        all(low <= number <= high for low, high, found in numbers for number in found)
+        and all(
+            len(text) <= PROMPT_LIMIT and _SURROGATE.search(text) is None
+            for text in (request.prompt, request.negative, music.words)
+        )
+        and len(music.instruments) <= _MAX_INSTRUMENTS
+        and all(
+            len(word) <= _MAX_WORD and visible_text(word) == word
+            for word in (*filter(None, words), *music.instruments)
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

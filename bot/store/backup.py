@@ -14,11 +14,20 @@ from bot.store import privacy, queue, status_outbox
 from bot.store.connection import Connection, open_read_only
 from bot.store.database import DATABASE_FILE
 from bot.store.deletion_list import FILE_NAME, DeletionList
-from bot.store.migrate import load_migrations, migrate, schema_version
+from bot.store.migrate import load_migrations, migrate
+from bot.store.untrusted_database import check_schema, check_values, open_untrusted
 from generation.errors import DiskFull
 from generation.media.files import rename_durably
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
+_DISK_ERRORS = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_PERM,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,21 +47,13 @@ class Restored:
 def copy_database(source: Path, target: Path) -> None:
     """Copy everything that was committed before this call. The target is complete and checked, or absent."""
     part = target.with_name(f"{target.name}.part")
-    _remove(part)
     try:
-        part.touch(mode=0o600)  # SQLite would use the umask
-        with open_read_only(source) as live, closing(sqlite3.connect(part, isolation_level=None)) as copy:
-            live.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
+        _copy_pages(source, part)
+        with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             _check(copy, source)
         rename_durably(part, target)
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise DiskFull(str(target.parent)) from error
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise DatabaseCorrupt(str(source), str(error)) from error
-        raise StoreFailed(str(source), str(error)) from error
+        raise _as_user_error(error, source, target.parent) from error
     finally:
         _remove(part)
 
@@ -60,17 +61,6 @@ def copy_database(source: Path, target: Path) -> None:
 def _remove(path: Path) -> None:
     for name in (path.name, *(f"{path.name}{end}" for end in SIDE_FILES)):
         path.with_name(name).unlink(missing_ok=True)
-
-
-def verify_backup(path: Path) -> None:
-    """Check every page, index and reference. Raises DatabaseCorrupt or DatabaseNewer."""
-    try:
-        with open_read_only(path) as found:
-            if schema_version(found, path, load_migrations()) == 0:
-                raise DatabaseCorrupt(str(path), "there is nothing in it")
-            _check(found, path)
-    except sqlite3.Error as error:
-        raise DatabaseCorrupt(str(path), str(error)) from error
 
 
 def _check(c: sqlite3.Connection, path: Path) -> None:
@@ -99,24 +89,66 @@ def restore_backup(
     of the old database, because buttons in old messages name those. What users deleted since the backup is
     deleted again.
     """
-    verify_backup(backup)
     deletions = _read_deletions(folder)
     restored, current = folder / f"{DATABASE_FILE}.restored", folder / DATABASE_FILE
-    copy_database(backup, restored)
-    with closing(sqlite3.connect(restored, isolation_level=None, factory=Connection)) as c:
-        c.platforms_without_final_status = platforms_without_final_status
-        c.execute("PRAGMA secure_delete = ON")
-        migrate(c, restored, load_migrations(), keep_copy=False)  # the backup itself is the copy
-        c.execute("BEGIN IMMEDIATE")
-        ended = (0, 0) if resume else _end_unfinished(c, now)
-        deleted = privacy.delete_again(c, deletions) if deletions else 0
-        _raise_job_sequence(c, max(last_known_number, _last_number(current)))
-        c.execute("COMMIT")
-        if deleted:
-            c.execute("VACUUM")  # pages that were free in the backup may hold deleted text
-    kept = _keep_old_database(current, folder / old_database_name) if current.exists() else None
-    rename_durably(restored, current)
+    last_number = max(last_known_number, _last_number(current))
+    try:
+        copy_untrusted(backup, restored)
+        with closing(sqlite3.connect(restored, isolation_level=None, factory=Connection)) as c:
+            c.platforms_without_final_status = platforms_without_final_status
+            c.execute("PRAGMA trusted_schema = OFF")
+            c.execute("PRAGMA secure_delete = ON")
+            migrate(c, restored, load_migrations(), keep_copy=False)  # the backup itself is the copy
+            check_values(c, backup)
+            c.execute("BEGIN IMMEDIATE")
+            ended = (0, 0) if resume else _end_unfinished(c, now)
+            deleted = privacy.delete_again(c, deletions) if deletions else 0
+            _raise_job_sequence(c, last_number)
+            c.execute("COMMIT")
+            if deleted:
+                c.execute("VACUUM")  # pages that were free in the backup may hold deleted text
+        kept = _keep_old_database(current, folder / old_database_name) if current.exists() else None
+        rename_durably(restored, current)
+    except sqlite3.Error as error:
+        raise _as_user_error(error, backup, folder) from error
+    finally:
+        _remove(restored)
     return Restored(old_database=kept, cancelled=ended[0], uncertain=ended[1], deleted_again=deleted)
+
+
+def copy_untrusted(backup: Path, target: Path) -> None:
+    """Copy a file that anybody may have written, then check its schema, every page, index and reference.
+
+    Raises DatabaseCorrupt, DatabaseNewer, DiskFull or StoreFailed.
+    """
+    if backup.stat().st_size > shutil.disk_usage(target.parent).free:
+        raise DiskFull(str(target.parent))
+    try:
+        _copy_pages(backup, target)
+        with open_untrusted(target) as found:
+            check_schema(found, backup)
+            _check(found, backup)
+    except sqlite3.Error as error:
+        raise _as_user_error(error, backup, target.parent) from error
+
+
+def _copy_pages(source: Path, target: Path) -> None:
+    """Copy the pages without reading what they hold."""
+    _remove(target)
+    target.touch(mode=0o600)  # SQLite would use the umask
+    with open_read_only(source) as found, closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        found.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
+
+
+def _as_user_error(error: sqlite3.Error, source: Path, target: Path) -> Exception:
+    """Only a full disk is no fault of the file that was to be read."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(str(target))
+    if code in _DISK_ERRORS:
+        return StoreFailed(str(source), str(error))
+    return DatabaseCorrupt(str(source), str(error))
 
 
 def _read_deletions(folder: Path) -> DeletionList | None:

@@ -55,11 +55,12 @@ def migrate(
     missing = [step for step in migrations if step.number > found]
     saved = _back_up(connection, path, found) if missing and found and keep_copy else None
     for step in missing:
-        _apply(connection, step)
+        apply_migration(connection, step)
     return saved
 
 
-def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
+def apply_migration(connection: sqlite3.Connection, migration: Migration) -> None:
+    """Apply one migration in its own transaction."""
     try:
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{migration.sql}\n"

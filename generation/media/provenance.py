@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,17 +22,13 @@ from generation.media.files import atomic_file, disk_is_full, explain_os_error, 
 from generation.media.image_metadata import READ_LIMIT, is_still, read_metadata, with_metadata
 from generation.media.probe import clip_from_file, probe
 from generation.media.signing_identity import Identity
-from generation.request import PROMPT_LIMIT, SEED_LIMIT, Request, visible_text
+from generation.request import Request, has_possible_values
 
 MADE_BY_AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 _NAME = "Matinee"
 _RECIPE_TAG = "synopsis"
 _SIGNATURE_TRACE = b"c2pa.signature"  # in a file whose signature C2PA no longer finds
 _RECIPE_BYTES = 64_000
-_MAX_SIDE, _MAX_FRAMES, _MAX_STEPS = 16_384, 100_000, 10_000
-_MIN_RATE, _MAX_RATE = 0.01, 1000.0
-_MAX_WORD, _MAX_INSTRUMENTS = 200, 64
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold one; no output can
 _LOCAL_PATH_FIELDS = ("image", "source")  # paths of this machine, kept private
 _NO_THUMBNAIL = {"builder": {"thumbnail": {"enabled": False}}}
 _MP4_HEADER = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41"
@@ -231,25 +226,5 @@ def read_recipe(path: Path) -> Request | None:
 
 
 def _is_plausible(request: Request) -> bool:
-    """Whether some version of Matinee could have written this, so that all numbers and texts can be shown."""
-    music = request.music
-    numbers = {
-        (1, _MAX_SIDE): (request.width, request.height),
-        (1, _MAX_FRAMES): (request.frames,),
-        (0, SEED_LIMIT): (request.seed, music.seed),
-        (0, _MAX_STEPS): (request.steps,),
-        (_MIN_RATE, _MAX_RATE): (request.fps, music.bpm),
-        (0, _MAX_RATE): (request.guidance,),
-    }
-    long_texts = (request.prompt, request.negative, music.words)
-    words = (request.model, request.style, request.camera, music.genre, music.maker, music.mood)
-    return (
-        all(low <= number <= high for (low, high), found in numbers.items() for number in found)
-        and all(len(text) <= PROMPT_LIMIT and _SURROGATE.search(text) is None for text in long_texts)
-        and len(music.instruments) <= _MAX_INSTRUMENTS
-        and all(
-            len(word) <= _MAX_WORD and visible_text(word) == word
-            for word in (*filter(None, words), *music.instruments)
-        )
-        and not any((request.image, request.source, music.track, music.melody))
-    )
+    files = (request.image, request.source, request.music.track, request.music.melody)
+    return has_possible_values(request) and not any(files)
