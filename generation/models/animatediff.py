@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.errors import ModelBroken
+from generation.loading_gate import loading
 from generation.models.common import weights
 from generation.models.common.device_placement import place_pipeline
 from generation.models.common.diffusers_pipeline import DiffusersModel, cache_prompts
@@ -68,12 +69,21 @@ class AnimateDiff(DiffusersModel):
         return arguments | {"num_frames": request.frames}
 
     def pipeline_for(self, request: Request) -> Any:
-        self._switch_style(request.style or _default_style(self.preset))
-        self._switch_adapter(_adapter_file(self.preset, _nearest_steps(self.preset, request.steps)))
+        style = request.style or _default_style(self.preset)
+        file = _adapter_file(self.preset, _nearest_steps(self.preset, request.steps))
+        if self._must_load(style, file, request.camera):
+            with loading():
+                self._switch_style(style)
+                self._switch_adapter(file)
+                self._load_camera(request.camera)
         self._set_camera(request.camera)
         if request.kind is Kind.BIGGER:
             return with_pipeline_class(self.pipe, "AnimateDiffVideoToVideoPipeline")
         return self.pipe
+
+    def _must_load(self, style: str, adapter_file: str | None, camera: str | None) -> bool:
+        loaded = (self._current_style, self._current_adapter_file) == (style, adapter_file)
+        return not loaded or (camera is not None and camera not in self._loaded_cameras)
 
     def _switch_style(self, style: str) -> None:
         if style == self._current_style:
@@ -96,19 +106,26 @@ class AnimateDiff(DiffusersModel):
         self.pipe.unet.to(self.pipe.device)
         self._current_adapter_file = file
 
+    def _load_camera(self, camera: str | None) -> None:
+        if camera is None or camera in self._loaded_cameras:
+            return
+        source = self.preset.options["cameras"][camera]
+        folder = weights.find_folder(self.preset.name, source, self.preset.pinned_commit(source))
+        self.pipe.load_lora_weights(folder, adapter_name=_lora_name(camera), use_safetensors=True)
+        self._loaded_cameras.add(camera)
+
     def _set_camera(self, camera: str | None) -> None:
         if camera is None:
             if self._loaded_cameras:
                 self.pipe.disable_lora()
             return
-        name = camera.replace("-", "_")
-        if camera not in self._loaded_cameras:
-            source = self.preset.options["cameras"][camera]
-            folder = weights.find_folder(self.preset.name, source, self.preset.pinned_commit(source))
-            self.pipe.load_lora_weights(folder, adapter_name=name, use_safetensors=True)
-            self._loaded_cameras.add(camera)
         self.pipe.enable_lora()
-        self.pipe.set_adapters([name], [self.preset.options.get("camera_weight", DEFAULT_CAMERA_WEIGHT)])
+        weight = self.preset.options.get("camera_weight", DEFAULT_CAMERA_WEIGHT)
+        self.pipe.set_adapters([_lora_name(camera)], [weight])
+
+
+def _lora_name(camera: str) -> str:
+    return camera.replace("-", "_")
 
 
 def _default_style(preset: Preset) -> str:

@@ -67,9 +67,7 @@ def _place_lean(pipe: Any, plan: MemoryPlan) -> None:
 
 def apply_compute_options(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
     net = denoiser(pipe)
-    attention.set_backend(
-        net, preset.options.get("attention") or attention.fastest_backend(plan.device, plan.dtype)
-    )
+    attention.set_attention(net, preset, plan)
     lossy.enable_step_caches(net, preset, plan)
     if plan.compile:
         _compile_blocks(net, preset)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from generation.clip import Frames
 from generation.errors import GenerationError, ModelBroken, OutOfMemory
+from generation.loading_gate import computing, loading
 from generation.models.common import weights
 from generation.models.common.device_placement import denoiser, denoiser_offloaded, place_pipeline
 from generation.models.common.frames import fit_frames, to_uint8_frames
@@ -60,10 +61,11 @@ class DiffusersModel(ABC):
         if unknown:
             raise ModelBroken(preset.name, f"has no option {unknown[0]!r}")
         folder = cls.find_weights(preset)
-        silence_progress_bars()
         try:
-            pipe = cls.build_pipeline(folder, preset, plan)
-            place_pipeline(pipe, preset, plan)
+            with loading():
+                silence_progress_bars()
+                pipe = cls.build_pipeline(folder, preset, plan)
+                place_pipeline(pipe, preset, plan)
         except GenerationError:
             raise
         except Exception as error:
@@ -89,6 +91,10 @@ class DiffusersModel(ABC):
         return Frames(to_uint8_frames(self.preset.name, output.frames[0]), request.fps)
 
     def generate_frames(self, request: Request, on_step: OnStep) -> Frames:
+        with computing(on_step) as step:
+            return self._generate_frames(request, step)
+
+    def _generate_frames(self, request: Request, on_step: OnStep) -> Frames:
         import torch  # noqa: PLC0415  (heavy)
 
         pipe, arguments = self.pipeline_for(request), self.pipeline_arguments(request)

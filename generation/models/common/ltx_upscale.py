@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from generation.errors import ModelBroken
+from generation.loading_gate import loading
 from generation.models.common import weights
 from generation.models.common.video_upscale import denoise_strength, enlarged_frames
 
@@ -76,9 +77,10 @@ def _load_upsampler(preset: Preset, plan: MemoryPlan) -> Any:
     for file in part.glob("*.safetensors"):
         weights.check_safetensors(preset.name, file)
     try:
-        network = LTXLatentUpsamplerModel.from_pretrained(
-            part, dtype=getattr(torch, plan.dtype), use_safetensors=True, local_files_only=True
-        )
+        with loading():
+            network = LTXLatentUpsamplerModel.from_pretrained(
+                part, dtype=getattr(torch, plan.dtype), use_safetensors=True, local_files_only=True
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelBroken(preset.name, f"has an unusable upscaler: {error}"[:300]) from error
     return network.to(plan.device)

@@ -9,6 +9,7 @@ import numpy as np
 
 from generation.clip import Audio
 from generation.errors import ModelBroken, OutOfMemory
+from generation.loading_gate import computing, loading
 from generation.music.common import weights
 from generation.music.common.audio_finish import finish_audio, loop_to_length, to_stereo
 from generation.progress import OnStep
@@ -37,17 +38,18 @@ class DiffusersMaker:
 
         diffusers.utils.logging.disable_progress_bar()
         try:
-            pipe = getattr(diffusers, cls.pipeline_class).from_pretrained(
-                found,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                **cls.component_overrides(found),
-            )
-            if options.get("offload") and device != "cpu":
-                pipe.enable_model_cpu_offload()
-            else:
-                pipe.to(device)
+            with loading():
+                pipe = getattr(diffusers, cls.pipeline_class).from_pretrained(
+                    found,
+                    dtype=dtype,
+                    use_safetensors=True,
+                    local_files_only=True,
+                    **cls.component_overrides(found),
+                )
+                if options.get("offload") and device != "cpu":
+                    pipe.enable_model_cpu_offload()
+                else:
+                    pipe.to(device)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(name) from error
         except Exception as error:
@@ -64,6 +66,10 @@ class DiffusersMaker:
         raise NotImplementedError
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
+        with computing(on_step) as step:
+            return self._compose(music, samples, rate, step)
+
+    def _compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         import torch  # noqa: PLC0415  (heavy)
 
         seconds = min(self.longest, max(self.shortest, samples / rate))

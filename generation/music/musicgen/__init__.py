@@ -11,6 +11,7 @@ from torch import Tensor
 
 from generation.clip import Audio
 from generation.errors import ModelBroken, OutOfMemory
+from generation.loading_gate import computing, loading
 from generation.music.common import weights
 from generation.music.common.audio_finish import finish_audio
 from generation.music.common.registry import music_maker
@@ -57,15 +58,17 @@ class MusicGen:
         try:
             config = transformers.AutoConfig.from_pretrained(found, local_files_only=True)
             kind = "MusicgenMelody" if config.model_type == "musicgen_melody" else "Musicgen"
-            model = getattr(transformers, f"{kind}ForConditionalGeneration").from_pretrained(
-                found, dtype=dtype, use_safetensors=True, local_files_only=True
-            )
+            with loading():
+                model = getattr(transformers, f"{kind}ForConditionalGeneration").from_pretrained(
+                    found, dtype=dtype, use_safetensors=True, local_files_only=True
+                )
+                model.to(device).eval()
             tokenizer = transformers.AutoTokenizer.from_pretrained(found, local_files_only=True)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(name) from error
         except Exception as error:
             raise ModelBroken(name, f"{type(error).__name__}: {error}"[:500]) from error
-        return cls(model.to(device).eval(), tokenizer, options)
+        return cls(model, tokenizer, options)
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         return self.compose_batch([music], samples, rate, on_step)[0]
@@ -74,8 +77,9 @@ class MusicGen:
     def compose_batch(self, pieces: Sequence[Music], samples: int, rate: int, on_step: OnStep) -> list[Audio]:
         """Compose several pieces of one length in one batch, each from its own prompt and seed."""
         frames = math.ceil(samples / rate * self.per_second) + 1
-        codes = self.generate_codes(pieces, frames, on_step)
-        sounds = self.decode_audio(codes)
+        with computing(on_step) as step:
+            codes = self.generate_codes(pieces, frames, step)
+            sounds = self.decode_audio(codes)
         return [finish_audio(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
 
     @torch.inference_mode()

@@ -132,7 +132,8 @@ def capture_cuda_graph(run: FixedShapeRun) -> Callable[[], Tensor]:
             run.compute_logits()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # "thread_local": the thread that generates frames may allocate memory during the capture
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         logits = run.compute_logits()
 
     def replay() -> Tensor:

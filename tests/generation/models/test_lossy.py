@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from generation import Cancelled
-from generation.errors import PresetBroken
+from generation.errors import ModelBroken, PresetBroken
 from generation.models.common import attention
 from generation.models.common.device_placement import denoiser
 from generation.models.common.lossy import (
@@ -164,18 +164,42 @@ def test_a_model_whose_parts_are_moved_while_it_runs_gives_the_same_frames(
     moved.close()
 
 
-def test_attention_is_chosen_among_exact_backends_and_a_preset_may_override(
+def test_the_attention_of_one_preset_changes_neither_other_presets_nor_the_process(
     tiny_preset: PresetFactory, tmp_path: Path
 ) -> None:
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry  # noqa: PLC0415  (imports torch)
+
     assert tmp_path.is_dir()
-    assert attention.fastest_backend("cpu", "float32") == "native"
-    assert attention.time_backend("native", "cpu", "float32") > 0  # as on a GPU
     preset = tiny_preset("ltx")
-    held = load(replace(preset, options={**preset.options, "attention": "_native_math"}), MemoryPlan())
+    held = load(replace(preset, options={**preset.options, "attention": "flex"}), MemoryPlan())
+    chosen = {getattr(net.processor, "_attention_backend", None) for net in attention_layers(held)}
+    assert {str(getattr(backend, "value", backend)) for backend in chosen} == {"flex"}
+    assert str(getattr(_AttentionBackendRegistry._active_backend, "value", "")) == "native"
     plain = load(preset, MemoryPlan())
-    assert np.abs(rendered_pixels(held, "ltx") - rendered_pixels(plain, "ltx")).max() <= 1
+    assert {getattr(net.processor, "_attention_backend", None) for net in attention_layers(plain)} == {None}
     held.close()
     plain.close()
+
+
+def attention_layers(model: Any) -> list[Any]:
+    return [part for part in model.pipe.transformer.modules() if hasattr(part, "processor")]
+
+
+@pytest.mark.parametrize("name", ["_native_cudnn", "_native_math", "_native_flash"])
+def test_attention_that_switches_kernels_for_the_whole_process_is_refused(
+    name: str, tiny_preset: PresetFactory
+) -> None:
+    preset = tiny_preset("ltx")
+    with pytest.raises(ModelBroken, match="would disturb music"):
+        load(replace(preset, options={**preset.options, "attention": name}), MemoryPlan())
+
+
+def test_trying_kernels_of_cudnn_leaves_the_choice_of_kernels_as_it_was() -> None:
+    before = torch._C._get_cudnn_sdp_enabled(), torch._C._get_sdp_priority_order()
+    with attention._kernels_with_cudnn_first():
+        assert torch._C._get_sdp_priority_order() != before[1]
+    assert (torch._C._get_cudnn_sdp_enabled(), torch._C._get_sdp_priority_order()) == before
+    assert attention.time_attention("cpu", "float32", (1, 2, 16, 8)) > 0
 
 
 def denoiser_of(model: Any) -> Any:
