@@ -32,6 +32,7 @@ from bot.domain.errors import ClipNotAllowed, TooLate
 from bot.domain.jobs import Job, JobState
 from bot.domain.quota import Allowance
 from bot.i18n import messages
+from bot.moderation.prompt_policy import strike_timeout
 
 ANNOUNCEMENT_SECONDS = 86_400.0
 
@@ -258,6 +259,34 @@ def review_reject(context: AdminContext, job: int) -> AdminResult:
     return AdminResult("review.reject", {"job": job}, ended_jobs=(job,))
 
 
+def review_strike(context: AdminContext, job: int) -> AdminResult:
+    """Refuse the held clip as `review reject` does, and give its user a strike."""
+    held = context.transaction.job(job)
+    result = review_reject(context, job)
+    return _struck(context, held.requester.key, result.ended_jobs)
+
+
+def review_confirm(context: AdminContext, number: int) -> AdminResult:
+    """Close an appeal or a report as severe, and give a strike to the user whose prompt or clip it is about.
+
+    An appeal against a refusal that brought a strike at once brings no second one.
+    """
+    is_struck = context.transaction.is_struck_for(number)
+    report = context.transaction.close_report(number)
+    author = report.person
+    if report.kind == "report" and report.job is not None:
+        author = context.transaction.job(report.job).requester.key
+    return AdminResult("review.close", {"number": number}) if is_struck else _struck(context, author)
+
+
+def _struck(context: AdminContext, person: str, ended_jobs: tuple[int, ...] = ()) -> AdminResult:
+    block = context.transaction.strike(person, "review", timeout_for=strike_timeout)
+    if block.until is None:
+        return AdminResult("review.struck.for_good", {"person": person}, ended_jobs=ended_jobs)
+    facts = {"person": person, "until": messages.format_time(block.until)}
+    return AdminResult("review.struck", facts, ended_jobs=ended_jobs)
+
+
 def review_close(context: AdminContext, number: int) -> AdminResult:
     context.transaction.close_report(number)
     return AdminResult("review.close", {"number": number})
@@ -325,6 +354,8 @@ VERBS: dict[str, AdminVerb] = {
         AdminVerb("review list", review_list, read_only=True),
         AdminVerb("review release", review_release, (JOB,)),
         AdminVerb("review reject", review_reject, (JOB,)),
+        AdminVerb("review strike", review_strike, (JOB,)),
+        AdminVerb("review confirm", review_confirm, (NUMBER,)),
         AdminVerb("review close", review_close, (NUMBER,)),
         AdminVerb("review pardon", review_pardon, (NUMBER,)),
         AdminVerb(

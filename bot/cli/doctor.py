@@ -51,7 +51,7 @@ def run_checks(settings: Settings, preset: Preset) -> list[CheckResult]:
         _graphics_card(),
         _data_folder(settings.studio.data, config.operator_policy(settings).min_free_disk),
         _model(preset, config.resources(settings)),
-        _clip_inspection(settings.rules.after),
+        _clip_inspection(settings.rules.after, config.clip_inspection(settings)),
         *(
             CheckResult(
                 name, Verdict.LEFT_OUT if reason else Verdict.GOOD, reason or "will start with `matinee run`"
@@ -105,7 +105,11 @@ def _model(preset: Preset, resources: Resources) -> CheckResult:
     return CheckResult("model", Verdict.GOOD, f"{preset.name}: {memory_plans[0]}")
 
 
-def _clip_inspection(action: str) -> CheckResult:
+def _clip_inspection(chosen: str, action: str) -> CheckResult:
+    """`chosen` is the setting; `action` is what follows from it on this machine."""
+    if chosen == "auto" and action == "off":
+        detail = "nudenet is missing, so finished clips are not inspected: pip install 'matinee[safety]'"
+        return CheckResult("look at clips", Verdict.LEFT_OUT, detail)
     if action == "off":
         return CheckResult("look at clips", Verdict.LEFT_OUT, 'switched off: [rules] after = "off"')
     if not nsfw.available():

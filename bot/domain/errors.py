@@ -37,6 +37,7 @@ class QueueFull(UserError):
 class PromptRefused(UserError):
     rule: str
     refusal: int = 0  # the number of the refusal, for an appeal
+    is_certain: bool = False  # a severe rule that is broken for certain brings a time-out
 
 
 @dataclass(eq=False)

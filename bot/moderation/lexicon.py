@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from typing import Any
 
+from bot.moderation.romanization import romanizations
+from bot.moderation.term_index import (
+    Match,
+    TermIndex,
+    exclude_overlapping,
+    split_entries,
+    tokens_of,
+)
 from bot.moderation.text_normalization import (
+    WORD,
+    Reading,
     letters_with_boundaries,
     normalize_text,
+    readings_of,
+    simplest_reading,
     spelled_out_words,
-    spelling_variants,
     without_spaces,
 )
 
 ADULT_AGE = 18
 SPECIAL_TABLES = {"alike", "emoji", "harmless", "years"}
-COMBINING_MARKS = "\u0610-\u061a\u064b-\u065f\u05b0-\u05c7\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e"
-WORD = re.compile(rf"[\w{COMBINING_MARKS}]+")
 PROMPT_WEIGHT = re.compile(r":\s*[\d.]+\s*\)?$")
-JOINED_PREFIXES = {
-    "ARABIC": [a + b + c for a, b, c in product(("", "و", "ف"), ("", "ب", "ك", "ل"), ("", "ال"))] + ["لل"],
-    "HEBREW": [a + b + c for a, b, c in product(("", "ו", "ש", "כ"), ("", "ב", "ל", "מ"), ("", "ה"))],  # noqa: RUF001  (Hebrew)
-}
-"""Prefixes of scripts that join "and", "with" and "the" to the following word."""
 UNIT_WORDS = (
     "m|cm|mm|km|kg|ft|fps|foot|feet|inch|inches|meters?|metres?|miles?|minutes?|min|seconds?|sec|s|hours?"
 )
@@ -36,144 +37,114 @@ SHORT_AGE = re.compile(r"(?<!\w)1[0-7]\s?f(?!\w)|(?<![\w/])f\s?1[0-57](?!\w)")
 MAX_RUN_LENGTH = 24
 MAX_SUFFIX = 3
 """Letters that may follow a stem where two words are joined."""
+LISTS_IN_RUNS = frozenset({"young", "girls", "sexual", "suggestive", "exploitation"})
+"""Lists whose terms are also found in words that are spelled letter by letter without gaps between them."""
+MIN_ROMANIZED = 5
+MIN_JOINED = 5
+MAX_FRAGMENT = 3
+MIN_MISSPELLED = 6
+MIN_MASKED = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """Consecutive words; with `is_prefix`, the last may be only the beginning of a word."""
+class Finding:
+    """One reading of a text, and the terms in it."""
 
-    words: tuple[str, ...]
-    is_prefix: bool
+    reading: Reading
+    matches: tuple[Match, ...]
 
-    def matches_at(self, words: Sequence[str], at: int) -> bool:
-        found = words[at : at + len(self.words)]
-        if len(found) < len(self.words) or tuple(found[:-1]) != self.words[:-1]:
-            return False
-        return found[-1].startswith(self.words[-1]) if self.is_prefix else found[-1] == self.words[-1]
+    @property
+    def lists(self) -> frozenset[str]:
+        return frozenset(match.list for match in self.matches)
 
-
-class WordList:
-    """One word list. Terms in scripts without spaces match anywhere in a text, others only as whole words."""
-
-    def __init__(self, terms: Iterable[str]) -> None:
-        self._by_first_word: dict[str, list[Term]] = defaultdict(list)
-        self._prefixes: dict[str, None] = {}
-        anywhere = []
-        for term in terms:
-            stem = normalize_text(term.removesuffix("*"))
-            if without_spaces(stem):
-                anywhere.append(re.escape(stem))
-            else:
-                for words in _with_joined_prefixes(WORD.findall(stem)):
-                    self._add(words, is_prefix=term.endswith("*"))
-        self._prefix_lengths = frozenset(map(len, self._prefixes))
-        alternatives = sorted(set(anywhere), key=len, reverse=True)
-        self.anywhere_pattern = re.compile("|".join(alternatives)) if alternatives else None
-
-    def _add(self, words: tuple[str, ...], *, is_prefix: bool) -> None:
-        if len(words) == 1 and is_prefix:
-            self._prefixes[words[0]] = None
-        elif words:
-            self._by_first_word[words[0]].append(Term(words, is_prefix))
-
-    def match_length(self, words: Sequence[str], at: int) -> int:
-        """The number of words in the longest term that begins at this word; 0 if none does."""
-        longest = max(
-            (len(t.words) for t in self._by_first_word.get(words[at], ()) if t.matches_at(words, at)),
-            default=0,
-        )
-        word = words[at]
-        return longest or int(self._has_prefix(word))
-
-    def matches(self, words: Sequence[str]) -> bool:
-        if any(self._has_prefix(word) for word in set(words)):
-            return True
+    def are_close(self, first: Iterable[str], second: Iterable[str], distance: int) -> bool:
+        """Whether terms of one of the first and of one of the second lists are within so many letters."""
+        firsts = [match for match in self.matches if match.list in first]
+        seconds = [match for match in self.matches if match.list in second]
         return any(
-            word in self._by_first_word and self.match_length(words, at) for at, word in enumerate(words)
+            max(one.start, other.start) - min(one.end, other.end) <= distance
+            for one in firsts
+            for other in seconds
         )
-
-    def _has_prefix(self, word: str) -> bool:
-        return not self._prefix_lengths.isdisjoint(range(1, len(word) + 1)) and any(
-            word[:length] in self._prefixes for length in self._prefix_lengths
-        )
-
-    def found_anywhere(self, view: str) -> bool:
-        return self.anywhere_pattern is not None and self.anywhere_pattern.search(view) is not None
-
-
-def _with_joined_prefixes(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The words unchanged, and with each prefix that their script joins to the first one."""
-    if not words:
-        return
-    script = unicodedata.name(words[0][0], "").split()[0]
-    for prefix in JOINED_PREFIXES.get(script, ("",)):
-        yield (prefix + words[0], *words[1:])
 
 
 class Lexicon:
     def __init__(self, tables: Mapping[str, Mapping[str, Any]], operator_words: Iterable[str] = ()) -> None:
         lists = {name: _flatten(table) for name, table in tables.items() if name not in SPECIAL_TABLES}
         lists["operator"] = list(operator_words)
-        self._lists = {name: WordList(terms) for name, terms in lists.items()}
-        self._run_index = _build_run_index(lists)
-        self._harmless = WordList(_flatten(tables.get("harmless", {})))
-        lookalikes = {ord(c): letter for letter, others in tables.get("alike", {}).items() for c in others}
-        self._variants = partial(spelling_variants, emoji=tables.get("emoji", {}), lookalikes=lookalikes)
+        self._index, self._harmless, self._romanized = TermIndex(), TermIndex(), TermIndex()
+        for name, terms in lists.items():
+            for term in terms:
+                self._index.add(name, term)
+                for spelling in _romanized_term(term):
+                    self._romanized.add(name, spelling)
+        for term in _flatten(tables.get("harmless", {})):
+            self._harmless.add("harmless", term)
+        self._run_index = _build_run_index({name: lists[name] for name in LISTS_IN_RUNS & lists.keys()})
+        self._operator_runs = _build_run_index({"operator": lists["operator"]})
+        self._spelling = SpellingCorrector(self._index)
+        self._emoji = tables.get("emoji", {})
+        self._lookalikes = {
+            ord(c): letter for letter, others in tables.get("alike", {}).items() for c in others
+        }
         self._age_detector = AgeDetector(tables["years"]) if "years" in tables else None
         self._split_pairs = SplitPairs(tables)
+        self._clothing = {normalize_text(word) for word in _flatten(tables.get("clothing", {}))}
+
+    def simplest_reading(self, text: str) -> str:
+        """The text with all disguises undone that can be undone with little doubt."""
+        return simplest_reading(text, emoji=self._emoji, lookalikes=self._lookalikes)
+
+    def search(self, text: str) -> list[Finding]:
+        """What each likely reading of the text matches; readings without a match are left out."""
+        readings = readings_of(text, emoji=self._emoji, lookalikes=self._lookalikes)
+        corrected = self._spelling.corrected(self.simplest_reading(text))
+        if corrected is not None:
+            readings.append(Reading(corrected, is_guess=True))
+        found = [Finding(reading, tuple(self._matches(reading))) for reading in readings]
+        runs = {
+            run for reading in readings if not reading.is_guess for run in spelled_out_words(reading.text)
+        }
+        found += [Finding(Reading(run), tuple(self._matches_in_run(run))) for run in runs]
+        return [finding for finding in found if finding.matches]
 
     def matched_lists(self, text: str) -> frozenset[str]:
-        found: set[str] = set()
-        runs: set[str] = set()
-        for view in self._variants(text):
-            found |= self._lists_in_view(view)
-            runs.update(spelled_out_words(view))
-        for run in runs:
-            found |= self._lists_in_run(run)
-        return frozenset(found)
+        """The lists that the text matches without guessing."""
+        return frozenset().union(*(one.lists for one in self.search(text) if not one.reading.is_guess))
 
     def excludes_clothing(self, negative: str) -> bool:
         """Whether a negative prompt names clothing as something that should not be there."""
-        clothing = self._lists.get("clothing")
-        if clothing is None:
-            return False
-        for entry in re.split(r"[,;\n]", negative):
-            words = WORD.findall(PROMPT_WEIGHT.sub("", normalize_text(entry)))
-            if words and (
-                clothing.match_length(words, 0) == len(words)
-                or clothing.found_anywhere(normalize_text(entry))
-            ):
-                return True
-        return False
+        entries = (normalize_text(PROMPT_WEIGHT.sub("", normalize_text(e))) for e in split_entries(negative))
+        return any(entry.strip("()[]{} ") in self._clothing for entry in entries)
 
-    def _lists_in_view(self, view: str) -> set[str]:
-        if self._harmless.anywhere_pattern is not None:
-            view = self._harmless.anywhere_pattern.sub(" ", view)
-        words = self._without_harmless(WORD.findall(view))
-        found = {
-            name for name, terms in self._lists.items() if terms.matches(words) or terms.found_anywhere(view)
-        }
-        if self._age_detector is not None and self._age_detector.mentions_minor(view):
-            found.add("young")
-        if self._split_pairs.matches(view):
-            found |= {"young", "sexual"}
-        return found
+    def _matches(self, reading: Reading) -> list[Match]:
+        view = reading.text
+        tokens = tokens_of(view)
+        matches = self._index.search(view, tokens)
+        if view.isascii():
+            matches += self._romanized.search(view, tokens)
+        if self._age_detector is not None:
+            matches += [Match("young", start, end) for start, end in self._age_detector.spans(view)]
+        if not reading.is_guess and self._split_pairs.matches(view):
+            matches += [Match("young", 0, len(view)), Match("sexual", 0, len(view))]
+        return exclude_overlapping(matches, self._harmless.search(view, tokens)) if matches else []
 
-    def _without_harmless(self, words: list[str]) -> list[str]:
-        kept, at = [], 0
-        while at < len(words):
-            length = self._harmless.match_length(words, at)
-            kept.append("" if length else words[at])  # keeps the words around it apart
-            at += length or 1
-        return kept
-
-    def _lists_in_run(self, run: str) -> set[str]:
-        pieces = (
+    def _matches_in_run(self, run: str) -> Iterator[Match]:
+        pieces = {
             run[at : at + length]
             for at in range(len(run))
-            for length in range(2, min(MAX_RUN_LENGTH, len(run)) + 1)
-        )
-        return {name for piece in pieces for name in self._run_index.get(piece, ())}
+            for length in range(2, min(MAX_RUN_LENGTH, len(run) - at) + 1)
+        }
+        for piece in pieces:
+            for name in (*self._run_index.get(piece, ()), *self._operator_runs.get(piece, ())):
+                yield Match(name, 0, len(run))
+
+
+def _romanized_term(term: str) -> Iterator[str]:
+    star = "*" if term.endswith("*") else ""
+    for spelling in romanizations(normalize_text(term.removesuffix("*"))):
+        if len(spelling) >= MIN_ROMANIZED:
+            yield spelling + star
 
 
 def _build_run_index(lists: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
@@ -182,9 +153,84 @@ def _build_run_index(lists: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
     for name, terms in lists.items():
         for term in terms:
             stem = normalize_text(term.removesuffix("*")).replace(" ", "")
-            if len(stem) >= (2 if without_spaces(stem) else 4):
+            if len(stem) >= (2 if without_spaces(stem) else 4) and stem != "anal":  # "canal"
                 runs[stem].add(name)
     return dict(runs)
+
+
+class SpellingCorrector:
+    """Corrects words that are one typing error away from a term, and joins terms that a space cuts in two.
+
+    The result is a guess: some harmless words are as close to a term.
+    """
+
+    def __init__(self, index: TermIndex) -> None:
+        self._index = index
+        self._words = {word for word in index.single_words() if word.isalpha() and not without_spaces(word)}
+        self._by_shortened: dict[str, str] = {}
+        for word in sorted(self._words):
+            if len(word) >= MIN_MISSPELLED:
+                for shortened in _without_one_letter(word):
+                    self._by_shortened.setdefault(shortened, word)
+        self._by_pattern: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for word in sorted(self._words):
+            self._by_pattern[word[0], len(word)].append(word)
+
+    def corrected(self, view: str) -> str | None:
+        """The text with corrected words, or None if there is nothing to correct."""
+        words = view.split(" ")
+        result: list[str] = []
+        at = 0
+        while at < len(words):
+            count, word = self._joined(words, at) or (1, self._correct(words[at]))
+            result.append(word)
+            at += count
+        return " ".join(result) if result != words else None
+
+    def _joined(self, words: Sequence[str], at: int) -> tuple[int, str] | None:
+        for count in (3, 2):
+            pieces = words[at : at + count]
+            whole = "".join(pieces)
+            if (
+                len(pieces) == count
+                and whole.isalpha()
+                and len(whole) >= MIN_JOINED
+                and min(map(len, pieces)) <= MAX_FRAGMENT
+                and whole in self._words
+                and not any(self._index.lists_of_word(piece) for piece in pieces)
+            ):
+                return count, whole
+        return None
+
+    def _correct(self, word: str) -> str:
+        if "*" in word or "#" in word:
+            return self._unmasked(word)
+        if len(word) < MIN_MISSPELLED or not word.isalpha() or self._index.lists_of_word(word):
+            return word
+        for candidate in (word, *_without_one_letter(word)):
+            found = self._by_shortened.get(candidate)
+            if found is not None and found[0] == word[0]:
+                return found
+            if candidate in self._words and len(candidate) >= MIN_MISSPELLED:
+                return candidate
+        return word
+
+    def _unmasked(self, word: str) -> str:
+        """The term that fits a word with letters hidden behind stars."""
+        core = word.strip("*#")
+        if len(core) < MIN_MASKED or LETTERS_WITH_MASK.fullmatch(core) is None:
+            return word
+        pattern = re.compile(core.replace("*", r"\w").replace("#", r"\w"))
+        candidates = self._by_pattern.get((core[0], len(core)), ())
+        return next((term for term in candidates if pattern.fullmatch(term)), word)
+
+
+LETTERS_WITH_MASK = re.compile(r"[^\W\d_][^\W_*#]*(?:[*#]+[^\W_]+)+")
+
+
+def _without_one_letter(word: str) -> Iterator[str]:
+    for at in range(1, len(word)):
+        yield word[:at] + word[at + 1 :]
 
 
 class SplitPairs:
@@ -238,14 +284,21 @@ class AgeDetector:
             rf"(?<!\w)(?:{before})[\s:(]*{number}(?![\w%:./])(?!\s*(?:{UNIT_WORDS}|bpm|k|of)\b)"
         )
 
-    def mentions_minor(self, text: str) -> bool:
-        text = WORD.sub(lambda word: self._numbers_by_word.get(word.group(), word.group()), text)
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where the text names an age below eighteen. Positions shift a little where numbers are words."""
+        text = self._with_digits(text)
+        if not any(c.isdecimal() for c in text):
+            return []
+        ages = [*self._number_first.finditer(text), *self._number_last.finditer(text)]
+        return [found.span() for found in ages if int(found[1]) < ADULT_AGE] + [
+            found.span() for found in SHORT_AGE.finditer(text)
+        ]
+
+    def _with_digits(self, text: str) -> str:
+        text = WORD.sub(lambda found: self._numbers_by_word.get(found.group(), found.group()), text)
         for word, number in self._unspaced_numbers:
             text = text.replace(word, number)
-        if not any(c.isdecimal() for c in text):
-            return False
-        ages = (*self._number_first.findall(text), *self._number_last.findall(text))
-        return SHORT_AGE.search(text) is not None or any(int(age) < ADULT_AGE for age in ages)
+        return text
 
 
 def _unit_pattern(word: str) -> str:

@@ -5,15 +5,30 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
-LEET = {ord(digit): letter for digit, letter in zip("013457@$€!|", "oieastaseii", strict=True)}
+COMBINING_MARKS = "\u0610-\u061a\u064b-\u065f\u05b0-\u05c7\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e4e"
+"""Vowel signs that are part of a word."""
+IN_WORDS = rf"\w{COMBINING_MARKS}"
+WORD = re.compile(rf"[{IN_WORDS}]+")
+LEET = {ord(sign): letter for sign, letter in zip("0134578@$€!|+", "oieastbaseiit", strict=True)}
 LEET_WITH_L = LEET | {ord(sign): "l" for sign in "1!|"}
-LEET_SIGNS = re.compile(r"[\d@$€!|]")
+LEET_CYRILLIC = {
+    ord(sign): letter for sign, letter in zip("0346@acekmopxytb", "озчбаасекморхутв", strict=True)
+}
+"""The digits and Latin letters that stand for Cyrillic letters in a Cyrillic word."""
+LEET_SIGNS = re.compile(r"[\d@$€!|+]")
 LETTER = re.compile(r"[^\W\d_]")
-PUNCTUATION_INSIDE_WORDS = re.compile(r"(?<=\w)[.\-*·•|'’+~/\\]+(?=\w)")  # noqa: RUF001  (typographic on purpose)
-SPELLED_OUT = re.compile(r"(?<!\w)(?:\w[\s.\-*·•|,+~/\\]{1,3}){2,}\w(?!\w)")
+LATIN = re.compile("[a-z]")
+CYRILLIC = re.compile("[\u0400-\u04ff]")
+SEPARATORS = r".\-*·•|'’+~/\\_:"  # noqa: RUF001  (typographic on purpose)
+PUNCTUATION_INSIDE_WORDS = re.compile(rf"(?<=[{IN_WORDS}])[{SEPARATORS}]+(?=[{IN_WORDS}])")
+SPELLED_OUT = re.compile(
+    rf"(?<![{IN_WORDS}])(?:[{IN_WORDS}][\s,{SEPARATORS}]{{1,3}}){{2,}}[{IN_WORDS}](?![{IN_WORDS}])"
+)
 REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
+DOUBLED_LETTERS = re.compile(r"([^\W\d_])\1+")
 LATIN_LETTER_NAME = re.compile(
     r"(?:.*\bLATIN\b.*|REGIONAL INDICATOR SYMBOL) LETTER (?:SMALL CAPITAL )?([A-Z])(?: WITH .*)?"
 )
@@ -28,16 +43,29 @@ OPTIONAL_MARKS = re.compile(
 )
 """Marks that a writer may omit. Scripts whose marks are letters, such as Devanagari, are not listed."""
 INVISIBLE_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co"})
+LETTER_VARIANTS = {ord("ı"): "i", ord("œ"): "oe", ord("æ"): "ae", ord("ى"): "ي", ord("ٱ"): "ا", ord("ک"): "ك"}  # noqa: RUF001
+"""Letters that are written in two ways and that NFKC keeps apart."""
+SPLIT_CHARACTERS = {"衤果": "裸", "女干": "奸", "氵壬": "淫", "扌操": "操", "歹匕": "死", "木奉": "棒"}
+"""Chinese characters that are typed as their two halves."""
+MAX_EXPANSION = 4
+"""The characters that one may become: longer compatibility forms, such as U+FDFA, are cut."""
 
 
 def normalize_text(text: str) -> str:
     """Apply NFKC, case folding and single spaces; remove accents and invisible characters."""
     if text.isascii() and text.isprintable():  # a fast path for most prompts and word lists
         return " ".join(text.lower().replace("_", " ").split())
+    text = compose_jamo("".join(map(_compatible, text)))
     text = "".join(map(_latin_letter, unicodedata.normalize("NFKC", text))).casefold().replace("_", " ")
     text = "".join(c for c in text if c.isspace() or unicodedata.category(c) not in INVISIBLE_CATEGORIES)
     without_marks = OPTIONAL_MARKS.sub("", unicodedata.normalize("NFD", text))
-    return " ".join(unicodedata.normalize("NFC", without_marks).split())
+    composed = unicodedata.normalize("NFC", without_marks).translate(LETTER_VARIANTS)
+    return " ".join(composed.split())
+
+
+@cache
+def _compatible(c: str) -> str:
+    return c if c.isascii() else unicodedata.normalize("NFKC", c)[:MAX_EXPANSION] or c
 
 
 @cache
@@ -47,35 +75,104 @@ def _latin_letter(c: str) -> str:
     return found[1].lower() if found else c
 
 
-def spelling_variants(
-    text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int, str]
-) -> frozenset[str]:
-    """Every possible reading of the text. A rule is broken if one reading breaks it."""
+JAMO_INITIALS = "ᄀᄁᄂᄃᄄᄅᄆᄇᄈᄉᄊᄋᄌᄍᄎᄏᄐᄑᄒ"
+JAMO_SYLLABLE = re.compile("([ᄀ-ᄒ])([ᅡ-ᅵ])(?:([ᄀ-ᄒ])(?![ᅡ-ᅵ]))?")
+JAMO_FINALS = dict(zip("ᄀᄁᄂᄃᄅᄆᄇᄉᄊᄋᄌᄎᄏᄐᄑᄒ", "ᆨᆩᆫᆮᆯᆷᆸᆺᆻᆼᆽᆾᆿᇀᇁᇂ", strict=True))
+
+
+def compose_jamo(text: str) -> str:
+    """Join Korean letters that were typed one by one into syllables."""
+    if JAMO_SYLLABLE.search(text) is None:
+        return text
+    return JAMO_SYLLABLE.sub(
+        lambda found: unicodedata.normalize("NFC", found[1] + found[2] + JAMO_FINALS.get(found[3] or "", "")),
+        text,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One way to read a text. It is a guess if the transformation also changes many harmless words."""
+
+    text: str
+    is_guess: bool = False
+
+
+def readings_of(text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int, str]) -> list[Reading]:
+    """Every likely reading of the text, the plain one first. A rule is broken if one reading breaks it."""
     for symbol, word in emoji.items():
-        text = text.replace(symbol, f" {word} ")
-    found = {normalize_text(text), normalize_text(_join_spelled_out(text))}
-    found |= {view.translate(lookalikes) for view in found}
-    found |= {_decode_leet(view, table) for view in found for table in (LEET, LEET_WITH_L)}
-    found |= {REPEATED_LETTERS.sub(times, view) for view in found for times in (r"\1", r"\1\1")}
-    found |= {PUNCTUATION_INSIDE_WORDS.sub("", view) for view in found}
-    return frozenset(found)
+        if symbol in text:
+            text = text.replace(symbol, f" {word} ")
+    plain, joined = normalize_text(text), normalize_text(_join_spelled_out(text))
+    found = {plain: None, joined: None}
+    for whole in (plain, joined):
+        for table in (LEET, LEET_WITH_L):
+            folded = " ".join(_fold_word(word, table, lookalikes) for word in whole.split(" "))
+            for view in (folded, folded.translate(lookalikes)):
+                for times in (r"\1", r"\1\1"):
+                    repeated = REPEATED_LETTERS.sub(times, view)
+                    found[repeated] = None
+                    found[PUNCTUATION_INSIDE_WORDS.sub("", repeated)] = None
+    readings = [Reading(view) for view in found]
+    simplest = readings[-1].text
+    guesses = dict.fromkeys((_reverse_words(plain), DOUBLED_LETTERS.sub(r"\1", simplest)))
+    return readings + [Reading(view, is_guess=True) for view in guesses if view not in found]
+
+
+def simplest_reading(text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int, str]) -> str:
+    """The text with all disguises undone that can be undone with little doubt."""
+    for symbol, word in emoji.items():
+        if symbol in text:
+            text = text.replace(symbol, f" {word} ")
+    joined = normalize_text(_join_spelled_out(text))
+    folded = " ".join(_fold_word(word, LEET, lookalikes) for word in joined.split(" "))
+    return PUNCTUATION_INSIDE_WORDS.sub("", REPEATED_LETTERS.sub(r"\1", folded))
 
 
 def _join_spelled_out(text: str) -> str:
     """Join words that are spelled letter by letter, with a wider gap between two words."""
     visible = "".join(
-        c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in INVISIBLE_CATEGORIES
+        c
+        for c in unicodedata.normalize("NFC", "".join(map(_compatible, text)))
+        if unicodedata.category(c) not in INVISIBLE_CATEGORIES
     )
-    return SPELLED_OUT.sub(lambda run: re.sub(r"\s{2,}|(\W)", _keep_word_gap, run.group()), visible)
+    joined = SPELLED_OUT.sub(
+        lambda run: re.sub(r"\s{2,}|([^" + IN_WORDS + "])", _keep_word_gap, run.group()), visible
+    )
+    for halves, whole in SPLIT_CHARACTERS.items():
+        if halves in joined:
+            joined = joined.replace(halves + " ", whole).replace(halves, whole)
+    return joined
 
 
 def _keep_word_gap(found: re.Match[str]) -> str:
     return "" if found.group(1) else " "
 
 
+def _fold_word(word: str, leet: Mapping[int, str], lookalikes: Mapping[int, str]) -> str:
+    """Undo leet and letters of a second script in one word. Digits alone are a number."""
+    if word.isalpha() and (word.isascii() or not LATIN.search(word)):
+        return word
+    if LETTER.search(word) is None:
+        return word
+    if CYRILLIC.search(word):
+        as_latin = word.translate(lookalikes)
+        if LATIN.search(word) and not CYRILLIC.search(as_latin):
+            return as_latin.translate(leet)
+        return word.translate(LEET_CYRILLIC)
+    if not LATIN.search(word):
+        return word
+    word = word.translate(lookalikes)
+    return word.translate(leet) if LEET_SIGNS.search(word) else word
+
+
+def _reverse_words(view: str) -> str:
+    return " ".join(word[::-1] for word in view.split(" "))
+
+
 def spelled_out_words(view: str) -> list[str]:
     """Words that are spelled letter by letter, joined."""
-    return [re.sub(r"\W+", "", run.group()) for run in SPELLED_OUT.finditer(view)]
+    return [re.sub(rf"[^{IN_WORDS}]+", "", run.group()) for run in SPELLED_OUT.finditer(view)]
 
 
 def letters_with_boundaries(view: str) -> tuple[str, frozenset[int], frozenset[int]]:
@@ -87,14 +184,6 @@ def letters_with_boundaries(view: str) -> tuple[str, frozenset[int], frozenset[i
         letters.extend(word)
         ends.add(len(letters))
     return "".join(letters), frozenset(begins), frozenset(ends)
-
-
-def _decode_leet(view: str, table: Mapping[int, str]) -> str:
-    """Decode only words that also contain letters: digits alone are a number."""
-    return " ".join(
-        word.translate(table) if LEET_SIGNS.search(word) and LETTER.search(word) else word
-        for word in view.split(" ")
-    )
 
 
 SCRIPTS = {
@@ -110,7 +199,11 @@ def scripts_of(text: str) -> frozenset[str]:
     return frozenset(SCRIPTS.get(unicodedata.name(c, "?").split()[0], "other") for c in letters)
 
 
+UNSPACED = re.compile(
+    "[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+)
+
+
 def without_spaces(word: str) -> bool:
     """True if the word is in a script that puts no spaces between words."""
-    scripts = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI")
-    return any(unicodedata.name(c, "").startswith(scripts) for c in word)
+    return UNSPACED.search(word) is not None

@@ -14,7 +14,7 @@ from bot.domain.operator import OperatorPolicy
 from bot.domain.quota import Allowance, Balance, Tier
 from bot.i18n import messages
 from bot.moderation.clip_inspection import ClassifyFile, ClipInspector, InspectionVerdict
-from bot.moderation.prompt_policy import PromptPolicy
+from bot.moderation.prompt_policy import GRADED_RULES, PromptPolicy, read_rules, read_word_lists
 from bot.moderation.text_normalization import SCRIPTS
 from bot.runtime.frontend_registry import FrontendFactories
 from bot.runtime.sections import TierSettings
@@ -44,10 +44,18 @@ class NamedTables:
     makers: Mapping[str, MusicPreset]
 
 
+def clip_inspection(settings: Settings) -> str:
+    """What happens to a clip that shows nudity, or "off". By default nudenet inspects if it is there."""
+    chosen = settings.rules.after
+    if chosen != "auto":
+        return chosen
+    return InspectionVerdict.SPOILER.value if nsfw.available() else "off"
+
+
 def build_nsfw_process(settings: Settings) -> NsfwProcess | None:
     """The process that inspects finished clips, if the rules ask for it; may raise ConfigBroken."""
     rules = settings.rules
-    if rules.after == "off":
+    if clip_inspection(settings) == "off":
         return None
     if not nsfw.available():
         raise ConfigBroken("[rules] after", NUDENET_MISSING.format(then=rules.after))
@@ -63,7 +71,7 @@ def build_inspector(settings: Settings, store: Store, inspect_file: ClassifyFile
     return ClipInspector(
         store=store,
         classify=inspect_file,
-        verdict_if_seen=InspectionVerdict(rules.after),
+        verdict_if_seen=InspectionVerdict(clip_inspection(settings)),
         min_certainty=rules.after_certainty,
     )
 
@@ -80,7 +88,7 @@ def frontend_factories(settings: Settings) -> FrontendFactories:
     return settings.registry.factories(
         settings.frontends,
         language=messages.nearest_language(settings.studio.language),
-        inspects_clips=settings.rules.after != "off",
+        inspects_clips=clip_inspection(settings) != "off",
     )
 
 
@@ -153,16 +161,17 @@ def read_policy(settings: Settings) -> PromptPolicy:
     rules = settings.rules
     off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
     folder = config_folder() / "rules"
-    read = {name: tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("rules", "words")}
+    word_lists = read_word_lists(folder)
     if not rules.real_persons:
-        del read["words"]["persons"]
+        del word_lists["persons"]
     return PromptPolicy.from_tables(
-        rules=read["rules"],
-        word_lists=read["words"],
+        rules=read_rules(folder),
+        word_lists=word_lists,
         operator_words=rules.words,
         person_names=rules.persons,
         allowed_scripts=_allowed_scripts(rules.scripts),
         disabled_rules=off,
+        strictness={name: getattr(rules, name) for name in GRADED_RULES},
     )
 
 

@@ -94,13 +94,17 @@ class QueueSettings(Section, frozen=True):
 
 
 class RulesSettings(Section, frozen=True):
+    violence: Literal["off", "lenient", "normal", "strict"]
+    self_harm: Literal["lenient", "normal", "strict"]
+    terror: Literal["lenient", "normal", "strict"]
+    hate: Literal["lenient", "normal", "strict"]
     adult: bool
     people: bool
     real_persons: bool
     persons: Texts
     scripts: Texts
     words: Texts
-    after: Literal["off", "spoiler", "hold", "refuse"]
+    after: Literal["auto", "off", "spoiler", "hold", "refuse"]
     after_certainty: Share
     after_sees: Texts
     admin_chats: Texts

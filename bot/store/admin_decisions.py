@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from bot.domain.quota import Allowance, QuotaPlan, Tier
 from bot.store import people
 from bot.store.job_rows import first_or_none
 
+STRIKE_REASON = "a rule that protects people was broken"
 STRIKE_LIFETIME = 30 * 86_400.0
 
 USERS_OF_ACCOUNT = """
@@ -144,6 +145,16 @@ def active_block(c: sqlite3.Connection, key: str, now: float) -> Block | None:
     """The longest block of the user or of a linked user: a block holds for the whole account."""
     row = first_or_none(c.execute(ACTIVE_BLOCK, {"key": key, "now": now}).fetchall())
     return Block(until=row["until"], reason=row["reason"]) if row else None
+
+
+def strike(
+    c: sqlite3.Connection, key: str, rule: str, *, timeout_for: Callable[[int], float | None], now: float
+) -> Block:
+    """Record a strike and block the user for as long as the number of recent strikes asks for."""
+    seconds = timeout_for(add_strike(c, key, rule, now))
+    until = None if seconds is None else now + seconds
+    block(c, key, until=until, reason=STRIKE_REASON, now=now)
+    return Block(until=until, reason=STRIKE_REASON)
 
 
 def add_strike(c: sqlite3.Connection, key: str, rule: str, now: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bot.domain.jobs import Job
@@ -20,7 +20,7 @@ from bot.store import (
     reports,
     stats,
 )
-from bot.store.admin_decisions import AuditEntry
+from bot.store.admin_decisions import AuditEntry, Block
 from bot.store.reports import FiledReport
 from bot.store.stats import Stats
 from generation.errors import ExplainedError
@@ -75,6 +75,14 @@ class AdminTransaction:
     def block(self, key: str, *, until: float | None, reason: str) -> None:
         """Block the user and all linked users; None blocks until an admin unblocks."""
         admin_decisions.block(self._connection, key, until=until, reason=reason, now=self.now)
+
+    def strike(self, key: str, rule: str, *, timeout_for: Callable[[int], float | None]) -> Block:
+        """Record a strike and block the user; `timeout_for` is that of Store.add_strike."""
+        return admin_decisions.strike(self._connection, key, rule, timeout_for=timeout_for, now=self.now)
+
+    def is_struck_for(self, report: int) -> bool:
+        """Whether the refusal that this appeal is about brought a strike at once."""
+        return reports.is_struck_for(self._connection, report)
 
     def unblock(self, key: str) -> bool:
         """Unblock the user and all linked users; False if none of them was blocked."""

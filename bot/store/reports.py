@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from bot.domain.errors import NoSuchReport
+from bot.domain.errors import NoSuchReport, RateLimited
 from bot.store.job_rows import first_or_none
 
 MAX_OPEN_APPEALS, MAX_OPEN_REPORTS = 3, 10
 """At most so many of one user are open at a time, so that they do not crowd out those of others."""
 MAX_KEPT_REFUSALS = 10
 """How many of one user's latest refusals are kept for an appeal."""
+STRIKE_DELAY = 10.0
+"""Seconds after a refusal within which its strike was recorded, if it brought one."""
 APPEAL_SECONDS = 7 * 86_400.0
 
 
@@ -40,6 +42,24 @@ def record_refusal(c: sqlite3.Connection, *, person: str, rule: str, words: str,
     older = "SELECT id FROM refusal WHERE person = ? ORDER BY id DESC LIMIT -1 OFFSET ?"
     c.execute(f"DELETE FROM refusal WHERE id IN ({older})", (person, MAX_KEPT_REFUSALS))  # noqa: S608  (a constant)
     return number
+
+
+def check_refusal_rate(c: sqlite3.Connection, person: str, *, burst: int, seconds: float, now: float) -> None:
+    """Raises RateLimited if so many prompts of this user were refused within so many seconds."""
+    burst = min(burst, MAX_KEPT_REFUSALS)
+    recent = "SELECT at FROM refusal WHERE person = ? AND at > ? AND at <= ? ORDER BY id DESC LIMIT ?"
+    times = [row["at"] for row in c.execute(recent, (person, now - seconds, now, burst))]
+    if len(times) >= burst:
+        raise RateLimited(burst, seconds, times[-1] + seconds)
+
+
+def is_struck_for(c: sqlite3.Connection, report: int) -> bool:
+    """Whether the refusal that this appeal is about brought a strike at once."""
+    sql = (
+        "SELECT 1 FROM report JOIN refusal ON refusal.id = report.refusal JOIN strike USING (person)"
+        " WHERE report.id = ? AND strike.at BETWEEN refusal.at AND refusal.at + ?"
+    )
+    return c.execute(sql, (report, STRIKE_DELAY)).fetchone() is not None
 
 
 def appealable_refusal(c: sqlite3.Connection, person: str, number: int, now: float) -> Refusal | None:

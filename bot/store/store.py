@@ -52,7 +52,6 @@ from generation.errors import ExplainedError
 
 Clock = Callable[[], float]
 T = TypeVar("T")
-STRIKE_REASON = "a rule that protects people was broken"
 
 __all__ = [
     "DATABASE_FILE",
@@ -401,19 +400,22 @@ class Store:
         """
         now = self._clock()
 
-        def act(c: sqlite3.Connection) -> Block:
-            seconds = timeout_for(admin_decisions.add_strike(c, key, rule, now))
-            until = None if seconds is None else now + seconds
-            admin_decisions.block(c, key, until=until, reason=STRIKE_REASON, now=now)
-            return Block(until=until, reason=STRIKE_REASON)
-
-        return await self._database.write(act)
+        return await self._database.write(
+            lambda c: admin_decisions.strike(c, key, rule, timeout_for=timeout_for, now=now)
+        )
 
     async def record_refusal(self, *, person: str, rule: str, words: str) -> int:
         """Keep a refused prompt, so that the user can appeal; returns its number."""
         now = self._clock()
         return await self._database.write(
             lambda c: reports.record_refusal(c, person=person, rule=rule, words=words, now=now)
+        )
+
+    async def check_refusal_rate(self, person: str, *, burst: int, seconds: float) -> None:
+        """Raises RateLimited if so many prompts of this user were refused within so many seconds."""
+        now = self._clock()
+        await self._database.read(
+            lambda c: reports.check_refusal_rate(c, person, burst=burst, seconds=seconds, now=now)
         )
 
     async def appealable_refusal(self, person: str, number: int) -> Refusal | None:

@@ -25,7 +25,7 @@ from bot.domain.errors import (
     PromptRefused,
 )
 from bot.domain.jobs import Job, ReplyTo, Requester
-from bot.domain.quota import Allowance, QuotaPlan
+from bot.domain.quota import Allowance, Caps, QuotaPlan
 from bot.i18n import messages
 from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
 from bot.store.store import AdminRules, Standing, Store
@@ -33,6 +33,7 @@ from generation.request import Request, Wish
 
 log = structlog.get_logger(__name__)
 
+NO_CAPS = Caps()
 INLINE_CHECK_LENGTH = 300
 """Characters of text that are checked on the event loop: longer texts are checked in a thread."""
 
@@ -173,23 +174,31 @@ class AdmissionTerms:
 
 
 class AccessControl:
-    def __init__(self, *, store: Store, prompt_policy: PromptPolicy, quota_plan: QuotaPlan) -> None:
+    def __init__(
+        self, *, store: Store, prompt_policy: PromptPolicy, quota_plan: QuotaPlan, caps: Caps = NO_CAPS
+    ) -> None:
+        """Refused prompts of one user are limited by the `burst` of `caps`, as jobs are."""
         self.quota_plan = quota_plan
         self._store = store
         self._prompt_policy = prompt_policy
+        self._caps = caps
 
     async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
         """Check the user, the chat and the prompt.
 
-        Raises NotAcceptingJobs, Blocked, ChannelDenied or PromptRefused. A severe refusal also blocks the
-        user for a time.
+        Raises NotAcceptingJobs, Blocked, ChannelDenied, RateLimited or PromptRefused. A severe refusal that
+        is certain also blocks the user for a time.
         """
         rules, standing = await self._store.rules_and_standing(requester.key)
         _check_access(rules, standing, requester, reply_to)
+        if self._caps.burst:
+            await self._store.check_refusal_rate(
+                requester.key, burst=self._caps.burst, seconds=self._caps.burst_seconds
+            )
         try:
             await self._check_prompt(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
         except PromptRefused as refusal:
-            raise await self._record_refusal(refusal.rule, wish, requester) from None
+            raise await self._record_refusal(refusal, wish, requester) from None
         return self._terms(rules, standing, requester, reply_to.chat)
 
     async def require_admitted(self, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
@@ -259,14 +268,17 @@ class AccessControl:
         else:
             await asyncio.to_thread(check)
 
-    async def _record_refusal(self, rule: str, wish: Wish, requester: Requester) -> PromptRefused:
-        """Save the refusal for an appeal; a severe one also blocks the user for a time."""
+    async def _record_refusal(
+        self, refusal: PromptRefused, wish: Wish, requester: Requester
+    ) -> PromptRefused:
+        """Save the refusal for an appeal; a severe and certain one also blocks the user for a time."""
+        rule = refusal.rule
         prompt_text = messages.sanitized(" · ".join(filter(None, (wish.prompt, wish.negative))), 500)
         number = await self._store.record_refusal(person=requester.key, rule=rule, words=prompt_text)
-        if self._prompt_policy.is_severe(rule):
+        if refusal.is_certain:
             block = await self._store.add_strike(requester.key, rule, timeout_for=strike_timeout)
             log.warning("severe refusal", who=requester.key, rule=rule, until=block.until)
-        return PromptRefused(rule, number)
+        return PromptRefused(rule, number, is_certain=refusal.is_certain)
 
     def _terms(
         self, rules: AdminRules, standing: Standing, requester: Requester, chat: str

@@ -67,7 +67,10 @@ class Studio:
         self.available_derivatives = catalog.available_derivatives
 
         access = self._access = AccessControl(
-            store=store, prompt_policy=prompt_policy, quota_plan=operator_policy.quota_plan
+            store=store,
+            prompt_policy=prompt_policy,
+            quota_plan=operator_policy.quota_plan,
+            caps=operator_policy.caps,
         )
         queries = JobQueries(store, access=access, engine_slots=operator_policy.engine_slots)
         self.job = queries.job

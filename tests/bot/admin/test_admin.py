@@ -48,6 +48,8 @@ EXAMPLES = {
     "channel forget": "discord:9",
     "review release": "{held}",
     "review reject": "{held}",
+    "review strike": "{held}",
+    "review confirm": "{report}",
     "review close": "{report}",
     "review pardon": "{report}",
     "quota role": "discord:55 patron",
@@ -271,6 +273,22 @@ async def test_a_held_job_is_released_or_refunded(harness: AdminHarness) -> None
     assert (await harness.store.job(first.id)).state is JobState.QUEUED
     assert (await harness.store.job(second.id)).state is JobState.FAILED
     assert await harness.credits_left() == 9
+
+
+async def test_an_admin_gives_strikes_for_clips(harness: AdminHarness) -> None:
+    """The user who made the clip is blocked, not the one who reported it."""
+    held, reported = await harness.hold_job(), await harness.ask()
+    assert "discord:42" in await harness.perform(f"review strike {held.id}")
+    assert (await harness.store.job(held.id)).state is JobState.FAILED
+    block = (await harness.store.standing("discord:42")).block
+    assert block is not None
+    assert block.until == harness.clock.now + 600
+    number = await harness.store.file_report("report", person="discord:7", job=reported.id)
+    await harness.perform(f"review confirm {number}")
+    second = (await harness.store.standing("discord:42")).block
+    assert second is not None
+    assert second.until == harness.clock.now + 3600
+    assert (await harness.store.standing("discord:7")).block is None
 
 
 async def test_a_released_clip_is_sent_and_not_generated_again(harness: AdminHarness) -> None:

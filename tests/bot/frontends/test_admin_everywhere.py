@@ -52,6 +52,8 @@ VERB_ARGUMENTS = {
     "channel forget": "discord:9",
     "review release": "{held}",
     "review reject": "{held}",
+    "review strike": "{held}",
+    "review confirm": "{report}",
     "review close": "{report}",
     "review pardon": "{report}",
     "stats": "week",

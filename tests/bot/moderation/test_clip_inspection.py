@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli import doctor
 from bot.domain.errors import ConfigBroken, TooLate
 from bot.domain.events import AdminNoticeRaised, Notice
 from bot.domain.jobs import Action, Job, JobState, ReplyTo
 from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from bot.pipeline.delivery import InspectClip, Unreachable
 from bot.runtime import config
-from bot.runtime.settings import load
+from bot.runtime.settings import Settings, load
 from bot.store.store import Store
 from generation.media import nsfw
 from generation.media.nsfw import Detection
@@ -184,4 +185,29 @@ def test_an_unavailable_inspector_stops_the_start(tmp_path: Path) -> None:
     else:
         with pytest.raises(ConfigBroken, match="nudenet"):
             config.build_nsfw_process(settings)
-    assert config.build_nsfw_process(load(environment={}, flags={})) is None
+
+
+def test_clips_are_inspected_by_default_where_nudenet_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not nsfw.available():
+        settings = load(environment={}, flags={"studio.data": str(tmp_path)})
+        assert config.build_nsfw_process(settings) is None
+        found = _doctor_on_clips(settings)
+        assert found.verdict is doctor.Verdict.LEFT_OUT
+        assert "nudenet is missing" in found.detail
+    package = tmp_path / "nudenet"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = load(environment={}, flags={"studio.data": str(tmp_path)})
+    assert config.build_nsfw_process(settings) is not None
+    assert config.clip_inspection(settings) == "spoiler"
+    assert _doctor_on_clips(settings).verdict is doctor.Verdict.GOOD
+    off = load(environment={}, flags={"rules.after": "off"})
+    assert config.build_nsfw_process(off) is None
+
+
+def _doctor_on_clips(settings: Settings) -> doctor.CheckResult:
+    preset = config.read_tables(settings).presets[settings.studio.model]
+    return next(found for found in doctor.run_checks(settings, preset) if found.what == "look at clips")

@@ -11,9 +11,16 @@ import pytest
 from msgspec import structs
 
 from bot.admin.admin import AdminCommands
-from bot.domain.errors import Blocked, ChannelDenied, ModelDisabled, NotAcceptingJobs, PromptRefused
+from bot.domain.errors import (
+    Blocked,
+    ChannelDenied,
+    ModelDisabled,
+    NotAcceptingJobs,
+    PromptRefused,
+    RateLimited,
+)
 from bot.domain.jobs import ReplyTo, Requester
-from bot.domain.quota import Allowance, QuotaPlan, Tier
+from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Store
 from bot.studio.access import AccessControl
@@ -133,3 +140,43 @@ async def test_a_disabled_model_is_refused(harness: AccessHarness) -> None:
     terms.check_model("ltx")
     with pytest.raises(ModelDisabled):
         terms.check_model("wan")
+
+
+async def test_a_suspicion_refuses_and_brings_no_timeout(harness: AccessHarness) -> None:
+    with pytest.raises(PromptRefused) as refusal:
+        await harness.access.admit(Wish(prompt="a sexy teen pop singer"), ANA, REPLY_TO)
+    assert refusal.value.rule == "safety"
+    await harness.access.admit(FOX, ANA, REPLY_TO)
+
+
+async def test_refused_prompts_are_limited_like_jobs(harness: AccessHarness) -> None:
+    caps = Caps(burst=3, burst_seconds=60.0)
+    access = AccessControl(store=harness.store, prompt_policy=bundled_policy(), quota_plan=PLAN, caps=caps)
+    for _ in range(3):
+        with pytest.raises(PromptRefused):
+            await access.admit(Wish(prompt="a nude statue"), ANA, REPLY_TO)
+    with pytest.raises(RateLimited) as limited:
+        await access.admit(FOX, ANA, REPLY_TO)
+    assert limited.value.back_at == harness.clock.now + 60.0
+    harness.clock.now += 60.0
+    await access.admit(FOX, ANA, REPLY_TO)
+
+
+async def test_an_admin_confirms_an_appeal_as_severe(harness: AccessHarness) -> None:
+    with pytest.raises(PromptRefused) as refusal:
+        await harness.access.admit(Wish(prompt="a sexy teen pop singer"), ANA, REPLY_TO)
+    number = await harness.store.file_report("appeal", person=ANA.key, refusal_id=refusal.value.refusal)
+    harness.clock.now += 3600.0
+    await harness.perform(f"review confirm {number}")
+    with pytest.raises(Blocked) as blocked:
+        await harness.access.admit(FOX, ANA, REPLY_TO)
+    assert blocked.value.until == harness.clock.now + 600.0
+
+
+async def test_confirming_an_appeal_brings_no_second_strike(harness: AccessHarness) -> None:
+    with pytest.raises(PromptRefused) as refusal:
+        await harness.access.admit(SEVERE, ANA, REPLY_TO)
+    number = await harness.store.file_report("appeal", person=ANA.key, refusal_id=refusal.value.refusal)
+    harness.clock.now += 3600.0
+    await harness.perform(f"review confirm {number}")
+    await harness.access.admit(FOX, ANA, REPLY_TO)
