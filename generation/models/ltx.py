@@ -8,6 +8,11 @@ from generation.models.common import flat_art_upscale
 from generation.models.common.diffusers_pipeline import DiffusersModel, cpu_generator
 from generation.models.common.first_frames import first_frames
 from generation.models.common.lossy import QUANTIZATIONS
+from generation.models.common.ltx_schedule import (
+    scheduler_for_given_timesteps,
+    shifted_timesteps,
+    shifts_by_size,
+)
 from generation.models.common.ltx_upscale import upscale_arguments
 from generation.models.common.registry import picture_model
 from generation.models.common.video_upscale import with_pipeline_class
@@ -54,12 +59,14 @@ class Ltx(DiffusersModel):
         for name in ("decode_timestep", "decode_noise_scale", "max_sequence_length"):
             if name in options:
                 arguments[name] = options[name]
-        if self._uses_distilled_timesteps(request):
-            arguments["timesteps"] = options["timesteps"]
         if request.kind is Kind.BIGGER:
             seed = cpu_generator(request.seed)
-            return arguments | upscale_arguments(self.pipe, self.preset, self.plan, request, seed)
-        return arguments | self._first_frame_arguments(request, arguments["width"], arguments["height"])
+            arguments |= upscale_arguments(self.pipe, self.preset, self.plan, request, seed)
+        else:
+            arguments |= self._first_frame_arguments(request, arguments["width"], arguments["height"])
+        if self._needs_condition_pipeline(request):
+            arguments |= self._timestep_arguments(request, arguments)
+        return arguments
 
     def resize_frames(self, pixels: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
         if not self.preset.options.get("flat_art"):
@@ -77,8 +84,25 @@ class Ltx(DiffusersModel):
             return {}
         return {"image": first[0]} if len(first) == 1 else {"video": first}
 
+    def _timestep_arguments(self, request: Request, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The timesteps of the condition pipeline, unless its own schedule is the one of the weights."""
+        if self._uses_distilled_timesteps(request):
+            return {"timesteps": self.preset.options["timesteps"]}
+        if not shifts_by_size(self.pipe):
+            return {}
+        size = (arguments["num_frames"], arguments["width"], arguments["height"])
+        return {"timesteps": shifted_timesteps(self.pipe, request.steps, *size)}
+
+    def _needs_condition_pipeline(self, request: Request) -> bool:
+        """First frames need it, and so do timesteps that the plain pipeline cannot compute or be given."""
+        conditioned = request.image is not None or request.source is not None
+        one_shifted_step = request.steps == 1 and shifts_by_size(self.pipe)
+        return conditioned or one_shifted_step or self._uses_distilled_timesteps(request)
+
     def pipeline_for(self, request: Request) -> Any:
-        """First frames and custom timesteps need the condition pipeline, with the same weights."""
-        if request.image is None and request.source is None and not self._uses_distilled_timesteps(request):
+        """The plain pipeline or the condition pipeline, with the same weights."""
+        if not self._needs_condition_pipeline(request):
             return self.pipe
-        return with_pipeline_class(self.pipe, "LTXConditionPipeline")
+        gets_timesteps = shifts_by_size(self.pipe) or self._uses_distilled_timesteps(request)
+        own = {"scheduler": scheduler_for_given_timesteps(self.pipe)} if gets_timesteps else {}
+        return with_pipeline_class(self.pipe, "LTXConditionPipeline", **own)
