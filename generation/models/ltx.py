@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from generation.models.common import flat_art_upscale
 from generation.models.common.diffusers_pipeline import DiffusersModel, cpu_generator
-from generation.models.common.first_frames import first_frames
+from generation.models.common.first_frames import SOURCE_FRAMES, first_frames
 from generation.models.common.lossy import QUANTIZATIONS
 from generation.models.common.ltx_schedule import (
     scheduler_for_given_timesteps,
@@ -79,10 +79,19 @@ class Ltx(DiffusersModel):
 
     def _first_frame_arguments(self, request: Request, width: int, height: int) -> dict[str, Any]:
         """The arguments with which the condition pipeline gets the frames that a clip starts from."""
-        first = first_frames(request, width, height)
+        first = first_frames(request, width, height, source_frames=self._source_frames(request))
         if not first:
             return {}
-        return {"image": first[0]} if len(first) == 1 else {"video": first}
+        usable = first if len(first) == SOURCE_FRAMES else first[-1:]  # the VAE needs whole latent frames
+        return {"image": usable[0]} if len(usable) == 1 else {"video": [usable]}
+
+    def _source_frames(self, request: Request) -> int:
+        """Frames that an extension starts from: one where more would leave no new frames or be resampled."""
+        resampled = "native_frames" in self.preset.options or "native_fps" in self.preset.options
+        return 1 if resampled or request.frames <= SOURCE_FRAMES else SOURCE_FRAMES
+
+    def overlap_frames(self, arguments: dict[str, Any]) -> int:
+        return len(arguments["video"][0]) if "video" in arguments else 1
 
     def _timestep_arguments(self, request: Request, arguments: dict[str, Any]) -> dict[str, Any]:
         """The timesteps of the condition pipeline, unless its own schedule is the one of the weights."""

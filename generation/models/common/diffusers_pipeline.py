@@ -41,8 +41,6 @@ SHARED_OPTIONS = frozenset({"attention", "lossy", "lossy_settings", "call", "var
 class DiffusersModel(ABC):
     pipeline_classes: ClassVar[tuple[str, ...]]
     """Pipeline classes of diffusers that a folder's index may name; by default the first is used."""
-    overlap_frames: ClassVar[int] = 1
-    """Frames at the start of an extended clip that repeat the end of its source."""
     family_options: ClassVar[frozenset[str]] = frozenset()
     """Options that only this family accepts."""
     supported_lossy: ClassVar[frozenset[str]] = QUANTIZATIONS
@@ -111,8 +109,12 @@ class DiffusersModel(ABC):
                 raise OutOfMemory(self.preset.name) from error
             raise
         sized = self.resize_frames(frames.pixels, request)
-        overlap = self.overlap_frames if request.kind is Kind.EXTEND else 0
+        overlap = self.overlap_frames(arguments) if request.kind is Kind.EXTEND else 0
         return Frames(sized, request.fps, frames.audio, overlap)
+
+    def overlap_frames(self, arguments: dict[str, Any]) -> int:  # noqa: ARG002  (a family may count)
+        """Frames at the start of an extension that repeat the end of its source: those it started from."""
+        return 1
 
     def resize_frames(self, pixels: NDArray[np.uint8], request: Request) -> NDArray[np.uint8]:
         """The generated frames at the requested size and count."""

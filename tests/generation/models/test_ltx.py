@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,10 +15,14 @@ from PIL import Image
 
 from generation import Kind
 from generation.clip import Frames
+from generation.media.probe import read_frames
 from generation.models.common.registry import MemoryPlan, Preset, load
 from generation.models.ltx import Ltx
 from tests.generation.models.conftest import tiny_request
 from tests.generation.models.test_family_contract import write_source_clip
+
+if TYPE_CHECKING:
+    import torch
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PUBLISHED_SCHEDULER = Path(__file__).parent / "published" / "ltx" / "scheduler" / "scheduler_config.json"
@@ -114,3 +119,30 @@ def test_one_step_starts_from_pure_noise(published: Ltx) -> None:
     seen, frames = timesteps_of_each_forward(published, steps=1)
     assert seen == [1000.0]
     assert len(np.unique(frames.pixels)) > 1
+
+
+def first_frames_given(model: Ltx, source: Path, frames: int) -> tuple[torch.Tensor, Frames]:
+    """Extend a clip; returns the pictures that the VAE encodes as its start, from 0 to 255."""
+    seen: list[torch.Tensor] = []
+    hook = model.pipe.vae.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        request = tiny_request("ltx", kind=Kind.EXTEND, source=str(source), frames=frames)
+        extended = model.generate_frames(request, lambda _done, _total: None)
+    finally:
+        hook.remove()
+    (start,) = seen
+    return (start[0].mean(dim=(0, 2, 3)) + 1) * 127.5, extended
+
+
+@pytest.mark.parametrize(
+    ("source_frames", "frames", "used"), [(12, 17, 9), (12, 9, 1), (5, 17, 1), (9, 25, 9)]
+)
+def test_an_extension_repeats_only_the_frames_that_it_started_from(
+    published: Ltx, tmp_path: Path, source_frames: int, frames: int, used: int
+) -> None:
+    source = write_source_clip(tmp_path, frames=source_frames)
+    shown = [float(picture.mean()) for picture in read_frames(source).pixels]
+    given, extended = first_frames_given(published, source, frames)
+    assert extended.overlap == used
+    assert given.tolist() == pytest.approx(shown[-used:], abs=4)
+    assert len(extended.pixels) == frames
