@@ -21,6 +21,9 @@ FORWARDED_OPTIONS = (
     "modality_scale",
     "guidance_rescale",
     "audio_guidance_scale",
+    "audio_stg_scale",
+    "audio_modality_scale",
+    "audio_guidance_rescale",
     "max_sequence_length",
 )
 
