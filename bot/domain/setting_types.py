@@ -6,9 +6,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Count = Annotated[int, Meta(ge=0)]
-AtLeastOne = Annotated[int, Meta(ge=1)]
-Amount = Annotated[float, Meta(ge=0)]
+# The upper bounds keep every product and every date that is computed from a setting possible.
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=1_000_000)]
+Identifier = Annotated[int, Meta(ge=0, le=2**53)]
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Amount = Annotated[float, Meta(ge=0, le=1_000_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Texts = tuple[str, ...]
 

@@ -35,6 +35,9 @@ from generation.request import closest_match
 NUDENET_MISSING = "asks to inspect every clip ({then}), but nudenet is missing: pip install 'matinee[safety]'"
 
 
+MAX_POOL_CREDITS = 1_000_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class NamedTables:
     """The models, genres and music makers of the settings, read and checked."""
@@ -211,7 +214,7 @@ def _read_tiers(tables: Mapping[str, Any]) -> tuple[Tier, ...]:
 def _read_pools(tables: Mapping[str, Any]) -> dict[str, int]:
     """The lines of [pools]: a community's key = its shared credits."""
     for key, credits_ in tables.items():
-        if type(credits_) is not int or credits_ < 0:
+        if type(credits_) is not int or not 0 <= credits_ <= MAX_POOL_CREDITS:
             raise ConfigBroken(f"[pools] {key}", "should be a whole number of credits")
     return dict(tables)
 

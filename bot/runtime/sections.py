@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 from msgspec import Meta
 
 from bot.domain.quota import Allowance, Caps, Tier, UploadLimits
-from bot.domain.setting_types import Amount, AtLeastOne, Count, Section, Share, Texts
+from bot.domain.setting_types import Amount, AtLeastOne, Count, Port, Section, Share, Texts
 from bot.maintenance import backups
 from bot.maintenance.metrics import MetricsOutput
 from bot.maintenance.scheduler import BackupSchedule
 from generation.models.common.memory_plan import Resources
 
-AtLeastOneSecond = Annotated[float, Meta(ge=1)]
+AtLeastOneSecond = Annotated[float, Meta(ge=1, le=1_000_000)]
 
 
 class StudioSettings(Section, frozen=True):
@@ -116,7 +116,7 @@ class UpkeepSettings(Section, frozen=True):
     backup_keep: AtLeastOne
     backup_folder: str
     metrics_file: str
-    metrics_port: Count
+    metrics_port: Port
 
     def folder_for_backups(self, data: Path) -> Path:
         """Where backups go unless a command names a place."""

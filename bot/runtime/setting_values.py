@@ -84,7 +84,7 @@ def _convert(section: type[Section], name: str, found: SettingValue) -> Any:
     annotation = _annotations(section)[name]
     try:
         converted = msgspec.convert(value, annotation, strict=False, dec_hook=build)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):  # a flag or variable may hold bytes that are no text
         raise ConfigBroken(place, *_problem(info, annotation, value)) from None
     return tuple(filter(None, map(str.strip, converted))) if annotation == Texts else converted
 
@@ -125,10 +125,10 @@ def _number_problem(info: types.IntType | types.FloatType, value: Any) -> str:
     whole = isinstance(info, types.IntType)
     try:
         number = msgspec.convert(value, int if whole else float, strict=False)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):
         return "should be a whole number" if whole and not isinstance(value, bool) else "should be a number"
     if info.le is not None and number > info.le:
-        return f"should be at most {info.le:g}"
+        return f"should be at most {info.le:.15g}"
     return f"should be at least {info.ge or 0:g}"
 
 

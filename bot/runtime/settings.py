@@ -86,7 +86,10 @@ def load(
     if operator_file is not None:
         operator_values = _read_toml(operator_file)
         for name in NAMED_TABLES & operator_values.keys():
-            tables[name] = _deep_merge(tables.get(name, {}), operator_values.pop(name))
+            own = operator_values.pop(name)
+            if not isinstance(own, dict):
+                raise ConfigBroken(f"{operator_file.name}, {name}", "should be a table")
+            tables[name] = _deep_merge(tables.get(name, {}), own)
         values |= reader.from_toml(operator_values, operator_file.name)
     values |= reader.from_environment(environment)
     values |= reader.from_flags(flags or {})
@@ -133,6 +136,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigBroken(str(path), f"not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise ConfigBroken(str(path), "not UTF-8 text") from None
+    except RecursionError:
+        raise ConfigBroken(str(path), "too many tables or lists inside each other") from None
+    except ValueError as error:  # a number of thousands of digits, or a path that no system has
+        raise ConfigBroken(str(path), f"cannot be read: {error}") from None
     except OSError as error:
         raise ConfigBroken(str(path), f"cannot be read: {error.strerror}") from None
 
@@ -209,6 +216,6 @@ class _Reader:
 def _secret_file(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigBroken(variable, f"the file it names cannot be read: {reason}") from None

@@ -187,7 +187,7 @@ def _webp_size(kind: bytes, body: bytes) -> tuple[int, int] | None:
 
 def _check_flac(data: bytes) -> None:
     info = data[8:42]
-    if data[4] & 0x7F or len(info) < 34:
+    if len(info) < 34 or data[4] & 0x7F:
         _refuse(DAMAGED)
     check_sample_rate(int.from_bytes(info[10:13]) >> 4, (info[12] >> 1 & 7) + 1)
     at, parts = 4, 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from telegram import (
     Bot,
     InlineQuery,
@@ -19,6 +21,7 @@ from bot.studio.studio import Studio, Viewer
 from generation.request import Kind
 
 PAGE, MAX_CLIPS = 20, 200
+OFFSET = re.compile(r"[0-9]{1,6}")  # a manipulated client may send any text
 InlineResult = InlineQueryResultCachedVideo | InlineQueryResultCachedPhoto
 
 
@@ -31,7 +34,7 @@ async def answer_query(query: InlineQuery, *, bot: Bot, studio: Studio) -> None:
     history = await studio.shareable_history(Viewer(requester=requester), limit=MAX_CLIPS)
     jobs = [job for job in history if wanted in job.request.prompt.lower()]
     found = [result for job in jobs if (result := _inline_result(job)) is not None]
-    start = int(query.offset) if query.offset.isdecimal() else 0
+    start = int(query.offset) if OFFSET.fullmatch(query.offset) else 0
     more = start + PAGE < len(found)
     button = InlineQueryResultsButton(messages.translate("share.none", language), start_parameter="share")
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.domain.errors import ConfigBroken
-from bot.domain.setting_types import Count, Secret, Section
+from bot.domain.setting_types import Count, Identifier, Port, Secret, Section
 
 TOKEN_VARIABLE = "TELEGRAM_TOKEN"  # noqa: S105  (the name of the variable)
 
@@ -13,13 +13,13 @@ TOKEN_VARIABLE = "TELEGRAM_TOKEN"  # noqa: S105  (the name of the variable)
 class TelegramSettings(Section, frozen=True):
     enabled: bool
     token: Secret
-    admins: tuple[Count, ...]
+    admins: tuple[Identifier, ...]
     api: str
     local: bool
     webhook: str
     webhook_secret: Secret
     webhook_host: str
-    webhook_port: Count
+    webhook_port: Port
     stars: Count
 
     def checked_webhook_secret(self) -> str:

@@ -20,6 +20,7 @@ from telegram.error import Conflict, InvalidToken, RetryAfter, TelegramError
 
 from bot.frontends.telegram import send_errors
 from bot.frontends.telegram.update_shape import check_update
+from bot.pipeline.delivery import SendError
 
 UPDATE_TYPES = ("message", "callback_query", "inline_query", "pre_checkout_query", "my_chat_member")
 LONG_POLL_SECONDS = 30
@@ -140,7 +141,10 @@ async def serve_webhook(bot: Bot, webhook: Webhook, handle: UpdateHandler) -> No
     async def receive_update(request: web.Request) -> web.Response:
         if not is_secret_right(request.headers.get("X-Telegram-Bot-Api-Secret-Token", ""), webhook.secret):
             return web.Response(status=403)
-        update = parse_update(await request.read(), bot)
+        try:
+            update = parse_update(await request.read(), bot)
+        except ConnectionError:  # the sender hung up in the middle of the body
+            update = None
         if update is None:
             return web.Response(status=400)
         await asyncio.shield(_handle_logging_errors(handle, update))
@@ -191,5 +195,7 @@ def parse_update(body: bytes, bot: Bot) -> Update | None:
 async def _handle_logging_errors(handle: UpdateHandler, update: Update) -> None:
     try:
         await handle(update)
+    except (TelegramError, SendError) as error:  # nothing was lost but an answer that nobody can get
+        log.info("Telegram refused an answer", update=update.update_id, reason=str(error))
     except Exception:  # one update that fails must not stop the service
         log.exception("could not handle an update", update=update.update_id)

@@ -69,6 +69,7 @@ def read_presets(data: Mapping[str, Any]) -> dict[str, Preset]:
             raise PresetBroken(name, "is not a table of one model")
         presets[name] = _read_table(Preset, {"limits": {}, **table, "name": name}, name)
         _check_memory_tiers(presets[name])
+        _check_numbers(presets[name])
     return presets
 
 
@@ -84,6 +85,34 @@ def _check_memory_tiers(preset: Preset) -> None:
             raise PresetBroken(
                 f"{preset.name}.memory.{tier}", "is not a memory tier", closest_match(tier, tiers)
             )
+
+
+_MAY_BE_ZERO = frozenset({"bigger_pixels", "frame_offset", "guidance", "max_guidance"})
+_MAX_NUMBER, _MAX_FPS, _MAX_SIDE, _MAX_SECONDS = 1e9, 1000.0, 16_384, 3600.0
+
+
+def _check_numbers(preset: Preset) -> None:
+    """Every limit is a divisor or a bound of something, so none may be 0, endless or no number."""
+    limits, place = preset.limits, f"{preset.name}.limits"
+    for known in fields(limits):
+        value = getattr(limits, known.name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            highest = _MAX_FPS if known.name.endswith("fps") else _MAX_NUMBER
+            highest = _MAX_SECONDS if known.name.endswith("seconds") else highest
+            highest = _MAX_SIDE if known.name in {"width", "height", "min_side", "max_side"} else highest
+            lowest_allowed = value >= 0 if known.name in _MAY_BE_ZERO else value > 0
+            if not (lowest_allowed and value <= highest):
+                raise PresetBroken(f"{place}.{known.name}", f"cannot be {value}")
+    for name, sides in limits.aspects.items():
+        if not all(0 < side <= _MAX_SIDE for side in sides):
+            raise PresetBroken(f"{place}.aspects.{name}", f"cannot be {list(sides)}")
+    amounts = {"cost": preset.cost, "download": preset.download}
+    amounts |= {f"memory.{tier}": size for tier, size in preset.memory.items()}
+    for name, value in amounts.items():
+        if not 0 <= value <= _MAX_NUMBER:
+            raise PresetBroken(f"{preset.name}.{name}", f"cannot be {value}")
+    if preset.fast_steps is not None and not 0 < preset.fast_steps <= _MAX_NUMBER:
+        raise PresetBroken(f"{preset.name}.fast_steps", f"cannot be {preset.fast_steps}")
 
 
 def _read_table(cls: type, table: Mapping[str, Any], key_path: str) -> Any:

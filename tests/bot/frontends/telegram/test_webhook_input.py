@@ -14,7 +14,7 @@ from structlog.testing import LogCapture
 
 from bot.frontends.telegram.frontend import Options
 from bot.frontends.telegram.updates import Webhook
-from tests.fakes.telegram_app import running_app
+from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_server import TelegramServer
 from tests.fakes.telegram_users import TelegramUser
 
@@ -130,3 +130,31 @@ async def test_updates_of_every_kind_are_still_read(
             case _:
                 await ada.writes("/queue")
                 await ada.hears("The queue is empty")
+
+
+async def test_a_sender_who_hangs_up_and_an_answer_that_comes_too_late_leave_no_traceback(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = local_webhook()
+    options = Options(token=server.token, api_url=server.url, webhook=hook, stars_per_credit=1)
+    async with running_app(tmp_path, options):
+        await server.wait_until(lambda: server.webhook)
+        logs = LogCapture()
+        structlog.configure(processors=[logs])
+        _, writer = await asyncio.open_connection("127.0.0.1", hook.port)
+        head = b"POST /telegram HTTP/1.1\r\nHost: a\r\nX-Telegram-Bot-Api-Secret-Token: %b\r\n" % RIGHT
+        writer.write(head + b"Content-Length: 100\r\n\r\n{")
+        writer.close()
+        terms = {"currency": "XTR", "total_amount": 10, "invoice_payload": "credits:10"}
+        checkout = {"id": "gone", "from": ada.person.to_json(), **terms}
+        assert await post(hook, RIGHT, update(pre_checkout_query=checkout)) == 200
+        await ada.writes("/queue")
+        await ada.hears("The queue is empty")
+    assert [entry for entry in logs.entries if entry["log_level"] in {"error", "critical"}] == []
+    assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
+
+
+async def test_an_offset_of_any_length_is_answered(app: TelegramApp, ada: TelegramUser) -> None:
+    assert app.telegram.ready.is_set()
+    assert await ada.searches_inline("fox", offset="9" * 5000) == []
+    assert await ada.searches_inline("fox", offset="²") == []
