@@ -75,10 +75,16 @@ FROM ledger AS reserved WHERE job = ?1 AND kind = 'reserve' AND NOT EXISTS (
 """A reservation that was moved to another account is refunded on the first account already."""
 
 MOVED_RESERVATION = """
-INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job) VALUES
-    (:now, :now, :source, 'refund', 'granted', :credits, :job),
-    (:now, :now, :target, 'reserve', 'granted', -:credits, :job)
+INSERT INTO ledger (at, counted_at, account, kind, purse, credits, job)
+SELECT :now, reserved.counted_at, new.account, new.kind, 'granted', new.credits, :job
+FROM ledger AS reserved, (
+    SELECT :source AS account, 'refund' AS kind, :credits AS credits
+    UNION ALL SELECT :target, 'reserve', -:credits
+) AS new
+WHERE reserved.job = :job AND reserved.kind = 'reserve' AND reserved.account = :source
+    AND reserved.purse = 'granted'
 """
+"""Both rows count in the window of the reservation, as a refund does."""
 
 
 def balance(c: sqlite3.Connection, account: int, allowance: Allowance, now: float) -> Balance:

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from dataclasses import dataclass
 
-from bot.domain.errors import AlreadyLinked, InvalidLinkCode
+from bot.domain.errors import AlreadyLinked, Blocked, InvalidLinkCode
 from bot.domain.quota import Allowance
 from bot.store import admin_decisions, ledger, people
 from bot.store.job_rows import first_or_none
@@ -32,9 +32,10 @@ DELETE FROM link_request
 WHERE maker IN (:maker, :taker) OR taker IN (:maker, :taker) OR until < :now
 """
 LEAVING_GUESTS = """
-SELECT key, account, home, joined FROM person
+SELECT key, account, home, joined, spent FROM person
 WHERE account = :account AND home IS NOT NULL AND (:everybody OR key = :key)
 """
+GUESTS = "SELECT key, account, home, joined, spent FROM person WHERE account = ? AND home IS NOT NULL"
 
 CONTRIBUTED = """
 SELECT (
@@ -48,10 +49,29 @@ SELECT (
 ) + (
     SELECT coalesce(sum(ledger.credits), 0) FROM job JOIN ledger ON ledger.job = job.id
     WHERE job.account = :shared AND job.person = :key
-        AND ledger.account = :shared AND ledger.purse = 'granted' AND ledger.id > :joined
-)
+        AND ledger.account = :shared AND ledger.purse = 'granted' AND EXISTS (
+            SELECT 1 FROM ledger AS paid WHERE paid.job = job.id AND paid.kind = 'reserve'
+                AND paid.account = :shared AND paid.purse = 'granted' AND paid.id > :joined
+        )
+) - :spent
 """
-"""What a user brought into the shared account or bought since the link, less what their own jobs spent."""
+"""What a user brought into the shared account or bought since the link, less what their own jobs spent.
+
+Jobs of an earlier link were paid by the other user, who also gets their refunds. `spent` stands for jobs that
+no longer name their user.
+"""
+
+
+RECORD_SPENDING = """
+UPDATE person SET spent = spent - (
+    SELECT coalesce(sum(ledger.credits), 0) FROM job AS ended JOIN ledger ON ledger.job = ended.id
+    WHERE ended.person = person.key AND ended.account = person.account
+        AND ledger.account = person.account AND ledger.purse = 'granted' AND EXISTS (
+            SELECT 1 FROM ledger AS paid WHERE paid.job = ended.id AND paid.kind = 'reserve'
+                AND paid.account = person.account AND paid.purse = 'granted' AND paid.id > person.joined
+        ) AND ended.id IN (SELECT id FROM job WHERE {where})
+) WHERE home IS NOT NULL
+"""
 
 
 RESERVED = """
@@ -94,9 +114,9 @@ class LinkRequest:
 
 
 def create_link_code(c: sqlite3.Connection, side: LinkSide, now: float) -> str:
-    """A code to enter on the other platform within ten minutes. Raises AlreadyLinked."""
+    """A code to enter on the other platform within ten minutes. Raises AlreadyLinked or Blocked."""
     people.find_or_create_account(c, side.key, now=now)
-    _check_may_host(c, side.key)
+    _check_may_link(c, side.key, now)
     c.execute("DELETE FROM link_code WHERE person = ? OR until < ?", (side.key, now))
     code = "".join(secrets.choice(CODE_LETTERS) for _ in range(8))
     c.execute(
@@ -114,15 +134,15 @@ def withdraw_link_code(c: sqlite3.Connection, code: str) -> None:
 def request_link(c: sqlite3.Connection, taker: LinkSide, code: str, now: float) -> LinkRequest:
     """Use a code. Nothing is shared until both sides have confirmed the request.
 
-    Raises InvalidLinkCode or AlreadyLinked.
+    Raises InvalidLinkCode, AlreadyLinked or Blocked.
     """
+    people.find_or_create_account(c, taker.key, now=now)
+    _check_may_link(c, taker.key, now)
     sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING *"
     row = first_or_none(c.execute(sql, (code.strip().upper(), now, taker.key)).fetchall())
     if row is None:
         raise InvalidLinkCode
-    people.find_or_create_account(c, taker.key, now=now)
-    _check_may_join(c, taker.key)
-    _check_may_host(c, row["person"])
+    _check_other_may_link(c, row["person"], now)
     c.execute(DELETE_REQUESTS, {"maker": row["person"], "taker": taker.key, "now": now})
     number, until = secrets.randbelow(10**15) + 1, now + CODE_SECONDS
     maker = (row["person"], row["name"], row["language"])
@@ -147,7 +167,7 @@ def pending_request(
 def answer_request(c: sqlite3.Connection, key: str, number: int, *, agree: bool, now: float) -> LinkRequest:
     """Record one side's answer; join the accounts once both agree. A refusal deletes the request.
 
-    Raises InvalidLinkCode if the user has no such request, or AlreadyLinked.
+    Raises InvalidLinkCode if the user has no such request, AlreadyLinked or Blocked.
     """
     found = pending_request(c, key, now, number)
     if found is None:
@@ -155,6 +175,8 @@ def answer_request(c: sqlite3.Connection, key: str, number: int, *, agree: bool,
     if not agree:
         c.execute("DELETE FROM link_request WHERE id = ?", (number,))
         return found
+    _check_may_link(c, key, now)
+    _check_other_may_link(c, found.other_side(key).key, now)
     column = "maker_agreed" if key == found.maker.key else "taker_agreed"
     sql = f"UPDATE link_request SET {column} = 1 WHERE id = ? RETURNING *"  # noqa: S608  (constants)
     answered = _request(c.execute(sql, (number,)).fetchall()[0])
@@ -185,6 +207,19 @@ def separate(c: sqlite3.Connection, key: str, now: float) -> list[str]:
     return others
 
 
+def unspent_credits(c: sqlite3.Connection, account: int, origin: int) -> int:
+    """The granted credits in `account` that belong to the user whose own account is `origin`.
+
+    If the account is not shared, these are all of them. Otherwise they are what this user brought or bought
+    and has not spent, so that a refund does not take the credits of the other user.
+    """
+    guests = c.execute(GUESTS, (account,)).fetchall()
+    unspent = {guest["home"]: _unspent_of_guest(c, guest) for guest in guests}
+    if origin in unspent:
+        return unspent[origin]
+    return max(0, _granted(c, account) - sum(unspent.values()))
+
+
 def forward_to_joined_account(c: sqlite3.Connection, account: int, returned: int, now: float) -> int:
     """Move granted credits that a job returned to the account that its user has joined since.
 
@@ -198,6 +233,11 @@ def forward_to_joined_account(c: sqlite3.Connection, account: int, returned: int
     return joined
 
 
+def record_spending(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> None:
+    """Remember what linked users spent for these jobs, which will not name their user any more."""
+    c.execute(RECORD_SPENDING.format(where=where), values)
+
+
 def delete_personal_data(c: sqlite3.Connection, key: str) -> None:
     c.execute("DELETE FROM link_code WHERE person = ?", (key,))
     c.execute("DELETE FROM link_request WHERE maker = :key OR taker = :key", {"key": key})
@@ -206,8 +246,6 @@ def delete_personal_data(c: sqlite3.Connection, key: str) -> None:
 def _join(c: sqlite3.Connection, taker: str, maker: str, now: float) -> None:
     """Move the taker's granted credits, payments and history to the account of the maker."""
     own, shared = (people.find_or_create_account(c, key, now=now) for key in (taker, maker))
-    _check_may_join(c, taker)
-    _check_may_host(c, maker)
     newest: int = c.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()[0]
     ledger.move_between(c, own, shared, _granted(c, own), note=_note(own), now=now)
     c.execute(
@@ -218,21 +256,37 @@ def _join(c: sqlite3.Connection, taker: str, maker: str, now: float) -> None:
 
 
 def _leave(c: sqlite3.Connection, guest: sqlite3.Row, now: float) -> None:
-    """Return a user to their own account, with their history, payments and unspent credits."""
+    """Return a user to their own account, with their history, payments and unspent credits.
+
+    Their unfinished jobs are paid by their own account then, as far as they brought the credits for them.
+    """
     key, shared, home = guest["key"], guest["account"], guest["home"]
-    values = {"key": key, "shared": shared, "home": home, "joined": guest["joined"], "note": _note(home)}
-    reserved = c.execute(RESERVED, values).fetchall()
-    available = _granted(c, shared) + sum(row["credits"] for row in reserved)
-    contributed = c.execute(CONTRIBUTED, values).fetchone()[0] + sum(row["credits"] for row in reserved)
-    share = max(0, min(contributed, available))
+    unspent = _unspent_of_guest(c, guest)
+    reserved = c.execute(RESERVED, _values(guest)).fetchall()
+    total = sum(row["credits"] for row in reserved)
+    coverage = min(_contributed(c, guest), _granted(c, shared)) + total
     for row in reserved:
-        if row["credits"] <= share:
-            share -= row["credits"]
+        if row["credits"] <= coverage:
+            coverage -= row["credits"]
             ledger.move_reservation(c, row["job"], shared, home, row["credits"], note=_note(home), now=now)
-    ledger.move_between(c, shared, home, min(share, _granted(c, shared)), note=_note(home), now=now)
-    c.execute("UPDATE person SET account = home, home = NULL, joined = 0 WHERE key = ?", (key,))
+    ledger.move_between(c, shared, home, unspent, note=_note(home), now=now)
+    c.execute("UPDATE person SET account = home, home = NULL, joined = 0, spent = 0 WHERE key = ?", (key,))
     c.execute("UPDATE job SET account = ? WHERE person = ?", (home, key))
     c.execute("UPDATE payment SET account = origin WHERE origin = ?", (home,))
+
+
+def _unspent_of_guest(c: sqlite3.Connection, guest: sqlite3.Row) -> int:
+    return max(0, min(_contributed(c, guest), _granted(c, guest["account"])))
+
+
+def _contributed(c: sqlite3.Connection, guest: sqlite3.Row) -> int:
+    found: int = c.execute(CONTRIBUTED, _values(guest)).fetchone()[0]
+    return found
+
+
+def _values(guest: sqlite3.Row) -> dict[str, object]:
+    names = {"key": "key", "shared": "account", "home": "home", "joined": "joined", "spent": "spent"}
+    return {"note": _note(guest["home"])} | {name: guest[column] for name, column in names.items()}
 
 
 def _extend_block(c: sqlite3.Connection, keys: list[str], now: float) -> None:
@@ -244,16 +298,21 @@ def _extend_block(c: sqlite3.Connection, keys: list[str], now: float) -> None:
         admin_decisions.block(c, key, until=found.until, reason=found.reason, now=now)
 
 
-def _check_may_join(c: sqlite3.Connection, key: str) -> None:
-    """Raises AlreadyLinked if the user shares an account: its other users have not agreed to another link."""
+def _check_may_link(c: sqlite3.Connection, key: str, now: float) -> None:
+    """Raises Blocked, or AlreadyLinked if the user shares an account: the other user would have to agree."""
+    block = admin_decisions.active_block(c, key, now)
+    if block is not None:
+        raise Blocked(block.until, block.reason)
     if len(linked_keys(c, key)) > 1:
         raise AlreadyLinked
 
 
-def _check_may_host(c: sqlite3.Connection, key: str) -> None:
-    """Raises AlreadyLinked if the account of the user is that of somebody else."""
-    if c.execute("SELECT 1 FROM person WHERE key = ? AND home IS NOT NULL", (key,)).fetchone():
-        raise AlreadyLinked
+def _check_other_may_link(c: sqlite3.Connection, key: str, now: float) -> None:
+    """As above, but a user does not learn that the other one is blocked: raises InvalidLinkCode instead."""
+    try:
+        _check_may_link(c, key, now)
+    except Blocked:
+        raise InvalidLinkCode from None
 
 
 def _request(row: sqlite3.Row) -> LinkRequest:

@@ -10,8 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from bot.domain.errors import NoSuchPayment
-from bot.domain.quota import Allowance
-from bot.store import ledger, people
+from bot.store import ledger, links, people
 from bot.store.job_rows import first_or_none
 
 PAYMENT_NOTE, REFUND_NOTE = "payment:", "payment-back:"
@@ -23,15 +22,20 @@ SELECT :id, :name, key, account, coalesce(home, account), :credits FROM person W
 BY_ACCOUNT = "SELECT * FROM payment WHERE account = ? AND state <> 'refunded' ORDER BY id DESC"
 BY_NAME = "SELECT * FROM payment WHERE name = ?"
 BEGIN_REFUND = """
-UPDATE payment SET state = 'refunding', attempt = attempt + 1, taken = :taken
+UPDATE payment SET state = 'refunding', attempt = attempt + 1, taken = :taken, payer = :payer
 WHERE id = :id AND state = 'paid'
 """
 FINISH_REFUND = (
     "UPDATE payment SET state = 'refunded', owed = credits - taken WHERE id = ? AND state = 'refunding'"
 )
 CANCEL_REFUND = "UPDATE payment SET state = 'paid', taken = 0 WHERE id = ? AND state = 'refunding'"
-PAY_OWED = "UPDATE payment SET owed = owed - :part, taken = taken + :part WHERE id = :id"
-OWED_BY_ACCOUNT = "SELECT id, owed FROM payment WHERE account = ? AND owed > 0 ORDER BY id"
+FORGET_PAYER = "UPDATE payment SET payer = '' WHERE id = ? AND payer NOT IN (SELECT key FROM person)"
+"""A user who deletes their data during a refund is known until the platform has answered."""
+MISSING_BY_ACCOUNT = """
+SELECT id, account, origin, CASE state WHEN 'refunding' THEN credits - taken ELSE owed END AS missing
+FROM payment WHERE account = ? AND (state = 'refunding' AND taken < credits OR owed > 0) ORDER BY id
+"""
+TAKE_MISSING = "UPDATE payment SET owed = max(0, owed - :part), taken = taken + :part WHERE id = :id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class Payment:
     id: int
     name: str
     credits: int
-    payers: tuple[str, ...]  # the user who paid, or, if that is unknown, all who share the account
+    payer: str  # the user who paid; '' if they have deleted their data
     fully_refundable: bool
     refund_under_way: bool = False  # its credits are withdrawn, and the platform's answer is not known yet
 
@@ -76,14 +80,19 @@ def begin_own_refund(c: sqlite3.Connection, key: str, payment_id: int, now: floa
 def begin_refund(c: sqlite3.Connection, name: str, now: float) -> Payment:
     """Withdraw what is left of the credits of any payment.
 
-    A refund that is under way is returned as it is. Raises NoSuchPayment.
+    A refund that is under way is returned as it is. Raises NoSuchPayment, also if nobody is known whom the
+    platform could return the money to.
     """
+    row = first_or_none(c.execute(BY_NAME, (name,)).fetchall())
+    if row is None or (row["state"] == "paid" and not _payment(c, row).payer):
+        raise NoSuchPayment
     return _begin(c, name, now)
 
 
 def finish_refund(c: sqlite3.Connection, payment_id: int) -> None:
     """Call this once the platform has returned the money. Does nothing if no refund is under way."""
     c.execute(FINISH_REFUND, (payment_id,))
+    c.execute(FORGET_PAYER, (payment_id,))
 
 
 def cancel_refund(c: sqlite3.Connection, payment_id: int, now: float) -> None:
@@ -92,6 +101,16 @@ def cancel_refund(c: sqlite3.Connection, payment_id: int, now: float) -> None:
     if row is not None and c.execute(CANCEL_REFUND, (payment_id,)).rowcount:
         note = f"{REFUND_NOTE}{row['id']}:{row['attempt']}:kept"
         ledger.move(c, row["account"], row["taken"], note=note, now=now)
+        c.execute(FORGET_PAYER, (payment_id,))
+
+
+def refund_under_way(c: sqlite3.Connection, payment_id: int) -> Payment:
+    """The payment, if the platform's answer is still not known. Raises NoSuchPayment."""
+    sql = "SELECT * FROM payment WHERE state = 'refunding' AND id = ?"
+    row = first_or_none(c.execute(sql, (payment_id,)).fetchall())
+    if row is None:
+        raise NoSuchPayment
+    return _payment(c, row)
 
 
 def refunds_under_way(c: sqlite3.Connection, platform: str) -> list[Payment]:
@@ -114,15 +133,15 @@ def reverse_purchase(c: sqlite3.Connection, name: str, now: float) -> int | None
 
 
 def collect_owed(c: sqlite3.Connection, account: int, returned: int, *, job: int, now: float) -> None:
-    """Withdraw from `returned` credits of a job what the account owes for refunded payments.
+    """Withdraw from `returned` credits of a job what their owner owes for refunds, made or under way.
 
     Otherwise a payment that was refunded while its credits paid for a job would be refunded twice.
     """
-    for row in c.execute(OWED_BY_ACCOUNT, (account,)).fetchall():
-        part = min(returned, row["owed"])
+    for row in c.execute(MISSING_BY_ACCOUNT, (account,)).fetchall():
+        part = min(returned, row["missing"], links.unspent_credits(c, account, row["origin"]))
         if part:
             ledger.move(c, account, -part, note=f"{REFUND_NOTE}{row['id']}:owed:{job}", now=now)
-            c.execute(PAY_OWED, {"part": part, "id": row["id"]})
+            c.execute(TAKE_MISSING, {"part": part, "id": row["id"]})
             returned -= part
 
 
@@ -131,26 +150,29 @@ def _begin(c: sqlite3.Connection, name: str, now: float) -> Payment:
     if row is None or row["state"] == "refunded":
         raise NoSuchPayment
     if row["state"] == "paid":
-        taken = min(row["credits"], _granted(c, row["account"]))
-        c.execute(BEGIN_REFUND, {"id": row["id"], "taken": taken})
+        taken = min(row["credits"], links.unspent_credits(c, row["account"], row["origin"]))
+        payer = row["payer"] or _user_of_account(c, row["origin"])
+        c.execute(BEGIN_REFUND, {"id": row["id"], "taken": taken, "payer": payer})
         note = f"{REFUND_NOTE}{row['id']}:{row['attempt'] + 1}"
         ledger.move(c, row["account"], -taken, note=note, now=now)
     return _payment(c, c.execute(BY_NAME, (name,)).fetchone())
 
 
 def _payment(c: sqlite3.Connection, row: sqlite3.Row) -> Payment:
-    sharing = "SELECT key FROM person WHERE account = ? ORDER BY created_at"
-    payers = [row["payer"]] if row["payer"] else [key for (key,) in c.execute(sharing, (row["account"],))]
     under_way = row["state"] == "refunding"
+    unspent = links.unspent_credits(c, row["account"], row["origin"])
     return Payment(
         id=row["id"],
         name=row["name"],
         credits=row["credits"],
-        payers=tuple(payers),
-        fully_refundable=not under_way and _granted(c, row["account"]) >= row["credits"],
+        payer=row["payer"] or _user_of_account(c, row["origin"]),
+        fully_refundable=not under_way and unspent >= row["credits"],
         refund_under_way=under_way,
     )
 
 
-def _granted(c: sqlite3.Connection, account: int) -> int:
-    return ledger.balance(c, account, Allowance(credits=0), 0.0).granted
+def _user_of_account(c: sqlite3.Connection, own: int) -> str:
+    """The user whose own account it is; '' if there is none. Users who return after a deletion get theirs."""
+    sql = "SELECT key FROM person WHERE account = :own AND home IS NULL OR home = :own"
+    row = first_or_none(c.execute(sql, {"own": own}).fetchall())
+    return row["key"] if row else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bot.store import admin_decisions, ledger, links, people, reports
@@ -26,10 +26,11 @@ PAYMENTS = "SELECT name, credits, state FROM payment WHERE payer = ? ORDER BY id
 
 @dataclass(frozen=True, slots=True)
 class DeletedData:
-    """How many jobs lost their content, and the clip files to delete."""
+    """How many jobs lost their content, the clip files to delete, and the users linked until then."""
 
     jobs: int = 0
     files: tuple[str, ...] = field(default_factory=tuple)
+    unlinked: tuple[str, ...] = ()
 
 
 def export(c: sqlite3.Connection, key: str) -> dict[str, Any]:
@@ -67,8 +68,7 @@ def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> Deleted
     again, so that deletion does not restore credits.
     """
     by_key = "SELECT * FROM person WHERE key = ? AND created_at <= ?"
-    if c.execute(by_key, (key, now)).fetchone():
-        links.separate(c, key, now)
+    unlinked = links.separate(c, key, now) if c.execute(by_key, (key, now)).fetchone() else []
     person = first_or_none(c.execute(by_key, (key, now)).fetchall())
     of_user = "person = ? AND created_at <= ?"
     c.execute(
@@ -82,13 +82,13 @@ def delete_personal_data(c: sqlite3.Connection, key: str, now: float) -> Deleted
     reports.delete_personal_data(c, key, now)
     links.delete_personal_data(c, key)
     if person is not None:
-        c.execute("UPDATE payment SET payer = '' WHERE payer = ?", (key,))
+        c.execute("UPDATE payment SET payer = '' WHERE payer = ? AND state <> 'refunding'", (key,))
         c.execute(
             "INSERT OR REPLACE INTO forgotten (token, account, until) VALUES (?, ?, ?)",
             (_forgotten_token(c, key), person["account"], now + FORGOTTEN_SECONDS),
         )
         c.execute("DELETE FROM person WHERE key = ?", (key,))
-    return deleted
+    return replace(deleted, unlinked=tuple(unlinked))
 
 
 def has_jobs_to_blank(c: sqlite3.Connection, now: float) -> bool:
@@ -144,6 +144,7 @@ def delete_expired(c: sqlite3.Connection, *, before: float | None, now: float) -
 def _anonymize_jobs(c: sqlite3.Connection, where: str, values: tuple[object, ...]) -> DeletedData:
     """Remove user and content from the rows; counts and costs stay for statistics."""
     deleted = _remove_content(c, where, values)
+    links.record_spending(c, where, values)
     c.execute(
         "UPDATE job SET person = ?, community = '', message = '', update_id = NULL,"  # noqa: S608  (`where` is a constant)
         " error = json_replace(error, '$.facts.reason', '', '$.facts.detail', ''),"

@@ -320,6 +320,10 @@ class Store:
         now = self._clock()
         await self._database.write(lambda c: payments.cancel_refund(c, payment_id, now))
 
+    async def refund_under_way(self, payment_id: int) -> Payment:
+        """The payment, if the platform's answer is still not known. Raises NoSuchPayment."""
+        return await self._database.read(lambda c: payments.refund_under_way(c, payment_id))
+
     async def refunds_under_way(self, platform: str) -> list[Payment]:
         """Refunds that were begun, and whose outcome is not known."""
         return await self._database.read(lambda c: payments.refunds_under_way(c, platform))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 
-from bot.domain.errors import NoSuchPayment, NotAllowed, NotLinked, PrivateChatOnly, RefundUnderWay
+from bot.domain.errors import (
+    InvalidLinkCode,
+    NoSuchPayment,
+    NotAllowed,
+    NotLinked,
+    PrivateChatOnly,
+    RateLimited,
+    RefundUnderWay,
+)
 from bot.domain.events import EventBus, Notice, UserNoticeRaised
 from bot.domain.jobs import Action, Requester
 from bot.domain.quota import Balance
@@ -39,6 +50,34 @@ def link_actions(request: LinkRequest) -> tuple[Action, Action]:
     return Action("link", request.id), Action("nolink", request.id)
 
 
+class WrongCodeLimit:
+    """How many wrong link codes a user may enter, so that codes cannot be guessed."""
+
+    TRIES = 5
+    SECONDS = 600.0
+    MAX_USERS = 10_000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._wrong_at: dict[str, list[float]] = {}
+
+    def check(self, key: str) -> None:
+        """Raises RateLimited."""
+        recent = self._recent(key)
+        if len(recent) >= self.TRIES:
+            wait = recent[0] + self.SECONDS - self._clock()
+            raise RateLimited(self.TRIES, self.SECONDS, time.time() + wait)
+
+    def record(self, key: str) -> None:
+        if len(self._wrong_at) >= self.MAX_USERS:
+            self._wrong_at = {each: recent for each in self._wrong_at if (recent := self._recent(each))}
+        self._wrong_at[key] = [*self._recent(key), self._clock()]
+
+    def _recent(self, key: str) -> list[float]:
+        since = self._clock() - self.SECONDS
+        return [at for at in self._wrong_at.get(key, ()) if at > since]
+
+
 class Accounts:
     def __init__(
         self, *, store: Store, access: AccessControl, sweeper: RetentionSweeper, events: EventBus
@@ -47,7 +86,9 @@ class Accounts:
         self._access = access
         self._sweeper = sweeper
         self._events = events
+        self._refund_lock = asyncio.Lock()
         self._refunds_in_flight: set[int] = set()
+        self._wrong_codes = WrongCodeLimit()
 
     # Credits and payments
 
@@ -78,7 +119,9 @@ class Accounts:
 
         Raises NoSuchPayment or RefundUnderWay.
         """
-        return await self._refund(await self._store.begin_own_refund(requester.key, payment_id), return_money)
+        return await self._refund(
+            partial(self._store.begin_own_refund, requester.key, payment_id), return_money
+        )
 
     async def refund_payment(self, requester: Requester, name: str, return_money: ReturnMoney) -> Payment:
         """Refund any payment, for admins: what is left of its credits is taken back.
@@ -87,35 +130,44 @@ class Accounts:
         """
         if not requester.admin:
             raise NotAllowed("refund")
-        return await self._refund(await self._store.begin_refund(name), return_money)
+        return await self._refund(partial(self._store.begin_refund, name), return_money)
 
     async def resume_refunds(self, platform: str, return_money: ReturnMoney) -> None:
         """Ask again about the refunds of which the outcome is unknown, for example after a crash."""
         for payment in await self._store.refunds_under_way(platform):
             try:
-                await self._refund(payment, return_money)
+                await self._refund(partial(self._store.refund_under_way, payment.id), return_money)
             except (NoSuchPayment, RefundUnderWay) as outcome:
                 log.info("refund not resumed", payment=payment.name, reason=type(outcome).__name__)
+            except Exception:  # one refund must not keep the others waiting
+                log.exception("refund not resumed", payment=payment.name)
 
-    async def _refund(self, payment: Payment, return_money: ReturnMoney) -> Payment:
-        """Ask the platform, after the credits were withdrawn, and book them back if it refuses.
+    async def _refund(self, begin: Callable[[], Awaitable[Payment]], return_money: ReturnMoney) -> Payment:
+        """Withdraw the credits, ask the platform, and book them back if it refuses.
 
         If the platform gives no answer, or the process ends, the credits stay withdrawn until a later call
-        finds out.
+        finds out. The lock keeps the state of the payment and `_refunds_in_flight` in step, so that the
+        platform is never asked about a refund that was refused meanwhile.
         """
-        if payment.id in self._refunds_in_flight:
-            raise RefundUnderWay
-        self._refunds_in_flight.add(payment.id)
+        async with self._refund_lock:
+            payment = await begin()
+            if payment.id in self._refunds_in_flight:
+                raise RefundUnderWay
+            self._refunds_in_flight.add(payment.id)
         try:
             is_returned = await return_money(payment)
             if is_returned is None:
                 raise RefundUnderWay
-            if not is_returned:
-                await self._store.cancel_refund(payment.id)
-                raise NoSuchPayment
-            await self._store.finish_refund(payment.id)
+            async with self._refund_lock:
+                if is_returned:
+                    await self._store.finish_refund(payment.id)
+                else:
+                    await self._store.cancel_refund(payment.id)
+                self._refunds_in_flight.discard(payment.id)
         finally:
             self._refunds_in_flight.discard(payment.id)
+        if not is_returned:
+            raise NoSuchPayment
         return payment
 
     async def reverse_purchase(self, payment: str) -> None:
@@ -146,7 +198,8 @@ class Accounts:
         """Create a code for "new" or no code; use any other code, which starts a request to both sides.
 
         `private` says that nobody else sees the command and its answer. A code that others have seen becomes
-        invalid. Raises PrivateChatOnly, InvalidLinkCode or AlreadyLinked.
+        invalid. Raises PrivateChatOnly, InvalidLinkCode, AlreadyLinked, Blocked, or, after wrong codes,
+        RateLimited.
         """
         wants_code = code.strip().lower() in {"", "new"}
         if not private:
@@ -159,7 +212,12 @@ class Accounts:
             return LinkAnswer(request=pending)
         if wants_code:
             return LinkAnswer(code=await self._store.create_link_code(side))
-        request = await self._store.request_link(side, code)
+        self._wrong_codes.check(requester.key)
+        try:
+            request = await self._store.request_link(side, code)
+        except InvalidLinkCode:
+            self._wrong_codes.record(requester.key)
+            raise
         self._publish_link_question(request, request.maker)
         return LinkAnswer(request=request)
 
@@ -185,13 +243,16 @@ class Accounts:
         others = await self._store.unlink(requester.key)
         if not others:
             raise NotLinked
+        await self._notify_unlinked(requester, others)
+        return tuple(others)
+
+    async def _notify_unlinked(self, requester: Requester, others: Sequence[str]) -> None:
         log.info("unlinked", who=requester.key, others=others)
         for other in others:
             chosen = (await self._store.settings(other)).get("language") or requester.language
             language = messages.nearest_language(str(chosen))
             text = messages.translate("link.undone", language, other=requester.key)
             self._events.publish(UserNoticeRaised(other, Notice(text=text, language=language)))
-        return tuple(others)
 
     def _publish_link_question(self, request: LinkRequest, side: LinkSide) -> None:
         other = request.other_side(side.key)
@@ -210,5 +271,11 @@ class Accounts:
         return await self._store.export(requester.key)
 
     async def delete_personal_data(self, requester: Requester) -> DeletedData:
-        """Delete the user's prompts, clips and settings. The used part of the allowance stays used."""
-        return await self._sweeper.delete_personal_data(requester.key)
+        """Delete the user's prompts, clips and settings. The used part of the allowance stays used.
+
+        Links are undone first, and the other users are told.
+        """
+        deleted = await self._sweeper.delete_personal_data(requester.key)
+        if deleted.unlinked:
+            await self._notify_unlinked(requester, deleted.unlinked)
+        return deleted

@@ -92,8 +92,8 @@ OWN_PAYMENT = dict.fromkeys(KINDS, "done done" + " none" * (len(VIEWERS) - 2))
 """A payment of the owner: it belongs to the account, which the linked user shares."""
 OTHERS_LINK = dict.fromkeys(KINDS, " ".join(["none"] * len(VIEWERS)))
 """A link request between two other users."""
-NEW_LINK = dict.fromkeys(KINDS, "done linked" + " done" * (len(VIEWERS) - 2))
-"""The linked user joined the account of another one, who has not agreed to a third user."""
+NEW_LINK = dict.fromkeys(KINDS, "done linked done done done done blocked done done done")
+"""The linked user shares an account with another one, who has not agreed to a third user."""
 UNLINK = dict.fromkeys(KINDS, "alone done" + " alone" * (len(VIEWERS) - 2))
 
 

@@ -74,9 +74,8 @@ class Telegram:
             upload_limit=options.upload_limit,
             operators=options.admins,
         )
-        self.payments = (
-            StarPayments(self.responder, options.stars_per_credit) if options.stars_per_credit else None
-        )
+        self._star_payments = StarPayments(self.responder, options.stars_per_credit)
+        self.payments = self._star_payments if options.stars_per_credit else None  # None: nothing is sold
         self.router = CommandRouter(self.responder, self.payments)
         self._button_handler = ButtonHandler(self.router)
         self._clip_sender = ClipSender(self.messenger, local_server=options.local_server)
@@ -95,9 +94,8 @@ class Telegram:
             await self.bot.shutdown()
             return
         await self.responder.languages.load_choices()
-        tasks = [asyncio.create_task(self._command_menu.publish())]
-        if self.payments is not None:
-            tasks.append(asyncio.create_task(self.payments.resume_refunds_periodically()))
+        background = (self._command_menu.publish(), self._star_payments.resume_refunds_periodically())
+        tasks = [asyncio.create_task(each) for each in background]
         try:
             if self.options.webhook:
                 await serve_webhook(self.bot, self.options.webhook, self.handle_update)
@@ -204,8 +202,8 @@ class Telegram:
         if message.migrate_to_chat_id:
             await self.messenger.record_move(message.chat.id, message.migrate_to_chat_id)
             return
-        if self.payments is not None and message.refunded_payment is not None:
-            await self.payments.record_refund(message.refunded_payment.telegram_payment_charge_id)
+        if message.refunded_payment is not None:
+            await self._star_payments.record_refund(message.refunded_payment.telegram_payment_charge_id)
             return
         context = await self._message_context(message)
         if context is None:

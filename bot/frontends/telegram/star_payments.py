@@ -95,14 +95,12 @@ class StarPayments:
         True if they are returned now or were before, False if Telegram refuses, None if that is unknown.
         """
         charge = payment.name.removeprefix(f"{PLATFORM}:")
-        users = [key.removeprefix(f"{PLATFORM}:") for key in payment.payers if key.startswith(f"{PLATFORM}:")]
-        outcomes = [await self._refund_charge(int(user), charge) for user in users]
-        return True if True in outcomes else None if None in outcomes else False
-
-    async def _refund_charge(self, user: int, charge: str) -> bool | None:
-        """As _return_stars, for one user who may have paid."""
+        platform, _, user = payment.payer.partition(":")
+        if platform != PLATFORM:
+            log.warning("refund of Stars is unconfirmed", payment=charge, reason="it is not known who paid")
+            return None
         try:
-            await self.responder.messenger.bot.refund_star_payment(user, charge)
+            await self.responder.messenger.bot.refund_star_payment(int(user), charge)
         except (BadRequest, Forbidden) as error:
             log.info("could not refund Stars", payment=charge, user=user, reason=error.message)
             return ALREADY_REFUNDED in error.message.lower()

@@ -1,4 +1,7 @@
-"""In any order of buying, spending, refunds, links and deletions no credit is lost or refunded twice.
+"""In any order of purchases, jobs, refunds, links, blocks and deletions no credit is lost or paid twice.
+
+A small model follows whose credits those of a shared account are. It reads the rows of the ledger and who
+asked for what, and uses none of the queries under test.
 
 A long run: MATINEE_EXAMPLES=2000 MATINEE_STEPS=60 pytest -n0 tests/bot/store/test_money_stateful.py
 """
@@ -8,16 +11,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from bot.domain.errors import AlreadyLinked, InvalidLinkCode, NoSuchPayment, QuotaSpent, TooLate
+from bot.domain.errors import AlreadyLinked, Blocked, InvalidLinkCode, NoSuchPayment, QuotaSpent, TooLate
 from bot.domain.quota import Allowance, Caps
-from bot.store import enqueue, ledger, links, payments, people, privacy, queue
+from bot.store import admin_decisions, enqueue, ledger, links, payments, people, privacy, queue
 from bot.store.connection import Connection
 from bot.store.enqueue_cache import EnqueueCache
 from bot.store.links import LinkSide
@@ -27,6 +31,7 @@ from tests.factories import make_draft
 
 WINDOW = Allowance(credits=2)
 USERS = st.sampled_from(["a", "b", "c"])
+OWN_ACCOUNT = "SELECT coalesce(home, account) FROM person WHERE key = ?"
 SUM = "SELECT coalesce(sum(credits), 0) FROM ledger WHERE purse = 'granted'"
 
 
@@ -40,6 +45,11 @@ class MoneyStateMachine(RuleBasedStateMachine):
         self.jobs: list[int] = []
         self.returned: set[int] = set()  # payments whose money the platform has returned
         self.separated = False
+        self.own: dict[int, int] = {}  # own account -> what its user has of the account that they use
+        self.own_of_job: dict[int, int] = {}
+        self.paid_for: dict[tuple[int, int], int] = {}  # job and paying account -> the own account behind it
+        self.newest_entry = 0
+        self.blocked: set[str] = set()
         self.cache = EnqueueCache()
         self.c = sqlite3.connect(":memory:", isolation_level=None, factory=Connection)
         with tempfile.NamedTemporaryFile() as nothing:
@@ -51,6 +61,65 @@ class MoneyStateMachine(RuleBasedStateMachine):
     def total(self, sql: str) -> int:
         found: int = self.c.execute(sql).fetchone()[0]
         return found
+
+    def own_account(self, key: str) -> int:
+        found: int = self.c.execute(OWN_ACCOUNT, (key,)).fetchone()[0]
+        return found
+
+    def granted(self, account: int) -> int:
+        return ledger.balance(self.c, account, WINDOW, self.now).granted
+
+    def follow_ledger(self) -> None:
+        """Bring the model up to date with the rows that the last step added."""
+        sql = "SELECT * FROM ledger WHERE id > ? AND purse = 'granted' ORDER BY id"
+        for row in self.c.execute(sql, (self.newest_entry,)).fetchall():
+            self.newest_entry = row["id"]
+            owner = self.owner_of_entry(row)
+            if owner is not None:
+                self.own[owner] = self.own.get(owner, 0) + row["credits"]
+                if row["note"].startswith("payment-back:") and row["credits"] < 0:
+                    assert self.own[owner] >= 0, "a refund took the credits of somebody else"
+
+    def owner_of_entry(self, row: sqlite3.Row) -> int | None:
+        """The own account whose credits the row changes; None for a move between accounts."""
+        place = (row["job"], row["account"])
+        if row["kind"] == "reserve" and row["job"] not in self.own_of_job:
+            person = self.c.execute("SELECT person FROM job WHERE id = ?", (row["job"],)).fetchone()[0]
+            self.own_of_job[row["job"]] = self.own_account(person)
+        if row["kind"] == "reserve":
+            self.paid_for[place] = self.own_of_job[row["job"]]
+        if row["job"] is not None:
+            return self.paid_for[place]
+        kind, _, number = row["note"].partition(":")
+        if kind == "link":
+            return None
+        payment = row["id"] if kind == "payment" else int(number.partition(":")[0])
+        found: int = self.c.execute("SELECT origin FROM payment WHERE id = ?", (payment,)).fetchone()[0]
+        return found
+
+    def unspent(self, account: int, own: int) -> int:
+        """What the user with this own account could take out of the account that they use."""
+        homes = self.c.execute("SELECT home FROM person WHERE account = ? AND home IS NOT NULL", (account,))
+        granted, guests = self.granted(account), [home for (home,) in homes.fetchall()]
+        parts = {home: max(0, min(self.own.get(home, 0), granted)) for home in guests}
+        return parts[own] if own in parts else max(0, granted - sum(parts.values()))
+
+    @contextmanager
+    def separated_in_the_model(self, user: str) -> Iterator[None]:
+        """Around a step that undoes the links of the user."""
+        sql = "SELECT account, home FROM person WHERE account = (SELECT account FROM person WHERE key = ?)"
+        guests = [
+            (shared, home) for shared, home in self.c.execute(sql, (user,)).fetchall() if home is not None
+        ]
+        for shared, home in guests:
+            self.own[home] = self.unspent(shared, home)
+            self.own[shared] = self.granted(shared) - self.own[home]
+        yield
+        self.follow_ledger()
+        for shared, home in guests:
+            for place, owner in self.paid_for.items():
+                if owner == home and place[1] == shared:
+                    self.paid_for[place] = shared
 
     @rule(user=USERS, credits_=st.integers(1, 6), again=st.booleans())
     def buy(self, user: str, credits_: int, again: bool) -> None:  # noqa: FBT001  (hypothesis passes it by name)
@@ -91,6 +160,9 @@ class MoneyStateMachine(RuleBasedStateMachine):
         offered = payments.payments_of(self.c, f"discord:{user}")
         if offered:
             chosen = data.draw(st.sampled_from(offered))
+            row = self.c.execute("SELECT * FROM payment WHERE id = ?", (chosen.id,)).fetchone()
+            is_unspent = self.unspent(row["account"], row["origin"]) >= chosen.credits
+            assert chosen.fully_refundable == (is_unspent and not chosen.refund_under_way)
             before = self.total(SUM)
             try:
                 payments.begin_own_refund(self.c, f"discord:{user}", chosen.id, self.now)
@@ -128,29 +200,68 @@ class MoneyStateMachine(RuleBasedStateMachine):
     @rule(maker=USERS, taker=USERS, both=st.sampled_from([True, True, False]))
     def link(self, maker: str, taker: str, both: bool) -> None:  # noqa: FBT001  (as above)
         sides = [LinkSide(f"discord:{user}", "", "en") for user in (maker, taker)]
-        with suppress(AlreadyLinked, InvalidLinkCode):
+        with suppress(AlreadyLinked, Blocked, InvalidLinkCode):
             code = links.create_link_code(self.c, sides[0], self.now)
             request = links.request_link(self.c, sides[1], code, self.now)
             for side in sides if both else sides[:1]:
                 links.answer_request(self.c, side.key, request.id, agree=True, now=self.now)
             assert (sides[1].key in links.linked_keys(self.c, sides[0].key)) == both
+            assert not self.blocked & {maker, taker}
 
     @rule(user=USERS)
     def unlink(self, user: str) -> None:
         key = f"discord:{user}"
-        if links.separate(self.c, key, self.now):
-            self.separated = True
+        with self.separated_in_the_model(key):
+            if links.separate(self.c, key, self.now):
+                self.separated = True
         assert set(links.linked_keys(self.c, key)) <= {key}
 
     @rule(user=USERS)
     def forget(self, user: str) -> None:
         self.separated = True
-        privacy.delete_personal_data(self.c, f"discord:{user}", self.now)
+        with self.separated_in_the_model(f"discord:{user}"):
+            privacy.delete_personal_data(self.c, f"discord:{user}", self.now)
         assert people.find_account(self.c, f"discord:{user}") is None
+
+    @rule()
+    def retention(self) -> None:
+        privacy.delete_expired(self.c, before=self.now + 1, now=self.now)
+        privacy.blank_ended_jobs(self.c, self.now)
+
+    @rule(user=USERS, holds=st.booleans())
+    def block(self, user: str, holds: bool) -> None:  # noqa: FBT001  (as above)
+        key = f"discord:{user}"
+        sharing = {user, *(other.removeprefix("discord:") for other in links.linked_keys(self.c, key))}
+        if holds:
+            admin_decisions.block(self.c, key, until=None, reason="spam", now=self.now)
+            self.blocked |= sharing
+        else:
+            assert admin_decisions.unblock(self.c, key) == (user in self.blocked)
+            self.blocked -= sharing
 
     @rule(hours=st.sampled_from([1, 13, 30]))
     def time_passes(self, hours: int) -> None:
         self.now += hours * 3600.0
+
+    @invariant()
+    def each_user_has_what_the_model_says(self) -> None:
+        self.follow_ledger()
+        for (account,) in self.c.execute("SELECT id FROM account").fetchall():
+            homes = self.c.execute("SELECT home FROM person WHERE account = ? AND home <> ?", (account,) * 2)
+            guests = [home for (home,) in homes.fetchall()]
+            is_left = self.c.execute("SELECT 1 FROM person WHERE home = ?", (account,)).fetchone()
+            expected = 0 if is_left else sum(self.own.get(each, 0) for each in (account, *guests))
+            assert self.granted(account) == expected
+
+    @invariant()
+    def a_block_stays_until_an_admin_lifts_it(self) -> None:
+        for user in ("a", "b", "c"):
+            found = admin_decisions.active_block(self.c, f"discord:{user}", self.now)
+            assert (found is not None) == (user in self.blocked)
+
+    @invariant()
+    def who_paid_is_known_while_a_refund_is_under_way(self) -> None:
+        assert not self.c.execute("SELECT 1 FROM payment WHERE state = 'refunding' AND payer = ''").fetchone()
 
     @invariant()
     def no_balance_is_below_zero(self) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.errors import AlreadyLinked, InvalidLinkCode, NoSuchPayment, QuotaSpent
+from bot.domain.errors import AlreadyLinked, Blocked, InvalidLinkCode, NoSuchPayment, QuotaSpent
 from bot.domain.quota import Allowance
 from bot.moderation.prompt_policy import strike_timeout
 from bot.store import links
 from bot.store.connection import Connection
 from bot.store.migrate import load_migrations, migrate
 from bot.store.store import LinkSide, Payment
-from tests.bot.store.conftest import StoreHarness
+from tests.bot.store.conftest import StoreHarness, read_rows
 from tests.factories import link_users, make_draft
 
 ADA, ANA = "telegram:5", "discord:42"
@@ -68,7 +68,7 @@ async def test_a_refund_after_a_link_takes_the_credits_of_the_joined_account(har
     payment = await buy(harness, ADA, 30)
     await link_users(harness.store, ANA, ADA)
     assert await granted(harness, ANA) == 30
-    assert (await harness.store.payments_of(ANA))[0].payers == (ADA,)
+    assert (await harness.store.payments_of(ANA))[0].payer == ADA
     assert await harness.store.reverse_purchase(payment.name) == 30
     assert await granted(harness, ANA) == 0
 
@@ -116,6 +116,20 @@ async def test_a_job_refund_pays_first_for_a_refunded_payment(harness: StoreHarn
     assert await harness.store.reverse_purchase(payment.name) == 6
     await harness.store.cancel(job.id)
     assert await granted(harness, ANA) == 0, "the money for these credits was returned"
+
+
+async def test_credits_that_return_during_a_refund_belong_to_it(harness: StoreHarness) -> None:
+    harness.allowance = Allowance(credits=0)
+    payment = await buy(harness, ANA, 10)
+    job = await harness.ask(make_draft(cost=10))
+    await harness.store.begin_refund(payment.name)
+    await harness.store.cancel(job.id)
+    assert await granted(harness, ANA) == 0
+    await harness.store.cancel_refund(payment.id)
+    assert await granted(harness, ANA) == 10
+    await harness.store.begin_refund(payment.name)
+    await harness.store.finish_refund(payment.id)
+    assert await granted(harness, ANA) == 0
 
 
 async def test_deleting_data_ends_the_link(harness: StoreHarness) -> None:
@@ -182,6 +196,145 @@ async def test_strikes_of_linked_users_count_together(harness: StoreHarness) -> 
         for key in (ANA, ADA, ANA)
     ]
     assert lengths == [harness.clock.now + seconds for seconds in (600, 3600, 86_400)]
+
+
+async def test_a_refund_of_a_job_that_moved_home_takes_nothing_from_the_other_user(
+    harness: StoreHarness,
+) -> None:
+    harness.allowance = Allowance(credits=0)
+    spent = await buy(harness, ANA, 10, "discord:spent")
+    await harness.ask(make_draft("42", cost=10))
+    await buy(harness, ADA, 10)
+    await link_users(harness.store, ANA, ADA)
+    mine = await harness.ask(make_draft("5", platform="telegram", cost=10))
+    await harness.store.unlink(ADA)
+    await harness.store.reverse_purchase(spent.name)
+    await harness.store.cancel(mine.id)
+    assert (await granted(harness, ADA), await granted(harness, ANA)) == (10, 0)
+
+
+async def test_what_a_guest_spent_stays_spent_after_retention(harness: StoreHarness) -> None:
+    harness.allowance = Allowance(credits=0)
+    await buy(harness, ANA, 30, "discord:charge")
+    await buy(harness, ADA, 30)
+    await link_users(harness.store, ANA, ADA)
+    await harness.ask(make_draft("5", platform="telegram", cost=30))
+    job = await harness.render()
+    await harness.store.begin_delivery(job.id)
+    await harness.store.mark_delivered(job.id, "5")
+    await harness.store.delete_expired(before=harness.clock.now + 1)
+    await harness.store.unlink(ADA)
+    assert (await granted(harness, ADA), await granted(harness, ANA)) == (0, 30)
+
+
+async def test_a_spent_pack_is_not_refunded_with_the_credits_of_the_other_user(harness: StoreHarness) -> None:
+    harness.allowance = Allowance(credits=0)
+    spent = await buy(harness, ADA, 10)
+    await harness.ask(make_draft("5", platform="telegram", cost=10))
+    kept = await buy(harness, ANA, 10, "discord:kept")
+    await link_users(harness.store, ANA, ADA)
+    with pytest.raises(NoSuchPayment):
+        await harness.store.begin_own_refund(ADA, spent.id)
+    assert await harness.store.reverse_purchase(spent.name) == 0
+    assert [found.fully_refundable for found in await harness.store.payments_of(ADA)] == [True]
+    await harness.store.begin_own_refund(ANA, kept.id)
+    assert await granted(harness, ANA) == 0
+
+
+async def test_the_debt_of_one_user_is_not_collected_from_the_other(harness: StoreHarness) -> None:
+    harness.allowance = Allowance(credits=0)
+    spent = await buy(harness, ADA, 10)
+    await harness.ask(make_draft("5", platform="telegram", cost=10))
+    await buy(harness, ANA, 10, "discord:kept")
+    await link_users(harness.store, ANA, ADA)
+    await harness.store.reverse_purchase(spent.name)
+    job = await harness.ask(make_draft("42", cost=10))
+    await harness.store.cancel(job.id)
+    assert await granted(harness, ANA) == 10
+
+
+async def test_a_refund_of_an_earlier_link_stays_with_who_paid(harness: StoreHarness) -> None:
+    """Otherwise the guest would carry off credits of the host by linking twice."""
+    harness.allowance = Allowance(credits=0)
+    await buy(harness, ANA, 10, "discord:charge")
+    await link_users(harness.store, ANA, ADA)
+    job = await harness.ask(make_draft("5", platform="telegram", cost=10))
+    await harness.store.unlink(ADA)
+    await link_users(harness.store, ANA, ADA)
+    await harness.store.cancel(job.id)
+    await harness.store.unlink(ADA)
+    assert (await granted(harness, ADA), await granted(harness, ANA)) == (0, 10)
+
+
+async def test_a_deletion_during_a_refund_keeps_who_paid_until_the_platform_answers(
+    harness: StoreHarness,
+) -> None:
+    payment = await buy(harness, ADA, 10)
+    await harness.store.begin_own_refund(ADA, payment.id)
+    await harness.store.delete_personal_data(ADA)
+    assert [found.payer for found in await harness.store.refunds_under_way("telegram")] == [ADA]
+    await harness.store.finish_refund(payment.id)
+    rows = await read_rows(harness.store, lambda c: c.execute("SELECT payer, state FROM payment").fetchall())
+    assert [tuple(row) for row in rows] == [("", "refunded")]
+    assert await granted(harness, ADA) == 0
+
+
+async def test_a_user_who_returns_after_a_deletion_can_refund_an_unused_pack(harness: StoreHarness) -> None:
+    payment = await buy(harness, ADA, 10)
+    await harness.store.delete_personal_data(ADA)
+    with pytest.raises(NoSuchPayment):
+        await harness.store.begin_refund(payment.name)
+    await harness.ask(make_draft("5", platform="telegram"))
+    assert (await harness.store.begin_own_refund(ADA, payment.id)).payer == ADA
+
+
+async def test_each_side_refunds_its_own_pack_after_the_other_deleted_their_data(
+    harness: StoreHarness,
+) -> None:
+    mine = await buy(harness, ADA, 10)
+    theirs = await buy(harness, ANA, 20, "discord:charge")
+    await link_users(harness.store, ANA, ADA)
+    deleted = await harness.store.delete_personal_data(ANA)
+    assert deleted.unlinked == (ADA,)
+    with pytest.raises(NoSuchPayment):
+        await harness.store.begin_own_refund(ADA, theirs.id)
+    assert (await harness.store.begin_own_refund(ADA, mine.id)).payer == ADA
+    await harness.store.finish_refund(mine.id)
+    assert await granted(harness, ADA) == 0
+
+
+async def test_a_third_user_needs_the_yes_of_all_and_is_therefore_refused(harness: StoreHarness) -> None:
+    await link_users(harness.store, ANA, ADA)
+    with pytest.raises(AlreadyLinked):
+        await harness.store.create_link_code(LinkSide(ANA, "Ana", "en"))
+
+
+async def test_a_code_from_before_the_link_lets_no_third_user_in(harness: StoreHarness) -> None:
+    code = await harness.store.create_link_code(LinkSide(ADA, "Ada", "en"))
+    await link_users(harness.store, ANA, ADA)
+    with pytest.raises((AlreadyLinked, InvalidLinkCode)):
+        await harness.store.request_link(LinkSide("discord:7", "Eve", "en"), code)
+
+
+async def test_a_blocked_user_links_with_nobody(harness: StoreHarness) -> None:
+    """So a block cannot be passed on to somebody else by a link either."""
+    code = await harness.store.create_link_code(LinkSide(ANA, "Ana", "en"))
+    request = await harness.store.request_link(LinkSide(ADA, "Ada", "en"), code)
+    await harness.store.answer_link_request(ADA, request.id, agree=True)
+    await harness.store.run_admin(lambda t: t.block(ADA, until=None, reason="spam"), read_only=False)
+    with pytest.raises(InvalidLinkCode):
+        await harness.store.answer_link_request(ANA, request.id, agree=True)
+    with pytest.raises(Blocked):
+        await harness.store.answer_link_request(ADA, request.id, agree=True)
+    with pytest.raises(Blocked):
+        await harness.store.create_link_code(LinkSide(ADA, "Ada", "en"))
+    code = await harness.store.create_link_code(LinkSide("discord:7", "Eve", "en"))
+    with pytest.raises(Blocked):
+        await harness.store.request_link(LinkSide(ADA, "Ada", "en"), code)
+    await harness.store.run_admin(lambda t: t.block("discord:7", until=None, reason="x"), read_only=False)
+    with pytest.raises(InvalidLinkCode):
+        await harness.store.request_link(LinkSide(ANA, "Ana", "en"), code)
+    assert (await harness.store.standing(ANA)).block is None
 
 
 def test_payments_and_links_of_earlier_versions_are_migrated(tmp_path: Path) -> None:

@@ -196,3 +196,28 @@ async def test_a_refund_that_a_crash_interrupted_is_finished_after_the_start(
     async with running_app(tmp_path, options, credits_=0) as app:
         await server.wait_until(lambda: server.world.refunded == {charge})
         assert await credits_of(app, ada) == 0
+
+
+async def test_refunds_are_finished_and_recorded_although_nothing_is_sold_any_more(
+    server: TelegramServer, ada: TelegramUser, tmp_path: Path
+) -> None:
+    key = f"telegram:{ada.id}"
+    async with running_app(tmp_path, Options(token=server.token, api_url=server.url), credits_=0) as app:
+        await app.store.record_purchase(key, 10, payment="telegram:reported")
+        refund = {
+            "currency": "XTR",
+            "total_amount": 20,
+            "invoice_payload": "credits:10",
+            "telegram_payment_charge_id": "reported",
+            "provider_payment_charge_id": "",
+        }
+        polls = server.polls
+        await ada.writes("", extra={"refunded_payment": refund})
+        await server.wait_until(lambda: server.polls > polls + 1)  # the update was handled
+        assert await credits_of(app, ada) == 0
+        server.world.charges["interrupted"] = ada.id
+        await app.store.record_purchase(key, 10, payment="telegram:interrupted")
+        (payment,) = await app.store.payments_of(key)
+        await app.store.begin_own_refund(key, payment.id)
+    async with running_app(tmp_path, Options(token=server.token, api_url=server.url), credits_=0):
+        await server.wait_until(lambda: server.world.refunded == {"interrupted"})
