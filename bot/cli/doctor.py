@@ -15,15 +15,24 @@ from bot.cli.tables import Table
 from bot.i18n import messages
 from bot.runtime import config
 from bot.runtime.settings import Settings
-from generation.errors import FfmpegMissing, ModelMissing, OutOfMemory
+from generation.errors import AttachmentRefused, FfmpegMissing, ModelMissing, OutOfMemory
 from generation.media import nsfw
 from generation.media.ffmpeg import find
+from generation.media.guarded_process import isolation_of_this_machine
+from generation.media.sandbox import Isolation
 from generation.models.common.device import detect_from_driver
 from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
 from generation.models.common.preset import Preset
 from generation.models.common.pull import is_downloaded
 
 MODEL_PACKAGES = ("torch", "diffusers", "transformers")
+ISOLATED = {
+    "limits": "taking more memory and time",
+    "network": "the network",
+    "files": "other files",
+    "processes": "other processes",
+}
+"""The parts of an Isolation in words."""
 OTHER_PACKAGES = ("aiosqlite", "av", "ffmpeg-python")
 
 
@@ -52,6 +61,7 @@ def run_checks(settings: Settings, preset: Preset) -> list[CheckResult]:
         _data_folder(settings.studio.data, config.operator_policy(settings).min_free_disk),
         _model(preset, config.resources(settings)),
         _clip_inspection(settings.rules.after, config.clip_inspection(settings)),
+        _opened_files(),
         *(
             CheckResult(
                 name, Verdict.LEFT_OUT if reason else Verdict.GOOD, reason or "will start with `matinee run`"
@@ -115,6 +125,26 @@ def _clip_inspection(chosen: str, action: str) -> CheckResult:
     if not nsfw.available():
         return CheckResult("look at clips", Verdict.BAD, "pip install 'matinee[safety]'")
     return CheckResult("look at clips", Verdict.GOOD, f"by nudenet, then: {action}")
+
+
+def _opened_files() -> CheckResult:
+    try:
+        return opened_files(isolation_of_this_machine())
+    except (AttachmentRefused, OSError):
+        return CheckResult("attached files", Verdict.BAD, "the process that opens them does not work here")
+
+
+def opened_files(isolation: Isolation) -> CheckResult:
+    """What the process that opens attached files cannot reach on this machine."""
+    missing = [ISOLATED[name] for name in isolation.missing()]
+    held = [text for name, text in ISOLATED.items() if name not in isolation.missing()]
+    detail = "; ".join(
+        f"{what} {', '.join(names)}"
+        for what, names in (("kept from", held), ("this system cannot keep it from", missing))
+        if names
+    )
+    verdict = Verdict.LEFT_OUT if missing else Verdict.GOOD
+    return CheckResult("attached files", verdict, f"opened in a process of its own, {detail}")
 
 
 def model_fit_on(card: ComputeDevice, presets: Iterable[Preset], resources: Resources) -> list[CheckResult]:

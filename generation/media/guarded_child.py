@@ -1,7 +1,8 @@
-"""The child of a GuardedReader: limits itself, opens one file of a user, prints what it found and ends.
+"""The child of a guarded read: enters the sandbox, opens one file of a user, prints what it found and ends.
 
-`python -m generation.media.guarded_child QUESTION`, where QUESTION is JSON. Everything is imported after the
-limits are set, and only what this one kind of file needs.
+`python -m generation.media.guarded_child QUESTION`, where QUESTION is JSON. Everything is imported inside the
+sandbox, and only what this one kind of file needs. The output is blocks of bytes, each after its length in
+four bytes, then a length of 0 and the answer as JSON.
 """
 
 from __future__ import annotations
@@ -9,58 +10,47 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from generation.media import sandbox
+
 TOO_COSTLY = "too costly"
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+BLOCK_BYTES = 1 << 20
+ISOLATION = "isolation"
+
+Send = Callable[[bytes], None]
 
 
 def main() -> None:
     question = json.loads(sys.argv[1])
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print
-    _limit_this_process(**question["limits"])
-    _leave_the_network()
-    out.write(json.dumps(_answer(question["kind"], Path(question["path"]), question["target"])))
+
+    def send(data: bytes) -> None:
+        for at in range(0, len(data), BLOCK_BYTES):
+            block = data[at : at + BLOCK_BYTES]
+            out.write(len(block).to_bytes(4) + block)
+
+    path, target = Path(question["path"]), question["target"]
+    isolation = sandbox.enter(
+        sandbox.Limits(**question["limits"]),
+        readable=[path] if question["path"] else [],
+        writable=Path(target) if target else None,
+    )
+    question["isolation"] = asdict(isolation)
+    answer = _answer(question["kind"], path, question, send)
+    out.write(bytes(4) + json.dumps(answer).encode())
     out.flush()
     os._exit(0)  # without destructors of libraries, which have work to do only in a process that goes on
 
 
-def _limit_this_process(*, memory: int, cpu_seconds: int, wall_seconds: float, written_bytes: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.setitimer(signal.ITIMER_REAL, wall_seconds)  # ends this process even if its parent is gone
-    os.nice(5)
-    limits = {
-        "RLIMIT_AS": memory,
-        "RLIMIT_CPU": cpu_seconds,
-        "RLIMIT_FSIZE": written_bytes,
-        "RLIMIT_NOFILE": 64,
-        "RLIMIT_CORE": 0,
-    }
-    for name, value in limits.items():
-        with suppress(ValueError, OSError, AttributeError):  # not every system has every limit
-            resource.setrlimit(getattr(resource, name), (value, value))
-
-
-def _leave_the_network() -> None:
-    """Where the kernel allows it, go on without any network."""
-    if sys.platform != "linux":
-        return
-    import ctypes  # noqa: PLC0415  (only on Linux)
-
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)
-
-
-def _answer(kind: str, path: Path, target: str) -> dict[str, Any]:
+def _answer(kind: str, path: Path, question: dict[str, Any], send: Send) -> dict[str, Any]:
     try:
-        return {"found": _READERS[kind](path, target)}
+        return {"found": _READERS[kind](path, question, send)}
     except MemoryError:
         return {"refused": TOO_COSTLY}
     except Exception as error:  # noqa: BLE001  (any error is sent to the parent)
@@ -72,28 +62,51 @@ def _answer(kind: str, path: Path, target: str) -> dict[str, Any]:
         return {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
-def _clean_picture(path: Path, target: str) -> tuple[int, int]:
-    from generation.media.picture_decode import write_clean_png  # noqa: PLC0415  (after the limits)
+def _isolation(_path: Path, question: dict[str, Any], _send: Send) -> Any:
+    """What the sandbox keeps from this process; loads every library, because it must not keep those."""
+    import av  # noqa: F401, PLC0415  (inside the sandbox)
+    from PIL import JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401, PLC0415
 
-    return write_clean_png(path, Path(target))
+    return question["isolation"]
 
 
-def _picture_size(path: Path, _target: str) -> tuple[int, int]:
-    from generation.media.picture_decode import decode_picture  # noqa: PLC0415  (after the limits)
+def _clean_picture(path: Path, question: dict[str, Any], _send: Send) -> tuple[int, int]:
+    from generation.media.picture_decode import write_clean_png  # noqa: PLC0415  (inside the sandbox)
+
+    return write_clean_png(path, Path(question["target"]))
+
+
+def _picture_size(path: Path, _question: dict[str, Any], _send: Send) -> tuple[int, int]:
+    from generation.media.picture_decode import decode_picture  # noqa: PLC0415  (inside the sandbox)
 
     return decode_picture(path).size
 
 
-def _sound(path: Path, _target: str) -> None:
-    from generation.media.audio_decode import check_audio_file  # noqa: PLC0415  (after the limits)
+def _picture(path: Path, _question: dict[str, Any], send: Send) -> tuple[int, int]:
+    from generation.media.picture_decode import decode_picture  # noqa: PLC0415  (inside the sandbox)
+
+    picture = decode_picture(path)
+    send(picture.tobytes())
+    return picture.size
+
+
+def _check_sound(path: Path, _question: dict[str, Any], _send: Send) -> None:
+    from generation.media.audio_decode import check_audio_file  # noqa: PLC0415  (inside the sandbox)
 
     check_audio_file(path)
 
 
-def _clip(path: Path, _target: str) -> Any:
-    from generation.errors import AttachmentRefused, EncodeFailed  # noqa: PLC0415  (after the limits)
-    from generation.media.format_checks import check_mp4  # noqa: PLC0415  (after the limits)
-    from generation.media.probe import clip_from_file  # noqa: PLC0415  (after the limits)
+def _sound(path: Path, question: dict[str, Any], send: Send) -> None:
+    from generation.media.audio_decode import decode_audio  # noqa: PLC0415  (inside the sandbox)
+
+    for samples in decode_audio(path, longest=question["longest"]):
+        send(samples)
+
+
+def _clip(path: Path, _question: dict[str, Any], _send: Send) -> Any:
+    from generation.errors import AttachmentRefused, EncodeFailed  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.format_checks import check_mp4  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.probe import clip_from_file  # noqa: PLC0415  (inside the sandbox)
 
     try:
         check_mp4(path.read_bytes())
@@ -102,10 +115,30 @@ def _clip(path: Path, _target: str) -> Any:
         raise AttachmentRefused(path.name, "not a clip") from error
 
 
-def _recipe(path: Path, _target: str) -> dict[str, Any] | None:
-    from generation.media.format_checks import check_mp4  # noqa: PLC0415  (after the limits)
-    from generation.media.image_metadata import is_still  # noqa: PLC0415  (after the limits)
-    from generation.media.provenance import read_recipe  # noqa: PLC0415  (after the limits)
+def _frames(path: Path, question: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Sends the last frames of a clip as RGB, all of them if `last` is None."""
+    from generation.errors import AttachmentRefused, EncodeFailed  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.format_checks import check_mp4  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.probe import decoded_frames  # noqa: PLC0415  (inside the sandbox)
+
+    try:
+        check_mp4(path.read_bytes())
+        frames, fps = decoded_frames(path, last=question["last"])
+        size = None
+        for frame in frames:
+            size = frame.shape
+            send(frame.tobytes())
+    except (EncodeFailed, OSError, ArithmeticError, IndexError, ValueError) as error:
+        raise AttachmentRefused(path.name, "not a clip") from error
+    if size is None:
+        raise AttachmentRefused(path.name, "not a clip")
+    return {"height": size[0], "width": size[1], "fps": fps()}
+
+
+def _recipe(path: Path, _question: dict[str, Any], _send: Send) -> dict[str, Any] | None:
+    from generation.media.format_checks import check_mp4  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.image_metadata import is_still  # noqa: PLC0415  (inside the sandbox)
+    from generation.media.provenance import read_recipe  # noqa: PLC0415  (inside the sandbox)
 
     data = path.read_bytes()
     if not is_still(data):
@@ -114,11 +147,15 @@ def _recipe(path: Path, _target: str) -> dict[str, Any] | None:
     return None if found is None else found.to_json()
 
 
-_READERS: dict[str, Callable[[Path, str], Any]] = {
+_READERS: dict[str, Callable[[Path, dict[str, Any], Send], Any]] = {
+    ISOLATION: _isolation,
     "clean picture": _clean_picture,
     "picture size": _picture_size,
+    "picture": _picture,
+    "check sound": _check_sound,
     "sound": _sound,
     "clip": _clip,
+    "frames": _frames,
     "recipe": _recipe,
 }
 

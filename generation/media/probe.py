@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STAGE = "check"
+MP4_OPTIONS = {"protocol_whitelist": "file", "enable_drefs": "0"}
+"""So that no file makes the library open another one or an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def probe(path: Path) -> MediaInfo:
     sizes = _box_sizes(path)
     overhead = sum(size for kind, size in sizes.items() if kind not in {b"mdat", b"uuid"})
     try:
-        with av.open(str(path), format="mp4") as container:
+        with av.open(str(path), format="mp4", options=MP4_OPTIONS) as container:
             return _read_info(container, path, overhead)
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise EncodeFailed(_STAGE, f"{path.name}: {error}") from error
@@ -152,15 +155,28 @@ def read_frames(path: Path, *, last: int | None = None) -> Frames:
     """All frames of one of our clips, or the last few, as a model takes them."""
     import numpy as np  # noqa: PLC0415  (only where it is used)
 
+    frames, fps = decoded_frames(path, last=last)
+    return Frames(np.stack(list(frames)), fps())
+
+
+def decoded_frames(
+    path: Path, *, last: int | None = None
+) -> tuple[Iterator[NDArray[np.uint8]], Callable[[], float]]:
+    """The frames as RGB, one after the other, and their rate, which is known once all were read."""
+    import numpy as np  # noqa: PLC0415  (only where it is used)
+
     _box_sizes(path)
-    kept: deque[NDArray[np.uint8]] = deque(maxlen=last)
-    with av.open(str(path), format="mp4") as container:
-        video = container.streams.video[0]
-        video.thread_type = "AUTO"
-        for frame in container.decode(video):
-            kept.append(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
-        fps = float(video.average_rate or 0)
-    return Frames(np.stack(kept), fps)
+    rates: list[float] = []
+
+    def decode() -> Iterator[NDArray[np.uint8]]:
+        with av.open(str(path), format="mp4", options=MP4_OPTIONS) as container:
+            video = container.streams.video[0]
+            video.thread_type = "AUTO"
+            rates.append(float(video.average_rate or 0))
+            for frame in container.decode(video):
+                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+    return (decode() if last is None else iter(deque(decode(), maxlen=last))), lambda: rates[0]
 
 
 def clip_from_file(path: Path, facts: MediaInfo | None = None, *, poster: Path | None = None) -> Clip:

@@ -7,6 +7,7 @@ import queue
 import subprocess
 import tempfile
 import threading
+import wave
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from generation.child_environment import PYTHON_PREFIXES, child_environment
 from generation.clip import Audio
 from generation.errors import AttachmentRefused, ModelBroken, MusicFailed
 from generation.media.audio_decode import read_audio
+from generation.media.guarded_process import read_sound
 from generation.music.common.audio_finish import finish_audio
 from generation.music.common.registry import music_maker
 from generation.progress import OnStep
@@ -60,7 +62,7 @@ class ExternalMaker:
                 "bpm": music.bpm,
                 "instruments": list(music.instruments),
                 "seed": music.seed,
-                "melody": music.melody,
+                "melody": music.melody and str(_decoded_melody(Path(music.melody), Path(folder))),
                 "seconds": samples / rate,
                 "file": str(file),
             }
@@ -108,6 +110,18 @@ class ExternalMaker:
         if self._process is not None:
             self._process.kill()
             self._process = None
+
+
+def _decoded_melody(melody: Path, folder: Path) -> Path:
+    """A WAV of the user's melody: the process does not open what a stranger sent."""
+    sound = read_sound(melody)
+    target = folder / "melody.wav"
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(sound.samples.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sound.rate)
+        file.writeframes((sound.samples.clip(-1, 1) * 32_767).astype("<i2").tobytes())
+    return target
 
 
 class _ProcessLost(Exception):

@@ -10,7 +10,7 @@ import numpy as np
 
 from generation.clip import Audio
 from generation.errors import MusicFailed
-from generation.media.audio_decode import read_audio
+from generation.media.guarded_process import read_sound
 from generation.music.common.audio_finish import Waveform, finish_audio, fit_length, loop_to_length
 from generation.music.common.beats import find_beats
 from generation.music.common.registry import music_maker
@@ -34,7 +34,7 @@ class Track:
 
     def compose(self, music: Music, samples: int, rate: int, on_step: OnStep) -> Audio:
         on_step(0, 2)
-        whole = read_audio(Path(music.track) if music.track else self._library_file(music))
+        whole = read_sound(Path(music.track) if music.track else self._library_file(music))
         on_step(1, 2)
         wanted = -(-samples * whole.rate // rate)
         cut = cut_passage(whole.samples, whole.rate, wanted)

@@ -14,7 +14,8 @@ from generation.failpoint import FailPoint, pass_failpoint
 from generation.media import signing_identity
 from generation.media.ffmpeg import find
 from generation.media.files import explain_os_error, make_folder
-from generation.media.probe import clip_from_file, read_frames
+from generation.media.guarded_process import read_frames, read_sound
+from generation.media.probe import clip_from_file
 from generation.media.signing_identity import Identity
 from generation.media.stills import preview
 from generation.models.common.frames import fit_frames
@@ -202,13 +203,11 @@ def _join_audio(source: Path, seconds: float, frames: Frames) -> Audio:
     """The audio of the source clip, or silence, followed by the model's audio."""
     import numpy as np  # noqa: PLC0415  (heavy)
 
-    from generation.media.audio_decode import read_audio  # noqa: PLC0415  (heavy)
-
     assert frames.audio is not None
     rate, new = frames.audio.rate, frames.audio.samples
     old = np.zeros((round(seconds * rate), new.shape[1]), np.float32)
     with suppress(AttachmentRefused):
-        source_audio = read_audio(source)
+        source_audio = read_sound(source)
         at = np.arange(len(old)) * source_audio.rate / rate
         for channel in range(new.shape[1]):
             samples = source_audio.samples[:, min(channel, source_audio.samples.shape[1] - 1)]

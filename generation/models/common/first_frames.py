@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generation.errors import AttachmentRefused
-from generation.media.picture_decode import decode_picture
+from generation.media.guarded_process import read_frames, read_picture
 from generation.request import Kind
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ def first_frames(
 
     found: list[Image.Image] = []
     if request.image is not None:
-        found = [decode_picture(Path(request.image))]
+        found = [read_picture(Path(request.image))]
     elif request.kind is Kind.EXTEND and request.source is not None:
         found = last_frames(Path(request.source), source_frames)
     elif request.kind is Kind.BIGGER and request.source is not None:
@@ -36,14 +34,6 @@ def first_frames(
 
 
 def last_frames(path: Path, count: int) -> list[Image.Image]:
-    import av  # noqa: PLC0415  (heavy)
     from PIL import Image  # noqa: PLC0415  (heavy)
 
-    try:
-        with av.open(str(path), format="mp4") as clip:
-            return [
-                Image.fromarray(frame.to_ndarray(format="rgb24"))
-                for frame in deque(clip.decode(video=0), maxlen=count)
-            ]
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise AttachmentRefused(path.name, "not a clip") from error
+    return [Image.fromarray(frame) for frame in read_frames(path, last=count).pixels]

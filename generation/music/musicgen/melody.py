@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generation.media.audio_decode import read_audio
+from generation.media.guarded_process import read_sound
 from generation.music.common.audio_finish import resample
 from generation.request import Music
 
@@ -38,7 +38,7 @@ def _chroma(melody: str | None, rate: int) -> Tensor:
         return torch.eye(NOTES)[:1]
     from transformers.audio_utils import chroma_filter_bank  # noqa: PLC0415  (heavy)
 
-    audio = read_audio(Path(melody), longest=LONGEST)
+    audio = read_sound(Path(melody), longest=LONGEST)
     mono = resample(audio.samples.mean(axis=1, keepdims=True).astype(np.float32), audio.rate, rate)[:, 0]
     sound = torch.from_numpy(np.pad(mono, (0, max(0, WINDOW - len(mono)))))
     spectrum = (

@@ -15,7 +15,8 @@ from PIL import Image
 
 from generation.errors import AttachmentRefused
 from generation.media.format_checks import check_mp4, check_picture, check_sound
-from generation.media.guarded_reader import GuardedReader, ReadLimits
+from generation.media.guarded_reader import GuardedReader
+from generation.media.sandbox import Limits as ReadLimits
 from tests.bot.app_harness import wait_until
 from tests.fakes import hostile_files
 from tests.fakes.wav_samples import wav_bytes
