@@ -241,7 +241,7 @@ def refund(world: World, call: Call) -> Any:
 def answer(world: World, call: Call) -> Any:
     """Answer a query. Each can be answered once, and only until it expires."""
     names = ("callback_query_id", "pre_checkout_query_id", "inline_query_id")
-    number = next(str(call.get(name)) for name in names if call.get(name))
+    number = next((str(call.get(name)) for name in names if call.get(name)), "")
     if number not in world.queries or len(call.get("text") or "") > 200:
         raise bad_request("query is too old and response timeout expired or query ID is invalid")
     for result in call.get("results") or []:
