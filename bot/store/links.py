@@ -136,12 +136,12 @@ def request_link(c: sqlite3.Connection, taker: LinkSide, code: str, now: float) 
 
     Raises InvalidLinkCode, AlreadyLinked or Blocked.
     """
-    people.find_or_create_account(c, taker.key, now=now)
-    _check_may_link(c, taker.key, now)
     sql = "DELETE FROM link_code WHERE code = ? AND until >= ? AND person <> ? RETURNING *"
     row = first_or_none(c.execute(sql, (code.strip().upper(), now, taker.key)).fetchall())
     if row is None:
         raise InvalidLinkCode
+    people.find_or_create_account(c, taker.key, now=now)
+    _check_may_link(c, taker.key, now)
     _check_other_may_link(c, row["person"], now)
     c.execute(DELETE_REQUESTS, {"maker": row["person"], "taker": taker.key, "now": now})
     number, until = secrets.randbelow(10**15) + 1, now + CODE_SECONDS
