@@ -23,11 +23,18 @@ class StableAudio(DiffusersMaker):
 
     @classmethod
     def component_overrides(cls, folder: Path) -> dict[str, Any]:
-        """Replace the solver: the folder's own needs another library to draw noise, this one draws none."""
-        from diffusers import EDMDPMSolverMultistepScheduler  # noqa: PLC0415  (heavy)
+        """Replace the published scheduler by one that computes the same without an unmaintained library."""
+        from generation.music.common.cosine_scheduler import (  # noqa: PLC0415  (heavy)
+            PUBLISHED_CLASS,
+            CosineScheduler,
+        )
 
-        own = EDMDPMSolverMultistepScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
-        return {"scheduler": EDMDPMSolverMultistepScheduler.from_config(own)}
+        own = CosineScheduler.load_config(folder, subfolder="scheduler", local_files_only=True)
+        return (
+            {"scheduler": CosineScheduler.from_published(own)}
+            if own.get("_class_name") == PUBLISHED_CLASS
+            else {}
+        )
 
     def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:
         return {

@@ -39,13 +39,15 @@ class DiffusersMaker:
         diffusers.utils.logging.disable_progress_bar()
         try:
             with loading():
+                replaced = cls.component_overrides(found)
                 pipe = getattr(diffusers, cls.pipeline_class).from_pretrained(
                     found,
                     dtype=dtype,
                     use_safetensors=True,
                     local_files_only=True,
-                    **cls.component_overrides(found),
+                    **dict.fromkeys(replaced),  # None: its class may need a library that is not installed
                 )
+                pipe.register_modules(**replaced)
                 if options.get("offload") and device != "cpu":
                     pipe.enable_model_cpu_offload()
                 else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import transformers
 from diffusers.pipelines.ace_step.modeling_ace_step import AceStepConditionEncoder
 from diffusers.pipelines.stable_audio.modeling_stable_audio import StableAudioProjectionModel
 
+PUBLISHED = Path(__file__).parents[1] / "models" / "published"
 LETTERS = " ,.-0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -162,13 +165,17 @@ def save_stableaudio(folder: Path) -> Path:
         ),
         tokenizer=tokenizer(),
         transformer=transformer,
-        scheduler=diffusers.EDMDPMSolverMultistepScheduler(
-            sigma_min=0.3,
-            sigma_max=500,
-            sigma_data=1.0,
-            prediction_type="v_prediction",
-            sigma_schedule="exponential",
-        ),
+        scheduler=diffusers.EDMDPMSolverMultistepScheduler(),
     )
     pipe.save_pretrained(folder)
+    _name_published_scheduler(folder)
     return folder
+
+
+def _name_published_scheduler(folder: Path) -> None:
+    """Give the folder the scheduler of stable-audio-open-1.0; its class cannot be imported here."""
+    published = PUBLISHED / "stable-audio-open"
+    shutil.copy(published / "scheduler" / "scheduler_config.json", folder / "scheduler")
+    index = json.loads((folder / "model_index.json").read_text())
+    index["scheduler"] = json.loads((published / "model_index.json").read_text())["scheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
