@@ -187,6 +187,13 @@ class MusicFailed(GenerationError):
 
 
 @dataclass(eq=False)
+class BadAudio(GenerationError):
+    """The music was silent or not a number, also on the second attempt."""
+
+    maker: str
+
+
+@dataclass(eq=False)
 class OutOfMemory(GenerationError):
     model: str
 

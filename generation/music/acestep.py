@@ -14,6 +14,7 @@ __all__ = ["AceStep"]
 @music_maker("acestep")
 class AceStep(DiffusersMaker):
     pipeline_class = "AceStepPipeline"
+    half_type = "bfloat16"
     shortest = 10.0
 
     def pipeline_arguments(self, music: Music, seconds: float) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from generation.clip import Audio
+from generation.errors import BadAudio
 from generation.music.common.registry import MusicMaker
 from generation.progress import OnStep
 from generation.rendering.worker_thread import WorkerThread
 from generation.request import Music
 
+log = logging.getLogger(__name__)
 MAX_BATCH = 8
+SAFE_DTYPE = "float32"
 
 LoadMaker = Callable[[str], MusicMaker]
 """Returns the maker of this name, loading it if necessary; called in the music thread."""
@@ -46,9 +50,13 @@ class MusicBatcher:
     A cancelled caller ends its batch; the others then compose their pieces themselves.
     """
 
-    def __init__(self, thread: WorkerThread, load_maker: LoadMaker, rate: int) -> None:
+    def __init__(
+        self, thread: WorkerThread, load_maker: LoadMaker, rate: int, load_safe_maker: LoadMaker | None = None
+    ) -> None:
+        """`load_safe_maker` replaces a maker by itself in float32, after it made unusable music."""
         self._thread = thread
         self._load_maker = load_maker
+        self._load_safe_maker = load_safe_maker
         self._rate = rate
         self._pending: list[_PendingPiece] = []
 
@@ -84,9 +92,25 @@ class MusicBatcher:
             member.audio = audio
 
     def _compose_batch(self, batch: Sequence[_PendingPiece], on_step: OnStep) -> list[Audio]:
-        """Compose the whole batch, or only its first piece if the maker cannot compose batches."""
+        """Compose the whole batch, or only its first piece if the maker cannot compose batches.
+
+        After BadAudio compose once more in float32; the maker then stays in float32.
+        """
+        maker = self._load_maker(batch[0].music.maker)
+        try:
+            return self._compose_with(maker, batch, on_step)
+        except BadAudio:
+            if self._load_safe_maker is None or getattr(maker, "dtype", SAFE_DTYPE) == SAFE_DTYPE:
+                raise
+        name = batch[0].music.maker
+        log.warning('%s made unusable music; it now uses float32. options.dtype = "float32" sets it', name)
+        del maker  # it is replaced: two of them need not be in memory
+        return self._compose_with(self._load_safe_maker(name), batch, on_step)
+
+    def _compose_with(
+        self, maker: MusicMaker, batch: Sequence[_PendingPiece], on_step: OnStep
+    ) -> list[Audio]:
         first = batch[0]
-        maker = self._load_maker(first.music.maker)
         if len(batch) > 1 and isinstance(maker, BatchMusicMaker):
             music = [piece.music for piece in batch]
             return maker.compose_batch(music, first.samples, self._rate, on_step)

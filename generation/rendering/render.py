@@ -25,7 +25,7 @@ from generation.music.common import registry
 from generation.order import Order
 from generation.progress import PREVIEW_FILE, Cancelled, OnProgress, OnStep, Progress, Stage
 from generation.rendering.finalize import ClipSigner, finish_clip, finish_new_music, finish_still
-from generation.rendering.music_batching import MusicBatcher
+from generation.rendering.music_batching import SAFE_DTYPE, MusicBatcher
 from generation.rendering.worker_thread import WorkerThread
 from generation.request import Kind, Request
 
@@ -54,11 +54,22 @@ class RenderContext:
         self.music_makers: dict[str, registry.MusicMaker] = {}
         self.picture_thread = WorkerThread("frames")
         self.music_thread = WorkerThread("music")
-        self.music_batcher = MusicBatcher(self.music_thread, self.music_maker, SAMPLE_RATE)
+        self.music_batcher = MusicBatcher(
+            self.music_thread, self.music_maker, SAMPLE_RATE, self.safe_music_maker
+        )
 
     def music_maker(self, name: str) -> registry.MusicMaker:
         if name not in self.music_makers:
             self.music_makers[name] = registry.load(name, dict(self.maker_options.get(name, {})))
+        return self.music_makers[name]
+
+    def safe_music_maker(self, name: str) -> registry.MusicMaker:
+        """Replace the maker by one that computes in float32."""
+        replaced = self.music_makers.pop(name, None)
+        if replaced is not None:
+            replaced.close()
+        options = {**self.maker_options.get(name, {}), "dtype": SAFE_DTYPE}
+        self.music_makers[name] = registry.load(name, options)
         return self.music_makers[name]
 
     def signer_for(self, order: Order) -> ClipSigner:

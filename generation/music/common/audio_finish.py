@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generation.clip import Audio
+from generation.errors import BadAudio
 from generation.music.common.loudness_normalize import normalize_loudness
 
 Waveform = NDArray[np.float32]
 FADE_IN = 0.02
+SILENT_PEAK = 1e-5
+"""A model whose music never exceeds this made none: -100 dB of full scale."""
 
 
 def resample(sound: Waveform, rate: int, wanted: int) -> Waveform:
@@ -68,6 +71,12 @@ def finish_audio(sound: Waveform, rate: int, samples: int, wanted: int, *, fade_
     shaped = apply_fades(fitted, wanted, fade_out)
     level = normalize_loudness(np.ascontiguousarray(shaped.T), wanted)
     return Audio(np.ascontiguousarray(level.T, dtype=np.float32), wanted)
+
+
+def check_sound(maker: str, sound: Waveform) -> None:
+    """Raise BadAudio when a model's sound is silent or contains values that are not numbers."""
+    if not np.isfinite(sound).all() or np.abs(sound).max(initial=0.0) < SILENT_PEAK:
+        raise BadAudio(maker)
 
 
 def loop_to_length(sound: Waveform, samples: int, overlap: int) -> Waveform:

@@ -11,7 +11,7 @@ from generation.clip import Audio
 from generation.errors import ModelBroken, OutOfMemory
 from generation.loading_gate import computing, loading
 from generation.music.common import weights
-from generation.music.common.audio_finish import finish_audio, loop_to_length, to_stereo
+from generation.music.common.audio_finish import check_sound, finish_audio, loop_to_length, to_stereo
 from generation.progress import OnStep
 from generation.request import Music
 
@@ -19,6 +19,8 @@ from generation.request import Music
 class DiffusersMaker:
     pipeline_class: ClassVar[str]
     """The pipeline class of diffusers."""
+    half_type: ClassVar[str] = "float16"
+    """The dtype on a GPU, as the model's card says."""
     shortest: ClassVar[float] = 0.0
     longest: ClassVar[float] = 600.0
 
@@ -26,13 +28,14 @@ class DiffusersMaker:
         self.pipe = pipe
         self.name = str(options.get("name", self.pipeline_class))
         self.steps = int(options.get("steps", 8))
+        self.dtype = str(pipe.dtype).removeprefix("torch.")
         self.rate = int(pipe.vae.config.sampling_rate)
 
     @classmethod
     def load(cls, options: dict[str, Any]) -> Self:
         name = str(options.get("name", cls.pipeline_class))
         found = weights.find_weights(options, name)
-        device, dtype = weights.device_and_type(options)
+        device, dtype = weights.device_and_type(options, cls.half_type)
         import diffusers  # noqa: PLC0415  (heavy)
         import torch  # noqa: PLC0415  (heavy)
 
@@ -87,6 +90,7 @@ class DiffusersMaker:
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(self.name) from error
         sound = to_stereo(np.ascontiguousarray(output.audios[0].float().cpu().numpy().T))
+        check_sound(self.name, sound)
         wanted = -(-samples * self.rate // rate)
         return finish_audio(loop_to_length(sound, wanted, 2 * self.rate), self.rate, samples, rate)
 

@@ -37,8 +37,8 @@ def _from_hub_cache(name: str, source: str, revision: str | None) -> Path:
         raise ModelMissing(name) from error
 
 
-def device_and_type(options: dict[str, Any]) -> tuple[str, Any]:
-    """Device and dtype from the options; by default the GPU in half precision if there is one."""
+def device_and_type(options: dict[str, Any], half: str = "float16") -> tuple[str, Any]:
+    """Device and dtype from the options; by default the GPU, if there is one, in `half`, if it has that."""
     import torch  # noqa: PLC0415  (heavy)
 
     device = str(options.get("device", "auto"))
@@ -46,5 +46,13 @@ def device_and_type(options: dict[str, Any]) -> tuple[str, Any]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = str(options.get("dtype", "auto"))
     if dtype == "auto":
-        dtype = "float32" if device == "cpu" else "float16"
+        dtype = "float32" if device == "cpu" else half
+        if dtype == "bfloat16" and device == "cuda" and not _has_bfloat16():
+            dtype = "float16"
     return device, getattr(torch, dtype)
+
+
+def _has_bfloat16() -> bool:
+    import torch  # noqa: PLC0415  (heavy)
+
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))

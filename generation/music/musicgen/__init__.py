@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from generation.clip import Audio
-from generation.errors import ModelBroken, OutOfMemory
+from generation.errors import BadAudio, ModelBroken, OutOfMemory
 from generation.loading_gate import computing, loading
 from generation.music.common import weights
-from generation.music.common.audio_finish import finish_audio
+from generation.music.common.audio_finish import check_sound, finish_audio
 from generation.music.common.registry import music_maker
 from generation.music.musicgen.cuda_graphs import GraphRun, graph_cache_for
 from generation.music.musicgen.decoder import (
@@ -41,6 +41,7 @@ class MusicGen:
         self.name = str(options.get("name", "musicgen"))
         self.guidance = float(options.get("guidance", 3.0))
         self.top_k = int(options.get("top_k", 250))
+        self.dtype = str(model.dtype).removeprefix("torch.")
         self.decoder = Decoder(model.decoder)
         self.graph_cache = graph_cache_for(self.decoder)
         self.rate = int(model.config.audio_encoder.sampling_rate)
@@ -79,8 +80,10 @@ class MusicGen:
         frames = math.ceil(samples / rate * self.per_second) + 1
         with computing(on_step) as step:
             codes = self.generate_codes(pieces, frames, step)
-            sounds = self.decode_audio(codes)
-        return [finish_audio(sound.T.float().cpu().numpy(), self.rate, samples, rate) for sound in sounds]
+            sounds = [sound.T.float().cpu().numpy() for sound in self.decode_audio(codes)]
+        for sound in sounds:
+            check_sound(self.name, sound)
+        return [finish_audio(sound, self.rate, samples, rate) for sound in sounds]
 
     @torch.inference_mode()
     def generate_codes(self, pieces: Sequence[Music], frames: int, on_step: OnStep) -> Tensor:
@@ -123,6 +126,8 @@ class MusicGen:
             wanted = plan[:, :, column]
             plan[:, :, column] = torch.where(wanted == UNKNOWN, now, wanted)
             new_columns = plan[:, :, column : column + 1]
+        if not bool(torch.isfinite(logits).all()):  # a value that is not a number stays in all later steps
+            raise BadAudio(self.name)
         steps.report(frames)
         return frames_from_columns(plan, frames, decoder.channels).cpu()
 
