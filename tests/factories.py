@@ -49,9 +49,9 @@ def make_requester(user: str = "ana", **changes: Any) -> Requester:
     return structs.replace(Requester(platform="fake", user=user, name=user), **changes)
 
 
-def make_viewer(user: str = "ana", *, chat: str = "c", **changes: Any) -> Viewer:
+def make_viewer(user: str = "ana", *, chat: str = "c", private: bool = False, **changes: Any) -> Viewer:
     """The user in the chat that `make_reply_to` names; the changes are those of the requester."""
-    return Viewer(requester=make_requester(user, **changes), chat=chat)
+    return Viewer(requester=make_requester(user, **changes), chat=chat, private=private)
 
 
 def make_reply_to(**changes: Any) -> ReplyTo:

@@ -124,7 +124,7 @@ async def _make_one_clip(
     running_app: composition.App, terminal: Terminal, requested: Wish, reply_to: ReplyTo, settings: Settings
 ) -> tuple[Job, str]:
     """The finished job, and a note on what was rounded or ignored."""
-    studio, me = running_app.studio, Viewer(requester=_terminal_user(settings))
+    studio, me = running_app.studio, Viewer(requester=_terminal_user(settings), chat=reply_to.chat)
     await _cancel_interrupted_jobs(studio, me, terminal.output)
     submission = await studio.submit(requested, me, reply_to)
     _show_chosen_music(submission, terminal.output)

@@ -48,9 +48,17 @@ class Blocked(UserError):
 
 @dataclass(eq=False)
 class OtherChannelsOnly(UserError):
-    """Matinee answers only in other channels of this community."""
+    """Matinee answers only in other channels of this community.
+
+    The studio gives their ids, and a frontend the names that its users know.
+    """
 
     places: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class NotInThatChat(UserError):
+    """A clip for a chat in which its requester is not."""
 
 
 @dataclass(eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +63,14 @@ class AdminRules:
         named = (self.role_tiers.get(f"{platform}:{role}") for role in roles)
         return frozenset(tier for tier in named if tier)
 
-    def allows_channel(self, channel: str) -> bool:
-        if channel in self.denied_channels:
+    def allows_channels(self, channels: Collection[str], *, private: bool) -> bool:
+        """Whether a user is served in a channel, given with the channel of which it is a thread.
+
+        A private chat is served unless it is denied.
+        """
+        if not self.denied_channels.isdisjoint(channels):
             return False
-        return not self.allowed_channels or channel in self.allowed_channels
+        return private or not self.allowed_channels or not self.allowed_channels.isdisjoint(channels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ FROM person, virtual_time JOIN account ON account.id = person.account WHERE pers
 FIXED_COLUMNS = 4
 
 OPTIONAL_COLUMNS = {
-    "before": "(SELECT id FROM job WHERE update_id = ?)",
+    "before": "(SELECT id FROM job WHERE update_id IN (?, ?) AND person = person.key)",
     "earlier": """(SELECT created_at FROM job
       WHERE account = person.account ORDER BY id DESC LIMIT 1 OFFSET ?)""",
     "person": """(SELECT count(*) FROM job
@@ -112,7 +112,7 @@ def _look_up(
     values: list[object] = []
     if draft.idempotency_key:
         columns.append("before")
-        values.append(_scoped_idempotency_key(draft))
+        values += [_scoped_idempotency_key(draft), _earlier_scoped_idempotency_key(draft)]
     if caps.burst:
         columns.append("earlier")
         values.append(caps.burst - 1)
@@ -136,7 +136,13 @@ def lookup_sql(*columns: str) -> str:
 
 
 def _scoped_idempotency_key(draft: Draft) -> str:
-    return f"{draft.requester.platform}:{draft.idempotency_key}" if draft.idempotency_key else ""
+    """The key within those of its requester: the same key of another user means another job."""
+    return f"{draft.requester.key}:{draft.idempotency_key}" if draft.idempotency_key else ""
+
+
+def _earlier_scoped_idempotency_key(draft: Draft) -> str:
+    """The key as earlier versions stored it, for updates that are repeated right after an upgrade."""
+    return f"{draft.requester.platform}:{draft.idempotency_key}"
 
 
 def _check_caps(caps: Caps, optional_values: Mapping[str, Any], now: float) -> None:

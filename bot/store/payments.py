@@ -118,11 +118,13 @@ def refunds_under_way(c: sqlite3.Connection, platform: str) -> list[Payment]:
     return [_payment(c, row) for row in c.execute(sql, (f"{platform}:", f"{platform};")).fetchall()]
 
 
-def reverse_purchase(c: sqlite3.Connection, name: str, now: float) -> int | None:
-    """Take back what is left of the credits of a payment that the platform has returned.
+def reverse_purchase(c: sqlite3.Connection, name: str, *, payer: str, now: float) -> int | None:
+    """Take back what is left of the credits of a payment that the platform has returned to `payer`.
 
-    Returns how many; None if the payment is unknown or was reversed before.
+    Returns how many; None if the payment is unknown, was reversed before, or is of another account.
     """
+    if not _may_have_paid(c, name, payer):
+        return None
     try:
         found = _begin(c, name, now)
     except NoSuchPayment:
@@ -156,6 +158,16 @@ def _begin(c: sqlite3.Connection, name: str, now: float) -> Payment:
         note = f"{REFUND_NOTE}{row['id']}:{row['attempt'] + 1}"
         ledger.move(c, row["account"], -taken, note=note, now=now)
     return _payment(c, c.execute(BY_NAME, (name,)).fetchone())
+
+
+def _may_have_paid(c: sqlite3.Connection, name: str, key: str) -> bool:
+    """Whether the payment is of this user's account, or of one that has no user any more."""
+    row = first_or_none(c.execute(BY_NAME, (name,)).fetchall())
+    if row is None:
+        return False
+    sharing = c.execute("SELECT key FROM person WHERE account = ?", (row["account"],))
+    users = {row["payer"], *(one for (one,) in sharing)} - {""}
+    return not users or key in users
 
 
 def _payment(c: sqlite3.Connection, row: sqlite3.Row) -> Payment:

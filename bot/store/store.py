@@ -328,10 +328,15 @@ class Store:
         """Refunds that were begun, and whose outcome is not known."""
         return await self._database.read(lambda c: payments.refunds_under_way(c, platform))
 
-    async def reverse_purchase(self, payment: str) -> int | None:
-        """Take back what is left of the credits of a refunded payment; None if that was done before."""
+    async def reverse_purchase(self, payment: str, *, payer: str) -> int | None:
+        """Take back what is left of the credits of a payment that was returned to `payer`.
+
+        None if that was done before, or if the payment is unknown or of another account.
+        """
         now = self._clock()
-        return await self._database.write(lambda c: payments.reverse_purchase(c, payment, now))
+        return await self._database.write(
+            lambda c: payments.reverse_purchase(c, payment, payer=payer, now=now)
+        )
 
     # Uploads
 

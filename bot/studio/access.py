@@ -6,11 +6,12 @@ A frontend proves facts about a user and hands them over as a Viewer; every deci
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from msgspec import structs
@@ -21,7 +22,10 @@ from bot.domain.errors import (
     ModelDisabled,
     NoSuchJob,
     NotAcceptingJobs,
+    NotAllowed,
+    NotInThatChat,
     NotYourJob,
+    OtherChannelsOnly,
     PromptRefused,
 )
 from bot.domain.jobs import Job, ReplyTo, Requester
@@ -29,6 +33,7 @@ from bot.domain.quota import Allowance, Caps, QuotaPlan
 from bot.i18n import messages
 from bot.moderation.prompt_policy import PromptPolicy, strike_timeout
 from bot.store.store import AdminRules, Standing, Store
+from generation.clip import Clip
 from generation.request import Request, Wish
 
 log = structlog.get_logger(__name__)
@@ -49,6 +54,17 @@ async def is_no_moderator() -> bool:
     return False
 
 
+async def is_no_admin() -> bool:
+    """The proof of a viewer who does not administer the community they are in."""
+    return False
+
+
+def has_no_role(role: str) -> bool:
+    """The proof of a viewer whose community has no roles."""
+    del role
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
     """A user who asks for something, where they ask, and the facts that their frontend has proven.
@@ -59,17 +75,30 @@ class Viewer:
     requester: Requester
     chat: str = ""
     """The chat or channel that the user is in at this moment; empty if there is none."""
+    parent_chat: str = ""
+    """The channel of the thread or forum post `chat`."""
+    community_settings_key: str = ""
+    """The key of the settings that hold for all users of the viewer's community; empty if there are none."""
+    private: bool = False
+    """Nobody else sees the command and its answer."""
     adult_place: bool = False
     """The platform marks this chat as for adults."""
     can_see: Callable[[str], bool] = sees_no_other_chat
     """Whether the user can see that other channel of their own server at this moment."""
     is_moderator: Callable[[], Awaitable[bool]] = is_no_moderator
     """Whether the platform lets the user delete the messages of others in this chat."""
+    is_community_admin: Callable[[], Awaitable[bool]] = is_no_admin
+    """Whether the platform lets the user change the settings of their own community."""
+    has_role: Callable[[str], bool] = has_no_role
+    """Whether the role with this key belongs to the viewer's own community."""
 
     @classmethod
     def owner_of(cls, job: Job) -> Viewer:
-        """The owner of a job in its own chat, for messages that the bot sends them about it."""
-        return cls(requester=job.requester, chat=job.reply_to.chat)
+        """The owner of a job in its own chat, for messages that the bot sends them about it.
+
+        They have no other rights: what was proven when the job was made need not be true now.
+        """
+        return cls(requester=structs.replace(job.requester, admin=False, roles=()), chat=job.reply_to.chat)
 
     @property
     def platform(self) -> str:
@@ -118,17 +147,15 @@ def has_hidden_prompt(job: Job) -> bool:
     return bool(job.reply_to.facts.get("hidden"))
 
 
-def job_view(job: Job, viewer: Viewer, relation: Relation) -> Job:
-    """The job as it may leave the studio for this viewer.
+def job_view(job: Job, viewer: Viewer, relation: Relation, *, with_paths: bool = False) -> Job:
+    """The job as it may leave the studio for this viewer: without a token, and without the paths of files.
 
-    The owner gets all of it, but on another platform nothing that only its own frontend can use. All others
-    get no token, no path, and nothing that is private to the owner or to the delivery.
+    The owner gets all else, but on another platform nothing that only its own frontend can use. All others
+    get nothing that is private to the owner or to the delivery. `with_paths` keeps the paths that an owner
+    named, for users whose files are on this machine.
     """
     if relation is Relation.OWNER:
-        if viewer.platform == job.reply_to.platform:
-            return job
-        place = ReplyTo(platform=job.reply_to.platform, chat=job.reply_to.chat, private=job.reply_to.private)
-        return structs.replace(job, reply_to=place, message="")
+        return _owner_view(job, viewer, with_paths=with_paths)
     owner, place = job.requester, job.reply_to
     hidden = has_hidden_prompt(job)
     return structs.replace(
@@ -143,10 +170,28 @@ def job_view(job: Job, viewer: Viewer, relation: Relation) -> Job:
             private=place.private,
             facts={"hidden": True} if hidden else {},
         ),
-        clip=job.clip and structs.replace(job.clip, path=Path(job.clip.path.name), poster=None, sheet=None),
+        clip=job.clip and _clip_view(job.clip),
         error=None,
         message="",
     )
+
+
+def _owner_view(job: Job, viewer: Viewer, *, with_paths: bool) -> Job:
+    place = job.reply_to
+    if viewer.platform == place.platform:
+        job = structs.replace(job, reply_to=structs.replace(place, token="", token_until=0.0))
+    else:
+        here = ReplyTo(platform=place.platform, chat=place.chat, private=place.private)
+        job = structs.replace(job, reply_to=here, message="")
+    if with_paths:
+        return job
+    return structs.replace(
+        job, request=_request_view(job.request, with_prompt=True), clip=job.clip and _clip_view(job.clip)
+    )
+
+
+def _clip_view(clip: Clip) -> Clip:
+    return structs.replace(clip, path=Path(clip.path.name), poster=None, sheet=None)
 
 
 def _request_view(request: Request, *, with_prompt: bool) -> Request:
@@ -175,42 +220,94 @@ class AdmissionTerms:
 
 class AccessControl:
     def __init__(
-        self, *, store: Store, prompt_policy: PromptPolicy, quota_plan: QuotaPlan, caps: Caps = NO_CAPS
+        self,
+        *,
+        store: Store,
+        prompt_policy: PromptPolicy,
+        quota_plan: QuotaPlan,
+        caps: Caps = NO_CAPS,
+        local_platforms: frozenset[str] = frozenset(),
     ) -> None:
-        """Refused prompts of one user are limited by the `burst` of `caps`, as jobs are."""
+        """Refused prompts of one user are limited by the `burst` of `caps`, as jobs are.
+
+        The users of `local_platforms` name files of this machine themselves.
+        """
         self.quota_plan = quota_plan
         self._store = store
         self._prompt_policy = prompt_policy
         self._caps = caps
+        self._local_platforms = local_platforms
 
-    async def admit(self, wish: Wish, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
-        """Check the user, the chat and the prompt.
+    async def admit(self, wish: Wish, viewer: Viewer) -> AdmissionTerms:
+        """Check the user, the chat they are in, and the prompt.
 
-        Raises NotAcceptingJobs, Blocked, ChannelDenied, RateLimited or PromptRefused. A severe refusal that
-        is certain also blocks the user for a time.
+        Raises what `require_admitted` raises, RateLimited or PromptRefused. A severe refusal that is certain
+        also blocks the user for a time.
         """
-        rules, standing = await self._store.rules_and_standing(requester.key)
-        _check_access(rules, standing, requester, reply_to)
+        terms = await self.require_admitted(viewer)
         if self._caps.burst:
             await self._store.check_refusal_rate(
-                requester.key, burst=self._caps.burst, seconds=self._caps.burst_seconds
+                viewer.requester.key, burst=self._caps.burst, seconds=self._caps.burst_seconds
             )
         try:
-            await self._check_prompt(wish, requester, adult_place=bool(reply_to.facts.get("adult")))
+            await self._check_prompt(wish, viewer.requester, adult_place=viewer.adult_place)
         except PromptRefused as refusal:
-            raise await self._record_refusal(refusal, wish, requester) from None
-        return self._terms(rules, standing, requester, reply_to.chat)
+            raise await self._record_refusal(refusal, wish, viewer.requester) from None
+        return terms
 
-    async def require_admitted(self, requester: Requester, reply_to: ReplyTo) -> AdmissionTerms:
-        """Check the user and the chat but no prompt; raises NotAcceptingJobs, Blocked or ChannelDenied."""
-        rules, standing = await self._store.rules_and_standing(requester.key)
-        _check_access(rules, standing, requester, reply_to)
-        return self._terms(rules, standing, requester, reply_to.chat)
+    async def require_admitted(self, viewer: Viewer) -> AdmissionTerms:
+        """Check the user and the chat they are in but no prompt.
 
-    async def terms_for(self, requester: Requester, chat: str = "") -> AdmissionTerms:
-        """The terms without any check."""
-        rules, standing = await self._store.rules_and_standing(requester.key)
-        return self._terms(rules, standing, requester, chat)
+        Raises NotAcceptingJobs, Blocked, ChannelDenied or OtherChannelsOnly.
+        """
+        rules, standing = await self._store.rules_and_standing(viewer.requester.key)
+        _check_access(rules, standing, viewer)
+        shared = await self.community_settings(viewer)
+        _check_chosen_channels(shared.get("channels") or (), viewer)
+        return self._terms(rules, standing, viewer.requester, viewer.chat)
+
+    async def proven_place(self, reply_to: ReplyTo, viewer: Viewer) -> ReplyTo:
+        """The place of an answer, without what its caller only asserts. Raises NotInThatChat.
+
+        Whether the place is for adults comes from the viewer, and who may read the prompt from the settings
+        of the community.
+        """
+        if (reply_to.platform, reply_to.chat) != (viewer.platform, viewer.chat):
+            raise NotInThatChat
+        shared = await self.community_settings(viewer)
+        proven = {"adult": viewer.adult_place, "hidden": shared.get("prompts") == "asker"}
+        facts = {name: value for name, value in reply_to.facts.items() if name not in proven}
+        return structs.replace(
+            reply_to, facts=facts | {name: True for name, holds in proven.items() if holds}
+        )
+
+    async def terms_for(self, viewer: Viewer) -> AdmissionTerms:
+        """The terms of a user in their chat, without any check."""
+        rules, standing = await self._store.rules_and_standing(viewer.requester.key)
+        return self._terms(rules, standing, viewer.requester, viewer.chat)
+
+    async def community_settings(self, viewer: Viewer) -> dict[str, Any]:
+        """The settings of the viewer's community; empty where there is none."""
+        key = viewer.community_settings_key
+        return await self._store.settings(key) if key else {}
+
+    async def require_community_admin(self, viewer: Viewer, verb: str) -> None:
+        """Raises NotAllowed unless the viewer is an admin of the community they are in, or an operator."""
+        if not await self.is_community_admin(viewer):
+            raise NotAllowed(verb)
+
+    async def require_own_key(self, viewer: Viewer, verb: str) -> None:
+        """Raises NotAllowed for a user who writes in the name of a community without being its admin.
+
+        Such users share the key of the community, and so its settings and data.
+        """
+        if viewer.requester.key == viewer.community_settings_key:
+            await self.require_community_admin(viewer, verb)
+
+    async def is_community_admin(self, viewer: Viewer) -> bool:
+        if viewer.requester.admin:
+            return True
+        return bool(viewer.community_settings_key) and await viewer.is_community_admin()
 
     async def require(self, right: Right, job_id: int, viewer: Viewer) -> Job:
         """The whole job, for the studio itself: what leaves the studio is a `view`.
@@ -218,7 +315,11 @@ class AccessControl:
         Raises NoSuchJob alike for a job that does not exist and for one that the viewer must not know of, and
         NotYourJob for one that they may see but not treat like that.
         """
-        job = await self._store.job(job_id)
+        try:
+            job = await self._store.job(job_id)
+        except NoSuchJob:
+            await self._all_account_keys(viewer)  # so that the answer takes as long as for a foreign job
+            raise
         relation = relation_of(viewer, job, await self._account_keys(viewer, job))
         if relation in {Relation.OWNER, Relation.OPERATOR}:
             return job
@@ -232,15 +333,19 @@ class AccessControl:
 
     async def view(self, job: Job, viewer: Viewer) -> Job:
         """The job without what is not for this viewer."""
-        return job_view(job, viewer, relation_of(viewer, job, await self._account_keys(viewer, job)))
+        relation = relation_of(viewer, job, await self._account_keys(viewer, job))
+        return self._view(job, viewer, relation)
 
     async def visible(self, jobs: Iterable[Job], viewer: Viewer) -> list[Job]:
         """Those of the jobs that the viewer may see, without what is not for this viewer."""
         keys = await self._all_account_keys(viewer)
         related = ((job, relation_of(viewer, job, keys)) for job in jobs)
         return [
-            job_view(job, viewer, relation) for job, relation in related if relation is not Relation.ABSENT
+            self._view(job, viewer, relation) for job, relation in related if relation is not Relation.ABSENT
         ]
+
+    def _view(self, job: Job, viewer: Viewer, relation: Relation) -> Job:
+        return job_view(job, viewer, relation, with_paths=viewer.platform in self._local_platforms)
 
     async def _moderates(self, viewer: Viewer, job: Job, relation: Relation) -> bool:
         """Whether the message of this job is in a chat that the viewer moderates.
@@ -300,14 +405,20 @@ class AccessControl:
         )
 
 
-def _check_access(rules: AdminRules, standing: Standing, requester: Requester, reply_to: ReplyTo) -> None:
+def _check_access(rules: AdminRules, standing: Standing, viewer: Viewer) -> None:
     if standing.block:  # applies to admins too: another admin has to lift it
         raise Blocked(standing.block.until, standing.block.reason)
-    if requester.admin:
+    if viewer.requester.admin:
         return
     if rules.closed:
         raise NotAcceptingJobs(rules.closed)
-    channel = f"{reply_to.platform}:{reply_to.chat}"
-    closed = channel in rules.denied_channels if reply_to.private else not rules.allows_channel(channel)
-    if closed:
+    channels = {f"{viewer.platform}:{chat}" for chat in (viewer.chat, viewer.parent_chat) if chat}
+    in_private_chat = not viewer.requester.community
+    if not rules.allows_channels(channels, private=in_private_chat):
         raise ChannelDenied
+
+
+def _check_chosen_channels(chosen: Collection[str], viewer: Viewer) -> None:
+    """Raises OtherChannelsOnly where the admins of the community allow only other channels."""
+    if chosen and not {viewer.chat, viewer.parent_chat} & set(chosen) and not viewer.requester.admin:
+        raise OtherChannelsOnly(tuple(chosen))

@@ -1,4 +1,4 @@
-"""A user's account: credits, payments, settings, linked accounts and personal data."""
+"""A user's account: credits, payments, linked accounts and personal data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bot.domain.quota import Balance
 from bot.i18n import messages
 from bot.maintenance.retention import RetentionSweeper
 from bot.store.store import DeletedData, LedgerEntry, LinkRequest, LinkSide, Payment, Store
-from bot.studio.access import AccessControl
+from bot.studio.access import AccessControl, Viewer
 
 log = structlog.get_logger(__name__)
 
@@ -92,43 +92,46 @@ class Accounts:
 
     # Credits and payments
 
-    async def balance(self, requester: Requester, chat: str = "") -> Balance:
-        """The credits of this user in this chat; `used` is also right where the allowance is unlimited."""
-        terms = await self._access.terms_for(requester, chat)
-        found = await self._store.balance(requester.key, terms.allowance)
+    async def balance(self, viewer: Viewer) -> Balance:
+        """The credits of this user in their chat; `used` is also right where the allowance is unlimited."""
+        key, terms = viewer.requester.key, await self._access.terms_for(viewer)
+        found = await self._store.balance(key, terms.allowance)
         if not found.unlimited:
             return found
-        return replace(found, used=await self._store.used_in_window(requester.key, terms.allowance))
+        return replace(found, used=await self._store.used_in_window(key, terms.allowance))
 
-    async def ledger_entries(self, requester: Requester, limit: int = 10) -> list[LedgerEntry]:
-        """The latest bookings, newest first."""
-        return await self._store.ledger_entries(requester.key, limit)
+    async def ledger_entries(self, viewer: Viewer, limit: int = 10) -> list[LedgerEntry]:
+        """The latest bookings of the viewer's account, newest first."""
+        return await self._store.ledger_entries(viewer.requester.key, limit)
 
-    async def record_purchase(self, requester: Requester, credits_: int, *, payment: str) -> bool:
-        """Book credits that were paid for; False if this payment was booked before."""
-        return await self._store.record_purchase(requester.key, credits_, payment=payment)
+    async def record_purchase(self, viewer: Viewer, credits_: int, *, payment: str) -> bool:
+        """Book credits that the viewer paid for; False if this payment was booked before.
 
-    async def payments(self, requester: Requester) -> list[Payment]:
-        """The user's payments that were not returned, newest first."""
-        return await self._store.payments_of(requester.key)
+        Raises NoSuchPayment unless the payment was made on the viewer's platform.
+        """
+        if not payment.startswith(f"{viewer.platform}:"):
+            raise NoSuchPayment
+        return await self._store.record_purchase(viewer.requester.key, credits_, payment=payment)
 
-    async def refund_own_payment(
-        self, requester: Requester, payment_id: int, return_money: ReturnMoney
-    ) -> Payment:
-        """Refund a payment of the requester's account from which no credit is spent.
+    async def payments(self, viewer: Viewer) -> list[Payment]:
+        """The payments of the viewer's account that were not returned, newest first."""
+        return await self._store.payments_of(viewer.requester.key)
+
+    async def refund_own_payment(self, viewer: Viewer, payment_id: int, return_money: ReturnMoney) -> Payment:
+        """Refund a payment of the viewer's account from which no credit is spent.
 
         Raises NoSuchPayment or RefundUnderWay.
         """
         return await self._refund(
-            partial(self._store.begin_own_refund, requester.key, payment_id), return_money
+            partial(self._store.begin_own_refund, viewer.requester.key, payment_id), return_money
         )
 
-    async def refund_payment(self, requester: Requester, name: str, return_money: ReturnMoney) -> Payment:
-        """Refund any payment, for admins: what is left of its credits is taken back.
+    async def refund_payment(self, viewer: Viewer, name: str, return_money: ReturnMoney) -> Payment:
+        """Refund any payment, for operators: what is left of its credits is taken back.
 
         Raises NotAllowed, NoSuchPayment or RefundUnderWay.
         """
-        if not requester.admin:
+        if not viewer.requester.admin:
             raise NotAllowed("refund")
         return await self._refund(partial(self._store.begin_refund, name), return_money)
 
@@ -170,42 +173,28 @@ class Accounts:
             raise NoSuchPayment
         return payment
 
-    async def reverse_purchase(self, payment: str) -> None:
-        """Take back what is left of the credits of a payment that the platform reports as returned."""
-        await self._store.reverse_purchase(payment)
+    async def reverse_purchase(self, viewer: Viewer, payment: str) -> None:
+        """Take back what is left of the credits of a payment that the platform returned to this viewer.
 
-    # Settings; `key` is Requester.key or the key of a community
-
-    async def settings(self, key: str) -> dict[str, Any]:
-        """The defaults of a user or a community."""
-        return await self._store.settings(key)
-
-    async def change_setting(self, key: str, name: str, value: Any) -> None:
-        """Set one default; None removes it."""
-        await self._store.change_setting(key, name, value)
-
-    async def languages(self, platform: str) -> dict[str, str]:
-        """The language of every user and community of the platform that chose one."""
-        return await self._store.chosen_languages(platform)
-
-    async def move_chat(self, platform: str, old: str, new: str) -> None:
-        """Move settings and waiting replies to the new id of a chat."""
-        await self._store.move_chat(platform, old, new)
+        Does nothing if the payment is unknown, was reversed before, or is not the viewer's.
+        """
+        if payment.startswith(f"{viewer.platform}:"):
+            await self._store.reverse_purchase(payment, payer=viewer.requester.key)
 
     # Links and privacy
 
-    async def link_account(self, requester: Requester, code: str, *, private: bool) -> LinkAnswer:
+    async def link_account(self, viewer: Viewer, code: str) -> LinkAnswer:
         """Create a code for "new" or no code; use any other code, which starts a request to both sides.
 
-        `private` says that nobody else sees the command and its answer. A code that others have seen becomes
-        invalid. Raises PrivateChatOnly, InvalidLinkCode, AlreadyLinked, Blocked, or, after wrong codes,
-        RateLimited.
+        A code that others have seen becomes invalid. Raises PrivateChatOnly, InvalidLinkCode, AlreadyLinked,
+        Blocked, or, after wrong codes, RateLimited.
         """
         wants_code = code.strip().lower() in {"", "new"}
-        if not private:
+        if not viewer.private:
             if not wants_code:
                 await self._store.withdraw_link_code(code)
             raise PrivateChatOnly
+        requester = viewer.requester
         side = LinkSide(requester.key, messages.sanitized(requester.name, 64), requester.language)
         pending = await self._store.pending_link_request(requester.key) if wants_code else None
         if pending is not None:
@@ -221,25 +210,27 @@ class Accounts:
         self._publish_link_question(request, request.maker)
         return LinkAnswer(request=request)
 
-    async def answer_link_request(self, requester: Requester, number: int, *, agree: bool) -> LinkRequest:
+    async def answer_link_request(self, viewer: Viewer, number: int, *, agree: bool) -> LinkRequest:
         """One side's answer to a link request; the other side is told once it is decided.
 
         Raises InvalidLinkCode or AlreadyLinked.
         """
-        request = await self._store.answer_link_request(requester.key, number, agree=agree)
+        key = viewer.requester.key
+        request = await self._store.answer_link_request(key, number, agree=agree)
         if request.complete:
             log.info("linked", who=request.taker.key, to=request.maker.key)
         if request.complete or not agree:
-            self._notify_other_side(request, requester.key, "link.done" if agree else "link.refused")
+            self._notify_other_side(request, key, "link.done" if agree else "link.refused")
         return request
 
-    async def unlink(self, requester: Requester, *, private: bool) -> tuple[str, ...]:
+    async def unlink(self, viewer: Viewer) -> tuple[str, ...]:
         """Undo the links of this user and tell the other users, whose keys are returned.
 
         Raises PrivateChatOnly or NotLinked.
         """
-        if not private:
+        if not viewer.private:
             raise PrivateChatOnly
+        requester = viewer.requester
         others = await self._store.unlink(requester.key)
         if not others:
             raise NotLinked
@@ -266,16 +257,21 @@ class Accounts:
         text = messages.translate(sentence, other.language, other=messages.link_name(me.key, me.name))
         self._events.publish(UserNoticeRaised(other.key, Notice(text=text, language=other.language)))
 
-    async def export(self, requester: Requester) -> dict[str, Any]:
-        """Everything that is stored about the user, as data for a file."""
-        return await self._store.export(requester.key)
+    async def export(self, viewer: Viewer) -> dict[str, Any]:
+        """Everything that is stored about the user, as data for a file.
 
-    async def delete_personal_data(self, requester: Requester) -> DeletedData:
+        Raises NotAllowed for a user who writes in the name of a community without being its admin.
+        """
+        await self._access.require_own_key(viewer, "privacy")
+        return await self._store.export(viewer.requester.key)
+
+    async def delete_personal_data(self, viewer: Viewer) -> DeletedData:
         """Delete the user's prompts, clips and settings. The used part of the allowance stays used.
 
-        Links are undone first, and the other users are told.
+        Links are undone first, and the other users are told. Raises NotAllowed as `export`.
         """
-        deleted = await self._sweeper.delete_personal_data(requester.key)
+        await self._access.require_own_key(viewer, "privacy")
+        deleted = await self._sweeper.delete_personal_data(viewer.requester.key)
         if deleted.unlinked:
-            await self._notify_unlinked(requester, deleted.unlinked)
+            await self._notify_unlinked(viewer.requester, deleted.unlinked)
         return deleted

@@ -6,10 +6,12 @@ Every method that a user's command reaches takes a Viewer and returns what that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.domain.jobs import Job, JobState
 from bot.store.store import Eta, Store
 from bot.studio.access import AccessControl, Right, Viewer
+from generation.progress import PREVIEW_FILE
 
 MAX_SEARCHED = 1000
 """How many waiting jobs are searched for those that a viewer may see."""
@@ -32,10 +34,11 @@ class QueueStatus:
 
 
 class JobQueries:
-    def __init__(self, store: Store, *, access: AccessControl, engine_slots: int) -> None:
+    def __init__(self, store: Store, *, access: AccessControl, engine_slots: int, clips: Path) -> None:
         self._store = store
         self._access = access
         self._engine_slots = engine_slots
+        self._clips = clips
 
     async def job(self, job_id: int, viewer: Viewer) -> Job:
         """A job as this viewer may see it: without its prompt if that is hidden. Raises NoSuchJob."""
@@ -57,6 +60,15 @@ class JobQueries:
         """
         await self._access.require(Right.SEE, job_id, viewer)
         return await self._store.eta(job_id, slots=self._engine_slots)
+
+    async def preview_file(self, job_id: int, viewer: Viewer) -> Path | None:
+        """The preview picture of a running job, for its status message; None if there is none.
+
+        Raises NoSuchJob, or NotYourJob for all but its owner and operators.
+        """
+        job = await self._access.require(Right.CHANGE, job_id, viewer)
+        path = self._clips / str(job.id) / PREVIEW_FILE
+        return path if path.is_file() else None
 
     async def waiting(self, viewer: Viewer, limit: int = 25) -> WaitingJobs:
         """The running jobs, then the waiting ones in the order of the queue, as this viewer may see them."""

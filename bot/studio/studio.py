@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.admin.admin import AdminCommands, AdminResult
 from bot.domain.events import EventBus, JobHeld
-from bot.domain.jobs import Action, Job, ReplyTo, Requester
+from bot.domain.jobs import Action, Job, ReplyTo
 from bot.domain.operator import OperatorPolicy
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
@@ -22,6 +22,7 @@ from bot.studio.accounts import Accounts
 from bot.studio.catalog import Catalog
 from bot.studio.job_control import JobControl
 from bot.studio.job_queries import JobQueries
+from bot.studio.preferences import Preferences
 from bot.studio.role_tiers import RoleTiers
 from bot.studio.submission import Submission, Submitter
 from bot.studio.uploads import Uploads
@@ -46,12 +47,10 @@ class Studio:
         events: EventBus,
         reader: GuardedReader | None = None,
     ) -> None:
-        self.operator_policy = operator_policy
         self.default_model = catalog.default_model
         self.presets = catalog.presets
         self.genres = catalog.genres
-        self.roles = RoleTiers(store, operator_policy.tiers)
-        self.admin = AdminCommands(
+        self._admin = AdminCommands(
             store=store,
             quota_plan=operator_policy.quota_plan,
             models=tuple(catalog.presets),
@@ -71,8 +70,14 @@ class Studio:
             prompt_policy=prompt_policy,
             quota_plan=operator_policy.quota_plan,
             caps=operator_policy.caps,
+            local_platforms=operator_policy.local_platforms,
         )
-        queries = JobQueries(store, access=access, engine_slots=operator_policy.engine_slots)
+        queries = JobQueries(
+            store,
+            access=access,
+            engine_slots=operator_policy.engine_slots,
+            clips=operator_policy.data_folder / "clips",
+        )
         self.job = queries.job
         self.recipe = queries.recipe
         self.queue_position = queries.queue_position
@@ -81,6 +86,20 @@ class Studio:
         self.history = queries.history
         self.shareable_history = queries.shareable_history
         self.queue_status = queries.queue_status
+        self.preview_file = queries.preview_file
+
+        preferences = Preferences(store, access=access)
+        self.settings = preferences.settings
+        self.change_setting = preferences.change_setting
+        self.community_settings = preferences.community_settings
+        self.change_community_setting = preferences.change_community_setting
+        self.languages = preferences.languages
+        self.move_chat = preferences.move_chat
+
+        roles = RoleTiers(store, operator_policy.tiers, access=access)
+        self.grantable_tiers = roles.grantable_tiers
+        self.set_role_tier = roles.set_role_tier
+        self.role_tiers = roles.role_tiers
 
         uploads = Uploads(
             store=store, access=access, operator_policy=operator_policy, reader=reader or GuardedReader()
@@ -122,10 +141,6 @@ class Studio:
         self.refund_payment = accounts.refund_payment
         self.resume_refunds = accounts.resume_refunds
         self.reverse_purchase = accounts.reverse_purchase
-        self.settings = accounts.settings
-        self.change_setting = accounts.change_setting
-        self.languages = accounts.languages
-        self.move_chat = accounts.move_chat
         self.link_account = accounts.link_account
         self.answer_link_request = accounts.answer_link_request
         self.unlink = accounts.unlink
@@ -157,16 +172,20 @@ class Studio:
         job = await self._access.require(Right.SEE, job_id, viewer)
         return await self._review.report(job, viewer.requester, comment)
 
-    async def appeal(self, requester: Requester, comment: str = "", *, refusal: int = 0) -> bool:
-        """Appeal against a refusal, or the latest one if 0; raises NothingToAppeal.
+    async def appeal(self, viewer: Viewer, comment: str = "", *, refusal: int = 0) -> bool:
+        """Appeal against a refusal of the viewer's own prompt, or the latest one if 0.
 
-        False if the user appealed against it before.
+        False if the user appealed against it before. Raises NothingToAppeal.
         """
-        return await self._review.appeal(requester, comment, refusal=refusal)
+        return await self._review.appeal(viewer.requester, comment, refusal=refusal)
 
-    async def decide_review(self, action: Action, admin: Requester) -> AdminResult:
-        """A button below an admin notice; raises NotAllowed unless an admin pressed it."""
-        return await self.admin.perform(f"{REVIEW_VERBS[action.verb]} {action.job}", admin)
+    async def decide_review(self, action: Action, viewer: Viewer) -> AdminResult:
+        """A button below an admin notice; raises NotAllowed unless an operator pressed it."""
+        return await self.administer(f"{REVIEW_VERBS[action.verb]} {action.job}", viewer)
+
+    async def administer(self, line: str, viewer: Viewer) -> AdminResult:
+        """Perform an admin verb; raises NotAllowed unless the viewer is an operator, or a UserError."""
+        return await self._admin.perform(line, viewer.requester)
 
     def _notify_admins_of_held(self, event: JobHeld) -> None:
         self._run_in_background(self._review.notify_held(event.job))

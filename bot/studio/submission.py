@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 from msgspec import structs
 
-from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NoSuchJob, NotAcceptingJobs, TooLate
+from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NotAcceptingJobs, TooLate
 from bot.domain.events import EventBus, JobQueued
 from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo
 from bot.domain.operator import OperatorPolicy
@@ -100,7 +100,7 @@ class Submitter:
         async with self._discarding_unused(viewer, *files) as needed_by:
             submission = await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key)
             needed_by.append(submission.job.request)
-        return submission
+        return await self._for_viewer(submission, viewer)
 
     async def _submit(
         self,
@@ -112,9 +112,9 @@ class Submitter:
         parent: int | None = None,
     ) -> Submission:
         """A wish with a parent names files of that job, which were checked before."""
-        reply_to = _with_proven_facts(reply_to, viewer)
         prompt = clean_prompt(wish.prompt)
-        terms = await self._access.admit(wish, viewer.requester, reply_to)
+        reply_to = await self._access.proven_place(reply_to, viewer)
+        terms = await self._access.admit(wish, viewer)
         preset, replaced = self._catalog.choose_preset(wish, terms.rules.default_model)
         if wish.fast and wish.steps is None:
             wish = replace(wish, steps=preset.fast_steps)
@@ -131,7 +131,7 @@ class Submitter:
             wish, model=preset.name, limits=preset.limits, music=music, seed=random_seed()
         )
         draft = self._make_draft(request, viewer, reply_to, idempotency_key=idempotency_key, parent=parent)
-        submission = await self._enqueue(draft, terms, viewer)
+        submission = await self._enqueue(draft, terms)
         unknown = find_unknown_words(preset, prompt)
         notes = (*replaced, *adjustments, *([unknown] if unknown else ()))
         return replace(submission, adjustments=notes, inferred_music=inferred)
@@ -143,7 +143,10 @@ class Submitter:
         job = await self._access.require(Right.READ, job_id, viewer)
         seed = random_seed()
         request = structs.replace(job.request, seed=seed, music=structs.replace(job.request.music, seed=seed))
-        return await self._resubmit(request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
+        submission = await self._resubmit(
+            request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+        return await self._for_viewer(submission, viewer)
 
     async def reword(
         self,
@@ -158,7 +161,10 @@ class Submitter:
         """The wish of a job with another prompt; None keeps its negative prompt."""
         job = await self._access.require(Right.READ, job_id, viewer)
         wish = reworded_wish(job, prompt, negative)
-        return await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
+        submission = await self._submit(
+            wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+        return await self._for_viewer(submission, viewer)
 
     async def new_music(
         self,
@@ -179,7 +185,7 @@ class Submitter:
                 job, clip, music, viewer, reply_to, idempotency_key=idempotency_key
             )
             needed_by.append(submission.job.request)
-        return submission
+        return await self._for_viewer(submission, viewer)
 
     async def _submit_new_music(
         self,
@@ -202,13 +208,19 @@ class Submitter:
         job, clip = await self._require_clip(action.job, viewer)
         if action.verb == "animate":
             wish = self._animation_wish(job, clip)
-            return await self._submit(wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
+            submission = await self._submit(
+                wish, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id
+            )
+            return await self._for_viewer(submission, viewer)
         limits = self._catalog.preset(job.request.model).limits
         if action.verb == "bigger":
             request = derivatives.enlarge_request(job.request, clip, limits)
         else:
             request = derivatives.extend_request(job.request, clip, limits, seed=random_seed())
-        return await self._resubmit(request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id)
+        submission = await self._resubmit(
+            request, viewer, reply_to, idempotency_key=idempotency_key, parent=job.id
+        )
+        return await self._for_viewer(submission, viewer)
 
     def _animation_wish(self, job: Job, clip: Clip) -> Wish:
         model = self._catalog.animation_model(job.request.model)
@@ -249,11 +261,11 @@ class Submitter:
     async def _resubmit(
         self, request: Request, viewer: Viewer, reply_to: ReplyTo, *, idempotency_key: str, parent: int
     ) -> Submission:
-        reply_to = _with_proven_facts(reply_to, viewer)
-        terms = await self._access.admit(_wish_from_request(request), viewer.requester, reply_to)
+        reply_to = await self._access.proven_place(reply_to, viewer)
+        terms = await self._access.admit(_wish_from_request(request), viewer)
         self._catalog.preset(request.model)  # raises UnknownChoice if the operator removed the model
         draft = self._make_draft(request, viewer, reply_to, idempotency_key=idempotency_key, parent=parent)
-        return await self._enqueue(draft, terms, viewer)
+        return await self._enqueue(draft, terms)
 
     def _make_draft(
         self,
@@ -273,7 +285,7 @@ class Submitter:
             parent=parent,
         )
 
-    async def _enqueue(self, draft: Draft, terms: AdmissionTerms, viewer: Viewer) -> Submission:
+    async def _enqueue(self, draft: Draft, terms: AdmissionTerms) -> Submission:
         self._check_accepting()
         _check_upload_limit(draft)
         terms.check_model(draft.request.model)
@@ -286,8 +298,6 @@ class Submitter:
         )
         pass_failpoint(FailPoint.ENQUEUED, simulated_store_failure)
         job = enqueued.job
-        if enqueued.replay and job.requester.key != viewer.requester.key:
-            raise NoSuchJob(job.id)  # the key belongs to a job of another user
         if not enqueued.replay:
             self._events.publish(JobQueued(job))
             who, request = draft.requester.key, draft.request
@@ -298,18 +308,15 @@ class Submitter:
             eta=await self._store.eta(job.id, slots=self._operator_policy.engine_slots),
         )
 
+    async def _for_viewer(self, submission: Submission, viewer: Viewer) -> Submission:
+        return replace(submission, job=await self._access.view(submission.job, viewer))
+
     def _check_accepting(self) -> None:
         if self._closed_reason is not None:
             raise NotAcceptingJobs(self._closed_reason)
         free = shutil.disk_usage(self._operator_policy.data_folder).free
         if free < self._operator_policy.min_free_disk:
             raise DiskLow(free, self._operator_policy.min_free_disk)
-
-
-def _with_proven_facts(reply_to: ReplyTo, viewer: Viewer) -> ReplyTo:
-    """The place of the answer; that it is for adults is only taken from the viewer."""
-    facts = {name: value for name, value in reply_to.facts.items() if name != "adult"}
-    return structs.replace(reply_to, facts=facts | ({"adult": True} if viewer.adult_place else {}))
 
 
 def _wish_from_request(request: Request) -> Wish:

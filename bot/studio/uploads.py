@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.domain.errors import DiskLow, QuotaSpent
-from bot.domain.jobs import ReplyTo, Requester
+from bot.domain.jobs import Requester
 from bot.domain.operator import OperatorPolicy
 from bot.store.store import Store
 from bot.studio import derivatives
@@ -48,13 +48,13 @@ class Uploads:
         self._folder = operator_policy.data_folder.absolute() / FOLDER
 
     @asynccontextmanager
-    async def receive(self, viewer: Viewer, reply_to: ReplyTo) -> AsyncIterator[Intake]:
+    async def receive(self, viewer: Viewer) -> AsyncIterator[Intake]:
         """Receive the files of one wish. If the block fails, none of them stays on the disk.
 
         Raises what a wish of this user here would raise before its prompt is looked at, and QuotaSpent if the
         user has no credits left.
         """
-        terms = await self._access.require_admitted(viewer.requester, reply_to)
+        terms = await self._access.require_admitted(viewer)
         await self._check_credits(viewer.requester, terms)
         intake = Intake(self, viewer.requester)
         try:
@@ -63,11 +63,9 @@ class Uploads:
             await asyncio.to_thread(_delete, intake.stored)
             raise
 
-    async def read_recipe(
-        self, name: str, size: int, fetch: Fetch, viewer: Viewer, reply_to: ReplyTo
-    ) -> Request | None:
+    async def read_recipe(self, name: str, size: int, fetch: Fetch, viewer: Viewer) -> Request | None:
         """The request that a file carries, or None; the file is not kept. Raises as `receive`."""
-        await self._access.require_admitted(viewer.requester, reply_to)
+        await self._access.require_admitted(viewer)
         path = await self.fetch(viewer.requester, name, size, fetch, limit=MAX_FILE_BYTES, suffix=".recipe")
         try:
             return await self._reader.read_recipe(path, name)

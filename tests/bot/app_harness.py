@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from bot.domain.events import EventBus
 from bot.domain.jobs import Job, JobState
 from bot.domain.operator import OperatorPolicy
-from bot.domain.quota import Allowance, Caps, UploadLimits
+from bot.domain.quota import Allowance, Caps, Tier, UploadLimits
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.pipeline.delivery import Delivery, InspectClip
 from bot.pipeline.worker import Worker
@@ -123,6 +123,7 @@ async def open_app(
     min_free_disk: int = 0,
     inspect: Callable[[Store], InspectClip] | None = None,
     uploads: UploadLimits | None = None,
+    tiers: tuple[Tier, ...] = (),
     **options: Any,
 ) -> AsyncIterator[App]:
     """All parts around a real store, with one chat; nothing runs. `options` go to `compose`."""
@@ -141,6 +142,7 @@ async def open_app(
                 platforms=frontend_registry.shipped().platforms,
                 local_platforms=frozenset({"fake"}),
                 uploads=uploads or UploadLimits(),
+                tiers=tiers,
             ),
             catalog=Catalog(
                 presets=presets, genres=GENRES, default_model=default_model, default_maker="band"

@@ -227,12 +227,12 @@ class SimulatedUser:
                 await studio.send_again(job.id, self.viewer)
 
     async def check_balance_and_eta(self, studio: Studio) -> None:
-        await studio.balance(self.requester)
+        await studio.balance(self.viewer)
         with suppress(*USER_ERRORS):
             await studio.eta(self.last_job, self.viewer)
 
     async def forget(self, studio: Studio) -> None:
-        await studio.delete_personal_data(self.requester)
+        await studio.delete_personal_data(self.viewer)
         self.last_job = 0
 
     @property

@@ -52,7 +52,7 @@ async def store_with_jobs(folder: Path) -> AsyncIterator[tuple[Store, Studio, li
 def operations(store: Store, studio: Studio, job: Job, rng: random.Random, folder: Path) -> list[Operation]:
     """The calls that frontends, worker, delivery and admins make."""
     requester, number, epoch = make_requester(job.requester.user), job.id, job.epoch
-    viewer, wish = Viewer(requester=requester), make_wish("another fox")
+    viewer, wish = Viewer(requester=requester, chat=REPLY_TO.chat), make_wish("another fox")
     update = f"u{rng.randrange(50)}"
     return [
         lambda: studio.submit(wish, viewer, REPLY_TO, idempotency_key=update),
@@ -60,11 +60,11 @@ def operations(store: Store, studio: Studio, job: Job, rng: random.Random, folde
         lambda: studio.perform(Action("score", number, "jazz"), viewer, REPLY_TO),
         lambda: studio.cancel(number, viewer),
         lambda: studio.send_again(number, viewer),
-        lambda: studio.balance(requester),
-        lambda: studio.change_setting(requester.key, "genre", rng.choice(["lofi", None])),
-        lambda: studio.admin.perform(f"quota grant {requester.key} 1", make_requester("boss", admin=True)),
-        lambda: studio.admin.perform(f"queue cancel {number}", make_requester("boss", admin=True)),
-        lambda: studio.delete_personal_data(requester),
+        lambda: studio.balance(viewer),
+        lambda: studio.change_setting(viewer, "genre", rng.choice(["lofi", None])),
+        lambda: studio.administer(f"quota grant {requester.key} 1", make_viewer("boss", admin=True)),
+        lambda: studio.administer(f"queue cancel {number}", make_viewer("boss", admin=True)),
+        lambda: studio.delete_personal_data(viewer),
         lambda: store.claim(lease=60),
         lambda: store.renew(number, epoch, lease=60),
         lambda: store.mark_picture_done(number, epoch),

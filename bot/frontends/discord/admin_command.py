@@ -37,7 +37,7 @@ class AdminCommand:
         async with explain_errors(interaction, asker.language):
             if not asker.requester.admin:
                 raise NotAllowed("admin")
-            answer = await self._handlers.studio.admin.perform(line, asker.requester)
+            answer = await self._handlers.studio.administer(line, asker.viewer)
             await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
     async def complete_verb(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import discord  # noqa: TC002  (this whole folder is imported only when Discord is)
 
-from bot.domain.jobs import ReplyTo
 from bot.frontends.common.attachments import IMAGE_SUFFIXES, check_size
 from bot.studio.studio import Studio, Viewer
 from bot.studio.uploads import Intake
@@ -30,14 +29,12 @@ async def receive_audio(attachment: discord.Attachment, intake: Intake, *, limit
 
 
 async def read_recipe(
-    attachment: discord.Attachment, studio: Studio, viewer: Viewer, reply_to: ReplyTo, *, limit: int
+    attachment: discord.Attachment, studio: Studio, viewer: Viewer, *, limit: int
 ) -> Request | None:
     """Return the request that an attached clip or picture carries, or None; raises as Uploads."""
     _check_suffix(attachment, RECIPE_SUFFIXES)
     check_size(attachment.filename, attachment.size, limit)
-    return await studio.read_attached_recipe(
-        attachment.filename, attachment.size, attachment.read, viewer, reply_to
-    )
+    return await studio.read_attached_recipe(attachment.filename, attachment.size, attachment.read, viewer)
 
 
 def _check_suffix(attachment: discord.Attachment, suffixes: tuple[str, ...]) -> str:

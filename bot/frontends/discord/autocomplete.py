@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from discord import app_commands
 
-from bot.domain.jobs import WAITING_STATES, Job, Requester
-from bot.frontends.discord.interaction_context import PLATFORM, Interaction, language_of
+from bot.domain.jobs import WAITING_STATES, Job
+from bot.frontends.discord.interaction_context import Interaction, language_of, viewer_of
 from bot.i18n import messages
-from bot.studio.studio import Studio, Viewer
+from bot.studio.studio import Studio
 from generation.music.common.music_choice import NATIVE, SILENT, TEMPOS, instrument_names
 
 Choices = list[app_commands.Choice[str]]
@@ -67,15 +67,15 @@ class Autocompleter:
         return [app_commands.Choice(name=text[-100:], value=text) for text in texts if len(text) <= 100]
 
     async def finished_clips(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_viewer(interaction), RECENT_JOBS)
+        jobs = await self._studio.history(viewer_of(interaction), RECENT_JOBS)
         return _matching_choices(_job_choices(job for job in jobs if job.clip is not None), typed)
 
     async def own_jobs(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_viewer(interaction), RECENT_JOBS)
+        jobs = await self._studio.history(viewer_of(interaction), RECENT_JOBS)
         return _matching_choices(_job_choices(jobs), typed)
 
     async def cancellable_jobs(self, interaction: Interaction, typed: str) -> Choices:
-        jobs = await self._studio.history(_viewer(interaction), RECENT_JOBS)
+        jobs = await self._studio.history(viewer_of(interaction), RECENT_JOBS)
         return _matching_choices(_job_choices(job for job in jobs if job.state in WAITING_STATES), typed)
 
     def _model_values(self, interaction: Interaction, limit_name: str) -> tuple[str, ...]:
@@ -83,10 +83,6 @@ class Autocompleter:
         chosen = self._studio.presets.get(str(getattr(interaction.namespace, "model", "")))
         presets = [chosen] if chosen else self._studio.presets.values()
         return tuple(dict.fromkeys(word for preset in presets for word in getattr(preset.limits, limit_name)))
-
-
-def _viewer(interaction: Interaction) -> Viewer:
-    return Viewer(requester=Requester(platform=PLATFORM, user=str(interaction.user.id)))
 
 
 def _job_choices(jobs: Iterable[Job]) -> dict[str, str]:

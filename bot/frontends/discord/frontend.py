@@ -22,8 +22,8 @@ from bot.frontends.discord.status_order import StatusStep
 from bot.i18n import messages
 from bot.pipeline.delivery import OutgoingClip, SendError
 from bot.studio.access import has_hidden_prompt
-from bot.studio.studio import Studio
-from generation.progress import PREVIEW_FILE, Progress, Stage
+from bot.studio.studio import Studio, Viewer
+from generation.progress import Progress, Stage
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ class DiscordFrontend:
                 return
 
     async def show_status(self, job: Job, text: str, *, progress: Progress | None = None) -> float | None:
-        preview = self._preview(job, progress) if progress else None
+        preview = await self._preview(job, progress) if progress else None
         card = (
             progress_card(job, text, progress, preview=preview.name if preview else None)
             if progress
@@ -107,12 +107,12 @@ class DiscordFrontend:
             return PREVIEW_EVERY
         return EDIT_EVERY if token_is_valid(job.reply_to) else SLOW_EDIT_EVERY
 
-    def _preview(self, job: Job, progress: Progress) -> Upload | None:
+    async def _preview(self, job: Job, progress: Progress) -> Upload | None:
         """Return the preview picture, if the operator enabled previews and the engine wrote one."""
         if not self._settings.preview or progress.stage is Stage.LOADING:
             return None
-        path = self._studio.operator_policy.data_folder / "clips" / str(job.id) / PREVIEW_FILE
-        return Upload(path, PREVIEW_FILE) if path.is_file() else None
+        path = await self._studio.preview_file(job.id, Viewer.owner_of(job))
+        return Upload(path, path.name) if path else None
 
     async def send_clip(self, outgoing: OutgoingClip) -> str:
         job = outgoing.job

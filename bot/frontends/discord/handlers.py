@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import discord
 import structlog
+from msgspec import structs
 
-from bot.domain.errors import OtherChannelsOnly
 from bot.domain.jobs import WAITING_STATES, Action, ReplyTo, Requester
 from bot.frontends.common import account_actions
 from bot.frontends.common.job_numbers import split_job_number
@@ -25,10 +25,9 @@ from bot.frontends.discord.interaction_context import (
     is_user_install,
     language_of,
     reply_to_of,
-    requester_of,
     viewer_of,
 )
-from bot.frontends.discord.job_cards import ended_card, recipe_card, waiting_card
+from bot.frontends.discord.job_cards import recipe_card, waiting_card
 from bot.frontends.discord.responses import explain_errors, respond, respond_privately, send_private_followup
 from bot.frontends.discord.sender import Sender
 from bot.frontends.discord.settings import FrontendSettings
@@ -80,14 +79,14 @@ class InteractionHandlers:
         ][:25]
 
     async def load_asker(self, interaction: Interaction) -> Asker:
-        key = f"{PLATFORM}:{interaction.user.id}"
-        own = await self.studio.settings(key)
-        server = await self.studio.settings(server_settings_key(interaction.guild_id))
+        viewer = viewer_of(interaction, operators=self.operators)
+        own = await self.studio.settings(viewer)
+        server = await self.studio.community_settings(viewer)
         language = language_of(
             interaction, own.get("language"), server.get("language"), default=self.settings.language
         )
-        requester = requester_of(interaction, operators=self.operators, language=language)
-        return Asker(requester, viewer_of(interaction, requester), own, server)
+        requester = structs.replace(viewer.requester, language=language)
+        return Asker(requester, replace(viewer, requester=requester), own, server)
 
     # Start jobs
 
@@ -95,20 +94,18 @@ class InteractionHandlers:
         """Submit a wish from a command."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self.check_channel_allowed(interaction, asker)
             submission = await self.studio.submit(
                 apply_preferences(wish, asker.preferences),
                 asker.viewer,
                 self.reply_to(interaction, asker),
                 idempotency_key=f"{PLATFORM}:{interaction.id}",
             )
-            await self.show_submission(interaction, submission)
+            await self.show_submission(interaction, asker, submission)
 
     async def submit_edited(self, interaction: Interaction, number: int, values: Mapping[str, str]) -> None:
         """Make a clip again with the prompt from the form."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self.check_channel_allowed(interaction, asker)
             submission = await self.studio.reword(
                 number,
                 values.get("prompt", ""),
@@ -117,32 +114,30 @@ class InteractionHandlers:
                 negative=values.get("negative"),
                 idempotency_key=f"{PLATFORM}:{interaction.id}",
             )
-            await self.show_submission(interaction, submission)
+            await self.show_submission(interaction, asker, submission)
 
     async def start_pressed_job(self, interaction: Interaction, action: Action) -> None:
         """Start a job from a button or select; quota and policy apply as for a command."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self.check_channel_allowed(interaction, asker)
             update, reply_to = f"{PLATFORM}:{interaction.id}", self.reply_to(interaction, asker)
             submission = await self.studio.perform(action, asker.viewer, reply_to, idempotency_key=update)
             assert isinstance(submission, Submission), f"{action.verb} does not start a job"
-            await self.show_submission(interaction, submission)
+            await self.show_submission(interaction, asker, submission)
 
     async def new_music(self, interaction: Interaction, clip: str, music: MusicWish) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            self.check_channel_allowed(interaction, asker)
             number = parse_job_number(clip)
             reply_to = self.reply_to(interaction, asker)
             update = f"{PLATFORM}:{interaction.id}"
             submission = await self.studio.new_music(
                 number, music, asker.viewer, reply_to, idempotency_key=update
             )
-            await self.show_submission(interaction, submission)
+            await self.show_submission(interaction, asker, submission)
 
-    async def show_submission(self, interaction: Interaction, submission: Submission) -> None:
-        job = submission.job
+    async def show_submission(self, interaction: Interaction, asker: Asker, submission: Submission) -> None:
+        job, reply_to = submission.job, self.reply_to(interaction, asker)
         if job.state not in WAITING_STATES:
             return  # a repeated interaction whose job has already ended
         language = job.requester.language
@@ -153,7 +148,7 @@ class InteractionHandlers:
         shown = True
         try:
             shown = await self.status_order.edit_if_current(
-                job.id, StatusStep.WAITING, lambda: self.sender.edit(job.reply_to, card)
+                job.id, StatusStep.WAITING, lambda: self.sender.edit(reply_to, card)
             )
         except SendError as error:
             log.warning("queue position not shown", job=job.id, reason=str(error))
@@ -169,10 +164,6 @@ class InteractionHandlers:
         async with explain_errors(interaction, asker.language):
             job = await self.studio.cancel(number, asker.viewer)
             text = messages.final_status(job, asker.language)
-            if job.reply_to.status:  # else it is the job of another user, whose frontend shows the end
-                await self.status_order.edit_if_current(
-                    job.id, StatusStep.ENDED, lambda: self.sender.edit(job.reply_to, ended_card(job, text))
-                )
             if interaction.extras.get("status"):
                 await respond(interaction, Card(body=escape_markup(text)))
 
@@ -224,14 +215,14 @@ class InteractionHandlers:
         """Appeal against a refusal of the user's own prompt; 0 is the last one."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            text = await account_actions.appeal_refusal(self.studio, asker.requester, why, refusal=refusal)
+            text = await account_actions.appeal_refusal(self.studio, asker.viewer, why, refusal=refusal)
             await respond(interaction, Card(body=escape_markup(text)))
 
     async def decide(self, interaction: Interaction, action: Action) -> None:
         """Handle a button below a notice to admins."""
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            answer = await self.studio.decide_review(action, asker.requester)
+            answer = await self.studio.decide_review(action, asker.viewer)
             await respond(interaction, Card(body=escape_markup(answer.to_text(asker.language))))
 
     async def _notify_server_admins(self, asker: Asker, card: Card) -> None:
@@ -244,7 +235,7 @@ class InteractionHandlers:
         del number  # every button names a job; this one concerns all jobs of the user
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            text = await account_actions.delete_personal_data(self.studio, asker.requester)
+            text = await account_actions.delete_personal_data(self.studio, asker.viewer)
             await respond(interaction, Card(body=escape_markup(text)))
 
     async def confirm_link(self, interaction: Interaction, number: int) -> None:
@@ -256,9 +247,7 @@ class InteractionHandlers:
     async def _answer_link_request(self, interaction: Interaction, number: int, *, agree: bool) -> None:
         asker = await self.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            text = await account_actions.answer_link_request(
-                self.studio, asker.requester, number, agree=agree
-            )
+            text = await account_actions.answer_link_request(self.studio, asker.viewer, number, agree=agree)
             await respond(interaction, Card(body=escape_markup(text)))
 
     def with_command_mentions(self, text: str) -> str:
@@ -275,16 +264,7 @@ class InteractionHandlers:
         facts: dict[str, Any] = {}
         if asker.own_settings.get("ping"):
             facts["ping"] = True
-        if asker.server_settings.get("prompts") == "asker":
-            facts["hidden"] = True
         return reply_to_of(interaction, **facts)
-
-    def check_channel_allowed(self, interaction: Interaction, asker: Asker) -> None:
-        """Raises OtherChannelsOnly where the admins of the server allow only other channels."""
-        allowed = asker.server_settings.get("channels") or []
-        current_channels = {str(interaction.channel_id), str(getattr(interaction.channel, "parent_id", None))}
-        if allowed and not current_channels & set(allowed) and not asker.requester.admin:
-            raise OtherChannelsOnly(tuple(f"#{self.sender.channel_name(int(number))}" for number in allowed))
 
 
 def parse_job_number(text: str) -> int:
@@ -293,14 +273,6 @@ def parse_job_number(text: str) -> int:
     if number is None:
         raise UnknownChoice("clip", text, None)
     return number
-
-
-def server_settings_key(guild: int | None) -> str:
-    """Return the key under which a server's settings are stored; 0 stands for direct messages.
-
-    It differs from the community's key, as that of a server is also the key of its @everyone role.
-    """
-    return f"server:{PLATFORM}:{guild or 0}"
 
 
 def user_install_warning(eta: Eta | None, language: str) -> str:

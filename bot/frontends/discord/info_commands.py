@@ -79,8 +79,8 @@ class InfoCommands:
     async def quota(self, interaction: discord.Interaction[Any]) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            balance = await self._studio.balance(asker.requester, str(interaction.channel_id or ""))
-            entries = await self._studio.ledger_entries(asker.requester, MAX_LISTED)
+            balance = await self._studio.balance(asker.viewer)
+            entries = await self._studio.ledger_entries(asker.viewer, MAX_LISTED)
             card = Card(
                 title=messages.translate("quota.title", asker.language),
                 body=balance_text(balance, asker.language),
@@ -102,10 +102,7 @@ class InfoCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if link is not None:
-                private = bool(interaction.extras.get("private"))
-                reply = await account_actions.link_account(
-                    self._studio, asker.requester, link, private=private
-                )
+                reply = await account_actions.link_account(self._studio, asker.viewer, link)
                 await respond(interaction, Card(body=escape_markup(reply.text), buttons=reply.buttons))
                 return
             changes = {
@@ -116,10 +113,9 @@ class InfoCommands:
                 "recipe": recipe,
             }
             check_preferences(self._studio, genre=genre, model=model)
-            key = asker.requester.key
             for name, value in changes.items():
                 if forget or value is not None:
-                    await self._studio.change_setting(key, name, value)
+                    await self._studio.change_setting(asker.viewer, name, value)
             await respond(interaction, settings_card(await self._handlers.load_asker(interaction)))
 
     async def models(self, interaction: discord.Interaction[Any]) -> None:
@@ -149,7 +145,6 @@ class InfoCommands:
                 file,
                 self._studio,
                 asker.viewer,
-                self._handlers.reply_to(interaction, asker),
                 limit=interaction.filesize_limit,
             )
             found = file_recipe(request, file.filename, asker.language, slash_command)
@@ -184,7 +179,7 @@ class InfoCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if do == "export":
-                data = await account_actions.export_personal_data(self._studio, asker.requester)
+                data = await account_actions.export_personal_data(self._studio, asker.viewer)
                 file = discord.File(io.BytesIO(data), account_actions.EXPORT_FILE)
                 text = escape_markup(messages.translate("privacy.export", asker.language))
                 await interaction.edit_original_response(content=text, attachments=[file])

@@ -16,6 +16,8 @@ Interaction = discord.Interaction[Any]
 TOKEN_LIFETIME = 14.5 * 60
 """Seconds for which a token is used. Discord documents 15 minutes and sometimes ends a token earlier."""
 PLATFORM = "discord"
+SERVER_COMMAND = "server"
+"""The command for the admins of a server, who can also give it to others in the server's own settings."""
 
 
 def language_of(
@@ -25,7 +27,7 @@ def language_of(
     return preferred_language(own, shared, str(interaction.locale), default=default)
 
 
-def requester_of(interaction: Interaction, *, operators: frozenset[int], language: str) -> Requester:
+def requester_of(interaction: Interaction, *, operators: frozenset[int]) -> Requester:
     user = interaction.user
     roles = user.roles if isinstance(user, discord.Member) else []
     return Requester(
@@ -35,7 +37,6 @@ def requester_of(interaction: Interaction, *, operators: frozenset[int], languag
         roles=tuple(str(role.id) for role in roles),
         community=community_key(PLATFORM, interaction.guild_id),
         admin=user.id in operators,
-        language=language,
     )
 
 
@@ -57,19 +58,47 @@ def is_user_install(interaction: Interaction) -> bool:
     return interaction.guild_id is not None and not interaction.is_guild_integration()
 
 
-def viewer_of(interaction: Interaction, requester: Requester) -> Viewer:
+def viewer_of(interaction: Interaction, *, operators: frozenset[int] = frozenset()) -> Viewer:
     """The user with what Discord says about them here: nothing in it comes from the user."""
 
     async def is_moderator() -> bool:
         return interaction.guild_id is not None and interaction.permissions.manage_messages
 
+    async def is_server_admin() -> bool:
+        """Discord lets nobody use /server whom the server's admins do not allow to."""
+        allowed = interaction.permissions.manage_guild or _root_command(interaction) == SERVER_COMMAND
+        return interaction.guild_id is not None and allowed
+
     return Viewer(
-        requester=requester,
+        requester=requester_of(interaction, operators=operators),
         chat=str(interaction.channel_id or ""),
+        parent_chat=str(getattr(interaction.channel, "parent_id", None) or ""),
+        community_settings_key=server_settings_key(interaction.guild_id),
+        private=bool(interaction.extras.get("private")),
         adult_place=bool(getattr(interaction.channel, "nsfw", False)),
         can_see=lambda chat: can_see_channel(interaction, chat),
         is_moderator=is_moderator,
+        is_community_admin=is_server_admin,
+        has_role=lambda role: has_role(interaction, role),
     )
+
+
+def server_settings_key(guild: int | None) -> str:
+    """Return the key under which a server's settings are stored; empty in a direct message.
+
+    It differs from the community's key, as that of a server is also the key of its @everyone role.
+    """
+    return f"server:{PLATFORM}:{guild}" if guild else ""
+
+
+def role_key(number: int) -> str:
+    return f"{PLATFORM}:{number}"
+
+
+def has_role(interaction: Interaction, role: str) -> bool:
+    """Whether the role is one of this server."""
+    guild = interaction.guild
+    return guild is not None and role in {role_key(one.id) for one in guild.roles}
 
 
 def can_see_channel(interaction: Interaction, chat: str) -> bool:
@@ -88,3 +117,8 @@ def can_see_channel(interaction: Interaction, chat: str) -> bool:
     if isinstance(channel, discord.Thread) and channel.is_private() and not permissions.manage_threads:
         return False
     return permissions.view_channel
+
+
+def _root_command(interaction: Interaction) -> str:
+    command = interaction.command
+    return command.qualified_name.split()[0] if isinstance(command, discord.app_commands.Command) else ""

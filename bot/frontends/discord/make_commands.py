@@ -73,10 +73,8 @@ class MakeCommands:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             if track is not None:
-                self._handlers.check_channel_allowed(interaction, asker)
                 await self._handlers.studio.job(parse_job_number(given["clip"]), asker.viewer)
-                reply_to = self._handlers.reply_to(interaction, asker)
-                async with self._handlers.studio.receive_uploads(asker.viewer, reply_to) as intake:
+                async with self._handlers.studio.receive_uploads(asker.viewer) as intake:
                     path = await receive_audio(track, intake, limit=interaction.filesize_limit)
                 music = replace(music, track=path)
             await self._handlers.new_music(interaction, given["clip"], music)
@@ -129,9 +127,8 @@ async def submit_with_attachments(
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):
         if image is not None or track is not None or melody is not None:
-            handlers.check_channel_allowed(interaction, asker)
-            reply_to, limit = handlers.reply_to(interaction, asker), interaction.filesize_limit
-            async with handlers.studio.receive_uploads(asker.viewer, reply_to) as intake:
+            limit = interaction.filesize_limit
+            async with handlers.studio.receive_uploads(asker.viewer) as intake:
                 if image is not None:
                     wish = replace(wish, image=await receive_image(image, intake))
                 music = wish.music

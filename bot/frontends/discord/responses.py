@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager, suppress
 import discord
 import structlog
 
+from bot.domain.errors import ChannelDenied, OtherChannelsOnly
 from bot.frontends.common.buttons import action_button
 from bot.frontends.common.error_replies import appeal_action, explain_and_log
 from bot.frontends.discord.cards import RED, Card
-from bot.frontends.discord.interaction_context import Interaction
+from bot.frontends.discord.interaction_context import Interaction, can_see_channel
 from bot.frontends.discord.send_errors import ALREADY_ACKNOWLEDGED
 
 log = structlog.get_logger(__name__)
@@ -112,7 +113,18 @@ async def explain_errors(interaction: Interaction, language: str) -> AsyncIterat
     except discord.HTTPException as error:
         log.warning("Discord refused", status=error.status, code=error.code)
     except Exception as error:  # noqa: BLE001  (it is logged, and the user must get an answer)
+        error = _with_channel_names(error, interaction)
         sentence = explain_and_log(error, language, request="an interaction")
         appeal = appeal_action(error)
         buttons = (action_button(appeal, language),) if appeal else ()
         await respond_privately(interaction, Card(title=sentence, buttons=buttons, colour=RED))
+
+
+def _with_channel_names(error: Exception, interaction: Interaction) -> Exception:
+    """Name the channels where Matinee answers, as far as the user can see them."""
+    if not isinstance(error, OtherChannelsOnly):
+        return error
+    visible = [place for place in error.places if can_see_channel(interaction, place)]
+    channels = filter(None, (interaction.client.get_channel(int(place)) for place in visible))
+    names = tuple(f"#{getattr(channel, 'name', channel.id)}" for channel in channels)
+    return OtherChannelsOnly(names) if names else ChannelDenied()

@@ -13,8 +13,8 @@ from bot.frontends.discord.autocomplete import Autocompleter
 from bot.frontends.discord.cards import Card
 from bot.frontends.discord.command_registration import Language, register_command
 from bot.frontends.discord.command_translations import english_descriptions
-from bot.frontends.discord.handlers import Asker, InteractionHandlers, server_settings_key
-from bot.frontends.discord.interaction_context import PLATFORM, Interaction
+from bot.frontends.discord.handlers import Asker, InteractionHandlers
+from bot.frontends.discord.interaction_context import SERVER_COMMAND, Interaction, role_key
 from bot.frontends.discord.responses import explain_errors, respond
 from bot.i18n import messages
 
@@ -53,7 +53,7 @@ REQUIRED_PERMISSIONS = (
 def add_server_commands(tree: app_commands.CommandTree[Any], handlers: InteractionHandlers) -> None:
     autocompleter = Autocompleter(handlers.studio)
     group = app_commands.Group(
-        name="server",
+        name=SERVER_COMMAND,
         description=english_descriptions("server")[0],
         default_permissions=discord.Permissions(manage_guild=True),
         allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False),
@@ -114,28 +114,24 @@ class ServerCommands:
     ) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
-            await self._studio.roles.set_tier(_role_key(role), tier, asker.requester)
+            await self._studio.set_role_tier(role_key(role.id), tier, asker.viewer)
             await self._change_and_show(interaction)
 
     async def complete_tier(self, interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         asker = await self._handlers.load_asker(interaction)
-        names = self._studio.roles.grantable_tiers(asker.requester)
+        names = await self._studio.grantable_tiers(asker.viewer)
         return [app_commands.Choice(name=name, value=name) for name in names if typed.lower() in name.lower()]
 
     async def _change_and_show(self, interaction: Interaction, **changes: Any) -> None:
         asker = await self._handlers.load_asker(interaction)
         async with explain_errors(interaction, asker.language):
             for name, value in changes.items():
-                await self._studio.change_setting(server_settings_key(interaction.guild_id), name, value)
+                await self._studio.change_community_setting(asker.viewer, name, value)
             roles = interaction.guild.roles if interaction.guild else []
-            tiers = await self._studio.roles.tiers_of(map(_role_key, roles))
+            tiers = await self._studio.role_tiers((role_key(role.id) for role in roles), asker.viewer)
             await respond(
                 interaction, _settings_card(await self._handlers.load_asker(interaction), interaction, tiers)
             )
-
-
-def _role_key(role: discord.Role) -> str:
-    return f"{PLATFORM}:{role.id}"
 
 
 def _setting_values(asker: Asker, tiers: Mapping[str, str]) -> dict[str, str]:

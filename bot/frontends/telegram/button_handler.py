@@ -151,13 +151,15 @@ class ButtonHandler:
             if action.job != owner_number(context):
                 raise NotYourButtons
             return await self._router.info_commands.forget(context)
+        viewer = self._responder.viewer(context)
         return await account_actions.answer_link_request(
-            self._responder.studio, context.requester, action.job, agree=action.verb == "link"
+            self._responder.studio, viewer, action.job, agree=action.verb == "link"
         )
 
     async def _decide_notice(self, action: Action, press: ButtonPress) -> None:
         """Carry out an admin's decision on a notice, remove its buttons and report the result."""
-        answer = await self._responder.studio.decide_review(action, press.context.requester)
+        viewer = self._responder.viewer(press.context)
+        answer = await self._responder.studio.decide_review(action, viewer)
         await self._log_failure(
             self._responder.messenger.bot.edit_message_reply_markup(
                 press.context.chat, press.message.message_id

@@ -116,7 +116,8 @@ class CommandRouter:
         if not invocation.arguments:
             await self.responder.reply(context, "\n".join(f"/admin {verb.usage}" for verb in VERBS.values()))
             return
-        answer = await self.responder.studio.admin.perform(invocation.arguments, context.requester)
+        viewer = self.responder.viewer(context)
+        answer = await self.responder.studio.administer(invocation.arguments, viewer)
         await self.responder.reply(context, answer.to_text(context.language))
 
     async def invocation_behind_question(self, question: Message, context: MessageContext) -> Invocation:

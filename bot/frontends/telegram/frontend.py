@@ -203,7 +203,7 @@ class Telegram:
             await self.messenger.record_move(message.chat.id, message.migrate_to_chat_id)
             return
         if message.refunded_payment is not None:
-            await self._star_payments.record_refund(message.refunded_payment.telegram_payment_charge_id)
+            await self._star_payments.record_refund(message)
             return
         context = await self._message_context(message)
         if context is None:

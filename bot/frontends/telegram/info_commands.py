@@ -90,8 +90,9 @@ class InfoCommands:
 
     async def quota(self, invocation: Invocation) -> None:
         context, studio = invocation.context, self.responder.studio
-        balance = await studio.balance(context.requester, str(context.chat))
-        entries = await studio.ledger_entries(context.requester, MAX_LISTED) if context.private else []
+        viewer = self.responder.viewer(context)
+        balance = await studio.balance(viewer)
+        entries = await studio.ledger_entries(viewer, MAX_LISTED) if context.private else []
         refill_time = messages.format_time(balance.back_at, context.language)
         title = messages.translate("quota.title", context.language)
         lines = [
@@ -127,7 +128,6 @@ class InfoCommands:
             clip_file.size,
             attached_files.fetch(clip_file, self.responder.messenger.bot),
             self.responder.viewer(context),
-            self.responder.reply_target(context),
         )
         found = file_recipe(request, clip_file.name, context.language, recipe_command)
         await self.responder.reply(context, found.title, code=found.command)
@@ -152,7 +152,7 @@ class InfoCommands:
 
     async def submit_appeal(self, context: MessageContext, words: str = "", *, refusal: int = 0) -> str:
         return await account_actions.appeal_refusal(
-            self.responder.studio, context.requester, words, refusal=refusal
+            self.responder.studio, self.responder.viewer(context), words, refusal=refusal
         )
 
     async def delete(self, job: int, context: MessageContext, message: Message) -> str:
@@ -179,8 +179,9 @@ class InfoCommands:
     async def privacy(self, invocation: Invocation) -> None:
         """/privacy: show what is stored; "delete" asks and deletes it, "export" sends it in private."""
         context, action = invocation.context, invocation.arguments.strip().lower()
+        viewer = self.responder.viewer(context)
         if action == "export" and context.private:
-            file = await account_actions.export_personal_data(self.responder.studio, context.requester)
+            file = await account_actions.export_personal_data(self.responder.studio, viewer)
             caption = messages.translate("privacy.export", context.language)
             await self.responder.messenger.send_file(
                 self.responder.reply_target(context), file, account_actions.EXPORT_FILE, caption
@@ -197,7 +198,8 @@ class InfoCommands:
             await self.responder.reply(context, f"{title}\n{messages.translate('privacy', context.language)}")
 
     async def forget(self, context: MessageContext) -> str:
-        text = await account_actions.delete_personal_data(self.responder.studio, context.requester)
+        viewer = self.responder.viewer(context)
+        text = await account_actions.delete_personal_data(self.responder.studio, viewer)
         self.responder.languages.choose(context.requester.key, None)
         return text
 

@@ -189,8 +189,7 @@ class MakeCommands:
 
     def _receive_uploads(self, invocation: Invocation) -> AbstractAsyncContextManager[Intake]:
         context = invocation.context
-        viewer, reply_to = self.responder.viewer(context), self.responder.reply_target(context)
-        return self.responder.studio.receive_uploads(viewer, reply_to)
+        return self.responder.studio.receive_uploads(self.responder.viewer(context))
 
     async def _receive_image(self, invocation: Invocation, intake: Intake) -> str:
         """Store the picture of the message, or of the one it replies to; return its path."""

@@ -11,7 +11,7 @@ from msgspec import structs
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
 from telegram.error import TelegramError
 
-from bot.domain.errors import NotAllowed, NotYourButtons
+from bot.domain.errors import NotYourButtons
 from bot.domain.jobs import Action
 from bot.frontends.common import account_actions
 from bot.frontends.telegram.keyboards import button, keyboard, split_rows
@@ -70,12 +70,8 @@ class PreferenceCommands:
         context = invocation.context
         verb, code = [*invocation.arguments.split(maxsplit=1), "", ""][:2]
         if verb in {"link", account_actions.UNLINK}:
-            reply = await account_actions.link_account(
-                self.responder.studio,
-                context.requester,
-                code if verb == "link" else verb,
-                private=context.private,
-            )
+            viewer, typed = self.responder.viewer(context), code if verb == "link" else verb
+            reply = await account_actions.link_account(self.responder.studio, viewer, typed)
             await self.responder.reply(context, reply.text, keyboard(reply.buttons))
             return
         shared = bool(context.requester.community) and await self.responder.is_chat_admin(context)
@@ -87,12 +83,18 @@ class PreferenceCommands:
         chosen = parse_choice(action.choice)
         if chosen is None:
             return ""
-        key = await self._settings_key(context, action.job)
+        shared = _is_shared(context, action.job)
+        if not shared and action.job != owner_number(context):
+            raise NotYourButtons
         name, value = chosen
-        current = await self.responder.studio.settings(key)
-        new_value = None if current.get(name) == value else value
-        await self.responder.studio.change_setting(key, name, new_value)
+        studio, viewer = self.responder.studio, self.responder.viewer(context)
+        new_value = None if (await self._chosen(context, shared=shared)).get(name) == value else value
+        if shared:
+            await studio.change_community_setting(viewer, name, new_value)
+        else:
+            await studio.change_setting(viewer, name, new_value)
         if name == "language":
+            key = context.requester.community if shared else context.requester.key
             self.responder.languages.choose(key, new_value)
         language = self.responder.languages.language_of(
             context.requester.key, context.requester.community, context.language
@@ -108,20 +110,14 @@ class PreferenceCommands:
             log.debug("could not update a settings page", reason=type(error).__name__)
         return ""
 
-    async def _settings_key(self, context: MessageContext, owner: int) -> str:
-        if owner == GROUP_OWNER and context.requester.community:
-            if not await self.responder.is_chat_admin(context):
-                raise NotAllowed("settings")
-            return context.requester.community
-        if owner != owner_number(context):
-            raise NotYourButtons
-        return context.requester.key
+    async def _chosen(self, context: MessageContext, *, shared: bool) -> Mapping[str, Any]:
+        studio, viewer = self.responder.studio, self.responder.viewer(context)
+        return await studio.community_settings(viewer) if shared else await studio.settings(viewer)
 
     async def _settings_page(self, context: MessageContext, owner: int) -> tuple[str, InlineKeyboardMarkup]:
         """The text and the buttons of the page. Pressing a selected button clears its choice."""
-        shared = owner == GROUP_OWNER and bool(context.requester.community)
-        key = context.requester.community if shared else context.requester.key
-        chosen = await self.responder.studio.settings(key)
+        shared = _is_shared(context, owner)
+        chosen = await self._chosen(context, shared=shared)
         language = context.language
         keyboard_rows: list[list[InlineKeyboardButton]] = []
         for name, values in available_choices().items():
@@ -137,6 +133,11 @@ class PreferenceCommands:
         genre = self.responder.studio.genres.get(value) if name == "genre" else None
         label = f"{genre.emoji} {genre.title}" if genre else _choice_label(name, value, language)
         return button(mark + label, Action("set", owner, f"{name}={value}"))
+
+
+def _is_shared(context: MessageContext, owner: int) -> bool:
+    """Whether the page with this owner number has the settings of the group."""
+    return owner == GROUP_OWNER and bool(context.requester.community)
 
 
 def _choice_label(name: str, value: str, language: str) -> str:

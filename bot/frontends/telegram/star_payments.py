@@ -11,10 +11,11 @@ import structlog
 from telegram import InlineKeyboardMarkup, LabeledPrice
 from telegram.error import BadRequest, Forbidden, TelegramError
 
-from bot.domain.jobs import Action, Job
+from bot.domain.jobs import Action, Job, Requester
 from bot.frontends.telegram.keyboards import button
 from bot.frontends.telegram.message_context import PLATFORM
 from bot.i18n import messages
+from bot.studio.studio import Viewer
 
 if TYPE_CHECKING:
     from telegram import Message, PreCheckoutQuery
@@ -50,7 +51,7 @@ class StarPayments:
     async def show_refunds(self, invocation: Invocation) -> None:
         """/paysupport, which Telegram requires of bots that accept Stars: offer refunds."""
         context = invocation.context
-        payments = await self.responder.studio.payments(context.requester)
+        payments = await self.responder.studio.payments(self.responder.viewer(context))
         refundable = [payment for payment in payments if payment.fully_refundable or payment.refund_under_way]
         text = messages.translate("paysupport", context.language)
         await self.responder.reply(
@@ -61,7 +62,7 @@ class StarPayments:
         """/refund CHARGE, for admins: return a payment's Stars and take back what is left of its credits."""
         context = invocation.context
         payment = await self.responder.studio.refund_payment(
-            context.requester, f"{PLATFORM}:{invocation.arguments.strip()}", self._return_stars
+            self.responder.viewer(context), f"{PLATFORM}:{invocation.arguments.strip()}", self._return_stars
         )
         await self.responder.reply(
             context, messages.translate("refunded", context.language, credits=payment.credits)
@@ -70,7 +71,7 @@ class StarPayments:
     async def refund_own_pack(self, context: MessageContext, payment_id: int) -> str:
         """Refund a payment of the requester's from which no credit was spent; return the confirmation."""
         payment = await self.responder.studio.refund_own_payment(
-            context.requester, payment_id, self._return_stars
+            self.responder.viewer(context), payment_id, self._return_stars
         )
         return messages.translate("refunded", context.language, credits=payment.credits)
 
@@ -85,7 +86,7 @@ class StarPayments:
 
     async def refund_keyboard_for_failed(self, job: Job) -> InlineKeyboardMarkup | None:
         """A button to refund one unused payment in Stars, for a requester whose job failed."""
-        payments = await self.responder.studio.payments(job.requester)
+        payments = await self.responder.studio.payments(Viewer.owner_of(job))
         refundable = [payment for payment in payments if payment.fully_refundable]
         return self._refund_keyboard(refundable[:1], job.requester.language) if refundable else None
 
@@ -157,7 +158,7 @@ class StarPayments:
             return
         try:
             is_new = await self.responder.studio.record_purchase(
-                context.requester, bought, payment=f"{PLATFORM}:{charge}"
+                self.responder.viewer(context), bought, payment=f"{PLATFORM}:{charge}"
             )
         except Exception:  # after any failure the user must not have paid without receiving credits
             log.exception("could not record a payment", payment=charge)
@@ -168,9 +169,18 @@ class StarPayments:
                 context, messages.translate("bought", context.language, credits=bought)
             )
 
-    async def record_refund(self, charge: str) -> None:
+    async def record_refund(self, message: Message) -> None:
         """Take back the credits after Telegram reports a refund of Stars, by the bot or by Telegram."""
-        await self.responder.studio.reverse_purchase(f"{PLATFORM}:{charge}")
+        refund = message.refunded_payment
+        assert refund is not None, "the message reports no refund"
+        author = (
+            message.from_user
+        )  # the bot itself in some chats: then the private chat has the user's number
+        payer = message.chat.id if author is None or author.is_bot else author.id
+        viewer = Viewer(requester=Requester(platform=PLATFORM, user=str(payer)), chat=str(message.chat.id))
+        await self.responder.studio.reverse_purchase(
+            viewer, f"{PLATFORM}:{refund.telegram_payment_charge_id}"
+        )
 
     def _refund_keyboard(self, payments: list[Payment], language: str) -> InlineKeyboardMarkup:
         buttons = [

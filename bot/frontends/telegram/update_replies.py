@@ -123,10 +123,9 @@ class Responder:
 
     async def preferences(self, context: MessageContext) -> Mapping[str, object]:
         """The user's own settings, and the group's where the user has none."""
-        own = await self.studio.settings(context.requester.key)
-        shared = (
-            await self.studio.settings(context.requester.community) if context.requester.community else {}
-        )
+        viewer = self.viewer(context)
+        own = await self.studio.settings(viewer)
+        shared = await self.studio.community_settings(viewer)
         return merge_preferences(own, shared)
 
     def viewer(self, context: MessageContext) -> Viewer:
@@ -134,7 +133,10 @@ class Responder:
         return Viewer(
             requester=context.requester,
             chat=str(context.chat),
+            community_settings_key=context.requester.community,
+            private=context.private,
             is_moderator=lambda: self.is_chat_admin(context),
+            is_community_admin=lambda: self.is_chat_admin(context),
         )
 
     async def resolve_job(self, invocation: Invocation, *, unfinished_only: bool = False) -> tuple[str, Job]:

@@ -251,15 +251,15 @@ async def test_the_last_rule_set_applies(harness: AdminHarness) -> None:
     rules = await harness.store.admin_rules()
     assert rules.disabled_models == frozenset({"wan"})
     assert (rules.closed, rules.default_model) == ("drain", "ltx")
-    assert not rules.allows_channel("discord:9")
-    assert rules.allows_channel("discord:8")
+    assert not rules.allows_channels({"discord:9"}, private=False)
+    assert rules.allows_channels({"discord:8"}, private=False)
     assert await harness.store.paused()
     for line in ("channel allow 9", "queue resume", "model enable wan"):
         await harness.perform(line)
     rules = await harness.store.admin_rules()
     assert (rules.closed, rules.disabled_models) == (None, frozenset())
-    assert rules.allows_channel("discord:9")
-    assert not rules.allows_channel("discord:8")
+    assert rules.allows_channels({"discord:9"}, private=False)
+    assert not rules.allows_channels({"discord:8"}, private=False)
 
 
 async def test_a_held_job_is_released_or_refunded(harness: AdminHarness) -> None:

@@ -63,7 +63,7 @@ class Postcards:
     all_delivered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        sender = Viewer(requester=Requester(platform=self.name, user="ana", name="Ana"))
+        sender = Viewer(requester=Requester(platform=self.name, user="ana", name="Ana"), chat="box 7")
         for prompt in self.settings.prompts:
             await self.studio.submit(Wish(prompt=prompt), sender, ReplyTo(platform=self.name, chat="box 7"))
         await self.all_delivered.wait()

@@ -14,7 +14,7 @@ import pytest
 from bot.domain.errors import DiskLow
 from bot.i18n import messages
 from tests.bot.app_harness import CREDITS, open_studio
-from tests.factories import make_reply_to, make_requester, make_viewer, make_wish
+from tests.factories import make_reply_to, make_viewer, make_wish
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ async def test_below_the_disk_floor_clips_are_refused_and_cost_nothing(tmp_path:
         with pytest.raises(DiskLow) as refusal:
             await studio.submit(wish, make_viewer("ana"), reply_to)
         assert "nearly full" in messages.explain(refusal.value)
-        assert (await studio.balance(make_requester("ana"))).left == CREDITS
+        assert (await studio.balance(make_viewer("ana"))).left == CREDITS
         assert not await store.waiting()
 
 

@@ -22,7 +22,7 @@ from generation.media import nsfw
 from generation.media.nsfw import Detection
 from generation.media.nsfw_process import InspectionFailed
 from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until
-from tests.factories import make_requester, make_viewer, make_wish
+from tests.factories import make_viewer, make_wish
 
 DETECTION = Detection("FEMALE_BREAST_EXPOSED", 0.83, 4)
 
@@ -59,7 +59,7 @@ class InspectionHarness:
         return await self.app.wait_for_state(job, *states)
 
     async def credits_left(self) -> int:
-        return (await self.app.studio.balance(make_requester("ana"))).left
+        return (await self.app.studio.balance(make_viewer("ana"))).left
 
     def last_message(self) -> str:
         return self.app.chat.statuses[-1][2]
@@ -125,10 +125,10 @@ async def test_a_held_clip_is_shown_to_admins_and_released(open_harness: OpenHar
         assert notice.clip is not None
         assert notice.clip.is_file()
         assert "83" in notice.text
-        answer = await harness.app.studio.admin.perform("review list", make_requester("boss", admin=True))
+        answer = await harness.app.studio.administer("review list", make_viewer("boss", admin=True))
         assert f"#{number}" in answer.to_text()
         assert "female breast exposed" in answer.to_text()
-        await harness.app.studio.decide_review(notice.actions[0], make_requester("boss", admin=True))
+        await harness.app.studio.decide_review(notice.actions[0], make_viewer("boss", admin=True))
         await harness.wait_for_state(number, JobState.DELIVERED)
         assert len(harness.classifier.classified_paths) == 1, (
             "nobody looks again at what an admin has released"
@@ -142,7 +142,7 @@ async def test_a_held_and_rejected_clip_is_reported_and_refunded(open_harness: O
         await harness.wait_for_state(number, JobState.HELD)
         with pytest.raises(TooLate):
             await harness.app.studio.cancel(number, make_viewer("ana"))
-        await harness.app.studio.decide_review(Action("reject", number), make_requester("boss", admin=True))
+        await harness.app.studio.decide_review(Action("reject", number), make_viewer("boss", admin=True))
         await harness.wait_for_state(number, JobState.FAILED)
         await wait_until(lambda: "credits are back" in harness.last_message())
         assert await harness.credits_left() == CREDITS

@@ -25,7 +25,7 @@ from tests.bot.app_harness import (
     wait_until,
     wait_until_async,
 )
-from tests.factories import make_reply_to, make_requester, make_viewer, make_wish
+from tests.factories import make_reply_to, make_viewer, make_wish
 from tests.fakes.frontend import FakeFrontend
 
 ALLOWANCE = Allowance(credits=CREDITS)
@@ -38,7 +38,7 @@ async def app(tmp_path: Path) -> AsyncIterator[AppHarness]:
 
 
 async def credits_left(app: AppHarness, user: str = "ana") -> int:
-    return (await app.studio.balance(make_requester(user))).left
+    return (await app.studio.balance(make_viewer(user))).left
 
 
 async def test_a_wish_becomes_a_clip_in_the_chat(app: AppHarness) -> None:
@@ -206,7 +206,7 @@ async def test_only_its_owner_or_an_admin_cancels_a_job(app: AppHarness) -> None
 async def test_a_user_is_notified_when_an_admin_cancels(app: AppHarness) -> None:
     job = (await app.ask()).job.id
     await app.engine_label(job)
-    await app.studio.admin.perform(f"queue cancel {job}", make_requester("boss", admin=True))
+    await app.studio.administer(f"queue cancel {job}", make_viewer("boss", admin=True))
     shown = await wait_until(
         lambda: next((status for status in app.chat.statuses if status[1] is JobState.CANCELLED), None)
     )

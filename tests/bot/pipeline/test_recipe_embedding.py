@@ -26,7 +26,7 @@ from generation.media.provenance import SignatureStatus, read_recipe, sign_file,
 from generation.media.signing_identity import load_or_create_identity
 from generation.request import Kind
 from tests.bot.app_harness import CREDITS, open_studio, running_app
-from tests.factories import make_job, make_music, make_reply_to, make_request, make_requester
+from tests.factories import make_job, make_music, make_reply_to, make_request, make_requester, make_viewer
 
 REQUEST = make_request(
     'a fox\'s dream, in "snow" --seed 3; rm -rf $HOME',
@@ -111,7 +111,7 @@ async def test_too_small_a_size_limit_is_refused_before_charging(tmp_path: Path)
         with pytest.raises(LimitTooSmall) as caught:
             await app.ask(limit=2_000)
         assert await app.store.waiting(1) == []
-        assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
+        assert (await app.studio.balance(make_viewer("ana"))).left == CREDITS
         assert (await app.ask(limit=caught.value.floor)).job.id == 1
     assert isinstance(caught.value, USER_ERRORS)
     assert "2 kB" in explain(caught.value)

@@ -194,8 +194,12 @@ class MoneyStateMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def platform_returns_unasked(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(self.names))
-        payments.reverse_purchase(self.c, name, self.now)
-        self.returned.add(self.c.execute("SELECT id FROM payment WHERE name = ?", (name,)).fetchone()[0])
+        sql = "SELECT id, payer, account FROM payment WHERE name = ?"
+        number, payer, account = self.c.execute(sql, (name,)).fetchone()
+        sharing = self.c.execute("SELECT key FROM person WHERE account = ?", (account,)).fetchone()
+        key = payer or (sharing[0] if sharing else "discord:gone")
+        payments.reverse_purchase(self.c, name, payer=key, now=self.now)
+        self.returned.add(number)
 
     @rule(maker=USERS, taker=USERS, both=st.sampled_from([True, True, False]))
     def link(self, maker: str, taker: str, both: bool) -> None:  # noqa: FBT001  (as above)

@@ -64,12 +64,28 @@ async def test_others_cannot_refund_a_payment(harness: StoreHarness) -> None:
         await harness.store.begin_own_refund("discord:7", payment.id)
 
 
+async def test_a_returned_payment_is_taken_back_from_its_payer_only(harness: StoreHarness) -> None:
+    payment = await buy(harness, ANA, 10)
+    assert await harness.store.reverse_purchase(payment.name, payer="discord:7") is None
+    assert await harness.store.reverse_purchase("discord:unknown", payer=ANA) is None
+    assert [one.id for one in await harness.store.payments_of(ANA)] == [payment.id]
+    assert await harness.store.reverse_purchase(payment.name, payer=ANA) == 10
+
+
+async def test_a_returned_payment_of_a_user_who_deleted_their_data_is_taken_back(
+    harness: StoreHarness,
+) -> None:
+    payment = await buy(harness, ANA, 10)
+    await harness.store.delete_personal_data(ANA)
+    assert await harness.store.reverse_purchase(payment.name, payer=ANA) == 10
+
+
 async def test_a_refund_after_a_link_takes_the_credits_of_the_joined_account(harness: StoreHarness) -> None:
     payment = await buy(harness, ADA, 30)
     await link_users(harness.store, ANA, ADA)
     assert await granted(harness, ANA) == 30
     assert (await harness.store.payments_of(ANA))[0].payer == ADA
-    assert await harness.store.reverse_purchase(payment.name) == 30
+    assert await harness.store.reverse_purchase(payment.name, payer=ADA) == 30
     assert await granted(harness, ANA) == 0
 
 
@@ -113,7 +129,7 @@ async def test_a_job_refund_pays_first_for_a_refunded_payment(harness: StoreHarn
     harness.allowance = Allowance(credits=0)
     payment = await buy(harness, ANA, 10)
     job = await harness.ask(make_draft(cost=4))
-    assert await harness.store.reverse_purchase(payment.name) == 6
+    assert await harness.store.reverse_purchase(payment.name, payer=ANA) == 6
     await harness.store.cancel(job.id)
     assert await granted(harness, ANA) == 0, "the money for these credits was returned"
 
@@ -208,7 +224,7 @@ async def test_a_refund_of_a_job_that_moved_home_takes_nothing_from_the_other_us
     await link_users(harness.store, ANA, ADA)
     mine = await harness.ask(make_draft("5", platform="telegram", cost=10))
     await harness.store.unlink(ADA)
-    await harness.store.reverse_purchase(spent.name)
+    await harness.store.reverse_purchase(spent.name, payer=ANA)
     await harness.store.cancel(mine.id)
     assert (await granted(harness, ADA), await granted(harness, ANA)) == (10, 0)
 
@@ -235,7 +251,7 @@ async def test_a_spent_pack_is_not_refunded_with_the_credits_of_the_other_user(h
     await link_users(harness.store, ANA, ADA)
     with pytest.raises(NoSuchPayment):
         await harness.store.begin_own_refund(ADA, spent.id)
-    assert await harness.store.reverse_purchase(spent.name) == 0
+    assert await harness.store.reverse_purchase(spent.name, payer=ADA) == 0
     assert [found.fully_refundable for found in await harness.store.payments_of(ADA)] == [True]
     await harness.store.begin_own_refund(ANA, kept.id)
     assert await granted(harness, ANA) == 0
@@ -247,7 +263,7 @@ async def test_the_debt_of_one_user_is_not_collected_from_the_other(harness: Sto
     await harness.ask(make_draft("5", platform="telegram", cost=10))
     await buy(harness, ANA, 10, "discord:kept")
     await link_users(harness.store, ANA, ADA)
-    await harness.store.reverse_purchase(spent.name)
+    await harness.store.reverse_purchase(spent.name, payer=ADA)
     job = await harness.ask(make_draft("42", cost=10))
     await harness.store.cancel(job.id)
     assert await granted(harness, ANA) == 10

@@ -14,12 +14,12 @@ import pytest
 
 from bot.admin.admin import AdminCommands
 from bot.domain.errors import BadArgument, QuotaSpent, TooLate
-from bot.domain.jobs import Job, ReplyTo, Requester
+from bot.domain.jobs import Job, Requester
 from bot.domain.quota import Allowance, Caps, QuotaPlan, Tier
 from bot.maintenance.retention import RetentionSweeper
 from bot.moderation.prompt_policy import PromptPolicy
 from bot.store.store import Enqueued, Store
-from bot.studio.access import AccessControl
+from bot.studio.access import AccessControl, Viewer
 from generation.request import Wish
 from tests.bot.admin.test_admin import ADMINS, PLATFORMS
 from tests.bot.store.conftest import CLIP, NOON, Clock, read_rows
@@ -30,7 +30,8 @@ PATRON = Tier(name="patron", credits=4)
 STAFF = Tier(name="staff", unlimited=True)
 PLAN = QuotaPlan(base=Allowance(credits=2), tiers=(STAFF, PATRON), pools={"discord:7": 3})
 discord_user = partial(make_requester, platform="discord")
-FOX, REPLY_TO = Wish(prompt="a fox"), ReplyTo(platform="discord", chat="9")
+FOX = Wish(prompt="a fox")
+in_server = partial(Viewer, chat="9")
 
 
 @dataclass
@@ -41,7 +42,7 @@ class CreditsHarness:
     admin: AdminCommands
 
     async def ask(self, requester: Requester, cost: int = 1) -> Enqueued:
-        terms = await self.access.admit(FOX, requester, REPLY_TO)
+        terms = await self.access.admit(FOX, in_server(requester=requester))
         draft = replace(make_draft(requester.user, cost=cost), requester=requester)
         return await self.store.enqueue(draft, allowance=terms.allowance, pool=terms.pool, caps=Caps())
 
@@ -103,23 +104,23 @@ async def test_unlimited_users_pay_nothing_and_see_what_they_used(harness: Credi
     await harness.store.cancel(made[0].job.id)
     answer = await harness.perform("quota show 1")
     assert "60 used, no limit" in answer
-    terms = await harness.access.terms_for(boss)
+    terms = await harness.access.terms_for(in_server(requester=boss))
     used = await harness.store.used_in_window(boss.key, terms.allowance)
     assert used == 60
 
 
 async def test_a_role_gives_its_tier_until_an_admin_changes_it(harness: CreditsHarness) -> None:
     ana = discord_user("42", roles=("5", "6"))
-    assert (await harness.access.terms_for(ana)).allowance.credits == 2
+    assert (await harness.access.terms_for(in_server(requester=ana))).allowance.credits == 2
     await harness.perform("quota role <@&6> patron")
-    assert (await harness.access.terms_for(ana)).allowance.credits == 4
+    assert (await harness.access.terms_for(in_server(requester=ana))).allowance.credits == 4
     await harness.perform("quota role discord:5 staff")
-    assert (await harness.access.terms_for(ana)).allowance.unlimited
+    assert (await harness.access.terms_for(in_server(requester=ana))).allowance.unlimited
     await harness.ask(ana)
     assert "(staff)" in await harness.perform("quota show 42")
     await harness.perform("quota role 5 none")
     await harness.perform("quota role 6 none")
-    assert (await harness.access.terms_for(ana)).allowance.credits == 2
+    assert (await harness.access.terms_for(in_server(requester=ana))).allowance.credits == 2
 
 
 @pytest.mark.parametrize(

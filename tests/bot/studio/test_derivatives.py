@@ -24,7 +24,6 @@ from tests.factories import (
     make_music,
     make_reply_to,
     make_request,
-    make_requester,
     make_viewer,
 )
 
@@ -150,7 +149,7 @@ async def test_a_bad_picture_is_refused_before_charging(tmp_path: Path, kind: st
         with pytest.raises(AttachmentRefused):
             await app.studio.submit(wish, make_viewer("ana"), make_reply_to())
         assert await app.store.waiting(1) == []
-        assert (await app.studio.balance(make_requester("ana"))).used == 0
+        assert (await app.studio.balance(make_viewer("ana"))).used == 0
 
 
 def test_an_uploaded_clip_keeps_its_aspect_or_the_nearest(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bot.admin.admin import AdminCommands
 from bot.domain.jobs import JobState
 from bot.store.store import Access, Store
+from bot.studio.access import Viewer
 from tests.bot.admin.test_admin import ADMINS, PLAN, PLATFORMS
 from tests.bot.app_harness import (
     CREDITS,
@@ -20,7 +21,7 @@ from tests.bot.app_harness import (
     wait_until,
     wait_until_async,
 )
-from tests.factories import make_requester
+from tests.factories import make_viewer
 
 
 @asynccontextmanager
@@ -51,7 +52,7 @@ async def test_a_job_cancelled_from_a_terminal_stops_and_is_reported(
         texts = await wait_until(lambda: final_statuses(app, job))
         assert "cancelled" in texts[0]
         assert app.engine.unfinished() == []
-        assert (await app.studio.balance(make_requester("ana"))).left == CREDITS
+        assert (await app.studio.balance(make_viewer("ana"))).left == CREDITS
 
 
 async def test_clearing_the_queue_notifies_every_user(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ async def test_clearing_the_queue_notifies_every_user(tmp_path: Path) -> None:
             await admin.perform("queue clear yes", ADMINS["cli"])
         await wait_until(lambda: all(final_statuses(app, job) for job in first) or None)
         second = (await app.ask("cem")).job.id
-        await app.studio.admin.perform("queue clear yes", ADMINS["discord"])
+        await app.studio.administer("queue clear yes", Viewer(requester=ADMINS["discord"]))
         await wait_until(lambda: final_statuses(app, second))
 
 

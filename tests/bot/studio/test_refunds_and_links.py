@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from bot.domain.errors import InvalidLinkCode, NoSuchPayment, PrivateChatOnly, RateLimited, RefundUnderWay
 from bot.domain.events import EventBus, UserNoticeRaised
-from bot.domain.jobs import Requester
 from bot.domain.quota import Allowance
 from bot.store.store import Payment, Store
 from bot.studio.accounts import WrongCodeLimit
-from bot.studio.studio import Studio
+from bot.studio.studio import Studio, Viewer
 from tests.bot.app_harness import open_studio
 from tests.bot.store.conftest import Clock
-from tests.factories import link_users, make_requester
+from tests.factories import link_users, make_viewer
 
-ADA, ANA, EVE = make_requester("ada"), make_requester("ana", language="de"), make_requester("eve")
+ADA, EVE = make_viewer("ada", private=True), make_viewer("eve", private=True)
+ANA = make_viewer("ana", private=True, language="de")
+SEEN_ADA = replace(ADA, private=False)
 
 
 @dataclass
@@ -54,12 +55,12 @@ class Accounts:
     store: Store
     events: EventBus
 
-    async def buy(self, who: Requester, name: str = "fake:1") -> Payment:
+    async def buy(self, who: Viewer, name: str = "fake:1") -> Payment:
         await self.studio.record_purchase(who, 10, payment=name)
         return next(payment for payment in await self.studio.payments(who) if payment.name == name)
 
-    async def granted(self, who: Requester) -> int:
-        return (await self.store.balance(who.key, Allowance(credits=0))).granted
+    async def granted(self, who: Viewer) -> int:
+        return (await self.store.balance(who.requester.key, Allowance(credits=0))).granted
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ async def test_the_platform_reports_the_refund_before_it_answers(accounts: Accou
     first = asyncio.create_task(accounts.studio.refund_own_payment(ADA, payment.id, bank.return_money))
     await bank.was_asked.wait()
     for _ in range(2):
-        await accounts.studio.reverse_purchase(payment.name)
+        await accounts.studio.reverse_purchase(ADA, payment.name)
     bank.may_answer.set()
     await first
     assert await accounts.granted(ADA) == 0
@@ -157,17 +158,17 @@ async def test_a_deletion_during_a_refund_returns_no_credits(accounts: Accounts)
         return True
 
     await accounts.studio.resume_refunds("fake", return_money)
-    assert payers == [ADA.key]
+    assert payers == [ADA.requester.key]
     assert await accounts.granted(ADA) == 0
 
 
 async def test_codes_cannot_be_guessed(accounts: Accounts) -> None:
-    code = (await accounts.studio.link_account(ANA, "new", private=True)).code
+    code = (await accounts.studio.link_account(ANA, "new")).code
     assert len(code) == 8
     for _ in range(WrongCodeLimit.TRIES):
-        await refused(accounts.studio.link_account(EVE, "AAAAAAAA", private=True), InvalidLinkCode)
-    await refused(accounts.studio.link_account(EVE, code, private=True), RateLimited)
-    request = (await accounts.studio.link_account(ADA, code, private=True)).request
+        await refused(accounts.studio.link_account(EVE, "AAAAAAAA"), InvalidLinkCode)
+    await refused(accounts.studio.link_account(EVE, code), RateLimited)
+    request = (await accounts.studio.link_account(ADA, code)).request
     assert request is not None, "the limit of one user stops nobody else"
 
 
@@ -188,17 +189,17 @@ def test_wrong_codes_are_forgotten_after_ten_minutes() -> None:
 
 
 async def test_codes_are_made_taken_and_undone_only_in_private(accounts: Accounts) -> None:
-    code = (await accounts.studio.link_account(ANA, "new", private=True)).code
+    code = (await accounts.studio.link_account(ANA, "new")).code
     for typed in ("new", code.lower()):
-        await refused(accounts.studio.link_account(ADA, typed, private=False), PrivateChatOnly)
-    await refused(accounts.studio.link_account(ADA, code, private=True), InvalidLinkCode)
-    await refused(accounts.studio.unlink(ADA, private=False), PrivateChatOnly)
+        await refused(accounts.studio.link_account(SEEN_ADA, typed), PrivateChatOnly)
+    await refused(accounts.studio.link_account(ADA, code), InvalidLinkCode)
+    await refused(accounts.studio.unlink(SEEN_ADA), PrivateChatOnly)
 
 
 async def test_a_link_shares_nothing_before_both_sides_agree(accounts: Accounts) -> None:
     await accounts.buy(ANA)
-    code = (await accounts.studio.link_account(ANA, "new", private=True)).code
-    request = (await accounts.studio.link_account(EVE, code, private=True)).request
+    code = (await accounts.studio.link_account(ANA, "new")).code
+    request = (await accounts.studio.link_account(EVE, code)).request
     assert request is not None
     for _ in range(2):
         await accounts.studio.answer_link_request(EVE, request.id, agree=True)
@@ -210,14 +211,14 @@ async def test_a_link_shares_nothing_before_both_sides_agree(accounts: Accounts)
 
 @pytest.mark.parametrize("ends", ["unlink", "delete_personal_data"])
 async def test_the_other_side_is_told_that_a_link_ended(accounts: Accounts, ends: str) -> None:
-    await link_users(accounts.store, ANA.key, ADA.key)
-    await accounts.store.change_setting(ANA.key, "language", "de")
+    await link_users(accounts.store, ANA.requester.key, ADA.requester.key)
+    await accounts.store.change_setting(ANA.requester.key, "language", "de")
     told: list[UserNoticeRaised] = []
     accounts.events.subscribe(UserNoticeRaised, told.append)
     enders: dict[str, Callable[[], Awaitable[object]]] = {
-        "unlink": lambda: accounts.studio.unlink(ADA, private=True),
+        "unlink": lambda: accounts.studio.unlink(ADA),
         "delete_personal_data": lambda: accounts.studio.delete_personal_data(ADA),
     }
     await enders[ends]()
-    assert [(event.key, event.notice.language) for event in told] == [(ANA.key, "de")]
-    assert ADA.key in told[0].notice.text
+    assert [(event.key, event.notice.language) for event in told] == [(ANA.requester.key, "de")]
+    assert ADA.requester.key in told[0].notice.text

@@ -17,7 +17,7 @@ from bot.pipeline.delivery import MaybeSent, Rejected, SendError, TooLarge, Unre
 from bot.runtime import event_loop
 from generation.errors import EngineDied, EngineStuck, PictureFailed
 from tests.bot.app_harness import CREDITS, AppHarness, running_app, wait_until_async
-from tests.factories import make_requester, make_viewer
+from tests.factories import make_viewer
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +131,7 @@ class StudioStateMachine(RuleBasedStateMachine):
     @invariant()
     def credits_sum(self) -> None:
         for user in USERS:
-            balance = self.loop.run_until_complete(self.app.studio.balance(make_requester(user)))
+            balance = self.loop.run_until_complete(self.app.studio.balance(make_viewer(user)))
             mine = [job for job in self.jobs.values() if job.requester.user == user]
             spent = sum(
                 job.cost for job in mine if job.state in CHARGED_STATES or job.state not in FINAL_STATES

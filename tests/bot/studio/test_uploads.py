@@ -33,7 +33,7 @@ from generation.media.provenance import sign_file
 from generation.media.signing_identity import load_or_create_identity
 from generation.request import Kind, MusicWish, Wish
 from tests.bot.app_harness import open_studio
-from tests.factories import link_users, make_reply_to, make_requester, make_viewer
+from tests.factories import link_users, make_reply_to, make_viewer
 from tests.fakes import hostile_files
 from tests.fakes.wav_samples import wav_bytes
 
@@ -66,12 +66,12 @@ PICTURE = encoded(Image.new("RGB", (64, 32), "red"), "JPEG")
 
 
 async def send_picture(studio: Studio, content: bytes, name: str = "photo.jpg", viewer: Viewer = ANA) -> Path:
-    async with studio.receive_uploads(viewer, HERE) as intake:
+    async with studio.receive_uploads(viewer) as intake:
         return Path(await intake.picture(name, len(content), Source(content).fetch))
 
 
 async def send_sound(studio: Studio, content: bytes, name: str = "song.wav", viewer: Viewer = ANA) -> Path:
-    async with studio.receive_uploads(viewer, HERE) as intake:
+    async with studio.receive_uploads(viewer) as intake:
         return Path(await intake.sound(name, len(content), Source(content).fetch, suffix=".wav"))
 
 
@@ -139,7 +139,7 @@ async def test_sizes_are_checked_before_a_download(tmp_path: Path) -> None:
     source = Source(PICTURE)
     async with studio_with(tmp_path) as (_, studio):
         with pytest.raises(AttachmentRefused, match=r"photo\.jpg"):
-            async with studio.receive_uploads(ANA, HERE) as intake:
+            async with studio.receive_uploads(ANA) as intake:
                 await intake.picture("photo.jpg", MAX_IMAGE_BYTES + 1, source.fetch)
     assert source.fetched == 0
 
@@ -148,7 +148,7 @@ async def test_sizes_are_checked_before_a_download(tmp_path: Path) -> None:
 async def test_a_file_of_another_program_has_no_recipe(content: bytes, tmp_path: Path) -> None:
     async with studio_with(tmp_path) as (_, studio):
         source = Source(content)
-        assert await studio.read_attached_recipe("a.mp4", len(content), source.fetch, ANA, HERE) is None
+        assert await studio.read_attached_recipe("a.mp4", len(content), source.fetch, ANA) is None
     assert not files_in(tmp_path)
 
 
@@ -159,21 +159,21 @@ async def test_a_signed_picture_without_a_recipe_has_none(tmp_path: Path) -> Non
     content = path.read_bytes()
     async with studio_with(tmp_path) as (_, studio):
         source = Source(content)
-        assert await studio.read_attached_recipe("a.png", len(content), source.fetch, ANA, HERE) is None
+        assert await studio.read_attached_recipe("a.png", len(content), source.fetch, ANA) is None
 
 
 async def all_refused(studio: Studio, error: type[Exception], *, recipe: bool = True) -> None:
     """Every way to send a file is refused, and no byte is fetched."""
     source = Source(PICTURE)
     with pytest.raises(error):
-        async with studio.receive_uploads(ANA, HERE) as intake:
+        async with studio.receive_uploads(ANA) as intake:
             await intake.picture("a.png", len(PICTURE), source.fetch)
     with pytest.raises(error):
-        async with studio.receive_uploads(ANA, HERE) as intake:
+        async with studio.receive_uploads(ANA) as intake:
             await intake.sound("a.wav", len(PICTURE), source.fetch)
     if recipe:
         with pytest.raises(error):
-            await studio.read_attached_recipe("a.png", len(PICTURE), source.fetch, ANA, HERE)
+            await studio.read_attached_recipe("a.png", len(PICTURE), source.fetch, ANA)
     assert source.fetched == 0
 
 
@@ -188,7 +188,7 @@ async def test_nothing_is_fetched_for_a_blocked_user(tmp_path: Path) -> None:
 
 async def test_nothing_is_fetched_in_a_denied_chat(tmp_path: Path) -> None:
     async with studio_with(tmp_path) as (_, studio):
-        await studio.admin.perform("channel deny telegram:7", make_requester("boss", admin=True))
+        await studio.administer("channel deny telegram:7", make_viewer("boss", admin=True))
         await all_refused(studio, ChannelDenied)
 
 
@@ -230,26 +230,26 @@ async def test_the_bytes_of_linked_users_are_one_sum(tmp_path: Path) -> None:
 async def all_refused_for_size(studio: Studio, size: int) -> None:
     source = Source(bytes(size))
     with pytest.raises(UploadLimitReached):
-        async with studio.receive_uploads(ANA, HERE) as intake:
+        async with studio.receive_uploads(ANA) as intake:
             await intake.sound("a.wav", 10_000 + size, source.fetch)
     assert source.fetched == 0
 
 
 async def test_a_file_that_is_larger_than_announced_counts_as_it_is(tmp_path: Path) -> None:
     async with studio_with(tmp_path, bytes_per_day=len(wav_bytes())) as (_, studio):
-        async with studio.receive_uploads(ANA, HERE) as intake:
+        async with studio.receive_uploads(ANA) as intake:
             await intake.sound("a.wav", 1, Source(wav_bytes()).fetch)
         await all_refused(studio, UploadLimitReached)
 
 
 async def test_an_error_while_the_files_of_a_wish_arrive_deletes_all_of_them(tmp_path: Path) -> None:
     async with studio_with(tmp_path) as (_, studio):
-        async with studio.receive_uploads(ANA, HERE) as intake:
+        async with studio.receive_uploads(ANA) as intake:
             await intake.picture("a.png", len(PICTURE), Source(PICTURE).fetch)
         kept = files_in(tmp_path)
 
         async def receive_both() -> None:
-            async with studio.receive_uploads(ANA, HERE) as intake:
+            async with studio.receive_uploads(ANA) as intake:
                 await intake.picture("a.png", len(PICTURE), Source(PICTURE).fetch)
                 await intake.sound("a.wav", 5, Source(b"wrong").fetch)
 
@@ -324,9 +324,9 @@ async def send_hostile(studio: Studio, kind: str, content: bytes) -> str:
     source = Source(content)
     try:
         if kind == "recipe":
-            await studio.read_attached_recipe("file", len(content), source.fetch, ANA, HERE)
+            await studio.read_attached_recipe("file", len(content), source.fetch, ANA)
         else:
-            async with studio.receive_uploads(ANA, HERE) as intake:
+            async with studio.receive_uploads(ANA) as intake:
                 send = intake.picture if kind == "picture" else intake.sound
                 await studio.submit(
                     Wish(prompt="forbidden", image=await send("file", len(content), source.fetch)), ANA, HERE

@@ -148,13 +148,13 @@ async def _uploads(folder: Path) -> AsyncIterator[Call]:
 
             try:
                 if kind == "recipe":
-                    use_recipe(await studio.read_attached_recipe("a.png", len(content), fetch, viewer, chat))
+                    use_recipe(await studio.read_attached_recipe("a.png", len(content), fetch, viewer))
                 elif kind == "clip":
                     path = folder / "a.mp4"
                     path.write_bytes(content)
                     await studio.submit(Wish(prompt="a", kind=Kind.EXTEND, source=str(path)), viewer, chat)
                 else:
-                    async with studio.receive_uploads(viewer, chat) as intake:
+                    async with studio.receive_uploads(viewer) as intake:
                         receive = intake.picture if kind == "picture" else intake.sound
                         Path(await receive("a.png", len(content), fetch)).unlink()
             finally:

@@ -185,12 +185,12 @@ async def _policy(_: Path) -> AsyncIterator[Call]:
 
 @asynccontextmanager
 async def _admin_line(folder: Path) -> AsyncIterator[Call]:
-    admin = make_requester("boss", platform="telegram", admin=True)
+    admin = make_viewer("boss", platform="telegram", admin=True)
     async with open_studio(folder) as (_, studio, _events):
 
         async def call(data: bytes) -> None:
             try:
-                answer = await studio.admin.perform(to_text(data), admin)
+                answer = await studio.administer(to_text(data), admin)
             except USER_ERRORS as error:
                 explain(error)
             else:

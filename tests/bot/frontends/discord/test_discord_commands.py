@@ -270,7 +270,7 @@ async def test_animate_accepts_an_attached_picture(
     assert request.image.endswith(".png")
 
 
-async def test_a_blocked_user_leaves_no_file(matinee: DiscordApp, ana: Person) -> None:
+async def test_a_blocked_user_leaves_no_file(matinee: DiscordApp, ana: Person, tmp_path: Path) -> None:
     await matinee.store.run_admin(
         lambda c: c.block(f"discord:{ana.user.id}", until=None, reason="rude"), read_only=False
     )
@@ -280,7 +280,7 @@ async def test_a_blocked_user_leaves_no_file(matinee: DiscordApp, ana: Person) -
         await ana.types("/recipe", file=ana.attach("photo.png", PNG)),
     ):
         await refused.says("cannot use Matinee")
-    data = matinee.studio.operator_policy.data_folder
+    data = tmp_path / "data"
     assert not [path for name in ("inbox", "uploads") for path in (data / name).rglob("*")]
 
 

@@ -10,6 +10,7 @@ from bot.domain.jobs import JobState
 from bot.frontends.discord.frontend import DiscordFrontend
 from bot.frontends.discord.settings import FrontendSettings
 from bot.maintenance.backups import create_backup, restore
+from bot.studio.access import Viewer
 from tests.fakes.discord_app import (
     DiscordApp,
     discord_app,
@@ -132,7 +133,7 @@ async def test_a_clip_is_shrunk_twice_before_its_job_fails(
     assert await wait_until_final(server, matinee, 1) is state
     if state is JobState.FAILED:
         await reply.says("No watchable clip fits", "Your credits are back")
-        balance = await matinee.studio.balance((await matinee.store.job(1)).requester)
+        balance = await matinee.studio.balance(Viewer.owner_of(await matinee.store.job(1)))
         assert balance.left == balance.limit
     else:
         assert len((await wait_for_clip_message(server, 1)).attachments[0].data) == 25_600

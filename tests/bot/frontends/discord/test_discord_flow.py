@@ -10,6 +10,7 @@ import pytest
 
 from bot.domain.jobs import JobState
 from bot.store.store import LinkSide
+from bot.studio.access import Viewer
 from tests.fakes.discord_app import (
     DiscordApp,
     messages_with_clip,
@@ -140,7 +141,7 @@ async def test_credits_are_returned_when_no_delivery_route_is_left(
     await server.world.wait_until(lambda: server.world.dms)
     assert await wait_until_final(server, matinee, 1) is JobState.FAILED
     job = await matinee.store.job(1)
-    balance = await matinee.studio.balance(job.requester)
+    balance = await matinee.studio.balance(Viewer.owner_of(job))
     assert balance.left == balance.limit
     assert messages_with_clip(server, 1) == []
 

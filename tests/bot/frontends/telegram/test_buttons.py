@@ -196,8 +196,8 @@ async def test_settings_page_works_only_for_its_owner(
     refusal = await bob.answer_to(await bob.presses(page, "9:16"))
     assert refusal["text"] == messages.explain(NotYourButtons())
     await ada.answer_to(await ada.presses(page, "9:16"))
-    assert (await app.studio.settings(f"telegram:{ada.id}")) == {"aspect": "9:16"}
-    assert (await app.studio.settings(f"telegram:{bob.id}")) == {}
+    assert (await app.store.settings(f"telegram:{ada.id}")) == {"aspect": "9:16"}
+    assert (await app.store.settings(f"telegram:{bob.id}")) == {}
 
 
 async def test_cancel_asks_which_clip_when_several_wait(ada: TelegramUser, app: TelegramApp) -> None:

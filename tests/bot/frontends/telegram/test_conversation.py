@@ -183,7 +183,7 @@ async def test_photo_is_animated(ada: TelegramUser, app: TelegramApp) -> None:
     await ada.hears("not a readable")
 
 
-async def test_a_blocked_user_leaves_no_file(ada: TelegramUser, app: TelegramApp) -> None:
+async def test_a_blocked_user_leaves_no_file(ada: TelegramUser, app: TelegramApp, tmp_path: Path) -> None:
     await app.store.run_admin(
         lambda c: c.block(f"telegram:{ada.id}", until=None, reason="rude"), read_only=False
     )
@@ -191,7 +191,7 @@ async def test_a_blocked_user_leaves_no_file(ada: TelegramUser, app: TelegramApp
     Image.new("RGB", (40, 30), "orange").save(picture, "JPEG")
     await ada.writes("/animate it wakes up", photo=picture.getvalue())
     await ada.hears("cannot use Matinee")
-    assert not [*(app.studio.operator_policy.data_folder / "uploads").rglob("*")]
+    assert not [*(tmp_path / "uploads").rglob("*")]
 
 
 async def test_settings_fill_in_what_was_left_open(

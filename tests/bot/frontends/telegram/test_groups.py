@@ -10,6 +10,7 @@ import pytest
 from bot.domain.jobs import Requester
 from bot.frontends.telegram.frontend import Options
 from bot.i18n import messages
+from bot.studio.access import Viewer
 from tests.fakes.telegram_app import TelegramApp, running_app
 from tests.fakes.telegram_faults import flood_error
 from tests.fakes.telegram_server import TelegramServer
@@ -63,7 +64,7 @@ async def test_anonymous_admin_is_served_and_sets_group_defaults(
     await ada.writes("/settings", chat=group, extra=as_anonymous_admin(group))
     page = await ada.hears("this group", chat=group)
     await ada.answer_to(await ada.presses(page, "9:16"))
-    assert await app.studio.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
+    assert await app.store.settings(f"telegram:{group.id}") == {"aspect": "9:16"}
 
 
 async def test_users_who_write_as_channels_share_the_groups_allowance(
@@ -82,7 +83,7 @@ async def test_users_who_write_as_channels_share_the_groups_allowance(
         assert keys == {f"telegram:{group.id}"}
         for channel in channels:
             assert await app.store.history(f"telegram:{channel['id']}") == []
-        await app.studio.admin.perform(f"block telegram:{group.id}", OPERATOR)
+        await app.studio.administer(f"block telegram:{group.id}", Viewer(requester=OPERATOR))
         await ada.writes("/image x", chat=group, extra={"from": CHANNEL_BOT, "sender_chat": channels[0]})
         await ada.hears("cannot use Matinee", chat=group)
 
@@ -95,7 +96,7 @@ async def test_a_channel_is_no_admin_of_the_group(
     await ada.writes("/settings", chat=group, extra={"from": CHANNEL_BOT, "sender_chat": channel})
     page = await ada.hears("your defaults", chat=group)
     await ada.answer_to(await ada.presses(page, "9:16"))
-    assert await app.studio.settings(f"telegram:{group.id}") == {}
+    assert await app.store.settings(f"telegram:{group.id}") == {}
 
 
 async def test_language_of_user_takes_precedence_over_the_groups(
@@ -119,13 +120,13 @@ async def test_language_of_user_takes_precedence_over_the_groups(
     await bob.answer_to(await bob.presses(own, "✓"))
     await bob.writes("/queue")
     await server.wait_until(lambda: bob.bot_messages()[-1].text == messages.translate("queue.empty", "fr"))
-    assert await app.studio.settings(f"telegram:{bob.id}") == {}
+    assert await app.store.settings(f"telegram:{bob.id}") == {}
 
 
 async def test_language_survives_a_restart(server: TelegramServer, ada: TelegramUser, tmp_path: Path) -> None:
     options = Options(token=server.token, api_url=server.url)
     async with running_app(tmp_path, options) as app:
-        await app.studio.change_setting(f"telegram:{ada.id}", "language", "pt")
+        await app.store.change_setting(f"telegram:{ada.id}", "language", "pt")
     async with running_app(tmp_path, options):
         await ada.writes("/queue")
         await ada.hears(messages.translate("queue.empty", "pt"))

@@ -9,6 +9,7 @@ from bot.frontends.telegram.frontend import Options
 from bot.moderation.clip_inspection import ClipInspector, InspectionVerdict
 from bot.pipeline.delivery import InspectClip
 from bot.store.store import Store
+from bot.studio.access import Viewer
 from generation.media.nsfw import Detection
 from tests.bot.studio.test_access import bundled_policy
 from tests.fakes.telegram_app import running_app
@@ -153,5 +154,5 @@ async def test_quota_shows_its_refill_time_as_a_date_entity(
         (date,) = [entity for entity in quota.entities if entity["type"] == "date_time"]
         units = quota.text.encode("utf-16-le")[2 * date["offset"] : 2 * (date["offset"] + date["length"])]
         assert "UTC" in units.decode("utf-16-le")
-        balance = await app.studio.balance((await app.store.job(1)).requester)
+        balance = await app.studio.balance(Viewer.owner_of(await app.store.job(1)))
         assert date["unix_time"] == balance.back_at
