@@ -26,7 +26,11 @@ async def pull_weights(preset: HasWeights, output: Output) -> dict[str, str]:
         output.show_progress(Progress(Stage.LOADING, done // MEGABYTE, total // MEGABYTE))
 
     token = os.environ.pop("HF_TOKEN", None) or None
-    commits = await asyncio.to_thread(pull, preset, on_bytes, token=token)
+
+    def on_skipped(style: str, source: str) -> None:
+        output.print_note(messages.translate("model.style_skipped", style=style, source=source))
+
+    commits = await asyncio.to_thread(pull, preset, on_bytes, on_skipped=on_skipped, token=token)
     for source, commit in commits.items():
         output.print_note(messages.translate("model.pulled", source=source, commit=commit))
     return commits

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from generation.request import Request
 
 DEFAULT_CAMERA_WEIGHT = 0.7
-BASE_PIPELINE_CLASSES = ("StableDiffusionPipeline",)
+BASE_PIPELINE_CLASSES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
 
 
 @picture_model("animatediff")
@@ -51,7 +51,7 @@ class AnimateDiff(DiffusersModel):
     @classmethod
     def build_pipeline(cls, folder: Path, preset: Preset, plan: MemoryPlan) -> Any:
         adapter = _load_adapter(folder, preset, plan, _adapter_file(preset, preset.limits.steps))
-        return _load_style_pipeline(preset, plan, _default_style(preset), adapter)
+        return _load_style_pipeline(_find_style(preset, _default_style(preset)), plan, adapter)
 
     def pipeline_arguments(self, request: Request) -> dict[str, Any]:
         steps = _nearest_steps(self.preset, request.steps)
@@ -88,9 +88,10 @@ class AnimateDiff(DiffusersModel):
     def _switch_style(self, style: str) -> None:
         if style == self._current_style:
             return
+        base = _find_style(self.preset, style)  # before the present style is unloaded
         adapter = self.pipe.motion_adapter
         self.close()
-        self.pipe = _load_style_pipeline(self.preset, self.plan, style, adapter)
+        self.pipe = _load_style_pipeline(base, self.plan, adapter)
         place_pipeline(self.pipe, self.preset, self.plan)
         cache_prompts(self.pipe, self.plan)
         self._current_style, self._loaded_cameras = style, set()
@@ -158,13 +159,18 @@ def _load_adapter(folder: Path, preset: Preset, plan: MemoryPlan, file: str | No
     return adapter
 
 
-def _load_style_pipeline(preset: Preset, plan: MemoryPlan, style: str, adapter: Any) -> Any:
-    import torch  # noqa: PLC0415  (heavy)
-    from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler  # noqa: PLC0415  (heavy)
-
+def _find_style(preset: Preset, style: str) -> Path:
+    """The checked folder of a style's pipeline; raises ModelMissing or ModelBroken."""
     source = preset.options["styles"][style]
     base = weights.find_folder(preset.name, source, preset.pinned_commit(source))
     weights.check_pipeline(preset.name, base, BASE_PIPELINE_CLASSES)
+    return base
+
+
+def _load_style_pipeline(base: Path, plan: MemoryPlan, adapter: Any) -> Any:
+    import torch  # noqa: PLC0415  (heavy)
+    from diffusers import AnimateDiffPipeline, EulerDiscreteScheduler  # noqa: PLC0415  (heavy)
+
     pipe = AnimateDiffPipeline.from_pretrained(
         base,
         motion_adapter=adapter,

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from generation.errors import DiskFull, GenerationError, HubUnreachable, ModelBroken, ModelGated, ModelMissing
-from generation.models.common.weights import find_folder, is_incomplete, is_local
+from generation.models.common.weights import (
+    INDEX_FILE,
+    find_folder,
+    is_incomplete,
+    is_local,
+    needed_components,
+)
 
 OnBytes = Callable[[int, int], None]
 """Called with (done, total) bytes."""
+OnSkipped = Callable[[str, str], None]
+"""Called with the name and the repository of a style that cannot be used."""
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+OTHER_FORMATS = ("openvino_",)
+"""Beginnings of the names of files for other programs, which are no pickles whatever their suffix."""
 TEXT_FILE_PATTERNS = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 RESERVED_BYTES = 1_000_000_000
 """Disk space in bytes that a pull leaves free."""
@@ -50,14 +62,42 @@ def sources(preset: HasWeights) -> tuple[str, ...]:
     return tuple(dict.fromkeys([preset.source, *extra_sources]))
 
 
+def optional_styles(preset: HasWeights) -> dict[str, str]:
+    """Repositories of the styles that the preset can do without, by name: all but the first."""
+    styles = dict(preset.options.get("styles", {}))
+    needed = {preset.source, *list(styles.values())[:1]}
+    return {name: source for name, source in styles.items() if source not in needed}
+
+
+def _ignore_skipped(_name: str, _source: str) -> None: ...
+
+
 def pull(
-    preset: HasWeights, on_bytes: OnBytes, *, token: str | None = None, endpoint: str | None = None
+    preset: HasWeights,
+    on_bytes: OnBytes,
+    *,
+    on_skipped: OnSkipped = _ignore_skipped,
+    token: str | None = None,
+    endpoint: str | None = None,
 ) -> dict[str, str]:
-    """Download missing files; returns the commit of each repository. Can be repeated after any failure."""
+    """Download missing files; returns the commit of each repository. Can be repeated after any failure.
+
+    An optional style that cannot be used, for example because it is pickled, is skipped.
+    """
+    optional = {source: name for name, source in optional_styles(preset).items()}
+    listings = []
     with _translate_hub_errors(preset):
-        listings = [
-            _list_files(preset, source, token, endpoint) for source in sources(preset) if not is_local(source)
-        ]
+        # Optional styles first: after an interruption a needed repository is incomplete.
+        for source in sorted(sources(preset), key=lambda source: source not in optional):
+            if is_local(source):
+                continue
+            try:
+                with _translate_hub_errors(preset):
+                    listings.append(_list_files(preset, source, token, endpoint))
+            except (ModelBroken, ModelGated):
+                if source not in optional:
+                    raise
+                on_skipped(optional[source], source)
         files = [file for found, _ in listings for file in found]
         missing_files = [file for file in files if not _is_file_downloaded(file)]
         _check_disk_space(missing_files)
@@ -72,15 +112,15 @@ def pull(
 
 
 def is_downloaded(preset: HasWeights) -> bool:
-    """Whether all files of the preset are on disk. Does not use the network."""
-    try:
-        folders = [
-            find_folder(preset.name, source, _pinned_commit(preset, source))
-            for source in sources(preset)
-            if source
-        ]
-    except ModelMissing:
-        return False
+    """Whether all files that the preset needs are on disk. Does not use the network."""
+    optional = set(optional_styles(preset).values())
+    folders = []
+    for source in filter(None, sources(preset)):
+        try:
+            folders.append(find_folder(preset.name, source, _pinned_commit(preset, source)))
+        except ModelMissing:
+            if source not in optional:
+                return False
     return not any(map(is_incomplete, folders))
 
 
@@ -97,7 +137,10 @@ def _list_files(
     revision = _pinned_commit(preset, source)
     info = HfApi(endpoint=endpoint, token=token).model_info(source, revision=revision, files_metadata=True)
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
-    names = _needed_files(preset, source, sorted(sizes))
+    names = sorted(sizes)
+    if INDEX_FILE in names:
+        names = _files_of_components(names, _read_index(source, revision, token, endpoint))
+    names = _needed_files(preset, source, names)
     return [HubFile(source, revision, name, sizes[name]) for name in names], (source, str(info.sha))
 
 
@@ -121,12 +164,44 @@ def _needed_files(preset: HasWeights, source: str, names: list[str]) -> list[str
     return safe + [name for name in names if any(fnmatch(name, plain) for plain in TEXT_FILE_PATTERNS)]
 
 
+def _read_index(source: str, revision: str | None, token: str | None, endpoint: str | None) -> dict[str, Any]:
+    """The index of a pipeline. A repository of which only this was read leaves nothing in the cache."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache  # noqa: PLC0415  (heavy)
+
+    with TemporaryDirectory() as folder:
+        file = try_to_load_from_cache(source, INDEX_FILE, revision=revision)
+        if not isinstance(file, str):
+            more: dict[str, Any] = {
+                "revision": revision,
+                "token": token,
+                "endpoint": endpoint,
+                "local_dir": folder,
+            }
+            file = hf_hub_download(source, INDEX_FILE, **more)
+        with suppress(OSError, ValueError):
+            index = json.loads(Path(file).read_text(encoding="utf-8"))
+            return index if isinstance(index, dict) else {}
+    return {}  # loading it reports what is wrong with it
+
+
+def _files_of_components(names: list[str], index: Mapping[str, Any]) -> list[str]:
+    """Without the folders of a repository that its pipeline does not use, such as other formats of it."""
+    needed = needed_components(dict(index))
+    if not needed:
+        return names
+    return [name for name in names if "/" not in name or name.split("/", 1)[0] in needed]
+
+
 def _first_pickled_only_part(names: list[str]) -> str | None:
     """The first component whose weights can only be read by running code."""
     parts: dict[str, set[str]] = {}
     for name in names:
         folder, _, file = name.rpartition("/")
-        if folder and Path(file).suffix in {".safetensors", *PICKLE_SUFFIXES}:
+        if (
+            folder
+            and not file.startswith(OTHER_FORMATS)
+            and Path(file).suffix in {".safetensors", *PICKLE_SUFFIXES}
+        ):
             parts.setdefault(folder, set()).add(Path(file).suffix)
     return next((part for part in sorted(parts) if ".safetensors" not in parts[part]), None)
 

@@ -18,6 +18,11 @@ INSTALL_ROOT = Path(__file__).parents[3]
 """The folder of the installed packages: paths of shipped models are relative to it."""
 INDEX_FILE = "model_index.json"
 PICKLE_SUFFIXES = {".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"}
+UNUSED_COMPONENTS = {
+    name: frozenset({"safety_checker", "feature_extractor"})
+    for name in ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+}
+"""Components that a pipeline of this class names and no family loads: clips have a check of their own."""
 
 
 def find_pipeline(preset: Preset, classes: Collection[str]) -> Path:
@@ -37,14 +42,14 @@ def check_pipeline(model: str, folder: Path, classes: Collection[str]) -> None:
     index = read_index(model, folder)
     if index.get("_class_name") not in classes:
         raise ModelBroken(model, f"is a {index.get('_class_name')}, not a {' or '.join(sorted(classes))}")
-    for name in _component_names(index):
+    for name in needed_components(index):
         _check_component(model, folder, folder / name)
 
 
 def is_incomplete(folder: Path) -> bool:
     """Whether a pipeline's folder lacks files that its index names. Opens no weights."""
     try:
-        parts = [folder / name for name in _component_names(read_index("", folder))]
+        parts = [folder / name for name in needed_components(read_index("", folder))]
     except ModelBroken:  # not a pipeline, or a broken one: loading it reports that
         return False
     expected = (file for part in parts for file in _indexed_shards(part))
@@ -60,11 +65,13 @@ def is_local(source: str) -> bool:
     )
 
 
-def _component_names(index: dict[str, Any]) -> list[str]:
+def needed_components(index: dict[str, Any]) -> list[str]:
+    """The components that loading the pipeline of this index needs."""
+    unused = UNUSED_COMPONENTS.get(str(index.get("_class_name")), frozenset())
     return [
         name
         for name, value in index.items()
-        if not name.startswith("_") and isinstance(value, list) and value[:1] != [None]
+        if not name.startswith("_") and isinstance(value, list) and value[:1] != [None] and name not in unused
     ]
 
 

@@ -196,6 +196,22 @@ def test_a_style_changes_the_frames_and_can_be_removed(tiny_preset: PresetFactor
     held.close()
 
 
+def test_a_style_that_is_not_here_leaves_the_model_usable(tiny_preset: PresetFactory, tmp_path: Path) -> None:
+    preset = tiny_preset("animatediff")
+    plain = tmp_path / "plain"
+    shutil.copytree(preset.options["styles"]["plain"], plain)
+    index = json.loads((plain / "model_index.json").read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]  # named, but not pulled
+    (plain / "model_index.json").write_text(json.dumps(index))
+    styles = {"plain": str(plain), "gone": str(tmp_path / "gone")}
+    held = load(replace(preset, options={**preset.options, "styles": styles}), MemoryPlan())
+    before = generate(held, tiny_request("animatediff")).pixels
+    with pytest.raises(ModelMissing):
+        generate(held, tiny_request("animatediff", style="gone"))
+    assert np.array_equal(before, generate(held, tiny_request("animatediff")).pixels)
+    held.close()
+
+
 def camera_lora(preset: Preset, folder: Path) -> str:
     """A motion LoRA for the preset's layers."""
     model = load(preset, MemoryPlan())

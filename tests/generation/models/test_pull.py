@@ -97,7 +97,7 @@ def test_a_repository_of_pickles_is_refused_before_downloading(hub: FakeHub) -> 
     hub.files["some/model"] = {"model_index.json": b"{}", "vae/model.bin": b"p"}
     with pytest.raises(ModelBroken):
         pull_from(hub)
-    assert hub.served_files == []
+    assert served_names(hub) == {"model_index.json"}
 
 
 def test_a_gated_repository_is_reported(hub: FakeHub) -> None:
@@ -127,7 +127,7 @@ def test_too_little_disk_space_is_reported_before_downloading(hub: FakeHub) -> N
     files["transformer/model.safetensors"] = Huge()
     with pytest.raises(DiskFull):
         pull_from(hub)
-    assert hub.served_files == []
+    assert served_names(hub) == {"model_index.json"}
 
 
 def test_styles_and_cameras_are_part_of_a_preset() -> None:
@@ -165,7 +165,75 @@ def test_a_pickle_only_component_is_named_before_downloading(hub: FakeHub) -> No
     del hub.files["some/model"]["vae/model.fp16.safetensors"]
     with pytest.raises(ModelBroken, match="vae"):
         pull_from(hub)
-    assert hub.served_files == []
+    assert served_names(hub) == {"model_index.json"}
+
+
+def index_naming(*components: str, class_name: str = "LTXPipeline") -> bytes:
+    return json.dumps({"_class_name": class_name, **{name: ["a", "B"] for name in components}}).encode()
+
+
+def test_folders_that_the_pipeline_does_not_name_are_left_out(hub: FakeHub) -> None:
+    hub.files["some/model"] |= {
+        "model_index.json": index_naming("vae", "transformer"),
+        "transformer_full/model.safetensors": b"f" * 900_000,
+        "vae_decoder/openvino_model.bin": b"o" * 3000,
+        "vae_decoder/config.json": b"{}",
+    }
+    _, progress = pull_from(hub)
+    assert not any(name.startswith(("transformer_full", "vae_decoder")) for name in served_names(hub))
+    assert progress[-1][0] < 900_000
+    assert is_downloaded(PRESET)
+
+
+def test_files_for_another_program_are_no_pickles(hub: FakeHub) -> None:
+    hub.files["some/model"] |= {"vae/onnx/openvino_model.bin": b"o", "vae_encoder/openvino_model.bin": b"o"}
+    pull_from(hub)
+    assert is_downloaded(PRESET)
+
+
+def test_a_pickled_safety_checker_is_not_needed(hub: FakeHub) -> None:
+    parts = ("vae", "transformer", "safety_checker")
+    hub.files["some/model"] |= {
+        "model_index.json": index_naming(*parts, class_name="StableDiffusionPipeline"),
+        "safety_checker/pytorch_model.bin": b"p",
+    }
+    pull_from(hub)
+    assert is_downloaded(PRESET)
+    folder = weights.find_folder("small", "some/model")
+    (folder / "model_index.json").write_bytes(
+        index_naming("safety_checker", class_name="StableDiffusionPipeline")
+    )
+    weights.check_pipeline("small", folder, ("StableDiffusionPipeline",))
+
+
+def test_a_style_that_cannot_be_used_does_not_refuse_the_others(hub: FakeHub) -> None:
+    pickled = {"model_index.json": index_naming("unet"), "unet/model.bin": b"p"}
+    usable = {"model_index.json": index_naming("unet"), "unet/model.safetensors": b"u"}
+    hub.files |= {"x/first": dict(usable), "x/pickled": pickled, "x/gated": dict(usable), "x/good": usable}
+    hub.gated.add("x/gated")
+    styles = {"a": "x/first", "b": "x/pickled", "c": "x/gated", "d": "x/good", "e": "x/gone"}
+    preset = replace(PRESET, options={"styles": styles})
+    skipped: list[tuple[str, str]] = []
+    commits = pull(preset, lambda *_: None, endpoint=hub.url, on_skipped=lambda *style: skipped.append(style))
+    assert skipped == [("b", "x/pickled"), ("c", "x/gated"), ("e", "x/gone")]
+    assert set(commits) == {"some/model", "x/first", "x/good"}
+    assert is_downloaded(preset)
+
+
+def test_the_first_style_is_needed(hub: FakeHub) -> None:
+    hub.files["x/pickled"] = {"model_index.json": index_naming("unet"), "unet/model.bin": b"p"}
+    with pytest.raises(ModelBroken, match="pickled"):
+        pull_from(hub, replace(PRESET, options={"styles": {"a": "x/pickled"}}))
+
+
+def test_a_pull_that_was_interrupted_after_the_optional_styles_is_incomplete(hub: FakeHub) -> None:
+    usable = {"model_index.json": index_naming("unet"), "unet/model.safetensors": b"u" * 12_000_000}
+    hub.files |= {"x/first": usable, "x/other": {**usable, "unet/model.safetensors": b"u"}}
+    preset = replace(PRESET, options={"styles": {"a": "x/first", "b": "x/other"}})
+    del hub.files["x/first"]["unet/model.safetensors"]  # what an interruption leaves: no weights yet
+    with pytest.raises(ModelBroken):
+        pull_from(hub, preset)
+    assert not is_downloaded(preset)
 
 
 def test_an_interrupted_pull_does_not_count_as_downloaded(hub: FakeHub) -> None:
