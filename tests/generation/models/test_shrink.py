@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ import pytest
 from PIL import Image
 
 from generation import Kind, Request
-from generation.errors import ModelBroken
 from generation.models.common.preset import Preset, read_presets
 from generation.models.common.registry import MemoryPlan, load
 from generation.music.common import registry as music_registry
@@ -31,11 +29,6 @@ PRESETS = read_presets(tomllib.loads((published_configs.CONFIG / "models.toml").
 PICTURES = [name for name in published_configs.names_with_configs() if name in PRESETS]
 MUSIC = [name for name in published_configs.names_with_configs() if name not in PRESETS]
 FEW_STEPS = 9
-WITHOUT_TORCHSDE = pytest.mark.xfail(
-    importlib.util.find_spec("torchsde") is None,
-    reason="diffusers' placeholder for the published scheduler is no class: loading with another fails",
-    raises=ModelBroken,
-)
 WIDTHS_AND_DEPTHS = {
     *("base_channels", "ch_mult", "base_dim", "decoder_base_dim", "mid_channels", "hidden_channels"),
     *("bwe_hidden_channels", "block_out_channels", "decoder_block_out_channels", "decoder_channels"),
@@ -119,10 +112,7 @@ def test_every_preset_generates_with_its_published_configs(name: str, tmp_path: 
     model.close()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=WITHOUT_TORCHSDE if name == "stable-audio-open" else ()) for name in MUSIC],
-)
+@pytest.mark.parametrize("name", MUSIC)
 def test_every_music_maker_composes_with_its_published_configs(name: str, tmp_path: Path) -> None:
     table = published_configs.presets()[name]
     folder = shrink.shrink_music_maker(name, tmp_path / "maker")
