@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -48,6 +49,20 @@ class LinkAnswer:
 def link_actions(request: LinkRequest) -> tuple[Action, Action]:
     """The buttons below the question to either side of a link request."""
     return Action("link", request.id), Action("nolink", request.id)
+
+
+def _without_paths(data: dict[str, Any]) -> dict[str, Any]:
+    """An export in which each path of a file on this machine is only the file's name."""
+    for job in data["jobs"]:
+        request, clip = job["request"] or {}, job["clip"] or {}
+        _keep_names(request, "image", "source")
+        _keep_names(request.get("music") or {}, "track", "melody")
+        _keep_names(clip, "path", "poster", "sheet")
+    return data
+
+
+def _keep_names(facts: dict[str, Any], *fields: str) -> None:
+    facts.update({field: Path(facts[field]).name for field in fields if facts.get(field)})
 
 
 class WrongCodeLimit:
@@ -263,7 +278,7 @@ class Accounts:
         Raises NotAllowed for a user who writes in the name of a community without being its admin.
         """
         await self._access.require_own_key(viewer, "privacy")
-        return await self._store.export(viewer.requester.key)
+        return _without_paths(await self._store.export(viewer.requester.key))
 
     async def delete_personal_data(self, viewer: Viewer) -> DeletedData:
         """Delete the user's prompts, clips and settings. The used part of the allowance stays used.

@@ -263,6 +263,7 @@ async def change_community_setting(world: World) -> str:
 async def export(world: World) -> str:
     text = repr(await world.studio.export(world.viewer))
     assert TOKEN not in text
+    assert f"/{world.job.id}.mp4" not in text
     return "account" if PROMPT in text else "none"
 
 

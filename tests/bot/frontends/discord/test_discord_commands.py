@@ -17,7 +17,7 @@ from generation.media.ffmpeg import find
 from generation.media.mux import mux
 from generation.media.provenance import with_recipe
 from generation.request import Kind
-from tests.factories import make_request
+from tests.factories import make_request, make_viewer
 from tests.fakes.discord_app import DiscordApp, wait_for_clip_message, wait_until_final
 from tests.fakes.discord_server import DiscordServer
 from tests.fakes.discord_users import Person, person, text_of
@@ -349,6 +349,30 @@ async def test_a_server_chooses_the_channels_that_are_served(
     await Person(server, ana.user, stage).types("/video", prompt="but here")
     assert (await wait_for_clip_message(server, 1)).channel is stage
     assert matinee.engine.rendered == ["1.1"]
+
+
+async def test_a_channel_that_a_member_cannot_see_is_not_named_to_them(
+    server: DiscordServer, matinee: DiscordApp, ana: Person, boss: Person, channel: Channel
+) -> None:
+    assert channel.guild is not None
+    secret = channel.guild.channel("secret-plans", hidden=True)
+    await server.gateway.dispatch("CHANNEL_CREATE", secret.payload(), channel.guild)
+    await (await boss.types("/server channel", place=secret)).says(f"<#{secret.id}>")
+    refused = text_of(await (await ana.types("/video", prompt="not here")).says("Try another chat"))
+    assert "secret" not in refused
+    assert await matinee.store.waiting(1) == []
+
+
+async def test_a_private_answer_gets_around_no_list_of_channels(
+    matinee: DiscordApp, ana: Person, channel: Channel
+) -> None:
+    operator = make_viewer("1", platform="discord", admin=True)
+    await matinee.studio.administer("channel allow discord:7", operator)
+    for private in (False, True):
+        refused = await ana.types("/video", prompt="not here", private=private)
+        assert (await refused.says("Try another chat")).ephemeral
+    await matinee.studio.administer(f"channel allow discord:{channel.id}", operator)
+    await (await ana.types("/video", prompt="here", private=True)).says("Clip #1")
 
 
 async def test_a_server_has_defaults_and_may_hide_prompts(
