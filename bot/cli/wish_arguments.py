@@ -76,7 +76,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_byte_count(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)\s*([a-zA-Z]*)", text.strip())
     if not found or found[2].lower() not in BYTE_UNITS or float(found[1]) <= 0:
         raise BadOption("--limit", text, "8MB")
     return int(float(found[1]) * BYTE_UNITS[found[2].lower()])

@@ -52,7 +52,7 @@ def copy_database(source: Path, target: Path) -> None:
         with closing(sqlite3.connect(part, isolation_level=None)) as copy:
             _check(copy, source)
         rename_durably(part, target)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise _as_user_error(error, source, target.parent) from error
     finally:
         _remove(part)
@@ -109,7 +109,7 @@ def restore_backup(
                 c.execute("VACUUM")  # pages that were free in the backup may hold deleted text
         kept = _keep_old_database(current, folder / old_database_name) if current.exists() else None
         rename_durably(restored, current)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # sqlite3 cannot decode some of its own messages
         raise _as_user_error(error, backup, folder) from error
     finally:
         _remove(restored)
@@ -128,7 +128,7 @@ def copy_untrusted(backup: Path, target: Path) -> None:
         with open_untrusted(target) as found:
             check_schema(found, backup)
             _check(found, backup)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise _as_user_error(error, backup, target.parent) from error
 
 
@@ -141,7 +141,7 @@ def _copy_pages(source: Path, target: Path) -> None:
         copy.execute("PRAGMA journal_mode = DELETE")  # WAL mode would need a second file beside it
 
 
-def _as_user_error(error: sqlite3.Error, source: Path, target: Path) -> Exception:
+def _as_user_error(error: sqlite3.Error | UnicodeError, source: Path, target: Path) -> Exception:
     """Only a full disk is no fault of the file that was to be read."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:

@@ -102,6 +102,8 @@ class Database:
     async def _run_at_start(self, connection: aiosqlite.Connection, work: Work[None]) -> None:
         try:
             await run_in_thread(connection, work)
+        except UnicodeError as error:  # sqlite3 cannot decode the message about a damaged schema
+            raise DatabaseCorrupt(str(self.path), str(error)) from error
         except sqlite3.Error as error:
             if _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 raise DatabaseCorrupt(str(self.path), str(error)) from error

@@ -108,7 +108,7 @@ def read_snapshot(data: Path) -> DatabaseSnapshot:
                 clip_files=tuple(job_clip_files(c)),
                 queued_or_running=frozenset(queued_or_running(c)),
             )
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:
         raise DatabaseCorrupt(str(path), str(error)) from error
 
 

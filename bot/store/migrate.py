@@ -37,7 +37,7 @@ def schema_version(connection: sqlite3.Connection, path: Path, migrations: Seque
         found: int = connection.execute("PRAGMA user_version").fetchone()[0]
         application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
         tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:  # sqlite3 cannot decode some of its own messages
         raise DatabaseCorrupt(str(path), str(error)) from error
     if tables and application_id != APPLICATION_ID:
         raise DatabaseCorrupt(str(path), "this SQLite file was not written by Matinee")

@@ -34,6 +34,7 @@ from generation.request import (
     Request,
     UnknownWords,
     Wish,
+    check_range,
     clean_prompt,
     complete,
 )
@@ -124,9 +125,9 @@ class Submitter:
             await self._uploads.check_music(wish.music, viewer.requester)
         if wish.music.genre == NATIVE and not preset.limits.native_audio:
             raise NotOffered(NATIVE_SOUND, preset.name)
-        music, inferred = self._catalog.choose_music(
-            wish.music, prompt, wish.seconds or preset.limits.seconds
-        )
+        seconds = wish.seconds or preset.limits.seconds
+        check_range("seconds", seconds, preset.limits.min_seconds, preset.limits.max_seconds)
+        music, inferred = self._catalog.choose_music(wish.music, prompt, seconds)
         request, adjustments = complete(
             wish, model=preset.name, limits=preset.limits, music=music, seed=random_seed()
         )

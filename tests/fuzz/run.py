@@ -129,24 +129,30 @@ class Runner:
         self._peak = _peak_megabytes()
 
     async def run(self, *, seconds: float, most: int | None = None) -> Result:
-        started = time.monotonic()
         settled: float | None = None
+        started = time.monotonic()
         with recording() as self._recorder, alarm_handler():
-            while not self._is_done(started, seconds, most):
+            while not self._is_done(seconds, most):
                 async with opened(self._target) as call:
                     self._peak = _peak_megabytes()
+                    opened_at = time.monotonic()
+                    if not self._result.inputs:
+                        seconds = max(seconds - (opened_at - started), seconds / 4)
                     for _ in range(self._target.reopen_after):
-                        if self._is_done(started, seconds, most):
+                        spent = self._result.seconds + time.monotonic() - opened_at
+                        if self._result.inputs and (spent >= seconds or self._result.inputs == most):
                             break
                         await self._try_next(call)
-                        if settled is None and time.monotonic() - started > seconds / 4:
+                        if settled is None and spent > seconds / 4:
                             settled = _current_megabytes()
+                    self._result.seconds += time.monotonic() - opened_at
             self._check_growth(settled)
-        self._result.seconds = time.monotonic() - started
         return self._result
 
-    def _is_done(self, started: float, seconds: float, most: int | None) -> bool:
-        return time.monotonic() - started >= seconds or (most is not None and self._result.inputs >= most)
+    def _is_done(self, seconds: float, most: int | None) -> bool:
+        """A quarter of the time is for inputs, however long a target takes to open."""
+        found = self._result
+        return found.inputs > 0 and (found.seconds >= seconds or found.inputs == most)
 
     async def _try_next(self, call: Call) -> None:
         self._progress(self._result.inputs)

@@ -13,6 +13,7 @@ import pytest
 from bot.domain.errors import DatabaseCorrupt, StartError
 from bot.domain.quota import Allowance, Caps
 from bot.maintenance import backups
+from bot.maintenance.integrity_check import check_data_folder
 from bot.store.migrate import load_migrations
 from bot.store.store import DATABASE_FILE, Store
 from bot.store.untrusted_database import schema_of
@@ -150,6 +151,22 @@ async def test_a_file_of_another_kind_is_refused(tmp_path: Path, data: Path) -> 
         path.write_bytes(content)
         with pytest.raises(StartError):
             backups.restore(path, data)
+
+
+async def test_a_schema_of_bytes_that_are_no_text_is_refused(backup: Path, data: Path) -> None:
+    """SQLite quotes them in a message that Python's module cannot decode."""
+    content = backup.read_bytes()
+    for old, new in ((b"tablepersonperson", b"table\x80ersonperson"), (b"TABLE person (", b"TABLE person )")):
+        assert old in content
+        content = content.replace(old, new)
+    backup.write_bytes(content)
+    with pytest.raises(DatabaseCorrupt):
+        backups.restore(backup, data)
+    shutil.copy(backup, data / DATABASE_FILE)
+    with pytest.raises(DatabaseCorrupt):
+        await Store.open(data)
+    with pytest.raises(DatabaseCorrupt):
+        check_data_folder(data)
 
 
 def test_comments_and_spaces_of_a_definition_do_not_matter() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bot.domain.errors import DataFolderUnusable, OutputUnusable, StartError
 from bot.maintenance import backups
 from bot.runtime import config
+from bot.runtime import settings as runtime_settings
 from bot.runtime.settings import config_folder, load
 from bot.store.store import Store
 from generation.errors import DiskFull, GenerationError
@@ -98,6 +101,28 @@ emoji = "X"
 """
 
 
+read_toml = runtime_settings._read_toml
+
+
+@cache
+def read_shipped_toml(path: Path) -> dict[str, Any]:
+    return read_toml(path)
+
+
+@contextmanager
+def shipped_tables_read_once() -> Iterator[None]:
+    """The shipped files are the same for every input, and take most of the time."""
+
+    def read(path: Path) -> dict[str, Any]:
+        return read_shipped_toml(path) if path.parent == config_folder() else read_toml(path)
+
+    runtime_settings._read_toml = read
+    try:
+        yield
+    finally:
+        runtime_settings._read_toml = read_toml
+
+
 def use_settings(**sources: object) -> None:
     """Do what `matinee run` does with its settings before it connects to anything."""
     try:
@@ -130,7 +155,8 @@ async def _file(folder: Path) -> AsyncIterator[Call]:
         path.write_bytes(data)
         use_settings(file=path, environment={})
 
-    yield call
+    with shipped_tables_read_once():
+        yield call
 
 
 @asynccontextmanager
@@ -146,7 +172,8 @@ async def _values(folder: Path) -> AsyncIterator[Call]:
             )
             use_settings(file=path, environment={})
 
-    yield call
+    with shipped_tables_read_once():
+        yield call
 
 
 def _toml(value: object) -> str:
@@ -165,7 +192,8 @@ async def _environment(_: Path) -> AsyncIterator[Call]:
     def call(data: bytes) -> None:
         use_settings(environment=_texts(data))
 
-    yield call
+    with shipped_tables_read_once():
+        yield call
 
 
 @asynccontextmanager
@@ -173,7 +201,8 @@ async def _flags(_: Path) -> AsyncIterator[Call]:
     def call(data: bytes) -> None:
         use_settings(environment={}, flags=_texts(data))
 
-    yield call
+    with shipped_tables_read_once():
+        yield call
 
 
 def _texts(data: bytes) -> dict[str, str]:
