@@ -66,6 +66,13 @@ def payments_of(c: sqlite3.Connection, key: str) -> list[Payment]:
     return [_payment(c, row) for row in c.execute(BY_ACCOUNT, (account,)).fetchall()] if account else []
 
 
+def refunded_payment(c: sqlite3.Connection, key: str, payment_id: int) -> Payment | None:
+    """That payment of the user's account, if it was refunded."""
+    sql = "SELECT * FROM payment WHERE id = ? AND account = ? AND state = 'refunded'"
+    row = first_or_none(c.execute(sql, (payment_id, people.find_account(c, key))).fetchall())
+    return _payment(c, row) if row else None
+
+
 def begin_own_refund(c: sqlite3.Connection, key: str, payment_id: int, now: float) -> Payment:
     """Withdraw the credits of a payment of the user's account, if none of them is spent.
 

@@ -295,6 +295,10 @@ class Store:
         """The user's payments that were not refunded, newest first."""
         return await self._database.read(lambda c: payments.payments_of(c, key))
 
+    async def refunded_payment(self, key: str, payment_id: int) -> Payment | None:
+        """That payment of the user's account, if it was refunded."""
+        return await self._database.read(lambda c: payments.refunded_payment(c, key, payment_id))
+
     async def begin_own_refund(self, key: str, payment_id: int) -> Payment:
         """Withdraw the credits of a payment of the user's account, if none of them is spent.
 

@@ -135,11 +135,17 @@ class Accounts:
     async def refund_own_payment(self, viewer: Viewer, payment_id: int, return_money: ReturnMoney) -> Payment:
         """Refund a payment of the viewer's account from which no credit is spent.
 
-        Raises NoSuchPayment or RefundUnderWay.
+        One that was refunded before is returned as it is: the press may be repeated after a restart that
+        finished the refund. Raises NoSuchPayment or RefundUnderWay.
         """
-        return await self._refund(
-            partial(self._store.begin_own_refund, viewer.requester.key, payment_id), return_money
-        )
+        key = viewer.requester.key
+        try:
+            return await self._refund(partial(self._store.begin_own_refund, key, payment_id), return_money)
+        except NoSuchPayment:
+            refunded = await self._store.refunded_payment(key, payment_id)
+            if refunded is None:
+                raise
+            return refunded
 
     async def refund_payment(self, viewer: Viewer, name: str, return_money: ReturnMoney) -> Payment:
         """Refund any payment, for operators: what is left of its credits is taken back.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,6 +32,8 @@ PAYLOAD = re.compile(r"credits:(\d{1,6})")
 ALREADY_REFUNDED = "charge_already_refunded"
 RESUME_SECONDS = 300.0
 """Seconds between questions about refunds that Telegram has not confirmed."""
+FIRST_RESUME_SECONDS = 10.0
+"""Seconds that a press waits for the refunds that an earlier process left: its own may be among them."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +42,7 @@ log = structlog.get_logger(__name__)
 class StarPayments:
     responder: Responder
     stars_per_credit: int
+    _has_resumed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def handlers(self) -> dict[str, CommandHandler]:
@@ -70,6 +74,8 @@ class StarPayments:
 
     async def refund_own_pack(self, context: MessageContext, payment_id: int) -> str:
         """Refund a payment of the requester's from which no credit was spent; return the confirmation."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._has_resumed.wait(), FIRST_RESUME_SECONDS)
         payment = await self.responder.studio.refund_own_payment(
             self.responder.viewer(context), payment_id, self._return_stars
         )
@@ -82,6 +88,7 @@ class StarPayments:
                 await self.responder.studio.resume_refunds(PLATFORM, self._return_stars)
             except Exception:  # the next try may succeed
                 log.exception("could not resume refunds")
+            self._has_resumed.set()
             await asyncio.sleep(RESUME_SECONDS)
 
     async def refund_keyboard_for_failed(self, job: Job) -> InlineKeyboardMarkup | None:

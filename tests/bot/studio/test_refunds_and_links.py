@@ -109,6 +109,15 @@ async def test_a_platform_that_never_answers_is_asked_again(accounts: Accounts) 
     assert await accounts.studio.payments(ADA) == []
 
 
+async def test_a_press_that_is_repeated_after_the_refund_gets_the_same_answer(accounts: Accounts) -> None:
+    payment, bank = await accounts.buy(ADA), prompt_bank(True)
+    for _ in range(2):
+        found = await accounts.studio.refund_own_payment(ADA, payment.id, bank.return_money)
+        assert found.id == payment.id
+    assert len(bank.asked) == 1
+    await refused(accounts.studio.refund_own_payment(EVE, payment.id, bank.return_money), NoSuchPayment)
+
+
 async def test_a_refund_that_was_refused_meanwhile_is_not_resumed(accounts: Accounts) -> None:
     """The list of open refunds is older than the question: the second one can be spent again."""
     one, two = await accounts.buy(ADA), await accounts.buy(EVE, "fake:2")
