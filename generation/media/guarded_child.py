@@ -1,8 +1,8 @@
 """The child of a guarded read: enters the sandbox, opens one file of a user, prints what it found and ends.
 
-`python -m generation.media.guarded_child QUESTION`, where QUESTION is JSON. Everything is imported inside the
-sandbox, and only what this one kind of file needs. The output is blocks of bytes, each after its length in
-four bytes, then a length of 0 and the answer as JSON.
+`python guarded_child.py QUESTION`, where QUESTION is JSON. It lowers its priority first. Libraries are
+imported inside the sandbox, and only those that one kind of file needs. The output is blocks of bytes, each
+after its length in four bytes, then a length of 0 and the answer as JSON.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from generation.media import sandbox
-
+NICENESS = 5
 TOO_COSTLY = "too costly"
 BLOCK_BYTES = 1 << 20
 ISOLATION = "isolation"
@@ -26,6 +24,9 @@ Send = Callable[[bytes], None]
 
 
 def main() -> None:
+    _lower_priority()
+    from generation.media import sandbox  # noqa: PLC0415  (takes time)
+
     question = json.loads(sys.argv[1])
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries may print
@@ -41,11 +42,24 @@ def main() -> None:
         readable=[path] if question["path"] else [],
         writable=Path(target) if target else None,
     )
-    question["isolation"] = asdict(isolation)
+    question["isolation"] = isolation.to_json()
     answer = _answer(question["kind"], path, question, send)
     out.write(bytes(4) + json.dumps(answer).encode())
     out.flush()
     os._exit(0)  # without destructors of libraries, which have work to do only in a process that goes on
+
+
+def _lower_priority() -> None:
+    """Take no time from the bot, and leave its terminal, whose Ctrl-C must not end this process.
+
+    Linux may share the cores equally between sessions, whatever the nice value of their processes.
+    """
+    os.nice(NICENESS)
+    try:
+        os.setsid()
+        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
+    except OSError:
+        return
 
 
 def _answer(kind: str, path: Path, question: dict[str, Any], send: Send) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MODULE = "generation.media.guarded_child"
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-s", "-m", MODULE)
+COMMAND = (sys.executable, "-s", "-P", str(Path(__file__).with_name("guarded_child.py")))
+"""As a file and not with -m, which would import this package before the child has lowered its priority."""
 TOO_COSTLY = "too costly"
+ANSWER_BYTES = 200_000
 LONGEST_SOUND = 600.0
 SOUND_RATE = 48_000
 FRAME_LIMITS = Limits(memory=6_000_000_000, cpu_seconds=600, wall_seconds=900.0)
@@ -104,35 +106,63 @@ def parse_answer(output: bytes, status: int | None, kind: str, name: str) -> Any
     return answer["found"]
 
 
-def _ask(
-    kind: str,
-    path: Path | None,
-    name: str,
-    *,
-    most: int,
-    limits: Limits | None = None,
-    command: Sequence[str] = COMMAND,
-    **more: Any,
-) -> tuple[Any, bytearray]:
-    """What the child found, and at most `most` bytes that it sent before. Blocks."""
-    process = subprocess.Popen(  # noqa: S603  (our own module)
-        [*command, question_for(kind, path, limits or Limits(), **more)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        start_new_session=True,
-    )
-    assert process.stdout is not None
-    data = bytearray()
-    try:
-        with process.stdout as stream:
-            complete = _read_blocks(stream, data, most)
-            output = stream.read(200_000) if complete else b""
-    finally:
-        process.kill()  # it has answered, or must not go on
-        status = process.wait()
-    return parse_answer(output, status, kind, name), data
+class GuardedProcess:
+    """One child: `ask` blocks in one thread, and `kill` may be called in another."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._lock = threading.Lock()
+
+    def ask(
+        self,
+        kind: str,
+        path: Path | None,
+        name: str,
+        *,
+        most: int = 0,
+        limits: Limits | None = None,
+        **more: Any,
+    ) -> tuple[Any, bytearray]:
+        """What the child found, and at most `most` bytes that it sent before.
+
+        Raises AttachmentRefused, and OSError if this machine has no room for another process now.
+        """
+        process = self._start(question_for(kind, path, limits or Limits(), **more))
+        assert process.stdout is not None
+        data = bytearray()
+        try:
+            with process.stdout as stream:
+                complete = _read_blocks(stream, data, most)
+                output = stream.read(ANSWER_BYTES) if complete else b""
+        finally:
+            self.kill()  # it has answered, or must not go on
+            status = process.wait()
+        return parse_answer(output, status, kind, name), data
+
+    def kill(self) -> None:
+        with self._lock:
+            self._killed = True
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+
+    def _start(self, question: str) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._killed:
+                raise AttachmentRefused("", TOO_COSTLY)
+            self._process = subprocess.Popen(  # noqa: S603  (our own module)
+                [*self._command, question],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+            )
+            return self._process
+
+
+def _ask(kind: str, path: Path | None, name: str, **more: Any) -> tuple[Any, bytearray]:
+    return GuardedProcess().ask(kind, path, name, **more)
 
 
 def _read_blocks(stream: IO[bytes], data: bytearray, most: int) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import resource
 import signal
 import struct
@@ -20,8 +19,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +39,9 @@ class Isolation:
     network: bool
     files: bool
     processes: bool
+
+    def to_json(self) -> dict[str, bool]:
+        return asdict(self)
 
     def missing(self) -> tuple[str, ...]:
         return tuple(name for name, held in asdict(self).items() if not held)
@@ -70,7 +70,6 @@ def enter(limits: Limits, *, readable: Iterable[Path] = (), writable: Path | Non
 def _set_limits(limits: Limits) -> bool:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, limits.wall_seconds)  # ends this process even if its parent is gone
-    os.nice(NICENESS)
     values = {
         "RLIMIT_AS": limits.memory,
         "RLIMIT_CPU": limits.cpu_seconds,
@@ -218,7 +217,7 @@ _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 
 def _filter_calls(libc: ctypes.CDLL) -> bool:
     """Make network, processes and signals fail as if they were forbidden. Threads stay possible."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _FORBIDDEN or struct.calcsize("P") != 8:
         return False
     program = _filter_program(machine)
