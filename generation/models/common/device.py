@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from generation.child_environment import child_environment
 from generation.errors import UnknownChoice
@@ -14,7 +17,8 @@ from generation.models.common.memory_plan import ComputeDevice
 
 CARDS_WITHOUT_BFLOAT16 = ("T4", "V100", "P100", "1080", "1080TI", "2060", "2070", "2080", "2080TI")
 """GPUs without bfloat16, by their usual names."""
-ALLOWED_LEFTOVER_GB = 0.5  # gigabytes that libraries may keep allocated
+ALLOWED_LEFTOVER_GB = 0.5
+"""Gigabytes of an unloaded model's weights that may stay in memory, for example as another model's."""
 
 
 def detect_device(device: str = "auto") -> ComputeDevice:
@@ -65,12 +69,46 @@ def _system_memory_gb() -> float:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
 
 
-def release_memory(device: str) -> bool:
-    """Collect garbage; False when more than `ALLOWED_LEFTOVER_GB` is still allocated."""
+class HeldMemory:
+    """The memory of a model's weights. That of other models and of music makers does not count."""
+
+    def __init__(self, modules: Iterable[object]) -> None:
+        from torch.multiprocessing.reductions import StorageWeakRef  # noqa: PLC0415  (heavy)
+
+        storages = (weight.untyped_storage() for weight in itertools.chain(*map(_weights_of, modules)))
+        weak: Any = StorageWeakRef  # untyped in torch
+        self._bytes: dict[Any, int] = {weak(storage): storage.nbytes() for storage in storages}
+
+    @property
+    def released(self) -> bool:
+        """Whether at most `ALLOWED_LEFTOVER_GB` of it is still allocated."""
+        left = sum(size for storage, size in self._bytes.items() if not storage.expired())
+        return left / 1e9 <= ALLOWED_LEFTOVER_GB
+
+
+def release_unused_memory() -> None:
+    """Collect garbage, and return the memory that the allocator keeps to the GPU."""
     import torch  # noqa: PLC0415  (heavy)
 
     gc.collect()
-    if device != "cuda":
-        return True
-    torch.cuda.empty_cache()
-    return torch.cuda.memory_allocated() / 1e9 <= ALLOWED_LEFTOVER_GB
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _weights_of(module: object) -> Iterator[Any]:
+    import torch  # noqa: PLC0415  (heavy)
+
+    if isinstance(module, torch.nn.Module):
+        for weight in itertools.chain(module.parameters(), module.buffers()):
+            yield from _plain_tensors(weight)
+
+
+def _plain_tensors(weight: Any) -> Iterator[Any]:
+    """The tensors that hold the values; quantized weights consist of several."""
+    from torch.utils._python_dispatch import is_traceable_wrapper_subclass  # noqa: PLC0415  (heavy)
+
+    if is_traceable_wrapper_subclass(weight):
+        for name in weight.__tensor_flatten__()[0]:
+            yield from _plain_tensors(getattr(weight, name))
+    else:
+        yield weight

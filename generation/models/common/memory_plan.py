@@ -53,13 +53,15 @@ class MemoryPlan:
 def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) -> tuple[MemoryPlan, ...]:
     """All plans that fit the device, the fastest first; empty when none fits."""
     dtype = _choose_dtype(device, resources)
+    factor = 2 if dtype == "float32" else 1  # the table is for half precision
+    needed = {tier: preset.memory.get(tier, 0.0) * factor for tier in MemoryTier}
     if device.kind == "cpu":
-        needed = preset.memory.get(MemoryTier.RESIDENT, 0.0) * (2 if dtype == "float32" else 1)
-        fits = not device.total or needed <= (resources.gigabytes or device.total)
-        return (MemoryPlan(dtype=dtype, gigabytes=needed),) if fits else ()
+        resident = needed[MemoryTier.RESIDENT]
+        fits = not device.total or resident <= (resources.gigabytes or device.total)
+        return (MemoryPlan(dtype=dtype, gigabytes=resident),) if fits else ()
     available = min(device.total, resources.gigabytes or device.total)
     tiers = [tier for tier in MemoryTier if tier in preset.memory] or [MemoryTier.RESIDENT]
-    fitting = [tier for tier in tiers if preset.memory.get(tier, 0.0) <= available]
+    fitting = [tier for tier in tiers if needed[tier] <= available]
     if not resources.lossy and fitting != [MemoryTier.EIGHT_BIT]:  # it stays when nothing else fits
         fitting = [tier for tier in fitting if tier is not MemoryTier.EIGHT_BIT]
     return tuple(
@@ -70,18 +72,18 @@ def possible_plans(preset: Preset, device: ComputeDevice, resources: Resources) 
             tiling=tier in {MemoryTier.OFFLOAD, MemoryTier.GROUP},
             compile=resources.compile
             and tier in {MemoryTier.RESIDENT, MemoryTier.EIGHT_BIT, MemoryTier.LEAN},
-            gigabytes=preset.memory.get(tier, 0.0),
+            gigabytes=needed[tier],
         )
-        for tier in _drop_dominated_tiers(fitting, preset)
+        for tier in _drop_dominated_tiers(fitting, needed)
     )
 
 
-def _drop_dominated_tiers(tiers: list[MemoryTier], preset: Preset) -> Iterator[MemoryTier]:
+def _drop_dominated_tiers(tiers: list[MemoryTier], needed: dict[MemoryTier, float]) -> Iterator[MemoryTier]:
     """Skip tiers that are slower than another and need no less memory."""
     smallest_so_far = math.inf
     for tier in tiers:
-        if preset.memory.get(tier, 0.0) < smallest_so_far:
-            smallest_so_far = preset.memory.get(tier, 0.0)
+        if needed[tier] < smallest_so_far:
+            smallest_so_far = needed[tier]
             yield tier
 
 

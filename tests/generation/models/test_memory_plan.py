@@ -58,6 +58,11 @@ def test_without_a_gpu_the_model_runs_on_the_cpu_in_float32() -> None:
     ]
 
 
+def test_float32_needs_twice_the_memory_on_a_gpu_too() -> None:
+    best = possible_plans(PRESET, cuda_device(24), Resources(dtype="float32"))[0]
+    assert (best.tier, best.gigabytes) == (MemoryTier.OFFLOAD, 20)
+
+
 def test_a_model_larger_than_the_memory_has_no_plan() -> None:
     assert possible_plans(PRESET, ComputeDevice(total=35), Resources()) == ()
     assert possible_plans(PRESET, ComputeDevice(total=37), Resources())[0].gigabytes == 36

@@ -10,6 +10,8 @@ import pytest
 
 from generation.clip import Frames
 from generation.errors import BadFrames, OutOfMemory
+from generation.models.common import device
+from generation.models.common.device import HeldMemory, release_unused_memory
 from generation.models.common.diffusers_pipeline import is_out_of_memory
 from generation.models.common.frames import check_frames, fit_frames, to_uint8_frames
 from generation.models.common.memory_plan import ComputeDevice
@@ -25,6 +27,10 @@ pytestmark = pytest.mark.slow
 torch = pytest.importorskip("torch")
 
 
+LARGE_WEIGHT_BYTES = 600_000_000
+"""More than an unloaded model may leave. It is never written, so that it uses no real memory."""
+
+
 class WeightPart:
     """A part of a model that holds memory."""
 
@@ -36,9 +42,13 @@ class FaultyModel:
     open_models: ClassVar[list[str]] = []
     load_calls: ClassVar[list[tuple[str, str, str]]] = []
     leaked_parts: ClassVar[list[object]] = []
+    leaked_weights: ClassVar[list[Any]] = []
 
     def __init__(self, preset: Preset, plan: MemoryPlan) -> None:
         self.preset, self.plan = preset, plan
+        self.net = torch.nn.Module()
+        if preset.options.get("large_weight"):
+            self.net.register_buffer("weight", torch.empty(LARGE_WEIGHT_BYTES, dtype=torch.uint8))
 
     @classmethod
     def load(cls, preset: Preset, plan: MemoryPlan) -> FaultyModel:
@@ -53,6 +63,8 @@ class FaultyModel:
         on_step(1, 1)
         if self.plan.tier in self.preset.options.get("full", ()):
             raise OutOfMemory(self.preset.name)
+        if self.plan.dtype == "float32" and self.plan.tier in self.preset.options.get("full_in_float32", ()):
+            raise OutOfMemory(self.preset.name)
         if self.plan.dtype in self.preset.options.get("black", ()):
             raise BadFrames(self.preset.name)
         return Frames(np.zeros((1, 8, 8, 3), np.uint8), request.fps)
@@ -61,7 +73,9 @@ class FaultyModel:
         part = WeightPart()
         if self.preset.options.get("leaks"):
             FaultyModel.leaked_parts.append(part)
-        return (part,)
+        if self.preset.options.get("leaks_weights"):
+            FaultyModel.leaked_weights.append(self.net.weight)
+        return (part, self.net)
 
     def close(self) -> None:
         self.open_models.remove(self.preset.name)
@@ -98,12 +112,15 @@ def test_a_changed_preset_is_reloaded(model_cache: ModelCache) -> None:
     assert FaultyModel.open_models == ["one"]
 
 
-def test_out_of_memory_tries_the_next_plan_once(model_cache: ModelCache) -> None:
+def test_out_of_memory_tries_every_smaller_plan(model_cache: ModelCache) -> None:
     generate(model_cache, preset("one", full=("resident",)))
     assert [tier for _, tier, _ in FaultyModel.load_calls] == ["resident", "offload"]
+    generate(model_cache, preset("two", full=("resident", "offload")))
+    every_tier = ["resident", "offload", "group"]
+    assert [tier for name, tier, _ in FaultyModel.load_calls if name == "two"] == every_tier
     with pytest.raises(OutOfMemory):
-        generate(model_cache, preset("two", full=("resident", "offload", "group")))
-    assert [tier for name, tier, _ in FaultyModel.load_calls if name == "two"] == ["resident", "offload"]
+        generate(model_cache, preset("three", full=every_tier))
+    assert [tier for name, tier, _ in FaultyModel.load_calls if name == "three"] == every_tier
 
 
 def test_out_of_memory_while_loading_tries_the_next_plan_too(model_cache: ModelCache) -> None:
@@ -124,6 +141,58 @@ def test_a_leaked_model_marks_the_process_for_restart(model_cache: ModelCache) -
     assert model_cache.needs_restart
 
 
+def test_weights_that_stay_in_memory_without_their_model_mark_the_process_too(
+    model_cache: ModelCache,
+) -> None:
+    for wanted in (
+        preset("one", gigabytes=20, large_weight=True),
+        preset("two", gigabytes=20, large_weight=True, leaks_weights=True),
+        preset("three", gigabytes=20),
+    ):
+        generate(model_cache, wanted)
+        assert not model_cache.needs_restart
+    generate(model_cache, preset("four", gigabytes=20))
+    assert model_cache.needs_restart
+    FaultyModel.leaked_weights.clear()
+
+
+def test_a_music_maker_beside_the_model_is_no_leak() -> None:
+    """What music makers hold says nothing about a picture model that was unloaded."""
+    music_maker = torch.nn.Module()
+    music_maker.register_buffer("weight", torch.empty(LARGE_WEIGHT_BYTES, dtype=torch.uint8))
+    model = torch.nn.Linear(1000, 1000)
+    held = HeldMemory((model, "no module"))
+    del model
+    release_unused_memory()
+    assert held.released
+    assert music_maker.weight.nbytes == LARGE_WEIGHT_BYTES
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_music_maker_on_the_gpu_does_not_restart_the_engine() -> None:
+    music_maker = torch.empty(LARGE_WEIGHT_BYTES, dtype=torch.uint8, device="cuda")
+    cache = ModelCache()
+    for name in ("one", "two", "three"):
+        generate(cache, preset(name, gigabytes=torch.cuda.get_device_properties(0).total_memory / 2e9))
+    assert not cache.needs_restart
+    assert music_maker.nbytes == LARGE_WEIGHT_BYTES
+
+
+def test_the_tensors_of_quantized_weights_count_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    monkeypatch.setattr(device, "ALLOWED_LEFTOVER_GB", 0.0)
+    model = torch.nn.Linear(64, 64, bias=False)
+    quantization.quantize_(model, quantization.Int8WeightOnlyConfig())
+    held = HeldMemory((model,))
+    leaked = model.weight
+    del model
+    release_unused_memory()
+    assert not held.released
+    del leaked
+    release_unused_memory()
+    assert held.released
+
+
 def test_a_cpu_allocation_failure_is_recognised_as_out_of_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
@@ -137,6 +206,33 @@ def test_bad_frames_are_retried_in_float32_and_then_fail(model_cache: ModelCache
     with pytest.raises(BadFrames):
         generate(model_cache, preset("two", black=("bfloat16", "float32")))
     assert FaultyModel.open_models == []
+
+
+def test_the_retry_in_float32_needs_twice_the_memory_and_is_planned_for_it(model_cache: ModelCache) -> None:
+    generate(model_cache, preset("one", gigabytes=20, black=("bfloat16",)))
+    assert [call[1:] for call in FaultyModel.load_calls] == [("resident", "bfloat16"), ("offload", "float32")]
+
+
+def test_the_retry_in_float32_unloads_models_for_which_it_leaves_no_memory(model_cache: ModelCache) -> None:
+    for wanted in (preset("one", gigabytes=8), preset("two", gigabytes=9, black=("bfloat16",))):
+        generate(model_cache, wanted)
+    assert FaultyModel.open_models == []
+
+
+def test_a_retry_in_float32_that_runs_out_of_memory_tries_smaller_plans(model_cache: ModelCache) -> None:
+    generate(model_cache, preset("one", black=("bfloat16",), full_in_float32=("resident",)))
+    assert [call[1:] for call in FaultyModel.load_calls] == [
+        ("resident", "bfloat16"),
+        ("resident", "float32"),
+        ("offload", "float32"),
+    ]
+    assert FaultyModel.open_models == []
+
+
+def test_frames_stay_bad_where_float32_does_not_fit(model_cache: ModelCache) -> None:
+    with pytest.raises(BadFrames):
+        generate(model_cache, preset("one", gigabytes=60, black=("bfloat16",)))
+    assert [call[1:] for call in FaultyModel.load_calls] == [("group", "bfloat16")]
 
 
 def test_closing_the_cache_closes_all_models(model_cache: ModelCache) -> None:
