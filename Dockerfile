@@ -17,8 +17,9 @@ COPY config config
 RUN /opt/matinee/bin/pip install --constraint constraints.txt '.[metrics]'
 
 FROM python:3.11-slim-bookworm
+# gcc and libc6-dev: with `[engine] compile = true` the compiler of PyTorch needs a C compiler.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ffmpeg tini \
+    && apt-get install -y --no-install-recommends ffmpeg gcc libc6-dev tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --create-home --uid 10001 matinee \
     && install -d -o matinee /data /models

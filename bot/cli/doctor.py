@@ -20,6 +20,7 @@ from generation.media import nsfw
 from generation.media.ffmpeg import find
 from generation.media.guarded_process import isolation_of_this_machine
 from generation.media.sandbox import Isolation
+from generation.models.common import compilation
 from generation.models.common.device import detect_from_driver
 from generation.models.common.memory_plan import ComputeDevice, Resources, possible_plans
 from generation.models.common.preset import Preset
@@ -60,6 +61,9 @@ def run_checks(settings: Settings, preset: Preset) -> list[CheckResult]:
         _graphics_card(),
         _data_folder(settings.studio.data, config.operator_policy(settings).min_free_disk),
         _model(preset, config.resources(settings)),
+        *check_compilation(
+            preset, config.resources(settings), detect_from_driver(config.resources(settings).device)
+        ),
         _clip_inspection(settings.rules.after, config.clip_inspection(settings)),
         _opened_files(),
         *(
@@ -101,6 +105,21 @@ def _graphics_card() -> CheckResult:
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*")) if platform.system() == "Linux" else []
     detail = f"{len(cards)} NVIDIA" if cards else f"none seen; {os.cpu_count()} CPU cores will do the work"
     return CheckResult("graphics card", Verdict.GOOD if cards else Verdict.LEFT_OUT, detail)
+
+
+def check_compilation(preset: Preset, resources: Resources, card: ComputeDevice) -> list[CheckResult]:
+    """Whether the default model is compiled on this card, if the operator asks for it."""
+    plans = possible_plans(preset, card, resources) if preset.source else ()
+    if not resources.compile or not plans:
+        return []
+    reason: str | None = "not on this device, or not with this memory plan"
+    if plans[0].compile:
+        reason = compilation.obstacle(preset, plans[0]) or compilation.last_failure(
+            preset, resources.cache_folder
+        )
+    if reason:
+        return [CheckResult("compile", Verdict.LEFT_OUT, f"{preset.name} runs uncompiled: {reason}")]
+    return [CheckResult("compile", Verdict.GOOD, f"{preset.name} is compiled when it is first used")]
 
 
 def _model(preset: Preset, resources: Resources) -> CheckResult:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from generation.models.common import attention, lossy
+from generation.models.common import attention, compilation, lossy
 from generation.models.common.preset import MemoryTier
 
 if TYPE_CHECKING:
@@ -70,15 +70,7 @@ def apply_compute_options(pipe: Any, preset: Preset, plan: MemoryPlan) -> None:
     attention.set_attention(net, preset, plan)
     lossy.enable_step_caches(net, preset, plan)
     if plan.compile:
-        _compile_blocks(net, preset)
-
-
-def _compile_blocks(net: Any, preset: Preset) -> None:
-    """Compile the repeated blocks once for all of them; the compiler's own cache on disk keeps the result."""
-    if not getattr(net, "_repeated_blocks", None):
-        log.info("%s has no repeated blocks to compile", preset.name)
-        return
-    net.compile_repeated_blocks(fullgraph=True)
+        compilation.compile_blocks(net, preset, plan)
 
 
 def _modules(pipe: Any) -> dict[str, Any]:
