@@ -32,6 +32,8 @@ __all__ = ["MusicGen"]
 
 WINDOW_SECONDS, CONTEXT_SECONDS = 30.0, 12.0
 """Seconds that the model was trained on, and seconds of a window that the next one continues from."""
+TOKEN_MULTIPLE = 32
+"""Descriptions are padded to a multiple of this many tokens, so that recorded steps fit most of them."""
 
 
 @music_maker("musicgen")
@@ -132,7 +134,10 @@ class MusicGen:
         return frames_from_columns(plan, frames, decoder.channels).cpu()
 
     def _encode_conditioning(self, pieces: Sequence[Music]) -> Conditioning:
-        tokens = self.tokenizer([one.words for one in pieces], padding=True, return_tensors="pt")
+        # Not for melodies: their states come before the music, where padding would be attended to.
+        multiple = None if self.takes_melody else TOKEN_MULTIPLE
+        words = [one.words for one in pieces]
+        tokens = self.tokenizer(words, padding=True, pad_to_multiple_of=multiple, return_tensors="pt")
         tokens = tokens.to(self.model.device)
         mask = tokens["attention_mask"]
         states = self.model.text_encoder(**tokens).last_hidden_state

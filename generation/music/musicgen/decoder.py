@@ -97,7 +97,7 @@ class DecodingRun:
             keys_and_values = torch.matmul(conditioning.states, layer.cross_kv).chunk(2, dim=-1)
             keys, values = (self._split(one).flatten(0, 1) for one in keys_and_values)
             self.cross_cache.append((keys, values))
-        if conditioning.mask is not None and not conditioning.mask.all():
+        if conditioning.mask is not None:  # also without padding: recorded steps always have a mask
             empty = (
                 conditioning.mask.sum(dim=1, keepdim=True) == 0
             )  # the unconditional half attends to zeros everywhere

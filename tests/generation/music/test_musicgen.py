@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from msgspec import structs
 from generation.errors import ModelBroken, ModelMissing
 from generation.music.common.registry import load
 from generation.music.musicgen import MusicGen
-from generation.music.musicgen.cuda_graphs import GraphCache, without_graph
+from generation.music.musicgen.cuda_graphs import FixedShapeRun, GraphCache, without_graph
 from generation.progress import Cancelled
 from generation.rendering.music_batching import MusicBatcher
 from generation.rendering.worker_thread import WorkerThread
@@ -77,6 +78,26 @@ def test_fixed_shape_steps_give_the_same_codes(weights_folder: Path) -> None:
         (PIECES, PIECES[::-1], PIECES[:1]), plain, strict=True
     ):  # the second run reuses the graph of the first
         assert torch.equal(maker.generate_codes(jobs, 40, ignore_progress), codes)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_one_recording_serves_descriptions_of_different_lengths(mono_weights: Path, guidance: float) -> None:
+    maker = load_musicgen(mono_weights, top_k=1, guidance=guidance)
+    recorded: list[FixedShapeRun] = []
+
+    def record(run: FixedShapeRun) -> Callable[[], torch.Tensor]:
+        recorded.append(run)
+        return without_graph(run)
+
+    maker.graph_cache = GraphCache(record)
+    pieces = [structs.replace(PIECES[0], words=words) for words in ("warm", "warm lofi, calm", "w" * 30)]
+    assert len({len(maker.tokenizer(one.words)["input_ids"]) for one in pieces}) == 3
+    for piece in pieces:
+        alone = maker.generate_codes([piece], 30, ignore_progress)
+        graphs, maker.graph_cache = maker.graph_cache, None
+        assert torch.equal(alone, maker.generate_codes([piece], 30, ignore_progress))
+        maker.graph_cache = graphs
+    assert len(recorded) == 1
 
 
 async def test_a_batch_gives_each_waiting_render_the_music_it_gets_alone(
