@@ -24,7 +24,12 @@ BYTE_UNITS = {
 }
 
 
+PATH_OPTIONS = {"image": "a.png", "extend": "a.mp4", "bigger": "a.mp4", "track": "a.wav", "melody": "a.wav"}
+
+
 def wish_from_arguments(args: Namespace) -> Wish:
+    """Raises BadOption also for a path that cannot be saved with the job."""
+    _check_paths(args)
     width, height = parse_size(args.size) if args.size else (None, None)
     return Wish(
         prompt=args.prompt,
@@ -56,6 +61,18 @@ def wish_from_arguments(args: Namespace) -> Wish:
             melody=_absolute(args.melody),
         ),
     )
+
+
+def _check_paths(args: Namespace) -> None:
+    """A job is saved as JSON, which holds no bytes that are no text."""
+    for name, example in {**PATH_OPTIONS, "out": "clip.mp4"}.items():
+        path: Path | None = getattr(args, name)
+        if path is not None and not (path.name and _is_text(str(path))):
+            raise BadOption(f"--{name}", str(path), example)
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _kind(args: Namespace) -> Kind:

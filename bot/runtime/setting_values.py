@@ -89,6 +89,16 @@ def _convert(section: type[Section], name: str, found: SettingValue) -> Any:
     return tuple(filter(None, map(str.strip, converted))) if annotation == Texts else converted
 
 
+def _path(text: str, place: str) -> Path:
+    try:
+        text.encode()
+        return Path(text).expanduser()
+    except UnicodeError:
+        raise ConfigBroken(place, "is not UTF-8 text, and jobs could not be saved with it") from None
+    except RuntimeError:
+        raise ConfigBroken(place, "there is no such user") from None
+
+
 def _time_zone(text: str, place: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
@@ -98,7 +108,7 @@ def _time_zone(text: str, place: str) -> ZoneInfo:
 
 BUILDERS: Mapping[type, Callable[[str, str], Any]] = {
     Secret: lambda text, _: Secret(text),
-    Path: lambda text, _: Path(text).expanduser(),
+    Path: _path,
     ZoneInfo: _time_zone,
 }
 """How a type that msgspec does not know is built from the text and the place of a setting."""

@@ -120,6 +120,7 @@ async def open_app(
     credits_: int = CREDITS,
     default_model: str = "testcard",
     presets: Mapping[str, Preset] = PRESETS,
+    makers: tuple[str, ...] = (),
     min_free_disk: int = 0,
     inspect: Callable[[Store], InspectClip] | None = None,
     uploads: UploadLimits | None = None,
@@ -145,7 +146,11 @@ async def open_app(
                 tiers=tiers,
             ),
             catalog=Catalog(
-                presets=presets, genres=GENRES, default_model=default_model, default_maker="band"
+                presets=presets,
+                genres=GENRES,
+                default_model=default_model,
+                default_maker="band",
+                makers=makers,
             ),
             prompt_policy=POLICY,
             fit=fit_unchanged,

@@ -77,6 +77,12 @@ def test_a_flag_of_bytes_that_are_no_text_is_refused(name: str) -> None:
         load(environment={}, flags={name: "3\udcff"})
 
 
+@pytest.mark.parametrize("text", ["data-\udcff", "~nobody-of-this-name/data"])
+def test_a_data_folder_that_no_job_could_name_is_refused(text: str) -> None:
+    with pytest.raises(ConfigBroken, match=r"studio\.data"):
+        load(environment={}, flags={"studio.data": text})
+
+
 def test_a_path_that_no_system_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigBroken):
         load(file=tmp_path / "a\0b", environment={})

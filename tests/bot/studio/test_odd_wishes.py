@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.cli.wish_arguments import parse_byte_count
+from bot.cli.parser import build_parser
+from bot.cli.wish_arguments import parse_byte_count, wish_from_arguments
 from bot.domain.errors import BadOption
 from bot.frontends.telegram.option_parser import parse_wish
 from generation.errors import OutOfRange
@@ -28,6 +29,15 @@ async def test_a_length_of_thousands_of_digits_is_refused(tmp_path: Path) -> Non
     async with open_studio(tmp_path) as (_, studio, _events):
         with pytest.raises(OutOfRange):
             await studio.submit(wish, make_viewer(), make_reply_to())
+
+
+@pytest.mark.parametrize("option", ["--image", "--extend", "--bigger", "--track", "--melody", "--out"])
+@pytest.mark.parametrize("name", ["odd-\udcff", "."])
+def test_a_path_that_cannot_be_saved_with_the_job_is_refused(option: str, name: str) -> None:
+    args = build_parser().parse_args(["make", "a fox", option, name])
+    with pytest.raises(BadOption) as caught:
+        wish_from_arguments(args)
+    assert caught.value.option == option
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "9" * 400 + "MB"])

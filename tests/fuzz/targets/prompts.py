@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from bot.cli.parser import build_parser
+from bot.cli.terminal_frontend import OutputTarget
 from bot.cli.wish_arguments import parse_byte_count, parse_setting, wish_from_arguments
 from bot.domain.errors import USER_ERRORS, StartError
 from bot.domain.jobs import Action
@@ -140,7 +141,7 @@ async def _option_line(_: Path) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def _wish(folder: Path) -> AsyncIterator[Call]:
     """A typed wish, until it is a job: rules, limits, music, price, the queue."""
-    async with open_studio(folder, credits_=10**9) as (_, studio, _events):
+    async with open_studio(folder, credits_=10**9, makers=("band",)) as (_, studio, _events):
         genres = tuple(studio.genres)
 
         async def call(data: bytes) -> None:
@@ -202,7 +203,7 @@ async def _admin_line(folder: Path) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def _arguments(folder: Path) -> AsyncIterator[Call]:
     parser = build_parser()
-    async with open_studio(folder, credits_=10**9) as (_, studio, _events):
+    async with open_studio(folder, credits_=10**9, makers=("band",)) as (_, studio, _events):
 
         async def call(data: bytes) -> None:
             words = from_json(data)
@@ -222,6 +223,7 @@ async def _arguments(folder: Path) -> AsyncIterator[Call]:
                         wish_from_arguments(args), make_viewer("ana"), make_reply_to()
                     )
                     await studio.cancel(submission.job.id, make_viewer("ana"))
+                    OutputTarget(args.out or Path("a.mp4"), None, args.recipe).to_reply(0)
             except (*USER_ERRORS, StartError) as error:
                 explain(error, on_terminal=True)
 
