@@ -63,6 +63,13 @@ def test_it_describes_the_repository_that_the_preset_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names())
+def test_the_size_of_a_download_is_the_one_that_was_counted(name: str) -> None:
+    counted, preset = read_source(name).get("download_gb"), presets()[name]
+    if counted is not None and preset.get("download"):
+        assert preset["download"] == counted
+
+
+@pytest.mark.parametrize("name", names())
 def test_every_other_repository_of_a_preset_is_there(name: str) -> None:
     options = presets()[name].get("options", {})
     wanted = {*options.get("styles", {}).values(), *filter(None, [options.get("upscaler")])}
