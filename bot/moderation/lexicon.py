@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.moderation.romanization import romanizations
+from bot.moderation.spelling import SpellingCorrector
 from bot.moderation.term_index import (
     Match,
     TermIndex,
-    exclude_overlapping,
     split_entries,
     tokens_of,
 )
@@ -28,7 +28,7 @@ from bot.moderation.text_normalization import (
 )
 
 ADULT_AGE = 18
-SPECIAL_TABLES = {"alike", "emoji", "harmless", "years"}
+SPECIAL_TABLES = {"alike", "common_words", "emoji", "harmless", "years"}
 PROMPT_WEIGHT = re.compile(r":\s*[\d.]+\s*\)?$")
 UNIT_WORDS = (
     "m|cm|mm|km|kg|ft|fps|foot|feet|inch|inches|meters?|metres?|miles?|minutes?|min|seconds?|sec|s|hours?"
@@ -40,10 +40,6 @@ MAX_SUFFIX = 3
 LISTS_IN_RUNS = frozenset({"young", "girls", "sexual", "suggestive", "exploitation"})
 """Lists whose terms are also found in words that are spelled letter by letter without gaps between them."""
 MIN_ROMANIZED = 5
-MIN_JOINED = 5
-MAX_FRAGMENT = 3
-MIN_MISSPELLED = 6
-MIN_MASKED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +78,8 @@ class Lexicon:
             self._harmless.add("harmless", term)
         self._run_index = _build_run_index({name: lists[name] for name in LISTS_IN_RUNS & lists.keys()})
         self._operator_runs = _build_run_index({"operator": lists["operator"]})
-        self._spelling = SpellingCorrector(self._index)
+        common = tables.get("common_words", {}).get("words", ())
+        self._spelling = SpellingCorrector(self._index.words(), common, self._is_listed)
         self._emoji = tables.get("emoji", {})
         self._lookalikes = {
             ord(c): letter for letter, others in tables.get("alike", {}).items() for c in others
@@ -91,6 +88,9 @@ class Lexicon:
         self._split_pairs = SplitPairs(tables)
         self._clothing = {normalize_text(word) for word in _flatten(tables.get("clothing", {}))}
 
+    def _is_listed(self, word: str) -> bool:
+        return bool(self._index.lists_of_word(word) or self._harmless.lists_of_word(word))
+
     def simplest_reading(self, text: str) -> str:
         """The text with all disguises undone that can be undone with little doubt."""
         return simplest_reading(text, emoji=self._emoji, lookalikes=self._lookalikes)
@@ -98,10 +98,20 @@ class Lexicon:
     def search(self, text: str) -> list[Finding]:
         """What each likely reading of the text matches; readings without a match are left out."""
         readings = readings_of(text, emoji=self._emoji, lookalikes=self._lookalikes)
-        corrected = self._spelling.corrected(self.simplest_reading(text))
-        if corrected is not None:
-            readings.append(Reading(corrected, is_guess=True))
-        found = [Finding(reading, tuple(self._matches(reading))) for reading in readings]
+        simplest = self.simplest_reading(text)
+        guesses = {self._spelling.corrected(simplest), self._spelling.unreversed(simplest)}
+        if "*" in text or "#" in text:  # the simplest reading has lost the letters that these hide
+            guesses.add(self._spelling.corrected(normalize_text(text)))
+        guesses -= {None, simplest}
+        readings += [Reading(guess, is_guess=True) for guess in sorted(filter(None, guesses))]
+        found: list[Finding] = []
+        harmless_terms: set[str] = set()
+        for reading in readings:  # guesses come last
+            matches, excluded = self._matches(reading)
+            if reading.is_guess:
+                matches = [match for match in matches if match.of(reading.text) not in harmless_terms]
+            harmless_terms |= {match.of(reading.text) for match in excluded}
+            found.append(Finding(reading, tuple(matches)))
         runs = {
             run for reading in readings if not reading.is_guess for run in spelled_out_words(reading.text)
         }
@@ -117,17 +127,22 @@ class Lexicon:
         entries = (normalize_text(PROMPT_WEIGHT.sub("", normalize_text(e))) for e in split_entries(negative))
         return any(entry.strip("()[]{} ") in self._clothing for entry in entries)
 
-    def _matches(self, reading: Reading) -> list[Match]:
+    def _matches(self, reading: Reading) -> tuple[list[Match], list[Match]]:
+        """The matches, and those that belong to a harmless phrase."""
         view = reading.text
         tokens = tokens_of(view)
         matches = self._index.search(view, tokens)
-        if view.isascii():
+        if view.isascii() and not reading.is_guess:
             matches += self._romanized.search(view, tokens)
         if self._age_detector is not None:
             matches += [Match("young", start, end) for start, end in self._age_detector.spans(view)]
         if not reading.is_guess and self._split_pairs.matches(view):
             matches += [Match("young", 0, len(view)), Match("sexual", 0, len(view))]
-        return exclude_overlapping(matches, self._harmless.search(view, tokens)) if matches else []
+        if not matches:
+            return [], []
+        harmless = self._harmless.search(view, tokens)
+        excluded = [match for match in matches if any(match.overlaps(phrase) for phrase in harmless)]
+        return [match for match in matches if match not in excluded], excluded
 
     def _matches_in_run(self, run: str) -> Iterator[Match]:
         pieces = {
@@ -156,81 +171,6 @@ def _build_run_index(lists: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
             if len(stem) >= (2 if without_spaces(stem) else 4) and stem != "anal":  # "canal"
                 runs[stem].add(name)
     return dict(runs)
-
-
-class SpellingCorrector:
-    """Corrects words that are one typing error away from a term, and joins terms that a space cuts in two.
-
-    The result is a guess: some harmless words are as close to a term.
-    """
-
-    def __init__(self, index: TermIndex) -> None:
-        self._index = index
-        self._words = {word for word in index.single_words() if word.isalpha() and not without_spaces(word)}
-        self._by_shortened: dict[str, str] = {}
-        for word in sorted(self._words):
-            if len(word) >= MIN_MISSPELLED:
-                for shortened in _without_one_letter(word):
-                    self._by_shortened.setdefault(shortened, word)
-        self._by_pattern: dict[tuple[str, int], list[str]] = defaultdict(list)
-        for word in sorted(self._words):
-            self._by_pattern[word[0], len(word)].append(word)
-
-    def corrected(self, view: str) -> str | None:
-        """The text with corrected words, or None if there is nothing to correct."""
-        words = view.split(" ")
-        result: list[str] = []
-        at = 0
-        while at < len(words):
-            count, word = self._joined(words, at) or (1, self._correct(words[at]))
-            result.append(word)
-            at += count
-        return " ".join(result) if result != words else None
-
-    def _joined(self, words: Sequence[str], at: int) -> tuple[int, str] | None:
-        for count in (3, 2):
-            pieces = words[at : at + count]
-            whole = "".join(pieces)
-            if (
-                len(pieces) == count
-                and whole.isalpha()
-                and len(whole) >= MIN_JOINED
-                and min(map(len, pieces)) <= MAX_FRAGMENT
-                and whole in self._words
-                and not any(self._index.lists_of_word(piece) for piece in pieces)
-            ):
-                return count, whole
-        return None
-
-    def _correct(self, word: str) -> str:
-        if "*" in word or "#" in word:
-            return self._unmasked(word)
-        if len(word) < MIN_MISSPELLED or not word.isalpha() or self._index.lists_of_word(word):
-            return word
-        for candidate in (word, *_without_one_letter(word)):
-            found = self._by_shortened.get(candidate)
-            if found is not None and found[0] == word[0]:
-                return found
-            if candidate in self._words and len(candidate) >= MIN_MISSPELLED:
-                return candidate
-        return word
-
-    def _unmasked(self, word: str) -> str:
-        """The term that fits a word with letters hidden behind stars."""
-        core = word.strip("*#")
-        if len(core) < MIN_MASKED or LETTERS_WITH_MASK.fullmatch(core) is None:
-            return word
-        pattern = re.compile(core.replace("*", r"\w").replace("#", r"\w"))
-        candidates = self._by_pattern.get((core[0], len(core)), ())
-        return next((term for term in candidates if pattern.fullmatch(term)), word)
-
-
-LETTERS_WITH_MASK = re.compile(r"[^\W\d_][^\W_*#]*(?:[*#]+[^\W_]+)+")
-
-
-def _without_one_letter(word: str) -> Iterator[str]:
-    for at in range(1, len(word)):
-        yield word[:at] + word[at + 1 :]
 
 
 class SplitPairs:

@@ -197,7 +197,7 @@ class Evidence:
         )
         if not rule.is_broken_by(matched):
             return False
-        if self._classifier is None or "exploitation" in matched:
+        if self._classifier is None or rule.severe:
             return True
         return not self._classifier.is_harmless(rule.label, self._score(rule))
 
@@ -229,7 +229,7 @@ CERTAIN_SEXUAL = ("sexual", "abuse")
 
 def read_word_lists(folder: Path) -> dict[str, Any]:
     """The word lists of a rules folder, by the names that rules.toml uses."""
-    lists = _read_toml(folder / "words.toml")
+    lists = _read_toml(folder / "words.toml") | {"common_words": _read_toml(folder / "common_words.toml")}
     for name in GRADED_RULES:
         tables = _read_toml(folder / f"{name}.toml")
         lists |= {f"{name}.{table}": languages for table, languages in tables.items()}

@@ -29,6 +29,9 @@ class Match:
     start: int
     end: int
 
+    def of(self, text: str) -> str:
+        return text[self.start : self.end]
+
     def overlaps(self, other: Match) -> bool:
         return self.start < other.end and other.start < self.end
 
@@ -92,9 +95,13 @@ class TermIndex:
         elif words:
             self._words[words[0]].add(list_name)
 
-    def single_words(self) -> Iterator[str]:
+    def words(self) -> Iterator[str]:
+        """Every word of every term."""
         yield from self._words
         yield from self._stems
+        for phrases in self._phrases.values():
+            for phrase in phrases:
+                yield from phrase.words
 
     def lists_of_word(self, word: str) -> frozenset[str]:
         """The lists with this word, or with a beginning of it that is marked with a star."""
@@ -136,11 +143,6 @@ def _without_joined_prefixes(word: str) -> tuple[str, ...]:
     prefixes = JOINED_PREFIXES.get(script, ())
     stripped = {word.removeprefix(prefix) for prefix in prefixes if len(word) >= len(prefix) + MIN_STEM}
     return (word, *sorted(stripped - {word}))
-
-
-def exclude_overlapping(matches: Sequence[Match], harmless: Sequence[Match]) -> list[Match]:
-    """The matches that share no letter with a harmless phrase."""
-    return [match for match in matches if not any(match.overlaps(phrase) for phrase in harmless)]
 
 
 def split_entries(text: str) -> list[str]:

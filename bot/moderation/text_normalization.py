@@ -22,13 +22,12 @@ LEET_SIGNS = re.compile(r"[\d@$€!|+]")
 LETTER = re.compile(r"[^\W\d_]")
 LATIN = re.compile("[a-z]")
 CYRILLIC = re.compile("[\u0400-\u04ff]")
-SEPARATORS = r".\-*·•|'’+~/\\_:"  # noqa: RUF001  (typographic on purpose)
+SEPARATORS = r".\-*·•・|'’+~/\\_:"  # noqa: RUF001  (typographic on purpose)
 PUNCTUATION_INSIDE_WORDS = re.compile(rf"(?<=[{IN_WORDS}])[{SEPARATORS}]+(?=[{IN_WORDS}])")
 SPELLED_OUT = re.compile(
     rf"(?<![{IN_WORDS}])(?:[{IN_WORDS}][\s,{SEPARATORS}]{{1,3}}){{2,}}[{IN_WORDS}](?![{IN_WORDS}])"
 )
 REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{2,}")
-DOUBLED_LETTERS = re.compile(r"([^\W\d_])\1+")
 LATIN_LETTER_NAME = re.compile(
     r"(?:.*\bLATIN\b.*|REGIONAL INDICATOR SYMBOL) LETTER (?:SMALL CAPITAL )?([A-Z])(?: WITH .*)?"
 )
@@ -45,6 +44,20 @@ OPTIONAL_MARKS = re.compile(
 INVISIBLE_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co"})
 LETTER_VARIANTS = {ord("ı"): "i", ord("œ"): "oe", ord("æ"): "ae", ord("ى"): "ي", ord("ٱ"): "ا", ord("ک"): "ك"}  # noqa: RUF001
 """Letters that are written in two ways and that NFKC keeps apart."""
+TRADITIONAL = (
+    "製體殺彈視頻強姦臉換兒嬰學猶難滅絕屍腸斬頭剝殘錄偽總統聲處決槍襲聖戰國軍隊爾納禮豬蟲種淨蘿"
+    "歲齡養親亂倫獸慾愛誘內褲陰莖無碼圖畫黃電級術藥劑樓橋燒繩結遺書療輕厭鬱傷煉毆鬥擊開發賓恆裏"
+    "裡幾歡變態貓鬧員業門間問題長張東車馬鳥魚龍風飛會後時見觀聽說話語讀寫請護認識證議論設計評詞"
+    "試詩該詳誤課調談講讓"
+)
+SIMPLIFIED = (
+    "制体杀弹视频强奸脸换儿婴学犹难灭绝尸肠斩头剥残录伪总统声处决枪袭圣战国军队尔纳礼猪虫种净萝"
+    "岁龄养亲乱伦兽欲爱诱内裤阴茎无码图画黄电级术药剂楼桥烧绳结遗书疗轻厌郁伤炼殴斗击开发宾恒里"
+    "里几欢变态猫闹员业门间问题长张东车马鸟鱼龙风飞会后时见观听说话语读写请护认识证议论设计评词"
+    "试诗该详误课调谈讲让"
+)
+LETTER_VARIANTS |= {ord(one): other for one, other in zip(TRADITIONAL, SIMPLIFIED, strict=True)}
+"""Chinese characters in their two spellings. Japanese ones change alike, in the lists and in the texts."""
 SPLIT_CHARACTERS = {"衤果": "裸", "女干": "奸", "氵壬": "淫", "扌操": "操", "歹匕": "死", "木奉": "棒"}
 """Chinese characters that are typed as their two halves."""
 MAX_EXPANSION = 4
@@ -115,7 +128,7 @@ def readings_of(text: str, *, emoji: Mapping[str, str], lookalikes: Mapping[int,
                     found[PUNCTUATION_INSIDE_WORDS.sub("", repeated)] = None
     readings = [Reading(view) for view in found]
     simplest = readings[-1].text
-    guesses = dict.fromkeys((_reverse_words(plain), DOUBLED_LETTERS.sub(r"\1", simplest)))
+    guesses = (SPACE_IN_UNSPACED.sub("", simplest),)
     return readings + [Reading(view, is_guess=True) for view in guesses if view not in found]
 
 
@@ -166,10 +179,6 @@ def _fold_word(word: str, leet: Mapping[int, str], lookalikes: Mapping[int, str]
     return word.translate(leet) if LEET_SIGNS.search(word) else word
 
 
-def _reverse_words(view: str) -> str:
-    return " ".join(word[::-1] for word in view.split(" "))
-
-
 def spelled_out_words(view: str) -> list[str]:
     """Words that are spelled letter by letter, joined."""
     return [re.sub(rf"[^{IN_WORDS}]+", "", run.group()) for run in SPELLED_OUT.finditer(view)]
@@ -202,6 +211,9 @@ def scripts_of(text: str) -> frozenset[str]:
 UNSPACED = re.compile(
     "[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
 )
+
+
+SPACE_IN_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) (?={UNSPACED.pattern})")
 
 
 def without_spaces(word: str) -> bool:

@@ -161,6 +161,8 @@ def _read_music_makers(settings: Settings) -> dict[str, MusicPreset]:
 
 def read_policy(settings: Settings) -> PromptPolicy:
     """The rules for prompts; the one that protects minors holds whatever the settings say."""
+    from bot.moderation.text_classifier import bundled_classifier  # noqa: PLC0415  (numpy is slow to load)
+
     rules = settings.rules
     off = [name for name, held in (("adult", rules.adult), ("people", rules.people)) if not held]
     folder = config_folder() / "rules"
@@ -175,6 +177,7 @@ def read_policy(settings: Settings) -> PromptPolicy:
         allowed_scripts=_allowed_scripts(rules.scripts),
         disabled_rules=off,
         strictness={name: getattr(rules, name) for name in GRADED_RULES},
+        classifier=bundled_classifier(),
     )
 
 

@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 
 from bot.moderation.prompt_policy import PromptPolicy, Strictness, read_rules, read_word_lists
+from bot.moderation.text_classifier import bundled_classifier
 from tests.bot.moderation.corpus import cases as corpus
 from tests.bot.moderation.corpus.cases import Case
 from tests.paths import CONFIG
 
 STRICTNESS_OF: dict[str, Strictness] = {"severe": "lenient", "graphic": "normal", "mild": "strict"}
 GRADED_RULES = ("violence", "self_harm", "terror", "hate")
-Outcome = str
 DISGUISED_OR_SYNONYM = ("disguised", "synonym")
 HARMLESS_OR_LOOKALIKE = ("harmless", "lookalike")
 
@@ -34,6 +34,7 @@ def policy_at(strictness: Strictness) -> PromptPolicy:
         rules=read_rules(folder),
         word_lists=lists,
         strictness=dict.fromkeys(GRADED_RULES, strictness),
+        classifier=bundled_classifier(),
     )
 
 
@@ -41,20 +42,28 @@ def policy_at(strictness: Strictness) -> PromptPolicy:
 class Judged:
     case: Case
     is_wrong: bool
+    """At "normal"; a mild case, which must be refused only there, at "strict"."""
+    is_wrong_at_its_level: bool
+    """At the most lenient setting that must refuse it."""
     is_struck: bool
 
 
 def judge(case: Case) -> Judged:
-    """Judge a case at the most lenient setting that must refuse it; one that must pass, at "normal"."""
     if case.must_pass:
         verdict = policy_at("normal").judge(case.text)
-        return Judged(case, verdict is not None, verdict is not None and verdict.is_certain)
-    strictness = STRICTNESS_OF[case.severity] if case.severity else "normal"
-    verdict = policy_at(strictness).judge(case.text)
-    missed = verdict is None
-    if case.category == "adult" and not case.adult_ok:
-        missed = policy_at(strictness).judge(case.text, adult_place=True) is None
-    return Judged(case, missed, verdict is not None and verdict.is_certain)
+        refused = verdict is not None
+        return Judged(case, refused, refused, verdict is not None and verdict.is_certain)
+    own_level = STRICTNESS_OF[case.severity] if case.severity else "normal"
+    default: Strictness = "strict" if case.severity == "mild" else "normal"
+    verdict = policy_at(default).judge(case.text)
+    is_struck = verdict is not None and verdict.is_certain
+    return Judged(case, not _is_refused(case, default), not _is_refused(case, own_level), is_struck)
+
+
+def _is_refused(case: Case, strictness: Strictness) -> bool:
+    """A case that no chat permits is judged as in a chat for adults."""
+    adult_place = case.category == "adult" and not case.adult_ok
+    return policy_at(strictness).judge(case.text, adult_place=adult_place) is not None
 
 
 def mild_refused_at_normal(cases: Sequence[Case]) -> tuple[int, int]:
@@ -69,10 +78,12 @@ def load(name: str) -> tuple[Case, ...]:
     return tuple(Case(**{key.replace("-", "_"): value for key, value in table.items()}) for table in tables)
 
 
-def rate(judged: Sequence[Judged], kinds: Sequence[str]) -> float:
+def rate(judged: Sequence[Judged], kinds: Sequence[str], *, at_its_level: bool = False) -> float:
     """The share of cases of these kinds that were judged wrongly."""
     of_kinds = [one for one in judged if one.case.kind in kinds]
-    return sum(one.is_wrong for one in of_kinds) / len(of_kinds)
+    return sum(one.is_wrong_at_its_level if at_its_level else one.is_wrong for one in of_kinds) / len(
+        of_kinds
+    )
 
 
 def print_table(title: str, judged: Sequence[Judged], key: str) -> None:
@@ -95,6 +106,8 @@ def main() -> None:
     struck = Counter(one.case.kind for one in judged if one.is_struck)
     wrong_mild, mild = mild_refused_at_normal(cases)
     print(f"\ndisguised and synonym missed:   {100 * rate(judged, DISGUISED_OR_SYNONYM):.1f} %")
+    at_level = 100 * rate(judged, DISGUISED_OR_SYNONYM, at_its_level=True)
+    print(f"the same at the most lenient level that must refuse them: {at_level:.1f} %")
     print(f"harmless and lookalike refused: {100 * rate(judged, HARMLESS_OR_LOOKALIKE):.1f} %")
     print(f"struck: {dict(struck)}, of them harmless: {struck['harmless'] + struck['lookalike']}")
     print(f'mild cases refused at "normal": {wrong_mild} of {mild}')
