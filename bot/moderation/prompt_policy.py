@@ -17,7 +17,7 @@ from generation.request import PROMPT_LIMIT, Wish
 
 ADULT_PLACE = "adult place"
 MAX_NORMALIZED_LENGTH = 2 * PROMPT_LIMIT
-"""Characters of a text after normalization. Only compatibility characters that expand exceed it."""
+"""Characters of a text after normalization. Prompts of compatibility characters that expand exceed it."""
 STRIKE_DISTANCE = 40
 """Letters between two terms of which a strike is certain."""
 GRADES = ("severe", "graphic", "mild")
@@ -149,8 +149,6 @@ class PromptPolicy:
         self, text: str, *, adult_place: bool = False, negative: bool = False, undressed: bool = False
     ) -> Verdict | None:
         """The first rule that the text breaks; `undressed` if the negative prompt names clothing."""
-        if len(text) > MAX_NORMALIZED_LENGTH:
-            text = text[:MAX_NORMALIZED_LENGTH]
         evidence = Evidence(self._lexicon, self._classifier, text, undressed=undressed)
         for rule in self._rules:
             lifted = (adult_place and rule.unless == ADULT_PLACE) or (negative and not rule.negative)
@@ -257,10 +255,8 @@ def _read_rule(name: str, table: Mapping[str, Any], label: str) -> Rule:
 
 
 def _check_length(text: str) -> None:
-    """Raises PromptTooLong for a text that is long only once it is normalized."""
-    if text.isascii():
-        return
-    length = len(normalize_text(text))
+    """Raises PromptTooLong for a text that is too long to check, if only once it is normalized."""
+    length = len(text) if text.isascii() or len(text) > MAX_NORMALIZED_LENGTH else len(normalize_text(text))
     if length > MAX_NORMALIZED_LENGTH:
         raise PromptTooLong(length, PROMPT_LIMIT)
 

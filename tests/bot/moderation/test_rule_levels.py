@@ -128,6 +128,11 @@ def test_nothing_hides_behind_characters_that_expand() -> None:
         POLICIES["normal"].check(Wish(prompt=LIGATURE * (PROMPT_LIMIT - 20) + " a naked child"), ANA)
 
 
+def test_nothing_hides_behind_many_options() -> None:
+    with pytest.raises(PromptTooLong):
+        POLICIES["normal"].check(Wish(prompt="a fox", style="oil " * PROMPT_LIMIT + "naked child"), ANA)
+
+
 def _refused_as_too_long(check: Callable[[], None]) -> None:
     try:
         check()
