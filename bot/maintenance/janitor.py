@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 from collections.abc import Callable
@@ -44,12 +45,12 @@ class Janitor:
         self._budget = budget
         self._clock = clock
 
-    def remove_unused_attachments(self) -> int:
-        """Remove attachments that no job needs; returns how many. Blocks: call it in a thread."""
-        found = [
-            path for name in ATTACHMENT_FOLDERS for path in (self._data / name).rglob("*") if path.is_file()
-        ]
-        old = [path for path in found if self._age(path) > MIN_FILE_AGE]
+    def remove_unused_attachments(self, *, min_age: float = MIN_FILE_AGE) -> int:
+        """Remove attachments that no job names; returns how many. Blocks: call it in a thread.
+
+        Before the frontends start, no file is too young: a crash left those without a job.
+        """
+        old = [path for path in self._attachments() if self._age(path) >= min_age]
         if not old:
             return 0
         wanted = read_input_files(self._data)
@@ -57,6 +58,25 @@ class Janitor:
         for path in stale:
             remove_file_or_clip(path, self._data)
         return len(stale)
+
+    def _attachments(self) -> list[Path]:
+        folders = [self._data / name for name in ATTACHMENT_FOLDERS]
+        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+    def _remove_attachments_of_ended_jobs(self, surplus: int) -> int:
+        """Remove the oldest attachments of ended jobs until `surplus` bytes are free; returns the bytes."""
+        found = sorted(self._attachments(), key=self._age, reverse=True)
+        needed = read_input_files(self._data, unfinished_only=True) if found else set()
+        freed = 0
+        for path in found:
+            if freed >= surplus:
+                break
+            if str(path) not in needed and self._age(path) > MIN_FILE_AGE:
+                freed += remove_file_or_clip(path, self._data)
+        return freed
+
+    def _attachment_bytes(self) -> int:
+        return sum(folder_bytes(self._data / name) for name in ATTACHMENT_FOLDERS)
 
     def remove_orphaned_clips(self) -> int:
         """Remove the folders of ended jobs that keep no clip; returns how many. Blocks, as above."""
@@ -78,9 +98,15 @@ class Janitor:
         return folder_bytes(self._data)
 
     async def enforce_budget(self, used: int) -> BudgetResult:
-        """Remove the oldest delivered clips until the used bytes fit the budget, or none are left."""
+        """Remove files until the used bytes fit the budget: attachments of ended jobs, then delivered clips.
+
+        Attachments never cost a clip: those that are still needed do not count for the clips.
+        """
         removed = freed = 0
-        while self._budget and used - freed > self._budget:
+        if self._budget and used > self._budget:
+            freed = await asyncio.to_thread(self._remove_attachments_of_ended_jobs, used - self._budget)
+        attachments = await asyncio.to_thread(self._attachment_bytes)
+        while self._budget and used - attachments - freed > self._budget:
             batch = await self._store.removable_clips(BATCH_SIZE)
             if not batch:
                 log.warning(
@@ -89,7 +115,7 @@ class Janitor:
                 )
                 break
             for one in batch:
-                if used - freed <= self._budget:
+                if used - attachments - freed <= self._budget:
                     break
                 freed += await self._remove_clip(one)
                 removed += 1

@@ -18,6 +18,7 @@ from bot.domain.errors import AllFrontendsEnded, AlreadyRunning, DataFolderUnusa
 from bot.domain.frontend import Frontend
 from bot.maintenance import temp_files
 from bot.maintenance.file_modes import make_private
+from bot.maintenance.janitor import Janitor
 from bot.maintenance.metrics import export_metrics
 from bot.maintenance.monitor import Monitor
 from bot.maintenance.systemd_notify import SystemdNotifier
@@ -76,6 +77,8 @@ async def open_app(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(_open_store(settings))
         await asyncio.to_thread(temp_files.remove_temp_files, data)
+        janitor = Janitor(store=store, data=data, budget=0)
+        await asyncio.to_thread(janitor.remove_unused_attachments, min_age=0.0)
         app = compose(
             store=store,
             engine=engine or builders.build_engine(settings, tables),

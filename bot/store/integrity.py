@@ -112,10 +112,10 @@ def read_snapshot(data: Path) -> DatabaseSnapshot:
         raise DatabaseCorrupt(str(path), str(error)) from error
 
 
-def read_input_files(data: Path) -> set[str]:
+def read_input_files(data: Path, *, unfinished_only: bool = False) -> set[str]:
     """Every file that a user attached to some job. Blocks: call it in a thread. Raises StoreFailed."""
     with _open_for_reading(data) as c:
-        return input_files(c)
+        return input_files(c, unfinished_only=unfinished_only)
 
 
 def read_ended_without_clip(data: Path) -> set[int]:
@@ -149,19 +149,22 @@ def queued_or_running(c: sqlite3.Connection) -> set[int]:
     return {row["id"] for row in c.execute("SELECT id FROM job WHERE state IN ('queued', 'running')")}
 
 
-def input_files(c: sqlite3.Connection) -> set[str]:
-    """Every file that a user attached to some job."""
+ENDED_STATES = "('delivered', 'uncertain', 'failed', 'cancelled')"
+
+
+def input_files(c: sqlite3.Connection, *, unfinished_only: bool = False) -> set[str]:
+    """Every file that a user attached to some job, or to one that is not ended."""
     keys = ("$.image", "$.music.track", "$.music.melody")
-    rows = c.execute("SELECT json_extract(request, ?, ?, ?) AS paths FROM job", keys)
+    only = f" WHERE state NOT IN {ENDED_STATES}" if unfinished_only else ""
+    rows = c.execute(f"SELECT json_extract(request, ?, ?, ?) AS paths FROM job{only}", keys)  # noqa: S608  (a constant)
     return {path for row in rows for path in json.loads(row["paths"]) if path}
 
 
 def ended_without_clip(c: sqlite3.Connection) -> set[int]:
     """Jobs that ended and keep no clip: the files in their folders are not needed."""
-    states = "('delivered', 'uncertain', 'failed', 'cancelled')"
     return {
         row["id"]
-        for row in c.execute(f"SELECT id FROM job WHERE clip IS NULL AND state IN {states}")  # noqa: S608  (a constant)
+        for row in c.execute(f"SELECT id FROM job WHERE clip IS NULL AND state IN {ENDED_STATES}")  # noqa: S608  (a constant)
     }
 
 

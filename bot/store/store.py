@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -351,6 +351,13 @@ class Store:
     async def record_stored_bytes(self, key: str, size: int) -> None:
         """Record the bytes that a stored file takes beyond those that were reserved for it."""
         await self._database.write(lambda c: uploads.record_stored_bytes(c, key, size, self._clock()))
+
+    async def files_named_by_jobs(self, paths: Iterable[str]) -> set[str]:
+        """Those of the new files that a job names, also one whose enqueue was cancelled just before."""
+        wanted = set(paths)
+        return await self._database.write(
+            lambda c: uploads.named_by_jobs(c, wanted)
+        )  # after all other writes
 
     # Settings and global values
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterable
 
 from bot.domain.errors import RateLimited, UploadLimitReached
 from bot.domain.quota import UploadLimits
 from bot.store import people
 
 DAY = 86_400.0
+NEWEST_JOBS = 5_000
 
 
 def reserve(c: sqlite3.Connection, key: str, size: int, limits: UploadLimits, now: float) -> None:
@@ -42,6 +45,17 @@ def record_stored_bytes(c: sqlite3.Connection, key: str, size: int, now: float) 
         "UPDATE upload SET bytes = bytes + ? WHERE rowid = (SELECT max(rowid) FROM upload WHERE account = ?)",
         (max(0, size), account),
     )
+
+
+def named_by_jobs(c: sqlite3.Connection, paths: Iterable[str]) -> set[str]:
+    """Those of the paths that a job names; the uploads are so new that only the newest jobs can."""
+    rows = c.execute(
+        "SELECT json_extract(request, '$.image', '$.music.track', '$.music.melody') AS paths FROM job"
+        " ORDER BY id DESC LIMIT ?",
+        (NEWEST_JOBS,),
+    )
+    named = {path for row in rows for path in json.loads(row["paths"]) if path}
+    return named.intersection(paths)
 
 
 def delete_expired(c: sqlite3.Connection, now: float) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 from msgspec import structs
 
-from bot.domain.errors import USER_ERRORS, ClipGone, DiskLow, NotAcceptingJobs, TooLate
+from bot.domain.errors import ClipGone, DiskLow, NotAcceptingJobs, TooLate
 from bot.domain.events import EventBus, JobQueued
 from bot.domain.jobs import Action, Draft, Job, JobState, ReplyTo
 from bot.domain.operator import OperatorPolicy
@@ -246,14 +246,11 @@ class Submitter:
 
     @asynccontextmanager
     async def _discarding_unused(self, viewer: Viewer, *names: str | None) -> AsyncIterator[list[Request]]:
-        """Delete the uploads of a refused wish, and those that a repeated update brought a second time.
-
-        After another error the job may exist: then the janitor decides.
-        """
+        """Delete the uploads of a refused wish, and those that a repeated update brought a second time."""
         needed_by: list[Request] = []
         try:
             yield needed_by
-        except USER_ERRORS:
+        except BaseException:  # after some errors the job may exist: its files stay
             await self._uploads.discard(viewer.requester, *names)
             raise
         needed = {path for one in needed_by for path in (one.image, one.music.track, one.music.melody)}

@@ -10,10 +10,13 @@ import asyncio
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
 
 from bot.domain.errors import DiskLow, QuotaSpent
 from bot.domain.jobs import Requester
@@ -21,11 +24,14 @@ from bot.domain.operator import OperatorPolicy
 from bot.store.store import Store
 from bot.studio import derivatives
 from bot.studio.access import AccessControl, AdmissionTerms, Viewer
-from generation.errors import AttachmentRefused, DiskFull
+from generation.errors import AttachmentRefused, DiskFull, ExplainedError
 from generation.media.files import disk_is_full, make_folder, rename_durably, write_atomically
 from generation.media.guarded_reader import GuardedReader
 from generation.request import Limits, MusicWish, Request, Wish
 
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 FOLDER = "uploads"
 MAX_IMAGE_BYTES = 10 * 2**20
 MAX_FILE_BYTES = 60_000_000
@@ -49,8 +55,9 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(self, viewer: Viewer) -> AsyncIterator[Intake]:
-        """Receive the files of one wish. If the block fails, none of them stays on the disk.
+        """Receive the files of one wish, and submit it inside the block.
 
+        If the block fails or is cancelled, none of them stays on the disk, except those that a new job names.
         Raises what a wish of this user here would raise before its prompt is looked at, and QuotaSpent if the
         user has no credits left.
         """
@@ -60,7 +67,7 @@ class Uploads:
         try:
             yield intake
         except BaseException:
-            await asyncio.to_thread(_delete, intake.stored)
+            await _to_the_end(self._discard_unneeded(intake.stored))
             raise
 
     async def read_recipe(self, name: str, size: int, fetch: Fetch, viewer: Viewer) -> Request | None:
@@ -70,7 +77,7 @@ class Uploads:
         try:
             return await self._reader.read_recipe(path, name)
         finally:
-            await asyncio.to_thread(_delete, [path])
+            await _to_the_end(asyncio.to_thread(_delete, [path]))
 
     async def fetch(
         self, requester: Requester, name: str, size: int, fetch: Fetch, *, limit: int, suffix: str
@@ -87,7 +94,11 @@ class Uploads:
         if len(content) > size:  # the platform had named another size, or none
             await self._store.record_stored_bytes(requester.key, len(content) - size)
         path = self._new_path(requester, f"{suffix}.part")
-        await asyncio.to_thread(_write, path, content)
+        try:
+            await _to_the_end(asyncio.to_thread(_write, path, content))
+        except BaseException:
+            await _to_the_end(asyncio.to_thread(_delete, [path]))
+            raise
         return path
 
     async def store_picture(self, requester: Requester, part: Path, name: str) -> Path:
@@ -98,23 +109,25 @@ class Uploads:
             size = (await asyncio.to_thread(clean.stat)).st_size - (
                 await asyncio.to_thread(part.stat)
             ).st_size
-            await asyncio.to_thread(rename_durably, clean, target)
-        except AttachmentRefused as refusal:
-            if disk_is_full(part.parent):
-                raise DiskFull(str(part.parent)) from refusal
+            await _to_the_end(asyncio.to_thread(rename_durably, clean, target))
+            await self._store.record_stored_bytes(requester.key, size)
+        except BaseException as error:
+            full = disk_is_full(part.parent)
+            await _to_the_end(asyncio.to_thread(_delete, [part, clean, target]))
+            if full and isinstance(error, AttachmentRefused):
+                raise DiskFull(str(part.parent)) from error
             raise
-        finally:
-            await asyncio.to_thread(_delete, [part, clean])
-        await self._store.record_stored_bytes(requester.key, size)
+        await _to_the_end(asyncio.to_thread(_delete, [part]))
         return target
 
     async def store_sound(self, part: Path, name: str, suffix: str) -> Path:
         target = part.with_name(f"{secrets.token_hex(8)}{suffix}")
         try:
             await self._reader.check_sound(part, name)
-            await asyncio.to_thread(rename_durably, part, target)
-        finally:
-            await asyncio.to_thread(_delete, [part])
+            await _to_the_end(asyncio.to_thread(rename_durably, part, target))
+        except BaseException:
+            await _to_the_end(asyncio.to_thread(_delete, [part, target]))
+            raise
         return target
 
     async def complete_from_files(self, wish: Wish, requester: Requester, limits: Limits) -> Wish:
@@ -147,9 +160,21 @@ class Uploads:
                 raise AttachmentRefused(Path(name).name, "not readable")
 
     async def discard(self, requester: Requester, *names: str | None) -> None:
-        """Delete uploads of this user that no job got; a path elsewhere is left alone."""
+        """Delete uploads of this user that no job names; a path elsewhere is left alone."""
         own = self._owner_folder(requester)
-        await asyncio.to_thread(_delete, [Path(name) for name in names if name and Path(name).parent == own])
+        await _to_the_end(
+            self._discard_unneeded([Path(name) for name in names if name and Path(name).parent == own])
+        )
+
+    async def _discard_unneeded(self, paths: Sequence[Path]) -> None:
+        if not paths:
+            return
+        try:
+            needed = await self._store.files_named_by_jobs(map(str, paths))
+        except ExplainedError:  # the janitor asks again
+            log.warning("uploads of a refused request are still there", files=len(paths))
+            return
+        await asyncio.to_thread(_delete, [path for path in paths if str(path) not in needed])
 
     async def _picture_size(self, path: Path) -> tuple[int, int]:
         if self._is_stored(path):
@@ -208,6 +233,18 @@ class Intake:
     def _keep(self, path: Path) -> str:
         self.stored.append(path)
         return str(path)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await `work` to its end, also if this is cancelled: then nothing is written after a deletion."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    finally:
+        if not task.done():
+            await asyncio.wait([task])
+            if not task.cancelled() and task.exception() is not None:
+                log.info("failed after its user had gone", reason=repr(task.exception()))
 
 
 def _write(path: Path, content: bytes) -> None:

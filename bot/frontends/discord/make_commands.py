@@ -76,7 +76,8 @@ class MakeCommands:
                 await self._handlers.studio.job(parse_job_number(given["clip"]), asker.viewer)
                 async with self._handlers.studio.receive_uploads(asker.viewer) as intake:
                     path = await receive_audio(track, intake, limit=interaction.filesize_limit)
-                music = replace(music, track=path)
+                    await self._handlers.new_music(interaction, given["clip"], replace(music, track=path))
+                return
             await self._handlers.new_music(interaction, given["clip"], music)
 
 
@@ -126,7 +127,9 @@ async def submit_with_attachments(
     """Receive the attachments, then submit the wish; a refused file prevents the submission."""
     asker = await handlers.load_asker(interaction)
     async with explain_errors(interaction, asker.language):
-        if image is not None or track is not None or melody is not None:
+        if image is None and track is None and melody is None:
+            await handlers.submit_wish(interaction, wish)
+        else:
             limit = interaction.filesize_limit
             async with handlers.studio.receive_uploads(asker.viewer) as intake:
                 if image is not None:
@@ -136,5 +139,4 @@ async def submit_with_attachments(
                     music = replace(music, track=await receive_audio(track, intake, limit=limit))
                 if melody is not None:
                     music = replace(music, melody=await receive_audio(melody, intake, limit=limit))
-            wish = replace(wish, music=music)
-        await handlers.submit_wish(interaction, wish)
+                await handlers.submit_wish(interaction, replace(wish, music=music))

@@ -24,7 +24,7 @@ from bot.i18n import messages
 from bot.studio.studio import Submission
 from bot.studio.uploads import Intake
 from generation.errors import PromptEmpty
-from generation.request import Kind, Wish
+from generation.request import Kind, MusicWish, Wish
 
 if TYPE_CHECKING:
     from telegram import InlineKeyboardMarkup, Message
@@ -125,9 +125,14 @@ class MakeCommands:
         if audio is not None:
             async with self._receive_uploads(invocation) as intake:
                 music = replace(music, track=await self._receive_audio(audio, intake))
+                await self._submit_music(invocation, job.id, music)
+        else:
+            await self._submit_music(invocation, job.id, music)
+
+    async def _submit_music(self, invocation: Invocation, job_id: int, music: MusicWish) -> None:
         context = invocation.context
         submission = await self.responder.studio.new_music(
-            job.id,
+            job_id,
             music,
             self.responder.viewer(context),
             self.responder.reply_target(context),
@@ -143,7 +148,6 @@ class MakeCommands:
         )
 
     async def submit(self, invocation: Invocation, wish: Wish) -> Submission:
-        context = invocation.context
         audio = None if wish.kind is Kind.IMAGE else attached_files.find_audio(invocation.message)
         if wish.kind is Kind.ANIMATE or audio is not None:
             async with self._receive_uploads(invocation) as intake:
@@ -152,6 +156,11 @@ class MakeCommands:
                 if audio is not None:
                     track = await self._receive_audio(audio, intake)
                     wish = replace(wish, music=replace(wish.music, track=track))
+                return await self._submit_wish(invocation, wish)
+        return await self._submit_wish(invocation, wish)
+
+    async def _submit_wish(self, invocation: Invocation, wish: Wish) -> Submission:
+        context = invocation.context
         wish = apply_preferences(wish, await self.responder.preferences(context))
         submission = await self.responder.studio.submit(
             wish,
