@@ -121,6 +121,48 @@ RECIPES = {
 }
 
 
+def encoded(kind: str) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(data, kind)
+    return data.getvalue()
+
+
+OTHER_PICTURES = {
+    "compressed colour profile": png(8, 8, chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(200_000_000), 9))),
+    "compressed iTXt": png(8, 8, chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(200_000_000), 9))),
+    "apng of 2 billion frames": png(8, 8, chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))),
+    **{kind: encoded(kind) for kind in ("GIF", "TIFF", "BMP", "PCX", "PPM", "TGA")},
+    "avif": b"\0\0\0\x20ftypavif" + bytes(50),
+    "heic": b"\0\0\0\x18ftypheic" + bytes(50),
+    "jpeg 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(50),
+    "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",
+    "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "pdf": b"%PDF-1.4\n",
+    "zip": b"PK\x03\x04" + bytes(50),
+}
+OTHER_SOUNDS = {
+    "avi": b"RIFF" + struct.pack("<I", 500) + b"AVI " + bytes(500),
+    "matroska": b"\x1aE\xdf\xa3" + bytes(500),
+    "id3 of 256 MB": b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + bytes(5_000),
+    "200,000 id3": b"ID3\x04\0\0\0\0\0\0" * 200_000,
+    "wav without data": wav(8_000)[:36],
+    "subtitles": b"1\n00:00:00,0 --> 00:00:01,0\nhi\n",
+    "zip": b"PK\x03\x04" + bytes(50),
+}
+
+
+def playlists(address: str) -> dict[str, bytes]:
+    """Files that make a player open another file or an address."""
+    hls = f"#EXTM3U\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n".encode()
+    return {
+        "hls": hls,
+        "hls behind an id3": b"ID3\x03\0\0\0\0\0\0" + hls,
+        "ffconcat": f"ffconcat version 1.0\nfile {address}\n".encode(),
+        "sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=audio 5 RTP/AVP 0\n",
+        "dash": f"<MPD><BaseURL>{address}</BaseURL></MPD>".encode(),
+    }
+
+
 def damaged(files: dict[str, bytes], count: int, seed: int) -> Iterator[bytes]:
     """The files again and again, each with a few other bytes or cut off."""
     chance = random.Random(seed)

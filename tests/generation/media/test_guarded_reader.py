@@ -53,6 +53,43 @@ async def test_a_hostile_file_is_refused_before_it_costs_much(kind: str, name: s
         await reading
 
 
+OTHERS = [
+    *(("picture", name) for name in hostile_files.OTHER_PICTURES),
+    *(("sound", name) for name in hostile_files.OTHER_SOUNDS),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), OTHERS, ids=[name for _, name in OTHERS])
+async def test_other_formats_and_bombs_are_refused(kind: str, name: str, tmp_path: Path) -> None:
+    files = hostile_files.OTHER_PICTURES if kind == "picture" else hostile_files.OTHER_SOUNDS
+    path = tmp_path / "file"
+    path.write_bytes(files[name])
+    with pytest.raises(AttachmentRefused, match="my file"):
+        await READERS[kind](GuardedReader(limits=ReadLimits(memory=600_000_000, cpu_seconds=3)), path)
+
+
+async def test_no_playlist_makes_the_bot_open_an_address(tmp_path: Path) -> None:
+    connections: list[object] = []
+    server = await asyncio.start_server(lambda *streams: connections.append(streams), "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a.ts"
+    for data in hostile_files.playlists(address).values():
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        with pytest.raises(AttachmentRefused):
+            await GuardedReader().check_sound(path, "my song")
+        assert await GuardedReader().read_recipe(path, "my clip") is None
+    assert not connections
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_file_that_is_also_an_archive_becomes_a_picture_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(hostile_files.encoded("JPEG") + b"PK\x03\x04 an archive")
+    await GuardedReader().clean_picture(path, tmp_path / "clean.png", "my file")
+    assert b"PK" not in (tmp_path / "clean.png").read_bytes()
+
+
 def test_the_known_attacks_are_found_without_a_decoder() -> None:
     for name in ("flac of 25 Hz", "wav of 1 Hz", "wav of 30,000 channels", "mp4 of 80 million samples"):
         with pytest.raises(AttachmentRefused):
