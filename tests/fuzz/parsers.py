@@ -73,6 +73,7 @@ TRUSTED: Mapping[str, str] = {
     "bot.store.migrate:_back_up": OWN_FILE,
     "bot.store.people:*": OWN_ROWS,
     "bot.store.privacy:*": OWN_ROWS,
+    "bot.store.uploads:*": OWN_ROWS,
     "generation.engines.local.*": OWN_PROCESS,
     "generation.errors:ExplainedError.from_json": OWN_PROCESS,
     "generation.failpoint:parse": "a variable that only tests set",

@@ -59,7 +59,7 @@ def _can_mount_tmpfs() -> bool:
 
 
 @pytest.mark.skipif(not _can_mount_tmpfs(), reason="only where a small disk can be mounted")
-@pytest.mark.parametrize("size", ["560k", "680k"])
+@pytest.mark.parametrize("size", ["640k", "680k"])
 @pytest.mark.timeout(200)  # it starts three processes
 def test_a_disk_that_fills_during_a_clip_is_reported_and_refunded(tmp_path: Path, size: str) -> None:
     script, disk = tmp_path / "script.py", tmp_path / "disk"
