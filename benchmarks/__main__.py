@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NOT_BENCHMARKS = {"__main__", "report", "simulated_gpu", "fake_bot_api"}
+NOT_BENCHMARKS = {"__main__", "report", "memory_count", "simulated_gpu", "fake_bot_api"}
 
 
 def main() -> int:
