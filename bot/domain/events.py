@@ -75,9 +75,13 @@ class JobHeld(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobEnded(Event):
-    """The job failed, was cancelled, or its delivery is uncertain: there is no clip to show."""
+    """The job failed, was cancelled, or its delivery is uncertain: there is no clip to show.
+
+    `perhaps_shown`: another process ended it, so its final status may have been shown already.
+    """
 
     job: Job
+    perhaps_shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)

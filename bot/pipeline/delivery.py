@@ -121,7 +121,9 @@ class Delivery:
             events.subscribe(wakes, lambda _: self.wake())
         events.subscribe(JobProgressed, lambda event: self.show_progress(event.job, event.progress))
         events.subscribe(JobHeld, lambda event: self.show_final_status(event.job))
-        events.subscribe(JobEnded, lambda event: self.show_final_status(event.job))
+        events.subscribe(
+            JobEnded, lambda event: self.show_final_status(event.job, perhaps_shown=event.perhaps_shown)
+        )
 
     @property
     def last_idle_at(self) -> float | None:
@@ -175,9 +177,9 @@ class Delivery:
             job, messages.progress_status(job, progress, job.requester.language), progress
         )
 
-    def show_final_status(self, job: Job) -> None:
+    def show_final_status(self, job: Job, *, perhaps_shown: bool = False) -> None:
         """Show how a job ended that has no clip to show."""
-        self._status_updates.show_final(job)
+        self._status_updates.show_final(job, perhaps_shown=perhaps_shown)
 
     async def _wake_when_ready(self, frontend: ConnectingFrontend) -> None:
         await frontend.ready.wait()

@@ -31,7 +31,7 @@ class StatusUpdates:
         self._job_statuses: dict[int, _JobStatus] = {}
         self._next_outbox_check = 0.0
 
-    def show(self, job: Job, text: str, progress: Progress | None) -> None:
+    def show(self, job: Job, text: str, progress: Progress | None, *, only_if_pending: bool = False) -> None:
         frontend = self._frontends.get(job.reply_to.platform)
         if frontend is None:
             return
@@ -40,12 +40,14 @@ class StatusUpdates:
             job_status = self._job_statuses[job.id] = _JobStatus(
                 frontend, self._store, lambda: self._job_statuses.pop(job.id)
             )
-            job_status.start(job, text, progress)
+            job_status.start(job, text, progress, only_if_pending=only_if_pending)
         else:
             job_status.replace(job, text, progress)
 
-    def show_final(self, job: Job) -> None:
-        self.show(job, messages.final_status(job, job.requester.language), None)
+    def show_final(self, job: Job, *, perhaps_shown: bool = False) -> None:
+        """`perhaps_shown`: show it only if it still waits in the outbox when its turn comes."""
+        text = messages.final_status(job, job.requester.language)
+        self.show(job, text, None, only_if_pending=perhaps_shown)
 
     def check_outbox_now(self) -> None:
         """A chat became reachable: check for final statuses at the next opportunity."""
@@ -60,7 +62,7 @@ class StatusUpdates:
         for job in await retry_while_disk_refuses(self._store.jobs_without_final_status):
             frontend = self._frontends.get(job.reply_to.platform)
             if job.id not in self._job_statuses and frontend is not None and is_reachable(frontend):
-                self.show_final(job)
+                self.show_final(job, perhaps_shown=True)
 
     async def wait_for_sends(self) -> None:
         """Wait for the messages that are being sent, without the pauses between updates."""
@@ -82,9 +84,9 @@ class _JobStatus:
         self._on_done = on_done
         self._pause_over = WakeUp()
 
-    def start(self, job: Job, text: str, progress: Progress | None) -> None:
+    def start(self, job: Job, text: str, progress: Progress | None, *, only_if_pending: bool = False) -> None:
         self.latest = (job, text, progress)
-        self.task = asyncio.create_task(self._run())
+        self.task = asyncio.create_task(self._run(only_if_pending=only_if_pending))
 
     def replace(self, job: Job, text: str, progress: Progress | None) -> None:
         self.latest = (job, text, progress)
@@ -97,9 +99,13 @@ class _JobStatus:
             self.latest = None
         self._pause_over.set()
 
-    async def _run(self) -> None:
+    async def _run(self, *, only_if_pending: bool) -> None:
         last_final_text = None
         try:
+            if only_if_pending and self.latest is not None:
+                job, text, _ = self.latest
+                if not await self._store.final_status_is_pending(job.id):
+                    last_final_text = text
             while self.latest is not None:
                 (job, text, progress), self.latest = self.latest, None
                 if last_final_text == text:  # the same end was reported twice; show it once

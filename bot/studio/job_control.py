@@ -71,7 +71,8 @@ class JobControl:
                     for job_id, status_owed in (await self._store.take_outside_cancels()).items():
                         self._events.publish(JobCancelRequested(job_id))
                         if status_owed:
-                            self._events.publish(JobEnded(await self._store.job(job_id)))
+                            job = await self._store.job(job_id)
+                            self._events.publish(JobEnded(job, perhaps_shown=True))
             except ExplainedError as error:  # a full disk is no reason to stop serving
                 log.warning("jobs ended by another process were not read", reason=str(error))
             await asyncio.sleep(OUTSIDE_CANCEL_POLL)

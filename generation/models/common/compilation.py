@@ -44,7 +44,7 @@ def last_failure(preset: Preset, cache_folder: str | Path) -> str | None:
 
 def compile_blocks(net: Any, preset: Preset, plan: MemoryPlan, **compile_arguments: Any) -> None:
     """Compile the repeated blocks once for all of them; the compiler's own cache on disk keeps the result."""
-    import torch._dynamo.config  # noqa: PLC0415  (heavy)
+    import torch  # noqa: PLC0415  (heavy)
 
     _record_failure(preset, None)
     reason = obstacle(preset, plan)

@@ -105,10 +105,9 @@ def _weights_of(module: object) -> Iterator[Any]:
 
 def _plain_tensors(weight: Any) -> Iterator[Any]:
     """The tensors that hold the values; quantized weights consist of several."""
-    from torch.utils._python_dispatch import is_traceable_wrapper_subclass  # noqa: PLC0415  (heavy)
-
-    if is_traceable_wrapper_subclass(weight):
-        for name in weight.__tensor_flatten__()[0]:
+    flatten = getattr(weight, "__tensor_flatten__", None)
+    if flatten is not None:
+        for name in flatten()[0]:
             yield from _plain_tensors(getattr(weight, name))
     else:
         yield weight
