@@ -154,7 +154,10 @@ def _convert(field_type: Any, value: Any, key_path: str) -> Any:
 
 def _convert_plain(field_type: Any, value: Any, key_path: str) -> Any:
     if field_type is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise PresetBroken(key_path, "is too large a number") from None
     return value if field_type is Any else _expect_type(field_type, value, key_path)
 
 

@@ -101,3 +101,10 @@ def test_a_mistake_in_a_family_or_its_options_is_named(
 def test_a_table_that_is_not_a_preset_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(PresetBroken):
         read_presets(data)
+
+
+def test_a_whole_number_that_no_float_can_hold_is_refused_with_its_key() -> None:
+    shipped = tomllib.loads((CONFIG / "models.toml").read_text(encoding="utf-8"))["testcard"]
+    with pytest.raises(PresetBroken, match="too large a number") as refused:
+        read_presets({"huge": {**shipped, "cost": 10**400}})
+    assert "huge.cost" in str(refused.value)
