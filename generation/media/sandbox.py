@@ -190,6 +190,7 @@ def _permit(libc: ctypes.CDLL, ruleset: int, path: Path, access: int) -> None:
 _NUMBERS_OF_ALL = (424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 440, 442)
 """pidfd_send_signal, io_uring_*, open_tree, move_mount, fs*, pidfd_open, pidfd_getfd, process_madvise,
 mount_setattr"""
+# Numbers are those of the kernel's headers: asm/unistd_64.h, and asm-generic/unistd.h for aarch64.
 _FORBIDDEN = {
     "x86_64": (
         *(41, 42, 43, 44, 46, 49, 50, 53, 288, 307),  # sockets: create, connect, accept, send, bind, listen
@@ -199,7 +200,7 @@ _FORBIDDEN = {
         *(169, 175, 176, 246, 248, 249, 250, 298, 313, 320, 321, 323),  # kernel, keys, bpf, userfaultfd
     ),
     "aarch64": (
-        *(198, 199, 200, 201, 202, 203, 206, 211, 242, 269),
+        *(198, 199, 200, 201, 202, 203, 206, 211, 242, 269),  # the same groups; fork does not exist here
         *(221, 281),
         *(129, 130, 131, 138, 240, 117, 270, 271, 272),
         *(39, 40, 41, 51, 97, 264, 265, 268),
